@@ -1,0 +1,29 @@
+"""What the command lines share: a parser that fails in one line, and the exit codes."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from reference_models.mnist.errors import MnistError, UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are `UsageError` instead of several lines of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UsageError` with argparse's own `message`."""
+        raise UsageError(f"{message}; see `python -m {self.prog} --help`")
+
+
+def execute(command: Callable[[], None]) -> int:
+    """Run `command` and return its exit code: 0, 2 after a `MnistError`, 130 after an interruption."""
+    try:
+        command()
+    except MnistError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command with `--resume` goes on from the last epoch\n")
+        return 130
+    return 0

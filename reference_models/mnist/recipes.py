@@ -1,0 +1,121 @@
+"""The two documented training recipes, as plain data.
+
+Values that the documents leave open are torch's defaults, written out, so that the digest covers them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from reference_models.mnist import data, digest
+from reference_models.mnist.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adam:
+    """Adam with L2 weight decay; `learning_rate` only counts where no schedule sets another."""
+
+    kind: str = "adam"
+    learning_rate: float
+    weight_decay: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sgd:
+    """Stochastic gradient descent with momentum."""
+
+    kind: str = "sgd"
+    learning_rate: float
+    momentum: float
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneCycle:
+    """One cycle over all steps: from `max / div` up to `max`, down to `max / div / final_div`.
+
+    The first momentum (Adam's first beta) moves the other way, between `max_momentum` and `base_momentum`.
+    """
+
+    kind: str = "one_cycle"
+    max_learning_rate: float
+    pct_start: float
+    anneal_strategy: Literal["cos", "linear"]
+    div_factor: float
+    final_div_factor: float
+    base_momentum: float = 0.85
+    max_momentum: float = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plateau:
+    """Multiply the learning rate by `factor` after `patience` epochs without a better validation loss."""
+
+    kind: str = "reduce_on_plateau"
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """All that decides a run besides the network, the data and the seed.
+
+    `rotation_degrees` is the largest angle, either way; `mean` and `std` are what `data.normalised` uses.
+    """
+
+    name: str
+    epochs: int = 15
+    batch_size: int = 128
+    loss: str = "nll"
+    rotation_degrees: float = 7.0
+    mean: float = data.MEAN
+    std: float = data.STD
+    dropout: float
+    optimizer: Adam | Sgd
+    schedule: OneCycle | Plateau
+
+    def lasting(self, epochs: int | None) -> "Recipe":
+        """Return this recipe over `epochs`, its own number for None; raises `UsageError` below 1."""
+        if epochs is not None and epochs < 1:
+            raise UsageError(
+                f"`--epochs {epochs}` is no training; pass 1 or more (recipe default: {self.epochs})"
+            )
+        return self if epochs is None else replace(self, epochs=epochs)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return every setting but the name, as JSON holds it."""
+        settings = asdict(self)
+        del settings["name"]
+        return settings
+
+    def sha256(self) -> str:
+        """Return the digest of the settings' canonical JSON."""
+        return digest.of_json(self.settings())
+
+
+A = Recipe(
+    name="A",
+    dropout=0.008,
+    optimizer=Adam(learning_rate=0.001, weight_decay=5e-5),
+    schedule=OneCycle(
+        max_learning_rate=0.003,
+        pct_start=0.2,
+        anneal_strategy="cos",
+        div_factor=25.0,
+        final_div_factor=1000.0,
+    ),
+)
+B = Recipe(name="B", dropout=0.1, optimizer=Sgd(learning_rate=0.01, momentum=0.9), schedule=Plateau())
+
+RECIPES = {recipe.name: recipe for recipe in (A, B)}
+
+
+def find(name: str) -> Recipe:
+    """Return the recipe called `name`; raises `UsageError` with the known names."""
+    if name not in RECIPES:
+        known = ", ".join(f"`{known}`" for known in RECIPES)
+        raise UsageError(f"`{name}` is not a recipe; pass one of {known}")
+    return RECIPES[name]
