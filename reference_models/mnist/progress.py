@@ -26,7 +26,7 @@ class Display:
             transient=True,
             disable=not sys.stdout.isatty(),
         )
-        self.task = self.bar.add_task("loading")
+        self.task = self.bar.add_task("loading", total=None)
         self.first = 0.0
 
     def __enter__(self) -> Self:

@@ -20,17 +20,15 @@ from reference_models.mnist import digest
 from reference_models.mnist.checkpoint import write_atomically
 from reference_models.mnist.command import Parser, execute
 from reference_models.mnist.data import FILES, SPLIT_SEED, TEST_SIZE, split
+from reference_models.mnist.documents import HEADER, difference, formatted, read_run
 from reference_models.mnist.errors import RunError
 from reference_models.mnist.evaluate import Scores
 from reference_models.mnist.loop import Epoch, best
 from reference_models.mnist.recipes import Recipe, find
-from reference_models.mnist.run_folder import difference, formatted, read_record
 
 SCHEMA = 1
 RECORD = Path(__file__).with_name("record.json")
 CHECKPOINT = "checkpoint.safetensors"
-# What all runs of one record share.
-HEADER = ("schema", "model", "recipe", "data", "environment")
 
 
 def describe(recipe: Recipe | str = "A", limit: int | None = None) -> dict[str, Any]:
@@ -98,7 +96,7 @@ def collect(folders: Sequence[Path], output: Path = RECORD) -> dict[str, Any]:
     Raises `RunError` when a run is not finished, a seed comes twice, or the runs' network, recipe, data or
     environment differ.
     """
-    records = [read_record(folder) for folder in folders]
+    records = [read_run(folder) for folder in folders]
     shared = {key: records[0][key] for key in HEADER}
     for folder, record in zip(folders, records, strict=True):
         if (other := difference(record, shared)) is not None:

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = RunFolder(path=path, identity={"seed": options.seed, **header})
     folder.prepare(resume=options.resume)
     with Display(recipe.epochs) as display:
-        if folder.finished() is not None:
+        if folder.finished():
             display.line(f"{path} is finished; nothing to resume")
             return
         training = Training(model, recipe, options.seed, *load_train(options.data, options.limit))
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         scores = score(model, load_test(options.data, options.limit))
         display.line(f"Test set: {scores}")
         entry = record.entry(options.seed, training.rows, scores)
-        folder.finish({**header, "runs": [entry], "checkpoint": folder.checkpoint()})
+        folder.finish({**header, "runs": [entry]})
 
 
 def _parser() -> Parser:
