@@ -1,0 +1,194 @@
+"""Measure, judge, waive, report. The only place where a verdict is decided."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archcheck.codec import encode
+from archcheck.contract import Contract, Stated, SubjectEntry, Waiver
+from archcheck.errors import NotMeasured, SubjectError
+from archcheck.facts import Facts, Where
+from archcheck.findings import Finding, Mishap, Outcome, Report, Result, Verdict
+from archcheck.isolate import Worker
+from archcheck.rule import Rule, rule_name
+from archcheck.selectors import matches_path
+
+if TYPE_CHECKING:
+    import torch
+
+
+def measure(model: torch.nn.Module, *, example: Any = None) -> Facts:
+    """Measure `model` in this process.
+
+    `example` is a tensor, a tuple of positional inputs or a mapping of keyword inputs; without it the input
+    is inferred from the first layer. The model is left as it was.
+
+    Raises:
+        SubjectError: the forward pass failed, or the input could not be inferred.
+    """
+    from archcheck.measure import measure_model
+
+    return measure_model(model, example=example)
+
+
+def check(model: torch.nn.Module, *, example: Any = None, rules: Iterable[Rule], name: str | None = None) -> Report:
+    """Measure `model` in this process and judge it by `rules`; `.verify()` on the report raises when broken.
+
+    Raises:
+        SubjectError: the model could not be measured.
+    """
+    from archcheck.measure import measure_model
+
+    chosen = tuple(rules)
+    facts = measure_model(model, example=example, name=name, needs=needs_of(chosen))
+    nowhere = Where(file="", line=0)
+    stated = [Stated(rule=rule, instance=rule_name(rule), where=nowhere) for rule in chosen]
+    return Report(subject=facts.subject.name, facts=facts, outcomes=judge(facts, stated))
+
+
+def check_contract(contract: Contract, names: Sequence[str] = (), *, worker: Worker | None = None) -> Iterator[Report]:
+    """Judge the named subjects of `contract`, all by default, one report at a time and in their order."""
+    entries = [contract.subject(name) for name in names] or list(contract.subjects)
+    own = worker or Worker()
+    try:
+        for entry in entries:
+            yield check_subject(own, contract, entry)
+    finally:
+        if worker is None:
+            own.close()
+
+
+def check_subject(worker: Worker, contract: Contract, entry: SubjectEntry) -> Report:
+    """Measure one subject of `contract` in `worker` and judge it; a subject that fails becomes `error`."""
+    try:
+        facts = measure_subject(worker, contract, entry)
+    except SubjectError as error:
+        return Report(subject=entry.name, error=Mishap(kind=error.kind, message=str(error)))
+    return Report(subject=entry.name, facts=facts, outcomes=judge(facts, entry.rules, entry.waivers))
+
+
+def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry) -> Facts:
+    """Measure one subject of `contract` in `worker`, with all that its rules need."""
+    request = {
+        "do": "measure",
+        "name": entry.name,
+        "target": entry.model,
+        "root": str(contract.root),
+        "input": encode(entry.input),
+        "args": dict(entry.args),
+        "needs": sorted(needs_of(stated.rule for stated in entry.rules)),
+        "training": encode(entry.training),
+    }
+    return Facts.from_json(worker.ask(request, timeout=entry.timeout))
+
+
+def measure_target(worker: Worker, target: str, **options: Any) -> Facts:
+    """Measure a target that no contract names; `options` are those of a request (`input`, `args`, `name`)."""
+    request = {"do": "measure", "target": target, "root": str(Path.cwd()), **options}
+    return Facts.from_json(worker.ask(request))
+
+
+def find_models(worker: Worker, target: str) -> tuple[str, ...]:
+    """Return the targets (`file.py:Net`) that a file or target stands for."""
+    return tuple(worker.ask({"do": "find", "target": target, "root": str(Path.cwd())}))
+
+
+def needs_of(rules: Iterable[Rule]) -> frozenset[str]:
+    """Return what these rules need beyond the graph."""
+    return frozenset(need for rule in rules for need in rule.needs)
+
+
+def judge(facts: Facts, stated: Sequence[Stated], waivers: Sequence[Waiver] = ()) -> tuple[Outcome, ...]:
+    """Judge `facts` by every stated rule, in order."""
+    return tuple(
+        _judge_one(facts, rule, [waiver for waiver in waivers if waiver.rule in _names(rule)]) for rule in stated
+    )
+
+
+def _names(stated: Stated) -> tuple[str, str]:
+    return rule_name(stated.rule), stated.instance
+
+
+def _judge_one(facts: Facts, stated: Stated, waivers: Sequence[Waiver]) -> Outcome:
+    try:
+        result = stated.rule.check(facts)
+    except NotMeasured as error:
+        return _outcome(stated, Result(examined=0, findings=(Finding(message=str(error)),)), Verdict.ERROR)
+    except Exception as error:  # a rule may be anybody's: its fault must not end the run
+        message = f"the rule itself failed: {type(error).__name__}: {error}"
+        return _outcome(stated, Result(examined=0, findings=(Finding(message=message),)), Verdict.ERROR)
+    outcome = _waive(_outcome(stated, result, _verdict(stated.rule, result)), waivers)
+    if outcome.contract is None or outcome.contract.line:
+        return outcome
+    return replace(outcome, contract=None)
+
+
+def _verdict(rule: Rule, result: Result) -> Verdict:
+    if result.findings:
+        return Verdict.BROKEN
+    if result.examined == 0 and not rule.prohibition and not rule.allow_empty:
+        return Verdict.VACUOUS
+    return Verdict.KEPT
+
+
+def _outcome(stated: Stated, result: Result, verdict: Verdict) -> Outcome:
+    return Outcome(
+        rule=rule_name(stated.rule),
+        instance=stated.instance,
+        verdict=verdict,
+        found=result.found,
+        limit=result.limit,
+        unit=result.unit,
+        findings=result.findings,
+        most=result.most,
+        notes=result.notes,
+        because=stated.rule.because,
+        contract=stated.where,
+    )
+
+
+def _waive(outcome: Outcome, waivers: Sequence[Waiver]) -> Outcome:
+    """Take out the findings that a waiver accepts; a waiver without use is a finding of its own."""
+    left, waived, reasons = list(outcome.findings), [], []
+    for waiver in waivers:
+        accepted = [finding for finding in left if _accepts(waiver, finding)]
+        if not accepted or _expired(waiver):
+            left.append(_useless(waiver))
+            continue
+        left = [finding for finding in left if finding not in accepted]
+        waived += accepted
+        reasons.append(waiver.reason)
+    if not waivers:
+        return outcome
+    verdict = Verdict.BROKEN if left else Verdict.WAIVED
+    return replace(
+        outcome, verdict=verdict, findings=tuple(left), waived=tuple(waived), waiver="; ".join(reasons) or None
+    )
+
+
+def _accepts(waiver: Waiver, finding: Finding) -> bool:
+    if waiver.layer is None:
+        return True
+    return finding.layer is not None and matches_path(waiver.layer, finding.layer)
+
+
+def _expired(waiver: Waiver) -> bool:
+    return waiver.until is not None and waiver.until < datetime.date.today()
+
+
+def _useless(waiver: Waiver) -> Finding:
+    state = f"expired on {waiver.until}" if _expired(waiver) else "matches no finding"
+    return Finding(
+        message=f"the waiver at {waiver.where} {state}",
+        where=waiver.where,
+        fix=f"remove the waiver at {waiver.where}, or mend it",
+    )
+
+
+def exit_code(reports: Iterable[Report]) -> int:
+    """Return the exit code of a run: 2 if anything could not be checked, else 1 if anything is broken, else 0."""
+    return max((report.exit_code for report in reports), default=0)

@@ -1,0 +1,59 @@
+"""What can go wrong, as exceptions. Everything archcheck raises on purpose derives from `ArchcheckError`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from archcheck.findings import Report
+
+
+class ArchcheckError(Exception):
+    """Something archcheck can say in one line; the command line turns it into exit code 2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake in a contract: the file as the user named it, the line counted from 1, and what to do."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class ContractError(ArchcheckError):
+    """A contract that cannot be read. Carries every problem at once, in file order."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class SubjectError(ArchcheckError):
+    """A subject that could not be loaded or measured.
+
+    `kind` is a stable word for tools: `not-found`, `no-model`, `syntax`, `import`, `construct`, `input`,
+    `forward`, `timeout`, `crash`, `tampered`, `training` or `internal`.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
+        self.message = message
+        super().__init__(message)
+
+
+class NotMeasured(ArchcheckError):  # noqa: N818 - a state of the facts, raised by a rule that needs more
+    """A rule needs a fact that is unknown; the verdict is `error`, never `kept`."""
+
+
+class BrokenContract(ArchcheckError, AssertionError):  # noqa: N818 - it is a verdict, not a mishap
+    """Raised by `Report.verify()`; `report` holds every outcome."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        lines = [outcome.headline for outcome in report.outcomes if outcome.fails]
+        super().__init__("\n".join(lines) or f"{report.subject}: could not be checked")

@@ -1,0 +1,225 @@
+"""What was measured of a subject: plain frozen data whose field names are the keys of the JSON report.
+
+A fact that could not be measured is `None` or is named in `unmeasured`; it is never zero.
+Shapes are tuples of integers with the batch first, `(N, C, H, W)` for images; sizes are in elements unless a
+name says bytes; `macs` are multiply-accumulates (one fused multiply-add is one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from archcheck.codec import decode, encode
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """A place in a source file; `file` is relative to the project where that is possible, lines count from 1."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """The outside of a tensor: its shape and the name of its dtype (`float32`)."""
+
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Who was measured, and where: `fingerprint` is a digest of the executed structure."""
+
+    name: str
+    target: str
+    fingerprint: str
+    environment: Mapping[str, str]
+    where: Where | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """A floating tensor that acts as a weight and is neither a parameter nor a buffer of the model."""
+
+    name: str
+    shape: Shape
+    elements: int
+    op: int
+    where: Where | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Params:
+    """The ledger. `total` counts the elements of unique tensors, by identity; `buffers` are apart from it."""
+
+    total: int
+    trainable: int
+    frozen: int
+    buffers: int
+    bytes: int
+    tied: tuple[tuple[str, ...], ...]
+    hidden: tuple[Hidden, ...]
+    unused: tuple[str, ...]
+    sizes: Mapping[str, int]
+
+    @property
+    def hidden_total(self) -> int:
+        """Elements of all hidden weights."""
+        return sum(weight.elements for weight in self.hidden)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A module of the tree. `params` and `macs` are those of its subtree; `order` is that of its first call."""
+
+    path: str
+    type: str
+    params: int
+    own_params: int
+    calls: int
+    order: int | None
+    live: bool
+    input_shapes: tuple[Shape, ...]
+    output_shapes: tuple[Shape, ...]
+    macs: int
+    where: Where | None
+
+    @property
+    def called(self) -> bool:
+        """Whether a forward pass in evaluation mode reached this layer."""
+        return self.calls > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """One executed operation.
+
+    `kind` is its canonical name (`conv`, `batch_norm`, `dropout`, `global_avg_pool`, …), `op` the name torch
+    gives it. `inputs` are the indices of the operations whose results it reads, `params` the names of the
+    parameters and buffers it reads. `live` says that its result reaches an output.
+    """
+
+    index: int
+    kind: str
+    op: str
+    layer: str
+    inputs: tuple[int, ...]
+    shapes: tuple[Shape, ...]
+    dtype: str | None
+    attributes: Mapping[str, Any]
+    params: tuple[str, ...]
+    macs: int
+    live: bool
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one forward pass in evaluation mode costs on the measured input."""
+
+    macs: int
+    activations: int
+    uncounted: tuple[str, ...]
+    bounds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """Inputs and outputs in the order they are given; `output_ops` are the operations that make the outputs.
+
+    `receptive_field` is the extent, in input positions per axis, that one position of the last feature map
+    sees, cumulative through branches and strides; `None` where the network has no convolution.
+    """
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    output_ops: tuple[int, ...]
+    receptive_field: Shape | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """The record of a training run and what a fresh look at the checkpoint gave.
+
+    `mismatches` says in plain words why the record does not belong to this model; empty means it does.
+    `correct` and `total` come from evaluating the committed checkpoint anew, on the held-out test set.
+    """
+
+    record_file: str | None
+    record: Mapping[str, Any] | None
+    mismatches: tuple[str, ...]
+    checkpoint_file: str | None = None
+    checkpoint_problem: str | None = None
+    correct: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)  # no slots: the cached properties need a `__dict__`
+class Facts:
+    """Everything that was measured of one subject.
+
+    `ops` is the graph executed in evaluation mode; `train_ops` are the operations of the graph in training
+    mode that differ from it, out of `train_length`. Use `executed` to read either graph whole.
+    """
+
+    subject: Subject
+    params: Params
+    layers: tuple[Layer, ...]
+    ops: tuple[Op, ...]
+    train_ops: tuple[Op, ...]
+    train_length: int
+    cost: Cost
+    shape: Shapes
+    behaviour: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    training: Training | None = None
+    unmeasured: tuple[str, ...] = ()
+
+    def executed(self, mode: str) -> tuple[Op, ...]:
+        """Return the whole executed graph of `mode`, `"eval"` or `"train"`."""
+        return self._training_graph if mode == "train" else self.ops
+
+    def layer(self, path: str) -> Layer | None:
+        """Return the layer at `path`, or `None`."""
+        return self._layers_by_path.get(path)
+
+    @cached_property
+    def _training_graph(self) -> tuple[Op, ...]:
+        return merge_ops(self.ops, self.train_ops, self.train_length)
+
+    @cached_property
+    def _layers_by_path(self) -> dict[str, Layer]:
+        return {layer.path: layer for layer in self.layers}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values under the names of the fields."""
+        encoded: dict[str, Any] = encode(self)
+        return encoded
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Facts:
+        """Read what `to_json` wrote. Raises `ValueError` for anything else."""
+        return decode(cls, value)
+
+
+def diff_ops(evaluation: tuple[Op, ...], training: tuple[Op, ...]) -> tuple[Op, ...]:
+    """Return the operations of `training` that differ from those at the same index of `evaluation`."""
+    same = len(evaluation)
+    return tuple(op for op in training if op.index >= same or op != evaluation[op.index])
+
+
+def merge_ops(evaluation: tuple[Op, ...], differing: tuple[Op, ...], length: int) -> tuple[Op, ...]:
+    """Undo `diff_ops`: `length` is the number of operations of the training graph."""
+    merged = dict(enumerate(evaluation[:length]))
+    merged.update((op.index, op) for op in differing)
+    return tuple(merged[index] for index in range(length))

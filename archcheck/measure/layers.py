@@ -1,0 +1,67 @@
+"""The module tree as facts: what each layer holds, how it was called, what it cost, where it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+
+from archcheck.facts import Layer, Op
+from archcheck.measure.places import relative
+from archcheck.measure.source import layer_places
+from archcheck.measure.trace import Trace, Visit
+from archcheck.measure.tree import Node, Tree
+
+
+def layers_of(tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], root: str) -> tuple[Layer, ...]:
+    """Return every registered layer in the order of the tree; calls, shapes and costs are those in evaluation."""
+    places = layer_places(tree.nodes)
+    macs = _by_layer((op.layer, op.macs) for op in graphs[0])
+    live = {path for ops in graphs for op in ops if op.live for path in _ancestors(op.layer)}
+    params = _subtree_params(tree)
+    return tuple(
+        _layer(node, trace.visits.get(node.path) or Visit(order=-1))(
+            params=params.get(node.path, 0),
+            macs=macs.get(node.path, 0),
+            live=node.path in live,
+            where=relative(places.get(node.path), root),
+        )
+        for node in tree.nodes
+    )
+
+
+def _layer(node: Node, visit: Visit) -> partial[Layer]:
+    return partial(
+        Layer,
+        path=node.path,
+        type=type(node.module).__name__,
+        own_params=sum(tensor.numel() for _, tensor in node.parameters),
+        calls=visit.calls,
+        order=visit.order if visit.calls else None,
+        input_shapes=visit.inputs,
+        output_shapes=visit.outputs,
+    )
+
+
+def _subtree_params(tree: Tree) -> dict[str, int]:
+    """Return for each layer the parameters in its subtree; a tensor tied within it counts once."""
+    members: dict[str, dict[int, int]] = {}
+    for name, tensor in tree.parameters():
+        for path in _ancestors(name.rpartition(".")[0]):
+            members.setdefault(path, {})[id(tensor)] = tensor.numel()
+    return {path: sum(sizes.values()) for path, sizes in members.items()}
+
+
+def _by_layer(amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for layer, amount in amounts:
+        for path in _ancestors(layer):
+            totals[path] = totals.get(path, 0) + amount
+    return totals
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    """Yield a path and every path above it, the model's own `""` last."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+    yield ""

@@ -1,0 +1,103 @@
+"""The ledger of weights: how many, which are tied, frozen, unused, and which hide from the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from archcheck.facts import Hidden, Op, Params
+from archcheck.measure.graph import depends_on_input, live_events
+from archcheck.measure.places import relative
+from archcheck.measure.trace import Event, Trace
+from archcheck.measure.tree import Tree
+
+_WEIGHTED = frozenset({
+    "conv", "conv_transpose", "linear", "bilinear", "embedding", "matmul", "lstm", "gru", "rnn", "attention",
+    "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "prelu",
+})  # fmt: skip
+"""Kinds whose operands that do not depend on the input are weights, whatever holds them."""
+
+
+def params(tree: Tree, evaluation: Trace, training: Trace, graphs: Sequence[Sequence[Op]], root: str) -> Params:
+    """Return the ledger, counted by identity of the tensors."""
+    named = list(tree.parameters())
+    unique = list({id(tensor): tensor for _, tensor in named}.values())
+    buffers = {id(tensor): tensor for _, tensor in tree.buffers()}
+    trainable = sum(tensor.numel() for tensor in unique if tensor.requires_grad)
+    total = sum(tensor.numel() for tensor in unique)
+    return Params(
+        total=total,
+        trainable=trainable,
+        frozen=total - trainable,
+        buffers=sum(tensor.numel() for tensor in buffers.values()),
+        bytes=sum(tensor.numel() * tensor.element_size() for tensor in (*unique, *buffers.values())),
+        tied=_tied(named),
+        hidden=hidden(evaluation, root) or hidden(training, root),
+        unused=_unused(named, tree, graphs),
+        sizes={tree.names[id(tensor)]: tensor.numel() for tensor in unique},
+    )
+
+
+def _tied(named: Iterable[tuple[str, torch.Tensor]]) -> tuple[tuple[str, ...], ...]:
+    groups: dict[int, list[str]] = {}
+    for name, tensor in named:
+        groups.setdefault(id(tensor), []).append(name)
+    return tuple(tuple(names) for names in groups.values() if len(names) > 1)
+
+
+def _unused(named: Iterable[tuple[str, torch.Tensor]], tree: Tree, graphs: Sequence[Sequence[Op]]) -> tuple[str, ...]:
+    """Return parameters that no operation on the way to an output reads, in evaluation or in training."""
+    used = {name for ops in graphs for op in ops if op.live for name in op.params}
+    names = dict.fromkeys(tree.names[id(tensor)] for _, tensor in named)
+    return tuple(name for name in names if name not in used)
+
+
+def hidden(trace: Trace, root: str) -> tuple[Hidden, ...]:
+    """Return the tensors that act as weights and are neither parameters nor buffers, each once."""
+    live, dependent = live_events(trace), depends_on_input(trace.events)
+    found: dict[int, Hidden] = {}
+    for event in trace.events:
+        if not (live[event.index] and dependent[event.index]):
+            continue
+        for source in _sources(event, trace.events, dependent):
+            weight = trace.events[source]
+            if source not in found and _acts_as_weight(event, weight):
+                found[source] = _entry(event, weight, root)
+    return tuple(found.values())
+
+
+def _sources(event: Event, events: Sequence[Event], dependent: Sequence[bool]) -> list[int]:
+    """Return the constants that the operands of `event` are made from, through operations without input."""
+    pending = [index for index in event.operands if index >= 0 and not dependent[index]]
+    seen: set[int] = set()
+    while pending:
+        index = pending.pop()
+        if index not in seen:
+            seen.add(index)
+            pending += events[index].inputs
+    return sorted(index for index in seen if events[index].kind in ("constant", "random"))
+
+
+def _acts_as_weight(event: Event, weight: Event) -> bool:
+    if not weight.shapes or not (weight.dtype or "").startswith(("float", "bfloat", "complex", "half")):
+        return False
+    if event.kind == "batch_norm" and weight.name.endswith(("running_mean", "running_var")):
+        return False  # statistics, which a registered layer would keep as buffers
+    if event.kind in _WEIGHTED:
+        return True
+    # Elementwise with a constant: scaling an image is no weight, a tensor made to be trained is.
+    return isinstance(weight.source, torch.nn.Parameter) or bool(
+        weight.source is not None and weight.source.requires_grad
+    )
+
+
+def _entry(event: Event, weight: Event, root: str) -> Hidden:
+    shape = weight.shapes[0]
+    return Hidden(
+        name=weight.name,
+        shape=shape,
+        elements=torch.Size(shape).numel(),
+        op=event.index,
+        where=relative(event.where, root),
+    )

@@ -1,0 +1,108 @@
+"""From an instance of a model to its facts."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from archcheck.errors import SubjectError
+from archcheck.facts import Cost, Facts, Op, Shapes, Subject, Tensor, diff_ops
+from archcheck.measure import behave, graph, ledger
+from archcheck.measure.example import Example
+from archcheck.measure.field import receptive_field
+from archcheck.measure.forward import first_trace, inputs_of, set_mode, trace
+from archcheck.measure.layers import layers_of
+from archcheck.measure.places import class_where, relative
+from archcheck.measure.restore import untouched
+from archcheck.measure.trace import Trace
+from archcheck.measure.tree import Tree
+
+_COSTLY = frozenset({"conv", "conv_transpose", "linear", "matmul", "attention", "bilinear"})
+
+
+def measure_model(
+    model: torch.nn.Module,
+    *,
+    example: Any = None,
+    name: str | None = None,
+    target: str | None = None,
+    root: str | None = None,
+    needs: Iterable[str] = (),
+) -> Facts:
+    """Measure `model` in this process and leave it as it was.
+
+    `example` is a tensor, a sequence of positional inputs, a mapping of keyword inputs, an `Example`, or
+    `None` to infer the input from the first layer. `needs` names the probes to run. `root` is the folder
+    that places in files are relative to.
+
+    Raises:
+        SubjectError: `model` is no module, its forward pass failed, or its input could not be inferred.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
+    root = root or str(Path.cwd())
+    with untouched(model):
+        chosen, evaluation = first_trace(model, example)
+        training = trace(model, chosen, training=True)
+        behaviour = _probe(model, chosen, needs)
+    tree = Tree(model)  # after the forward passes: lazy layers have made their parameters by now
+    ops = graph.build(evaluation, root)
+    train_ops = graph.build(training, root)
+    sizes = {tree.names[id(tensor)]: tuple(tensor.shape) for _, tensor in (*tree.parameters(), *tree.buffers())}
+    return Facts(
+        subject=Subject(
+            name=name or type(model).__name__,
+            target=target or f"{type(model).__module__}:{type(model).__qualname__}",
+            fingerprint=graph.fingerprint(ops, train_ops, sizes),
+            environment={"torch": torch.__version__, "python": platform.python_version()},
+            where=relative(class_where(type(model)), root),
+            notes=_notes(chosen, evaluation),
+        ),
+        params=ledger.params(tree, evaluation, training, (ops, train_ops), root),
+        layers=layers_of(tree, evaluation, (ops, train_ops), root),
+        ops=ops,
+        train_ops=diff_ops(ops, train_ops),
+        train_length=len(train_ops),
+        cost=_cost(evaluation, ops),
+        shape=Shapes(
+            inputs=tuple(_outside(tensor) for tensor in inputs_of(chosen)),
+            outputs=tuple(Tensor(shape=shape, dtype=dtype) for shape, dtype in evaluation.output_tensors),
+            output_ops=tuple(index for index in evaluation.outputs if index >= 0),
+            receptive_field=receptive_field(ops),
+        ),
+        behaviour=behaviour,
+    )
+
+
+def _probe(model: torch.nn.Module, example: Example, needs: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+    wanted = [need for need in needs if need in behave.PROBES]
+    if wanted:
+        set_mode(model, False)
+    return {need: behave.run(need, model, example) for need in wanted}
+
+
+def _outside(tensor: torch.Tensor) -> Tensor:
+    return Tensor(shape=tuple(tensor.shape), dtype=str(tensor.dtype).removeprefix("torch."))
+
+
+def _notes(example: Example, traced: Trace) -> tuple[str, ...]:
+    notes = [example.note] if example.note else []
+    if traced.real:
+        notes.append("measured on real tensors: shapes alone were not enough")
+    if traced.bounds:
+        notes.append(f"sizes that depend on data were bounded: {', '.join(sorted(traced.bounds))}")
+    return tuple(notes)
+
+
+def _cost(traced: Trace, ops: Sequence[Op]) -> Cost:
+    outputs = (op for op in ops if op.kind in _COSTLY)
+    return Cost(
+        macs=sum(op.macs for op in ops),
+        activations=sum(torch.Size(shape).numel() for op in outputs for shape in op.shapes),
+        uncounted=tuple(sorted(traced.uncounted)),
+        bounds=tuple(sorted(traced.bounds)),
+    )

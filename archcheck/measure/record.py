@@ -1,0 +1,141 @@
+"""Whether a training record belongs to the model at hand, and what its checkpoint scores today.
+
+The record names the digest of the model's source, the names and shapes of its state, its parameters and the
+digest of the checkpoint. Each is compared with what is there now; the checkpoint is then evaluated anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from archcheck.errors import SubjectError
+from archcheck.facts import Facts, Training
+from archcheck.measure.load import load_object
+
+
+def training_facts(model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts, root: str) -> Training:
+    """Return the record of `spec` and everything that can be checked about it.
+
+    Raises:
+        SubjectError: the contract's `evaluate` cannot be imported.
+    """
+    file = spec.get("record")
+    record, problem = _read(Path(root, file)) if file else (None, "the contract names no `record`")
+    mismatches: tuple[str, ...] = (
+        (problem,) if problem and record is None and file and Path(root, file).exists() else ()
+    )
+    if record is not None:
+        mismatches = tuple(_mismatches(record, model, facts))
+    checkpoint = spec.get("checkpoint")
+    correct = total = None
+    trouble = None if checkpoint else "the contract names no `checkpoint`"
+    if checkpoint and not spec.get("evaluate"):
+        trouble = "the contract names no `evaluate`, so the checkpoint cannot be tried"
+    if trouble is None and checkpoint:
+        correct, total, trouble = _evaluate(model, Path(root, checkpoint), checkpoint, spec["evaluate"], record, root)
+    return Training(
+        record_file=file,
+        record=record,
+        mismatches=mismatches,
+        checkpoint_file=checkpoint,
+        checkpoint_problem=trouble,
+        correct=correct,
+        total=total,
+    )
+
+
+def identity(model: torch.nn.Module) -> dict[str, Any]:
+    """Return what a record says of its model: class, source file and digest, parameters, digest of the state."""
+    source = source_of(type(model))
+    parameters = {id(tensor): tensor.numel() for tensor in torch.nn.Module.parameters(model)}
+    return {
+        "class": type(model).__name__,
+        "source": source.name if source else None,
+        "sha256": None if source is None else text_digest(source),
+        "parameters": sum(parameters.values()),
+        "state": state_digest(model),
+    }
+
+
+def source_of(cls: type) -> Path | None:
+    """Return the file that defines `cls`."""
+    try:
+        return Path(inspect.getfile(cls))
+    except (OSError, TypeError):
+        return None
+
+
+def text_digest(file: Path) -> str:
+    """Return the SHA-256 of a source file, the same on systems with other line ends."""
+    return hashlib.sha256(file.read_text(encoding="utf-8").encode()).hexdigest()  # reading makes every line end "\n"
+
+
+def state_digest(model: torch.nn.Module) -> str:
+    """Return the SHA-256 of the names and shapes of the state, in its order."""
+    state = torch.nn.Module.state_dict(model)
+    text = json.dumps([[name, list(tensor.shape)] for name, tensor in state.items()], separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(file: Path) -> tuple[dict[str, Any] | None, str | None]:
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None, None
+    except (OSError, ValueError) as error:
+        return None, f"the record cannot be read: {error}"
+    if not isinstance(record, dict) or record.get("schema") != 1 or not isinstance(record.get("runs"), list):
+        return None, "the record is not one of schema 1 with a list `runs`"
+    return record, None
+
+
+def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts) -> list[str]:
+    claimed, actual = record.get("model") or {}, identity(model)
+    found = []
+    if claimed.get("parameters") != facts.params.total:
+        found.append(
+            f"the record is of a model with {claimed.get('parameters')} parameters, this one has {facts.params.total}"
+        )
+    if claimed.get("state") != actual["state"]:
+        found.append("the names or shapes of the state differ from those in the record")
+    if claimed.get("sha256") != actual["sha256"]:
+        found.append(f"`{actual['source']}` is not the source that was trained (its SHA-256 differs from the record's)")
+    return found
+
+
+def _evaluate(
+    model: torch.nn.Module, file: Path, shown: str, evaluate: str, record: Mapping[str, Any] | None, root: str
+) -> tuple[int | None, int | None, str | None]:
+    if not file.is_file():
+        return None, None, f"there is no checkpoint `{shown}`"
+    claimed = ((record or {}).get("checkpoint") or {}).get("sha256")
+    if claimed != hashlib.sha256(file.read_bytes()).hexdigest():
+        return None, None, f"`{shown}` is not the checkpoint of the record (its SHA-256 differs)"
+    try:
+        from safetensors.torch import load_file
+    except ModuleNotFoundError:
+        raise SubjectError(
+            "training", "reading the checkpoint needs `safetensors`; install `archcheck-torch[training]`"
+        ) from None
+    trained = copy.deepcopy(model)
+    try:
+        torch.nn.Module.load_state_dict(trained, load_file(file))
+        trained.eval()
+        correct, total = load_object(evaluate, root)(trained)
+    except SubjectError:
+        raise
+    except Exception as error:
+        return (
+            None,
+            None,
+            f"`{shown}` could not be evaluated: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+        )
+    return int(correct), int(total), None

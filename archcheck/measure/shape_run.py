@@ -1,0 +1,161 @@
+"""Compute one dispatched operation on shapes alone, or for real when its operands are small and real."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from archcheck.measure.arguments import Call, bind, map_tensors
+from archcheck.measure.bounds import BOUNDS, bounded
+from archcheck.measure.kinds import is_known
+from archcheck.measure.shape_rules import RULES
+from archcheck.measure.shape_tensor import CPU, META, ShapeTensor, meta_twin, wrap
+
+SMALL = 1 << 20
+"""Elements up to which a tensor that depends on no input is computed for real."""
+
+_VALUES = ("item", "_local_scalar_dense", "is_nonzero", "equal", "allclose")
+
+
+class ShapeRunner:
+    """Runs operations; `names` are the ids of the model's parameters and buffers."""
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        self.bounds: set[str] = set()
+        self._names = names
+        self._stale: dict[int, torch.Tensor] = {}  # kept alive, so that an id stays theirs
+        self._twins: dict[int, torch.Tensor] = {}
+
+    def run(
+        self,
+        func: Any,
+        name: str,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        tensors: list[torch.Tensor],
+    ) -> Any:
+        """Return the result of one operation; `NotImplemented` asks the caller to decompose it."""
+        if not tensors:
+            return self._factory(func, args, kwargs)
+        by_shape = any(map(self._without_values, tensors))
+        if name in _VALUES and by_shape and not any(isinstance(tensor, ShapeTensor) for tensor in tensors):
+            return func(*args, **kwargs)  # the value of a real parameter or buffer is known
+        if not by_shape and all(tensor.numel() <= SMALL for tensor in tensors):
+            return func(*args, **_on_cpu(kwargs))
+        if name == "_pack_padded_sequence" and not isinstance(call["lengths"], ShapeTensor):
+            return _pack(call)
+        if name == "_pad_packed_sequence" and not isinstance(call["batch_sizes"], ShapeTensor):
+            return _unpack(call)
+        if name not in RULES and name not in BOUNDS and not is_known(name, func) and func._can_decompose():
+            return NotImplemented
+        return self._by_shape(func, name, args, kwargs, tensors)
+
+    def _without_values(self, tensor: torch.Tensor) -> bool:
+        return (
+            isinstance(tensor, ShapeTensor)
+            or id(tensor) in self._names
+            or tensor.device.type == "meta"
+            or id(tensor) in self._stale
+        )
+
+    @staticmethod
+    def _factory(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        size = args[0] if args and isinstance(args[0], list | tuple) else ()
+        if torch.Size(size).numel() > SMALL:
+            return wrap(func(*args, **{**kwargs, "device": META}))
+        return func(*args, **_on_cpu(kwargs))
+
+    def _by_shape(
+        self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]
+    ) -> Any:
+        meta_args = map_tensors(self._meta, args)
+        meta_kwargs = {key: map_tensors(self._meta, value) for key, value in kwargs.items()}
+        if func._schema.is_mutable and _writes_first(func):
+            return self._in_place(args)
+        call = bind(func, meta_args, meta_kwargs)
+        result = bounded(name, call)
+        if result is not NotImplemented:
+            self.bounds.add(name)
+        else:
+            rule = RULES.get(name)
+            result = rule(call) if rule and len(func._schema.returns) else None
+            if result is None:
+                result = func(*_on_meta(meta_args), **_on_meta(meta_kwargs))
+        inference = all(tensor.is_inference() for tensor in tensors)
+        return map_tensors(lambda out: self._wrap(out, meta_args, args, inference), result)
+
+    def _meta(self, tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in self._names:
+            return meta_twin(tensor)
+        twin = self._twins.get(id(tensor))
+        if twin is None or twin.shape != tensor.shape:
+            twin = self._twins[id(tensor)] = meta_twin(tensor)
+        return twin
+
+    def _in_place(self, args: tuple[Any, ...]) -> Any:
+        """A write keeps the outside of its target; a real target then no longer has the values it should."""
+        target = args[0]
+        if not isinstance(target, ShapeTensor) and id(target) not in self._names:
+            self._stale[id(target)] = target
+        return target
+
+    @staticmethod
+    def _wrap(out: torch.Tensor, metas: Any, originals: Any, inference: bool) -> torch.Tensor:
+        if isinstance(out, ShapeTensor) or out.device.type != "meta":
+            return out
+        for meta, original in zip(metas, originals, strict=False):
+            if out is meta:
+                return original  # type: ignore[no-any-return]
+        return wrap(out, inference=inference)
+
+
+_RESHAPING = frozenset({
+    "resize_", "t_", "transpose_", "squeeze_", "unsqueeze_", "set_", "resize_as_", "as_strided_", "swapaxes_",
+    "swapdims_", "detach_", "requires_grad_",
+})  # fmt: skip
+
+
+def _writes_first(func: Any) -> bool:
+    schema = func._schema
+    name = schema.name.rpartition("::")[2]
+    first = schema.arguments[0] if schema.arguments else None
+    return (
+        name not in _RESHAPING
+        and first is not None
+        and first.alias_info is not None
+        and first.alias_info.is_write
+        and len(schema.returns) == 1
+    )
+
+
+def _on_cpu(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Factories that name another device make real tensors here: only their shape and values matter."""
+    device = kwargs.get("device")
+    return kwargs if device is None else {**kwargs, "device": CPU}
+
+
+def _on_meta(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: META if isinstance(item, torch.device) else item for key, item in value.items()}
+    return tuple(META if isinstance(item, torch.device) else item for item in value)
+
+
+def _pack(call: Call) -> Any:
+    """Packing keeps `sum(lengths)` steps (torch.nn.utils.rnn.pack_padded_sequence)."""
+    data, lengths = meta_twin(call["input"]), call["lengths"]
+    steps = int(lengths.max())
+    batch_sizes = torch.tensor([int((lengths > step).sum()) for step in range(steps)])
+    packed = torch.empty((int(lengths.sum()), *data.shape[2:]), dtype=data.dtype, device=META)
+    return wrap(packed), batch_sizes
+
+
+def _unpack(call: Call) -> Any:
+    data, batch_sizes = meta_twin(call["data"]), call["batch_sizes"]
+    steps, batch = max(len(batch_sizes), call["total_length"]), int(batch_sizes[0])
+    lead = (batch, steps) if call["batch_first"] else (steps, batch)
+    lengths = torch.tensor([int((batch_sizes > row).sum()) for row in range(batch)])
+    padded = torch.empty((*lead, *data.shape[1:]), dtype=data.dtype, device=META)
+    return wrap(padded), lengths

@@ -1,0 +1,274 @@
+"""One forward pass, seen operation by operation.
+
+Under `torch.inference_mode()` a `TorchDispatchMode` sees whole operations under the names people use
+(`dropout`, `batch_norm`, `linear`, `lstm`) instead of what they decompose into. Inputs are tensors without
+values; an operation that touches one of them, or a parameter, is computed on shapes alone. Operations on
+small real tensors (masks, positions, anchors) run for real, so that code which looks at their values works.
+With `real=True` everything runs for real: the way out where a shape alone is not enough.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from archcheck.facts import Where
+from archcheck.measure.arguments import bind, op_name, tensors_in
+from archcheck.measure.cost import multiply_accumulates
+from archcheck.measure.kinds import describe
+from archcheck.measure.places import caller_place
+from archcheck.measure.shape_run import ShapeRunner
+from archcheck.measure.tree import Tree
+
+
+@dataclass(slots=True)
+class Event:
+    """One executed operation as the trace saw it; `source` is set for tensors that come from outside of it."""
+
+    index: int
+    kind: str
+    op: str
+    layer: str
+    inputs: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    dtype: str | None
+    attributes: dict[str, Any]
+    params: tuple[str, ...]
+    macs: int
+    where: Where | None
+    operands: tuple[int, ...] = ()
+    source: torch.Tensor | None = None
+    name: str = ""
+
+
+@dataclass(slots=True)
+class Visit:
+    """How often, when first and with which shapes a layer was called."""
+
+    order: int
+    calls: int = 0
+    inputs: tuple[tuple[int, ...], ...] = ()
+    outputs: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(slots=True)
+class Trace:
+    """What one forward pass did; `outputs` are the events that made the model's outputs."""
+
+    events: list[Event] = field(default_factory=list)
+    visits: dict[str, Visit] = field(default_factory=dict)
+    output_tensors: tuple[tuple[tuple[int, ...], str], ...] = ()
+    outputs: tuple[int, ...] = ()
+    uncounted: set[str] = field(default_factory=set)
+    bounds: set[str] = field(default_factory=set)
+    real: bool = False
+
+
+class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records every operation between `__enter__` and `__exit__` into `trace`."""
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # A private hook of torch: without it the first dispatch imports the compiler (about 1.5 s).
+        return False
+
+    def __init__(self, tree: Tree, *, real: bool = False) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.tree = tree
+        self.trace = Trace(real=real)
+        self._shapes = ShapeRunner(tree.names)
+        self._ids: dict[int, tuple[int, weakref.ref[torch.Tensor]]] = {}
+        self._writes: dict[int, int] = {}
+        self._stack: list[tuple[str, torch.nn.Module]] = []
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> Tracer:
+        self._handles = [
+            register_module_forward_pre_hook(self._enter_layer),
+            register_module_forward_hook(self._leave_layer, always_call=True),
+        ]
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            super().__exit__(*error)  # type: ignore[no-untyped-call]
+        finally:
+            for handle in self._handles:
+                handle.remove()
+
+    # --- layers -------------------------------------------------------------------------------------------
+
+    def _enter_layer(self, module: torch.nn.Module, inputs: Any) -> None:
+        path = self.tree.path_of(module)
+        parent = self._stack[-1][0] if self._stack else ""
+        self._stack.append((parent if path is None else path, module))
+        if path is None:
+            return
+        visit = self.trace.visits.setdefault(path, Visit(order=len(self.trace.visits)))
+        visit.calls += 1
+        if visit.calls == 1:
+            visit.inputs = shapes_of(inputs)
+
+    def _leave_layer(self, module: torch.nn.Module, inputs: Any, output: Any) -> None:
+        if not self._stack:
+            return
+        path, _ = self._stack.pop()
+        if self.tree.path_of(module) is not None and self.trace.visits[path].calls == 1:
+            self.trace.visits[path].outputs = shapes_of(output)
+
+    # --- operations ---------------------------------------------------------------------------------------
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Compute one operation and record it."""
+        kwargs = dict(kwargs or {})
+        if not isinstance(func, torch._ops.OpOverload):
+            self.trace.uncounted.add(str(getattr(func, "__name__", func)))
+            return func(*args, **kwargs)
+        name, call = op_name(func), bind(func, args, kwargs)
+        tensors = list(tensors_in(args)) + list(tensors_in(tuple(kwargs.values())))
+        run = self._shapes.run if not self.trace.real else self._run_real
+        result = run(func, name, call, args, kwargs, tensors)
+        if result is NotImplemented:
+            # A composite operation that nobody knows whole: look inside.
+            with self:
+                return func.decompose(*args, **kwargs)
+        self.trace.bounds.update(self._shapes.bounds)
+        if self._only_counts(func, tensors):
+            return result
+        return self._record(func, name, call, tensors, result)
+
+    def _only_counts(self, func: Any, tensors: list[torch.Tensor]) -> bool:
+        """Whether this is bookkeeping on integer buffers, such as BatchNorm's count of batches."""
+        return func._schema.is_mutable and all(
+            id(tensor) in self.tree.names and not tensor.is_floating_point() for tensor in tensors
+        )
+
+    @staticmethod
+    def _run_real(func: Any, name: str, call: Any, args: Any, kwargs: Any, tensors: Any) -> Any:
+        return func(*args, **kwargs)
+
+    def _record(self, func: Any, name: str, call: dict[str, Any], tensors: list[torch.Tensor], result: Any) -> Any:
+        mutates = func._schema.is_mutable
+        if not mutates:
+            result = _fresh(result, tensors)
+        outputs = list(tensors_in(result))
+        kind, attributes = describe(name, call, outputs)
+        macs = multiply_accumulates(name, call, outputs)
+        if macs is None:
+            self.trace.uncounted.add(name)
+        names, inputs, operands = self._read(tensors)
+        event = self._add(
+            kind=kind, op=name, inputs=inputs, outputs=outputs, attributes=attributes, params=names, macs=macs or 0
+        )
+        event.operands = operands
+        self._wrote(event.index, tensors, outputs, mutates=mutates)
+        return result
+
+    def _add(self, *, outputs: list[torch.Tensor], **values: Any) -> Event:
+        event = Event(
+            index=len(self.trace.events),
+            layer=self._stack[-1][0] if self._stack else "",
+            shapes=tuple(tuple(tensor.shape) for tensor in outputs),
+            dtype=str(outputs[0].dtype).removeprefix("torch.") if outputs else None,
+            where=caller_place(),
+            **values,
+        )
+        self.trace.events.append(event)
+        return event
+
+    def _read(self, tensors: list[torch.Tensor]) -> tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]:
+        """Return parameter names, producing events, and for each operand its event (-1 for a parameter)."""
+        names: list[str] = []
+        operands: list[int] = []
+        for tensor in tensors:
+            name = self.tree.names.get(id(tensor))
+            if name is not None:
+                names.append(name)
+                operands.append(-1)
+            else:
+                operands.append(self._producer(tensor))
+        inputs = tuple(dict.fromkeys(index for index in operands if index >= 0))
+        return tuple(dict.fromkeys(names)), inputs, tuple(operands)
+
+    def _producer(self, tensor: torch.Tensor) -> int:
+        known = self._ids.get(id(tensor))
+        if known is None or known[1]() is not tensor:
+            return self._constant(tensor)
+        return max(known[0], self._writes.get(_storage(tensor), -1))
+
+    def _constant(self, tensor: torch.Tensor) -> int:
+        """A tensor that no recorded operation made: a module attribute, a closure, a global."""
+        event = self._add(kind="constant", op="constant", inputs=(), outputs=[tensor], attributes={}, params=(), macs=0)
+        event.source, event.name = tensor, self._foreign_name(tensor)
+        self._wrote(event.index, [], [tensor], mutates=False)
+        return event.index
+
+    def _foreign_name(self, tensor: torch.Tensor) -> str:
+        """Name a tensor of a module that is called but not registered, such as one kept in a plain list."""
+        for _, module in reversed(self._stack):
+            own = {**module.__dict__.get("_parameters", {}), **module.__dict__.get("_buffers", {})}
+            for name, value in own.items():
+                if value is tensor:
+                    return f"{type(module).__name__}.{name}"
+        return ""
+
+    def add_input(self, tensor: torch.Tensor) -> None:
+        """Make `tensor` known as an input of the model."""
+        event = self._add(kind="input", op="input", inputs=(), outputs=[tensor], attributes={}, params=(), macs=0)
+        self._wrote(event.index, [], [tensor], mutates=False)
+
+    def set_outputs(self, output: Any) -> None:
+        """Note the tensors that the model returned."""
+        tensors = list(tensors_in(output))
+        _, inputs, operands = self._read(tensors)
+        self.trace.outputs = operands if -1 not in operands else inputs
+        self.trace.output_tensors = tuple(
+            (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")) for tensor in tensors
+        )
+
+    def _wrote(self, index: int, tensors: list[torch.Tensor], outputs: list[torch.Tensor], *, mutates: bool) -> None:
+        """Remember who made each tensor; a write reaches every view of the same memory."""
+        shared = {_storage(tensor) for tensor in tensors}
+        for tensor in outputs:
+            storage = _storage(tensor)
+            if not mutates and storage not in shared:
+                self._writes.pop(storage, None)  # memory used anew: earlier writes belong to another tensor
+            self._ids[id(tensor)] = (index, weakref.ref(tensor))
+        if mutates and tensors:
+            written = outputs or tensors[:1]
+            self._writes.update((_storage(tensor), index) for tensor in written)
+
+
+def _fresh(result: Any, tensors: list[torch.Tensor]) -> Any:
+    """Return `result` as a tensor of its own when an operation handed back its input (dropout in evaluation)."""
+    if isinstance(result, torch.Tensor) and any(result is tensor for tensor in tensors):
+        from archcheck.measure.shape_tensor import ShapeTensor, wrap
+
+        if isinstance(result, ShapeTensor):
+            return wrap(result.meta, inference=result.is_inference())
+        return torch.ops.aten.alias(result)
+    return result
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    meta = getattr(tensor, "meta", tensor)
+    try:
+        return int(meta.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):  # sparse and other tensors without one storage
+        return -id(tensor)
+
+
+def shapes_of(value: Any) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of all tensors in `value`."""
+    return tuple(tuple(tensor.shape) for tensor in tensors_in(value))

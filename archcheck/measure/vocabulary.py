@@ -1,0 +1,105 @@
+"""The vocabulary: torch's operator names, and the canonical kinds that they stand for. Tables only."""
+
+from __future__ import annotations
+
+_SAME_NAME = {
+    "linear", "bilinear", "embedding", "lstm", "gru", "relu", "relu6", "leaky_relu", "prelu", "elu", "selu",
+    "celu", "gelu", "silu", "mish", "sigmoid", "tanh", "softplus", "hardtanh", "hardswish", "hardsigmoid",
+    "glu", "rrelu", "threshold", "softshrink", "hardshrink", "softmax", "log_softmax", "batch_norm",
+    "layer_norm", "group_norm", "instance_norm", "rms_norm", "add", "sub", "mul", "div", "mean", "sum",
+    "permute", "cat", "pixel_shuffle", "channel_shuffle", "matmul", "pad",
+}  # fmt: skip
+
+KINDS: dict[str, str] = {name: name for name in _SAME_NAME} | {
+    "conv1d": "conv", "conv2d": "conv", "conv3d": "conv", "convolution": "conv", "torchvision::deform_conv2d": "conv",
+    "conv_transpose1d": "conv_transpose", "conv_transpose2d": "conv_transpose", "conv_transpose3d": "conv_transpose",
+    "scaled_dot_product_attention": "attention", "rnn_tanh": "rnn", "rnn_relu": "rnn", "lstm_cell": "lstm",
+    "gru_cell": "gru", "rnn_tanh_cell": "rnn", "rnn_relu_cell": "rnn", "embedding_bag": "embedding",
+    "dropout": "dropout", "feature_dropout": "dropout", "alpha_dropout": "dropout",
+    "feature_alpha_dropout": "dropout", "native_dropout": "dropout", "log_sigmoid": "log_sigmoid",
+    "native_batch_norm": "batch_norm", "native_layer_norm": "layer_norm", "native_group_norm": "group_norm",
+    "cudnn_batch_norm": "batch_norm", "_fused_rms_norm": "rms_norm", "_softmax": "softmax",
+    "_log_softmax": "log_softmax", "special_log_softmax": "log_softmax", "special_softmax": "softmax",
+    "max_pool1d": "max_pool", "max_pool2d": "max_pool", "max_pool3d": "max_pool",
+    "max_pool2d_with_indices": "max_pool", "max_pool3d_with_indices": "max_pool",
+    "max_pool1d_with_indices": "max_pool", "fractional_max_pool2d": "max_pool",
+    "avg_pool1d": "avg_pool", "avg_pool2d": "avg_pool", "avg_pool3d": "avg_pool",
+    "adaptive_avg_pool1d": "avg_pool", "adaptive_avg_pool2d": "avg_pool", "adaptive_avg_pool3d": "avg_pool",
+    "_adaptive_avg_pool2d": "avg_pool", "_adaptive_avg_pool3d": "avg_pool",
+    "adaptive_max_pool1d": "max_pool", "adaptive_max_pool2d": "max_pool", "adaptive_max_pool3d": "max_pool",
+    "mm": "matmul", "bmm": "matmul", "mv": "matmul", "dot": "matmul", "addmm": "matmul", "baddbmm": "matmul",
+    "addmv": "matmul", "addbmm": "matmul", "einsum": "matmul", "tensordot": "matmul", "_grouped_mm": "matmul",
+    "inner": "matmul", "outer": "matmul", "vdot": "matmul", "linalg_vecdot": "matmul", "chain_matmul": "matmul",
+    "rsub": "sub", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "__iadd__": "add",
+    "constant_pad_nd": "pad", "reflection_pad1d": "pad", "reflection_pad2d": "pad", "reflection_pad3d": "pad",
+    "replication_pad1d": "pad", "replication_pad2d": "pad", "replication_pad3d": "pad", "_pad_circular": "pad",
+    "transpose": "permute", "t": "permute", "T": "permute", "mT": "permute", "numpy_T": "permute", "movedim": "permute",
+    "moveaxis": "permute", "swapaxes": "permute", "swapdims": "permute", "adjoint": "permute",
+    "view": "reshape", "_unsafe_view": "reshape", "reshape": "reshape", "flatten": "reshape", "unflatten": "reshape",
+    "squeeze": "reshape", "unsqueeze": "reshape", "expand": "reshape", "expand_as": "reshape", "view_as": "reshape",
+    "reshape_as": "reshape", "ravel": "reshape", "unfold": "reshape", "im2col": "reshape", "repeat": "reshape",
+    "tile": "reshape", "broadcast_to": "reshape", "as_strided": "reshape", "roll": "reshape", "flip": "reshape",
+    "slice": "slice", "select": "slice", "narrow": "slice", "split": "slice", "split_with_sizes": "slice",
+    "chunk": "slice", "unbind": "slice", "tensor_split": "slice", "index_select": "slice", "index": "slice",
+    "gather": "slice", "take_along_dim": "slice", "unsafe_split": "slice", "unsafe_chunk": "slice",
+    "concat": "cat", "concatenate": "cat", "stack": "cat", "hstack": "cat", "vstack": "cat", "column_stack": "cat",
+    "clone": "copy", "contiguous": "copy", "to": "copy", "_to_copy": "copy", "alias": "copy", "detach": "copy",
+    "lift_fresh": "copy", "type_as": "copy", "lift": "copy", "positive": "copy", "identity": "copy",
+    "pixel_unshuffle": "pixel_shuffle", "native_channel_shuffle": "channel_shuffle",
+    "upsample_nearest1d": "upsample", "upsample_nearest2d": "upsample", "upsample_nearest3d": "upsample",
+    "upsample_linear1d": "upsample", "upsample_bilinear2d": "upsample", "upsample_bicubic2d": "upsample",
+    "upsample_trilinear3d": "upsample", "_upsample_bilinear2d_aa": "upsample",
+    "nll_loss": "loss", "nll_loss_nd": "loss", "cross_entropy_loss": "loss", "mse_loss": "loss", "l1_loss": "loss",
+}  # fmt: skip
+
+"""Torch's name -> canonical kind."""
+
+FACTORIES = frozenset({
+    "zeros", "ones", "empty", "full", "arange", "linspace", "logspace", "eye", "zeros_like", "ones_like",
+    "empty_like", "full_like", "new_zeros", "new_ones", "new_empty", "new_full", "scalar_tensor",
+    "tril_indices", "triu_indices", "hann_window", "hamming_window", "meshgrid", "one_hot",
+})  # fmt: skip
+"""Make tensors from nothing but sizes."""
+
+RANDOM = frozenset({
+    "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli",
+    "multinomial", "uniform",
+})  # fmt: skip
+"""Draw random numbers."""
+
+WHOLE = frozenset({
+    "var", "std", "var_mean", "std_mean", "square", "cosine_similarity", "pairwise_distance", "isfinite",
+    "isnan", "repeat_interleave", "and", "or", "not_equal", "greater", "less", "greater_equal", "less_equal",
+    "floor_divide", "absolute", "__and__", "__or__", "__iand__", "__ior__", "__xor__", "arctan2", "where",
+    "norm", "cumsum", "softsign", "max", "min", "argmax", "argmin", "amax", "amin", "size", "item",
+    "is_nonzero", "sym_size",
+})  # fmt: skip
+
+"""Composite operations understood whole, under torch's own name."""
+
+FREE = frozenset({
+    "input", "constant", "bernoulli_", "uniform_", "normal_", "fill_", "zero_", "copy_", "random_", "index_put",
+    "index_put_", "index_add", "scatter", "scatter_", "scatter_add", "masked_fill", "masked_fill_",
+    "masked_select", "nonzero", "argwhere", "nonzero_numpy", "sort", "topk", "argsort", "max", "min", "argmax",
+    "argmin", "amax", "amin", "any", "all", "cumsum", "cumprod", "norm", "linalg_vector_norm",
+    "unique_consecutive", "_unique2", "bincount", "searchsorted", "bucketize", "tril", "triu", "diagonal",
+    "diag", "set_", "resize_", "count_nonzero", "logsumexp", "prod", "var", "std", "var_mean", "std_mean",
+    "median", "kthvalue", "mode", "lstm_packed", "_pack_padded_sequence", "_pad_packed_sequence",
+    "local_response_norm", "equal", "_local_scalar_dense", "item", "clamp", "clip", "split_copy",
+    "grid_sampler", "affine_grid_generator", "col2im", "torchvision::nms", "torchvision::roi_align",
+    "torchvision::roi_pool", "_nested_tensor_from_mask_left_aligned", "is_same_size",
+    "fake_quantize_per_tensor_affine", "weight_norm", "_weight_norm", "histc", "unfold_copy", "renorm",
+    "embedding_renorm_", "take", "put", "put_", "roll", "flip", "rot90", "expand_copy", "view_copy",
+})  # fmt: skip
+"""Operations without multiply-accumulates."""
+
+
+def base_name(name: str) -> str:
+    """Return the name without the underscore of an in-place form: `relu_` -> `relu`."""
+    return name[:-1] if name.endswith("_") and not name.endswith("__") else name
+
+
+def is_listed(name: str) -> bool:
+    """Whether an operator is understood whole."""
+    base = base_name(name)
+    return any(base in table for table in (KINDS, FACTORIES, RANDOM, WHOLE))

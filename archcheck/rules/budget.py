@@ -1,0 +1,79 @@
+"""Budgets: how much a network may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archcheck.facts import Facts, Layer
+from archcheck.findings import Finding, Result
+from archcheck.rule import Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxParams(Rule):
+    """At most `limit` parameters, each tensor counted once however often it is used.
+
+    Frozen parameters count: they are part of what has to be stored and run. Hidden weights, which sit in no
+    parameter (layers in a plain list), count as well: a budget that they escape is none. Buffers, such as the
+    statistics of BatchNorm, do not count.
+
+    Example, kept:
+        rule = max-params = 20
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+
+    Example, broken:
+        rule = max-params = 15
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+        says = 16 parameters, limit 15 (+1, +6.7 %)
+    """
+
+    limit: int
+
+    def __post_init__(self) -> None:
+        """Refuse a limit below zero."""
+        if self.limit < 0:
+            raise ValueError(f"`limit` must be at least 0, found {self.limit}")
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the sum of parameters and hidden weights with `limit`."""
+        hidden = facts.params.hidden_total
+        found = facts.params.total + hidden
+        notes = (f"of them {hidden:,} hidden: in no parameter of the model",) if hidden else ()
+        return Result(
+            examined=1,
+            findings=(self._finding(facts, found, hidden),) if found > self.limit else (),
+            found=found,
+            limit=self.limit,
+            unit="parameters",
+            most=tuple(_share(layer, found) for layer in largest(facts)),
+            notes=notes,
+        )
+
+    def _finding(self, facts: Facts, found: int, hidden: int) -> Finding:
+        over = found - self.limit
+        percent = f", +{100 * over / self.limit:.1f} %" if self.limit else ""
+        kept = f" ({hidden:,} of them hidden)" if hidden else ""
+        return Finding(
+            message=f"{found:,} parameters{kept}, limit {self.limit:,} (+{over:,}{percent})",
+            where=facts.subject.where,
+            fix=f"remove {over:,} parameters, or raise max-params",
+        )
+
+
+def largest(facts: Facts, count: int = 3) -> list[Layer]:
+    """Return the layers with the most parameters of their own."""
+    layers = [layer for layer in facts.layers if layer.own_params]
+    return sorted(layers, key=lambda layer: layer.own_params, reverse=True)[:count]
+
+
+def _share(layer: Layer, total: int) -> str:
+    parts = [
+        layer.path or "the model itself",
+        layer.type,
+        f"{layer.own_params:,}",
+        f"{100 * layer.own_params / total:.1f} %",
+        str(layer.where or ""),
+    ]
+    return "  ".join(filter(None, parts))

@@ -1,0 +1,93 @@
+"""The ledger of weights: none hidden, none idle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archcheck.facts import Facts, Hidden, Where
+from archcheck.findings import Finding, Result
+from archcheck.rule import Rule
+from archcheck.selectors import matches_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoHiddenWeights(Rule):
+    """No tensor acts as a weight without being a parameter or a buffer of the model.
+
+    Layers in a plain Python list, tensors in closures and globals: they take part in the result, no optimiser
+    trains them, no checkpoint saves them, no parameter count sees them. The remedy is `nn.ModuleList`,
+    `nn.Parameter` or `register_buffer`.
+
+    Example, kept:
+        rule = no-hidden-weights = true
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+    """
+
+    prohibition = True
+
+    def check(self, facts: Facts) -> Result:
+        """List every hidden weight that the executed graph uses."""
+        hidden = facts.params.hidden
+        return Result(
+            examined=len(facts.ops),
+            findings=tuple(_hidden_finding(weight, facts) for weight in hidden),
+            found=facts.params.hidden_total,
+            limit=0,
+            unit="hidden weights",
+        )
+
+
+def _hidden_finding(weight: Hidden, facts: Facts) -> Finding:
+    op = facts.ops[weight.op] if weight.op < len(facts.ops) else None
+    shape = "x".join(map(str, weight.shape)) or "scalar"
+    name = f"`{weight.name}`" if weight.name else "a tensor"
+    user = f" used by `{op.op}`" if op else ""
+    at = f" at {weight.where}" if weight.where else ""
+    return Finding(
+        message=f"{weight.elements:,} hidden weights: {name} of shape {shape}{user}{at} is no parameter of the model",
+        layer=op.layer if op else None,
+        where=weight.where or facts.subject.where,
+        fix="keep layers in `nn.ModuleList`, tensors in `nn.Parameter` or `register_buffer`",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoUnusedParams(Rule):
+    """Every parameter is read by an operation on the way to an output, in evaluation or in training.
+
+    Example, kept:
+        rule = no-unused-params = true
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+
+    Example, broken:
+        rule = no-unused-params = true
+        model = nn.ModuleDict({"used": nn.Linear(3, 4), "idle": nn.Linear(4, 4)})
+        forward = lambda model, x: model["used"](x)
+        input = [1, 3]
+        says = `idle.weight` (16 parameters) reaches no output
+    """
+
+    prohibition = True
+
+    def check(self, facts: Facts) -> Result:
+        """List every idle parameter."""
+        sizes = facts.params.sizes
+        idle = [name for name in facts.params.unused if self.on is None or matches_path(self.on, name)]
+        findings = tuple(
+            Finding(
+                message=f"`{name}` ({sizes[name]:,} parameters) reaches no output",
+                layer=name.rpartition(".")[0],
+                where=_built(name, facts),
+                fix="use it in `forward`, or remove it",
+            )
+            for name in idle
+        )
+        found = sum(sizes[name] for name in idle)
+        return Result(examined=len(sizes), findings=findings, found=found, limit=0, unit="unused parameters")
+
+
+def _built(name: str, facts: Facts) -> Where | None:
+    layer = facts.layer(name.rpartition(".")[0])
+    return layer.where if layer else facts.subject.where

@@ -1,0 +1,123 @@
+"""Presence: which kinds of operations run and take effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from archcheck.facts import Facts
+from archcheck.findings import Finding, Result
+from archcheck.rule import Rule
+from archcheck.rules.graphs import effective, label, place, shortfalls
+from archcheck.selectors import selects
+
+_KINDS = {"kinds": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requires(Rule):
+    """Each of `kinds` is executed, takes effect, and reaches an output.
+
+    A layer that is declared and never called does not count, nor one on a branch whose result is dropped, nor
+    dropout of rate 0 or that stays on in evaluation, nor a pooling of a map that is one position already.
+    How it is written makes no difference: `F.dropout` is `dropout`, `x.mean((2, 3))` is `global_avg_pool`.
+
+    Example, kept:
+        rule = requires = ["batch_norm", "dropout"]
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.1))
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = requires = ["dropout"]
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Dropout(0.0))
+        input = [1, 1, 8, 8]
+        says = no dropout takes effect: `1` (Dropout) has rate 0
+    """
+
+    kinds: tuple[str, ...] = field(metadata=_KINDS)
+
+    def check(self, facts: Facts) -> Result:
+        """Look for one effective operation of every kind."""
+        missing = [kind for kind in self.kinds if not effective(facts, kind, self.on)]
+        present = {kind: len(effective(facts, kind, self.on)) for kind in self.kinds}
+        return Result(
+            examined=len(facts.ops),
+            findings=tuple(absence(facts, kind, self.on) for kind in missing),
+            found=[f"{count} {kind}" for kind, count in present.items()],
+            notes=(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequiresAny(Rule):
+    """At least one of `kinds` is executed, takes effect, and reaches an output.
+
+    Example, kept:
+        rule = requires-any = ["global_avg_pool", "linear"]
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = requires-any = ["global_avg_pool", "linear"]
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        input = [1, 1, 8, 8]
+        says = none of global_avg_pool, linear takes effect
+    """
+
+    kinds: tuple[str, ...] = field(metadata=_KINDS)
+
+    def check(self, facts: Facts) -> Result:
+        """Look for one effective operation of any kind."""
+        present = [kind for kind in self.kinds if effective(facts, kind, self.on)]
+        findings: tuple[Finding, ...] = ()
+        if not present:
+            hints = [absence(facts, kind, self.on) for kind in self.kinds]
+            best = next((hint for hint in hints if hint.layer is not None), hints[0])
+            message = f"none of {', '.join(self.kinds)} takes effect"
+            detail = best.message.partition(": ")[2]
+            findings = (
+                Finding(message=f"{message}: {detail}" if detail else message, layer=best.layer, where=best.where),
+            )
+        return Result(examined=len(facts.ops), findings=findings, found=present)
+
+
+def absence(facts: Facts, kind: str, on: str | None) -> Finding:
+    """Say that no operation of `kind` takes effect, and what comes closest to one."""
+    reason, layer, op = next(shortfalls(facts, kind, on), ("", None, None))
+    where = place(op, facts) if op else layer.where if layer else facts.subject.where
+    message = f"no {kind} takes effect" + (f": {reason}" if reason else ", and none is executed")
+    return Finding(message=message, layer=layer.path if layer else None, where=where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forbids(Rule):
+    """No operation of `kinds` is executed, whether or not its result reaches an output.
+
+    Example, kept:
+        rule = forbids = ["linear"]
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = forbids = ["linear"]
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+        input = [1, 1, 8, 8]
+        says = linear is executed by `1` (Linear)
+    """
+
+    prohibition = True
+    kinds: tuple[str, ...] = field(metadata=_KINDS)
+
+    def check(self, facts: Facts) -> Result:
+        """Look at every operation of both modes."""
+        ops = {(op.layer, op.op, op.where): op for mode in ("eval", "train") for op in facts.executed(mode)}
+        bad = [
+            (kind, op)
+            for op in ops.values()
+            for kind in self.kinds
+            if selects(kind, op, facts) and selects(self.on, op, facts)
+        ]
+        findings = tuple(
+            Finding(message=f"{kind} is executed by {label(op, facts)}", layer=op.layer, where=place(op, facts))
+            for kind, op in bad
+        )
+        return Result(examined=len(bad), findings=findings, found=len(bad), limit=0, unit="operations")

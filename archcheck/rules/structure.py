@@ -1,0 +1,272 @@
+"""Structure: in which order operations run, with which settings, and what they end in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from archcheck.facts import Facts, Op
+from archcheck.findings import Finding, Result
+from archcheck.rule import Rule
+from archcheck.rules.graphs import TRANSPARENT, consumers, dropouts, label, live, place
+from archcheck.rules.heads import head_of
+from archcheck.selectors import matches_path, selects
+
+_KINDS = {"kinds": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowedBy(Rule):
+    """Every executed `layer` is followed by `by` on every path to an output.
+
+    `position = "direct"`: `by` is the very next operation. `position = "before-weights"` (the default):
+    activation, pooling, dropout and reshapes may stand between, another layer with weights or a junction of
+    branches may not. `exempt` takes selectors and two words: `last`, the last such layer of the network, and
+    `1x1`, kernels of one position.
+
+    Example, kept:
+        rule = followed-by = { layer = "conv", by = "batch_norm", position = "direct", exempt = ["last"] }
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3))
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = followed-by = { layer = "conv", by = "batch_norm", position = "direct" }
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.BatchNorm2d(4))
+        input = [1, 1, 8, 8]
+        says = `0` (Conv2d) is followed by relu, not by batch_norm
+
+    Example, vacuous:
+        rule = followed-by = { layer = "conv", by = "batch_norm" }
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+    """
+
+    layer: str = field(metadata=_KINDS)
+    by: str = field(metadata=_KINDS)
+    position: str = "before-weights"
+    exempt: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown position."""
+        if self.position not in ("direct", "before-weights"):
+            raise ValueError(f'`position` must be "direct" or "before-weights", found "{self.position}"')
+
+    def check(self, facts: Facts) -> Result:
+        """Follow every path from each layer to the next operation that counts."""
+        layers = live(facts, self.layer, self.on)
+        judged = [op for op in layers if not self._is_exempt(op, layers, facts)]
+        readers = consumers(facts.ops)
+        findings = [
+            Finding(
+                message=f"{label(op, facts)} is followed by {wrong}, not by {self.by}",
+                layer=op.layer,
+                where=place(op, facts),
+                fix=f"put {self.by} after it, or exempt it",
+            )
+            for op in judged
+            if (wrong := self._wrong(op, readers, facts)) is not None
+        ]
+        exempt = len(layers) - len(judged)
+        return Result(
+            examined=len(judged),
+            findings=tuple(findings),
+            found=len(judged) - len(findings),
+            limit=len(judged),
+            unit=f"of {self.layer} followed by {self.by}",
+            notes=(f"{exempt} exempt",) if exempt else (),
+        )
+
+    def _is_exempt(self, op: Op, layers: Sequence[Op], facts: Facts) -> bool:
+        for word in self.exempt:
+            if word == "last" and op is layers[-1]:
+                return True
+            if word == "1x1" and set(op.attributes.get("kernel", ())) == {1}:
+                return True
+            if word not in ("last", "1x1") and (matches_path(word, op.layer) or selects(word, op, facts)):
+                return True
+        return False
+
+    def _wrong(self, op: Op, readers: dict[int, list[Op]], facts: Facts) -> str | None:
+        """Return what stands where `by` should, `None` when every path is right."""
+        pending, seen = [op], {op.index}
+        while pending:
+            current = pending.pop()
+            following = readers.get(current.index, [])
+            if not following or current.index in facts.shape.output_ops:
+                return "the output"
+            for reader in following:
+                if selects(self.by, reader, facts) or reader.index in seen:
+                    continue
+                if self.position == "direct" or reader.kind not in TRANSPARENT:
+                    return reader.kind
+                seen.add(reader.index)
+                pending.append(reader)
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head(Rule):
+    """The output path ends in one of `kinds`: global pooling, a linear layer, or one over the other.
+
+    From the output backwards, softmax, activations, dropout and reshapes are passed over; linear layers and
+    global poolings form the head. A 1x1 convolution on 1x1 maps is a linear layer; a pooling that leaves a
+    border out is none.
+
+    Example, kept:
+        rule = head = ["global_avg_pool", "linear"]
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LogSoftmax(1))
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = head = "global_avg_pool"
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AvgPool2d(4), nn.Flatten())
+        input = [1, 1, 8, 8]
+        says = the output path ends in avg_pool (partial)
+    """
+
+    kinds: tuple[str, ...] = field(metadata=_KINDS)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the head with the kinds asked for."""
+        head = head_of(facts)
+        findings: tuple[Finding, ...] = ()
+        if not set(head) & set(self.kinds):
+            wanted = " or ".join(self.kinds)
+            message = f"the output path ends in {' after '.join(head) or 'nothing known'}, not in {wanted}"
+            findings = (Finding(message=message, where=facts.subject.where),)
+        return Result(examined=len(head), findings=findings, found=list(head), limit=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channels(Rule):
+    """The convolutions run with these channels: the input's first, then the output's of each in order.
+
+    Example, kept:
+        rule = channels = [1, 10, 16]
+        model = nn.Sequential(nn.Conv2d(1, 10, 3), nn.Conv2d(10, 16, 3))
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = channels = [1, 10, 20]
+        model = nn.Sequential(nn.Conv2d(1, 10, 3), nn.Conv2d(10, 16, 3))
+        input = [1, 1, 8, 8]
+        says = channels 1, 10, 16 instead of 1, 10, 20
+    """
+
+    progression: tuple[int, ...]
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the channels of the live convolutions, in the order they run."""
+        convs = [op for op in live(facts, "conv", self.on) if "out_channels" in op.attributes]
+        found = [convs[0].attributes["in_channels"]] if convs else []
+        found += [op.attributes["out_channels"] for op in convs]
+        findings: tuple[Finding, ...] = ()
+        if convs and tuple(found) != self.progression:
+            wrong = self._first_difference(found)
+            op = convs[min(max(wrong - 1, 0), len(convs) - 1)]
+            shown, wanted = ", ".join(map(str, found)), ", ".join(map(str, self.progression))
+            message = f"channels {shown} instead of {wanted}: {label(op, facts)} is the first to differ"
+            findings = (Finding(message=message, layer=op.layer, where=place(op, facts)),)
+        return Result(
+            examined=len(convs), findings=findings, found=found, limit=list(self.progression), unit="channels"
+        )
+
+    def _first_difference(self, found: Sequence[int]) -> int:
+        pairs = zip(found, self.progression, strict=False)
+        return next((i for i, (is_, want) in enumerate(pairs) if is_ != want), min(len(found), len(self.progression)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropoutRate(Rule):
+    """Every dropout that takes effect has the given `rate`, or one between `at-least` and `at-most`.
+
+    Example, kept:
+        rule = dropout-rate = 0.1
+        model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1))
+        input = [1, 3]
+
+    Example, broken:
+        rule = dropout-rate = 0.008
+        model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1))
+        input = [1, 3]
+        says = `1` (Dropout) has rate 0.1, not 0.008
+
+    Example, vacuous:
+        rule = dropout-rate = 0.1
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+    """
+
+    rate: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a rule without any bound, and a rate beside bounds."""
+        bounds = [self.at_least, self.at_most]
+        if (self.rate is None) == (bounds == [None, None]):
+            raise ValueError("give either `rate`, or `at-least` and `at-most` or one of them")
+
+    def check(self, facts: Facts) -> Result:
+        """Look at the rate of every effective dropout."""
+        acting = [dropout for dropout in dropouts(facts, self.on) if dropout.fault is None]
+        findings = tuple(
+            Finding(
+                message=f"{label(item.op, facts)} has rate {item.rate:g}, not {self._wanted()}",
+                layer=item.op.layer,
+                where=place(item.op, facts),
+            )
+            for item in acting
+            if not self._allows(item.rate)
+        )
+        found = sorted({item.rate for item in acting})
+        return Result(examined=len(acting), findings=findings, found=found, limit=self._wanted(), unit="dropout rate")
+
+    def _allows(self, rate: float) -> bool:
+        if self.rate is not None:
+            return abs(rate - self.rate) < 1e-9
+        return (self.at_least is None or rate >= self.at_least) and (self.at_most is None or rate <= self.at_most)
+
+    def _wanted(self) -> str:
+        if self.rate is not None:
+            return f"{self.rate:g}"
+        low = "" if self.at_least is None else f"at least {self.at_least:g}"
+        high = "" if self.at_most is None else f"at most {self.at_most:g}"
+        return " and ".join(filter(None, (low, high)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoPadding(Rule):
+    """No convolution pads its input, and nothing else pads it before one.
+
+    Example, kept:
+        rule = no-padding = true
+        model = nn.Conv2d(1, 4, 3)
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = no-padding = true
+        model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1))
+        input = [1, 1, 8, 8]
+        says = `0` (Conv2d) pads by 1x1
+    """
+
+    prohibition = True
+
+    def check(self, facts: Facts) -> Result:
+        """Look at the padding of every live convolution and padding operation."""
+        ops = [op for op in live(facts, None, self.on) if op.kind in ("conv", "conv_transpose", "pad")]
+        findings = tuple(
+            Finding(message=f"{label(op, facts)} pads by {by}", layer=op.layer, where=place(op, facts))
+            for op in ops
+            if (by := _padding(op)) is not None
+        )
+        return Result(examined=len(ops), findings=findings, found=len(findings), limit=0, unit="paddings")
+
+
+def _padding(op: Op) -> str | None:
+    padding = op.attributes.get("padding", op.attributes.get("pad", ()))
+    if isinstance(padding, str):
+        grows = padding == "same" and set(op.attributes["kernel"]) != {1}
+        return f'"{padding}"' if grows else None
+    return "x".join(map(str, padding)) if any(padding) else None

@@ -1,0 +1,151 @@
+"""Training: what the record of a training run proves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from archcheck.errors import NotMeasured
+from archcheck.facts import Facts, Training, Where
+from archcheck.findings import Finding, Result
+from archcheck.rule import Rule
+
+TOLERATED = 0.0005
+"""Share of the test set by which a fresh evaluation may differ from the recorded count: processors round
+differently, and an image on the border between two classes may change sides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinAccuracy(Rule):
+    """The mean test accuracy over the recorded seeds is at least `limit`, and the checkpoint reproduces its count.
+
+    The record must belong to this model (see `record-matches-model`), hold at least `seeds` runs, none longer
+    than `within-epochs`, each judged on the test set after its last epoch; the committed checkpoint is
+    evaluated anew on that test set. No record, or one of another model, is never a pass. `limit` is a share:
+    0.994 is 99.4 %.
+
+    In a contract: `min-accuracy = { limit = 0.994, within-epochs = 20, seeds = 3 }`
+    """
+
+    needs = ("training",)
+    limit: float
+    within_epochs: int | None = None
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that is no share, and fewer than one seed."""
+        if not 0 < self.limit <= 1:
+            raise ValueError(f"`limit` is a share between 0 and 1 (0.994 for 99.4 %), found {self.limit:g}")
+        if self.seeds < 1:
+            raise ValueError(f"`seeds` must be at least 1, found {self.seeds}")
+
+    def check(self, facts: Facts) -> Result:
+        """Judge the record and the fresh evaluation."""
+        training = _training(facts)
+        runs = _runs(training)
+        faults = _record_faults(training, facts) or [*self._run_faults(runs), *_checkpoint_faults(training)]
+        shares = [share for run in runs if (share := _share(run)) is not None]
+        mean = fmean(shares) if shares else None
+        if mean is not None and not faults and mean < self.limit:
+            faults = [f"mean test accuracy {mean:.2%} over {len(shares)} seeds, limit {self.limit:.2%}"]
+        where = Where(file=training.record_file, line=1) if training.record_file else facts.subject.where
+        return Result(
+            examined=1,
+            findings=tuple(Finding(message=fault, where=where) for fault in faults),
+            found=mean,
+            limit=self.limit,
+            unit="mean test accuracy",
+            notes=_notes(training, shares),
+        )
+
+    def _run_faults(self, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+        faults = []
+        if len(runs) < self.seeds:
+            faults.append(f"the record holds {len(runs)} seeds, {self.seeds} are promised")
+        if len({run.get("seed") for run in runs}) < len(runs):
+            faults.append("the record holds a seed twice")
+        for run in runs:
+            epochs = len(run.get("epochs") or ())
+            if self.within_epochs is not None and epochs > self.within_epochs:
+                faults.append(f"seed {run.get('seed')} trained {epochs} epochs, {self.within_epochs} are allowed")
+            if _share(run) is None:
+                faults.append(f"seed {run.get('seed')} has no result on the test set")
+        return faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordMatchesModel(Rule):
+    """The training record belongs to the model at hand: same source, same parameters, same state.
+
+    A record is evidence for the network that was trained, not for the one that stands in the file today.
+
+    In a contract: `record-matches-model = true`
+    """
+
+    needs = ("training",)
+
+    def check(self, facts: Facts) -> Result:
+        """List everything in which the record and the model differ."""
+        training = _training(facts)
+        where = Where(file=training.record_file, line=1) if training.record_file else facts.subject.where
+        faults = _record_faults(training, facts)
+        return Result(examined=1, findings=tuple(Finding(message=fault, where=where) for fault in faults))
+
+
+def _training(facts: Facts) -> Training:
+    if facts.training is None:
+        raise NotMeasured("the training record was not read; judge through a contract that names it")
+    return facts.training
+
+
+def _runs(training: Training) -> list[Mapping[str, Any]]:
+    return [run for run in (training.record or {}).get("runs", ()) if isinstance(run, Mapping)]
+
+
+def _share(run: Mapping[str, Any]) -> float | None:
+    test = run.get("test")
+    if not isinstance(test, Mapping) or not test.get("total"):
+        return None
+    return float(test.get("correct", 0)) / float(test["total"])
+
+
+def _record_faults(training: Training, facts: Facts) -> list[str]:
+    if training.mismatches:
+        return list(training.mismatches)
+    if training.record is None:
+        named = f"`{training.record_file}`" if training.record_file else "of a training run"
+        return [f"there is no record {named}; make one with `archcheck train {facts.subject.name}`"]
+    return [] if _runs(training) else ["the record holds no run"]
+
+
+def _checkpoint_faults(training: Training) -> list[str]:
+    if training.checkpoint_problem:
+        return [training.checkpoint_problem]
+    claimed = _claimed(training)
+    if claimed is None:
+        return ["the record does not say which seed the checkpoint is of"]
+    assert training.correct is not None
+    assert training.total is not None
+    if training.total != claimed["total"] or abs(training.correct - claimed["correct"]) > TOLERATED * training.total:
+        return [
+            f"the checkpoint gives {training.correct:,} of {training.total:,} correct, "
+            f"the record says {claimed['correct']:,} of {claimed['total']:,}"
+        ]
+    return []
+
+
+def _claimed(training: Training) -> Mapping[str, Any] | None:
+    seed = ((training.record or {}).get("checkpoint") or {}).get("seed")
+    run = next((run for run in _runs(training) if run.get("seed") == seed), None)
+    return run["test"] if run and _share(run) is not None else None
+
+
+def _notes(training: Training, shares: Sequence[float]) -> tuple[str, ...]:
+    notes = []
+    if shares:
+        notes.append(f"{len(shares)} seeds, {min(shares):.2%} to {max(shares):.2%}")
+    if training.correct is not None and training.total:
+        notes.append(f"the checkpoint gives {training.correct:,} of {training.total:,} on the test set")
+    return tuple(notes)

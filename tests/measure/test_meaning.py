@@ -1,0 +1,420 @@
+"""Meaning, not spelling: the same promise is judged the same however a network is written."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archcheck.engine import check
+from archcheck.findings import Report, Verdict
+from archcheck.rules import (
+    FollowedBy,
+    Forbids,
+    Head,
+    MaxParams,
+    NoHiddenWeights,
+    NoUnusedParams,
+    Requires,
+    RequiresAny,
+)
+
+IMAGE = torch.zeros(1, 1, 12, 12)
+
+
+class Functional(nn.Module):
+    """A convolution, then whatever `then` does with its result."""
+
+    def __init__(self, then, channels=4):
+        super().__init__()
+        self.conv = nn.Conv2d(1, channels, 3)
+        self.then = [then]  # in a list, so that a module among them would not be registered
+
+    def forward(self, x):
+        return self.then[0](self, self.conv(x))
+
+
+def judge(model: nn.Module, *rules, example=IMAGE) -> Report:
+    return check(model, example=example, rules=rules)
+
+
+def verdict(model: nn.Module, rule, example=IMAGE) -> Verdict:
+    return judge(model, rule, example=example).outcomes[0].verdict
+
+
+def message(model: nn.Module, rule, example=IMAGE) -> str:
+    return judge(model, rule, example=example).outcomes[0].summary
+
+
+# --- dropout ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        lambda self, x: F.dropout(x, 0.1, self.training),
+        lambda self, x: F.dropout2d(x, 0.1, training=self.training),
+        lambda self, x: F.alpha_dropout(x, 0.1, training=self.training),
+        lambda self, x: torch.dropout(x, 0.1, self.training),
+    ],
+)
+def test_functional_dropout_counts(then):
+    assert verdict(Functional(then), Requires(kinds=("dropout",))) is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Dropout(0.1), nn.Dropout2d(0.1), nn.AlphaDropout(0.1), nn.FeatureAlphaDropout(0.1)]
+)
+def test_dropout_layers_count(layer):
+    assert verdict(nn.Sequential(nn.Conv2d(1, 4, 3), layer), Requires(kinds=("dropout",))) is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    ("then", "says"),
+    [
+        (lambda self, x: F.dropout(x, 0.1), "is on in evaluation, too"),
+        (lambda self, x: F.dropout(x, 0.1, training=False), "is off in training"),
+        (lambda self, x: F.dropout(x, 0.0, self.training), "has rate 0"),
+    ],
+)
+def test_dropout_that_does_not_take_effect_does_not_count(then, says):
+    model = Functional(then)
+    assert verdict(model, Requires(kinds=("dropout",))) is Verdict.BROKEN
+    assert says in message(model, Requires(kinds=("dropout",)))
+
+
+def test_a_dropout_layer_of_rate_zero_does_not_count():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Dropout(p=0))
+    assert message(model, Requires(kinds=("dropout",))) == "no dropout takes effect: `1` (Dropout) has rate 0"
+
+
+def test_attention_dropout_counts():
+    layer = nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True)
+    x = torch.zeros(2, 3, 8)
+    assert verdict(layer, Requires(kinds=("dropout",)), example=(x, x, x)) is Verdict.KEPT
+
+
+def test_dropout_of_a_single_recurrent_layer_does_nothing():
+    x = torch.zeros(2, 3, 8)
+    with pytest.warns(UserWarning, match="dropout option adds dropout"):
+        single = nn.LSTM(8, 4, dropout=0.2)
+    assert "there is one layer" in message(single, Requires(kinds=("dropout",)), example=x)
+    assert verdict(nn.LSTM(8, 4, num_layers=2, dropout=0.2), Requires(kinds=("dropout",)), example=x) is Verdict.KEPT
+
+
+# --- global pooling -----------------------------------------------------------------------------------------
+
+GLOBAL = [
+    lambda self, x: x.mean((2, 3)),
+    lambda self, x: torch.mean(x, dim=[-1, -2]),
+    lambda self, x: x.mean(3).mean(2),
+    lambda self, x: F.adaptive_avg_pool2d(x, 1),
+    lambda self, x: F.adaptive_avg_pool2d(x, (1, 1)).flatten(1),
+    lambda self, x: F.avg_pool2d(x, 10),
+    lambda self, x: F.avg_pool2d(x, x.shape[2:]),
+    lambda self, x: x.flatten(2).mean(-1),
+    lambda self, x: x.view(x.size(0), x.size(1), -1).mean(dim=2),
+    lambda self, x: x.permute(0, 2, 3, 1).mean((1, 2)),
+]
+
+
+@pytest.mark.parametrize("then", GLOBAL)
+def test_every_spelling_of_global_average_pooling_counts(then):
+    report = judge(Functional(then), Requires(kinds=("global_avg_pool",)), Head(kinds=("global_avg_pool",)))
+    assert [outcome.verdict for outcome in report.outcomes] == [Verdict.KEPT, Verdict.KEPT], report.outcomes
+
+
+@pytest.mark.parametrize(
+    ("then", "says"),
+    [
+        (lambda self, x: F.adaptive_avg_pool2d(x, (7, 7)), "pools its 10x10 map to 7x7, not to one position"),
+        (lambda self, x: F.avg_pool2d(x, 6), "leaves out a border of the 10x10 map (partial)"),
+        (lambda self, x: x.mean(1), "none is executed"),
+        (lambda self, x: F.adaptive_avg_pool2d(x[:, :, :1, :1], 1), "pools a map that is 1x1 already (trivial)"),
+    ],
+)
+def test_pooling_that_is_not_global_does_not_count(then, says):
+    assert says in message(Functional(then), Requires(kinds=("global_avg_pool",)))
+
+
+def test_a_mean_over_features_is_no_global_pooling():
+    class Norm(nn.Module):
+        def forward(self, x):
+            return x - x.mean(-1, keepdim=True)
+
+    model = nn.Sequential(nn.Linear(8, 8), Norm())
+    example = torch.zeros(2, 5, 8)
+    assert verdict(model, Requires(kinds=("global_avg_pool",)), example=example) is Verdict.BROKEN
+
+
+# --- normalisation ------------------------------------------------------------------------------------------
+
+
+class FunctionalNorm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.weight = nn.Parameter(torch.ones(4))
+        self.bias = nn.Parameter(torch.zeros(4))
+        self.register_buffer("mean", torch.zeros(4))
+        self.register_buffer("var", torch.ones(4))
+
+    def forward(self, x):
+        return F.batch_norm(self.conv(x), self.mean, self.var, self.weight, self.bias, self.training)
+
+
+def test_functional_batch_norm_counts():
+    report = judge(FunctionalNorm(), Requires(kinds=("batch_norm",)), FollowedBy(layer="conv", by="batch_norm"))
+    assert report.exit_code == 0
+
+
+def test_the_measured_statistics_of_functional_batch_norm_stay_as_they_were():
+    model = FunctionalNorm()
+    judge(model, Requires(kinds=("batch_norm",)))
+    assert torch.equal(model.mean, torch.zeros(4))
+    assert torch.equal(model.var, torch.ones(4))
+
+
+class Declared(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.bn = nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+def test_declared_but_never_called():
+    assert "`bn` (BatchNorm2d) is declared and never called" in message(Declared(), Requires(kinds=("batch_norm",)))
+    assert "`drop` (Dropout) is declared and never called" in message(Declared(), Requires(kinds=("dropout",)))
+    assert "`bn.weight` (4 parameters) reaches no output" in message(Declared(), NoUnusedParams())
+
+
+class Dropped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.bn = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        x = self.conv(x)
+        self.bn(x)
+        return x
+
+
+def test_a_branch_whose_result_is_dropped():
+    assert "`bn` (BatchNorm2d) runs, but its result reaches no output" in message(
+        Dropped(), Requires(kinds=("batch_norm",))
+    )
+    assert verdict(Dropped(), FollowedBy(layer="conv", by="batch_norm")) is Verdict.BROKEN
+    assert verdict(Dropped(), NoUnusedParams()) is Verdict.BROKEN
+
+
+def test_a_class_called_batch_norm_that_normalises_nothing():
+    class BatchNorm2d(nn.BatchNorm2d):
+        def forward(self, x):
+            return x
+
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), BatchNorm2d(4))
+    assert "`1` (BatchNorm2d) is called and executes no batch_norm" in message(model, Requires(kinds=("batch_norm",)))
+
+
+def five_convs(*normed: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for index in range(5):
+        layers.append(nn.Conv2d(1 if index == 0 else 4, 4, 3, padding=1))
+        if index in normed:
+            layers.append(nn.BatchNorm2d(4))
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+def test_one_batch_norm_after_one_of_five_convs():
+    report = judge(five_convs(2), Requires(kinds=("batch_norm",)), FollowedBy(layer="conv", by="batch_norm"))
+    assert report.outcomes[0].verdict is Verdict.KEPT
+    assert report.outcomes[1].verdict is Verdict.BROKEN
+    assert len(report.outcomes[1].findings) == 4
+    assert report.outcomes[1].found == 1
+
+
+def test_batch_norm_after_every_conv():
+    assert verdict(five_convs(0, 1, 2, 3, 4), FollowedBy(layer="conv", by="batch_norm")) is Verdict.KEPT
+
+
+# --- followed-by: position and exemptions -------------------------------------------------------------------
+
+
+def test_batch_norm_after_the_activation_is_before_weights_but_not_direct():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3), nn.BatchNorm2d(2))
+    assert verdict(model, FollowedBy(layer="conv", by="batch_norm")) is Verdict.KEPT
+    direct = FollowedBy(layer="conv", by="batch_norm", position="direct")
+    assert message(model, direct) == "`0` (Conv2d) is followed by relu, not by batch_norm"
+
+
+def test_batch_norm_may_stand_behind_pooling_and_dropout():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.Dropout(0.1), nn.BatchNorm2d(4))
+    assert verdict(model, FollowedBy(layer="conv", by="batch_norm")) is Verdict.KEPT
+
+
+def test_another_conv_may_not_stand_between():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))
+    assert message(model, FollowedBy(layer="conv", by="batch_norm")).startswith("`0` (Conv2d) is followed by conv")
+
+
+@pytest.mark.parametrize("exempt", [("last",), ("1x1",), ("2",), ("Conv2d",)])
+def test_the_last_a_pointwise_or_a_named_conv_may_be_exempt(exempt):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
+    assert verdict(model, FollowedBy(layer="conv", by="batch_norm")) is Verdict.BROKEN
+    rule = FollowedBy(layer="conv", by="batch_norm", exempt=exempt, allow_empty=True)
+    assert verdict(model, rule) is Verdict.KEPT
+
+
+def test_every_path_counts_not_only_one():
+    class Skip(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return self.bn(x) + x
+
+    assert "is followed by add" in message(Skip(), FollowedBy(layer="conv", by="batch_norm"))
+
+
+def test_densely_connected_layers_meet_batch_norm_behind_the_concatenation():
+    class Dense(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.bn = nn.Conv2d(1, 4, 3), nn.Conv2d(1, 4, 3), nn.BatchNorm2d(8)
+
+        def forward(self, x):
+            return self.bn(torch.cat([self.a(x), self.b(x)], 1))
+
+    assert verdict(Dense(), FollowedBy(layer="conv", by="batch_norm")) is Verdict.KEPT
+
+
+# --- the ledger ---------------------------------------------------------------------------------------------
+
+
+class ListOfLayers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Linear(12, 20), nn.Linear(20, 30)]
+        self.head = nn.Linear(30, 2)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return self.head(x)
+
+
+def test_layers_in_a_plain_list_are_hidden_weights():
+    report = judge(ListOfLayers(), NoHiddenWeights(), MaxParams(limit=100), example=torch.zeros(1, 12))
+    hidden, budget = report.outcomes
+    assert hidden.verdict is Verdict.BROKEN
+    assert hidden.found == 12 * 20 + 20 + 20 * 30 + 30
+    assert "240 hidden weights: `Linear.weight` of shape 20x12" in hidden.findings[0].message
+    assert hidden.findings[0].where.file.endswith("test_meaning.py")
+    assert budget.found == 30 * 2 + 2 + hidden.found
+
+
+def test_tensors_in_closures_and_globals_are_hidden_weights():
+    secret = torch.randn(10, 3)
+
+    def then(self, x):
+        return x.flatten(1)[:, :10] @ secret
+
+    assert judge(Functional(then), NoHiddenWeights()).outcomes[0].found == 30
+
+
+def test_a_constant_that_scales_an_image_is_no_hidden_weight():
+    mean, std = torch.tensor([0.1307]), torch.tensor([0.3081])
+
+    def then(self, x):
+        return (x - mean) / std
+
+    assert verdict(Functional(then), NoHiddenWeights()) is Verdict.KEPT
+
+
+class Liar(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(100, 100)
+
+    def parameters(self, recurse=True):
+        return iter([nn.Parameter(torch.zeros(1))])
+
+    named_parameters = named_modules = modules = children = lambda self, *args, **kwargs: iter(())
+
+    def state_dict(self, *args, **kwargs):
+        return {}
+
+    def forward(self, x):
+        return self.linear(x)
+
+
+def test_an_overridden_parameters_does_not_lie_to_us():
+    report = judge(Liar(), MaxParams(limit=50), example=torch.zeros(1, 100))
+    assert report.outcomes[0].found == 10_100
+    assert report.outcomes[0].verdict is Verdict.BROKEN
+
+
+def test_frozen_parameters_count():
+    model = nn.Linear(3, 4)
+    model.requires_grad_(False)
+    report = judge(model, MaxParams(limit=15), example=torch.zeros(1, 3))
+    assert report.facts.params.total == 16
+    assert report.facts.params.frozen == 16
+    assert report.facts.params.trainable == 0
+    assert report.outcomes[0].verdict is Verdict.BROKEN
+
+
+def test_tied_weights_count_once():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encode, self.decode = nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False)
+            self.decode.weight = self.encode.weight
+
+        def forward(self, x):
+            return self.decode(self.encode(x))
+
+    facts = judge(Tied(), MaxParams(limit=36), example=torch.zeros(1, 6)).facts
+    assert facts.params.total == 36
+    assert facts.params.tied == (("encode.weight", "decode.weight"),)
+    assert facts.params.unused == ()
+
+
+# --- heads and linear maps ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        lambda self, x: x.flatten(1) @ self.w,
+        lambda self, x: x.flatten(1) @ self.w + 1,
+        lambda self, x: F.linear(x.flatten(1), self.w.t()),
+        lambda self, x: torch.einsum("ni,io->no", x.flatten(1), self.w),
+        lambda self, x: torch.addmm(torch.zeros(3), x.flatten(1), self.w).log_softmax(1),
+    ],
+)
+def test_every_spelling_of_a_linear_head_counts(then):
+    model = Functional(then)
+    model.w = nn.Parameter(torch.zeros(400, 3))
+    assert verdict(model, Head(kinds=("linear",))) is Verdict.KEPT
+
+
+def test_a_pointwise_conv_on_one_position_is_a_linear_head():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 2, 1), nn.Flatten())
+    report = judge(model, Head(kinds=("linear",)), RequiresAny(kinds=("linear",)))
+    assert report.exit_code == 0
+    assert report.outcomes[0].found == ["linear", "global_avg_pool"]
+
+
+def test_forbidden_operations_count_even_where_their_result_is_dropped():
+    assert verdict(Dropped(), Forbids(kinds=("batch_norm",))) is Verdict.BROKEN
+    assert verdict(Declared(), Forbids(kinds=("batch_norm",))) is Verdict.KEPT
