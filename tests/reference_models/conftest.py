@@ -13,7 +13,6 @@ from reference_models.mnist import data
 from reference_models.mnist.data import Digits
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -33,14 +32,18 @@ def sets() -> tuple[Digits, Digits]:
 
 
 @pytest.fixture
-def python(tmp_path: Path) -> Command:
-    """Run Python in a process of its own, in an empty folder, where the flagship can be imported."""
+def environment() -> dict[str, str]:
+    """The variables of a process in which the flagship can be imported and prints at once."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def python(tmp_path: Path, environment: dict[str, str]) -> Command:
+    """Run Python in a process of its own, in an empty folder."""
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
         line = [sys.executable, *map(str, arguments)]
-        return subprocess.run(
-            line, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=120
-        )
+        return subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
 
     return run
 

@@ -119,9 +119,7 @@ def test_a_truncated_gz_file_is_damaged_too(tmp_path):
     with pytest.raises(DataError) as caught:
         data.load_test(tmp_path)
     assert data.FILES[name] in str(caught.value)
-    assert f"no complete gzip stream (the compressed file's sha256 is `{digest.of_bytes(stored)}`)" in str(
-        caught.value
-    )
+    assert f"no complete gzip stream (the compressed file's sha256 is `{digest.of_bytes(stored)}`)" in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"not gzip", b"\x1f\x8b\x08\x00 broken after its first bytes"])

@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+from reference_models.mnist import digest, recipes
+from reference_models.mnist.errors import UsageError
+from reference_models.mnist.model import Net
+from reference_models.mnist.optimise import make_optimizer, make_schedule
+
+
+def test_recipe_a_is_the_documented_one():
+    settings = recipes.find("A").settings()
+    assert {key: settings[key] for key in ("epochs", "batch_size", "loss", "rotation_degrees", "dropout")} == {
+        "epochs": 15,
+        "batch_size": 128,
+        "loss": "nll",
+        "rotation_degrees": 7.0,
+        "dropout": 0.008,
+    }
+    assert settings["optimizer"]["kind"] == "adam"
+    assert (settings["optimizer"]["learning_rate"], settings["optimizer"]["weight_decay"]) == (0.001, 5e-5)
+    schedule = settings["schedule"]
+    assert (schedule["kind"], schedule["anneal_strategy"]) == ("one_cycle", "cos")
+    assert (schedule["max_learning_rate"], schedule["pct_start"]) == (0.003, 0.2)
+    assert (schedule["div_factor"], schedule["final_div_factor"]) == (25, 1000)
+
+
+def test_recipe_b_is_the_documented_one():
+    settings = recipes.find("B").settings()
+    assert (settings["epochs"], settings["batch_size"], settings["dropout"]) == (15, 128, 0.1)
+    assert settings["optimizer"] == {
+        "kind": "sgd",
+        "learning_rate": 0.01,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+    }
+    assert settings["schedule"]["kind"] == "reduce_on_plateau"
+
+
+def test_what_the_documents_leave_open_is_torchs_default():
+    for name in ("A", "B"):
+        recipe = recipes.find(name)
+        optimizer = make_optimizer(Net(), recipe)
+        plain = type(optimizer)(Net().parameters(), lr=0.1, weight_decay=1.0)
+        known = {"lr", "weight_decay", "momentum"}
+        assert {k: v for k, v in optimizer.defaults.items() if k not in known} == {
+            k: v for k, v in plain.defaults.items() if k not in known
+        }
+    plateau = make_schedule(make_optimizer(Net(), recipes.B), recipes.B, steps=1)
+    default = torch.optim.lr_scheduler.ReduceLROnPlateau(make_optimizer(Net(), recipes.B))
+    keys = ("factor", "patience", "threshold", "threshold_mode", "cooldown", "mode")
+    assert [getattr(plateau, key) for key in keys] == [getattr(default, key) for key in keys]
+
+
+def test_the_digest_changes_with_any_setting_but_not_with_the_name():
+    assert recipes.A.sha256() == digest.of_json(recipes.A.settings())
+    assert recipes.A.sha256() != recipes.B.sha256()
+    assert recipes.A.lasting(14).sha256() != recipes.A.sha256()
+    assert recipes.A.lasting(15).sha256() == recipes.A.sha256()
+    assert "name" not in recipes.A.settings()
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones():
+    with pytest.raises(UsageError, match="`C` is not a recipe; pass one of `A`, `B`"):
+        recipes.find("C")
+
+
+@pytest.mark.parametrize("epochs", [0, -3])
+def test_no_epochs_are_refused(epochs):
+    with pytest.raises(UsageError, match=f"`--epochs {epochs}` is no training; pass 1 or more"):
+        recipes.A.lasting(epochs)
+
+
+@pytest.mark.parametrize("total", range(1, 12))
+def test_one_cycle_runs_for_any_number_of_steps(total):
+    # A rise of exactly one step, 0.2 of 5, divides by zero in torch's own class.
+    optimizer = make_optimizer(Net(), recipes.A)
+    schedule = make_schedule(optimizer, recipes.A.lasting(1), steps=total)
+    rates = []
+    for _ in range(total):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert all(0 < rate <= 0.003 for rate in rates)
+
+
+def test_one_cycle_starts_peaks_and_ends_as_documented():
+    optimizer = make_optimizer(Net(), recipes.A)
+    schedule = make_schedule(optimizer, recipes.A, steps=391)
+    rates = []
+    for _ in range(15 * 391):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(0.003 / 25)
+    assert max(rates) == pytest.approx(0.003)
+    assert rates.index(max(rates)) == 3 * 391 - 1
+    assert rates[-1] == pytest.approx(1.2e-7)
