@@ -143,6 +143,7 @@ def _outcome(stated: Stated, result: Result, verdict: Verdict) -> Outcome:
         found=result.found,
         limit=result.limit,
         unit=result.unit,
+        kept=result.kept,
         findings=result.findings,
         most=result.most,
         notes=result.notes,

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from archcheck.codec import decode, encode
+from archcheck.errors import NotMeasured
 
 Shape = tuple[int, ...]
 
@@ -186,8 +187,15 @@ class Facts:
     unmeasured: tuple[str, ...] = ()
 
     def executed(self, mode: str) -> tuple[Op, ...]:
-        """Return the whole executed graph of `mode`, `"eval"` or `"train"`."""
-        return self._training_graph if mode == "train" else self.ops
+        """Return the whole executed graph of `mode`, `"eval"` or `"train"`.
+
+        Raises `NotMeasured` when the forward pass in training mode could not be measured.
+        """
+        if mode == "eval":
+            return self.ops
+        if self.train_length == 0:
+            raise NotMeasured("; ".join(self.unmeasured) or "the graph in training mode was not measured")
+        return self._training_graph
 
     def layer(self, path: str) -> Layer | None:
         """Return the layer at `path`, or `None`."""

@@ -39,8 +39,8 @@ class Finding:
 class Result:
     """What `Rule.check` returns: how much it looked at, what it found wrong, and the figures to show.
 
-    `found` and `limit` are what is compared, in `unit`; `most` says who contributes most; `notes` add what a
-    reader of a kept rule should know.
+    `found` and `limit` are what is compared, in `unit`; `kept` says it in words where figures alone would not
+    read well; `most` says who contributes most; `notes` add what a reader of a kept rule should know.
     """
 
     examined: int
@@ -48,6 +48,7 @@ class Result:
     found: Any = None
     limit: Any = None
     unit: str | None = None
+    kept: str | None = None
     most: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -66,6 +67,7 @@ class Outcome:
     found: Any = None
     limit: Any = None
     unit: str | None = None
+    kept: str | None = None
     findings: tuple[Finding, ...] = ()
     most: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -94,7 +96,7 @@ class Outcome:
             return "there was nothing for this rule to look at"
         if self.waived:
             return f"{self.waived[0].message} (waived: {self.waiver})"
-        return figures(self.found, self.limit, self.unit) or "as promised"
+        return self.kept or figures(self.found, self.limit, self.unit) or "as promised"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

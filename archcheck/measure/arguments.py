@@ -15,9 +15,10 @@ Call = Mapping[str, Any]
 def bind(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of one call by the names of the operator's schema."""
     names, defaults = _signature(func)
-    call = dict(defaults)
-    call.update(zip(names, args, strict=False))
+    call = dict(zip(names, args, strict=False))
     call.update(kwargs)
+    for name, default in defaults.items():
+        call.setdefault(name, default)
     return call
 
 

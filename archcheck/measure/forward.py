@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +62,29 @@ def _run(model: torch.nn.Module, example: Example, *, real: bool) -> Trace:
     convert = _keep if real else _without_values
     with torch.inference_mode():
         args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
-        with tracer:
+        with tracer, _any_batch(real):
             for tensor in (*tensors_in(args), *tensors_in(kwargs)):
                 tracer.add_input(tensor)
             tracer.set_outputs(model(*args, **kwargs))
     return tracer.trace
+
+
+@contextmanager
+def _any_batch(real: bool) -> Iterator[None]:
+    """Let BatchNorm take a single value a channel in training.
+
+    Torch refuses it because a variance of one value means nothing; for shapes alone it means nothing anyway,
+    and an example of one image is what people give.
+    """
+    check = getattr(torch.nn.functional, "_verify_batch_size", None)
+    if real or check is None:
+        yield
+        return
+    torch.nn.functional._verify_batch_size = lambda size: None  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.nn.functional._verify_batch_size = check  # type: ignore[attr-defined]
 
 
 def _keep(tensor: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ _WEIGHTED = frozenset({
 """Kinds whose operands that do not depend on the input are weights, whatever holds them."""
 
 
-def params(tree: Tree, evaluation: Trace, training: Trace, graphs: Sequence[Sequence[Op]], root: str) -> Params:
+def params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], root: str) -> Params:
     """Return the ledger, counted by identity of the tensors."""
     named = list(tree.parameters())
     unique = list({id(tensor): tensor for _, tensor in named}.values())
@@ -33,7 +33,7 @@ def params(tree: Tree, evaluation: Trace, training: Trace, graphs: Sequence[Sequ
         buffers=sum(tensor.numel() for tensor in buffers.values()),
         bytes=sum(tensor.numel() * tensor.element_size() for tensor in (*unique, *buffers.values())),
         tied=_tied(named),
-        hidden=hidden(evaluation, root) or hidden(training, root),
+        hidden=next(filter(None, (hidden(trace, root) for trace in traces)), ()),
         unused=_unused(named, tree, graphs),
         sizes={tree.names[id(tensor)]: tensor.numel() for tensor in unique},
     )

@@ -47,11 +47,11 @@ def measure_model(
     root = root or str(Path.cwd())
     with untouched(model):
         chosen, evaluation = first_trace(model, example)
-        training = trace(model, chosen, training=True)
+        training, unmeasured = _training_trace(model, chosen)
         behaviour = _probe(model, chosen, needs)
     tree = Tree(model)  # after the forward passes: lazy layers have made their parameters by now
     ops = graph.build(evaluation, root)
-    train_ops = graph.build(training, root)
+    train_ops = graph.build(training, root) if training else ()
     sizes = {tree.names[id(tensor)]: tuple(tensor.shape) for _, tensor in (*tree.parameters(), *tree.buffers())}
     return Facts(
         subject=Subject(
@@ -62,7 +62,7 @@ def measure_model(
             where=relative(class_where(type(model)), root),
             notes=_notes(chosen, evaluation),
         ),
-        params=ledger.params(tree, evaluation, training, (ops, train_ops), root),
+        params=ledger.params(tree, [evaluation, *([training] if training else [])], (ops, train_ops), root),
         layers=layers_of(tree, evaluation, (ops, train_ops), root),
         ops=ops,
         train_ops=diff_ops(ops, train_ops),
@@ -75,7 +75,16 @@ def measure_model(
             receptive_field=receptive_field(ops),
         ),
         behaviour=behaviour,
+        unmeasured=unmeasured,
     )
+
+
+def _training_trace(model: torch.nn.Module, example: Example) -> tuple[Trace | None, tuple[str, ...]]:
+    """Trace in training mode; a model that wants more than its input there (targets) is measured in evaluation only."""
+    try:
+        return trace(model, example, training=True), ()
+    except SubjectError as error:
+        return None, (f"training mode: {error}",)
 
 
 def _probe(model: torch.nn.Module, example: Example, needs: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:

@@ -46,5 +46,10 @@ class LogProbabilities(Rule):
             fix = "end the network in `nn.LogSoftmax(dim=1)`, or drop the rule and train with `nn.CrossEntropyLoss`"
             findings = (Finding(message=message, where=facts.subject.where, fix=fix),)
         return Result(
-            examined=1, findings=findings, found=error, limit=self.tolerance, unit="distance of the sums from one"
+            examined=1,
+            findings=findings,
+            found=error,
+            limit=self.tolerance,
+            unit="distance of the sums from one",
+            kept=f"the sums are one within {error:.1g}",
         )

@@ -22,6 +22,18 @@ class NoHiddenWeights(Rule):
         rule = no-hidden-weights = true
         model = nn.Linear(3, 4)
         input = [1, 3]
+
+    Example, broken:
+        rule = no-hidden-weights = true
+        model =
+            def __init__(self):
+                super().__init__()
+                self.layers = [nn.Linear(3, 4)]
+
+            def forward(self, x):
+                return self.layers[0](x)
+        input = [1, 3]
+        says = 12 hidden weights: `Linear.weight` of shape 4x3 used by `linear`
     """
 
     prohibition = True
@@ -35,6 +47,7 @@ class NoHiddenWeights(Rule):
             found=facts.params.hidden_total,
             limit=0,
             unit="hidden weights",
+            kept="no hidden weights",
         )
 
 
@@ -75,6 +88,8 @@ class NoUnusedParams(Rule):
         """List every idle parameter."""
         sizes = facts.params.sizes
         idle = [name for name in facts.params.unused if self.on is None or matches_path(self.on, name)]
+        if idle:
+            facts.executed("train")  # without it, what only training uses would look idle
         findings = tuple(
             Finding(
                 message=f"`{name}` ({sizes[name]:,} parameters) reaches no output",
@@ -85,7 +100,14 @@ class NoUnusedParams(Rule):
             for name in idle
         )
         found = sum(sizes[name] for name in idle)
-        return Result(examined=len(sizes), findings=findings, found=found, limit=0, unit="unused parameters")
+        return Result(
+            examined=len(sizes),
+            findings=findings,
+            found=found,
+            limit=0,
+            unit="unused parameters",
+            kept=f"all {len(sizes)} parameter tensors are used",
+        )
 
 
 def _built(name: str, facts: Facts) -> Where | None:

@@ -43,7 +43,8 @@ class Requires(Rule):
             examined=len(facts.ops),
             findings=tuple(absence(facts, kind, self.on) for kind in missing),
             found=[f"{count} {kind}" for kind, count in present.items()],
-            notes=(),
+            limit=list(self.kinds),
+            kept=", ".join(f"{count} {kind}" for kind, count in present.items()),
         )
 
 
@@ -77,7 +78,13 @@ class RequiresAny(Rule):
             findings = (
                 Finding(message=f"{message}: {detail}" if detail else message, layer=best.layer, where=best.where),
             )
-        return Result(examined=len(facts.ops), findings=findings, found=present)
+        return Result(
+            examined=len(facts.ops),
+            findings=findings,
+            found=present,
+            limit=list(self.kinds),
+            kept=" and ".join(present),
+        )
 
 
 def absence(facts: Facts, kind: str, on: str | None) -> Finding:

@@ -44,7 +44,8 @@ class OutputShape(Rule):
         if not self._fits(found):
             message = f"the output has shape {'x'.join(map(str, found)) or 'scalar'}, not {wanted}"
             findings = (Finding(message=message, where=facts.subject.where),)
-        return Result(examined=1, findings=findings, found=list(found), limit=list(self.shape))
+        kept = f"the output has shape {'x'.join(map(str, found)) or 'scalar'}"
+        return Result(examined=1, findings=findings, found=list(found), limit=list(self.shape), kept=kept)
 
     def _fits(self, found: tuple[int, ...]) -> bool:
         return len(found) == len(self.shape) and all(

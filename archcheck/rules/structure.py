@@ -72,7 +72,8 @@ class FollowedBy(Rule):
             findings=tuple(findings),
             found=len(judged) - len(findings),
             limit=len(judged),
-            unit=f"of {self.layer} followed by {self.by}",
+            unit=self.layer,
+            kept=f"{len(judged)} of {len(judged)} {self.layer} followed by {self.by}",
             notes=(f"{exempt} exempt",) if exempt else (),
         )
 
@@ -134,7 +135,8 @@ class Head(Rule):
             wanted = " or ".join(self.kinds)
             message = f"the output path ends in {' after '.join(head) or 'nothing known'}, not in {wanted}"
             findings = (Finding(message=message, where=facts.subject.where),)
-        return Result(examined=len(head), findings=findings, found=list(head), limit=None)
+        kept = f"the output path ends in {' after '.join(head)}"
+        return Result(examined=len(head), findings=findings, found=list(head), limit=list(self.kinds), kept=kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +170,11 @@ class Channels(Rule):
             message = f"channels {shown} instead of {wanted}: {label(op, facts)} is the first to differ"
             findings = (Finding(message=message, layer=op.layer, where=place(op, facts)),)
         return Result(
-            examined=len(convs), findings=findings, found=found, limit=list(self.progression), unit="channels"
+            examined=len(convs),
+            findings=findings,
+            found=found,
+            limit=list(self.progression),
+            kept=f"channels {', '.join(map(str, found))}",
         )
 
     def _first_difference(self, found: Sequence[int]) -> int:
@@ -220,7 +226,8 @@ class DropoutRate(Rule):
             if not self._allows(item.rate)
         )
         found = sorted({item.rate for item in acting})
-        return Result(examined=len(acting), findings=findings, found=found, limit=self._wanted(), unit="dropout rate")
+        kept = f"{len(acting)} dropouts of rate {', '.join(f'{rate:g}' for rate in found)}"
+        return Result(examined=len(acting), findings=findings, found=found, limit=self._wanted(), kept=kept)
 
     def _allows(self, rate: float) -> bool:
         if self.rate is not None:
@@ -261,7 +268,14 @@ class NoPadding(Rule):
             for op in ops
             if (by := _padding(op)) is not None
         )
-        return Result(examined=len(ops), findings=findings, found=len(findings), limit=0, unit="paddings")
+        return Result(
+            examined=len(ops),
+            findings=findings,
+            found=len(findings),
+            limit=0,
+            unit="paddings",
+            kept=f"no padding in {len(ops)} convolutions",
+        )
 
 
 def _padding(op: Op) -> str | None:

@@ -1,0 +1,26 @@
+"""The examples in the rules' documentation are executed, and say what they claim to say."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archcheck.explain import examples
+from archcheck.rule import Rule, rule_name
+from archcheck.rules import BUILTIN
+from archcheck.testing import verify_examples
+
+FROM_A_RECORD = ("min-accuracy", "record-matches-model")
+"""Rules that judge the record of a training run, which no example of a few lines has."""
+
+
+@pytest.mark.parametrize("rule", [rule for rule in BUILTIN if rule_name(rule) not in FROM_A_RECORD], ids=rule_name)
+def test_the_examples_of_a_rule_hold(rule: type[Rule]):
+    verify_examples(rule, torch=torch, nn=nn, F=F)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in BUILTIN if rule_name(rule) not in FROM_A_RECORD], ids=rule_name)
+def test_every_rule_has_a_kept_and_a_broken_example(rule: type[Rule]):
+    assert {"kept", "broken"} <= {example.verdict for example in examples(rule)}
