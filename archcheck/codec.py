@@ -67,7 +67,12 @@ def _decode_scalar(kind: type, value: Any) -> Any:
 
 
 def _decode_union(kind: Any, value: Any) -> Any:
-    for option in typing.get_args(kind):
+    options = [option for option in typing.get_args(kind) if option is not type(None)]
+    if value is None and len(options) < len(typing.get_args(kind)):
+        return None
+    if len(options) == 1:
+        return _decode(options[0], value)
+    for option in options:
         try:
             return _decode(option, value)
         except ValueError:

@@ -58,7 +58,7 @@ def measure_model(
             name=name or type(model).__name__,
             target=target or f"{type(model).__module__}:{type(model).__qualname__}",
             fingerprint=graph.fingerprint(ops, train_ops, sizes),
-            environment={"torch": torch.__version__, "python": platform.python_version()},
+            environment={"torch": str(torch.__version__), "python": platform.python_version()},
             where=relative(class_where(type(model)), root),
             notes=_notes(chosen, evaluation),
         ),

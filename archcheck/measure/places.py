@@ -29,27 +29,35 @@ def relative_file(file: str, root: str) -> str:
 
 
 def class_where(cls: type) -> Where | None:
-    """Return the line of the class statement."""
+    """Return the line of the class statement; none for torch's own classes, which nobody can mend."""
     try:
         file = inspect.getsourcefile(cls)
-        return None if file is None else Where(file=file, line=inspect.getsourcelines(cls)[1])
+        if file is None or not is_subject(file):
+            return None
+        return Where(file=file, line=inspect.getsourcelines(cls)[1])
     except (OSError, TypeError):
         return None
 
 
-_OWN = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+_OURS = os.path.join(Path(__file__).parent.parent, "")  # noqa: PTH118 - the trailing separator is the point
+_TORCH = os.path.join(Path(torch.__file__).parent, "")  # noqa: PTH118
 
 
 @cache
 def is_subject(file: str) -> bool:
     """Whether a file is neither torch's nor ours."""
-    return not file.startswith(_OWN) and not file.startswith("<")
+    return not file.startswith((_OURS, _TORCH, "<"))
 
 
 def caller_place() -> Where | None:
-    """Return the line of the subject's code that called the operation now being dispatched."""
+    """Return the line of the subject's code that called the operation now being dispatched.
+
+    The search ends where our own call of the forward pass begins: beyond it is whoever asked for the measuring.
+    """
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    while frame is not None and not frame.f_code.co_filename.startswith(_OURS):
         if is_subject(frame.f_code.co_filename):
             return Where(file=frame.f_code.co_filename, line=frame.f_lineno)
         frame = frame.f_back

@@ -89,7 +89,7 @@ def _plain(values: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    return {"torch": torch.__version__, "python": platform.python_version(), "threads": torch.get_num_threads()}
+    return {"torch": str(torch.__version__), "python": platform.python_version(), "threads": torch.get_num_threads()}
 
 
 def _save(model: torch.nn.Module, file: Path) -> str:

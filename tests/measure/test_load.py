@@ -1,0 +1,130 @@
+"""Finding and building subjects: what a target may be, and one clear line for everything that can be wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from archcheck.errors import SubjectError
+from archcheck.measure.load import find, load
+
+NET = """
+import torch.nn as nn
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+    def forward(self, x):
+        return self.conv(x)
+
+class Net(nn.Module):
+    def __init__(self, width=3):
+        super().__init__()
+        self.block, self.head = Block(), nn.Linear(width, 4)
+    def forward(self, x):
+        return self.block(x)
+
+def factory(width):
+    return Net(width)
+
+instance = Net(5)
+number = 3
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="model.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return str(tmp_path)
+
+    return write
+
+
+def test_a_file_stands_for_the_classes_that_no_other_class_uses(write):
+    assert find("model.py", write(NET)) == ["model.py:Net"]
+
+
+@pytest.mark.parametrize(
+    ("target", "args", "width"),
+    [
+        ("model.py", {}, 3),
+        ("model.py:Net", {"width": 7}, 7),
+        ("model.py:factory", {"width": 8}, 8),
+        ("model.py:instance", {}, 5),
+    ],
+)
+def test_classes_factories_and_instances(write, target, args, width):
+    assert load(target, write(NET), args).head.in_features == width
+
+
+def test_a_file_of_a_package_is_imported_by_its_dotted_name(write):
+    write("", "pkg_of_test/__init__.py")
+    write("from .layers import Head", "pkg_of_test/model.py")
+    root = write(
+        "import torch.nn as nn\nclass Head(nn.Linear):\n    def __init__(self): super().__init__(2, 2)",
+        "pkg_of_test/layers.py",
+    )
+    assert load("pkg_of_test/model.py:Head", root, {}).in_features == 2
+    assert load("pkg_of_test.layers:Head", root, {}).in_features == 2
+
+
+def test_files_of_the_same_name_are_told_apart(write):
+    root = write(NET, "one/model.py")
+    write(NET.replace("width=3", "width=9"), "two/model.py")
+    assert load("one/model.py:Net", root, {}).head.in_features == 3
+    assert load("two/model.py:Net", root, {}).head.in_features == 9
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "says"),
+    [
+        ("gone.py", "not-found", "there is no file `gone.py`"),
+        ("model.py:Nett", "no-model", "there is no `Nett` in `model.py`; the models there: `Net`"),
+        ("model.py:number", "no-model", "is a int, not a torch.nn.Module"),
+        ("model.py:factory", "construct", "needs `width` to be built; give `--args width=…`"),
+        ("nosuch.module:Net", "import", "needs the module `nosuch`"),
+        ("whatever", "not-found", "write `file.py`, `file.py:Class` or `package.module:Class`"),
+    ],
+)
+def test_wrong_targets(write, target, kind, says):
+    with pytest.raises(SubjectError) as caught:
+        load(target, write(NET), {})
+    assert caught.value.kind == kind
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "says"),
+    [
+        ("def f(:\n", "syntax", "has a syntax error at model.py:1: invalid syntax"),
+        (
+            "import torch\nimport nosuchpackage",
+            "import",
+            "needs the module `nosuchpackage` at model.py:2, which is not installed",
+        ),
+        ("import sys\nsys.exit(3)", "import", "called sys.exit(3) while it was imported at model.py:2"),
+        ("raise KeyboardInterrupt", "import", "raised KeyboardInterrupt while it was imported"),
+        ("1 / 0", "import", "could not be imported at model.py:1: ZeroDivisionError"),
+        ("x = 1", "no-model", "defines no subclass of torch.nn.Module"),
+        (
+            "import torch.nn as nn\nclass A(nn.Module): pass\nclass B(nn.Module): pass",
+            "no-model",
+            "name one: `model.py:A`, `model.py:B`",
+        ),
+        (
+            "import torch.nn as nn\nclass A(nn.Module):\n    def __init__(self): raise ValueError('no\\nluck')",
+            "construct",
+            "at model.py:3: ValueError: no luck",
+        ),
+    ],
+)
+def test_wrong_files(write, text, kind, says):
+    with pytest.raises(SubjectError) as caught:
+        load("model.py", write(text), {})
+    assert caught.value.kind == kind
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
