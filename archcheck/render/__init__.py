@@ -1,0 +1,43 @@
+"""A report as text: for people, for tools, for a pull request. Pure functions; nothing here prints.
+
+rich is imported when the format `text` is asked for, and only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from archcheck.errors import ArchcheckError
+from archcheck.findings import Report
+from archcheck.render.github import render_github
+from archcheck.render.json import render_json
+from archcheck.render.markdown import render_markdown
+from archcheck.render.options import Options
+from archcheck.words import did_you_mean, quote
+
+__all__ = ["FORMATS", "Options", "render"]
+
+
+def _render_text(reports: Sequence[Report], options: Options) -> str:
+    from archcheck.render.text import render_text
+
+    return render_text(reports, options)
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Report], Options], str]] = MappingProxyType(
+    {"text": _render_text, "json": render_json, "markdown": render_markdown, "github": render_github}
+)
+"""Name of a format -> the function that writes it."""
+
+
+def render(reports: Sequence[Report], format_name: str = "text", **options: Any) -> str:
+    """Return `reports` in a format, ending in a newline unless there is nothing to say.
+
+    `options` are the fields of `Options`. Raises `ArchcheckError` when there is no such format.
+    """
+    if format_name not in FORMATS:
+        hint = did_you_mean(format_name, FORMATS, f"the formats are {', '.join(FORMATS)}")
+        raise ArchcheckError(f"{quote(format_name)} is not a format{hint}")
+    return FORMATS[format_name](reports, Options(**options))

@@ -1,0 +1,84 @@
+"""Annotations for a GitHub workflow: commands that the runner reads from a step's standard output.
+
+A step shows at most ten errors; nine findings and a notice of how many more there are stay below that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from archcheck.facts import Where
+from archcheck.findings import Finding, Outcome, Report
+from archcheck.render.options import Options
+from archcheck.render.words import builds, fix_of, one_line, place_of, unmeasured
+
+MOST = 9
+"""How many annotations there are before the rest is only counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """A message at a place; the lines of `message` are shown below the title."""
+
+    title: str
+    message: tuple[str, ...]
+    where: Where | None = None
+    level: str = "error"
+
+    def command(self, base: str = "") -> str:
+        """Return the line that the runner understands."""
+        properties = {"title": self.title}
+        if self.where:
+            file = str(PurePosixPath(base, self.where.file))
+            properties = {"file": file, "line": str(self.where.line), **properties}
+        given = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+        return f"::{self.level} {given}::{_data(self.message)}"
+
+
+def render_github(reports: Sequence[Report], options: Options) -> str:
+    """Return an annotation for each finding that keeps the run from passing; nothing when it passes."""
+    found = [annotation for report in reports for annotation in _annotations(report)]
+    shown = found[:MOST]
+    if rest := len(found[MOST:]):
+        text = f"{rest:,} more; the job summary and the saved report have them all"
+        shown.append(Annotation(title="archcheck", message=(text,), level="notice"))
+    return "".join(annotation.command(options.base) + "\n" for annotation in shown)
+
+
+def _annotations(report: Report) -> Iterator[Annotation]:
+    if report.error:
+        yield Annotation(title=f"archcheck: {report.subject}", message=(unmeasured(report),))
+    for outcome in report.outcomes:
+        if outcome.fails:
+            yield from _of_outcome(report, outcome)
+
+
+def _of_outcome(report: Report, outcome: Outcome) -> Iterator[Annotation]:
+    findings: Sequence[Finding | None] = outcome.findings or (None,)
+    for finding in findings:
+        yield Annotation(
+            title=f"{outcome.verdict.value} {outcome.instance} ({report.subject})",
+            message=tuple(_message(report, outcome, finding)),
+            where=place_of(report, outcome, finding),
+        )
+
+
+def _message(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[str]:
+    yield finding.message if finding else outcome.summary
+    if built := builds(report.facts, finding):
+        yield f"where: {built}"
+    if outcome.because:
+        yield f"why: {outcome.because}"
+    if fix := fix_of(outcome, finding):
+        yield f"fix: {fix}"
+
+
+def _data(lines: Sequence[str]) -> str:
+    return "%0A".join(one_line(line).replace("%", "%25") for line in lines)
+
+
+def _property(value: str) -> str:
+    escaped = one_line(value).replace("%", "%25")
+    return escaped.replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,81 @@
+"""The table for a job summary or a comment on a pull request, in GitHub's Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from archcheck.findings import Outcome, Report, Verdict, plain
+from archcheck.render.options import Options
+from archcheck.render.words import count, fix_of, listed, one_line, place_of, shape_text, tally, unmeasured
+
+_ENTITIES = {character: f"&#{ord(character)};" for character in "&<>|`$/."}
+# GitHub looks for mentions, references and emoji in the finished page, where an entity is a character like
+# any other; a space of no width after the first character hides them from it.
+_ENTITIES |= {character: f"{character}&#8203;" for character in "@#:"}
+_ACTIVE = re.compile(r"[\\*_\[\]~#!&<>@|`$]|(?<=:)/(?=/)|(?<=www)\.|:(?=[\w+-]+:)", re.IGNORECASE)
+_VERDICTS = ("kept", "broken", "could not be checked")
+
+
+def escape(text: str) -> str:
+    """Return `text` so that it shows as it is and does nothing: no markup, link, mention, cell or line."""
+    return _ACTIVE.sub(lambda found: _ENTITIES.get(found.group(), rf"\{found.group()}"), one_line(text))
+
+
+def render_markdown(reports: Sequence[Report], options: Options) -> str:
+    """Return a heading, the totals of the run, and a table of rules for every subject."""
+    worst = max((report.exit_code for report in reports), default=0)
+    blocks = [f"### archcheck: {_VERDICTS[worst]}", tally(reports)]
+    for report in reports:
+        blocks += _subject(report)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _subject(report: Report) -> Iterator[str]:
+    yield f"#### {escape(report.subject)}"
+    if report.error:
+        yield f"**{escape(unmeasured(report))}**"
+    if totals := _totals(report):
+        yield totals
+    if report.outcomes:
+        yield _table(report)
+
+
+def _totals(report: Report) -> str:
+    if report.facts is None:
+        return ""
+    facts = report.facts
+    inputs = ", ".join(shape_text(tensor.shape) for tensor in facts.shape.inputs)
+    parts = [
+        count(facts.params.total, "parameter"),
+        f"{facts.cost.macs:,} multiply-accumulates" + (f" on {inputs}" if inputs else ""),
+    ]
+    if facts.params.hidden:
+        parts.append(f"**{facts.params.hidden_total:,} elements of hidden weights**")
+    if facts.cost.uncounted:
+        parts.append(f"cost unknown of {escape(listed(facts.cost.uncounted))}")
+    return ", ".join(parts)
+
+
+def _table(report: Report) -> str:
+    head = ["| rule | verdict | found | limit | note |", "|---|---|---|---|---|"]
+    return "\n".join(head + [_row(report, outcome) for outcome in report.outcomes])
+
+
+def _row(report: Report, outcome: Outcome) -> str:
+    verdict = f"**{outcome.verdict.value}**" if outcome.fails else outcome.verdict.value
+    unit = f" {outcome.unit}" if outcome.unit else ""
+    found = "" if outcome.found is None else plain(outcome.found) + unit
+    limit = "" if outcome.limit is None else plain(outcome.limit)
+    cells = [escape(outcome.instance), verdict, escape(found), escape(limit), escape(_note(report, outcome))]
+    return f"| {' | '.join(cells)} |"
+
+
+def _note(report: Report, outcome: Outcome) -> str:
+    if not outcome.fails:
+        said = outcome.summary if outcome.verdict is Verdict.WAIVED else outcome.kept
+        return "; ".join(filter(None, (said, *outcome.notes)))
+    finding = outcome.findings[0] if outcome.findings else None
+    where = place_of(report, outcome, finding)
+    parts = [outcome.summary, f"at {where}" if where else "", outcome.because or "", fix_of(outcome, finding)]
+    return "; ".join(filter(None, parts))

@@ -1,0 +1,142 @@
+"""The facts that stand below the layer table, as labelled lines."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from archcheck.errors import NotMeasured
+from archcheck.facts import Facts, Hidden, Tensor
+from archcheck.findings import plain
+from archcheck.render.options import HeadOf
+from archcheck.render.tree import Node, warnings
+from archcheck.render.words import count, listed, shape_text
+from archcheck.rules.graphs import dropouts, label
+
+SHOWN = 8
+"""How many names of one sort are written out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A labelled line; `alarming` lines are something that a reader should not miss."""
+
+    label: str
+    text: str
+    alarming: bool = False
+
+
+def header(facts: Facts) -> Iterator[Line]:
+    """Return what was measured, where it is, and on what input."""
+    if facts.subject.where:
+        yield Line(label="where", text=str(facts.subject.where))
+    yield Line(label="input", text=_tensors(facts.shape.inputs))
+    yield Line(label="output", text=_tensors(facts.shape.outputs))
+    for note in facts.subject.notes:
+        yield Line(label="note", text=note)
+
+
+def _tensors(tensors: tuple[Tensor, ...]) -> str:
+    return ", ".join(f"{shape_text(tensor.shape)} {tensor.dtype}" for tensor in tensors) or "none"
+
+
+def totals(facts: Facts) -> Iterator[Line]:
+    """Return the sums, each with the convention it follows."""
+    params, cost = facts.params, facts.cost
+    split = f"{params.trainable:,} trainable, {params.frozen:,} frozen"
+    yield Line(label="parameters", text=f"{params.total:,} ({split})")
+    yield Line(label="buffers", text=count(params.buffers, "element"))
+    yield Line(label="bytes", text=f"{params.bytes:,} of parameters and buffers")
+    yield Line(label="macs", text=f"{cost.macs:,} multiply-accumulates (1 multiply-add = 1)")
+    yield Line(label="activations", text=f"{cost.activations:,} elements of convolution and matmul outputs")
+    if cost.uncounted:
+        yield Line(label="uncounted", text=f"{listed(cost.uncounted, SHOWN)}: cost unknown", alarming=True)
+    if cost.bounds:
+        yield Line(label="bounds", text=f"sizes depend on data: {listed(cost.bounds, SHOWN)}", alarming=True)
+    if facts.shape.receptive_field:
+        yield Line(label="sees", text=f"{shape_text(facts.shape.receptive_field)} input positions (receptive field)")
+
+
+def ledger(facts: Facts, nodes: tuple[Node, ...]) -> Iterator[Line]:
+    """Return what the plain total does not say: weights shared, hidden or unused, layers that do nothing."""
+    lines = [*_tied(facts), *_hidden(facts.params.hidden), *_unused(facts), *_useless(nodes)]
+    yield from lines or [Line(label="ledger", text="nothing tied, hidden or unused")]
+
+
+def _tied(facts: Facts) -> Iterator[Line]:
+    for names in facts.params.tied:
+        yield Line(label="tied", text=f"{' = '.join(names[:SHOWN])} (counted once)")
+
+
+def _hidden(weights: tuple[Hidden, ...]) -> Iterator[Line]:
+    if not weights:
+        return
+    total = sum(weight.elements for weight in weights)
+    text = f"{count(total, 'element')} in {count(len(weights), 'tensor')}, neither parameter nor buffer:"
+    yield Line(label="hidden", text=text, alarming=True)
+    for weight in weights[:SHOWN]:
+        place = f" at {weight.where}" if weight.where else ""
+        yield Line(label="", text=f"{weight.name} {shape_text(weight.shape)}{place}", alarming=True)
+    if rest := weights[SHOWN:]:
+        yield Line(label="", text=f"and {len(rest):,} more", alarming=True)
+
+
+def _unused(facts: Facts) -> Iterator[Line]:
+    names = facts.params.unused
+    if names:
+        total = sum(facts.params.sizes.get(name, 0) for name in names)
+        text = f"{listed(names, SHOWN)} ({count(total, 'element')} that no output reads)"
+        yield Line(label="unused", text=text, alarming=True)
+
+
+def _useless(nodes: tuple[Node, ...]) -> Iterator[Line]:
+    found = defaultdict(list)
+    for reason, node in warnings(nodes):
+        found[reason].append(f"{node.layer.path} ({node.layer.type})")
+    for reason, names in found.items():
+        yield Line(label="idle", text=f"{reason}: {listed(names, SHOWN)}", alarming=True)
+
+
+def ending(facts: Facts, head: HeadOf) -> Iterator[Line]:
+    """Return what the network ends in and how it drops out."""
+    yield Line(label="head", text=" > ".join(head(facts)) or "unknown")
+    yield from _dropouts(facts)
+
+
+def _dropouts(facts: Facts) -> Iterator[Line]:
+    try:
+        found = dropouts(facts)
+    except NotMeasured as error:
+        yield Line(label="dropout", text=f"unknown: {error}", alarming=True)
+        return
+    places: defaultdict[tuple[float, str | None], list[str]] = defaultdict(list)
+    for dropout in found:
+        places[dropout.rate, dropout.fault].append(label(dropout.op, facts).replace("`", ""))
+    for (rate, fault), names in places.items():
+        wrong = f" ({fault})" if fault else ""
+        yield Line(label="dropout", text=f"{rate:g}{wrong} in {listed(names, SHOWN)}", alarming=bool(fault))
+
+
+def evidence(facts: Facts) -> Iterator[Line]:
+    """Return what is known of training and behaviour, and what is not known."""
+    for name, values in facts.behaviour.items():
+        yield Line(label="probe", text=f"{name}: {plain(values)}")
+    yield from _training(facts)
+    if facts.unmeasured:
+        yield Line(label="unmeasured", text=listed(facts.unmeasured, SHOWN), alarming=True)
+
+
+def _training(facts: Facts) -> Iterator[Line]:
+    training = facts.training
+    if training is None:
+        return
+    if training.record_file:
+        belongs = "; ".join(training.mismatches) or "belongs to this model"
+        yield Line(label="record", text=f"{training.record_file}: {belongs}", alarming=bool(training.mismatches))
+    if training.checkpoint_problem:
+        yield Line(label="checkpoint", text=training.checkpoint_problem, alarming=True)
+    elif training.correct is not None and training.total:
+        share = f"{training.correct / training.total:.2%}".replace("%", " %")
+        text = f"{training.correct:,} of {training.total:,} correct on the held-out test set ({share})"
+        yield Line(label="checkpoint", text=text)

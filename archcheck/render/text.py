@@ -1,0 +1,213 @@
+"""The report for people, in a terminal. The only module here that imports rich."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from archcheck.facts import Facts
+from archcheck.findings import Finding, Outcome, Report, Verdict
+from archcheck.render import sheet
+from archcheck.render.options import Options
+from archcheck.render.tree import Row, hidden_rows, rows, tree
+from archcheck.render.words import builds, fix_of, one_line, place_of, tally, unmeasured
+
+STYLES = {
+    Verdict.KEPT: "green",
+    Verdict.BROKEN: "bold red",
+    Verdict.WAIVED: "yellow",
+    Verdict.VACUOUS: "bold magenta",
+    Verdict.ERROR: "bold red",
+}
+ALARM = "yellow"
+QUIET = "dim"
+UNBOUNDED = 100_000
+"""Columns of a terminal that never wraps."""
+LABEL = max(map(len, Verdict))
+TITLES = ("layer", "type", "output", "params", "macs")
+WORDS = 3
+"""How many columns of the layer table hold words; figures follow."""
+GAP = 2
+LEAST = 8
+"""Columns that words get even where there is no room."""
+MOST = 10
+"""How many findings of one rule are written out."""
+
+
+def render_text(reports: Sequence[Report], options: Options) -> str:
+    """Return the facts and outcomes of every report, then a line that counts the verdicts."""
+    out = io.StringIO()
+    console = _console(out, options)
+    for position, report in enumerate(reports):
+        if position and not options.outcomes_only:
+            console.print()
+        for part in _report(report, options):
+            console.print(part)
+    if any(report.outcomes or report.error for report in reports) or options.outcomes_only:
+        console.print()
+        console.print(_text(tally(reports), "bold"))
+    # Tables fill their last column with spaces, which only disturb who copies the text.
+    return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
+
+
+def _console(out: io.StringIO, options: Options) -> Console:
+    """Return a console that asks neither the environment nor the terminal."""
+    return Console(
+        file=out,
+        width=options.width or UNBOUNDED,
+        height=100,
+        force_terminal=options.color,
+        color_system="standard" if options.color else None,
+        no_color=not options.color,
+        force_jupyter=False,
+        force_interactive=False,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(one_line(text), style)
+
+
+def _report(report: Report, options: Options) -> Iterator[RenderableType]:
+    if report.facts and not options.outcomes_only:
+        yield from _facts(report.facts, options)
+        if report.outcomes:
+            yield ""
+    if report.error:
+        yield _columns(Verdict.ERROR, _text(f"{report.subject}: {unmeasured(report)}"))
+    if report.outcomes:
+        yield from _outcomes(report)
+
+
+def _facts(facts: Facts, options: Options) -> Iterator[RenderableType]:
+    nodes = tree(facts)
+    yield _text(facts.subject.name, "bold").append("  ").append_text(_text(facts.subject.target, QUIET))
+    yield _lines(sheet.header(facts))
+    yield ""
+    yield _layers([*rows(nodes, options.depth), *hidden_rows(facts)], options.width or UNBOUNDED)
+    yield ""
+    yield _lines(
+        [
+            *sheet.totals(facts),
+            *sheet.ledger(facts, nodes),
+            *sheet.ending(facts, options.head),
+            *sheet.evidence(facts),
+        ]
+    )
+
+
+def _lines(lines: Iterable[sheet.Line]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for line in lines:
+        grid.add_row(Text(line.label, QUIET), _text(line.text, ALARM if line.alarming else ""))
+    return Padding(grid, (0, 0, 0, 2), expand=False)
+
+
+def _layers(layers: Sequence[Row], width: int) -> Table:
+    """Return the table of layers. Figures are never cut; the words beside them share the room that is left."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    lines = [[_text(cell) for cell in _cells(row)] for row in layers]
+    natural = [
+        max(map(cell_len, (title, *(line[column].plain for line in lines)))) for column, title in enumerate(TITLES)
+    ]
+    room = width - sum(natural[WORDS:]) - GAP * (len(TITLES) - 1)
+    for title, size in zip(TITLES, _shrunk(natural[:WORDS], room), strict=False):
+        table.add_column(title, overflow="fold", width=size)
+    for title in TITLES[WORDS:]:
+        table.add_column(title, justify="right", overflow="fold")
+    for row, line in zip(layers, lines, strict=True):
+        table.add_row(*line, style=ALARM if row.warning else QUIET if row.quiet else "")
+    return table
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    output = ", ".join(part for part in (row.output, row.warning) if part)
+    return "  " * row.level + row.name, row.type, output, row.params, row.macs
+
+
+def _shrunk(widths: Sequence[int], room: int) -> list[int]:
+    """Return `widths` that fit into `room`: a name broken in two is hard to find, so it gives way last."""
+    name, kind, output = widths
+    kind -= max(0, min(kind - LEAST, name + kind + output - room))
+    output -= max(0, min(output - LEAST, name + kind + output - room))
+    name -= max(0, min(name - LEAST, name + kind + output - room))
+    return [name, kind, output]
+
+
+def _outcomes(report: Report) -> Iterator[RenderableType]:
+    widest = max(len(one_line(outcome.instance)) for outcome in report.outcomes)
+    for outcome in report.outcomes:
+        yield _headline(report, outcome, widest)
+        if detail := list(_detail(report, outcome)):
+            yield _anatomy(detail)
+
+
+def _headline(report: Report, outcome: Outcome, widest: int) -> Table:
+    instance = _text(outcome.instance, "bold")
+    instance.pad_right(widest - instance.cell_len)
+    return _columns(outcome.verdict, instance, _text(f"{report.subject}: {outcome.summary}"))
+
+
+def _columns(verdict: Verdict, *cells: Text) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, min_width=LABEL)
+    for _ in cells:
+        grid.add_column(overflow="fold")
+    grid.add_row(Text(verdict.value, STYLES[verdict]), *cells)
+    return grid
+
+
+def _anatomy(lines: Iterable[tuple[str, str]]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, min_width=LABEL)
+    grid.add_column(overflow="fold")
+    for label, text in lines:
+        grid.add_row(Text(label, QUIET), _text(text))
+    return Padding(grid, (0, 0, 0, LABEL + 2), expand=False)
+
+
+def _detail(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """Return where, most, why, fix and more of an outcome that fails; the notes of any other."""
+    if outcome.fails:
+        first = outcome.findings[0] if outcome.findings else None
+        yield from _where(report, outcome, first)
+        for position, line in enumerate(outcome.most):
+            yield "" if position else "most", line
+        if outcome.because:
+            yield "why", f'"{outcome.because}"'
+        if fix := fix_of(outcome, first):
+            yield "fix", fix
+        yield from _further(report, outcome)
+    for note in outcome.notes:
+        yield "note", note
+    if outcome.fails:
+        yield "more", f"archcheck explain {outcome.rule}"
+
+
+def _further(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
+    for before, finding in zip(outcome.findings, outcome.findings[1:MOST], strict=False):
+        yield "also", finding.message
+        yield from _where(report, outcome, finding)
+        if finding.fix and finding.fix != before.fix:
+            yield "fix", finding.fix
+    if rest := outcome.findings[MOST:]:
+        yield "also", f"{len(rest):,} more; --format json has them all"
+
+
+def _where(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[tuple[str, str]]:
+    place = place_of(report, outcome, finding)
+    if place:
+        yield "where", f"{place}  {builds(report.facts, finding)}".rstrip()

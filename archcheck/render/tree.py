@@ -1,0 +1,173 @@
+"""The rows of the layer table: the module tree, cut at a depth, with repeated blocks shown once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from archcheck.facts import Facts, Layer
+from archcheck.render.words import shapes_text
+
+WIDEST = 100
+"""How many layers of one container are shown before the rest is only counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table. `warning` says what is wrong with the layer, if anything is."""
+
+    level: int
+    name: str
+    type: str
+    output: str = ""
+    params: str = ""
+    macs: str = ""
+    warning: str = ""
+    quiet: bool = False
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Node:
+    """A layer, what is below it, and the number of its structure: equal numbers, equal subtrees."""
+
+    layer: Layer
+    children: list[Node] = field(default_factory=list)
+    structure: int = 0
+    size: int = 1
+    idle: bool = True
+
+    @property
+    def name(self) -> str:
+        """The last step of the path; the model itself has the name of its class."""
+        return self.layer.path.rpartition(".")[2] or self.layer.type
+
+
+def tree(facts: Facts) -> tuple[Node, ...]:
+    """Return the roots of the module tree, normally one."""
+    nodes = {layer.path: Node(layer=layer) for layer in facts.layers}
+    roots: list[Node] = []
+    for path, node in nodes.items():
+        parent = nodes.get(path.rpartition(".")[0]) if path else None
+        (parent.children if parent else roots).append(node)
+    numbers: defaultdict[object, int] = defaultdict(lambda: len(numbers))
+    unused = frozenset(name.rpartition(".")[0] for name in facts.params.unused)
+    # From the leaves upwards and without recursion, so that any depth is fine.
+    for node in sorted(nodes.values(), key=lambda node: -node.layer.path.count(".") - bool(node.layer.path)):
+        _complete(node, numbers, unused)
+    return tuple(roots)
+
+
+def _complete(node: Node, numbers: defaultdict[object, int], unused: frozenset[str]) -> None:
+    layer = node.layer
+    own = (
+        layer.type,
+        layer.params,
+        layer.macs,
+        layer.calls,
+        layer.live,
+        layer.input_shapes,
+        layer.output_shapes,
+    )
+    node.structure = numbers[own, tuple((child.name, child.structure) for child in node.children)]
+    node.size = 1 + sum(child.size for child in node.children)
+    # A layer that is never called may still lend its weights: the `out_proj` of an attention does.
+    dormant = not layer.own_params or layer.path in unused
+    node.idle = not layer.called and not layer.live and dormant and all(child.idle for child in node.children)
+
+
+def rows(nodes: Sequence[Node], depth: int, level: int = 0) -> Iterator[Row]:
+    """Return the rows of the trees, `depth` levels below the roots."""
+    for position, (first, *others) in enumerate(_runs(nodes)):
+        if position == WIDEST:
+            rest = nodes[nodes.index(first) :]
+            yield _row_of_rest(rest, level, f"{len(rest):,} more")
+            return
+        yield _row(first, level, cut=level >= depth)
+        if level < depth:
+            yield from rows(first.children, depth, level + 1)
+        if others:
+            yield _row_of_rest(others, level, f"{len(others):,} more alike")
+
+
+def _runs(nodes: Sequence[Node]) -> list[list[Node]]:
+    """Gather neighbours of equal structure; only numbered ones, because a name makes a layer special."""
+    runs = groupby(enumerate(nodes), key=lambda item: _series(item[1]) or item[0])
+    return [[node for _, node in run] for _, run in runs]
+
+
+def _series(node: Node) -> tuple[str, int] | None:
+    stem, digits = _numbered(node.name)
+    return (stem, node.structure) if digits and (not stem or node.children) else None
+
+
+def _numbered(name: str) -> tuple[str, str]:
+    stem = name.rstrip("0123456789")
+    return stem, name[len(stem) :]
+
+
+def _row(node: Node, level: int, *, cut: bool) -> Row:
+    layer = node.layer
+    kind = layer.type if layer.path else ""
+    if cut and node.children:
+        kind = f"{kind} (+{node.size - 1:,})"
+    elif layer.calls > 1:
+        kind = f"{kind} ({layer.calls:,} calls)"
+    return Row(
+        level=level,
+        name=node.name,
+        type=kind.strip(),
+        output=shapes_text(layer.output_shapes),
+        params=_figure(layer.params),
+        macs=_figure(layer.macs),
+        warning=warning_of(node),
+    )
+
+
+def _figure(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+def warning_of(node: Node) -> str:
+    """Return why this layer does nothing for the output; empty when it does something."""
+    if node.idle:
+        return "never called"
+    return "reaches no output" if node.layer.called and not node.layer.live else ""
+
+
+def _row_of_rest(nodes: Sequence[Node], level: int, text: str) -> Row:
+    names = nodes[0].name if len(nodes) == 1 else f"{nodes[0].name}-{_numbered(nodes[-1].name)[1] or '…'}"
+    return Row(
+        level=level,
+        name=names,
+        type=text,
+        params=_figure(sum(node.layer.params for node in nodes)),
+        macs=_figure(sum(node.layer.macs for node in nodes)),
+        warning=next((warning for node in nodes if (warning := warning_of(node))), ""),
+        quiet=True,
+    )
+
+
+def warnings(nodes: Sequence[Node]) -> Iterator[tuple[str, Node]]:
+    """Return the layers that do nothing for the output, the topmost only, with the reason."""
+    waiting = list(reversed(nodes))
+    while waiting:
+        node = waiting.pop()
+        if reason := warning_of(node):
+            yield reason, node
+        else:
+            waiting += reversed(node.children)
+
+
+def hidden_rows(facts: Facts) -> Iterator[Row]:
+    """Return a row for each weight that the model uses and has not registered."""
+    for weight in facts.params.hidden:
+        yield Row(
+            level=1,
+            name=weight.name,
+            type="hidden weight",
+            output=shapes_text((weight.shape,)),
+            params=f"({weight.elements:,})",
+            warning="not registered",
+        )

@@ -1,0 +1,120 @@
+"""How facts and findings are worded, whatever the format.
+
+Names of layers, types and models come from code of strangers: `one_line` makes any text safe to print.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from archcheck.facts import Facts, Shape, Where
+from archcheck.findings import Finding, Outcome, Report, Verdict
+
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories that a terminal obeys or hides: controls, marks of direction, surrogates, separators."""
+_DIGITS = re.compile(r"\d+")
+_BREAK = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")
+
+
+def one_line(text: str) -> str:
+    r"""Return `text` on one line, with what a terminal would obey spelled out.
+
+    >>> one_line("two\n  lines"), one_line("\x1b[31mred")
+    ('two lines', '\\x1b[31mred')
+    """
+    return "".join(map(_visible, _BREAK.sub(" ", text)))
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in UNSEEN:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Return `1 rule`, `12 rules`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def shape_text(shape: Shape) -> str:
+    """Return `1x28x28`."""
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def shapes_text(shapes: Sequence[Shape]) -> str:
+    """Return the first shape, and how many more there are."""
+    if not shapes:
+        return ""
+    return shape_text(shapes[0]) + (f" (+{len(shapes) - 1})" if len(shapes) > 1 else "")
+
+
+def listed(items: Sequence[str], most: int = 8) -> str:
+    """Return at most `most` items, and how many were left out; many that differ in numbers only become one."""
+    if len(items) > most:
+        series = Counter(_DIGITS.sub("*", item) for item in items)
+        items = [f"{name} x{times:,}" if times > 1 else name for name, times in series.items()]
+    rest = len(items) - most
+    return ", ".join(items[:most]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def place_of(report: Report, outcome: Outcome, finding: Finding | None) -> Where | None:
+    """Return where to look: what the finding says, else its layer, else the subject, else the contract."""
+    facts = report.facts
+    if finding and finding.where:
+        return finding.where
+    if facts and finding and finding.layer is not None:
+        layer = facts.layer(finding.layer)
+        if layer and layer.where:
+            return layer.where
+    return (facts.subject.where if facts else None) or outcome.contract
+
+
+def builds(facts: Facts | None, finding: Finding | None) -> str:
+    """Return what stands at the place of a finding: `final.conv (Conv2d)`, or `class Net` for the model."""
+    if facts is None or finding is None:
+        return ""
+    layer = facts.layer(finding.layer or "")
+    if not finding.layer:
+        return f"class {layer.type}" if layer and finding.where in (None, facts.subject.where) else ""
+    return f"{finding.layer} ({layer.type})" if layer else finding.layer
+
+
+def fix_of(outcome: Outcome, finding: Finding | None) -> str:
+    """Return the next step, with the line of the contract that states the rule."""
+    stated = f"{outcome.rule} at {outcome.contract}" if outcome.contract else outcome.rule
+    if finding and finding.fix:
+        return _with_line(finding.fix, outcome)
+    if outcome.verdict is Verdict.VACUOUS:
+        return f"drop {stated}, or give it `allow-empty = true`"
+    if outcome.verdict is Verdict.ERROR:
+        return f"make it measurable, or drop {stated}"
+    return f"mend the model, or change {stated}"
+
+
+def _with_line(fix: str, outcome: Outcome) -> str:
+    """Return `fix` with the place of the rule, unless the fix speaks of a place in the contract itself."""
+    if outcome.contract is None or f"{outcome.contract.file}:" in fix:
+        return fix
+    place = f"at {outcome.contract}"
+    return f"{fix} {place}" if fix.endswith(outcome.rule) else f"{fix}; {outcome.rule} stands {place}"
+
+
+def unmeasured(report: Report) -> str:
+    """Return why there are no facts; empty when there are."""
+    error = report.error
+    return f"could not be measured ({error.kind}): {error.message}" if error else ""
+
+
+def tally(reports: Iterable[Report]) -> str:
+    """Return `12 rules: 11 kept, 1 broken`, with subjects when there are several, and those that failed."""
+    every = tuple(reports)
+    outcomes = [outcome for report in every for outcome in report.outcomes]
+    counts = Counter(outcome.verdict for outcome in outcomes)
+    verdicts = ", ".join(f"{counts[verdict]:,} {verdict.value}" for verdict in Verdict if counts[verdict])
+    subjects = f"{count(len(every), 'subject')}, " if len(every) > 1 else ""
+    line = f"{subjects}{count(len(outcomes), 'rule')}" + (f": {verdicts}" if verdicts else "")
+    failed = sum(report.error is not None for report in every)
+    return line + (f"; {count(failed, 'subject')} could not be measured" if failed else "")
