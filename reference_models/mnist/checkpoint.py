@@ -25,9 +25,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         unfinished.replace(path)
         _flush_folder(path.parent)
     except OSError as error:
-        raise RunError(
-            f"`{path}` cannot be written: {error.strerror}; make room or pass another folder"
-        ) from None
+        raise RunError(f"`{path}` cannot be written: {error.strerror}; make room or pass another folder") from None
 
 
 def _flush_folder(folder: Path) -> None:
@@ -53,13 +51,9 @@ def unpacked(path: Path) -> tuple[dict[str, Tensor], str]:
             note = (file.metadata() or {}).get("note", "")
         return load_file(path), note
     except FileNotFoundError:
-        raise RunError(
-            f"`{path}` does not exist; train one with `python -m reference_models.mnist.train`"
-        ) from None
+        raise RunError(f"`{path}` does not exist; train one with `python -m reference_models.mnist.train`") from None
     except (SafetensorError, OSError) as error:
-        raise RunError(
-            f"`{path}` is no whole safetensors file ({error}); delete it and train again"
-        ) from None
+        raise RunError(f"`{path}` is no whole safetensors file ({error}); delete it and train again") from None
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -51,9 +51,7 @@ def score(model: nn.Module, digits: Digits) -> Scores:
 @torch.no_grad()
 def _score(model: nn.Module, digits: Digits) -> Scores:
     loss, correct = 0.0, 0
-    for images, labels in zip(
-        *(torch.split(part, BATCH) for part in (digits.images, digits.labels)), strict=True
-    ):
+    for images, labels in zip(*(torch.split(part, BATCH) for part in (digits.images, digits.labels)), strict=True):
         log_probabilities = model(normalised(scaled(images)))
         loss += F.nll_loss(log_probabilities, labels, reduction="sum").item()
         correct += int((log_probabilities.argmax(dim=1) == labels).sum())
@@ -68,12 +66,8 @@ def test(model: nn.Module) -> tuple[int, int]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the test line of a checkpoint."""
-    parser = Parser(
-        prog="reference_models.mnist.evaluate", description="Evaluate a checkpoint on the test file."
-    )
-    parser.add_argument(
-        "checkpoint", type=Path, nargs="?", default=COMMITTED, help="default: the committed one"
-    )
+    parser = Parser(prog="reference_models.mnist.evaluate", description="Evaluate a checkpoint on the test file.")
+    parser.add_argument("checkpoint", type=Path, nargs="?", default=COMMITTED, help="default: the committed one")
     parser.add_argument("--data", type=Path, metavar="DIR", help="MNIST's files; default: the bundled ones")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
     options = parser.parse_args(arguments)

@@ -76,9 +76,7 @@ class Training:
     `model` is trained in place, from the weights it has.
     """
 
-    def __init__(
-        self, model: nn.Module, recipe: Recipe, seed: int, train: Digits, validation: Digits
-    ) -> None:
+    def __init__(self, model: nn.Module, recipe: Recipe, seed: int, train: Digits, validation: Digits) -> None:
         # Channels last makes the small convolutions a quarter faster on a CPU.
         self.model: nn.Module = model.to(memory_format=torch.channels_last)
         self.recipe = recipe

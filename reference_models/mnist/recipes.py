@@ -80,9 +80,7 @@ class Recipe:
     def lasting(self, epochs: int | None) -> "Recipe":
         """Return this recipe over `epochs`, its own number for None; raises `UsageError` below 1."""
         if epochs is not None and epochs < 1:
-            raise UsageError(
-                f"`--epochs {epochs}` is no training; pass 1 or more (recipe default: {self.epochs})"
-            )
+            raise UsageError(f"`--epochs {epochs}` is no training; pass 1 or more (recipe default: {self.epochs})")
         return self if epochs is None else replace(self, epochs=epochs)
 
     def settings(self) -> Mapping[str, Any]:

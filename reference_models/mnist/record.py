@@ -100,9 +100,7 @@ def collect(folders: Sequence[Path], output: Path = RECORD) -> dict[str, Any]:
     shared = {key: records[0][key] for key in HEADER}
     for folder, record in zip(folders, records, strict=True):
         if (other := difference(record, shared)) is not None:
-            raise RunError(
-                f"`{folder}` and `{folders[0]}` are runs of different things: {other}; record them apart"
-            )
+            raise RunError(f"`{folder}` and `{folders[0]}` are runs of different things: {other}; record them apart")
     runs = [run for record in records for run in record["runs"]]
     seeds = [run["seed"] for run in runs]
     if len(set(seeds)) < len(seeds):
@@ -141,9 +139,7 @@ def summary(record: Mapping[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Collect finished runs into a record."""
     parser = Parser(prog="reference_models.mnist.record", description="Collect finished runs into a record.")
-    parser.add_argument(
-        "runs", type=Path, nargs="+", help="folders of finished runs; the first gives the weights"
-    )
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs; the first gives the weights")
     parser.add_argument("--output", type=Path, default=RECORD, help="default: the committed record")
     options = parser.parse_args(arguments)
     record = collect(options.runs, options.output)

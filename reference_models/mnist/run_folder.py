@@ -37,9 +37,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             occupied = any(self.path.iterdir())
         except OSError as error:
-            raise RunError(
-                f"`{self.path}` cannot be made: {error.strerror}; pass another `--output`"
-            ) from None
+            raise RunError(f"`{self.path}` cannot be made: {error.strerror}; pass another `--output`") from None
         if occupied and not resume:
             raise RunError(f"`{self.path}` is not empty; pass `--resume` to go on, or another `--output`")
         probe = self.path / ".writable"

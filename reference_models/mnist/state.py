@@ -34,9 +34,7 @@ def restore(training: Training, path: Path, check: Callable[[Mapping[str, Any]],
         note = json.loads(text)
         identity, rows, groups, schedule = (note[key] for key in ("identity", "rows", "groups", "schedule"))
     except (ValueError, KeyError):
-        raise RunError(
-            f"`{path}` was not written by this trainer; delete it or pass another `--output`"
-        ) from None
+        raise RunError(f"`{path}` was not written by this trainer; delete it or pass another `--output`") from None
     check(identity)
     training.model.load_state_dict(_under("model.", tensors))
     state = _optimizer_state(training.optimizer, _under("optimizer.", tensors))
@@ -57,9 +55,7 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _optimizer_state(
-    optimizer: optim.Optimizer, tensors: Mapping[str, Tensor]
-) -> dict[int, dict[str, Tensor]]:
+def _optimizer_state(optimizer: optim.Optimizer, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
     """Return the state by parameter index, each tensor in its parameter's memory layout, as it was."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}

@@ -3,7 +3,10 @@
     python -m reference_models.mnist.train [--recipe A] [--seed 0] [--epochs N] [--resume] ...
 
 Training and validation use the training file alone (50,000 and 10,000 images). The official test file is
-opened once, after the last epoch, and decides nothing.
+opened once, after the last epoch, and decides nothing. Recipe A over its 15 epochs, seeds 0 to 4
+(`record.json` has every epoch; `python -m reference_models.mnist.record` prints the line):
+
+    Test set, last epoch: mean 99.526%, standard deviation 0.065, 99.44 to 99.60%, n = 5
 """
 
 import sys
@@ -81,20 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> Parser:
     parser = Parser(prog="reference_models.mnist.train", description="Train the documented MNIST network.")
     parser.add_argument("--recipe", default="A", help=f"one of {', '.join(RECIPES)}; default: A")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the weights, order, angles, dropout; default: 0"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="of the weights, order, angles, dropout; default: 0")
     parser.add_argument("--epochs", type=int, metavar="N", help="default: the recipe's 15")
-    parser.add_argument(
-        "--limit", type=int, metavar="N", help="at most N images of each set, for a quick try"
-    )
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N images of each set, for a quick try")
     parser.add_argument("--data", type=Path, metavar="DIR", help="MNIST's files; default: the bundled ones")
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="the run's folder; default: runs/RECIPE-SEED"
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on after the last whole epoch in the folder"
-    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="the run's folder; default: runs/RECIPE-SEED")
+    parser.add_argument("--resume", action="store_true", help="go on after the last whole epoch in the folder")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of torch; default: 1")
     return parser
 

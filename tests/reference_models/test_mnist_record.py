@@ -159,6 +159,10 @@ def test_the_committed_record_is_whole(committed):
     assert committed["checkpoint"]["epoch"] == 15
 
 
+def test_the_trainers_claim_comes_from_the_record(committed):
+    assert record.summary(committed) in train.__doc__
+
+
 def test_the_committed_checkpoint_is_the_recorded_one(committed):
     path = record.RECORD.with_name(committed["checkpoint"]["file"])
     assert path == evaluate.COMMITTED

@@ -64,6 +64,18 @@ def test_a_run_resumed_after_each_epoch_ends_bit_equal(sets, tmp_path, recipe):
     assert outcome(one, parts) == expected
 
 
+def test_restored_state_lies_in_memory_as_it_did(sets, folder):
+    # Another layout takes other kernels, which need not round alike.
+    before, after = trained(sets, folder, epochs=1), training(sets, epochs=1)
+    folder.restore(after)
+    assert strides(after) == strides(before)
+
+
+def strides(one):
+    states = one.optimizer.state_dict()["state"].items()
+    return {(index, name): tensor.stride() for index, state in states for name, tensor in state.items()}
+
+
 def test_a_kill_before_any_write_does_no_harm(sets, tmp_path, monkeypatch):
     whole = RunFolder(path=tmp_path / "whole", identity=IDENTITY)
     expected = outcome(trained(sets, whole), whole)
