@@ -1,0 +1,88 @@
+"""archcheck holds neural networks to their promises: it judges what a `torch.nn.Module` executes.
+
+Importing it imports neither torch nor anything else outside the standard library; names are looked up when
+they are used::
+
+    from archcheck import check, rules
+
+    check(model, example=x, rules=[rules.MaxParams(limit=20_000)]).verify()
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archcheck import rules
+    from archcheck.engine import check, measure
+    from archcheck.errors import ArchcheckError, BrokenContract, ContractError, SubjectError
+    from archcheck.facts import Facts
+    from archcheck.findings import Finding, Report, Result, Verdict
+    from archcheck.rule import Rule
+
+    __version__: str
+
+__all__ = [
+    "ArchcheckError",
+    "BrokenContract",
+    "ContractError",
+    "Facts",
+    "Finding",
+    "Report",
+    "Result",
+    "Rule",
+    "SubjectError",
+    "Verdict",
+    "__version__",
+    "check",
+    "measure",
+    "rules",
+]
+
+_HOMES = {
+    "ArchcheckError": "errors",
+    "BrokenContract": "errors",
+    "ContractError": "errors",
+    "Facts": "facts",
+    "Finding": "findings",
+    "Report": "findings",
+    "Result": "findings",
+    "Rule": "rule",
+    "SubjectError": "errors",
+    "Verdict": "findings",
+    "check": "engine",
+    "measure": "engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("archcheck-torch")
+        except PackageNotFoundError:  # run from a source tree
+            return "0+source"
+    if name == "rules":
+        return import_module("archcheck.rules")
+    if name in _HOMES:
+        return getattr(import_module(f"archcheck.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """Keeps `archcheck.measure` the function, which importing the package of that name would replace."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "measure" or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

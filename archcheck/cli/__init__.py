@@ -1,0 +1,45 @@
+"""The command line: the only place that prints or exits.
+
+Standard output carries the report and nothing else; messages go to standard error. Exit codes: 0 kept, 1
+broken, 2 could not check, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from archcheck.cli.options import parse
+from archcheck.cli.output import complain, write
+from archcheck.errors import ArchcheckError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments` (by default those of the process) name and return its exit code."""
+    with contextlib.suppress(ValueError):  # only the main thread may set a handler
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except ArchcheckError as error:
+        complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        options = parse(arguments)
+        code: int = options.run(options)
+    except SystemExit as leave:  # `--help`, `--version` or a signal
+        code = int(leave.code or 0)
+    write("")
+    return code
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    """Leave as from an exception, so that the worker is ended on the way."""
+    raise SystemExit(128 + number)

@@ -1,0 +1,200 @@
+"""The words of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from archcheck.cli.output import write
+from archcheck.entries import InputSpec, check_dtype, check_sizes
+from archcheck.errors import ArchcheckError
+from archcheck.words import did_you_mean, quote
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the options of a command; `run` is the function that carries it out.
+
+    Raises `ArchcheckError` for arguments that are no command of archcheck.
+    """
+    parser, commands = _parser()
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    if chosen is not None and chosen not in commands:
+        hint = did_you_mean(chosen, commands, f"the commands are {', '.join(commands)}")
+        raise ArchcheckError(f"{quote(chosen)} is not a command{hint}")
+    return parser.parse_args(arguments)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Mistakes become `ArchcheckError`, with the command whose help describes them."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ArchcheckError(f"{message}; see `{self.prog} --help`")
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **settings)
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
+        import archcheck
+
+        write(f"archcheck {archcheck.__version__}\n")
+        parser.exit()
+
+
+def _parser() -> tuple[_Parser, tuple[str, ...]]:
+    from archcheck.cli import commands
+
+    parser = _Parser(prog="archcheck", description="Hold neural networks to their promises.", allow_abbrev=False)
+    parser.add_argument("--version", action=_Version, help="show the version and leave")
+    adder = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_report(adder, commands.report)
+    _add_check(adder, commands.check)
+    _add_train(adder, commands.train)
+    explain = _add(adder, "explain", commands.explain, "show what a rule promises, its parameters and examples")
+    explain.add_argument("rule", metavar="RULE", help="the name of a rule, max-params")
+    _add(adder, "rules", commands.rules, "list the rules")
+    return parser, tuple(adder.choices)
+
+
+def _add(adder: Any, name: str, run: Command, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = adder.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_report(adder: Any, run: Command) -> None:
+    parser = _add(adder, "report", run, "show what a model is, executes and costs; never a gate")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="file.py, file.py:Class, pkg.mod:Class, a subject, or a saved JSON report",
+    )
+    parser.add_argument(
+        "--input",
+        action="append",
+        type=input_of,
+        metavar="SHAPE[:DTYPE]",
+        help="the shape of an input, 1,1,28,28 or 1,16:int64; once for each input; inferred by default",
+    )
+    parser.add_argument(
+        "--args",
+        action="extend",
+        nargs="+",
+        type=argument_of,
+        metavar="NAME=VALUE",
+        help="arguments of the model's constructor, width=16",
+    )
+    parser.add_argument(
+        "--depth", type=int, default=3, metavar="N", help="show layers down to this depth of the module tree"
+    )
+    _add_common(parser)
+
+
+def _add_check(adder: Any, run: Command) -> None:
+    parser = _add(adder, "check", run, "judge the subjects of the contract: the gate")
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="names of subjects; all by default")
+    _add_common(parser)
+
+
+def _add_train(adder: Any, run: Command) -> None:
+    parser = _add(adder, "train", run, "train a subject as its contract says and record the evidence")
+    parser.add_argument("subject", metavar="SUBJECT")
+    parser.add_argument("--seed", action="append", type=int, metavar="N", help="a seed; once for each run")
+    parser.add_argument("--epochs", type=positive(int), metavar="N")
+    parser.add_argument("--output", type=output_of, metavar="FILE", help="keep the record there")
+    _add_timeout(parser, "seconds that one request to the trainer may take; a day by default")
+    _add_config(parser)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", type=format_of, default="text", metavar="FORMAT", help="text, json, markdown or github"
+    )
+    parser.add_argument("--output", type=output_of, metavar="FILE", help="write the report there")
+    _add_timeout(parser, "seconds that a subject may take; 120 by default")
+    _add_config(parser)
+
+
+def _add_timeout(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--timeout", type=positive(float), metavar="S", help=text)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the contract; by default the nearest archcheck.toml or pyproject.toml with [tool.archcheck]",
+    )
+
+
+def format_of(word: str) -> str:
+    """Read the name of a format."""
+    from archcheck.render import FORMATS
+
+    if word in FORMATS:
+        return word
+    hint = did_you_mean(word, FORMATS, f"the formats are {', '.join(FORMATS)}")
+    raise argparse.ArgumentTypeError(f"{quote(word)} is not a format{hint}")
+
+
+def output_of(word: str) -> Path:
+    """Read where to write: found out before the measuring, not after it."""
+    file = Path(word)
+    if file.is_dir() or not file.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"cannot write {quote(word)}; name a file in a folder that exists")
+    return file
+
+
+def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    """Return a reader of positive numbers."""
+
+    def read(word: str) -> float:
+        try:
+            number = kind(word)
+        except ValueError:
+            number = 0
+        if not 0 < number < float("inf"):
+            raise argparse.ArgumentTypeError(f"must be a positive number, not {quote(word)}")
+        return number
+
+    return read
+
+
+def input_of(word: str) -> InputSpec:
+    """Read `1,1,28,28` or `1,16:int64`."""
+    match = re.fullmatch(r"(?P<shape>\d+(?:[,x]\d+)*)(?::(?P<dtype>\w+))?", word)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{quote(word)} is not a shape; write 1,1,28,28 or 1,16:int64")
+    shape = tuple(int(size) for size in re.split("[,x]", match["shape"]))
+    dtype = match["dtype"] or "float32"
+    try:
+        check_sizes(shape)
+        check_dtype(dtype)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{quote(word)} {error}") from None
+    return InputSpec(shape=shape, dtype=dtype)
+
+
+def argument_of(word: str) -> tuple[str, Any]:
+    """Read `width=16`; a value that is no literal of Python or TOML is a string."""
+    name, equals, value = word.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{quote(word)} is not NAME=VALUE; write width=16")
+    if value in ("true", "false"):
+        return name, value == "true"
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value

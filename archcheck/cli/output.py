@@ -1,0 +1,92 @@
+"""Where the text goes: standard output or a file, with colour or without."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archcheck.errors import ArchcheckError
+
+if TYPE_CHECKING:
+    from archcheck.findings import Report
+
+
+def show(reports: Sequence[Report], format_name: str, output: Path | None, **choices: Any) -> None:
+    """Write `reports` to `output` or standard output, and name each subject that could not be measured.
+
+    When none could be measured, text has nothing to add to those messages and is left out. `choices` are those
+    of `archcheck.render.Options`; colour, width and base are found out here.
+    """
+    from archcheck.render import render
+
+    if output or format_name != "text" or any(report.facts for report in reports):
+        surroundings = {"color": not output and wants_color(), "width": None if output else width(), "base": base()}
+        text = render(reports, format_name, **surroundings, **choices)
+        save(text, output) if output else write(text)
+    for report in reports:
+        if report.error:
+            complain(f"{report.subject}: {report.error.message}")
+
+
+def complain(message: str) -> None:
+    """Write an error to standard error, each of its lines marked as one."""
+    for line in message.splitlines():
+        sys.stderr.write(f"archcheck: error: {line}\n")
+
+
+def note(message: str) -> None:
+    """Write a note to standard error."""
+    sys.stderr.write(f"archcheck: note: {message}\n")
+
+
+def write(text: str) -> None:
+    """Write to standard output; a reader that has gone away is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end; give it a place to do so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def save(text: str, file: Path) -> None:
+    """Write `file` whole or not at all; what is no regular file, such as `/dev/null`, is written to."""
+    target = file.resolve()
+    special = target.exists() and not target.is_file()
+    partial = target if special else target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        if not special:
+            partial.replace(target)
+    except OSError as error:
+        raise ArchcheckError(f"cannot write {file}: {error.strerror}; choose another file") from None
+    finally:
+        if not special:
+            partial.unlink(missing_ok=True)
+
+
+def wants_color() -> bool:
+    """Whether standard output is for colour: `NO_COLOR` says no, `FORCE_COLOR` yes, a terminal is asked."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int | None:
+    """Return the columns of the terminal or those of `COLUMNS`; without either, lines are not broken."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+        return shutil.get_terminal_size().columns
+    return None
+
+
+def base() -> str:
+    """Return the current folder as seen from the root of its repository, for annotations."""
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    return "" if root == here else here.relative_to(root).as_posix()

@@ -1,0 +1,127 @@
+"""What `archcheck report TARGET` stands for: a subject of a contract, or the models of a file or module."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archcheck.cli.commands import contract_of
+from archcheck.cli.output import note
+from archcheck.codec import encode
+from archcheck.engine import check_subject, find_models, measure_target
+from archcheck.errors import ArchcheckError, ContractError, SubjectError
+from archcheck.findings import Mishap, Report
+from archcheck.isolate import TIMEOUT, Worker
+from archcheck.words import quote
+
+if TYPE_CHECKING:
+    from archcheck.contract import Contract, SubjectEntry
+
+Place = tuple[Path | None, str]
+"""A file and the name within it; the name is empty for a whole file."""
+
+
+def reports_of(options: Namespace) -> tuple[Report, ...]:
+    """Report everything that the target stands for.
+
+    Raises `ArchcheckError` when the target stands for nothing.
+    """
+    with Worker(timeout=options.timeout or TIMEOUT) as worker:
+        if _is_name(options.target):
+            contract = _contract_naming(options)
+            return (_check(worker, contract, contract.subject(options.target), options),)
+        return tuple(_report_models(worker, options))
+
+
+def _is_name(target: str) -> bool:
+    """Whether the target can only be the name of a subject."""
+    path = Path(target)
+    return ":" not in target and not path.exists() and path.name == target and path.suffix != ".py"
+
+
+def _contract_naming(options: Namespace) -> Contract:
+    try:
+        return contract_of(options)
+    except ContractError:
+        raise
+    except ArchcheckError as error:
+        raise ArchcheckError(f"{quote(options.target)} is no file, and no subject either: {error}") from None
+
+
+def _report_models(worker: Worker, options: Namespace) -> Iterator[Report]:
+    contract = _contract_covering(options)
+    for target in _models(worker, options.target):
+        entries = _entries(contract, target)
+        if contract and entries:
+            yield from (_check(worker, contract, entry, options) for entry in entries)
+        else:
+            yield _measure(worker, target, options)
+
+
+def _contract_covering(options: Namespace) -> Contract | None:
+    """Return the contract nearest to the target; one with mistakes is no reason not to report."""
+    from archcheck.contract import discover, load
+
+    if options.config:
+        return contract_of(options)
+    file, _ = place(Path.cwd(), options.target)
+    found = discover(file.parent if file else None)
+    try:
+        return load(found) if found else None
+    except ContractError as error:
+        name = error.problems[0].file
+        note(f"{name} has mistakes, so it judges nothing here; `archcheck check --config {name}` lists them")
+        return None
+
+
+def _models(worker: Worker, target: str) -> tuple[str, ...]:
+    try:
+        return find_models(worker, target)
+    except SubjectError as error:
+        if target in error.message:
+            raise
+        raise SubjectError(error.kind, f"{target}: {error.message}") from None
+
+
+def _entries(contract: Contract | None, target: str) -> list[SubjectEntry]:
+    """Return the subjects of `contract` that are the model at `target`."""
+    if contract is None:
+        return []
+    file, name = place(Path.cwd(), target)
+    places = ((entry, place(contract.root, entry.model)) for entry in contract.subjects)
+    return [entry for entry, (of, called) in places if file and of == file and called in (name, "")]
+
+
+def place(root: Path, target: str) -> Place:
+    """Return where `file.py:Net` or `pkg.mod:Net` is, seen from `root`; no file when there is none."""
+    head, colon, name = target.rpartition(":")
+    head, name = (head, name) if colon else (name, "")
+    dotted = root.joinpath(*head.split("."))
+    candidates = (root / head, dotted.with_suffix(".py"), dotted / "__init__.py")
+    return next((file.resolve() for file in candidates if file.is_file()), None), name
+
+
+def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Namespace) -> Report:
+    """Judge a subject, with the input, arguments and time limit of the command line in place of its own."""
+    changes: dict[str, Any] = {"args": {**entry.args, **dict(options.args or ())}}
+    if options.input:
+        changes["input"] = tuple(options.input)
+    if options.timeout:
+        changes["timeout"] = options.timeout
+    return check_subject(worker, contract, replace(entry, **changes))
+
+
+def _measure(worker: Worker, target: str, options: Namespace) -> Report:
+    """Measure a model that no contract covers."""
+    request: dict[str, Any] = {"args": dict(options.args or ())}
+    if options.input:
+        request["input"] = encode(options.input)
+    try:
+        facts = measure_target(worker, target, **request)
+    except SubjectError as error:
+        name = target.rpartition(":")[2]
+        return Report(subject=name, error=Mishap(kind=error.kind, message=error.message))
+    return Report(subject=facts.subject.name, facts=facts)

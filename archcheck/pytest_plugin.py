@@ -1,0 +1,205 @@
+"""`pytest --archcheck`: every rule of a contract is a test, `pyproject.toml::mnist::max-params`.
+
+Only pytest and the standard library are imported until the option is given. A subject is measured once in a
+process, in a worker, when the first of its rules runs; collecting measures nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from archcheck.contract import Contract, Stated, SubjectEntry
+    from archcheck.findings import Outcome, Report
+    from archcheck.isolate import Worker
+
+NAME = "archcheck-contract"
+"""Under this name the plugin of a run with `--archcheck` is registered."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options that switch archcheck on."""
+    group = parser.getgroup("archcheck", "promises of neural network architectures")
+    group.addoption("--archcheck", action="store_true", help="run the rules of the archcheck contract as tests")
+    group.addoption(
+        "--archcheck-config",
+        metavar="FILE",
+        type=Path,
+        help="the contract; by default the nearest archcheck.toml or pyproject.toml with [tool.archcheck]",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker and, under `--archcheck`, the contract."""
+    config.addinivalue_line("markers", "archcheck: a rule of an archcheck contract")
+    if config.getoption("--archcheck"):
+        file = _contract_file(config)
+        config.pluginmanager.register(ContractRun(file), NAME)
+        if not any(_names_file(config, argument, file) for argument in config.args):
+            config.args.append(str(file))
+
+
+def _contract_file(config: pytest.Config) -> Path:
+    from archcheck.contract import discover
+
+    here = config.invocation_params.dir
+    given: Path | None = config.getoption("--archcheck-config")
+    file = here / given if given else discover(here) or discover(config.rootpath)
+    if file is None:
+        raise pytest.UsageError(
+            f"archcheck: no contract in {here} or above; add [tool.archcheck] to pyproject.toml "
+            "or name a file with --archcheck-config"
+        )
+    if not file.is_file():
+        raise pytest.UsageError(f"archcheck: the contract {given} does not exist")
+    return file.resolve()
+
+
+def _names_file(config: pytest.Config, argument: str, file: Path) -> bool:
+    """Whether a command-line argument is `file` or a node id within it."""
+    return (config.invocation_params.dir / argument.partition("::")[0]).resolve() == file
+
+
+class ContractRun:
+    """What one process holds during a run: the contract's file, the worker, and a report for each subject."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._worker: Worker | None = None
+        self._reports: dict[str, Report] = {}
+
+    def report(self, contract: Contract, entry: SubjectEntry) -> Report:
+        """Measure and judge a subject the first time it is asked for."""
+        from archcheck.engine import check_subject
+        from archcheck.isolate import Worker
+
+        if entry.name not in self._reports:
+            self._worker = self._worker or Worker()
+            self._reports[entry.name] = check_subject(self._worker, contract, entry)
+        return self._reports[entry.name]
+
+    def pytest_report_header(self) -> str:
+        """Say which contract is judged."""
+        return f"archcheck: {os.path.relpath(self.file)}"
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> ContractFile | None:
+        """Collect the contract."""
+        if file_path.resolve() != self.file:
+            return None
+        contract_file: ContractFile = ContractFile.from_parent(parent, path=file_path)
+        return contract_file
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Let a failure point at the contract and say what was found, not where this plugin raised it."""
+        report = yield
+        crash = getattr(report.longrepr, "reprcrash", None)
+        if isinstance(item, RuleItem) and crash and item.said:
+            crash.path, crash.lineno, crash.message = str(item.path), item.stated.where.line, item.said
+        return report
+
+    def pytest_sessionfinish(self) -> None:
+        """End the worker."""
+        if self._worker:
+            self._worker.close()
+
+
+class ContractFile(pytest.File):
+    """A contract; its children are subjects."""
+
+    def collect(self) -> Iterator[SubjectNode]:
+        """Read the contract."""
+        from archcheck.contract import load
+
+        contract = load(self.path)
+        for entry in contract.subjects:
+            yield SubjectNode.from_parent(self, name=entry.name, contract=contract, entry=entry)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
+        """Show the mistakes of a contract, each on its line, and no traceback."""
+        from archcheck.errors import ArchcheckError
+
+        if isinstance(excinfo.value, ArchcheckError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+
+class SubjectNode(pytest.Collector):
+    """A subject; its children are the rules stated for it."""
+
+    def __init__(self, *, contract: Contract, entry: SubjectEntry, **node: Any) -> None:
+        super().__init__(**node)
+        self.contract = contract
+        self.entry = entry
+
+    def collect(self) -> Iterator[RuleItem]:
+        """Make a test of every rule."""
+        for stated in self.entry.rules:
+            yield RuleItem.from_parent(self, name=stated.instance, stated=stated)
+
+
+class RuleItem(pytest.Item):
+    """A rule stated for a subject."""
+
+    parent: SubjectNode
+
+    def __init__(self, *, stated: Stated, **node: Any) -> None:
+        super().__init__(**node)
+        self.stated = stated
+        self.report: Report | None = None
+        self.said = ""
+        self.add_marker("archcheck")
+
+    def setup(self) -> None:
+        """Measure the subject, once; that it cannot be measured is an error of each of its rules."""
+        run: ContractRun = self.config.pluginmanager.get_plugin(NAME)  # type: ignore[assignment]
+        subject = self.parent
+        self.report = run.report(subject.contract, subject.entry)
+        if self.report.error:
+            self._fail(self.report.error.message, f"{subject.name}: {self.report.error.message}")
+
+    def runtest(self) -> None:
+        """Show the verdict of this rule."""
+        from archcheck.findings import Verdict
+
+        assert self.report is not None
+        outcome = next(one for one in self.report.outcomes if one.instance == self.stated.instance)
+        self.user_properties += _properties(outcome)
+        if outcome.verdict is Verdict.WAIVED:
+            pytest.xfail(outcome.waiver or "waived")  # does nothing under `--runxfail`
+        if outcome.verdict is not Verdict.KEPT:
+            self._fail(f"{outcome.verdict.value}: {outcome.summary}", self._anatomy(outcome))
+
+    def _fail(self, line: str, text: str) -> NoReturn:
+        self.said = line
+        pytest.fail(text, pytrace=False)
+
+    def _anatomy(self, outcome: Outcome) -> str:
+        """Return the outcome as the text report shows it, without the count of verdicts below it."""
+        from archcheck.render import render
+        from archcheck.render.words import tally
+
+        assert self.report is not None
+        alone = replace(self.report, outcomes=(outcome,))
+        return render([alone], "text", outcomes_only=True).rstrip().removesuffix(tally([alone])).rstrip()
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Point at the line of the contract that states the rule."""
+        line = self.stated.where.line
+        return self.path, line - 1 if line else None, f"{self.parent.name}::{self.name}"
+
+
+def _properties(outcome: Outcome) -> Sequence[tuple[str, str]]:
+    values = (outcome.found, outcome.limit, outcome.unit, outcome.verdict.value)
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value))
+        for name, value in zip(("found", "limit", "unit", "verdict"), values, strict=True)
+        if value is not None
+    ]

@@ -1,0 +1,51 @@
+"""What the tests of the faces share: a small project on disk, and archcheck as a process."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli_samples import CONTRACT, NETWORKS, environment, write
+
+pytest_plugins = "pytester"
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose contract has a subject for each exit code."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / ".git").mkdir()
+    write(folder, networks_py=NETWORKS, pyproject_toml=CONTRACT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def archcheck(project: Path) -> Run:
+    """Run the command in the project; keyword arguments are environment variables."""
+
+    def run(*arguments: str | Path, cwd: Path = project, **changes: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "archcheck", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=cwd, env=environment(**changes), capture_output=True, text=True, timeout=300, check=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def checked(archcheck: Run, project: Path) -> "subprocess.CompletedProcess[str]":
+    """One run of the gate over the whole project, saved as `saved.json` there."""
+    return archcheck("check", "--format", "json", "--output", "saved.json")
+
+
+@pytest.fixture(scope="session")
+def saved(checked: Any, project: Path) -> dict[str, Any]:
+    """The reports of that run by subject, as JSON."""
+    document = json.loads((project / "saved.json").read_text())
+    return {report["subject"]: report for report in document["reports"]}

@@ -1,0 +1,118 @@
+"""Bad input: exit code 2, one clear line with the next step on standard error, nothing else, no traceback."""
+
+import pytest
+
+from tests.cli_samples import write
+
+FILES = {
+    "empty_py": "x = 1\n",
+    "syntax_py": "class Net(:\n",
+    "missing_py": "import no_such_package\n",
+    "slow_py": "import time\ntime.sleep(600)\n",
+    "broken_json": "{",
+    "other_json": '{"schema": 99, "reports": []}',
+}
+
+THREE_MISTAKES = """
+    [subjects.net]
+    model = 3
+    rules.max-parms = 3
+    rules.max-params = "many"
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, project):
+    folder = tmp_path_factory.mktemp("mistakes")
+    (folder / ".git").mkdir()
+    write(folder, **FILES, net_py=(project / "networks.py").read_text().replace("print(", "str("))
+    return folder
+
+
+def line_of(run):
+    """Return the only line that a run wrote."""
+    assert run.returncode == 2, run
+    assert run.stdout == ""
+    assert run.stderr.startswith("archcheck: error: "), run.stderr
+    assert run.stderr.count("\n") == 1, run.stderr
+    return run.stderr.removeprefix("archcheck: error: ").rstrip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["report", "nowhere.py"], ["nowhere.py"]),
+        (["report", "empty.py"], ["empty.py", "torch.nn.Module"]),
+        (["report", "syntax.py"], ["syntax.py:1", "syntax"]),
+        (["report", "missing.py"], ["no_such_package", "install"]),
+        (["report", "net.py:Deep"], ["`depth`", "--args depth="]),
+        (["report", "net.py:Net", "--input", "1,3,8,8"], ["net.py", "1x3x8x8"]),
+        (["report", "net.py:Nat"], ["Nat", "Net"]),
+        (["report", "slow.py", "--timeout", "6"], ["slow.py", "6 s", "--timeout"]),
+    ],
+)
+def test_a_target_that_cannot_be_measured(archcheck, folder, arguments, words):
+    line = line_of(archcheck(*arguments, cwd=folder))
+    assert all(word in line for word in words), line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "the following arguments are required: COMMAND; see `archcheck --help`"),
+        (["chek"], '"chek" is not a command; did you mean "check"?'),
+        (["explain", "max-parms"], '"max-parms" is not a rule; did you mean "max-params"?'),
+        (["explain", "zzz"], '"zzz" is not a rule; `archcheck rules` lists them'),
+        (
+            ["check", "--format", "jsn"],
+            'argument --format: "jsn" is not a format; did you mean "json"?; see `archcheck check --help`',
+        ),
+        (
+            ["check", "--output", "no/such.txt"],
+            'argument --output: cannot write "no/such.txt"; name a file in a folder that exists; '
+            "see `archcheck check --help`",
+        ),
+        (["check", "--nothing"], "unrecognized arguments: --nothing; see `archcheck --help`"),
+    ],
+)
+def test_a_command_line_with_a_mistake(archcheck, folder, arguments, line):
+    assert line_of(archcheck(*arguments, cwd=folder)) == line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["report", "broken.json"], ["broken.json", "line 1"]),
+        (["report", "other.json"], ["other.json", "schema 99"]),
+    ],
+)
+def test_a_file_that_is_no_report(archcheck, folder, arguments, words):
+    line = line_of(archcheck(*arguments, cwd=folder))
+    assert all(word in line for word in words), line
+
+
+@pytest.mark.parametrize("command", [["check"], ["report", "net"], ["train", "net"]])
+def test_a_contract_says_all_its_mistakes_at_once(archcheck, tmp_path, command):
+    write(tmp_path, archcheck_toml=THREE_MISTAKES)
+    run = archcheck(*command, cwd=tmp_path)
+    lines = run.stderr.splitlines()
+    assert run.returncode == 2
+    assert [line.split(": ")[:3] for line in lines] == [
+        ["archcheck", "error", f"archcheck.toml:{number}"] for number in (3, 4, 5)
+    ]
+    assert 'did you mean "max-params"?' in lines[1]
+
+
+def test_a_subject_that_there_is_not(archcheck, project):
+    assert line_of(archcheck("check", "goood")) == ('"goood" is not a subject of pyproject.toml; did you mean "good"?')
+    assert line_of(archcheck("report", "goood")) == ('"goood" is not a subject of pyproject.toml; did you mean "good"?')
+
+
+def test_a_contract_file_that_there_is_not(archcheck, folder):
+    assert line_of(archcheck("check", "--config", "no.toml", cwd=folder)).startswith("no.toml does not exist; ")
+
+
+def test_a_place_without_contract(archcheck, tmp_path):
+    (tmp_path / ".git").mkdir()
+    assert "no contract in" in line_of(archcheck("check", cwd=tmp_path))
+    assert '"net" is no file' in line_of(archcheck("report", "net", cwd=tmp_path))
