@@ -65,7 +65,7 @@ def _epochs(
             values = dict(item)
             about.update(values.pop("about", {}))
             epochs.append(_plain(values, len(epochs) + 1))
-            progress({"seed": request["seed"], **epochs[-1]})
+            progress({"about": about, "epoch": {"seed": request["seed"], **epochs[-1]}})
     except SubjectError:
         raise
     except Exception as error:
