@@ -16,14 +16,17 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see `python -m {self.prog} --help`")
 
 
-def execute(command: Callable[[], None]) -> int:
-    """Run `command` and return its exit code: 0, 2 after a `MnistError`, 130 after an interruption."""
+def execute(command: Callable[[], None], *, after_interruption: str = "nothing is left behind") -> int:
+    """Run `command` and return its exit code: 0, 2 after a `MnistError`, 130 after an interruption.
+
+    `after_interruption` tells the user who pressed Ctrl-C where that leaves them.
+    """
     try:
         command()
     except MnistError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command with `--resume` goes on from the last epoch\n")
+        sys.stderr.write(f"interrupted; {after_interruption}\n")
         return 130
     return 0

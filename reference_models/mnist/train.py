@@ -130,4 +130,4 @@ def _validation(row: Epoch) -> Scores:
 
 
 if __name__ == "__main__":
-    sys.exit(execute(main))
+    sys.exit(execute(main, after_interruption="the same command with `--resume` goes on after the last whole epoch"))

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -5,6 +7,7 @@ from torch import nn
 
 from reference_models.mnist import data, evaluate
 from reference_models.mnist.checkpoint import packed
+from reference_models.mnist.command import execute
 from reference_models.mnist.data import Digits
 from reference_models.mnist.evaluate import Scores, score
 from reference_models.mnist.model import Net
@@ -79,9 +82,17 @@ def test_the_command_evaluates_a_checkpoint(command, tmp_path):
     assert "/100 (" in done.stdout
 
 
-def test_the_command_refuses_what_is_no_checkpoint_of_this_network(refused, tmp_path):
-    assert "`none` does not exist" in refused("evaluate", "none")
+def test_the_command_refuses_a_checkpoint_of_another_network(refused, tmp_path):
     save_file(nn.Linear(3, 2).state_dict(), tmp_path / "other")
     assert "`other` holds another network" in refused("evaluate", "other")
-    (tmp_path / "short").write_bytes(packed(Net().state_dict())[:1000])
-    assert "`short` is no whole safetensors file" in refused("evaluate", "short")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [(None, "does not exist"), (b"short", "is no whole safetensors file")]
+)
+def test_the_command_refuses_what_is_no_checkpoint(tmp_path, capsys, content, expected):
+    path = tmp_path / "weights"
+    if content is not None:
+        path.write_bytes(content)
+    assert execute(partial(evaluate.main, [str(path)])) == 2
+    assert f"error: `{path}` {expected}" in capsys.readouterr().err

@@ -187,12 +187,16 @@ def _everything(descriptor):
         parts.append(part)
 
 
-def test_an_interruption_names_the_next_step(capsys):
-    def interrupted():
-        raise KeyboardInterrupt
-
-    assert execute(interrupted) == 130
-    assert "`--resume` goes on from the last epoch" in capsys.readouterr().err
+def test_an_interruption_is_one_line_with_the_next_step(environment, tmp_path):
+    line = [sys.executable, "-m", "reference_models.mnist.train", *map(str, LONGER), "--output", "run"]
+    with subprocess.Popen(
+        line, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert message == "interrupted; the same command with `--resume` goes on after the last whole epoch\n"
 
 
 def test_last_and_best_fit_the_network(finished):
