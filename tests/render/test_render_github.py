@@ -3,11 +3,11 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from render_samples import CONTRACT, failed, judged, kept, outcome, plain_net, where
 
 from archcheck.findings import Finding, Mishap, Report, Verdict
 from archcheck.render import render
 from archcheck.render.words import one_line
+from tests.render.samples import CONTRACT, failed, judged, kept, outcome, plain_net, where
 
 
 def github(*reports: Report, **options: object) -> str:

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from render_samples import failed, judged, kept, plain_net, residual_net, troubled_net
 
 from archcheck.findings import Report
 from archcheck.render import render
+from tests.render.samples import failed, judged, kept, plain_net, residual_net, troubled_net
 
 GOLDEN = Path(__file__).parent / "golden"
 PLAIN = (Report(subject="net", facts=plain_net()),)

@@ -3,11 +3,11 @@ import math
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from render_samples import failed, judged, plain_net, troubled_net
 
 from archcheck.facts import Where
 from archcheck.findings import Finding, Outcome, Report, Verdict, reports_from_json
 from archcheck.render import render
+from tests.render.samples import failed, judged, plain_net, troubled_net
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(

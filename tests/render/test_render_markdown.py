@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from render_samples import failed, judged, kept, outcome, plain_net, troubled_net
 
 from archcheck.findings import Finding, Report, Verdict
 from archcheck.render import render
 from archcheck.render.words import one_line
+from tests.render.samples import failed, judged, kept, outcome, plain_net, troubled_net
 
 INJECTIONS = (
     "a | b", "`code`", "**bold** _it_ ~~no~~", "<script>alert(1)</script>", "![x](https://e.vil/x.png)",

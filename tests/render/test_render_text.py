@@ -7,7 +7,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from render_samples import (
+from rich.cells import cell_len
+
+from archcheck.errors import ArchcheckError
+from archcheck.facts import Cost, Facts, Hidden
+from archcheck.findings import Finding, Report, Verdict
+from archcheck.render import FORMATS, render
+from tests.render.samples import (
     facts,
     failed,
     judged,
@@ -20,12 +26,6 @@ from render_samples import (
     residual_net,
     troubled_net,
 )
-from rich.cells import cell_len
-
-from archcheck.errors import ArchcheckError
-from archcheck.facts import Cost, Facts, Hidden
-from archcheck.findings import Finding, Report, Verdict
-from archcheck.render import FORMATS, render
 
 ANSI = re.compile(r"\x1b\[[\d;]*m")
 HOSTILE = "[bold red]x[/] \x1b[31m :smile: [link=https://x.y]z[/link]\r\x07\u202e\n::error::"
@@ -146,6 +146,7 @@ def test_different_neighbours_are_not_taken_for_repetitions() -> None:
 def test_equal_neighbours_with_names_are_all_shown() -> None:
     net = facts(layer("", "Net", (1, 2)), layer("relu1", "ReLU", (1, 2)), layer("relu2", "ReLU", (1, 2)))
     assert row(of(net), "relu2")
+    assert "more alike" not in of(net)
 
 
 def test_equal_blocks_with_numbered_names_are_shown_once() -> None:

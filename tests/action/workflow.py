@@ -1,0 +1,87 @@
+"""Runs the steps of an action as the runner of GitHub does, as far as the steps here need it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+ACTION = ROOT / ".github" / "actions" / "archcheck" / "action.yml"
+WORKFLOWS = ROOT / ".github" / "workflows"
+EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
+
+
+def read(file: Path) -> dict[str, Any]:
+    # YAML 1.1 takes the key `on` for a truth value; nothing here asks for it.
+    document: dict[str, Any] = yaml.safe_load(file.read_text())
+    return document
+
+
+@dataclass
+class Run:
+    """What a run of the action left behind: `code` is that of the first step that failed, or 0."""
+
+    code: int = 0
+    logs: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, dict[str, str]] = field(default_factory=dict)
+    summary: str = ""
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+def run_action(workspace: Path, temporary: Path, inputs: Mapping[str, str], **environment: str) -> Run:
+    """Run every step of the action in `workspace`, until one fails."""
+    action, run = read(ACTION), Run()
+    given = {name: str(value.get("default", "")) for name, value in action["inputs"].items()} | dict(inputs)
+    summary = temporary / "summary.md"
+    summary.touch()
+    for step in action["runs"]["steps"]:
+        output = temporary / f"output_{len(run.logs)}"
+        output.touch()
+        process = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+            cwd=workspace / resolve(step.get("working-directory", "."), given, run),
+            env={
+                **os.environ,
+                "RUNNER_TEMP": str(temporary),
+                "GITHUB_OUTPUT": str(output),
+                "GITHUB_STEP_SUMMARY": str(summary),
+                **environment,
+                **{name: resolve(value, given, run) for name, value in step.get("env", {}).items()},
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        run.logs[step["name"]] = process.stdout
+        run.steps[step.get("id", step["name"])] = dict(line.split("=", 1) for line in output.read_text().splitlines())
+        if process.returncode:
+            run.code = process.returncode
+            break
+    run.summary = summary.read_text()
+    run.outputs = {name: resolve(value["value"], given, run) for name, value in action["outputs"].items()}
+    return run
+
+
+def resolve(text: str, inputs: Mapping[str, str], run: Run) -> str:
+    """Put in the values of `inputs.…`, `steps.….outputs.…` and `github.action_path`."""
+
+    def value(match: re.Match[str]) -> str:
+        match match[1].split("."):
+            case ["inputs", name]:
+                return inputs[name]
+            case ["steps", step, "outputs", name]:
+                return run.steps.get(step, {}).get(name, "")
+            case ["github", "action_path"]:
+                return str(ACTION.parent)
+        raise ValueError(match[1])
+
+    return EXPRESSION.sub(value, text)
