@@ -65,12 +65,15 @@ def _one_thread() -> None:
 
 
 def _measure(request: Mapping[str, Any], send: Send) -> Any:
+    import torch
+
     _one_thread()
     from archcheck.measure.load import load
     from archcheck.measure.model import measure_model
     from archcheck.measure.record import training_facts
 
     root, target = request["root"], request["target"]
+    torch.manual_seed(0)  # the weights of an untrained subject, so that a report repeats to the last digit
     model = load(target, root, request.get("args") or {})
     needs = request.get("needs") or ()
     facts = measure_model(

@@ -51,5 +51,5 @@ class LogProbabilities(Rule):
             found=error,
             limit=self.tolerance,
             unit="distance of the sums from one",
-            kept=f"the sums are one within {error:.1g}",
+            kept=f"the sums are one within {self.tolerance:g}",
         )
