@@ -5,8 +5,9 @@ A step shows at most ten errors; nine findings and a notice of how many more the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from pathlib import PurePosixPath
 
 from archcheck.facts import Where
@@ -39,20 +40,23 @@ class Annotation:
 
 def render_github(reports: Sequence[Report], options: Options) -> str:
     """Return an annotation for each finding that keeps the run from passing; nothing when it passes."""
-    found = [annotation for report in reports for annotation in _annotations(report)]
+    groups = [group for report in reports for group in _groups(report)]
+    # Every broken rule comes once before any comes twice; what would read the same at the same place, once.
+    turns = chain.from_iterable(zip_longest(*groups))
+    found = list(dict.fromkeys(annotation for annotation in turns if annotation))
     shown = found[:MOST]
     if rest := len(found[MOST:]):
-        text = f"{rest:,} more; the job summary and the saved report have them all"
+        text = f"{rest:,} more; the saved report has them all"
         shown.append(Annotation(title="archcheck", message=(text,), level="notice"))
     return "".join(annotation.command(options.base) + "\n" for annotation in shown)
 
 
-def _annotations(report: Report) -> Iterator[Annotation]:
+def _groups(report: Report) -> Iterator[Iterable[Annotation]]:
     if report.error:
-        yield Annotation(title=f"archcheck: {report.subject}", message=(unmeasured(report),))
+        yield (Annotation(title=f"archcheck: {report.subject}", message=(unmeasured(report),)),)
     for outcome in report.outcomes:
         if outcome.fails:
-            yield from _of_outcome(report, outcome)
+            yield _of_outcome(report, outcome)
 
 
 def _of_outcome(report: Report, outcome: Outcome) -> Iterator[Annotation]:

@@ -48,8 +48,8 @@ def test_every_failing_verdict_and_every_mishap_is_an_error() -> None:
     assert {level for level, _, _ in commands} == {"error"}
     titles = [properties["title"] for _, properties, _ in commands]
     assert titles == [
-        "broken max-params (net)", *["broken followed-by-2 (net)"] * 3, "vacuous dropout-rate (net)",
-        "error min-accuracy (net)", "archcheck: lost",
+        "broken max-params (net)", "broken followed-by-2 (net)", "vacuous dropout-rate (net)",
+        "error min-accuracy (net)", "archcheck: lost", *["broken followed-by-2 (net)"] * 2,
     ]  # fmt: skip
 
 
@@ -72,12 +72,22 @@ def test_files_are_seen_from_the_root_of_the_repository() -> None:
 
 
 def test_nine_are_shown_and_the_rest_is_counted() -> None:
-    nine = [Finding(message=f"finding {number}", layer="fc") for number in range(9)]
-    assert len(github(broken(*nine)).splitlines()) == 9
-    lines = github(broken(*nine, *nine)).splitlines()
+    many = [Finding(message=f"finding {number}", layer="fc") for number in range(18)]
+    assert len(github(broken(*many[:9])).splitlines()) == 9
+    lines = github(broken(*many)).splitlines()
     assert len(lines) == 10
     level, _, message = read(lines[-1])
     assert (level, message.split(";")[0]) == ("notice", "9 more")
+
+
+def test_the_same_at_the_same_place_is_said_once() -> None:
+    here, there = (Finding(message="m", where=where(line)) for line in (3, 4))
+    assert len(github(broken(here, there, here)).splitlines()) == 2
+
+
+def test_every_broken_rule_comes_before_any_comes_twice() -> None:
+    many = broken(*(Finding(message=f"finding {number}", layer="fc") for number in range(30)))
+    assert "(last)" in github(many, replace(many, subject="last")).splitlines()[1]
 
 
 def test_the_message_has_what_why_and_how_to_mend_it() -> None:
