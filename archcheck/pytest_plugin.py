@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--archcheck"):
         file = _contract_file(config)
         config.pluginmanager.register(ContractRun(file), NAME)
-        if not any(_names_file(config, argument, file) for argument in config.args):
+        if not any(_covers(config, argument, file) for argument in config.args):
             config.args.append(str(file))
 
 
@@ -62,9 +62,11 @@ def _contract_file(config: pytest.Config) -> Path:
     return file.resolve()
 
 
-def _names_file(config: pytest.Config, argument: str, file: Path) -> bool:
-    """Whether a command-line argument is `file` or a node id within it."""
-    return (config.invocation_params.dir / argument.partition("::")[0]).resolve() == file
+def _covers(config: pytest.Config, argument: str, file: Path) -> bool:
+    """Whether a command-line argument is `file`, a node id within it or, as far as it matters, a folder around it."""
+    path = (config.invocation_params.dir / argument.partition("::")[0]).resolve()
+    # Before pytest 9, a file beside a folder around it kept the rest of that folder from being collected.
+    return path == file or (pytest.version_tuple < (9,) and path in file.parents)
 
 
 class ContractRun:
@@ -72,6 +74,7 @@ class ContractRun:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self.collected = False
         self._worker: Worker | None = None
         self._reports: dict[str, Report] = {}
 
@@ -93,8 +96,14 @@ class ContractRun:
         """Collect the contract."""
         if file_path.resolve() != self.file:
             return None
+        self.collected = True
         contract_file: ContractFile = ContractFile.from_parent(parent, path=file_path)
         return contract_file
+
+    def pytest_collection_finish(self) -> None:
+        """Refuse to pass when pytest was told to ignore the contract."""
+        if not self.collected:
+            raise pytest.UsageError(f"archcheck: {self.file} is in a place that pytest ignores; let it collect that")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -199,7 +208,7 @@ class RuleItem(pytest.Item):
 def _properties(outcome: Outcome) -> Sequence[tuple[str, str]]:
     values = (outcome.found, outcome.limit, outcome.unit, outcome.verdict.value)
     return [
-        (name, value if isinstance(value, str) else json.dumps(value))
+        (name, value if isinstance(value, str) else json.dumps(value, default=str))
         for name, value in zip(("found", "limit", "unit", "verdict"), values, strict=True)
         if value is not None
     ]

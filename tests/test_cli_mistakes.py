@@ -104,8 +104,9 @@ def test_a_contract_says_all_its_mistakes_at_once(archcheck, tmp_path, command):
 
 
 def test_a_subject_that_there_is_not(archcheck, project):
-    assert line_of(archcheck("check", "goood")) == ('"goood" is not a subject of pyproject.toml; did you mean "good"?')
-    assert line_of(archcheck("report", "goood")) == ('"goood" is not a subject of pyproject.toml; did you mean "good"?')
+    line = '"goood" is not a subject of pyproject.toml; did you mean "good"?'
+    assert line_of(archcheck("check", "goood")) == line
+    assert line_of(archcheck("report", "goood")) == f'there is no file "goood", and {line}'
 
 
 def test_a_contract_file_that_there_is_not(archcheck, folder):
@@ -115,4 +116,4 @@ def test_a_contract_file_that_there_is_not(archcheck, folder):
 def test_a_place_without_contract(archcheck, tmp_path):
     (tmp_path / ".git").mkdir()
     assert "no contract in" in line_of(archcheck("check", cwd=tmp_path))
-    assert '"net" is no file' in line_of(archcheck("report", "net", cwd=tmp_path))
+    assert 'there is no file "net", and no contract in' in line_of(archcheck("report", "net", cwd=tmp_path))

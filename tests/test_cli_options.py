@@ -172,3 +172,8 @@ def test_a_package_is_at_its_init_file_and_a_missing_module_nowhere(tmp_path):
     (tmp_path / "pkg" / "__init__.py").touch()
     assert targets.place(tmp_path, "pkg:Net") == ((tmp_path / "pkg" / "__init__.py").resolve(), "Net")
     assert targets.place(tmp_path, "gone:Net") == (None, "Net")
+
+
+@pytest.mark.parametrize("target", ["", "/", ".", ":", "..", "a..b", "/:x", "a\nb"])
+def test_nonsense_is_at_no_place(tmp_path, target):
+    assert targets.place(tmp_path, target)[0] is None

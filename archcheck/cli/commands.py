@@ -55,22 +55,22 @@ def check(options: Namespace) -> int:
 
 
 def train(options: Namespace) -> int:
-    """Train a subject as its contract says, and say where the evidence is."""
+    """Train a subject as its contract says; show what came out, and where the evidence is."""
+    from archcheck.render.words import count
+    from archcheck.toml_document import show_path
     from archcheck.training import train as run
 
     contract = contract_of(options)
     entry = contract.subject(options.subject)
+    seeds = options.seed or ()
     limits = {"timeout": options.timeout} if options.timeout else {}
-    _, target = run(
-        contract,
-        entry,
-        seeds=options.seed or (0,),
-        epochs=options.epochs,
-        output=options.output,
-        on_epoch=_show_epoch,
-        **limits,
+    record, target = run(
+        contract, entry, seeds=seeds, epochs=options.epochs, output=options.output, on_epoch=_show_epoch, **limits
     )
-    write(f"{entry.name}: {f'recorded in {target}' if target else 'a trial; nothing is recorded'}\n")
+    for each in record["runs"][-max(1, len(seeds)) :]:
+        result = f"{each['test']['correct']:,} of {each['test']['total']:,} correct on the test set"
+        write(f"{entry.name}: seed {each['seed']}, {count(len(each['epochs']), 'epoch')}, {result}\n")
+    write(f"recorded in {show_path(target)}\n" if target else "a trial: nothing is recorded\n")
     return 0
 
 

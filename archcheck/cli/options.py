@@ -110,8 +110,14 @@ def _add_check(adder: Any, run: Command) -> None:
 def _add_train(adder: Any, run: Command) -> None:
     parser = _add(adder, "train", run, "train a subject as its contract says and record the evidence")
     parser.add_argument("subject", metavar="SUBJECT")
-    parser.add_argument("--seed", action="append", type=int, metavar="N", help="a seed; once for each run")
-    parser.add_argument("--epochs", type=positive(int), metavar="N")
+    parser.add_argument(
+        "--seed",
+        action="append",
+        type=int,
+        metavar="N",
+        help="a seed; once for each run; by default the first that is not yet recorded",
+    )
+    parser.add_argument("--epochs", type=positive(int), metavar="N", help="fewer epochs: a trial, not recorded")
     parser.add_argument("--output", type=output_of, metavar="FILE", help="keep the record there")
     _add_timeout(parser, "seconds that one request to the trainer may take; a day by default")
     _add_config(parser)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,8 +32,7 @@ def reports_of(options: Namespace) -> tuple[Report, ...]:
     """
     with Worker(timeout=options.timeout or TIMEOUT) as worker:
         if _is_name(options.target):
-            contract = _contract_naming(options)
-            return (_check(worker, contract, contract.subject(options.target), options),)
+            return (_check(worker, *_named(options), options),)
         return tuple(_report_models(worker, options))
 
 
@@ -42,13 +42,14 @@ def _is_name(target: str) -> bool:
     return ":" not in target and not path.exists() and path.name == target and path.suffix != ".py"
 
 
-def _contract_naming(options: Namespace) -> Contract:
+def _named(options: Namespace) -> tuple[Contract, SubjectEntry]:
     try:
-        return contract_of(options)
+        contract = contract_of(options)
+        return contract, contract.subject(options.target)
     except ContractError:
         raise
     except ArchcheckError as error:
-        raise ArchcheckError(f"{quote(options.target)} is no file, and no subject either: {error}") from None
+        raise ArchcheckError(f"there is no file {quote(options.target)}, and {error}") from None
 
 
 def _report_models(worker: Worker, options: Namespace) -> Iterator[Report]:
@@ -99,8 +100,10 @@ def place(root: Path, target: str) -> Place:
     """Return where `file.py:Net` or `pkg.mod:Net` is, seen from `root`; no file when there is none."""
     head, colon, name = target.rpartition(":")
     head, name = (head, name) if colon else (name, "")
-    dotted = root.joinpath(*head.split("."))
-    candidates = (root / head, dotted.with_suffix(".py"), dotted / "__init__.py")
+    candidates = [root / head]
+    if re.fullmatch(r"\w+(\.\w+)*", head):
+        dotted = root.joinpath(*head.split("."))
+        candidates += [dotted.with_suffix(".py"), dotted / "__init__.py"]
     return next((file.resolve() for file in candidates if file.is_file()), None), name
 
 
@@ -122,6 +125,6 @@ def _measure(worker: Worker, target: str, options: Namespace) -> Report:
     try:
         facts = measure_target(worker, target, **request)
     except SubjectError as error:
-        name = target.rpartition(":")[2]
+        name = target.rpartition(":")[2] or target
         return Report(subject=name, error=Mishap(kind=error.kind, message=error.message))
     return Report(subject=facts.subject.name, facts=facts)
