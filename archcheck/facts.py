@@ -201,6 +201,14 @@ class Facts:
         """Return the layer at `path`, or `None`."""
         return self._layers_by_path.get(path)
 
+    def has_children(self, path: str) -> bool:
+        """Whether the layer at `path` contains other layers."""
+        return path in self._parents
+
+    @cached_property
+    def _parents(self) -> frozenset[str]:
+        return frozenset(layer.path.rpartition(".")[0] for layer in self.layers if layer.path)
+
     @cached_property
     def _training_graph(self) -> tuple[Op, ...]:
         return merge_ops(self.ops, self.train_ops, self.train_length)
@@ -217,7 +225,9 @@ class Facts:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Facts:
         """Read what `to_json` wrote. Raises `ValueError` for anything else."""
-        return decode(cls, value)
+        facts = decode(cls, value)
+        check_graph(facts)
+        return facts
 
 
 def diff_ops(evaluation: tuple[Op, ...], training: tuple[Op, ...]) -> tuple[Op, ...]:
@@ -231,3 +241,16 @@ def merge_ops(evaluation: tuple[Op, ...], differing: tuple[Op, ...], length: int
     merged = dict(enumerate(evaluation[:length]))
     merged.update((op.index, op) for op in differing)
     return tuple(merged[index] for index in range(length))
+
+
+def check_graph(facts: Facts) -> None:
+    """Raise `ValueError` unless every operation that `facts` refer to is there."""
+    differing = {op.index for op in facts.train_ops}
+    missing = set(range(len(facts.ops), facts.train_length)) - differing
+    if missing or any(op.index != index for index, op in enumerate(facts.ops)):
+        raise ValueError("the operations of a graph are not numbered from 0 on")
+    for op in (*facts.ops, *facts.train_ops):
+        if any(not 0 <= index < op.index for index in op.inputs):
+            raise ValueError(f"operation {op.index} reads one that did not run before it")
+    if any(not 0 <= index < len(facts.ops) for index in facts.shape.output_ops):
+        raise ValueError("an output names an operation that is not there")

@@ -9,7 +9,7 @@ from typing import Any
 
 from archcheck.codec import decode, encode
 from archcheck.errors import BrokenContract, SubjectError
-from archcheck.facts import Facts, Where
+from archcheck.facts import Facts, Where, check_graph
 
 SCHEMA = 1
 """Version of the JSON report; it changes when a key changes its meaning or goes away."""
@@ -177,4 +177,8 @@ def reports_from_json(value: Any) -> tuple[Report, ...]:
         raise ValueError('not a report of archcheck: no key "reports"')
     if value.get("schema") != SCHEMA:
         raise ValueError(f"a report of schema {value.get('schema')!r}; this archcheck reads schema {SCHEMA}")
-    return decode(tuple[Report, ...], value["reports"])
+    reports = decode(tuple[Report, ...], value["reports"])
+    for report in reports:
+        if report.facts is not None:
+            check_graph(report.facts)
+    return reports

@@ -151,6 +151,23 @@ def test_anything_else_is_no_report(value):
         reports_from_json(value)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda facts: facts["ops"].pop(0),
+        lambda facts: facts["ops"][1].update(inputs=[99]),
+        lambda facts: facts["ops"][1].update(inputs=[1]),
+        lambda facts: facts["shape"].update(output_ops=[99]),
+        lambda facts: facts.update(train_length=99),
+    ],
+)
+def test_a_report_whose_graph_does_not_fit_is_refused(damage):
+    document = reports_to_json((check(NET, example=IMAGE, rules=[NoPadding()]),))
+    damage(document["reports"][0]["facts"])
+    with pytest.raises(ValueError, match="operation"):
+        reports_from_json(document)
+
+
 def test_a_finding_without_more_is_its_message(facts):
     assert (
         outcome(facts, MaxParams(limit=10)).headline == "broken max-params: 188 parameters, limit 10 (+178, +1780.0 %)"

@@ -47,7 +47,7 @@ class MaxParams(Rule):
             found=found,
             limit=self.limit,
             unit="parameters",
-            most=tuple(_share(layer, found) for layer in largest(facts)),
+            most=(*(_share(layer, found) for layer in largest(facts)), *_hidden_share(hidden, found)),
             notes=notes,
         )
 
@@ -60,6 +60,10 @@ class MaxParams(Rule):
             where=facts.subject.where,
             fix=f"remove {over:,} parameters, or raise max-params",
         )
+
+
+def _hidden_share(hidden: int, total: int) -> tuple[str, ...]:
+    return (f"hidden weights  {hidden:,}  {100 * hidden / total:.1f} %",) if hidden else ()
 
 
 def largest(facts: Facts, count: int = 3) -> list[Layer]:

@@ -17,7 +17,7 @@ TRANSPARENT = frozenset({
 def label(op: Op, facts: Facts) -> str:
     """Return how a finding names an operation: its layer, or the line that calls it."""
     layer = facts.layer(op.layer)
-    if layer is not None and layer.path and not _has_children(layer, facts):
+    if layer is not None and layer.path and not facts.has_children(layer.path):
         return f"`{layer.path}` ({layer.type})"
     return f"`{op.op}` at {op.where}" if op.where else f"`{op.op}`"
 
@@ -25,14 +25,9 @@ def label(op: Op, facts: Facts) -> str:
 def place(op: Op, facts: Facts) -> Where | None:
     """Return where to point for an operation: the line that builds its layer, else the line that calls it."""
     layer = facts.layer(op.layer)
-    if layer is not None and layer.path and not _has_children(layer, facts):
+    if layer is not None and layer.path and not facts.has_children(layer.path):
         return layer.where or op.where
     return op.where or facts.subject.where
-
-
-def _has_children(layer: Layer, facts: Facts) -> bool:
-    prefix = f"{layer.path}."
-    return any(other.path.startswith(prefix) for other in facts.layers)
 
 
 def consumers(ops: Sequence[Op]) -> dict[int, list[Op]]:
