@@ -1,0 +1,144 @@
+"""Contracts: find the file, read it, and say everything that is wrong with it at once.
+
+A contract lives under `[tool.archcheck]` in `pyproject.toml`, or in an `archcheck.toml` of its own, where
+that prefix falls away:
+
+    [subjects.mnist]
+    model = "model.py:Net"
+    input = [1, 1, 28, 28]
+    rules.max-params = 20_000
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archcheck.entries import InputSpec, Stated, SubjectEntry, TrainingSpec, Waiver
+from archcheck.errors import ArchcheckError, ContractError, Problem
+from archcheck.plugins import read_plugins
+from archcheck.rule import Rule, rule_name
+from archcheck.rule_entries import read_rules
+from archcheck.rules import BUILTIN
+from archcheck.subject_entries import read_subject
+from archcheck.toml_document import Node, parse
+from archcheck.toml_fields import check_keys
+from archcheck.words import did_you_mean, listed, quote
+
+__all__ = [
+    "Contract",
+    "InputSpec",
+    "Stated",
+    "SubjectEntry",
+    "TrainingSpec",
+    "Waiver",
+    "discover",
+    "load",
+]
+
+OWN_FILE = "archcheck.toml"
+SHARED_FILE = "pyproject.toml"
+KEYS = ("subjects", "rules", "plugins")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """The subjects of a contract file. `file` is its name for people, `root` the folder that holds it."""
+
+    file: str
+    root: Path
+    subjects: tuple[SubjectEntry, ...]
+
+    def subject(self, name: str) -> SubjectEntry:
+        """Return the subject of that name. Raises `ArchcheckError` when there is none."""
+        entries = {entry.name: entry for entry in self.subjects}
+        if name in entries:
+            return entries[name]
+        hint = did_you_mean(name, entries, f"it has {listed(entries)}")
+        raise ArchcheckError(f"{quote(name)} is not a subject of {self.file}{hint}")
+
+
+def discover(start: Path | None = None) -> Path | None:
+    """Return the contract file that governs a folder, the current one by default; `None` when there is none.
+
+    That is the nearest `archcheck.toml`, or else the nearest `pyproject.toml` with `[tool.archcheck]`, in the
+    folder or above it, up to the root of the repository.
+    """
+    folders = _up_to_repository(start or Path.cwd())
+    own = (folder / OWN_FILE for folder in folders)
+    shared = (folder / SHARED_FILE for folder in folders)
+    return next(filter(Path.is_file, own), None) or next(filter(_mentions_archcheck, shared), None)
+
+
+def load(path: Path, known: Mapping[str, type[Rule]] | None = None) -> Contract:
+    """Read a contract; `known` are the rules by name that it may state, the built-in ones by default.
+
+    Raises `ContractError` with every mistake of the contract, in file order, and plain `ArchcheckError` when
+    there is no such file or it cannot be read.
+    """
+    content, root = parse(path), path.parent.resolve()
+    node = _contract_node(content, path.name)
+    built_in = {rule_name(rule): rule for rule in BUILTIN}
+    subjects = _read_contract(node, built_in if known is None else known, root)
+    if content.document.problems:
+        raise ContractError(*content.document.problems)
+    return Contract(file=content.document.file, root=root, subjects=subjects)
+
+
+def _read_contract(node: Node, known: Mapping[str, type[Rule]], root: Path) -> tuple[SubjectEntry, ...]:
+    nodes = node.table()
+    if nodes is None:
+        return ()
+    check_keys(nodes, KEYS, "a contract")
+    if "plugins" in nodes:
+        known = read_plugins(nodes["plugins"], known, root)
+    shared = read_rules(nodes["rules"], known) if "rules" in nodes else {}
+    subjects = nodes["subjects"].table() if "subjects" in nodes else {}
+    if subjects == {}:
+        section = ".".join((*map(str, node.path), "subjects.NAME"))
+        node.complain(f"no subject is named; add [{section}] with a model")
+    entries = (read_subject(child, shared, known) for child in (subjects or {}).values())
+    return tuple(entry for entry in entries if entry)
+
+
+def _contract_node(document: Node, name: str) -> Node:
+    """Return the table that holds the contract. Raises `ContractError` when there is none."""
+    if name != OWN_FILE and _has_section(document.value):
+        return document.child("tool").child("archcheck")
+    if name == OWN_FILE or (name != SHARED_FILE and "subjects" in document.value):
+        return document
+    subjects = document.document.line(("subjects",))
+    message = "there is no [tool.archcheck] in this file; add [tool.archcheck.subjects.NAME] with a model"
+    raise ContractError(Problem(file=document.document.file, line=subjects, message=message))
+
+
+def _up_to_repository(start: Path) -> list[Path]:
+    """Return the folder and those above it, as far as the root of the repository."""
+    folder = start.resolve() if start.is_dir() else start.resolve().parent
+    folders = []
+    for parent in (folder, *folder.parents):
+        folders.append(parent)
+        if (parent / ".git").exists():
+            break
+    return folders
+
+
+def _mentions_archcheck(file: Path) -> bool:
+    """Whether a file holds a contract, or cannot be read and may hold one; `load` will say what is wrong."""
+    if not file.is_file():
+        return False
+    try:
+        text = file.read_bytes().decode(errors="replace")
+    except OSError:
+        return True
+    try:
+        return _has_section(tomllib.loads(text))
+    except (ValueError, RecursionError):
+        return "archcheck" in text
+
+
+def _has_section(values: Mapping[str, Any]) -> bool:
+    return isinstance(values.get("tool"), dict) and "archcheck" in values["tool"]

@@ -1,0 +1,122 @@
+"""What a contract says, as data: subjects with their inputs, training, rules and waivers."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from archcheck.facts import Where
+from archcheck.rule import Rule
+from archcheck.words import did_you_mean, listed, quote
+
+DTYPES = (
+    "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
+    "complex64", "complex128",
+)  # fmt: skip
+
+
+def check_sizes(shape: tuple[int, ...]) -> None:
+    """Raise `ValueError` unless every size is positive."""
+    for size in shape:
+        if size < 1:
+            raise ValueError(f"must hold positive sizes, found {size}")
+
+
+def check_dtype(dtype: str) -> None:
+    """Raise `ValueError` unless this names a dtype that an input can have."""
+    if dtype not in DTYPES:
+        hint = did_you_mean(dtype, DTYPES, f"dtypes are {listed(DTYPES)}")
+        raise ValueError(f"names no dtype: {quote(dtype)}{hint}")
+
+
+def is_function(target: str) -> bool:
+    """Whether this has the form of `pkg.mod:function` or `file.py:function`."""
+    module, _, function = target.rpartition(":")
+    return bool(module.strip()) and function.isidentifier()
+
+
+def check_function(target: str) -> None:
+    """Raise `ValueError` unless this names a function in a module or file."""
+    if not is_function(target):
+        raise ValueError(f'must name a function, such as "pkg.mod:function", found {quote(target)}')
+
+
+def check_filled(text: str) -> None:
+    """Raise `ValueError` for a text of blanks."""
+    if not text.strip():
+        raise ValueError("must not be empty")
+
+
+def check_positive(number: float) -> None:
+    """Raise `ValueError` unless the number is positive."""
+    if number <= 0:
+        raise ValueError(f"must be positive, found {number:g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """One tensor of the example input, the batch first; its values lie between `low` and `high`."""
+
+    shape: tuple[int, ...] = field(metadata={"check": check_sizes})
+    dtype: str = field(default="float32", metadata={"check": check_dtype})
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f'"low" must be below "high", found {self.low:g} and {self.high:g}')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSpec:
+    """How a subject is trained and evaluated, and where the evidence of that lies."""
+
+    train: str | None = field(default=None, metadata={"check": check_function})
+    evaluate: str | None = field(default=None, metadata={"check": check_function})
+    checkpoint: str | None = field(default=None, metadata={"check": check_filled})
+    record: str | None = field(default=None, metadata={"check": check_filled})
+    epochs: int | None = field(default=None, metadata={"check": check_positive})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """A rule as a contract states it; `instance` tells several of one rule apart: `followed-by-2`."""
+
+    rule: Rule
+    instance: str
+    where: Where
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """A broken rule that is accepted, for a reason, at some layers or everywhere, until a day or for good.
+
+    `rule` is the name of a rule or of one instance of it.
+    """
+
+    rule: str
+    reason: str = field(metadata={"check": check_filled})
+    layer: str | None = None
+    until: datetime.date | None = None
+    where: Where = field(metadata={"key": False})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectEntry:
+    """A subject as a contract names it.
+
+    `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or
+    names a function that makes one. `timeout` is in seconds.
+    """
+
+    name: str = field(metadata={"key": False})
+    model: str = field(metadata={"check": check_filled})
+    input: tuple[InputSpec, ...] | str | None = None
+    args: Mapping[str, Any] = field(default_factory=dict)
+    training: TrainingSpec | None = None
+    rules: tuple[Stated, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    timeout: float | None = field(default=None, metadata={"check": check_positive})
+    where: Where = field(metadata={"key": False})

@@ -1,0 +1,82 @@
+"""The `rules` table of a contract: what each value beside the name of a rule stands for.
+
+A scalar is the first field; a table holds fields by key; a list states several instances, unless the first
+field takes a list itself; `true` states a rule that needs no parameters, `false` takes an inherited one away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archcheck.coerce import list_depth
+from archcheck.entries import Stated
+from archcheck.rule import Rule, key_of, parameters, rule_name
+from archcheck.toml_document import Node
+from archcheck.toml_fields import build, field_types
+from archcheck.words import did_you_mean, nearest, quote
+
+LIST_THEM = "`archcheck rules` lists them"
+
+Instances = dict[str, Stated | None]
+"""Rules by the name of their instance; `None` stands for one that could not be read."""
+
+
+def read_rules(node: Node, known: Mapping[str, type[Rule]]) -> dict[str, Instances]:
+    """Return the instances of every rule in a `rules` table, by name of the rule; none when it is off."""
+    stated: dict[str, Instances] = {}
+    for name, child in (node.table() or {}).items():
+        if name in known:
+            stated[name] = _read_instances(known[name], child)
+        else:
+            child.complain(f"{quote(name)} is not a rule{did_you_mean(name, known, LIST_THEM)}")
+            meant = nearest(name, known) or name  # so that a waiver of it is not a second mistake
+            stated.setdefault(meant, {meant: None})
+    return stated
+
+
+def _read_instances(cls: type[Rule], node: Node) -> Instances:
+    name = rule_name(cls)
+    if node.value is False:
+        return {}
+    if node.value == []:
+        node.complain(f"{quote(name)} states nothing; write false to switch the rule off")
+        return {name: None}
+    parts = list(node.items()) if _states_several(cls, node.value) else [node]
+    names = [name] if len(parts) == 1 else [f"{name}-{number}" for number in range(1, len(parts) + 1)]
+    return {instance: _state(cls, part, instance) for instance, part in zip(names, parts, strict=True)}
+
+
+def _states_several(cls: type[Rule], value: Any) -> bool:
+    """Whether a list states several instances rather than being the value of the first field."""
+    if not isinstance(value, list):
+        return False
+    if any(isinstance(item, dict) for item in value):
+        return True
+    return _depth(value) > max((list_depth(field_types(cls)[name]) for name in _first(cls)), default=0)
+
+
+def _state(cls: type[Rule], node: Node, instance: str) -> Stated | None:
+    rule = _read_rule(cls, node)
+    return Stated(rule=rule, instance=instance, where=node.where) if rule else None
+
+
+def _read_rule(cls: type[Rule], node: Node) -> Rule | None:
+    owner = quote(rule_name(cls))
+    if isinstance(node.value, dict):
+        return build(cls, node.table() or {}, node, owner)
+    if node.value is True:
+        return build(cls, {}, node, owner)
+    if not _first(cls):
+        node.complain(f"{owner} takes no value; write true to state it")
+        return None
+    return build(cls, {key_of(name): node for name in _first(cls)}, node, owner)
+
+
+def _first(cls: type[Rule]) -> list[str]:
+    """Return the name of the field that a scalar stands for, if the rule has fields of its own."""
+    return [parameter.name for parameter in parameters(cls)[:1]]
+
+
+def _depth(value: Any) -> int:
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0

@@ -1,0 +1,98 @@
+"""The tables of a contract that describe a subject: its input, its training, its rules and waivers."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Mapping
+
+from archcheck.coerce import show
+from archcheck.entries import InputSpec, SubjectEntry, TrainingSpec, Waiver, is_function
+from archcheck.rule import Rule
+from archcheck.rule_entries import Instances, read_rules
+from archcheck.toml_document import Node
+from archcheck.toml_fields import build
+from archcheck.words import did_you_mean, listed, quote
+
+INPUT_FORMS = 'a shape such as [1, 1, 28, 28], a list of tables, or a function such as "pkg.mod:example"'
+
+
+def read_subject(node: Node, shared: Mapping[str, Instances], known: Mapping[str, type[Rule]]) -> SubjectEntry | None:
+    """Read a subject; `shared` are the rules of every subject, which its own replace."""
+    owner = f"subject {quote(node.name)}"
+    nodes = node.table()
+    if nodes is None:
+        return None
+    rules = {**shared, **(read_rules(nodes["rules"], known) if "rules" in nodes else {})}
+    if "args" in nodes:
+        _check_arguments(nodes["args"])
+    return build(
+        SubjectEntry,
+        nodes,
+        node,
+        owner,
+        name=node.name,
+        where=node.where,
+        input=_read_input(nodes["input"]) if "input" in nodes else None,
+        training=_read_training(nodes["training"]) if "training" in nodes else None,
+        rules=tuple(stated for instances in rules.values() for stated in instances.values() if stated),
+        waivers=_read_waivers(nodes["waivers"], _names(rules), owner) if "waivers" in nodes else (),
+    )
+
+
+def _read_input(node: Node) -> tuple[InputSpec, ...] | str | None:
+    """Read the example input: a name, one shape, or a list that holds a table or a shape for each tensor."""
+    value = node.value
+    if isinstance(value, str) and is_function(value):
+        return value
+    parts = [isinstance(item, list | dict) for item in value] if isinstance(value, list) else []
+    one_tensor = isinstance(value, dict) or (parts and not any(parts))
+    if not one_tensor and not (parts and all(parts)):
+        node.complain_of_value(f"must be {INPUT_FORMS}, found {show(value)}")
+        return None
+    specs = map(_read_tensor, [node] if one_tensor else node.items())
+    return tuple(spec for spec in specs if spec)
+
+
+def _read_tensor(node: Node) -> InputSpec | None:
+    nodes = node.table() if isinstance(node.value, dict) else {"shape": node}
+    return build(InputSpec, nodes or {}, node, "an input")
+
+
+def _read_training(node: Node) -> TrainingSpec | None:
+    nodes = node.table()
+    return None if nodes is None else build(TrainingSpec, nodes, node, quote(node.name))
+
+
+def _read_waivers(node: Node, names: Collection[str], owner: str) -> tuple[Waiver, ...]:
+    if not isinstance(node.value, list):
+        node.complain_of_value(f"must be a list of tables, found {show(node.value)}; open each with [[...]]")
+        return ()
+    waivers = (_read_waiver(item, names, owner) for item in node.items())
+    return tuple(waiver for waiver in waivers if waiver)
+
+
+def _read_waiver(node: Node, names: Collection[str], owner: str) -> Waiver | None:
+    nodes = node.table()
+    if nodes is None:
+        return None
+    waiver = build(Waiver, nodes, node, "a waiver", where=node.where)
+    rule = nodes.get("rule", node).value
+    if isinstance(rule, str) and rule not in names:
+        has = f"it has {listed(names)}" if names else "it has no rules"
+        nodes["rule"].complain(f"{quote(rule)} is not a rule of {owner}{did_you_mean(rule, names, has)}")
+    return waiver
+
+
+def _names(rules: Mapping[str, Instances]) -> list[str]:
+    """Return what a waiver may name: the rules that are switched on, and each of several instances."""
+    named = ((rule, *instances) for rule, instances in rules.items() if instances)
+    return list(dict.fromkeys(name for names in named for name in names))
+
+
+def _check_arguments(node: Node) -> None:
+    """Complain of what cannot be handed to the process that builds the model."""
+    if isinstance(node.value, datetime.date | datetime.time):
+        node.complain_of_value(f"must not be a date or time; write it as a string, {quote(show(node.value))}")
+    if isinstance(node.value, list | dict):
+        for key in range(len(node.value)) if isinstance(node.value, list) else node.value:
+            _check_arguments(node.child(key))

@@ -1,0 +1,105 @@
+"""From a TOML table to a dataclass: the field `within_epochs` is the key `within-epochs`.
+
+The metadata of a field may ask for more: `check` is a function that raises `ValueError` for a value that must
+not be; `kinds` says that the value holds words that point at operations; `key` is `False` for a field that no
+table holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import Field, fields
+from typing import Any, TypeVar, get_type_hints
+
+from archcheck.rule import COMMON, is_required, key_of
+from archcheck.selectors import GROUPS, KINDS, is_layer_type, kinds_of
+from archcheck.toml_document import Node
+from archcheck.words import did_you_mean, listed, nearest, quote
+
+T = TypeVar("T")
+
+EVERYDAY_WORDS = {
+    "gap": "global_avg_pool",
+    "fc": "linear",
+    "dense": "linear",
+    "bn": "batch_norm",
+    "ln": "layer_norm",
+}
+"""What people say for a kind, where no likeness of letters leads to it."""
+
+
+def build(cls: type[T], nodes: Mapping[str, Node], at: Node, owner: str, **given: Any) -> T | None:
+    """Make a `cls` of the values at its keys; `given` are fields that the caller has read or knows.
+
+    Every mistake is a complaint, at the line of the value or `at` the line of the whole; then the result is
+    `None`. `owner` is who has the keys: `subject "mnist"`.
+    """
+    complaints = len(at.document.problems)
+    options = _options(cls)
+    check_keys(nodes, options, owner)
+    _check_complete(nodes, options, at, owner)
+    wanted = [(options[key], node) for key, node in nodes.items() if key in options]
+    read = {option.name: _read_field(cls, option, node) for option, node in wanted if option.name not in given}
+    if len(at.document.problems) > complaints:
+        return None
+    try:
+        return cls(**read, **given)
+    except ValueError as error:
+        reason = " ".join(str(error).split())  # a rule may quote what it found, line breaks and all
+        at.complain(f"{owner}: {reason}")
+        return None
+
+
+def check_keys(nodes: Mapping[str, Node], known: Collection[str], owner: str) -> None:
+    """Complain of every key that is not known."""
+    for key in (key for key in nodes if key not in known):
+        hint = did_you_mean(key, known, f"it has {listed(known)}")
+        nodes[key].complain(f"{quote(key)} is not a key of {owner}{hint}")
+
+
+def field_types(cls: type) -> dict[str, Any]:
+    """Return the annotations of a dataclass by field name, as types."""
+    return get_type_hints(cls)
+
+
+def _options(cls: Any) -> dict[str, Field[Any]]:
+    own_first = sorted(fields(cls), key=lambda option: option.name in COMMON)
+    return {key_of(option.name): option for option in own_first if option.metadata.get("key", True)}
+
+
+def _check_complete(nodes: Mapping[str, Node], options: Mapping[str, Field[Any]], at: Node, owner: str) -> None:
+    """Complain of every required key that is neither there nor there in a wrong spelling."""
+    there = {key if key in options else nearest(key, options) for key in nodes}
+    for key, option in options.items():
+        if is_required(option) and key not in there:
+            at.complain(f"{owner} needs {quote(key)}")
+
+
+def _read_field(cls: type, option: Field[Any], node: Node) -> Any:
+    complaints = len(node.document.problems)
+    value = node.read(field_types(cls)[option.name])
+    if option.metadata.get("kinds"):
+        _check_kinds(node)
+    if len(node.document.problems) > complaints:
+        return None
+    if check := option.metadata.get("check"):
+        try:
+            check(value)
+        except ValueError as error:
+            node.complain_of_value(str(error))
+    return value
+
+
+def _check_kinds(node: Node) -> None:
+    for item in node.items():
+        word = item.value
+        if isinstance(word, str) and not (kinds_of(word) or is_layer_type(word) or {".", "*"} & set(word)):
+            item.complain(f"{quote(word)} is not a kind{_mean_kind(word)}")
+
+
+def _mean_kind(word: str) -> str:
+    known = (*KINDS, *GROUPS)
+    meant = EVERYDAY_WORDS.get(word.lower()) or nearest(word, known)
+    return did_you_mean(
+        meant or word, known, 'write a kind ("conv"), a layer type ("Conv2d") or a path ("features.**")'
+    )

@@ -1,0 +1,144 @@
+"""Where the keys of a TOML document stand. `tomllib` reads the values and forgets the lines; this finds them.
+
+The scanner trusts that `tomllib` accepted the text: it looks only for what tells keys from values.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from bisect import bisect_right
+
+KeyPath = tuple[str | int, ...]
+"""The way to a value: keys of tables and indices of arrays."""
+
+BLANK = re.compile(r"(?:\s|#[^\n]*)*")
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+STRING = re.compile(
+    r'"""(?:\\.|[^\\])*?"""(?:"{0,2})'  # up to two quotes may stand before the closing three
+    r"|'''.*?'''(?:'{0,2})"
+    r'|"(?:\\.|[^"\\])*"'
+    r"|'[^']*'",
+    re.DOTALL,
+)
+OTHER_VALUE = re.compile(r"[^,\]}\n#]+")
+
+
+def key_lines(text: str) -> dict[KeyPath, int]:
+    r"""Return the line, counted from 1, of every table, key and array item of a valid TOML document.
+
+    A table has the line of its header; without one, that of the first key that mentions it.
+
+    >>> key_lines("[a]\nb = [\n  1,\n]")
+    {('a',): 1, ('a', 'b'): 2, ('a', 'b', 0): 3}
+    """
+    scanner = _Scanner(text)
+    scanner.read_document()
+    return scanner.lines
+
+
+class _Scanner:
+    """One pass over a text, from `position` on."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.position = 0
+        self.lines: dict[KeyPath, int] = {}
+        self.headers: dict[KeyPath, int] = {}  # arrays of tables: how many `[[headers]]` so far
+        self.newlines = [index for index, character in enumerate(text) if character == "\n"]
+
+    def read_document(self) -> None:
+        table: KeyPath = ()
+        while self._skip_blank():
+            if self._accept("[["):
+                table = self._read_header(array=True)
+            elif self._accept("["):
+                table = self._read_header(array=False)
+            else:
+                self._read_pair(table)
+
+    def _read_header(self, *, array: bool) -> KeyPath:
+        line, keys = self._line(), self._read_key()
+        self._skip_blank()
+        self._accept("]]" if array else "]")
+        path = self._enter(keys[:-1], line) + keys[-1:]
+        if array:
+            self.lines.setdefault(path, line)
+            self.headers[path] = self.headers.get(path, -1) + 1
+            path += (self.headers[path],)
+        self.lines[path] = line
+        return path
+
+    def _enter(self, keys: tuple[str, ...], line: int) -> KeyPath:
+        """Follow the keys of a header that lead to its table; an array of tables means its last item."""
+        path: KeyPath = ()
+        for key in keys:
+            path += (key,)
+            self.lines.setdefault(path, line)
+            if path in self.headers:
+                path += (self.headers[path],)
+        return path
+
+    def _read_pair(self, table: KeyPath) -> None:
+        line, keys = self._line(), self._read_key()
+        for length in range(1, len(keys) + 1):
+            self.lines.setdefault(table + keys[:length], line)
+        self._skip_blank()
+        self._accept("=")
+        self._read_value(table + keys)
+
+    def _read_key(self) -> tuple[str, ...]:
+        keys: list[str] = []
+        while not keys or self._accept("."):
+            self._skip_blank()
+            quoted = self.text.startswith(('"', "'"), self.position)
+            token = self._take(STRING if quoted else BARE_KEY)
+            keys.append(tomllib.loads(f"key = {token}")["key"] if quoted else token)
+            self._skip_blank()
+        return tuple(keys)
+
+    def _read_value(self, path: KeyPath) -> None:
+        self._skip_blank()
+        if self._accept("["):
+            self._read_items(path)
+        elif self._accept("{"):
+            self._read_pairs(path)
+        elif self.text.startswith(('"', "'"), self.position):
+            self._take(STRING)
+        else:
+            self._take(OTHER_VALUE)
+
+    def _read_items(self, path: KeyPath) -> None:
+        index = 0
+        while self._skip_blank() and not self._accept("]"):
+            self.lines[(*path, index)] = self._line()
+            self._read_value((*path, index))
+            self._skip_blank()
+            self._accept(",")
+            index += 1
+
+    def _read_pairs(self, path: KeyPath) -> None:
+        while self._skip_blank() and not self._accept("}"):
+            self._read_pair(path)
+            self._skip_blank()
+            self._accept(",")
+
+    def _skip_blank(self) -> bool:
+        """Pass over white space and comments; return whether anything follows."""
+        self._take(BLANK)
+        return self.position < len(self.text)
+
+    def _accept(self, token: str) -> bool:
+        found = self.text.startswith(token, self.position)
+        self.position += len(token) if found else 0
+        return found
+
+    def _take(self, pattern: re.Pattern[str]) -> str:
+        match = pattern.match(self.text, self.position)
+        if match is None:
+            raise ValueError(f"line {self._line()} is not valid TOML")
+        self.position = match.end()
+        return match.group()
+
+    def _line(self) -> int:
+        return bisect_right(self.newlines, self.position) + 1

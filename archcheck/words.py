@@ -1,0 +1,41 @@
+"""Words for people: names in quotes, and the known word nearest to a misspelt one."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+
+LONGEST = 60
+"""Characters of a quoted word after which the rest is left out."""
+
+
+def quote(word: str) -> str:
+    """Write `word` in double quotes, on one line and of bounded length.
+
+    >>> quote("max-params"), quote("a" * 100) == '"' + "a" * 60 + '…"'
+    ('"max-params"', True)
+    """
+    shortened = word if len(word) <= LONGEST else word[:LONGEST] + "…"
+    return json.dumps(shortened, ensure_ascii=not shortened.isprintable())
+
+
+def listed(words: Iterable[str]) -> str:
+    """Write words as people do: `"a", "b" and "c"`."""
+    quoted = [quote(word) for word in words]
+    return " and ".join(part for part in (", ".join(quoted[:-1]), *quoted[-1:]) if part)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `word` is most probably meant to be, if any comes close."""
+    spellings = {candidate.lower(): candidate for candidate in known}
+    matches = difflib.get_close_matches(word.lower(), spellings, n=1)
+    return spellings[matches[0]] if matches else None
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return `; did you mean "max-params"?`, or `; ` and `otherwise` when no known word comes close."""
+    match = nearest(word, known)
+    if match is not None:
+        return f"; did you mean {quote(match)}?"
+    return f"; {otherwise}" if otherwise else ""
