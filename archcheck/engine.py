@@ -117,14 +117,17 @@ def _judge_one(facts: Facts, stated: Stated, waivers: Sequence[Waiver]) -> Outco
     try:
         result = stated.rule.check(facts)
     except NotMeasured as error:
-        return _outcome(stated, Result(examined=0, findings=(Finding(message=str(error)),)), Verdict.ERROR)
+        return _error(stated, Finding(message=str(error), where=error.where, fix=error.fix))
     except Exception as error:  # a rule may be anybody's: its fault must not end the run
-        message = f"the rule itself failed: {type(error).__name__}: {error}"
-        return _outcome(stated, Result(examined=0, findings=(Finding(message=message),)), Verdict.ERROR)
+        return _error(stated, Finding(message=f"the rule itself failed: {type(error).__name__}: {error}"))
     outcome = _waive(_outcome(stated, result, _verdict(stated.rule, result)), waivers)
     if outcome.contract is None or outcome.contract.line:
         return outcome
     return replace(outcome, contract=None)
+
+
+def _error(stated: Stated, finding: Finding) -> Outcome:
+    return _outcome(stated, Result(examined=0, findings=(finding,)), Verdict.ERROR)
 
 
 def _verdict(rule: Rule, result: Result) -> Verdict:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from archcheck.facts import Where
     from archcheck.findings import Report
 
 
@@ -47,7 +48,15 @@ class SubjectError(ArchcheckError):
 
 
 class NotMeasured(ArchcheckError):  # noqa: N818 - a state of the facts, raised by a rule that needs more
-    """A rule needs a fact that is unknown; the verdict is `error`, never `kept`."""
+    """A rule needs a fact that is unknown; the verdict is `error`, never `kept`.
+
+    `where` is the place that the missing fact should come from, `fix` the next step, as in a finding.
+    """
+
+    def __init__(self, message: str, *, where: Where | None = None, fix: str | None = None) -> None:
+        self.where = where
+        self.fix = fix
+        super().__init__(message)
 
 
 class BrokenContract(ArchcheckError, AssertionError):  # noqa: N818 - it is a verdict, not a mishap

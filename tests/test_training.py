@@ -146,13 +146,15 @@ def widen_model(folder):
     (folder / "model.py").write_text(MODEL.replace("(2, 2)", "(2, 3)"))
 
 
-FAULTS = {
+NO_EVIDENCE = {
     "no record": (lambda folder: (folder / "record.json").unlink(), "there is no record `record.json`"),
     "a damaged record": (lambda folder: (folder / "record.json").write_text("{"), "the record cannot be read"),
     "another document": (lambda folder: (folder / "record.json").write_text("{}"), "is not one of schema 1"),
+    "no run": (lambda folder: edit(folder, lambda record: record["runs"].clear()), "the record holds no run"),
+}
+ANOTHER_MODEL = {
     "another source": (retouch_model, "`model.py` is not the source that was trained"),
     "another network": (widen_model, "the record is of a model with 6 parameters, this one has 9"),
-    "no run": (lambda folder: edit(folder, lambda record: record["runs"].clear()), "the record holds no run"),
 }
 FAULTS_OF_ACCURACY = {
     "too few seeds": (
@@ -184,14 +186,32 @@ FAULTS_OF_ACCURACY = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_record_that_proves_nothing_breaks_both_rules(fault, project, worker):
-    plant, says = FAULTS[fault]
+@pytest.mark.parametrize("fault", NO_EVIDENCE)
+def test_without_evidence_nothing_can_be_judged(fault, project, worker):
+    plant, says = NO_EVIDENCE[fault]
+    plant(project)
+    for outcome in outcomes(project, worker).values():
+        assert outcome.verdict is Verdict.ERROR
+        assert says in outcome.summary
+        assert "archcheck train halves" in outcome.findings[0].fix
+
+
+@pytest.mark.parametrize("fault", ANOTHER_MODEL)
+def test_the_record_of_another_model_proves_nothing(fault, project, worker):
+    plant, says = ANOTHER_MODEL[fault]
     plant(project)
     judged = outcomes(project, worker)
-    for rule in ("min-accuracy", "record-matches-model"):
-        assert judged[rule].verdict is Verdict.BROKEN
-        assert says in judged[rule].summary
+    assert judged["min-accuracy"].verdict is Verdict.ERROR
+    assert judged["record-matches-model"].verdict is Verdict.BROKEN
+    assert all(says in outcome.summary for outcome in judged.values())
+
+
+def test_a_record_of_another_model_ends_a_check_with_2(project):
+    retouch_model(project)
+    command = [sys.executable, "-m", "archcheck", "check"]
+    ran = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert "Traceback" not in ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize("fault", FAULTS_OF_ACCURACY)

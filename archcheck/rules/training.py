@@ -23,8 +23,8 @@ class MinAccuracy(Rule):
 
     The record must belong to this model (see `record-matches-model`), hold at least `seeds` runs, none longer
     than `within-epochs`, each judged on the test set after its last epoch; the committed checkpoint is
-    evaluated anew on that test set. No record, or one of another model, is never a pass. `limit` is a share:
-    0.994 is 99.4 %.
+    evaluated anew on that test set. Without a record, or with one of another model, there is nothing to judge:
+    the verdict is `error`. `limit` is a share: 0.994 is 99.4 %.
 
     In a contract: `min-accuracy = { limit = 0.994, within-epochs = 20, seeds = 3 }`
     """
@@ -43,14 +43,16 @@ class MinAccuracy(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Judge the record and the fresh evaluation."""
-        training = _training(facts)
+        training = _recorded(facts)
+        if training.mismatches:
+            raise _unproven(f"{training.mismatches[0]}, so it proves nothing", training, facts)
         runs = _runs(training)
-        faults = _record_faults(training, facts) or [*self._run_faults(runs), *_checkpoint_faults(training)]
+        faults = [*self._run_faults(runs), *_checkpoint_faults(training)]
         shares = [share for run in runs if (share := _share(run)) is not None]
         mean = fmean(shares) if shares else None
         if mean is not None and not faults and mean < self.limit:
             faults = [f"mean test accuracy {mean:.2%} over {len(shares)} seeds, limit {self.limit:.2%}"]
-        where = Where(file=training.record_file, line=1) if training.record_file else facts.subject.where
+        where = _place(training, facts)
         return Result(
             examined=1,
             findings=tuple(Finding(message=fault, where=where, fix=_fix(facts)) for fault in faults),
@@ -82,7 +84,8 @@ class MinAccuracy(Rule):
 class RecordMatchesModel(Rule):
     """The training record belongs to the model at hand: same source, same parameters, same state.
 
-    A record is evidence for the network that was trained, not for the one that stands in the file today.
+    A record is evidence for the network that was trained, not for the one that stands in the file today. Without
+    a record there is nothing to judge: the verdict is `error`.
 
     In a contract: `record-matches-model = true`
     """
@@ -91,17 +94,31 @@ class RecordMatchesModel(Rule):
 
     def check(self, facts: Facts) -> Result:
         """List everything in which the record and the model differ."""
-        training = _training(facts)
-        where = Where(file=training.record_file, line=1) if training.record_file else facts.subject.where
-        faults = _record_faults(training, facts)
-        findings = tuple(Finding(message=fault, where=where, fix=_fix(facts)) for fault in faults)
+        training = _recorded(facts)
+        where = _place(training, facts)
+        findings = tuple(Finding(message=fault, where=where, fix=_fix(facts)) for fault in training.mismatches)
         return Result(examined=1, findings=findings, kept="the record is of this model")
 
 
-def _training(facts: Facts) -> Training:
-    if facts.training is None:
+def _recorded(facts: Facts) -> Training:
+    """Return the training facts; raise `NotMeasured` where there is no record that could be judged."""
+    training = facts.training
+    if training is None:
         raise NotMeasured("the training record was not read; judge through a contract that names it")
-    return facts.training
+    if training.record is None:
+        named = f"`{training.record_file}`" if training.record_file else "of a training run"
+        raise _unproven(next(iter(training.mismatches), f"there is no record {named}"), training, facts)
+    if not _runs(training):
+        raise _unproven("the record holds no run", training, facts)
+    return training
+
+
+def _unproven(message: str, training: Training, facts: Facts) -> NotMeasured:
+    return NotMeasured(message, where=_place(training, facts), fix=_fix(facts))
+
+
+def _place(training: Training, facts: Facts) -> Where | None:
+    return Where(file=training.record_file, line=1) if training.record_file else facts.subject.where
 
 
 def _fix(facts: Facts) -> str:
@@ -117,15 +134,6 @@ def _share(run: Mapping[str, Any]) -> float | None:
     if not isinstance(test, Mapping) or not test.get("total"):
         return None
     return float(test.get("correct", 0)) / float(test["total"])
-
-
-def _record_faults(training: Training, facts: Facts) -> list[str]:
-    if training.mismatches:
-        return list(training.mismatches)
-    if training.record is None:
-        named = f"`{training.record_file}`" if training.record_file else "of a training run"
-        return [f"there is no record {named}"]
-    return [] if _runs(training) else ["the record holds no run"]
 
 
 def _checkpoint_faults(training: Training) -> list[str]:
