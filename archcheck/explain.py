@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any
 
-from archcheck.coerce import describe
+from archcheck.contract.coerce import describe
 from archcheck.rule import COMMON, Rule, is_required, key_of, parameters, rule_name
 
 _EXAMPLE = re.compile(r"^Example, (?P<verdict>\w+):$", re.MULTILINE)

@@ -25,15 +25,15 @@ from pathlib import Path
 from typing import Any
 
 from archcheck.contract import load
+from archcheck.contract.document import Document, Node
+from archcheck.contract.lines import key_lines
+from archcheck.contract.rule_entries import read_rules
 from archcheck.engine import check, check_contract
 from archcheck.engine import measure as facts_of
 from archcheck.errors import ContractError
 from archcheck.explain import Example, examples
 from archcheck.findings import Outcome, Report
 from archcheck.rule import Rule, rule_name
-from archcheck.rule_entries import read_rules
-from archcheck.toml_document import Document, Node
-from archcheck.toml_lines import key_lines
 
 __all__ = ["Example", "check_file", "examples", "facts_of", "judge_example", "rule_of", "verify_examples"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from archcheck.cli import main, output, targets
 from archcheck.cli.options import argument_of, format_of, input_of, output_of, parse, positive
-from archcheck.entries import InputSpec
+from archcheck.contract.entries import InputSpec
 from archcheck.errors import ArchcheckError
 from archcheck.render import FORMATS
 

@@ -56,8 +56,8 @@ def check(options: Namespace) -> int:
 
 def train(options: Namespace) -> int:
     """Train a subject as its contract says; show what came out, and where the evidence is."""
+    from archcheck.contract.document import show_path
     from archcheck.render.words import count
-    from archcheck.toml_document import show_path
     from archcheck.training import train as run
 
     contract = contract_of(options)

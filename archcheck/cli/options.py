@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from archcheck.cli.output import write
-from archcheck.entries import InputSpec, check_dtype, check_sizes
+from archcheck.contract.entries import InputSpec, check_dtype, check_sizes
 from archcheck.errors import ArchcheckError
 from archcheck.words import did_you_mean, quote
 

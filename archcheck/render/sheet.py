@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from archcheck.errors import NotMeasured
 from archcheck.facts import Facts, Hidden, Tensor
-from archcheck.findings import plain
 from archcheck.render.options import HeadOf
 from archcheck.render.tree import Node, warnings
 from archcheck.render.words import count, listed, shape_text
@@ -119,9 +118,7 @@ def _dropouts(facts: Facts) -> Iterator[Line]:
 
 
 def evidence(facts: Facts) -> Iterator[Line]:
-    """Return what is known of training and behaviour, and what is not known."""
-    for name, values in facts.behaviour.items():
-        yield Line(label="probe", text=f"{name}: {plain(values)}")
+    """Return what is known of training, and what is not known. How a model behaves, its rules say."""
     yield from _training(facts)
     if facts.unmeasured:
         yield Line(label="unmeasured", text=listed(facts.unmeasured, SHOWN), alarming=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from archcheck.facts import Facts, Op
 from archcheck.findings import Finding, Result
@@ -43,13 +44,8 @@ class FollowedBy(Rule):
 
     layer: str = field(metadata=_KINDS)
     by: str = field(metadata=_KINDS)
-    position: str = "before-weights"
+    position: Literal["direct", "before-weights"] = "before-weights"
     exempt: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown position."""
-        if self.position not in ("direct", "before-weights"):
-            raise ValueError(f'`position` must be "direct" or "before-weights", found "{self.position}"')
 
     def check(self, facts: Facts) -> Result:
         """Follow every path from each layer to the next operation that counts."""

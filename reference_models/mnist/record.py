@@ -1,5 +1,6 @@
 """The evidence: what finished runs measured, and of which network, recipe and data.
 
+    python -m reference_models.mnist.record                          what the committed record says
     python -m reference_models.mnist.record runs/A-0 runs/A-1 ... [--output RECORD.json]
 
 The committed checkpoint is the last epoch of the first run named: chosen by its place, never by its score.
@@ -137,11 +138,14 @@ def summary(record: Mapping[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Collect finished runs into a record."""
+    """Collect finished runs into a record, or say what the committed one says."""
     parser = Parser(prog="reference_models.mnist.record", description="Collect finished runs into a record.")
-    parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs; the first gives the weights")
+    parser.add_argument("runs", type=Path, nargs="*", help="folders of finished runs; the first gives the weights")
     parser.add_argument("--output", type=Path, default=RECORD, help="default: the committed record")
     options = parser.parse_args(arguments)
+    if not options.runs:
+        sys.stdout.write(f"{summary(json.loads(RECORD.read_text(encoding='utf-8')))}\n")
+        return
     record = collect(options.runs, options.output)
     sys.stdout.write(f"Wrote {options.output}\n{summary(record)}\n")
 

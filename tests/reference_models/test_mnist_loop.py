@@ -145,6 +145,7 @@ def test_run_trains_the_given_model_and_yields_one_mapping_an_epoch():
     before = weights(model)
     rows = list(run(model, seed=0, epochs=2, limit=200))
     assert [row["epoch"] for row in rows] == [1, 2]
+    assert all(row["about"]["recipe"]["settings"]["epochs"] == 2 for row in rows)
     assert not torch.equal(weights(model), before)
 
 

@@ -177,3 +177,9 @@ def test_the_committed_checkpoint_reaches_the_recorded_count(committed):
     assert total == 10_000
     # Another processor adds in another order, which may turn an image that lies on the edge.
     assert abs(correct - committed["runs"][0]["test"]["correct"]) <= 2
+
+
+def test_without_runs_the_command_says_what_the_committed_record_says(capsys):
+    assert execute(partial(record.main, [])) == 0
+    committed = json.loads(record.RECORD.read_text(encoding="utf-8"))
+    assert capsys.readouterr().out == f"{record.summary(committed)}\n"

@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import Field, fields
 from typing import Any, TypeVar, get_type_hints
 
+from archcheck.contract.document import Node
 from archcheck.rule import COMMON, is_required, key_of
 from archcheck.selectors import GROUPS, KINDS, is_layer_type, kinds_of
-from archcheck.toml_document import Node
 from archcheck.words import did_you_mean, listed, nearest, quote
 
 T = TypeVar("T")

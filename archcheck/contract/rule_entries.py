@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcheck.coerce import list_depth
-from archcheck.entries import Stated
+from archcheck.contract.coerce import list_depth
+from archcheck.contract.document import Node
+from archcheck.contract.entries import Stated
+from archcheck.contract.fields import build, field_types
 from archcheck.rule import Rule, key_of, parameters, rule_name
-from archcheck.toml_document import Node
-from archcheck.toml_fields import build, field_types
 from archcheck.words import did_you_mean, nearest, quote
 
 LIST_THEM = "`archcheck rules` lists them"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Collection, Mapping
 
-from archcheck.coerce import show
-from archcheck.entries import InputSpec, SubjectEntry, TrainingSpec, Waiver, is_function
+from archcheck.contract.coerce import show
+from archcheck.contract.document import Node
+from archcheck.contract.entries import InputSpec, SubjectEntry, TrainingSpec, Waiver, is_function
+from archcheck.contract.fields import build
+from archcheck.contract.rule_entries import Instances, read_rules
 from archcheck.rule import Rule
-from archcheck.rule_entries import Instances, read_rules
-from archcheck.toml_document import Node
-from archcheck.toml_fields import build
 from archcheck.words import did_you_mean, listed, quote
 
 INPUT_FORMS = 'a shape such as [1, 1, 28, 28], a list of tables, or a function such as "pkg.mod:example"'

@@ -2,11 +2,7 @@ import datetime
 from pathlib import Path
 
 import pytest
-
-from archcheck.contract import Contract, InputSpec, TrainingSpec, Waiver, load
-from archcheck.errors import ArchcheckError, ContractError
-from archcheck.facts import Where
-from tests.contract_samples import (
+from contract_samples import (
     FLAGSHIP,
     KNOWN,
     Accepts,
@@ -20,6 +16,10 @@ from tests.contract_samples import (
     problems,
     read,
 )
+
+from archcheck.contract import Contract, InputSpec, TrainingSpec, Waiver, load
+from archcheck.errors import ArchcheckError, ContractError
+from archcheck.facts import Where
 
 
 @pytest.fixture

@@ -17,27 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archcheck.entries import InputSpec, Stated, SubjectEntry, TrainingSpec, Waiver
+from archcheck.contract.document import Node, parse
+from archcheck.contract.entries import SubjectEntry
+from archcheck.contract.fields import check_keys
+from archcheck.contract.plugins import read_plugins
+from archcheck.contract.rule_entries import read_rules
+from archcheck.contract.subject_entries import read_subject
 from archcheck.errors import ArchcheckError, ContractError, Problem
-from archcheck.plugins import read_plugins
 from archcheck.rule import Rule, rule_name
-from archcheck.rule_entries import read_rules
 from archcheck.rules import BUILTIN
-from archcheck.subject_entries import read_subject
-from archcheck.toml_document import Node, parse
-from archcheck.toml_fields import check_keys
 from archcheck.words import did_you_mean, listed, quote
-
-__all__ = [
-    "Contract",
-    "InputSpec",
-    "Stated",
-    "SubjectEntry",
-    "TrainingSpec",
-    "Waiver",
-    "discover",
-    "load",
-]
 
 OWN_FILE = "archcheck.toml"
 SHARED_FILE = "pyproject.toml"

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from archcheck.contract.document import Node
 from archcheck.rule import Rule, rule_name
-from archcheck.toml_document import Node
 from archcheck.words import quote
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from archcheck.coerce import Mismatch, coerce, show
+from archcheck.contract.coerce import Mismatch, coerce, show
+from archcheck.contract.lines import KeyPath, key_lines
 from archcheck.errors import ArchcheckError, ContractError, Problem
 from archcheck.facts import Where
-from archcheck.toml_lines import KeyPath, key_lines
 from archcheck.words import quote
 
 POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")

@@ -2,10 +2,11 @@ import doctest
 
 import pytest
 
-from archcheck import coerce, toml_lines, words
+from archcheck import words
+from archcheck.contract import coerce, lines
 
 
-@pytest.mark.parametrize("module", [coerce, toml_lines, words], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [coerce, lines, words], ids=lambda module: module.__name__)
 def test_the_examples_of_a_docstring_hold(module):
     outcome = doctest.testmod(module)
     assert (outcome.failed, outcome.attempted > 0) == (0, True)

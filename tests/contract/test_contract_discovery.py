@@ -1,9 +1,9 @@
 import sys
 
 import pytest
+from contract_samples import KNOWN, problems
 
 from archcheck.contract import discover, load
-from tests.contract_samples import KNOWN, problems
 
 SECTION = '[tool.archcheck.subjects.it]\nmodel = "m:N"\n'
 

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from contract_samples import FLAGSHIP, KNOWN
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,6 @@ from archcheck.contract import load
 from archcheck.errors import ContractError
 from archcheck.rule import rule_name
 from archcheck.rules import BUILTIN
-from tests.contract_samples import FLAGSHIP, KNOWN
 
 FAULT = re.compile(r".*(archcheck|pyproject)\.toml:[1-9][0-9]*: \S.*")
 RELAXED = settings(deadline=None, max_examples=100)

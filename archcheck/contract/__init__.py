@@ -1,0 +1,18 @@
+"""Contracts: rules for subjects, read from TOML with every mistake at once.
+
+`discover` finds the file, `load` reads it; everything else here is how.
+"""
+
+from archcheck.contract.entries import InputSpec, Stated, SubjectEntry, TrainingSpec, Waiver
+from archcheck.contract.files import Contract, discover, load
+
+__all__ = [
+    "Contract",
+    "InputSpec",
+    "Stated",
+    "SubjectEntry",
+    "TrainingSpec",
+    "Waiver",
+    "discover",
+    "load",
+]
