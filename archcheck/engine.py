@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from archcheck.codec import encode
 from archcheck.contract import Contract, Stated, SubjectEntry, Waiver
 from archcheck.errors import NotMeasured, SubjectError
-from archcheck.facts import Facts, Where
+from archcheck.facts import Facts
 from archcheck.findings import Finding, Mishap, Outcome, Report, Result, Verdict
 from archcheck.isolate import Worker
 from archcheck.rule import Rule, rule_name
 from archcheck.selectors import matches_path
+from archcheck.where import Where
 
 if TYPE_CHECKING:
     import torch
@@ -51,15 +52,23 @@ def check(model: torch.nn.Module, *, example: Any = None, rules: Iterable[Rule],
 
 
 def check_contract(contract: Contract, names: Sequence[str] = (), *, worker: Worker | None = None) -> Iterator[Report]:
-    """Judge the named subjects of `contract`, all by default, one report at a time and in their order."""
+    """Judge the named subjects of `contract`, all by default, one report at a time and in their order.
+
+    A subject without rules is an error: judging nothing is no pass.
+    """
     entries = [contract.subject(name) for name in names] or list(contract.subjects)
     own = worker or Worker()
     try:
         for entry in entries:
-            yield check_subject(own, contract, entry)
+            yield check_subject(own, contract, entry) if entry.rules else _without_rules(entry)
     finally:
         if worker is None:
             own.close()
+
+
+def _without_rules(entry: SubjectEntry) -> Report:
+    message = f"nothing is promised: `{entry.name}` at {entry.where} has no rules; state some under its `rules`"
+    return Report(subject=entry.name, error=Mishap(kind="no-rules", message=message))
 
 
 def check_subject(worker: Worker, contract: Contract, entry: SubjectEntry) -> Report:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from archcheck.where import Where
+
 if TYPE_CHECKING:
-    from archcheck.facts import Where
     from archcheck.findings import Report
 
 
@@ -38,7 +39,7 @@ class SubjectError(ArchcheckError):
     """A subject that could not be loaded or measured.
 
     `kind` is a stable word for tools: `not-found`, `no-model`, `syntax`, `import`, `construct`, `input`,
-    `forward`, `timeout`, `crash`, `tampered`, `training` or `internal`.
+    `forward`, `timeout`, `crash`, `memory`, `tampered`, `training`, `no-rules` or `internal`.
     """
 
     def __init__(self, kind: str, message: str) -> None:

@@ -14,19 +14,9 @@ from typing import Any
 
 from archcheck.codec import decode, encode
 from archcheck.errors import NotMeasured
+from archcheck.where import Where
 
 Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
-    """A place in a source file; `file` is relative to the project where that is possible, lines count from 1."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 from archcheck.codec import decode, encode
 from archcheck.errors import BrokenContract, SubjectError
-from archcheck.facts import Facts, Where, check_graph
+from archcheck.facts import Facts, check_graph
+from archcheck.where import Where
 
 SCHEMA = 1
 """Version of the JSON report; it changes when a key changes its meaning or goes away."""

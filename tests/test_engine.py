@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from archcheck import ArchcheckError, BrokenContract, Report, SubjectError, Verdict, check, measure
-from archcheck.contract import Stated, Waiver
-from archcheck.engine import exit_code, judge
-from archcheck.facts import Facts, Where
+from archcheck.contract import Stated, Waiver, load
+from archcheck.engine import check_contract, exit_code, judge
+from archcheck.facts import Facts
 from archcheck.findings import Finding, Mishap, Result, reports_from_json, reports_to_json
 from archcheck.rule import Rule, rule_name
 from archcheck.rules import FollowedBy, LogProbabilities, MaxParams, NoPadding, Requires
+from archcheck.where import Where
 
 HERE = Where(file="contract.toml", line=3)
 NET = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
@@ -120,6 +121,15 @@ def test_exit_codes():
     assert exit_code([report(Verdict.VACUOUS)]) == 1
     assert exit_code([report(Verdict.BROKEN), report(Verdict.ERROR)]) == 2
     assert exit_code([report(error=Mishap(kind="import", message="no"))]) == 2
+
+
+def test_a_subject_without_rules_is_no_pass(tmp_path):
+    (tmp_path / "archcheck.toml").write_text('[subjects.a]\nmodel = "a.py:A"\n')
+    (report,) = check_contract(load(tmp_path / "archcheck.toml"))
+    assert report.exit_code == 2
+    assert report.error.message == (
+        f"nothing is promised: `a` at {tmp_path}/archcheck.toml:1 has no rules; state some under its `rules`"
+    )
 
 
 def test_verify_raises_what_is_wrong():

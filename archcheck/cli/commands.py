@@ -9,12 +9,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archcheck.cli.contracts import contract_of
 from archcheck.cli.output import note, show, write
 from archcheck.errors import ArchcheckError
 from archcheck.words import did_you_mean, quote
 
 if TYPE_CHECKING:
-    from archcheck.contract import Contract
     from archcheck.findings import Report
     from archcheck.rule import Rule
 
@@ -100,19 +100,6 @@ def rules(options: Namespace) -> int:
         write(f"{group}\n{''.join(lines)}\n")
     write("`archcheck explain RULE` shows parameters and examples.\n")
     return 0
-
-
-def contract_of(options: Namespace) -> Contract:
-    """Return the contract that `--config` names or that is found from here."""
-    from archcheck.contract import discover, load
-
-    file = options.config or discover()
-    if file is None:
-        raise ArchcheckError(
-            f"no contract in {Path.cwd()} or above; state one in pyproject.toml under "
-            "[tool.archcheck.subjects.NAME], or name a file with --config"
-        )
-    return load(file)
 
 
 def _group(rule: type[Rule]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archcheck.cli.commands import contract_of
+from archcheck.cli.contracts import contract_of
 from archcheck.cli.output import note
 from archcheck.codec import encode
 from archcheck.engine import check_subject, find_models, measure_target

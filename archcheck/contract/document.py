@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from archcheck.contract.coerce import Mismatch, coerce, show
 from archcheck.contract.lines import KeyPath, key_lines
 from archcheck.errors import ArchcheckError, ContractError, Problem
-from archcheck.facts import Where
+from archcheck.where import Where
 from archcheck.words import quote
 
 POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from archcheck.facts import Where
 from archcheck.rule import Rule
+from archcheck.where import Where
 from archcheck.words import did_you_mean, listed, quote
 
 DTYPES = (

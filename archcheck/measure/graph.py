@@ -12,9 +12,10 @@ import json
 import math
 from collections.abc import Sequence
 
-from archcheck.facts import Op, Where
+from archcheck.facts import Op
 from archcheck.measure.places import relative
 from archcheck.measure.trace import Event, Trace
+from archcheck.where import Where
 
 _CHANNELS_FIRST = frozenset(
     {"conv", "conv_transpose", "batch_norm", "instance_norm", "group_norm", "max_pool", "avg_pool"}

@@ -11,7 +11,7 @@ from types import FrameType
 
 import torch
 
-from archcheck.facts import Where
+from archcheck.where import Where
 
 
 def relative(where: Where | None, root: str) -> Where | None:

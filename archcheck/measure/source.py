@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from archcheck.facts import Where
 from archcheck.measure.places import class_where
 from archcheck.measure.tree import Node
+from archcheck.where import Where
 
 
 def layer_places(nodes: tuple[Node, ...]) -> dict[str, Where]:

@@ -18,13 +18,13 @@ import torch
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archcheck.facts import Where
 from archcheck.measure.arguments import bind, op_name, tensors_in
 from archcheck.measure.cost import multiply_accumulates
 from archcheck.measure.kinds import describe
 from archcheck.measure.places import caller_place
 from archcheck.measure.shape_run import ShapeRunner
 from archcheck.measure.tree import Tree
+from archcheck.where import Where
 
 
 @dataclass(slots=True)

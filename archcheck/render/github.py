@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import PurePosixPath
 
-from archcheck.facts import Where
 from archcheck.findings import Finding, Outcome, Report
 from archcheck.render.options import Options
 from archcheck.render.words import builds, fix_of, one_line, place_of, unmeasured
+from archcheck.where import Where
 
 MOST = 9
 """How many annotations there are before the rest is only counted."""

@@ -10,8 +10,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from archcheck.facts import Facts, Shape, Where
+from archcheck.facts import Facts, Shape
 from archcheck.findings import Finding, Outcome, Report, Verdict
+from archcheck.where import Where
 
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that a terminal obeys or hides: controls, marks of direction, surrogates, separators."""

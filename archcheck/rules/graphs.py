@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from archcheck.facts import Facts, Layer, Op, Where
+from archcheck.facts import Facts, Layer, Op
 from archcheck.selectors import GROUPS, selects
+from archcheck.where import Where
 
 TRANSPARENT = frozenset({
     *GROUPS["activation"], *GROUPS["pool"], *GROUPS["reshape"], "dropout", "mean", "softmax", "log_softmax",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archcheck.facts import Facts, Hidden, Where
+from archcheck.facts import Facts, Hidden
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
 from archcheck.selectors import matches_path
+from archcheck.where import Where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

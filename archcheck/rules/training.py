@@ -8,9 +8,10 @@ from statistics import fmean
 from typing import Any
 
 from archcheck.errors import NotMeasured
-from archcheck.facts import Facts, Training, Where
+from archcheck.facts import Facts, Training
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
+from archcheck.where import Where
 
 TOLERATED = 0.0005
 """Share of the test set by which a fresh evaluation may differ from the recorded count: processors round

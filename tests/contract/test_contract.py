@@ -19,7 +19,7 @@ from contract_samples import (
 
 from archcheck.contract import Contract, InputSpec, TrainingSpec, Waiver, load
 from archcheck.errors import ArchcheckError, ContractError
-from archcheck.facts import Where
+from archcheck.where import Where
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archcheck.facts import Cost, Facts, Hidden, Layer, Op, Params, Shape, Shapes, Subject, Tensor, Training, Where
+from archcheck.facts import Cost, Facts, Hidden, Layer, Op, Params, Shape, Shapes, Subject, Tensor, Training
 from archcheck.findings import Finding, Mishap, Outcome, Report, Verdict
+from archcheck.where import Where
 
 MODEL = "model.py"
 CONTRACT = "pyproject.toml"
