@@ -1,6 +1,7 @@
 """What the tests of the faces share: a small project on disk, and archcheck as a process."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,9 @@ import pytest
 from tests.cli_samples import CONTRACT, NETWORKS, environment, write
 
 pytest_plugins = "pytester"
+
+# For this process and all that it starts: several processes of several threads each only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
