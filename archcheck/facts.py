@@ -112,15 +112,23 @@ class Op:
     params: tuple[str, ...]
     macs: int
     live: bool
+    flops: int = 0
     where: Where | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one forward pass in evaluation mode costs on the measured input."""
+    """What one forward pass in evaluation mode costs on the measured input.
+
+    `fvcore_flops` follows the convention of published tables: `macs`, and some elementwise work on top.
+    `activations` are the elements of convolution and matmul outputs. `peak_activation_bytes` is the most that
+    inputs and intermediate results take at one time; parameters are apart.
+    """
 
     macs: int
+    fvcore_flops: int
     activations: int
+    peak_activation_bytes: int
     uncounted: tuple[str, ...]
     bounds: tuple[str, ...] = ()
 

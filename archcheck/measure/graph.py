@@ -46,6 +46,7 @@ def build(trace: Trace, root: str) -> tuple[Op, ...]:
             attributes=_attributes(event, layouts),
             params=event.params,
             macs=event.macs,
+            flops=event.flops,
             live=live[event.index],
             where=relative(event.where, root),
         )

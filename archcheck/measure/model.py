@@ -111,6 +111,8 @@ def _cost(traced: Trace, ops: Sequence[Op]) -> Cost:
     outputs = (op for op in ops if op.kind in _COSTLY)
     return Cost(
         macs=sum(op.macs for op in ops),
+        fvcore_flops=sum(op.flops for op in ops),
+        peak_activation_bytes=traced.peak_bytes,
         activations=sum(torch.Size(shape).numel() for op in outputs for shape in op.shapes),
         uncounted=tuple(sorted(traced.uncounted)),
         bounds=tuple(sorted(traced.bounds)),

@@ -27,6 +27,7 @@ class ShapeRunner:
         self._names = names
         self._stale: dict[int, torch.Tensor] = {}  # kept alive, so that an id stays theirs
         self._twins: dict[int, torch.Tensor] = {}
+        self.parameter_storages: set[int] = set()
 
     def run(
         self,
@@ -93,6 +94,7 @@ class ShapeRunner:
         twin = self._twins.get(id(tensor))
         if twin is None or twin.shape != tensor.shape:
             twin = self._twins[id(tensor)] = meta_twin(tensor)
+            self.parameter_storages.add(int(twin.untyped_storage()._cdata))
         return twin
 
     def _in_place(self, args: tuple[Any, ...]) -> Any:

@@ -20,7 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcheck.measure.arguments import bind, op_name, tensors_in
 from archcheck.measure.cost import multiply_accumulates
+from archcheck.measure.flops import published_flops
 from archcheck.measure.kinds import describe
+from archcheck.measure.memory import Meter, storage_of
 from archcheck.measure.places import caller_place
 from archcheck.measure.shape_run import ShapeRunner
 from archcheck.measure.tree import Tree
@@ -41,6 +43,7 @@ class Event:
     attributes: dict[str, Any]
     params: tuple[str, ...]
     macs: int
+    flops: int
     where: Where | None
     operands: tuple[int, ...] = ()
     source: torch.Tensor | None = None
@@ -67,6 +70,7 @@ class Trace:
     outputs: tuple[int, ...] = ()
     uncounted: set[str] = field(default_factory=set)
     bounds: set[str] = field(default_factory=set)
+    peak_bytes: int = 0
     real: bool = False
 
 
@@ -87,6 +91,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._shapes = ShapeRunner(tree.names)
         self._ids: dict[int, tuple[int, weakref.ref[torch.Tensor]]] = {}
         self._writes: dict[int, int] = {}
+        self._meter = Meter(excluded=self._shapes.parameter_storages)
         self._stack: list[tuple[str, torch.nn.Module]] = []
         self._handles: list[Any] = []
 
@@ -99,6 +104,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self.trace.peak_bytes = self._meter.peak
         try:
             super().__exit__(*error)  # type: ignore[no-untyped-call]
         finally:
@@ -169,10 +175,19 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.trace.uncounted.add(name)
         names, inputs, operands = self._read(tensors)
         event = self._add(
-            kind=kind, op=name, inputs=inputs, outputs=outputs, attributes=attributes, params=names, macs=macs or 0
+            kind=kind,
+            op=name,
+            inputs=inputs,
+            outputs=outputs,
+            attributes=attributes,
+            params=names,
+            macs=macs or 0,
+            flops=published_flops(name, call, outputs, macs or 0),
         )
         event.operands = operands
         self._wrote(event.index, tensors, outputs, mutates=mutates)
+        for tensor in outputs:
+            self._meter.add(tensor)
         return result
 
     def _add(self, *, outputs: list[torch.Tensor], **values: Any) -> Event:
@@ -209,7 +224,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _constant(self, tensor: torch.Tensor) -> int:
         """A tensor that no recorded operation made: a module attribute, a closure, a global."""
-        event = self._add(kind="constant", op="constant", inputs=(), outputs=[tensor], attributes={}, params=(), macs=0)
+        event = self._add_source("constant", tensor)
         event.source, event.name = tensor, self._foreign_name(tensor)
         self._wrote(event.index, [], [tensor], mutates=False)
         return event.index
@@ -225,8 +240,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def add_input(self, tensor: torch.Tensor) -> None:
         """Make `tensor` known as an input of the model."""
-        event = self._add(kind="input", op="input", inputs=(), outputs=[tensor], attributes={}, params=(), macs=0)
+        event = self._add_source("input", tensor)
         self._wrote(event.index, [], [tensor], mutates=False)
+        self._meter.add(tensor)
+
+    def _add_source(self, kind: str, tensor: torch.Tensor) -> Event:
+        return self._add(kind=kind, op=kind, inputs=(), outputs=[tensor], attributes={}, params=(), macs=0, flops=0)
 
     def set_outputs(self, output: Any) -> None:
         """Note the tensors that the model returned."""
@@ -262,11 +281,8 @@ def _fresh(result: Any, tensors: list[torch.Tensor]) -> Any:
 
 
 def _storage(tensor: torch.Tensor) -> int:
-    meta = getattr(tensor, "meta", tensor)
-    try:
-        return int(meta.untyped_storage()._cdata)
-    except (NotImplementedError, RuntimeError):  # sparse and other tensors without one storage
-        return -id(tensor)
+    storage = storage_of(tensor)
+    return -id(tensor) if storage is None else int(storage._cdata)
 
 
 def shapes_of(value: Any) -> tuple[tuple[int, ...], ...]:

@@ -48,7 +48,9 @@ def totals(facts: Facts) -> Iterator[Line]:
     yield Line(label="buffers", text=count(params.buffers, "element"))
     yield Line(label="bytes", text=f"{params.bytes:,} of parameters and buffers")
     yield Line(label="macs", text=f"{cost.macs:,} multiply-accumulates (1 multiply-add = 1)")
+    yield Line(label="flops", text=f"{cost.fvcore_flops:,} as published tables count (fvcore's convention)")
     yield Line(label="activations", text=f"{cost.activations:,} elements of convolution and matmul outputs")
+    yield Line(label="memory", text=f"{cost.peak_activation_bytes:,} bytes of activations at the peak")
     if cost.uncounted:
         yield Line(label="uncounted", text=f"{listed(cost.uncounted, SHOWN)}: cost unknown", alarming=True)
     if cost.bounds:

@@ -115,3 +115,61 @@ def test_the_published_figures_of_vgg_16():
     assert facts.params.total == 138_357_544
     assert facts.cost.macs == 15_470_264_320
     assert facts.shape.receptive_field == (212, 212)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "extra"),
+    [
+        (nn.BatchNorm2d(4), (1, 4, 6, 6), 2 * 144),
+        (nn.BatchNorm2d(4, affine=False), (1, 4, 6, 6), 144),
+        (nn.LayerNorm(6), (1, 4, 6, 6), 5 * 144),
+        (nn.GroupNorm(2, 4), (1, 4, 6, 6), 5 * 144),
+        (nn.InstanceNorm2d(4), (1, 4, 6, 6), 4 * 144),
+        (nn.AdaptiveAvgPool2d(1), (1, 4, 6, 6), 144),
+        (nn.Upsample(scale_factor=2), (1, 4, 6, 6), 4 * 144),
+        (nn.Upsample(scale_factor=2, mode="bilinear"), (1, 4, 6, 6), 16 * 144),
+        (nn.ReLU(), (1, 4, 6, 6), 0),
+    ],
+)
+def test_published_counts_add_elementwise_work(model, shape, extra):
+    cost = measure_model(model, example=zeros(*shape)).cost
+    assert cost.macs == 0
+    assert cost.fvcore_flops == extra
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "convnext_tiny", "swin_t"])
+def test_published_counts_equal_those_of_fvcore_by_operator(name):
+    import logging
+
+    from torchvision.models import get_model
+
+    fvcore = pytest.importorskip("fvcore.nn")
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    model, image = get_model(name, weights=None).eval(), torch.rand(1, 3, 64, 64)
+    theirs = fvcore.FlopCountAnalysis(model, image).by_operator()
+    ours: dict[str, int] = {}
+    for op in measure_model(model, example=image).ops:
+        operator = "conv" if op.kind == "conv" else op.op
+        ours[operator] = ours.get(operator, 0) + op.flops
+    assert {operator: count for operator, count in ours.items() if count} == {k: int(v) for k, v in theirs.items() if v}
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "peak"),
+    [
+        # input 16 floats, output 16 floats
+        (nn.ReLU(), (16,), 2 * 64),
+        # in place: one storage
+        (nn.ReLU(inplace=True), (16,), 64),
+        # the first result dies when the second is there
+        (nn.Sequential(nn.ReLU(), nn.Tanh(), nn.ReLU()), (16,), 3 * 64),
+        # a view has no storage of its own
+        (nn.Sequential(nn.Flatten(0), nn.ReLU()), (4, 4), 2 * 64),
+        # input 8, hidden 32, output 4: the input is the caller's and stays
+        (nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 4)), (1, 8), 4 * (8 + 32 + 4)),
+        # both branches and the input live until the sum is made
+        (Apply(lambda self, x: torch.relu(x) + torch.tanh(x)), (16,), 4 * 64),
+    ],
+)
+def test_peak_memory_follows_lifetimes(model, shape, peak):
+    assert measure_model(model, example=zeros(*shape)).cost.peak_activation_bytes == peak

@@ -12,6 +12,10 @@ MODEL = "model.py"
 CONTRACT = "pyproject.toml"
 
 
+def cost(macs: int, **values: Any) -> Cost:
+    return Cost(macs=macs, fvcore_flops=macs + 1_152, **{"uncounted": (), **values})
+
+
 def layer(path: str, kind: str, output: Shape | None = None, **values: object) -> Layer:
     """A layer that is called once and reaches the output, unless it has no output."""
     called = output is not None
@@ -50,7 +54,7 @@ def facts(*layers: Layer, name: str = "net", given: Shape = (1, 1, 8, 8), **valu
         "ops": (op("input"),),
         "train_ops": (),
         "train_length": 1,
-        "cost": Cost(macs=root.macs, activations=2_944, uncounted=()),
+        "cost": cost(root.macs, activations=2_944, peak_activation_bytes=4_864),
         "shape": Shapes(
             inputs=(Tensor(shape=given, dtype="float32"),), outputs=outputs, output_ops=(), receptive_field=None
         ),
@@ -100,7 +104,13 @@ def troubled_net() -> Facts:
             500, trainable=420, frozen=80, buffers=17, hidden=(hidden,), tied=(("stem.weight", "again.weight"),),
             unused=("spare.0.weight", "spare.0.bias"), sizes={"spare.0.weight": 400, "spare.0.bias": 4},
         ),
-        cost=Cost(macs=4_000, activations=512, uncounted=("aten.erfinv", "aten.topk"), bounds=("nonzero",)),
+        cost=cost(
+            4_000,
+            activations=512,
+            peak_activation_bytes=2_048,
+            uncounted=("aten.erfinv", "aten.topk"),
+            bounds=("nonzero",),
+        ),
         train_length=0,
         unmeasured=("the forward pass in training mode failed",),
         training=Training(
