@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from archcheck.facts import Cost, Facts, Hidden, Layer, Op, Params, Shape, Shapes, Subject, Tensor, Training
 from archcheck.findings import Finding, Mishap, Outcome, Report, Verdict
