@@ -113,23 +113,24 @@ def needs_of(rules: Iterable[Rule]) -> frozenset[str]:
 
 def judge(facts: Facts, stated: Sequence[Stated], waivers: Sequence[Waiver] = ()) -> tuple[Outcome, ...]:
     """Judge `facts` by every stated rule, in order."""
-    return tuple(
-        _judge_one(facts, rule, [waiver for waiver in waivers if waiver.rule in _names(rule)]) for rule in stated
-    )
+    outcomes = [_judge_one(facts, rule) for rule in stated]
+    # Complaints come after all waiving, so that no waiver excuses the uselessness of another.
+    for complaint in [_apply(waiver, outcomes) for waiver in waivers]:
+        if complaint:
+            at, finding = complaint
+            findings = (*outcomes[at].findings, finding)
+            outcomes[at] = replace(outcomes[at], verdict=Verdict.BROKEN, findings=findings)
+    return tuple(outcomes)
 
 
-def _names(stated: Stated) -> tuple[str, str]:
-    return rule_name(stated.rule), stated.instance
-
-
-def _judge_one(facts: Facts, stated: Stated, waivers: Sequence[Waiver]) -> Outcome:
+def _judge_one(facts: Facts, stated: Stated) -> Outcome:
     try:
         result = stated.rule.check(facts)
     except NotMeasured as error:
         return _error(stated, Finding(message=str(error), where=error.where, fix=error.fix))
     except Exception as error:  # a rule may be anybody's: its fault must not end the run
         return _error(stated, Finding(message=f"the rule itself failed: {type(error).__name__}: {error}"))
-    outcome = _waive(_outcome(stated, result, _verdict(stated.rule, result)), waivers)
+    outcome = _outcome(stated, result, _verdict(stated.rule, result))
     if outcome.contract is None or outcome.contract.line:
         return outcome
     return replace(outcome, contract=None)
@@ -164,22 +165,36 @@ def _outcome(stated: Stated, result: Result, verdict: Verdict) -> Outcome:
     )
 
 
-def _waive(outcome: Outcome, waivers: Sequence[Waiver]) -> Outcome:
-    """Take out the findings that a waiver accepts; a waiver without use is a finding of its own."""
-    left, waived, reasons = list(outcome.findings), [], []
-    for waiver in waivers:
-        accepted = [finding for finding in left if _accepts(waiver, finding)]
-        if not accepted or _expired(waiver):
-            left.append(_useless(waiver))
-            continue
-        left = [finding for finding in left if finding not in accepted]
-        waived += accepted
-        reasons.append(waiver.reason)
-    if not waivers:
+def _apply(waiver: Waiver, outcomes: list[Outcome]) -> tuple[int, Finding] | None:
+    """Waive what `waiver` accepts in every instance of its rule; return the complaint if it is of no use.
+
+    The complaint comes with the index of the outcome that shall carry it, the first one that was judged.
+    """
+    named = [at for at, outcome in enumerate(outcomes) if waiver.rule in (outcome.rule, outcome.instance)]
+    judged = [at for at in named if outcomes[at].verdict is not Verdict.ERROR]
+    if not _expired(waiver):
+        waived = {at: _waive(outcomes[at], waiver) for at in judged}
+        matches = any(outcome is not outcomes[at] for at, outcome in waived.items())
+        # An instance that could not be judged may hold what the waiver is for.
+        if matches or len(judged) < len(named):
+            for at, outcome in waived.items():
+                outcomes[at] = outcome
+            return None
+    return (judged[0], _useless(waiver)) if judged else None
+
+
+def _waive(outcome: Outcome, waiver: Waiver) -> Outcome:
+    """Take out the findings that `waiver` accepts; return the same outcome if there are none."""
+    accepted = tuple(finding for finding in outcome.findings if _accepts(waiver, finding))
+    if not accepted:
         return outcome
-    verdict = Verdict.BROKEN if left else Verdict.WAIVED
+    left = tuple(finding for finding in outcome.findings if finding not in accepted)
     return replace(
-        outcome, verdict=verdict, findings=tuple(left), waived=tuple(waived), waiver="; ".join(reasons) or None
+        outcome,
+        verdict=Verdict.BROKEN if left else Verdict.WAIVED,
+        findings=left,
+        waived=outcome.waived + accepted,
+        waiver="; ".join(filter(None, (outcome.waiver, waiver.reason))),
     )
 
 

@@ -106,6 +106,45 @@ def test_an_expired_waiver_no_longer_waives(facts):
     assert "expired on 2020-01-01" in expired.findings[-1].message
 
 
+def instances(facts, *waivers):
+    """Judge two instances of `no-padding`, of which only the second finds something."""
+    rules = {"no-padding": NoPadding(on="1"), "no-padding-2": NoPadding(on="2")}
+    return judge(facts, [Stated(rule=rule, instance=name, where=HERE) for name, rule in rules.items()], waivers)
+
+
+def test_a_waiver_excuses_no_complaint_about_another(facts):
+    unused = waiver(layer="9")
+    for waivers in ([unused, waiver()], [waiver(), unused], [waiver(until=datetime.date(2020, 1, 1)), waiver()]):
+        judged = outcome(facts, NoPadding(), *waivers)
+        assert judged.verdict is Verdict.BROKEN
+        assert len(judged.waived) == 2
+        (complaint,) = judged.findings
+        assert "the waiver at contract.toml:9" in complaint.message
+
+
+def test_a_waiver_for_all_instances_need_only_match_one(facts):
+    first, second = instances(facts, waiver())
+    assert (first.verdict, second.verdict) == (Verdict.KEPT, Verdict.WAIVED)
+
+
+def test_a_waiver_that_matches_in_no_instance_is_told_once(facts):
+    first, second = instances(facts, waiver(layer="9"), waiver(layer="2"))
+    assert (first.verdict, second.verdict) == (Verdict.BROKEN, Verdict.WAIVED)
+    (complaint,) = first.findings
+    assert "matches no finding" in complaint.message
+
+
+def test_a_waiver_for_one_instance_leaves_the_others_alone(facts):
+    first, second = instances(facts, waiver(rule="no-padding-2"))
+    assert (first.verdict, second.verdict) == (Verdict.KEPT, Verdict.WAIVED)
+
+
+def test_a_waiver_for_what_could_not_be_judged_is_not_called_useless(facts):
+    judged = outcome(facts, LogProbabilities(), waiver(rule="log-probabilities"))
+    assert judged.verdict is Verdict.ERROR
+    assert judged.waived == ()
+
+
 def test_exit_codes():
     def report(*verdicts, error=None):
         outcomes = tuple(judge_outcome(verdict) for verdict in verdicts)
