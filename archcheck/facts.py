@@ -41,12 +41,16 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """A floating tensor that acts as a weight and is neither a parameter nor a buffer of the model."""
+    """A floating tensor that acts as a weight and is neither a parameter nor a buffer of the model.
+
+    `used_by` is the operation that reads it and `layer` the layer in which that happens.
+    """
 
     name: str
     shape: Shape
     elements: int
-    op: int
+    used_by: str
+    layer: str
     where: Where | None
 
 

@@ -14,21 +14,27 @@ from typing import Any
 import torch
 
 from archcheck.measure.arguments import Call
-from archcheck.measure.vocabulary import FREE, base_name, is_listed
+from archcheck.measure.vocabulary import FREE, KINDS, base_name, is_listed
 
+_MULTIPLYING = frozenset({"conv", "conv_transpose", "linear", "bilinear", "matmul", "attention", "lstm", "gru", "rnn"})
 _FORMULAS: dict[str, Callable[[Call, torch.Tensor], int | None]] = {}
 
 
 def multiply_accumulates(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> int | None:
     """Return the multiply-accumulates of one call; `None` when the operation is unknown."""
     formula = _FORMULAS.get(base_name(name))
-    if formula is not None and outputs:
+    if formula is None or not outputs:
+        return 0 if _is_free(name) else None
+    try:
         return formula(call, outputs[0])
-    return 0 if _is_free(name) else None
+    except (KeyError, StopIteration, AttributeError):  # an overload that takes other arguments
+        return None
 
 
 @cache
 def _is_free(name: str) -> bool:
+    if KINDS.get(base_name(name)) in _MULTIPLYING:
+        return False
     if is_listed(name) or name in FREE or base_name(name) in FREE:
         return True
     packet = getattr(torch.ops.aten, name, None)
@@ -120,13 +126,20 @@ def _einsum(call: Call, out: torch.Tensor) -> int | None:
     left = call["equation"].replace(" ", "").partition("->")[0].split(",")
     if len(operands) == 1:
         return 0
-    if "..." in call["equation"] or len(operands) != 2:
+    if len(operands) != 2:
         return None
-    sizes: dict[str, int] = {}
+    sizes: dict[object, int] = {}
     for letters, operand in zip(left, operands, strict=True):
-        for letter, size in zip(letters, operand.shape, strict=True):
-            sizes[letter] = max(sizes.get(letter, 1), int(size))
+        for index, size in zip(_indices(letters, operand.dim()), operand.shape, strict=True):
+            sizes[index] = max(sizes.get(index, 1), int(size))
     return math.prod(sizes.values())
+
+
+def _indices(letters: str, axes: int) -> list[object]:
+    """Return one index an axis; those of an ellipsis are counted from its end, where broadcasting aligns them."""
+    before, dots, after = letters.partition("...")
+    hidden = axes - len(before) - len(after) if dots else 0
+    return [*before, *range(-hidden, 0), *after]
 
 
 @_costs("lstm", "gru", "rnn_tanh", "rnn_relu")

@@ -79,6 +79,9 @@ def _input_shapes(module: torch.nn.Module) -> list[tuple[tuple[int, ...], str]]:
     nn = torch.nn
     if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         return [((1, module.in_channels, *size), "float32") for size in _sizes(module)]
+    if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+        axes = len(module.kernel_size)
+        return [((1, module.in_channels, *(size,) * axes), "float32") for size in (1, 4, 7, 8)]
     if isinstance(module, nn.Linear):
         return [((1, module.in_features), "float32"), ((1, 16, module.in_features), "float32")] + [
             (shape, "float32") for shape in _images_of(module.in_features)

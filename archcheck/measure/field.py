@@ -8,12 +8,14 @@ largest field counts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archcheck.facts import Op, Shape
 
-_WINDOWS = ("conv", "max_pool", "avg_pool")
+_WINDOWS = ("conv", "conv_transpose", "max_pool", "avg_pool")
+_GLOBAL = ("attention", "matmul")  # products of activations with one another
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +27,43 @@ class Field:
 
 
 def receptive_field(ops: Sequence[Op]) -> Shape | None:
-    """Return the field of the last live map that a convolution or a local pooling made, `None` without one."""
+    """Return the field of the last live maps that windows made, the largest where branches end apart.
+
+    `None` without a window, and where attention lets every position see all others.
+    """
     fields: dict[int, Field] = {}
-    last: Field | None = None
+    ends: dict[int, set[int]] = {}
     for op in ops:
+        if not op.live:
+            continue
+        if op.kind in _GLOBAL:
+            return None
         before = [fields[index] for index in op.inputs if index in fields]
         field = _field(op, before)
-        if field is None:
-            continue
-        fields[op.index] = field
-        if op.live and op.kind in _WINDOWS:
-            last = field
-    return None if last is None else tuple(round(extent) for extent in last.extent)
+        if field is not None:
+            fields[op.index] = field
+        passed = set().union(*(ends.get(index, set()) for index in op.inputs))
+        ends[op.index] = {op.index} if op.kind in _WINDOWS and "kernel" in op.attributes else passed
+    last = set().union(*(ends.get(index, set()) for index in _sinks(ops)))
+    joined = _join([fields[index] for index in last if index in fields])
+    return None if joined is None else tuple(round(extent) for extent in joined.extent)
+
+
+def _sinks(ops: Sequence[Op]) -> set[int]:
+    """Return the live operations that no live operation reads."""
+    live = [op for op in ops if op.live]
+    return {op.index for op in live} - {index for op in live for index in op.inputs}
 
 
 def _field(op: Op, before: list[Field]) -> Field | None:
+    field = _join(before)
     if op.kind in _WINDOWS and "kernel" in op.attributes:
         axes = len(op.attributes["kernel"])
-        return _through_window(op, _join(before) or Field((1.0,) * axes, (1.0,) * axes))
-    return _join(before)
+        return _through_window(op, field or Field((1.0,) * axes, (1.0,) * axes))
+    if op.kind == "upsample" and field is not None and op.attributes.get("scale"):
+        scale = op.attributes["scale"]
+        return Field(field.extent, tuple(jump / scale[i] for i, jump in enumerate(field.jump)))
+    return field
 
 
 def _join(fields: list[Field]) -> Field | None:
@@ -63,6 +83,13 @@ def _through_window(op: Op, before: Field) -> Field:
     if len(before.extent) != len(kernel):
         before = Field((1.0,) * len(kernel), (1.0,) * len(kernel))
     axes = range(len(kernel))
+    if op.kind == "conv_transpose":
+        # Each output position reads ceil(kernel / stride) neighbours of the smaller map.
+        reach = [math.ceil(kernel[i] / stride[i]) for i in axes]
+        return Field(
+            tuple(before.extent[i] + (reach[i] - 1) * before.jump[i] for i in axes),
+            tuple(before.jump[i] / stride[i] for i in axes),
+        )
     return Field(
         tuple(before.extent[i] + (kernel[i] - 1) * dilation[i] * before.jump[i] for i in axes),
         tuple(before.jump[i] * stride[i] for i in axes),

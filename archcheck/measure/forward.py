@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from archcheck.errors import SubjectError
 from archcheck.measure.arguments import map_tensors, tensors_in
-from archcheck.measure.example import Example, candidates, given
+from archcheck.measure.example import Example, candidates
 from archcheck.measure.places import is_subject
+from archcheck.measure.restore import untouched
 from archcheck.measure.shape_tensor import shape_tensor_like
-from archcheck.measure.trace import Trace, Tracer
-from archcheck.measure.tree import Tree
+from archcheck.measure.trace import Trace, Tracer, shapes_of
+from archcheck.measure.tree import Tree, lazy_tensors
+
+AFFORDABLE = 20_000_000_000
+"""Multiply-accumulates up to which a real forward pass confirms the shapes: about a second of one core."""
 
 
-def first_trace(model: torch.nn.Module, example: Any) -> tuple[Example, Trace]:
+def first_trace(model: torch.nn.Module, example: Example | None) -> tuple[Example, Trace]:
     """Trace in evaluation mode, with the given example or the first inferred one that the model takes."""
     if example is not None:
-        chosen = example if isinstance(example, Example) else given(example)
-        return chosen, trace(model, chosen, training=False)
+        return example, trace(model, example, training=False)
     failure: SubjectError | None = None
     for candidate in candidates(Tree(model)):
         try:
@@ -40,44 +44,101 @@ def first_trace(model: torch.nn.Module, example: Any) -> tuple[Example, Trace]:
     )
 
 
-def trace(model: torch.nn.Module, example: Example, *, training: bool) -> Trace:
-    """Trace by shapes alone, or on real tensors where that fails."""
-    set_mode(model, training)
+def trace(model: torch.nn.Module, example: Example, *, training: bool, real: bool = False) -> Trace:
+    """Trace by shapes alone, or on real tensors where that fails or `real` asks for it. The model is left as it was."""
+    if real:
+        return _trace_real(model, example, training=training)
     try:
-        return _run(model, example, real=_is_lazy(model))
-    except Exception as shape_error:  # whatever the subject raises
-        if _says_shapes_are_wrong(shape_error):
-            raise _forward_error(model, example, shape_error) from shape_error
+        return _run(model, example, training=training, how="shapes")
+    except SubjectError:
+        raise
+    except Exception as error:  # whatever the subject raises
+        if _says_shapes_are_wrong(error):
+            raise _forward_error(model, example, error) from error
+    return _trace_real(model, example, training=training)
+
+
+def _trace_real(model: torch.nn.Module, example: Example, *, training: bool) -> Trace:
+    try:
+        return _run(model, example, training=training, how="real")
+    except Exception as error:
+        failure = error
+    try:
+        # Code that differentiates inside its forward pass cannot do so in inference mode.
+        return _run(model, example, training=training, how="differentiable")
+    except Exception:
+        raise _forward_error(model, example, failure) from failure
+
+
+def _run(model: torch.nn.Module, example: Example, *, training: bool, how: str) -> Trace:
+    real = how != "shapes"
+    convert = _keep if real else _without_values
+    with untouched(model, values=real):
+        set_mode(model, training)
+        tracer = Tracer(Tree(model), real=real)
+        with torch.no_grad() if how == "differentiable" else torch.inference_mode():
+            args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
+            with tracer.watching(), _any_batch():
+                for tensor in (*tensors_in(args), *tensors_in(kwargs)):
+                    tracer.add_input(tensor)
+                tracer.set_outputs(model(*args, **kwargs))
+    return tracer.trace
+
+
+def confirmed(model: torch.nn.Module, example: Example, traced: Trace) -> Trace:
+    """Return `traced`, or a trace on real tensors, after a real forward pass in evaluation mode.
+
+    Shapes alone let through what torch refuses (a wrong dtype, an index out of range), and cannot know which way
+    code goes that looks at values. Beyond `AFFORDABLE` operations the trace stands unconfirmed.
+
+    Raises:
+        SubjectError: the real pass failed.
+    """
+    if traced.real or sum(event.macs for event in traced.events) > AFFORDABLE or _on_meta_device(model):
+        return traced
+    if not traced.bounds and _real_output_shapes(model, example) == tuple(s for s, _ in traced.output_tensors):
+        traced.confirmed = True
+        return traced
+    again = _trace_real(model, example, training=False)
+    again.confirmed = True
+    return again
+
+
+def _real_output_shapes(model: torch.nn.Module, example: Example) -> tuple[tuple[int, ...], ...]:
+    with untouched(model, values=True), torch.no_grad():
+        set_mode(model, training=False)
         try:
-            return _run(model, example, real=True)
+            return shapes_of(model(*example.args, **example.kwargs))
         except Exception as error:
             raise _forward_error(model, example, error) from error
 
 
-def _run(model: torch.nn.Module, example: Example, *, real: bool) -> Trace:
-    if real and _is_lazy(model):
+def _on_meta_device(model: torch.nn.Module) -> bool:
+    return any(tensor.device.type == "meta" for _, tensor in Tree(model).parameters())
+
+
+def initialised(model: torch.nn.Module, example: Example | None) -> torch.nn.Module:
+    """Return `model`, or a copy whose lazy layers have seen one real input and made their parameters."""
+    if example is None or not is_lazy(model):
+        return model
+    copied = copy.deepcopy(model)
+    try:
         with torch.no_grad():
-            model(*example.args, **example.kwargs)
-    tracer = Tracer(Tree(model), real=real)
-    convert = _keep if real else _without_values
-    with torch.inference_mode():
-        args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
-        with tracer, _any_batch(real):
-            for tensor in (*tensors_in(args), *tensors_in(kwargs)):
-                tracer.add_input(tensor)
-            tracer.set_outputs(model(*args, **kwargs))
-    return tracer.trace
+            copied.eval()(*example.args, **example.kwargs)
+    except Exception as error:
+        raise _forward_error(model, example, error) from error
+    return copied
 
 
 @contextmanager
-def _any_batch(real: bool) -> Iterator[None]:
+def _any_batch() -> Iterator[None]:
     """Let BatchNorm take a single value a channel in training.
 
-    Torch refuses it because a variance of one value means nothing; for shapes alone it means nothing anyway,
-    and an example of one image is what people give.
+    Torch refuses it because a variance of one value means nothing; here no value means anything, and an example
+    of one image is what people give.
     """
     check = getattr(torch.nn.functional, "_verify_batch_size", None)
-    if real or check is None:
+    if check is None:
         yield
         return
     torch.nn.functional._verify_batch_size = lambda size: None  # type: ignore[attr-defined]
@@ -96,8 +157,9 @@ def _without_values(tensor: torch.Tensor) -> torch.Tensor:
     return shape_tensor_like(tensor) if tensor.is_floating_point() or tensor.is_complex() else tensor.clone()
 
 
-def _is_lazy(model: torch.nn.Module) -> bool:
-    return any(torch.nn.parameter.is_lazy(tensor) for _, tensor in Tree(model).parameters())
+def is_lazy(model: torch.nn.Module) -> bool:
+    """Whether a layer of `model` waits for its first input to make its parameters."""
+    return any(torch.nn.parameter.is_lazy(tensor) for node in Tree(model).nodes for tensor in lazy_tensors(node.module))
 
 
 def _says_shapes_are_wrong(error: Exception) -> bool:
@@ -130,8 +192,19 @@ def _raised_at(error: BaseException) -> str:
 
 
 def set_mode(model: torch.nn.Module, training: bool) -> None:
-    """Switch to training or evaluation by the model's own `train()`, where frozen BatchNorm is often kept frozen."""
-    model.train(training)
+    """Switch to training or evaluation by the model's own `train(mode)`, where frozen BatchNorm is often kept frozen.
+
+    A method of that name with another purpose, such as a training loop, is not called.
+    """
+    if "mode" in inspect.signature(type(model).train).parameters:
+        try:
+            model.train(training)
+        except TypeError:  # a child's method has another purpose
+            pass
+        else:
+            return
+    for node in Tree(model).nodes:
+        node.module.training = training
 
 
 def inputs_of(example: Example) -> list[torch.Tensor]:

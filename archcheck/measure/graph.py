@@ -23,8 +23,10 @@ _CHANNELS_FIRST = frozenset(
 _CHANNELS_LAST = frozenset({"linear", "layer_norm", "embedding", "attention", "lstm", "gru", "rnn", "rms_norm"})
 _POOLS = {
     "mean": "global_avg_pool",
+    "sum": "global_avg_pool",
     "avg_pool": "global_avg_pool",
     "amax": "global_max_pool",
+    "max": "global_max_pool",
     "max_pool": "global_max_pool",
 }
 
@@ -43,7 +45,7 @@ def build(trace: Trace, root: str) -> tuple[Op, ...]:
             inputs=event.inputs,
             shapes=event.shapes,
             dtype=event.dtype,
-            attributes=_attributes(event, layouts),
+            attributes=_attributes(event, trace.events, layouts),
             params=event.params,
             macs=event.macs,
             flops=event.flops,
@@ -77,7 +79,7 @@ def depends_on_input(events: Sequence[Event]) -> list[bool]:
 def _kind(event: Event, events: Sequence[Event], layouts: Sequence[str], dependent: Sequence[bool]) -> str:
     if event.kind == "matmul":
         return _product_kind(event, dependent)
-    if event.kind in _POOLS and _coverage(event, layouts) in ("real", "trivial"):
+    if event.kind in _POOLS and _coverage(event, events, layouts) in ("real", "trivial"):
         return _POOLS[event.kind]
     return event.kind
 
@@ -89,31 +91,54 @@ def _product_kind(event: Event, dependent: Sequence[bool]) -> str:
     return "linear" if activations == 1 and len(event.operands) > 1 else "matmul"
 
 
-def _attributes(event: Event, layouts: Sequence[str]) -> dict[str, object]:
-    coverage = _coverage(event, layouts) if event.kind in _POOLS else None
+def _attributes(event: Event, events: Sequence[Event], layouts: Sequence[str]) -> dict[str, object]:
+    coverage = _coverage(event, events, layouts) if event.kind in _POOLS else None
     attributes = {key: list(value) if isinstance(value, tuple) else value for key, value in event.attributes.items()}
     return attributes | ({"coverage": coverage} if coverage else {})
 
 
-def _coverage(event: Event, layouts: Sequence[str]) -> str | None:
+def _coverage(event: Event, events: Sequence[Event], layouts: Sequence[str]) -> str | None:
     """Return how a pooling to one position covers its map: `real`, `trivial`, `partial`, or `None`."""
     if event.kind in ("avg_pool", "max_pool"):
         coverage = event.attributes.get("coverage")
         return None if coverage is None else str(coverage)
     shape, dims = event.attributes.get("of", ()), event.attributes.get("dims", ())
-    if not _covers_positions(len(shape), dims, layouts[event.inputs[0]] if event.inputs else ""):
+    if not event.inputs or not _covers_positions(shape, dims, layouts[event.inputs[0]]):
         return None
+    if event.kind == "sum" and not _is_scaled(event, events):
+        return None
+    if _is_cut(events[event.inputs[0]], events):
+        return "partial"
     return "real" if math.prod(shape[axis] for axis in dims) > 1 else "trivial"
 
 
-def _covers_positions(axes: int, dims: tuple[int, ...], layout: str) -> bool:
-    """Whether `dims` are all the position axes: every axis but the batch and the channels."""
-    if axes < 3:
+def _covers_positions(shape: tuple[int, ...], dims: tuple[int, ...], layout: str) -> bool:
+    """Whether `dims` hold every position: every axis but the batch and the channels that has an extent left."""
+    axes = len(shape)
+    if axes < 3 or not dims:
         return False
-    if dims == tuple(range(2, axes)):
-        # Over the last axis of three, channels may be meant: only a map known to have them first is pooled.
-        return axes > 3 or layout == "first"
-    return dims == tuple(range(1, axes - 1)) and layout == "last"
+    positions = range(1, axes - 1) if layout == "last" else range(2, axes)
+    if not set(dims) <= set(positions) or any(shape[axis] > 1 and axis not in dims for axis in positions):
+        return False
+    # Over the last axis of three, channels may be meant: only a map known to have them first is pooled.
+    return axes > 3 or layout != ""
+
+
+def _is_scaled(event: Event, events: Sequence[Event]) -> bool:
+    """Whether a sum is divided by a number, which makes it a mean."""
+    readers = [later for later in events if event.index in later.inputs]
+    return bool(readers) and all(later.kind in ("div", "mul") and len(later.inputs) == 1 for later in readers)
+
+
+def _is_cut(event: Event, events: Sequence[Event]) -> bool:
+    """Whether a map is a corner of a larger one."""
+    while event.kind == "slice" and len(event.inputs) == 1 and event.shapes:
+        before = events[event.inputs[0]]
+        same_axes = len(before.shapes) == 1 and len(before.shapes[0]) == len(event.shapes[0])
+        if same_axes and before.shapes[0][2:] != event.shapes[0][2:]:
+            return True
+        event = before
+    return False
 
 
 def _layouts(events: Sequence[Event]) -> list[str]:

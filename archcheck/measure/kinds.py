@@ -183,6 +183,13 @@ def _permute(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attribut
     return {"order": tuple(order)}
 
 
+@_describes("upsample")
+def _upsample(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    x = call.get("input", call.get("self"))
+    assert x is not None
+    return {"scale": tuple(out / size for out, size in zip(outputs[0].shape[2:], x.shape[2:], strict=True))}
+
+
 @_describes("pad")
 def _pad(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
     return {"pad": tuple(call.get("pad", call.get("padding")))}

@@ -18,6 +18,11 @@ _WEIGHTED = frozenset({
 })  # fmt: skip
 """Kinds whose operands that do not depend on the input are weights, whatever holds them."""
 
+_STATES = frozenset({"hx", "attn_mask", "running_mean", "running_var", "batch_sizes", "indices"})
+"""Operands of those kinds that are no weights: initial states, masks, statistics."""
+
+_LOOKUPS = frozenset({"index", "gather", "index_select", "take", "take_along_dim", "embedding", "embedding_bag"})
+
 
 def params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], root: str) -> Params:
     """Return the ledger, counted by identity of the tensors."""
@@ -33,7 +38,7 @@ def params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], 
         buffers=sum(tensor.numel() for tensor in buffers.values()),
         bytes=sum(tensor.numel() * tensor.element_size() for tensor in (*unique, *buffers.values())),
         tied=_tied(named),
-        hidden=next(filter(None, (hidden(trace, root) for trace in traces)), ()),
+        hidden=hidden(traces, root),
         unused=_unused(named, tree, graphs),
         sizes={tree.names[id(tensor)]: tensor.numel() for tensor in unique},
     )
@@ -53,24 +58,33 @@ def _unused(named: Iterable[tuple[str, torch.Tensor]], tree: Tree, graphs: Seque
     return tuple(name for name in names if name not in used)
 
 
-def hidden(trace: Trace, root: str) -> tuple[Hidden, ...]:
+def hidden(traces: Sequence[Trace], root: str) -> tuple[Hidden, ...]:
     """Return the tensors that act as weights and are neither parameters nor buffers, each once."""
-    live, dependent = live_events(trace), depends_on_input(trace.events)
-    found: dict[int, Hidden] = {}
-    for event in trace.events:
-        if not (live[event.index] and dependent[event.index]):
-            continue
-        for source in _sources(event, trace.events, dependent):
-            weight = trace.events[source]
-            if source not in found and _acts_as_weight(event, weight):
-                found[source] = _entry(event, weight, root)
+    found: dict[object, Hidden] = {}
+    for trace in traces:
+        live, dependent = live_events(trace), depends_on_input(trace.events)
+        for event in trace.events:
+            if live[event.index] and dependent[event.index]:
+                for weight in _weights(event, trace.events, dependent):
+                    found.setdefault(_identity(weight), _entry(event, weight, root))
     return tuple(found.values())
 
 
-def _sources(event: Event, events: Sequence[Event], dependent: Sequence[bool]) -> list[int]:
-    """Return the constants that the operands of `event` are made from, through operations without input."""
-    pending = [index for index in event.operands if index >= 0 and not dependent[index]]
-    seen: set[int] = set()
+def _weights(event: Event, events: Sequence[Event], dependent: Sequence[bool]) -> list[Event]:
+    """Return the constants that act as weights in `event`, by the role of the operand they are made into."""
+    found: dict[int, Event] = {}
+    for index, role in zip(event.operands, event.roles, strict=True):
+        if index < 0 or dependent[index]:
+            continue
+        for source in _sources(index, events):
+            if _acts_as_weight(event, role, events[source]):
+                found[source] = events[source]
+    return list(found.values())
+
+
+def _sources(start: int, events: Sequence[Event]) -> list[int]:
+    """Return the constants that an operand is made from, through operations that read no input."""
+    pending, seen = [start], set[int]()
     while pending:
         index = pending.pop()
         if index not in seen:
@@ -79,17 +93,19 @@ def _sources(event: Event, events: Sequence[Event], dependent: Sequence[bool]) -
     return sorted(index for index in seen if events[index].kind in ("constant", "random"))
 
 
-def _acts_as_weight(event: Event, weight: Event) -> bool:
+def _acts_as_weight(event: Event, role: str, weight: Event) -> bool:
     if not weight.shapes or not (weight.dtype or "").startswith(("float", "bfloat", "complex", "half")):
         return False
-    if event.kind == "batch_norm" and weight.name.endswith(("running_mean", "running_var")):
-        return False  # statistics, which a registered layer would keep as buffers
+    if event.op in _LOOKUPS:
+        return role in ("self", "weight") and weight.kind == "constant"  # a table of values
     if event.kind in _WEIGHTED:
-        return True
+        return role not in _STATES
     # Elementwise with a constant: scaling an image is no weight, a tensor made to be trained is.
-    return isinstance(weight.source, torch.nn.Parameter) or bool(
-        weight.source is not None and weight.source.requires_grad
-    )
+    return weight.source is not None and (isinstance(weight.source, torch.nn.Parameter) or weight.source.requires_grad)
+
+
+def _identity(weight: Event) -> object:
+    return id(weight.source) if weight.source is not None else (weight.where, weight.shapes)
 
 
 def _entry(event: Event, weight: Event, root: str) -> Hidden:
@@ -98,6 +114,7 @@ def _entry(event: Event, weight: Event, root: str) -> Hidden:
         name=weight.name,
         shape=shape,
         elements=torch.Size(shape).numel(),
-        op=event.index,
+        used_by=event.op,
+        layer=event.layer,
         where=relative(event.where, root),
     )

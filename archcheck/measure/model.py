@@ -12,12 +12,12 @@ import torch
 from archcheck.errors import SubjectError
 from archcheck.facts import Cost, Facts, Op, Shapes, Subject, Tensor, diff_ops
 from archcheck.measure import behave, graph, ledger
-from archcheck.measure.example import Example
+from archcheck.measure.example import Example, given
 from archcheck.measure.field import receptive_field
-from archcheck.measure.forward import first_trace, inputs_of, set_mode, trace
+from archcheck.measure.forward import confirmed, first_trace, initialised, inputs_of, set_mode, trace
 from archcheck.measure.layers import layers_of
 from archcheck.measure.places import class_where, relative
-from archcheck.measure.restore import untouched
+from archcheck.measure.restore import same_torch, untouched
 from archcheck.measure.trace import Trace
 from archcheck.measure.tree import Tree
 
@@ -32,12 +32,14 @@ def measure_model(
     target: str | None = None,
     root: str | None = None,
     needs: Iterable[str] = (),
+    confirm: bool = False,
 ) -> Facts:
     """Measure `model` in this process and leave it as it was.
 
     `example` is a tensor, a sequence of positional inputs, a mapping of keyword inputs, an `Example`, or
     `None` to infer the input from the first layer. `needs` names the probes to run. `root` is the folder
-    that places in files are relative to.
+    that places in files are relative to. With `confirm`, a real forward pass in evaluation mode has to succeed
+    and give the same shapes.
 
     Raises:
         SubjectError: `model` is no module, its forward pass failed, or its input could not be inferred.
@@ -45,11 +47,15 @@ def measure_model(
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
     root = root or str(Path.cwd())
-    with untouched(model):
-        chosen, evaluation = first_trace(model, example)
-        training, unmeasured = _training_trace(model, chosen)
+    chosen = example if isinstance(example, Example) or example is None else given(example)
+    with same_torch():
+        model = initialised(model, chosen)
+        chosen, evaluation = first_trace(model, chosen)
+        if confirm:
+            evaluation = confirmed(model, chosen, evaluation)
+        training, unmeasured = _training_trace(model, chosen, real=evaluation.real)
         behaviour = _probe(model, chosen, needs)
-    tree = Tree(model)  # after the forward passes: lazy layers have made their parameters by now
+    tree = Tree(model)
     ops = graph.build(evaluation, root)
     train_ops = graph.build(training, root) if training else ()
     sizes = {tree.names[id(tensor)]: tuple(tensor.shape) for _, tensor in (*tree.parameters(), *tree.buffers())}
@@ -79,19 +85,34 @@ def measure_model(
     )
 
 
-def _training_trace(model: torch.nn.Module, example: Example) -> tuple[Trace | None, tuple[str, ...]]:
+def _training_trace(model: torch.nn.Module, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:
     """Trace in training mode; a model that wants more than its input there (targets) is measured in evaluation only."""
     try:
-        return trace(model, example, training=True), ()
+        return trace(model, example, training=True, real=real), ()
     except SubjectError as error:
         return None, (f"training mode: {error}",)
 
 
 def _probe(model: torch.nn.Module, example: Example, needs: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
-    wanted = [need for need in needs if need in behave.PROBES]
-    if wanted:
-        set_mode(model, False)
-    return {need: behave.run(need, model, example) for need in wanted}
+    found = {}
+    for need in needs:
+        if need in behave.PROBES:
+            with untouched(model, values=True):
+                set_mode(model, False)
+                found[need] = _run_probe(need, model, example)
+    return found
+
+
+def _run_probe(need: str, model: torch.nn.Module, example: Example) -> Mapping[str, Any]:
+    try:
+        return behave.run(need, model, example)
+    except SubjectError:
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise SubjectError(
+            "forward", f"the forward pass on real numbers failed while measuring {need}: {text}"
+        ) from error
 
 
 def _outside(tensor: torch.Tensor) -> Tensor:

@@ -7,14 +7,18 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.arguments import Call, bind, map_tensors
+from archcheck.measure.arguments import Call, bind, map_tensors, op_name
 from archcheck.measure.bounds import BOUNDS, bounded
 from archcheck.measure.kinds import is_known
 from archcheck.measure.shape_rules import RULES
-from archcheck.measure.shape_tensor import CPU, META, ShapeTensor, meta_twin, wrap
+from archcheck.measure.shape_tensor import CPU, META, ShapeTensor, wrap
+from archcheck.measure.twins import Twins
 
 SMALL = 1 << 20
 """Elements up to which a tensor that depends on no input is computed for real."""
+
+MANY = 10_000
+"""Bounded values after which the code is taken to wait for one that never comes."""
 
 _VALUES = ("item", "_local_scalar_dense", "is_nonzero", "equal", "allclose")
 
@@ -24,10 +28,11 @@ class ShapeRunner:
 
     def __init__(self, names: Mapping[int, str]) -> None:
         self.bounds: set[str] = set()
+        self.twins = Twins()
         self._names = names
-        self._stale: dict[int, torch.Tensor] = {}  # kept alive, so that an id stays theirs
-        self._twins: dict[int, torch.Tensor] = {}
-        self.parameter_storages: set[int] = set()
+        self._stale: set[int] = set()  # memory whose values are no longer what they should be
+        self._known: dict[int, torch.Tensor] = {}
+        self._bounded = 0
 
     def run(
         self,
@@ -42,7 +47,7 @@ class ShapeRunner:
         if not tensors:
             return self._factory(func, args, kwargs)
         by_shape = any(map(self._without_values, tensors))
-        if name in _VALUES and by_shape and not any(isinstance(tensor, ShapeTensor) for tensor in tensors):
+        if name in _VALUES and by_shape and all(map(self._has_value, tensors)):
             return func(*args, **kwargs)  # the value of a real parameter or buffer is known
         if not by_shape and all(tensor.numel() <= SMALL for tensor in tensors):
             return func(*args, **_on_cpu(kwargs))
@@ -59,13 +64,16 @@ class ShapeRunner:
             isinstance(tensor, ShapeTensor)
             or id(tensor) in self._names
             or tensor.device.type == "meta"
-            or id(tensor) in self._stale
+            or (bool(self._stale) and self.twins.key(tensor) in self._stale)
         )
+
+    def _has_value(self, tensor: torch.Tensor) -> bool:
+        real = not isinstance(tensor, ShapeTensor) and tensor.device.type != "meta"
+        return real and self.twins.key(tensor) not in self._stale
 
     @staticmethod
     def _factory(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        size = args[0] if args and isinstance(args[0], list | tuple) else ()
-        if torch.Size(size).numel() > SMALL:
+        if _makes_much(op_name(func), args):
             return wrap(func(*args, **{**kwargs, "device": META}))
         return func(*args, **_on_cpu(kwargs))
 
@@ -79,7 +87,7 @@ class ShapeRunner:
         call = bind(func, meta_args, meta_kwargs)
         result = bounded(name, call)
         if result is not NotImplemented:
-            self.bounds.add(name)
+            self._note_bound(name)
         else:
             rule = RULES.get(name)
             result = rule(call) if rule and len(func._schema.returns) else None
@@ -90,18 +98,24 @@ class ShapeRunner:
 
     def _meta(self, tensor: torch.Tensor) -> torch.Tensor:
         if id(tensor) not in self._names:
-            return meta_twin(tensor)
-        twin = self._twins.get(id(tensor))
+            return self.twins.of(tensor)
+        twin = self._known.get(id(tensor))
         if twin is None or twin.shape != tensor.shape:
-            twin = self._twins[id(tensor)] = meta_twin(tensor)
-            self.parameter_storages.add(int(twin.untyped_storage()._cdata))
+            twin = self._known[id(tensor)] = self.twins.of(tensor)
         return twin
+
+    def _note_bound(self, name: str) -> None:
+        self.bounds.add(name)
+        self._bounded += 1
+        if self._bounded > MANY:
+            raise RuntimeError(f"a loop waits for a value of `{name}`, which shapes alone do not have")
 
     def _in_place(self, args: tuple[Any, ...]) -> Any:
         """A write keeps the outside of its target; a real target then no longer has the values it should."""
         target = args[0]
-        if not isinstance(target, ShapeTensor) and id(target) not in self._names:
-            self._stale[id(target)] = target
+        if not isinstance(target, ShapeTensor):
+            self._meta(target)  # from here on its memory has a twin
+            self._stale.add(self.twins.key(target))
         return target
 
     @staticmethod
@@ -133,6 +147,17 @@ def _writes_first(func: Any) -> bool:
     )
 
 
+def _makes_much(name: str, args: tuple[Any, ...]) -> bool:
+    """Whether a factory's arguments ask for more than `SMALL` elements."""
+    first = args[0] if args else 0
+    if isinstance(first, list | tuple):
+        return torch.Size(first).numel() > SMALL
+    counts = [value for value in args if isinstance(value, int)]
+    if name == "eye":
+        return bool(counts) and counts[0] * counts[-1] > SMALL
+    return max(counts, default=0) > SMALL
+
+
 def _on_cpu(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Factories that name another device make real tensors here: only their shape and values matter."""
     device = kwargs.get("device")
@@ -147,7 +172,7 @@ def _on_meta(value: Any) -> Any:
 
 def _pack(call: Call) -> Any:
     """Packing keeps `sum(lengths)` steps (torch.nn.utils.rnn.pack_padded_sequence)."""
-    data, lengths = meta_twin(call["input"]), call["lengths"]
+    data, lengths = call["input"], call["lengths"]
     steps = int(lengths.max())
     batch_sizes = torch.tensor([int((lengths > step).sum()) for step in range(steps)])
     packed = torch.empty((int(lengths.sum()), *data.shape[2:]), dtype=data.dtype, device=META)
@@ -155,7 +180,7 @@ def _pack(call: Call) -> Any:
 
 
 def _unpack(call: Call) -> Any:
-    data, batch_sizes = meta_twin(call["data"]), call["batch_sizes"]
+    data, batch_sizes = call["data"], call["batch_sizes"]
     steps, batch = max(len(batch_sizes), call["total_length"]), int(batch_sizes[0])
     lead = (batch, steps) if call["batch_first"] else (steps, batch)
     lengths = torch.tensor([int((batch_sizes > row).sum()) for row in range(batch)])

@@ -54,15 +54,3 @@ def wrap(meta: torch.Tensor, *, inference: bool = True) -> ShapeTensor:
 def shape_tensor_like(tensor: torch.Tensor) -> ShapeTensor:
     """Return a `ShapeTensor` with the outside of a real `tensor`."""
     return ShapeTensor(torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META))
-
-
-def meta_twin(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a meta tensor with the outside of `tensor`."""
-    if isinstance(tensor, ShapeTensor):
-        return tensor.meta
-    if tensor.device.type == "meta":
-        return tensor
-    if tensor.layout is not torch.strided:
-        return torch.empty(tensor.shape, dtype=tensor.dtype, device=META)
-    with torch.inference_mode(tensor.is_inference()):
-        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)

@@ -10,7 +10,8 @@ With `real=True` everything runs for real: the way out where a shape alone is no
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,13 +19,15 @@ import torch
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from archcheck.errors import SubjectError
 from archcheck.measure.arguments import bind, op_name, tensors_in
 from archcheck.measure.cost import multiply_accumulates
 from archcheck.measure.flops import published_flops
 from archcheck.measure.kinds import describe
-from archcheck.measure.memory import Meter, storage_of
+from archcheck.measure.memory import Meter
 from archcheck.measure.places import caller_place
 from archcheck.measure.shape_run import ShapeRunner
+from archcheck.measure.shape_tensor import ShapeTensor, wrap
 from archcheck.measure.tree import Tree
 from archcheck.where import Where
 
@@ -46,6 +49,7 @@ class Event:
     flops: int
     where: Where | None
     operands: tuple[int, ...] = ()
+    roles: tuple[str, ...] = ()
     source: torch.Tensor | None = None
     name: str = ""
 
@@ -72,10 +76,11 @@ class Trace:
     bounds: set[str] = field(default_factory=set)
     peak_bytes: int = 0
     real: bool = False
+    confirmed: bool = False
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Records every operation between `__enter__` and `__exit__` into `trace`."""
+    """Records every operation that runs while it is `watching` into `trace`."""
 
     supports_higher_order_operators = True
 
@@ -91,25 +96,24 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._shapes = ShapeRunner(tree.names)
         self._ids: dict[int, tuple[int, weakref.ref[torch.Tensor]]] = {}
         self._writes: dict[int, int] = {}
-        self._meter = Meter(excluded=self._shapes.parameter_storages)
+        self._key = self._shapes.twins.key
+        self._meter = Meter(self._shapes.twins)
         self._stack: list[tuple[str, torch.nn.Module]] = []
-        self._handles: list[Any] = []
 
-    def __enter__(self) -> Tracer:
-        self._handles = [
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Trace what runs inside; the hooks that attribute it to layers go away also when it raises."""
+        handles = [
             register_module_forward_pre_hook(self._enter_layer),
             register_module_forward_hook(self._leave_layer, always_call=True),
         ]
-        super().__enter__()  # type: ignore[no-untyped-call]
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.trace.peak_bytes = self._meter.peak
         try:
-            super().__exit__(*error)  # type: ignore[no-untyped-call]
+            with self:
+                yield
         finally:
-            for handle in self._handles:
+            for handle in handles:
                 handle.remove()
+            self.trace.peak_bytes = self._meter.peak
 
     # --- layers -------------------------------------------------------------------------------------------
 
@@ -142,7 +146,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.trace.uncounted.add(str(getattr(func, "__name__", func)))
             return func(*args, **kwargs)
         name, call = op_name(func), bind(func, args, kwargs)
-        tensors = list(tensors_in(args)) + list(tensors_in(tuple(kwargs.values())))
+        given = [(role, tensor) for role, value in call.items() for tensor in tensors_in(value)]
+        tensors = [tensor for _, tensor in given]
         run = self._shapes.run if not self.trace.real else self._run_real
         result = run(func, name, call, args, kwargs, tensors)
         if result is NotImplemented:
@@ -152,7 +157,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.trace.bounds.update(self._shapes.bounds)
         if self._only_counts(func, tensors):
             return result
-        return self._record(func, name, call, tensors, result)
+        return self._record(func, name, call, given, result)
 
     def _only_counts(self, func: Any, tensors: list[torch.Tensor]) -> bool:
         """Whether this is bookkeeping on integer buffers, such as BatchNorm's count of batches."""
@@ -164,7 +169,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _run_real(func: Any, name: str, call: Any, args: Any, kwargs: Any, tensors: Any) -> Any:
         return func(*args, **kwargs)
 
-    def _record(self, func: Any, name: str, call: dict[str, Any], tensors: list[torch.Tensor], result: Any) -> Any:
+    def _record(
+        self, func: Any, name: str, call: dict[str, Any], given: list[tuple[str, torch.Tensor]], result: Any
+    ) -> Any:
+        tensors = [tensor for _, tensor in given]
         mutates = func._schema.is_mutable
         if not mutates:
             result = _fresh(result, tensors)
@@ -185,6 +193,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             flops=published_flops(name, call, outputs, macs or 0),
         )
         event.operands = operands
+        event.roles = tuple(role for role, _ in given)
         self._wrote(event.index, tensors, outputs, mutates=mutates)
         for tensor in outputs:
             self._meter.add(tensor)
@@ -210,7 +219,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             name = self.tree.names.get(id(tensor))
             if name is not None:
                 names.append(name)
-                operands.append(-1)
+                operands.append(self._writes.get(self._key(tensor), -1))  # a buffer may be written to
             else:
                 operands.append(self._producer(tensor))
         inputs = tuple(dict.fromkeys(index for index in operands if index >= 0))
@@ -220,7 +229,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         known = self._ids.get(id(tensor))
         if known is None or known[1]() is not tensor:
             return self._constant(tensor)
-        return max(known[0], self._writes.get(_storage(tensor), -1))
+        return max(known[0], self._writes.get(self._key(tensor), -1))
 
     def _constant(self, tensor: torch.Tensor) -> int:
         """A tensor that no recorded operation made: a module attribute, a closure, a global."""
@@ -250,6 +259,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def set_outputs(self, output: Any) -> None:
         """Note the tensors that the model returned."""
         tensors = list(tensors_in(output))
+        if not tensors:
+            hint = "; did its `forward` forget to return?" if output is None else ""
+            raise SubjectError("output", f"the model returned no tensor but a {type(output).__name__}{hint}")
         _, inputs, operands = self._read(tensors)
         self.trace.outputs = operands if -1 not in operands else inputs
         self.trace.output_tensors = tuple(
@@ -258,31 +270,24 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _wrote(self, index: int, tensors: list[torch.Tensor], outputs: list[torch.Tensor], *, mutates: bool) -> None:
         """Remember who made each tensor; a write reaches every view of the same memory."""
-        shared = {_storage(tensor) for tensor in tensors}
+        shared = {self._key(tensor) for tensor in tensors}
         for tensor in outputs:
-            storage = _storage(tensor)
+            storage = self._key(tensor)
             if not mutates and storage not in shared:
                 self._writes.pop(storage, None)  # memory used anew: earlier writes belong to another tensor
             self._ids[id(tensor)] = (index, weakref.ref(tensor))
         if mutates and tensors:
             written = outputs or tensors[:1]
-            self._writes.update((_storage(tensor), index) for tensor in written)
+            self._writes.update((self._key(tensor), index) for tensor in written)
 
 
 def _fresh(result: Any, tensors: list[torch.Tensor]) -> Any:
     """Return `result` as a tensor of its own when an operation handed back its input (dropout in evaluation)."""
     if isinstance(result, torch.Tensor) and any(result is tensor for tensor in tensors):
-        from archcheck.measure.shape_tensor import ShapeTensor, wrap
-
         if isinstance(result, ShapeTensor):
             return wrap(result.meta, inference=result.is_inference())
         return torch.ops.aten.alias(result)
     return result
-
-
-def _storage(tensor: torch.Tensor) -> int:
-    storage = storage_of(tensor)
-    return -id(tensor) if storage is None else int(storage._cdata)
 
 
 def shapes_of(value: Any) -> tuple[tuple[int, ...], ...]:

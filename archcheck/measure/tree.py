@@ -71,8 +71,19 @@ def _walk(model: torch.nn.Module) -> Iterator[Node]:
         pending += [(join(path, name), child) for name, child in reversed(children) if child is not None]
 
 
+def lazy_tensors(module: torch.nn.Module) -> list[torch.Tensor]:
+    """Return the parameters and buffers of a module that wait for its first input."""
+    own = (*_entries(module, "_parameters"), *_entries(module, "_buffers"))
+    return [tensor for _, tensor in own if isinstance(tensor, torch.Tensor) and torch.nn.parameter.is_lazy(tensor)]
+
+
 def _tensors(module: torch.nn.Module, attribute: str) -> tuple[tuple[str, torch.Tensor], ...]:
-    return tuple((name, tensor) for name, tensor in _entries(module, attribute) if isinstance(tensor, torch.Tensor))
+    """Return the tensors that have a size: a lazy layer that is never called has none."""
+    return tuple(
+        (name, tensor)
+        for name, tensor in _entries(module, attribute)
+        if isinstance(tensor, torch.Tensor) and not torch.nn.parameter.is_lazy(tensor)
+    )
 
 
 def _entries(module: torch.nn.Module, attribute: str) -> list[tuple[str, Any]]:

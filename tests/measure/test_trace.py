@@ -107,7 +107,6 @@ def test_masks_and_positions_keep_their_values():
         (nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2), [zeros(2, 5, 8)]),
         (nn.Sequential(nn.Embedding(10, 4), nn.LSTM(4, 3)), [torch.zeros(5, 2, dtype=torch.long)]),
         (nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), [zeros(2, 3)]),
-        (nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(2)), [zeros(1, 1, 8, 8)]),
         (nn.Sequential(nn.Conv2d(1, 4, 3), nn.InstanceNorm2d(4), nn.GroupNorm(2, 4)), [zeros(1, 1, 8, 8)]),
         (nn.Linear(3, 4).double(), [zeros(2, 3).double()]),
         (nn.Linear(3, 4).to(torch.bfloat16), [zeros(2, 3).to(torch.bfloat16)]),
