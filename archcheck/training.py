@@ -58,6 +58,7 @@ def train(
         "target": entry.model,
         "root": str(contract.root),
         "args": dict(entry.args),
+        "input": encode(entry.input),
         "training": encode(spec),
         "epochs": epochs or spec.epochs,
     }
@@ -126,8 +127,15 @@ def _refuse_known_seeds(known: Set[Any], seeds: Sequence[int], target: Path | No
 
 def _refuse_another(record: Mapping[str, Any] | None, about: Mapping[str, Any], target: Path | None) -> None:
     for key in _SAME if record is not None else ():
-        if record is not None and record.get(key) != about.get(key):
+        if record is not None and not _agree(record.get(key), about.get(key)):
             raise ArchcheckError(f"`{target}` is of another {key}; move it away or choose `--output FILE`")
+
+
+def _agree(recorded: Any, found: Any) -> bool:
+    """Whether two descriptions agree in what both state: a trainer's own record knows no fingerprint."""
+    if isinstance(recorded, Mapping) and isinstance(found, Mapping):
+        return all(recorded[key] == found[key] for key in recorded.keys() & found.keys())
+    return bool(recorded == found)
 
 
 def _with_run(record: dict[str, Any] | None, answer: Mapping[str, Any], checkpoint: Path | None) -> dict[str, Any]:

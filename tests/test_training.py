@@ -223,6 +223,21 @@ def test_a_record_that_does_not_prove_the_accuracy_breaks_min_accuracy(fault, pr
     assert says in judged.summary
 
 
+def test_a_factory_in_another_file_is_told_by_what_it_executes(tmp_path, worker):
+    make(tmp_path)
+    (tmp_path / "parts.py").write_text("import torch.nn as nn\n\ndef layer():\n    return nn.ReLU()\n")
+    body = "    return nn.Sequential(nn.Linear(2, 2), layer())\n"
+    (tmp_path / "model.py").write_text(f"import torch.nn as nn\nfrom parts import layer\n\ndef Net():\n{body}")
+    contract = load(tmp_path / "archcheck.toml")
+    train(contract, contract.subject("halves"), seeds=(0, 1))
+    assert outcomes(tmp_path, worker)["record-matches-model"].verdict is Verdict.KEPT
+    worker.close()
+    (tmp_path / "parts.py").write_text("import torch.nn as nn\n\ndef layer():\n    return nn.Sigmoid()\n")
+    judged = outcomes(tmp_path, worker)["record-matches-model"]
+    assert judged.verdict is Verdict.BROKEN
+    assert "what the model executes differs" in judged.summary
+
+
 def test_the_next_run_takes_the_next_seed_and_a_known_one_is_refused(project):
     contract = load(project / "archcheck.toml")
     record, target = train(contract, contract.subject("halves"))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError
+from archcheck.measure.load import load_object
 from archcheck.measure.tree import Tree
 
 
@@ -38,6 +39,13 @@ def from_specs(specs: Sequence[Mapping[str, Any]]) -> Example:
         SubjectError: a dtype that torch does not have.
     """
     return Example(tuple(_tensor(spec) for spec in specs), {})
+
+
+def example_of(given: Any, root: str) -> Any:
+    """Return the example that a contract or `--input` asks for: a function's, one of specs, or none to infer it."""
+    if given is None:
+        return None
+    return load_object(given, root)() if isinstance(given, str) else from_specs(given)
 
 
 def _tensor(spec: Mapping[str, Any]) -> torch.Tensor:

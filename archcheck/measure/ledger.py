@@ -21,6 +21,9 @@ _WEIGHTED = frozenset({
 _STATES = frozenset({"hx", "attn_mask", "running_mean", "running_var", "batch_sizes", "indices"})
 """Operands of those kinds that are no weights: initial states, masks, statistics."""
 
+_PLAIN = frozenset({"constant", "reshape", "permute", "slice", "copy"})
+"""Kinds that hand a constant on as it is."""
+
 _LOOKUPS = frozenset({"index", "gather", "index_select", "take", "take_along_dim", "embedding", "embedding_bag"})
 
 
@@ -77,7 +80,7 @@ def _weights(event: Event, events: Sequence[Event], dependent: Sequence[bool]) -
         if index < 0 or dependent[index]:
             continue
         for source in _sources(index, events):
-            if _acts_as_weight(event, role, events[source]):
+            if _acts_as_weight(event, role, events[source], direct=events[index].kind in _PLAIN):
                 found[source] = events[source]
     return list(found.values())
 
@@ -93,11 +96,12 @@ def _sources(start: int, events: Sequence[Event]) -> list[int]:
     return sorted(index for index in seen if events[index].kind in ("constant", "random"))
 
 
-def _acts_as_weight(event: Event, role: str, weight: Event) -> bool:
+def _acts_as_weight(event: Event, role: str, weight: Event, *, direct: bool) -> bool:
     if not weight.shapes or not (weight.dtype or "").startswith(("float", "bfloat", "complex", "half")):
         return False
     if event.op in _LOOKUPS:
-        return role in ("self", "weight") and weight.kind == "constant"  # a table of values
+        # A table of values; one that is computed first, such as anchors on a grid, is geometry.
+        return direct and role in ("self", "weight") and weight.kind == "constant"
     if event.kind in _WEIGHTED:
         return role not in _STATES
     # Elementwise with a constant: scaling an image is no weight, a tensor made to be trained is.

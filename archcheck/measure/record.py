@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,8 @@ import torch
 
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts, Training
-from archcheck.measure.load import load_object
+from archcheck.measure.load import load_module, load_object
+from archcheck.measure.tree import Tree
 
 
 def training_facts(model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts, root: str) -> Training:
@@ -33,7 +33,7 @@ def training_facts(model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts
         (problem,) if problem and record is None and file and Path(root, file).exists() else ()
     )
     if record is not None:
-        mismatches = tuple(_mismatches(record, model, facts))
+        mismatches = tuple(_mismatches(record, model, facts, root))
     checkpoint = spec.get("checkpoint")
     correct = total = None
     trouble = None if checkpoint else "the contract names no `checkpoint`"
@@ -52,10 +52,14 @@ def training_facts(model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts
     )
 
 
-def identity(model: torch.nn.Module) -> dict[str, Any]:
-    """Return what a record says of its model: class, source file and digest, parameters, digest of the state."""
-    source = source_of(type(model))
-    parameters = {id(tensor): tensor.numel() for tensor in torch.nn.Module.parameters(model)}
+def identity(model: torch.nn.Module, target: str, root: str) -> dict[str, Any]:
+    """Return what a record says of its model: class, source file and digest, parameters, digest of the state.
+
+    The source is the file that `target` names: a factory's model may be made of torch's own classes.
+    """
+    module, _ = load_module(target, root)
+    source = Path(module.__file__) if module.__file__ else None
+    parameters = {id(tensor): tensor.numel() for _, tensor in Tree(model).parameters()}
     return {
         "class": type(model).__name__,
         "source": source.name if source else None,
@@ -63,14 +67,6 @@ def identity(model: torch.nn.Module) -> dict[str, Any]:
         "parameters": sum(parameters.values()),
         "state": state_digest(model),
     }
-
-
-def source_of(cls: type) -> Path | None:
-    """Return the file that defines `cls`."""
-    try:
-        return Path(inspect.getfile(cls))
-    except (OSError, TypeError):
-        return None
 
 
 def text_digest(file: Path) -> str:
@@ -97,8 +93,8 @@ def _read(file: Path) -> tuple[dict[str, Any] | None, str | None]:
     return record, None
 
 
-def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts) -> list[str]:
-    claimed, actual = record.get("model") or {}, identity(model)
+def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts, root: str) -> list[str]:
+    claimed, actual = record.get("model") or {}, identity(model, facts.subject.target, root)
     found = []
     if claimed.get("parameters") != facts.params.total:
         found.append(
@@ -108,6 +104,9 @@ def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts)
         found.append("the names or shapes of the state differ from those in the record")
     if claimed.get("sha256") != actual["sha256"]:
         found.append(f"`{actual['source']}` is not the source that was trained (its SHA-256 differs from the record's)")
+    # The structure that runs, whatever file its parts come from; only a record that archcheck wrote has it.
+    if "fingerprint" in claimed and claimed["fingerprint"] != facts.subject.fingerprint:
+        found.append("what the model executes differs from what was trained")
     return found
 
 
@@ -125,11 +124,11 @@ def _evaluate(
         raise SubjectError(
             "training", "reading the checkpoint needs `safetensors`; install `archcheck-torch[training]`"
         ) from None
-    trained = copy.deepcopy(model)
     try:
+        trained = copy.deepcopy(model)
         torch.nn.Module.load_state_dict(trained, load_file(file))
         trained.eval()
-        correct, total = load_object(evaluate, root)(trained)
+        correct, total = map(int, load_object(evaluate, root)(trained))
     except SubjectError:
         raise
     except Exception as error:
@@ -138,4 +137,4 @@ def _evaluate(
             None,
             f"`{shown}` could not be evaluated: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
         )
-    return int(correct), int(total), None
+    return correct, total, None

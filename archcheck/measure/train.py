@@ -17,7 +17,9 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError
+from archcheck.measure.example import example_of
 from archcheck.measure.load import load, load_object
+from archcheck.measure.model import measure_model
 from archcheck.measure.record import identity
 
 
@@ -31,7 +33,7 @@ def train(request: Mapping[str, Any], progress: Callable[[Any], None]) -> dict[s
     torch.manual_seed(seed)
     model = load(request["target"], root, request.get("args") or {})
     trainer, evaluate = load_object(spec["train"], root), load_object(spec["evaluate"], root)
-    about: dict[str, Any] = {"model": identity(model), "environment": _environment()}
+    about: dict[str, Any] = {"model": _identity(model, request), "environment": _environment()}
     epochs = _epochs(trainer, model, request, about, progress)
     correct, total = evaluate(model)
     run: dict[str, Any] = {
@@ -86,6 +88,11 @@ def _plain(values: Mapping[str, Any], number: int) -> dict[str, Any]:
             raise SubjectError("training", f"`{key}` is {value} in epoch {number}: the training diverged")
         plain[str(key)] = value
     return plain
+
+
+def _identity(model: torch.nn.Module, request: Mapping[str, Any]) -> dict[str, Any]:
+    facts = measure_model(model, example=example_of(request.get("input"), request["root"]))
+    return {**identity(model, request["target"], request["root"]), "fingerprint": facts.subject.fingerprint}
 
 
 def _environment() -> dict[str, Any]:
