@@ -1,5 +1,9 @@
 """Bad input: exit code 2, one clear line with the next step on standard error, nothing else, no traceback."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.cli_samples import write
@@ -117,3 +121,23 @@ def test_a_place_without_contract(archcheck, tmp_path):
     (tmp_path / ".git").mkdir()
     assert "no contract in" in line_of(archcheck("check", cwd=tmp_path))
     assert 'there is no file "net", and no contract in' in line_of(archcheck("report", "net", cwd=tmp_path))
+
+
+def test_a_full_disk_is_one_line(archcheck, project):
+    command = [sys.executable, "-m", "archcheck", "rules"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=project, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("archcheck: error: cannot write to standard output: No space left on device;")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_that_is_gone_is_one_line(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f'cd "{gone}" && rmdir "{gone}" && exec "{sys.executable}" -P -m archcheck check'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1] == (
+        "archcheck: error: the current folder no longer exists; change to another one"
+    )

@@ -10,6 +10,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from archcheck.cli.options import parse
@@ -19,15 +20,25 @@ from archcheck.errors import ArchcheckError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` (by default those of the process) name and return its exit code."""
-    with contextlib.suppress(ValueError):  # only the main thread may set a handler
+    with contextlib.suppress(ValueError, AttributeError):  # only the main thread may; Windows has no SIGHUP
         signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGHUP, _terminate)
     try:
+        _look_around()
         return _run(sys.argv[1:] if arguments is None else arguments)
     except ArchcheckError as error:
         complain(str(error))
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _look_around() -> None:
+    """Raise `ArchcheckError` where nothing can work: no folder to be in."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise ArchcheckError("the current folder no longer exists; change to another one") from None
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -44,13 +44,27 @@ def note(message: str) -> None:
 
 
 def write(text: str) -> None:
-    """Write to standard output; a reader that has gone away is no error."""
+    """Write to standard output; a reader that has gone away is no error.
+
+    Raises `ArchcheckError` when the text cannot be written.
+    """
+    if sys.stdout is None:  # closed before the process began
+        return
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The interpreter flushes once more at its end; give it a place to do so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _flush_elsewhere()
+    except OSError as error:
+        _flush_elsewhere()
+        raise ArchcheckError(
+            f"cannot write to standard output: {error.strerror}; `--output FILE` writes a file"
+        ) from None
+
+
+def _flush_elsewhere() -> None:
+    """Give the interpreter, which flushes once more at its end, a place to do so."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def save(text: str, file: Path) -> None:
@@ -75,12 +89,12 @@ def wants_color() -> bool:
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def width() -> int | None:
     """Return the columns of the terminal or those of `COLUMNS`; without either, lines are not broken."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+    if os.environ.get("COLUMNS") or (sys.stdout is not None and sys.stdout.isatty()):
         return shutil.get_terminal_size().columns
     return None
 

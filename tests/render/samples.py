@@ -91,7 +91,9 @@ def plain_net() -> Facts:
 
 def troubled_net() -> Facts:
     """A network with everything in its ledger."""
-    hidden = Hidden(name="stages[0].weight", shape=(8, 8, 3, 3), elements=576, used_by="conv2d", layer="", where=where(22))
+    hidden = Hidden(
+        name="stages[0].weight", shape=(8, 8, 3, 3), elements=576, used_by="conv2d", layer="", where=where(22)
+    )
     return facts(
         layer("", "Odd", (1, 4), params=500, macs=4_000),
         layer("stem", "Conv2d", (1, 8, 8, 8), params=80, macs=4_000, where=where(7)),

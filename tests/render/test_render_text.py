@@ -196,7 +196,9 @@ def test_layers_that_do_nothing_are_marked() -> None:
 
 
 def test_many_hidden_weights_are_counted_and_not_all_listed() -> None:
-    weights = tuple(Hidden(name=f"w{i}", shape=(10,), elements=10, used_by="mul", layer="", where=None) for i in range(30))
+    weights = tuple(
+        Hidden(name=f"w{i}", shape=(10,), elements=10, used_by="mul", layer="", where=None) for i in range(30)
+    )
     output = of(facts(layer("", "Net", (1, 2)), params=params(0, hidden=weights)))
     assert "300 elements in 30 tensors" in output
     assert "and 22 more" in output
