@@ -1,8 +1,9 @@
 """The parent's end of the worker: start it, ask it, and never wait for it longer than agreed.
 
-The worker is a process of its own that imports torch and the subject. Requests and replies are JSON lines
-over two pipes of their own; whatever the subject prints goes to standard error. A worker that hangs, crashes or
-runs out of memory becomes a `SubjectError` that says so, and the next request starts a new worker.
+The worker is a process of its own that imports torch and forks a child for each subject. Requests and replies are
+JSON lines over two pipes, and carry a number that tells which reply belongs to which request; whatever the
+subject prints goes to standard error. A subject that hangs, crashes or runs out of memory becomes a `SubjectError`
+that says so, and no process of it is left.
 """
 
 from __future__ import annotations
@@ -25,17 +26,35 @@ from archcheck.errors import SubjectError
 TIMEOUT = 120.0
 """Seconds that one request may take, the import of torch included."""
 
-_START = "import sys; sys.path.append({root!r}); from archcheck.measure.worker import main; main({request}, {reply})"
+_START = (
+    "import sys; sys.path.append({root!r}); "
+    "from archcheck.measure.worker import main; main({request}, {reply}, forks={forks})"
+)
+_POLL = 0.1
+"""Seconds between two looks at whether the worker lives; its pipe may be held open by what a subject started."""
+_GRACE = 5.0
+"""Seconds for the worker to end its child; it only needs them while it still imports torch."""
+
+
+def _can_fork() -> bool:
+    """Whether a child may be forked here; the system libraries of macOS do not bear it, Windows has no such thing."""
+    return hasattr(os, "fork") and sys.platform != "darwin"
 
 
 class Worker:
-    """A context manager around at most one worker process, started by the first request."""
+    """A context manager around at most one worker process, started by the first request.
+
+    Every request finds a process without a trace of the ones before it: a child of the worker or, where none can
+    be forked, a worker of its own.
+    """
 
     def __init__(self, *, timeout: float = TIMEOUT) -> None:
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._requests = self._replies = -1
         self._buffer = b""
+        self._number = 0
+        self._forks = _can_fork()
 
     def __enter__(self) -> Self:
         return self
@@ -59,17 +78,19 @@ class Worker:
         """
         limit = timeout or self.timeout
         deadline = time.monotonic() + limit
+        self._number += 1
         try:
-            self._send(request)
-            while True:
-                reply = self._receive(deadline, limit)
-                if "progress" not in reply:
-                    break
+            self._send({"id": self._number, **request})
+            while "progress" in (reply := self._receive(deadline, limit)):
                 if on_progress:
                     on_progress(reply["progress"])
         except BaseException:
             self.close()
             raise
+        if not self._forks:
+            self.close()
+        if "died" in reply:
+            raise _crash(reply["died"])
         if "error" in reply:
             raise SubjectError(reply["error"]["kind"], reply["error"]["message"])
         return reply["answer"]
@@ -79,19 +100,22 @@ class Worker:
         process, self._process = self._process, None
         if process is None:
             return
-        # The worker leads a session of its own, so this reaches what the subject forked, too.
+        self._buffer = b""
+        os.close(self._requests)
+        os.close(self._replies)
+        if self._forks:  # a worker that finds its pipes closed ends its child, which is out of our reach
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=_GRACE)
+        # The worker leads a session of its own, so without forks this reaches what the subject started, too.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        os.close(self._requests)
-        os.close(self._replies)
-        self._buffer = b""
 
     def _start(self) -> None:
         request_read, self._requests = os.pipe()
         self._replies, reply_write = os.pipe()
         root = str(Path(__file__).resolve().parent.parent)
-        code = _START.format(root=root, request=request_read, reply=reply_write)
+        code = _START.format(root=root, request=request_read, reply=reply_write, forks=self._forks)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", code],
             stdin=subprocess.DEVNULL,
@@ -114,26 +138,49 @@ class Worker:
             raise self._died() from None
 
     def _receive(self, deadline: float, limit: float) -> Any:
+        """Return the next reply to the last request; a reply to another one says nothing about this subject."""
+        while True:
+            reply = json.loads(self._read_line(deadline, limit), object_hook=_unmarked)
+            if reply.get("id") == self._number:
+                return reply
+
+    def _read_line(self, deadline: float, limit: float) -> bytes:
+        assert self._process is not None
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self._replies], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise SubjectError("timeout", f"was not done after {limit:g} s; raise `--timeout` if it needs more")
-            chunk = os.read(self._replies, 1 << 16)
-            if not chunk:
+            dead = self._process.poll() is not None  # before the look at the pipe, so that no reply is missed
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([self._replies], [], [], max(0.0, min(left, _POLL)))
+            if ready:
+                chunk = os.read(self._replies, 1 << 16)
+                if not chunk:
+                    raise self._died()
+                self._buffer += chunk
+            elif dead:
                 raise self._died()
-            self._buffer += chunk
+            elif left <= 0:
+                raise SubjectError("timeout", f"was not done after {limit:g} s; raise `--timeout` if it needs more")
         line, _, self._buffer = self._buffer.partition(b"\n")
-        return json.loads(line)
+        return line
 
     def _died(self) -> SubjectError:
         assert self._process is not None
         try:
-            code = self._process.wait(timeout=5)
+            return _crash(self._process.wait(timeout=5))
         except subprocess.TimeoutExpired:
             return SubjectError("crash", "closed the pipe to archcheck and went on running")
-        if code < 0:
-            return SubjectError("crash", f"the process was killed by {signal.Signals(-code).name}")
+
+
+def _crash(code: int) -> SubjectError:
+    """Say how a process died; `code` is its exit code, negative for a signal."""
+    if code >= 0:
         return SubjectError("crash", f"the process ended itself with exit code {code}")
+    names = {each.value: each.name for each in signal.Signals}
+    return SubjectError("crash", f"the process was killed by {names.get(-code, f'signal {-code}')}")
+
+
+def _unmarked(value: dict[str, Any]) -> Any:
+    """Read infinity and NaN, which JSON does not have, from `{"$float": "inf"}`."""
+    return float(value["$float"]) if value.keys() == {"$float"} else value
 
 
 def _stderr() -> int:

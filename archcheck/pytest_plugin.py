@@ -208,7 +208,17 @@ class RuleItem(pytest.Item):
 def _properties(outcome: Outcome) -> Sequence[tuple[str, str]]:
     values = (outcome.found, outcome.limit, outcome.unit, outcome.verdict.value)
     return [
-        (name, value if isinstance(value, str) else json.dumps(value, default=str))
+        (name, value if isinstance(value, str) else _written(value))
         for name, value in zip(("found", "limit", "unit", "verdict"), values, strict=True)
         if value is not None
     ]
+
+
+def _written(value: Any) -> str:
+    """Return `value` as JSON, or as a report shows it where JSON has no such number."""
+    from archcheck.findings import plain
+
+    try:
+        return json.dumps(value, default=str, allow_nan=False)
+    except ValueError:
+        return plain(value)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
+from archcheck import isolate
 from archcheck.errors import SubjectError
 from archcheck.isolate import Worker
 
@@ -39,7 +48,12 @@ def test_prints_stay_off_the_answer(ask, capfd):
         ("import os\nos._exit(7)", "crash", "the process ended itself with exit code 7"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "crash", "was killed by SIGKILL"),
         ("import ctypes\nctypes.string_at(0)", "crash", "was killed by SIGSEGV"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGRTMIN + 1)", "crash", "was killed by signal 35"),
         ("input()", "import", "EOFError"),
+        ("raise MemoryError", "import", "MemoryError"),
+        ("import sys\nsys.exit(3)", "import", "called sys.exit(3)"),
+        # The process that goes on is not the one that was asked.
+        ("import os\nif os.fork(): os._exit(0)\n" + NET, "crash", "the process ended itself with exit code 0"),
     ],
 )
 def test_a_subject_that_ends_its_process(ask, text, kind, says):
@@ -57,8 +71,6 @@ def test_a_subject_that_hangs_and_the_next_one(ask):
 
 
 def test_a_closed_worker_leaves_no_process(tmp_path):
-    import os
-
     worker = Worker()
     (tmp_path / "model.py").write_text(NET)
     worker.ask({"do": "find", "target": "model.py", "root": str(tmp_path)})
@@ -68,3 +80,104 @@ def test_a_closed_worker_leaves_no_process(tmp_path):
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
     worker.close()
+
+
+FORKS = """
+import os, signal, sys, time
+def fork():
+    pid = os.fork()
+    if not pid:
+        time.sleep(600)
+    open("pids", "a").write(f"{os.getpid()} {pid} ")
+os.chdir(os.path.dirname(__file__))
+fork()
+"""
+
+
+def assert_gone(folder):
+    """Assert that the processes noted by a subject have ended; one that nobody waited for is a zombie."""
+    pids = (folder / "pids").read_text().split()
+    assert len(pids) == 2
+    for pid in pids:
+        deadline = time.monotonic() + 10
+        while (stat := Path(f"/proc/{pid}/stat")).exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline, f"{pid} still runs"
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("end", "says"),
+    [
+        ("os._exit(7)", "the process ended itself with exit code 7"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "the process was killed by SIGKILL"),
+        ("os.closerange(3, 99)\nos._exit(7)", "the process ended itself with exit code 7"),
+    ],
+)
+def test_a_crash_is_noticed_although_a_fork_lives_on(ask, tmp_path, end, says):
+    begun = time.monotonic()
+    with pytest.raises(SubjectError) as caught:
+        ask(FORKS + end, timeout=60)
+    assert caught.value.kind == "crash"
+    assert says in str(caught.value)
+    assert time.monotonic() - begun < 30
+    assert_gone(tmp_path)
+
+
+def test_a_hang_leaves_no_process(ask, tmp_path):
+    with pytest.raises(SubjectError) as caught:
+        ask(FORKS + "while True: pass", timeout=4)
+    assert caught.value.kind == "timeout"
+    assert_gone(tmp_path)
+
+
+def test_an_answer_leaves_no_process(ask, tmp_path):
+    assert ask(FORKS + NET)["params"]["total"] == 16
+    assert_gone(tmp_path)
+
+
+def test_a_killed_parent_leaves_no_process(tmp_path):
+    (tmp_path / "model.py").write_text(FORKS + "while True: pass")
+    code = "from archcheck.isolate import Worker; Worker().ask({'do': 'find', 'target': 'model.py', 'root': '.'})"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) as parent:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "pids").exists() or len((tmp_path / "pids").read_text().split()) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        parent.kill()
+    assert_gone(tmp_path)
+
+
+def test_a_crash_keeps_the_worker_and_its_torch(worker, ask):
+    ask(NET)
+    process = worker._process
+    with pytest.raises(SubjectError):
+        ask("import os\nos._exit(7)")
+    assert ask(NET)["params"]["total"] == 16
+    assert worker._process is process
+
+
+def test_a_reply_to_another_request_is_dropped(monkeypatch):
+    worker = Worker()
+    lines = iter([b'{"id": 0, "answer": "old"}', b'{"answer": "nobody\'s"}', b'{"id": 1, "answer": "new"}'])
+    monkeypatch.setattr(worker, "_send", lambda request: None)
+    monkeypatch.setattr(worker, "_read_line", lambda deadline, limit: next(lines))
+    assert worker.ask({"do": "measure"}) == "new"
+
+
+def test_numbers_that_json_lacks_come_through(worker, tmp_path, monkeypatch):
+    def loads(text, **options):
+        return load(text, parse_constant=pytest.fail, **options)
+
+    load = json.loads
+    monkeypatch.setattr(isolate.json, "loads", loads)
+    (tmp_path / "school.py").write_text(
+        "import torch\ninf = float('inf')\ndef model(): return torch.nn.Linear(3, 4)\n"
+        "def run(model, seed): yield {'losses': (inf, -inf, inf - inf, 1.5)}\ndef test(model): return 1, 2\n"
+    )
+    training = {"train": "school.py:run", "evaluate": "school.py:test"}
+    request = {"do": "train", "target": "school.py:model", "root": str(tmp_path), "training": training, "seed": 0}
+    (epoch,) = worker.ask(request)["run"]["epochs"]
+    *known, nan, last = epoch["losses"]
+    assert known == [math.inf, -math.inf]
+    assert math.isnan(nan)
+    assert last == 1.5

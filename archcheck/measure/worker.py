@@ -1,44 +1,156 @@
 """The worker process: load a subject, measure it, send back facts. Torch and the subject live here only.
 
-Requests and replies are JSON, one a line, over the two pipes whose descriptors the parent passes. Everything
-that the subject prints goes to standard error, and it finds an empty standard input.
+The worker imports torch once and forks a child for each request, so that a subject finds nothing of the one
+before it: no modules, no patches, no defaults. The child answers over a pipe of its own; only the worker writes to
+the parent, and it ends the child with all that the child started. Requests and replies are JSON, one a line.
+Everything that the subject prints goes to standard error, and it finds an empty standard input.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
+import select
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 Send = Callable[[Mapping[str, Any]], None]
 
+_POLL = 0.05
+"""Seconds between two looks at whether the child lives; its pipe may be held open by what it started."""
 
-def main(request: int, reply: int) -> None:
-    """Answer requests until the parent closes its end."""
+
+def main(requests: int, replies: int, *, forks: bool) -> NoReturn:
+    """Answer requests until the parent closes its end; without `forks` in this very process."""
     os.dup2(2, 1)  # a print of the subject is not part of the report
+    if forks:
+        _import_torch()
+    # Unbuffered, so that whatever comes after a request stays in the pipe and can be waited for.
+    with contextlib.suppress(BrokenPipeError), os.fdopen(requests, "rb", buffering=0) as lines:
+        while line := lines.readline():
+            if forks:
+                _serve(line, requests, replies)
+            else:
+                _answer(line, replies)
+    os._exit(0)
+
+
+def _import_torch() -> None:
+    """Import what every child needs, and start no thread: a fork would lose it."""
+    with contextlib.suppress(Exception):  # a child meets the same error, and answers with it
+        import archcheck.measure.load
+        import archcheck.measure.model
+        import archcheck.measure.record
+        import archcheck.measure.train  # noqa: F401
+
+
+def _serve(line: bytes, requests: int, replies: int) -> None:
+    """Let a child answer; pass on what it says, or how it died, when nothing of it is left."""
+    child, answers = _fork(line, requests, replies)
+    answer = b""
+    try:
+        for message in _messages(child, answers, requests):
+            if "progress" not in json.loads(message):
+                answer = message
+                break
+            _write(replies, message)
+    finally:
+        code = _end(child)
+        os.close(answers)
+    _write(replies, answer or _line({"id": json.loads(line)["id"], "died": code}))
+
+
+def _fork(line: bytes, requests: int, replies: int) -> tuple[int, int]:
+    """Return the child that answers the request, and the pipe that its answer comes from."""
+    answers, answer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(answer)
+        return child, answers
+    code = 1
+    try:
+        os.setsid()  # a group of its own, which can be killed whole
+        for descriptor in (requests, replies, answers):
+            os.close(descriptor)
+        _answer(line, answer)
+        code = 0
+    finally:
+        os._exit(code)  # not through the worker's frames, nor what the subject registered for an exit
+
+
+def _messages(child: int, answers: int, requests: int) -> Iterator[bytes]:
+    """Yield the lines that the child writes, until it is dead or the parent has left."""
+    watched, buffer, dead = [answers, requests], b"", False
+    while True:
+        ready, _, _ = select.select(watched, [], [], _POLL)
+        if requests in ready:  # its end, as the next request only follows a reply
+            return
+        if answers in ready:
+            chunk = os.read(answers, 1 << 16)
+            if not chunk:
+                watched.remove(answers)
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            yield from lines
+        elif dead:  # since before the last look at the pipe, so that no answer is missed
+            return
+        dead = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(child: int) -> int:
+    """Kill the child with its group and return its exit code, negative for a signal."""
+    for kill in (os.killpg, os.kill):  # it may not have come to lead a group yet
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    line += b"\n"
+    while line:
+        line = line[os.write(descriptor, line) :]
+
+
+def _line(message: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(message, allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_marked(message), allow_nan=False).encode()
+
+
+def _marked(value: Any) -> Any:
+    """Write infinity and NaN, which JSON does not have, as `{"$float": "inf"}`; the parent reads them back."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": str(value)}
+    if isinstance(value, Mapping):
+        return {key: _marked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_marked(item) for item in value]
+    return value
+
+
+def _sender(number: int, descriptor: int) -> Send:
+    owner = os.getpid()
 
     def send(message: Mapping[str, Any]) -> None:
-        line = json.dumps(message).encode() + b"\n"
-        while line:
-            line = line[os.write(reply, line) :]
+        if os.getpid() != owner:  # forked by the subject while it was measured; one answer is enough
+            os._exit(0)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # the subject may have put anything there
+                stream.flush()
+        _write(descriptor, _line({"id": number, **message}))
 
-    for line in _lines(request):
-        _answer(json.loads(line), send)
-
-
-def _lines(descriptor: int) -> Iterator[bytes]:
-    buffer = b""
-    while chunk := os.read(descriptor, 1 << 16):
-        buffer += chunk
-        *whole, buffer = buffer.split(b"\n")
-        yield from whole
+    return send
 
 
-def _answer(request: Mapping[str, Any], send: Send) -> None:
+def _answer(line: bytes, descriptor: int) -> None:
     from archcheck.errors import SubjectError
 
+    request = json.loads(line)
+    send = _sender(request["id"], descriptor)
     try:
         send({"answer": _ACTIONS[request["do"]](request, send)})
     except SubjectError as error:
@@ -83,6 +195,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
         target=target,
         root=root,
         needs=needs,
+        confirm=True,
     )
     encoded = facts.to_json()
     if "training" in needs:
