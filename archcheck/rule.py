@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 
 from archcheck.facts import Facts
 from archcheck.findings import Result
+from archcheck.selectors import mistake_in
+from archcheck.words import quote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,10 @@ class Rule:
     """The one base class. Subclasses are frozen dataclasses and define `check`.
 
     `because` is the author's reason, shown when the rule breaks; `on` is a selector that narrows what the
-    rule looks at; `allow_empty` keeps a rule that examined nothing from being vacuous.
+    rule looks at, refused by rules that judge the model as a whole; `allow_empty` keeps a rule that examined
+    nothing from being vacuous. A field whose metadata say `kinds` holds words that point at operations.
+
+    A subclass that defines `__post_init__` begins it with `Rule.__post_init__(self)`.
     """
 
     because: str | None = None
@@ -32,12 +37,34 @@ class Rule:
 
     prohibition: ClassVar[bool] = False
     """Whether finding nothing to look at means that the rule is kept."""
+    narrows: ClassVar[bool] = True
+    """Whether `on` means something: whether the rule looks at parts of the model."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Measurements beyond the graph that this rule asks for: names of probes, or `training`."""
+
+    def __post_init__(self) -> None:
+        """Refuse `on` where it means nothing, and words that point at nothing."""
+        if self.on is not None and not self.narrows:
+            raise ValueError("`on` narrows nothing here: the rule judges the model as a whole")
+        for parameter in fields(self):
+            if parameter.metadata.get("kinds"):
+                _check_kinds(parameter, getattr(self, parameter.name))
 
     def check(self, facts: Facts) -> Result:
         """Judge `facts`. A pure function: no torch, no files, no state."""
         raise TypeError(f"{type(self).__name__} must define `check`")
+
+
+def _check_kinds(parameter: Field[Any], value: Any) -> None:
+    several = not isinstance(value, str)
+    if not several and str(parameter.type).startswith("tuple"):
+        raise ValueError(f"`{key_of(parameter.name)}` is a tuple of words, found {quote(value)} alone")
+    words = tuple(value) if several else (value,)
+    if not words:
+        raise ValueError(f"`{key_of(parameter.name)}` is empty: the rule would look at nothing")
+    mistakes = [mistake for word in words if (mistake := mistake_in(word)) is not None]
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
 
 
 COMMON = tuple(field.name for field in fields(Rule))

@@ -1,15 +1,17 @@
 """How rules point at things: a path (`features.**`), a layer type (`Conv2d`) or a kind (`conv`, `norm`).
 
-Kinds are the canonical names that the measuring gives to executed operations; groups gather kinds that a rule
-rarely wants apart.
+A path and a layer type cover all that lies in the layers they name. Kinds are the canonical names that the
+measuring gives to executed operations; groups gather kinds that a rule rarely wants apart.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
-from archcheck.facts import Facts, Op
+from archcheck.facts import Facts, Layer, Op
+from archcheck.words import did_you_mean, nearest, quote
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "norm": ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"),
@@ -45,16 +47,74 @@ def is_layer_type(selector: str) -> bool:
     return selector[:1].isupper() and "." not in selector and "*" not in selector
 
 
+EVERYDAY_WORDS = {
+    "gap": "global_avg_pool",
+    "fc": "linear",
+    "dense": "linear",
+    "bn": "batch_norm",
+    "ln": "layer_norm",
+}
+"""What people say for a kind, where no likeness of letters leads to it."""
+
+
+def mistake_in(word: str) -> str | None:
+    """Say what is wrong with a word that must point at operations; `None` when nothing is.
+
+    >>> mistake_in("conv"), mistake_in("batchnorm")
+    (None, '"batchnorm" is not a kind; did you mean "batch_norm"?')
+    """
+    if kinds_of(word) or is_layer_type(word) or {".", "*"} & set(word):
+        return None
+    known = (*KINDS, *GROUPS)
+    meant = EVERYDAY_WORDS.get(word.lower()) or nearest(word, known) or word
+    otherwise = 'write a kind ("conv"), a layer type ("Conv2d") or a path ("features.**")'
+    return f"{quote(word)} is not a kind{did_you_mean(meant, known, otherwise)}"
+
+
 def selects(selector: str | None, op: Op, facts: Facts) -> bool:
     """Whether `selector` points at `op`. No selector points at everything."""
     if selector is None:
         return True
     if kinds := kinds_of(selector):
         return op.kind in kinds or (selector == "linear" and bool(op.attributes.get("linear_like")))
-    if is_layer_type(selector):
-        layer = facts.layer(op.layer)
-        return layer is not None and layer.type == selector
-    return matches_path(selector, op.layer)
+    return instance(selector, op.layer, facts) is not None
+
+
+def selects_layer(selector: str | None, layer: Layer, facts: Facts) -> bool:
+    """Whether `selector` points at `layer`, be it executed or not.
+
+    What is never executed is of no kind, so a kind points at the layers that are called like it: `linear` at
+    `Linear`, `batch_norm` at `BatchNorm2d`.
+    """
+    if selector is None:
+        return True
+    if kinds := kinds_of(selector):
+        return any(_is_called(kind, layer.type) for kind in kinds)
+    return instance(selector, layer.path, facts) is not None
+
+
+def _is_called(kind: str, layer_type: str) -> bool:
+    plain = re.sub(r"^(lazy|multihead)|[123]d$", "", layer_type.lower())
+    return plain == kind.replace("_", "")
+
+
+def instance(selector: str, path: str, facts: Facts) -> str | None:
+    """Return the outermost layer around `path`, or at it, that a path or a layer type names; `None` if none is."""
+    named = is_layer_type(selector)
+    for around in _lineage(path):
+        layer = facts.layer(around) if named else None
+        if matches_path(selector, around) or (layer is not None and layer.type == selector):
+            return around
+    return None
+
+
+def _lineage(path: str) -> Iterator[str]:
+    """Yield the layers around `path` from the model (`""`) inwards, and `path` itself."""
+    yield ""
+    for match in re.finditer(r"\.", path):
+        yield path[: match.start()]
+    if path:
+        yield path
 
 
 def matches_path(pattern: str, path: str) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from archcheck.facts import Facts, Layer
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
+from archcheck.rules.scope import hidden_on, params_on, reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +17,8 @@ class MaxParams(Rule):
 
     Frozen parameters count: they are part of what has to be stored and run. Hidden weights, which sit in no
     parameter (layers in a plain list), count as well: a budget that they escape is none. Buffers, such as the
-    statistics of BatchNorm, do not count.
+    statistics of BatchNorm, do not count. With `on`, the parameters of the layers that it points at count, and
+    with a kind those that its operations read.
 
     Example, kept:
         rule = max-params = 20
@@ -33,21 +36,23 @@ class MaxParams(Rule):
 
     def __post_init__(self) -> None:
         """Refuse a limit below zero."""
+        Rule.__post_init__(self)
         if self.limit < 0:
             raise ValueError(f"`limit` must be at least 0, found {self.limit}")
 
     def check(self, facts: Facts) -> Result:
         """Compare the sum of parameters and hidden weights with `limit`."""
-        hidden = facts.params.hidden_total
-        found = facts.params.total + hidden
+        sizes = params_on(facts, self.on)
+        hidden = sum(weight.elements for weight in hidden_on(facts, self.on))
+        found = sum(sizes.values()) + hidden
         notes = (f"of them {hidden:,} hidden: in no parameter of the model",) if hidden else ()
         return Result(
-            examined=1,
+            examined=reach(facts, self.on),
             findings=(self._finding(facts, found, hidden),) if found > self.limit else (),
             found=found,
             limit=self.limit,
             unit="parameters",
-            most=(*(_share(layer, found) for layer in largest(facts)), *_hidden_share(hidden, found)),
+            most=(*(_share(layer, found) for layer in largest(facts, sizes)), *_hidden_share(hidden, found)),
             notes=notes,
         )
 
@@ -66,9 +71,10 @@ def _hidden_share(hidden: int, total: int) -> tuple[str, ...]:
     return (f"hidden weights  {hidden:,}  {100 * hidden / total:.1f} %",) if hidden else ()
 
 
-def largest(facts: Facts, count: int = 3) -> list[Layer]:
-    """Return the layers with the most parameters of their own."""
-    layers = [layer for layer in facts.layers if layer.own_params]
+def largest(facts: Facts, names: Iterable[str], count: int = 3) -> list[Layer]:
+    """Return the layers with the most parameters of their own, of those that own one of `names`."""
+    owners = {name.rpartition(".")[0] for name in names}
+    layers = [layer for layer in facts.layers if layer.own_params and layer.path in owners]
     return sorted(layers, key=lambda layer: layer.own_params, reverse=True)[:count]
 
 

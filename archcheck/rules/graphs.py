@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from archcheck.facts import Facts, Layer, Op
-from archcheck.selectors import GROUPS, selects
+from archcheck.selectors import GROUPS, selects, selects_layer
 from archcheck.where import Where
 
 TRANSPARENT = frozenset({
     *GROUPS["activation"], *GROUPS["pool"], *GROUPS["reshape"], "dropout", "mean", "softmax", "log_softmax",
 })  # fmt: skip
-"""Kinds that may stand between a layer and what follows it: they have no weights and mix no channels."""
+"""Kinds that may stand between a layer and what follows it.
+
+They reduce, rearrange, join or rescale features; none mixes them with learned weights.
+"""
 
 
 def label(op: Op, facts: Facts) -> str:
@@ -40,6 +44,15 @@ def consumers(ops: Sequence[Op]) -> dict[int, list[Op]]:
     return found
 
 
+def dependent_on_input(ops: Sequence[Op]) -> list[bool]:
+    """Return for each operation whether its values depend on an input; zeros or noise of its shape do not."""
+    dependent: list[bool] = []
+    for op in ops:
+        made = op.kind in ("constant", "factory", "random")
+        dependent.append(not made and (op.kind == "input" or any(dependent[index] for index in op.inputs)))
+    return dependent
+
+
 def live(facts: Facts, selector: str | None, on: str | None = None, mode: str = "eval") -> list[Op]:
     """Return the operations that `selector` points at and whose result reaches an output."""
     return [op for op in facts.executed(mode) if op.live and selects(selector, op, facts) and selects(on, op, facts)]
@@ -53,15 +66,41 @@ class Dropout:
     rate: float
     fault: str | None
 
+    @property
+    def acts(self) -> bool:
+        """Whether it drops anything, as it should or in evaluation, too."""
+        return self.fault in (None, LEAK)
+
+
+LEAK = "is on in evaluation, too"
+"""The fault of a dropout that makes the predictions random."""
+
 
 def dropouts(facts: Facts, on: str | None = None) -> list[Dropout]:
-    """Return every executed dropout: layers and functions, in attention and between recurrent layers."""
-    leaks = {_site(op) for op in facts.ops if _drops(op) and op.attributes["training"]}
-    found = []
+    """Return every executed dropout: layers and functions, in attention and between recurrent layers.
+
+    One that is on in evaluation is found in the graph of evaluation and speaks for its operation in training,
+    be it written on the same line or not.
+    """
+    found = leaks(facts, on)
+    spoken_for = Counter(_site(leak.op) for leak in found)
     for op in facts.executed("train"):
-        if _drops(op) and selects(on, op, facts):
-            found.append(Dropout(op=op, rate=op.attributes["p"], fault=_fault(op, _site(op) in leaks)))
-    return found
+        if not (_drops(op) and selects(on, op, facts)):
+            continue
+        if spoken_for[_site(op)]:
+            spoken_for[_site(op)] -= 1
+        else:
+            found.append(Dropout(op=op, rate=op.attributes["p"], fault=_fault(op)))
+    return sorted(found, key=lambda dropout: dropout.op.index)
+
+
+def leaks(facts: Facts, on: str | None = None) -> list[Dropout]:
+    """Return the dropouts that are on in evaluation and reach an output there."""
+    return [
+        Dropout(op=op, rate=op.attributes["p"], fault=LEAK)
+        for op in facts.ops
+        if _drops(op) and selects(on, op, facts) and _fault(op) is None
+    ]
 
 
 def _drops(op: Op) -> bool:
@@ -74,15 +113,14 @@ def _site(op: Op) -> tuple[str, str, Where | None]:
     return op.layer, op.op, op.where
 
 
-def _fault(op: Op, leaks: bool) -> str | None:
+def _fault(op: Op) -> str | None:
+    """Return why a dropout has no effect in the graph that `op` is part of."""
     if op.attributes["p"] <= 0:
         return "has rate 0"
     if not op.attributes["training"]:
         return "is off in training"
     if op.attributes.get("num_layers", 2) < 2:
         return "acts between recurrent layers, and there is one layer"
-    if leaks:
-        return "is on in evaluation, too"
     return None if op.live else "does not reach an output"
 
 
@@ -101,14 +139,15 @@ def shortfalls(facts: Facts, selector: str, on: str | None = None) -> Iterator[t
     """Yield what looks as if it kept a promise of `selector` and does not: text, layer, operation."""
     if selector == "dropout":
         for dropout in dropouts(facts, on):
-            yield f"{label(dropout.op, facts)} {dropout.fault}", facts.layer(dropout.op.layer), dropout.op
+            if dropout.fault is not None:
+                yield f"{label(dropout.op, facts)} {dropout.fault}", facts.layer(dropout.op.layer), dropout.op
     for op in facts.ops:
         reason = _shortfall(op, selector, facts)
         if reason and selects(on, op, facts):
             yield f"{label(op, facts)} {reason}", facts.layer(op.layer), op
     for layer in facts.layers:
         reason = _declared(layer, selector, facts)
-        if reason:
+        if reason and selects_layer(on, layer, facts):
             yield f"`{layer.path}` ({layer.type}) {reason}", layer, None
 
 

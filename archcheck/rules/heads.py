@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 from archcheck.facts import Facts, Op
-from archcheck.rules.graphs import TRANSPARENT
+from archcheck.rules.graphs import TRANSPARENT, dependent_on_input
 from archcheck.selectors import GROUPS
 
 _POOLS = GROUPS["global_pool"]
@@ -14,35 +17,60 @@ def head_of(facts: Facts) -> tuple[str, ...]:
     """Return the head from the output backwards: `("linear", "global_avg_pool")`.
 
     A network without linear layer and global pooling at its end gives the one kind that it ends in, with
-    `(partial)` or `(trivial)` behind a pooling that is no global one.
+    `(partial)` or `(trivial)` behind a pooling that is no global one. Where two activations meet, in a
+    residual connection or a gate, the head ends; a concatenation goes on if all its parts end alike.
     """
-    head: list[str] = []
-    pending, seen = list(facts.shape.output_ops), set[int]()
-    ended: str | None = None
-    while pending:
-        op = facts.ops[pending.pop(0)]
-        if op.index in seen:
-            continue
-        seen.add(op.index)
-        kind = _head_kind(op)
-        if kind is not None:
-            head += [kind] if kind not in head else []
-        elif op.kind not in _PASSED or (head and _joins(op, facts)):
-            ended = ended or _described(op)
-            continue
-        pending += op.inputs
-    return tuple(head) or ((ended,) if ended else ())
+    walk = _Walk(ops=facts.ops, dependent=dependent_on_input(facts.ops))
+    ends = [walk.back_from(index) for index in facts.shape.output_ops]
+    head = tuple(dict.fromkeys(kind for end in ends for kind in end.head))
+    return head or tuple(end.before for end in ends[:1])
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The head that was met on the way back, and what stands before it."""
+
+    head: tuple[str, ...]
+    before: str
+
+
+@dataclass(slots=True)
+class _Walk:
+    ops: Sequence[Op]
+    dependent: Sequence[bool]
+    known: dict[int, _End] = field(default_factory=dict)
+
+    def back_from(self, index: int) -> _End:
+        if index not in self.known:
+            self.known[index] = self._back_from(index)
+        return self.known[index]
+
+    def _back_from(self, index: int) -> _End:
+        head: list[str] = []
+        while True:
+            op = self.ops[index]
+            kind = _head_kind(op)
+            if kind is not None:
+                head += [kind] if kind not in head else []
+            elif op.kind not in _PASSED:
+                break
+            activations = [source for source in op.inputs if self.dependent[source]] or op.inputs
+            if len(activations) != 1:
+                common = self._common(activations) if op.kind == "cat" and not head else None
+                return common or _End(tuple(head), _described(op))
+            index = activations[0]
+        return _End(tuple(head), _described(op))
+
+    def _common(self, parts: Sequence[int]) -> _End | None:
+        """Return what all parts of a concatenation end in, if they end in the same head."""
+        ends = [self.back_from(part) for part in parts]
+        return ends[0] if len({end.head for end in ends}) == 1 and ends[0].head else None
 
 
 def _head_kind(op: Op) -> str | None:
     if op.kind == "linear" or op.attributes.get("linear_like"):
         return "linear"
     return op.kind if op.kind in _POOLS and op.attributes.get("coverage") == "real" else None
-
-
-def _joins(op: Op, facts: Facts) -> bool:
-    """Whether two activations meet here: a residual connection, beyond which the head does not reach."""
-    return sum(facts.ops[index].kind not in ("constant", "factory") for index in op.inputs) > 1
 
 
 def _described(op: Op) -> str:

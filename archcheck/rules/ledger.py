@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from archcheck.facts import Facts, Hidden
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
-from archcheck.selectors import matches_path
+from archcheck.rules.scope import demand_reach, hidden_on, params_on, reach
 from archcheck.where import Where
 
 
@@ -41,11 +41,12 @@ class NoHiddenWeights(Rule):
 
     def check(self, facts: Facts) -> Result:
         """List every hidden weight that the executed graph uses."""
-        hidden = facts.params.hidden
+        demand_reach(self, facts)
+        hidden = hidden_on(facts, self.on)
         return Result(
-            examined=len(facts.ops),
+            examined=reach(facts, self.on),
             findings=tuple(_hidden_finding(weight, facts) for weight in hidden),
-            found=facts.params.hidden_total,
+            found=sum(weight.elements for weight in hidden),
             limit=0,
             unit="hidden weights",
             kept="no hidden weights",
@@ -53,14 +54,12 @@ class NoHiddenWeights(Rule):
 
 
 def _hidden_finding(weight: Hidden, facts: Facts) -> Finding:
-    op = facts.ops[weight.op] if weight.op < len(facts.ops) else None
     shape = "x".join(map(str, weight.shape)) or "scalar"
     name = f"`{weight.name}`" if weight.name else "a tensor"
-    user = f" used by `{op.op}`" if op else ""
-    at = f" at {weight.where}" if weight.where else ""
+    user = f"used by `{weight.used_by}`" + (f" at {weight.where}" if weight.where else "")
     return Finding(
-        message=f"{weight.elements:,} hidden weights: {name} of shape {shape}{user}{at} is no parameter of the model",
-        layer=op.layer if op else None,
+        message=f"{weight.elements:,} hidden weights: {name} of shape {shape} {user} is no parameter of the model",
+        layer=weight.layer,
         where=weight.where or facts.subject.where,
         fix="keep layers in `nn.ModuleList`, tensors in `nn.Parameter` or `register_buffer`",
     )
@@ -87,8 +86,9 @@ class NoUnusedParams(Rule):
 
     def check(self, facts: Facts) -> Result:
         """List every idle parameter."""
-        sizes = facts.params.sizes
-        idle = [name for name in facts.params.unused if self.on is None or matches_path(self.on, name)]
+        demand_reach(self, facts)
+        sizes = params_on(facts, self.on)
+        idle = [name for name in facts.params.unused if name in sizes]
         if idle:
             facts.executed("train")  # without it, what only training uses would look idle
         findings = tuple(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
-from archcheck.rules.graphs import effective, label, place, shortfalls
+from archcheck.rules.graphs import effective, label, leaks, place, shortfalls
+from archcheck.rules.scope import demand_reach, reach
 from archcheck.selectors import selects
 
 _KINDS = {"kinds": True}
@@ -18,7 +20,8 @@ class Requires(Rule):
     """Each of `kinds` is executed, takes effect, and reaches an output.
 
     A layer that is declared and never called does not count, nor one on a branch whose result is dropped, nor
-    dropout of rate 0 or that stays on in evaluation, nor a pooling of a map that is one position already.
+    dropout of rate 0, nor a pooling of a map that is one position already. A dropout that stays on in evaluation
+    breaks a promise of `dropout`, whatever else is there.
     How it is written makes no difference: `F.dropout` is `dropout`, `x.mean((2, 3))` is `global_avg_pool`.
 
     Example, kept:
@@ -37,15 +40,25 @@ class Requires(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Look for one effective operation of every kind."""
-        missing = [kind for kind in self.kinds if not effective(facts, kind, self.on)]
+        if not (examined := reach(facts, self.on)):
+            return Result(examined=0, limit=list(self.kinds))
         present = {kind: len(effective(facts, kind, self.on)) for kind in self.kinds}
         return Result(
-            examined=len(facts.ops),
-            findings=tuple(absence(facts, kind, self.on) for kind in missing),
+            examined=examined,
+            findings=tuple(finding for kind in self.kinds for finding in self._findings(kind, present[kind], facts)),
             found=[f"{count} {kind}" for kind, count in present.items()],
             limit=list(self.kinds),
             kept=", ".join(f"{count} {kind}" for kind, count in present.items()),
         )
+
+    def _findings(self, kind: str, present: int, facts: Facts) -> Iterator[Finding]:
+        leaking = leaks(facts, self.on) if kind == "dropout" else []
+        absent = "" if present else "no dropout takes effect: "
+        for leak in leaking:
+            message = f"{absent}{label(leak.op, facts)} {leak.fault}"
+            yield Finding(message=message, layer=leak.op.layer, where=place(leak.op, facts))
+        if not present and not leaking:
+            yield absence(facts, kind, self.on)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +81,9 @@ class RequiresAny(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Look for one effective operation of any kind."""
-        present = [kind for kind in self.kinds if effective(facts, kind, self.on)]
+        if not (examined := reach(facts, self.on)):
+            return Result(examined=0, limit=list(self.kinds))
+        present = [kind for kind in self.kinds if self._is_kept(kind, facts)]
         findings: tuple[Finding, ...] = ()
         if not present:
             hints = [absence(facts, kind, self.on) for kind in self.kinds]
@@ -79,12 +94,17 @@ class RequiresAny(Rule):
                 Finding(message=f"{message}: {detail}" if detail else message, layer=best.layer, where=best.where),
             )
         return Result(
-            examined=len(facts.ops),
+            examined=examined,
             findings=findings,
             found=present,
             limit=list(self.kinds),
             kept=" and ".join(present),
         )
+
+    def _is_kept(self, kind: str, facts: Facts) -> bool:
+        if kind == "dropout" and leaks(facts, self.on):
+            return False
+        return bool(effective(facts, kind, self.on))
 
 
 def absence(facts: Facts, kind: str, on: str | None) -> Finding:
@@ -116,6 +136,7 @@ class Forbids(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Look at every operation of both modes."""
+        demand_reach(self, facts)
         ops = {(op.layer, op.op, op.where): op for mode in ("eval", "train") for op in facts.executed(mode)}
         bad = [
             (kind, op)

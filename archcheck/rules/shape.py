@@ -25,10 +25,12 @@ class OutputShape(Rule):
         says = the output has shape 1x4, not 1x10
     """
 
+    narrows = False
     shape: tuple[int | str, ...]
 
     def __post_init__(self) -> None:
         """Refuse anything but extents and `"*"`."""
+        Rule.__post_init__(self)
         for extent in self.shape:
             if isinstance(extent, str) and extent != "*":
                 raise ValueError(f'`shape` takes integers and "*", found "{extent}"')

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from archcheck.facts import Facts, Op
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
-from archcheck.rules.graphs import TRANSPARENT, consumers, dropouts, label, live, place
+from archcheck.rules.graphs import LEAK, Dropout, consumers, dropouts, label, live, place
 from archcheck.rules.heads import head_of
+from archcheck.rules.order import lasts, wrong_follower
+from archcheck.rules.scope import demand_reach
 from archcheck.selectors import matches_path, selects
 
 _KINDS = {"kinds": True}
@@ -22,8 +24,8 @@ class FollowedBy(Rule):
 
     `position = "direct"`: `by` is the very next operation. `position = "before-weights"` (the default):
     activation, pooling, dropout and reshapes may stand between, another layer with weights or a junction of
-    branches may not. `exempt` takes selectors and two words: `last`, the last such layer of the network, and
-    `1x1`, kernels of one position.
+    branches may not. What follows a layer with layers inside follows its last operation. `exempt` takes
+    selectors and two words: `last`, the last such layer of the network, and `1x1`, kernels of one position.
 
     Example, kept:
         rule = followed-by = { layer = "conv", by = "batch_norm", position = "direct", exempt = ["last"] }
@@ -49,9 +51,10 @@ class FollowedBy(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Follow every path from each layer to the next operation that counts."""
-        layers = live(facts, self.layer, self.on)
-        judged = [op for op in layers if not self._is_exempt(op, layers, facts)]
         readers = consumers(facts.ops)
+        layers = lasts(live(facts, self.layer, self.on), self.layer, readers, facts)
+        judged = [op for op in layers if not self._is_exempt(op, layers, facts)]
+        direct = self.position == "direct"
         findings = [
             Finding(
                 message=f"{label(op, facts)} is followed by {wrong}, not by {self.by}",
@@ -60,7 +63,7 @@ class FollowedBy(Rule):
                 fix=f"put {self.by} after it, or exempt it",
             )
             for op in judged
-            if (wrong := self._wrong(op, readers, facts)) is not None
+            if (wrong := wrong_follower(op, self.by, readers, facts, direct=direct)) is not None
         ]
         exempt = len(layers) - len(judged)
         return Result(
@@ -83,31 +86,15 @@ class FollowedBy(Rule):
                 return True
         return False
 
-    def _wrong(self, op: Op, readers: dict[int, list[Op]], facts: Facts) -> str | None:
-        """Return what stands where `by` should, `None` when every path is right."""
-        pending, seen = [op], {op.index}
-        while pending:
-            current = pending.pop()
-            following = readers.get(current.index, [])
-            if not following or current.index in facts.shape.output_ops:
-                return "the output"
-            for reader in following:
-                if selects(self.by, reader, facts) or reader.index in seen:
-                    continue
-                if self.position == "direct" or reader.kind not in TRANSPARENT:
-                    return reader.kind
-                seen.add(reader.index)
-                pending.append(reader)
-        return None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head(Rule):
     """The output path ends in one of `kinds`: global pooling, a linear layer, or one over the other.
 
-    From the output backwards, softmax, activations, dropout and reshapes are passed over; linear layers and
-    global poolings form the head. A 1x1 convolution on 1x1 maps is a linear layer; a pooling that leaves a
-    border out is none.
+    From the output backwards, softmax, activations, dropout and reshapes are passed over, and arithmetic with
+    constants and parameters; linear layers and global poolings form the head. It ends where two activations
+    meet: in a residual connection, or in the gate of a squeeze and excitation. A 1x1 convolution on 1x1 maps is
+    a linear layer; a pooling that leaves a border out is none.
 
     Example, kept:
         rule = head = ["global_avg_pool", "linear"]
@@ -121,6 +108,7 @@ class Head(Rule):
         says = the output path ends in avg_pool (partial)
     """
 
+    narrows = False
     kinds: tuple[str, ...] = field(metadata=_KINDS)
 
     def check(self, facts: Facts) -> Result:
@@ -182,6 +170,8 @@ class Channels(Rule):
 class DropoutRate(Rule):
     """Every dropout that takes effect has the given `rate`, or one between `at-least` and `at-most`.
 
+    One that stays on in evaluation takes effect as well: it breaks the rule whatever its rate.
+
     Example, kept:
         rule = dropout-rate = 0.1
         model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1))
@@ -205,25 +195,28 @@ class DropoutRate(Rule):
 
     def __post_init__(self) -> None:
         """Refuse a rule without any bound, and a rate beside bounds."""
+        Rule.__post_init__(self)
         bounds = [self.at_least, self.at_most]
         if (self.rate is None) == (bounds == [None, None]):
             raise ValueError("give either `rate`, or `at-least` and `at-most` or one of them")
 
     def check(self, facts: Facts) -> Result:
-        """Look at the rate of every effective dropout."""
-        acting = [dropout for dropout in dropouts(facts, self.on) if dropout.fault is None]
+        """Look at the rate of every dropout that drops anything."""
+        acting = [dropout for dropout in dropouts(facts, self.on) if dropout.acts]
         findings = tuple(
-            Finding(
-                message=f"{label(item.op, facts)} has rate {item.rate:g}, not {self._wanted()}",
-                layer=item.op.layer,
-                where=place(item.op, facts),
-            )
+            Finding(message=f"{label(item.op, facts)} {fault}", layer=item.op.layer, where=place(item.op, facts))
             for item in acting
-            if not self._allows(item.rate)
+            for fault in self._faults(item)
         )
         found = sorted({item.rate for item in acting})
         kept = f"{len(acting)} dropouts of rate {', '.join(f'{rate:g}' for rate in found)}"
         return Result(examined=len(acting), findings=findings, found=found, limit=self._wanted(), kept=kept)
+
+    def _faults(self, item: Dropout) -> Iterator[str]:
+        if not self._allows(item.rate):
+            yield f"has rate {item.rate:g}, not {self._wanted()}"
+        if item.fault == LEAK:
+            yield LEAK
 
     def _allows(self, rate: float) -> bool:
         if self.rate is not None:
@@ -242,6 +235,9 @@ class DropoutRate(Rule):
 class NoPadding(Rule):
     """No convolution pads its input, and nothing else pads it before one.
 
+    A negative pad crops and pads nothing; so does the `padding` of a transposed convolution, which crops its
+    output.
+
     Example, kept:
         rule = no-padding = true
         model = nn.Conv2d(1, 4, 3)
@@ -258,7 +254,9 @@ class NoPadding(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Look at the padding of every live convolution and padding operation."""
-        ops = [op for op in live(facts, None, self.on) if op.kind in ("conv", "conv_transpose", "pad")]
+        demand_reach(self, facts)
+        ops = [op for op in live(facts, None, self.on) if op.kind in ("conv", "pad")]
+        convs = sum(op.kind == "conv" for op in ops)
         findings = tuple(
             Finding(message=f"{label(op, facts)} pads by {by}", layer=op.layer, where=place(op, facts))
             for op in ops
@@ -270,7 +268,7 @@ class NoPadding(Rule):
             found=len(findings),
             limit=0,
             unit="paddings",
-            kept=f"no padding in {len(ops)} convolutions",
+            kept=f"no padding in {convs} convolutions",
         )
 
 
@@ -279,4 +277,4 @@ def _padding(op: Op) -> str | None:
     if isinstance(padding, str):
         grows = padding == "same" and set(op.attributes["kernel"]) != {1}
         return f'"{padding}"' if grows else None
-    return "x".join(map(str, padding)) if any(padding) else None
+    return "x".join(map(str, padding)) if any(pad > 0 for pad in padding) else None

@@ -47,62 +47,6 @@ def message(model: nn.Module, rule, example=IMAGE) -> str:
     return judge(model, rule, example=example).outcomes[0].summary
 
 
-# --- dropout ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "then",
-    [
-        lambda self, x: F.dropout(x, 0.1, self.training),
-        lambda self, x: F.dropout2d(x, 0.1, training=self.training),
-        lambda self, x: F.alpha_dropout(x, 0.1, training=self.training),
-        lambda self, x: torch.dropout(x, 0.1, self.training),
-    ],
-)
-def test_functional_dropout_counts(then):
-    assert verdict(Functional(then), Requires(kinds=("dropout",))) is Verdict.KEPT
-
-
-@pytest.mark.parametrize(
-    "layer", [nn.Dropout(0.1), nn.Dropout2d(0.1), nn.AlphaDropout(0.1), nn.FeatureAlphaDropout(0.1)]
-)
-def test_dropout_layers_count(layer):
-    assert verdict(nn.Sequential(nn.Conv2d(1, 4, 3), layer), Requires(kinds=("dropout",))) is Verdict.KEPT
-
-
-@pytest.mark.parametrize(
-    ("then", "says"),
-    [
-        (lambda self, x: F.dropout(x, 0.1), "is on in evaluation, too"),
-        (lambda self, x: F.dropout(x, 0.1, training=False), "is off in training"),
-        (lambda self, x: F.dropout(x, 0.0, self.training), "has rate 0"),
-    ],
-)
-def test_dropout_that_does_not_take_effect_does_not_count(then, says):
-    model = Functional(then)
-    assert verdict(model, Requires(kinds=("dropout",))) is Verdict.BROKEN
-    assert says in message(model, Requires(kinds=("dropout",)))
-
-
-def test_a_dropout_layer_of_rate_zero_does_not_count():
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Dropout(p=0))
-    assert message(model, Requires(kinds=("dropout",))) == "no dropout takes effect: `1` (Dropout) has rate 0"
-
-
-def test_attention_dropout_counts():
-    layer = nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True)
-    x = torch.zeros(2, 3, 8)
-    assert verdict(layer, Requires(kinds=("dropout",)), example=(x, x, x)) is Verdict.KEPT
-
-
-def test_dropout_of_a_single_recurrent_layer_does_nothing():
-    x = torch.zeros(2, 3, 8)
-    with pytest.warns(UserWarning, match="dropout option adds dropout"):
-        single = nn.LSTM(8, 4, dropout=0.2)
-    assert "there is one layer" in message(single, Requires(kinds=("dropout",)), example=x)
-    assert verdict(nn.LSTM(8, 4, num_layers=2, dropout=0.2), Requires(kinds=("dropout",)), example=x) is Verdict.KEPT
-
-
 # --- global pooling -----------------------------------------------------------------------------------------
 
 GLOBAL = [

@@ -1,0 +1,160 @@
+"""Dropout: every spelling counts, one that does nothing does not, and one that leaks breaks every promise of it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archcheck.engine import check
+from archcheck.findings import Verdict
+from archcheck.rules import DropoutRate, Requires, RequiresAny
+
+IMAGE = torch.zeros(1, 1, 12, 12)
+SEQUENCE = torch.zeros(2, 3, 8)
+REQUIRED = Requires(kinds=("dropout",))
+
+
+class Functional(nn.Module):
+    """A convolution, a dropout layer of rate 0.1 if asked for, then whatever `then` does with the result."""
+
+    def __init__(self, then, *, good=False):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.good = nn.Dropout(0.1) if good else nn.Identity()
+        self.then = then
+
+    def forward(self, x):
+        return self.then(self, self.good(self.conv(x)))
+
+
+def outcome(model, rule, example=IMAGE):
+    return check(model, example=example, rules=[rule]).outcomes[0]
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        lambda self, x: F.dropout(x, 0.1, self.training),
+        lambda self, x: F.dropout2d(x, 0.1, training=self.training),
+        lambda self, x: F.alpha_dropout(x, 0.1, training=self.training),
+        lambda self, x: torch.dropout(x, 0.1, self.training),
+        lambda self, x: F.dropout(x, 0.1) if self.training else x,
+    ],
+)
+def test_functional_dropout_counts(then):
+    assert outcome(Functional(then), REQUIRED).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Dropout(0.1), nn.Dropout2d(0.1), nn.AlphaDropout(0.1), nn.FeatureAlphaDropout(0.1)]
+)
+def test_dropout_layers_count(layer):
+    assert outcome(nn.Sequential(nn.Conv2d(1, 4, 3), layer), REQUIRED).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    ("then", "says"),
+    [
+        (lambda self, x: F.dropout(x, 0.1), "is on in evaluation, too"),
+        (lambda self, x: F.dropout(x, 0.1, training=False), "is off in training"),
+        (lambda self, x: F.dropout(x, 0.0, self.training), "has rate 0"),
+        (lambda self, x: F.dropout(x, 0.0), "has rate 0"),
+        (lambda self, x: (F.dropout(x, 0.1), x)[1], "does not reach an output"),
+    ],
+)
+def test_dropout_that_does_not_take_effect_does_not_count(then, says):
+    found = outcome(Functional(then), REQUIRED)
+    assert found.verdict is Verdict.BROKEN
+    assert found.summary.startswith("no dropout takes effect: ")
+    assert says in found.summary
+
+
+def test_a_dropout_layer_of_rate_zero_does_not_count():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Dropout(p=0))
+    assert outcome(model, REQUIRED).summary == "no dropout takes effect: `1` (Dropout) has rate 0"
+
+
+def test_attention_dropout_counts():
+    layer = nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True)
+    assert outcome(layer, REQUIRED, (SEQUENCE, SEQUENCE, SEQUENCE)).verdict is Verdict.KEPT
+
+
+def test_dropout_of_a_single_recurrent_layer_does_nothing():
+    with pytest.warns(UserWarning, match="dropout option adds dropout"):
+        single = nn.LSTM(8, 4, dropout=0.2)
+    assert "there is one layer" in outcome(single, REQUIRED, SEQUENCE).summary
+    assert outcome(nn.LSTM(8, 4, num_layers=2, dropout=0.2), REQUIRED, SEQUENCE).verdict is Verdict.KEPT
+
+
+# --- leaks --------------------------------------------------------------------------------------------------
+
+
+def elsewhere(self, x):
+    """Drops in both modes, on a line of its own in each."""
+    if self.training:
+        return F.dropout(x, 0.3)
+    return F.dropout(x, 0.3, True)
+
+
+def in_evaluation_only(self, x):
+    return x if self.training else F.dropout(x, 0.3)
+
+
+def leaks_in_attention(self, x):
+    flat = x.flatten(2)
+    return F.scaled_dot_product_attention(flat, flat, flat, dropout_p=0.3)
+
+
+LEAKS = [lambda self, x: F.dropout(x, 0.3), elsewhere, in_evaluation_only, leaks_in_attention]
+
+
+@pytest.mark.parametrize("then", LEAKS)
+@pytest.mark.parametrize(
+    "rule",
+    [REQUIRED, RequiresAny(kinds=("dropout", "linear")), DropoutRate(rate=0.3), DropoutRate(at_most=0.5)],
+    ids=["requires", "requires-any", "dropout-rate", "dropout-rate between"],
+)
+def test_a_leak_breaks_the_promise_whatever_else_is_there(rule, then):
+    found = outcome(Functional(then, good=True), rule)
+    assert found.verdict is Verdict.BROKEN
+    assert any("is on in evaluation, too" in finding.message for finding in found.findings)
+
+
+def test_a_leak_is_no_absence():
+    found = outcome(Functional(LEAKS[0], good=True), REQUIRED)
+    assert found.found == ["1 dropout"]
+    assert found.summary.startswith("`dropout` at ")
+
+
+def test_the_rate_of_a_leak_is_judged_too():
+    messages = [finding.message for finding in outcome(Functional(LEAKS[0], good=True), DropoutRate(rate=0.1)).findings]
+    assert any(message.endswith("has rate 0.3, not 0.1") for message in messages)
+    assert any(message.endswith("is on in evaluation, too") for message in messages)
+
+
+def test_one_line_that_leaks_once_of_two_times():
+    def then(self, x):
+        for always in (False, True):
+            x = F.dropout(x, 0.3, self.training or always)
+        return x
+
+    found = outcome(Functional(then), DropoutRate(rate=0.3))
+    assert [finding.message.endswith("is on in evaluation, too") for finding in found.findings] == [True]
+    assert outcome(Functional(then), REQUIRED).found == ["1 dropout"]
+
+
+def test_a_dropout_in_evaluation_that_reaches_no_output_is_no_leak():
+    def then(self, x):
+        F.dropout(x, 0.3)
+        return x
+
+    assert outcome(Functional(then, good=True), DropoutRate(rate=0.1)).verdict is Verdict.KEPT
+
+
+def test_a_leak_elsewhere_is_none_of_on():
+    def then(self, x):
+        return F.dropout(x, 0.3)
+
+    assert outcome(Functional(then, good=True), DropoutRate(rate=0.1, on="good")).verdict is Verdict.KEPT

@@ -1,0 +1,80 @@
+"""`head`: what the output path ends in, and where the way back ends."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archcheck.engine import measure
+from archcheck.rules import Head
+from archcheck.rules.heads import head_of
+
+IMAGE = torch.zeros(1, 1, 8, 8)
+
+
+class Net(nn.Module):
+    def __init__(self, then):
+        super().__init__()
+        self.conv, self.a, self.b = nn.Conv2d(1, 4, 3), nn.Linear(4, 4), nn.Linear(4, 4)
+        self.scale = nn.Parameter(torch.ones(4))
+        self.then = then
+
+    def forward(self, x):
+        return self.then(self, self.conv(x))
+
+
+def pooled(x):
+    return x.mean((2, 3))
+
+
+def gated(self, x):
+    """A squeeze and excitation."""
+    return x * torch.sigmoid(self.b(torch.relu(self.a(pooled(x)))))[:, :, None, None]
+
+
+def mixed(self, x):
+    """Arithmetic of an activation with constants, parameters, zeros and noise of its own shape."""
+    x = self.a(pooled(x)) * self.scale + 1
+    return (x / torch.full((4,), 2.0) - torch.zeros_like(x) + 0 * torch.randn_like(x)).log_softmax(1)
+
+
+@pytest.mark.parametrize(
+    ("then", "head"),
+    [
+        (lambda self, x: self.a(pooled(x)).log_softmax(1), ("linear", "global_avg_pool")),
+        (mixed, ("linear", "global_avg_pool")),
+        (lambda self, x: gated(self, x).flatten(1).log_softmax(1), ("mul",)),
+        (lambda self, x: self.a(pooled(x)) + self.b(pooled(x)), ("add",)),
+        (lambda self, x: pooled(x) / x.amax((2, 3)), ("div",)),
+        # A residual connection before the last layer: the head does not reach beyond it.
+        (lambda self, x: self.a(pooled(x) + torch.relu(self.b(pooled(x)))), ("linear",)),
+        (lambda self, x: self.a(pooled(gated(self, x))), ("linear", "global_avg_pool")),
+        (lambda self, x: torch.cat([self.a(pooled(x)), self.b(pooled(x))], 1), ("linear", "global_avg_pool")),
+        (lambda self, x: torch.cat([self.a(pooled(x)), pooled(x)], 1), ("cat",)),
+        (lambda self, x: (self.a(pooled(x)), x), ("linear", "global_avg_pool")),
+        (lambda self, x: F.avg_pool2d(x, 4), ("avg_pool (partial)",)),
+        (lambda self, x: x.relu(), ("conv",)),
+        (lambda self, x: self.scale.relu(), ("relu",)),
+    ],
+)
+def test_the_head(then, head):
+    assert head_of(measure(Net(then), example=IMAGE)) == head
+
+
+def test_a_gate_keeps_neither_a_linear_nor_a_pooling_head():
+    facts = measure(Net(lambda self, x: gated(self, x).flatten(1).log_softmax(1)), example=IMAGE)
+    for kind in ("linear", "global_avg_pool"):
+        (finding,) = Head(kinds=(kind,)).check(facts).findings
+        assert finding.message == f"the output path ends in mul, not in {kind}"
+
+
+def test_many_ways_back_are_gone_once_each():
+    def then(self, x):
+        x = pooled(x)
+        for _ in range(40):
+            x = torch.cat([x.relu(), x.tanh()], 1)[:, :4]
+        return x
+
+    assert head_of(measure(Net(then), example=IMAGE)) == ("global_avg_pool",)
