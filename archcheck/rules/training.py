@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -12,6 +12,7 @@ from archcheck.facts import Facts, Training
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
 from archcheck.where import Where
+from archcheck.words import quote
 
 TOLERATED = 0.0005
 """Share of the test set by which a fresh evaluation may differ from the recorded count: processors round
@@ -23,13 +24,14 @@ class MinAccuracy(Rule):
     """The mean test accuracy over the recorded seeds is at least `limit`, and the checkpoint reproduces its count.
 
     The record must belong to this model (see `record-matches-model`), hold at least `seeds` runs, none longer
-    than `within-epochs`, each judged on the test set after its last epoch; the committed checkpoint is
-    evaluated anew on that test set. Without a record, or with one of another model, there is nothing to judge:
-    the verdict is `error`. `limit` is a share: 0.994 is 99.4 %.
+    than `within-epochs`, each with its epochs and judged on the same test set after the last of them; the
+    committed checkpoint is evaluated anew on that test set. Without a record, or with one of another model,
+    there is nothing to judge: the verdict is `error`. `limit` is a share: 0.994 is 99.4 %.
 
     In a contract: `min-accuracy = { limit = 0.994, within-epochs = 20, seeds = 3 }`
     """
 
+    narrows = False
     needs = ("training",)
     limit: float
     within_epochs: int | None = None
@@ -37,6 +39,7 @@ class MinAccuracy(Rule):
 
     def __post_init__(self) -> None:
         """Refuse a limit that is no share, and fewer than one seed."""
+        Rule.__post_init__(self)
         if not 0 < self.limit <= 1:
             raise ValueError(f"`limit` is a share between 0 and 1 (0.994 for 99.4 %), found {self.limit:g}")
         if self.seeds < 1:
@@ -72,13 +75,25 @@ class MinAccuracy(Rule):
             faults.append(f"the record holds {len(runs)} seeds, {self.seeds} are promised")
         if len({run.get("seed") for run in runs}) < len(runs):
             faults.append("the record holds a seed twice")
+        sizes = sorted({run["test"]["total"] for run in runs if _share(run) is not None})
+        if len(sizes) > 1:
+            shown = " and ".join(f"{size:,}" for size in sizes)
+            faults.append(f"the seeds were judged on test sets of different sizes: {shown}")
         for run in runs:
-            epochs = len(run.get("epochs") or ())
-            if self.within_epochs is not None and epochs > self.within_epochs:
-                faults.append(f"seed {run.get('seed')} trained {epochs} epochs, {self.within_epochs} are allowed")
-            if _share(run) is None:
-                faults.append(f"seed {run.get('seed')} has no result on the test set")
+            faults += [f"seed {run.get('seed')} {fault}" for fault in self._faults_of(run)]
         return faults
+
+    def _faults_of(self, run: Mapping[str, Any]) -> Iterator[str]:
+        epochs = run.get("epochs")
+        count = len(epochs) if isinstance(epochs, list | tuple) else 0
+        if count == 0:
+            yield "records no epochs"
+        if self.within_epochs is not None and count > self.within_epochs:
+            yield f"trained {count} epochs, {self.within_epochs} are allowed"
+        if run.get("selected", "last") != "last":
+            yield f"has a result chosen by {quote(str(run['selected']))}, not that of the last epoch"
+        if _share(run) is None:
+            yield "has no result on the test set"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +106,7 @@ class RecordMatchesModel(Rule):
     In a contract: `record-matches-model = true`
     """
 
+    narrows = False
     needs = ("training",)
 
     def check(self, facts: Facts) -> Result:
@@ -132,9 +148,10 @@ def _runs(training: Training) -> list[Mapping[str, Any]]:
 
 def _share(run: Mapping[str, Any]) -> float | None:
     test = run.get("test")
-    if not isinstance(test, Mapping) or not test.get("total"):
+    correct, total = (test.get("correct"), test.get("total")) if isinstance(test, Mapping) else (None, None)
+    if not isinstance(correct, int) or not isinstance(total, int) or not 0 <= correct <= total or total == 0:
         return None
-    return float(test.get("correct", 0)) / float(test["total"])
+    return correct / total
 
 
 def _checkpoint_faults(training: Training) -> list[str]:
