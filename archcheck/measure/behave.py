@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
+from archcheck.errors import SubjectError
 from archcheck.measure.arguments import map_tensors, tensors_in
 from archcheck.measure.example import Example
 
@@ -25,25 +27,59 @@ def probe(name: str) -> Callable[[Any], Any]:
 
 
 def run(name: str, forward: Call, example: Example) -> Mapping[str, Any]:
-    """Run one probe in evaluation mode, without gradients."""
-    with torch.no_grad():
-        return PROBES[name](forward, example)
+    """Run one probe in evaluation mode, without gradients.
+
+    Raises:
+        SubjectError: the forward pass failed on real numbers, or gave no values.
+    """
+    try:
+        with torch.no_grad():
+            return PROBES[name](forward, example)
+    except SubjectError:
+        raise
+    except Exception as error:  # whatever the subject raises
+        text = " ".join(str(error).split())[:300] or "no message"
+        raise SubjectError(
+            "forward", f"the forward pass failed on real numbers: {type(error).__name__}: {text}"
+        ) from error
 
 
 @probe("log-probabilities")
 def _log_probabilities(forward: Call, example: Example) -> Mapping[str, Any]:
-    """How far the first output is from log-probabilities along its class axis, on the example and on noise.
+    """How far the first output is from log-probabilities, on the example and on ten times the example.
 
-    The class axis is 1 for `(N, C, …)`, else the last. The largest distance of a sum of exponentials from
-    one is taken in float64, so that it measures the model and not this sum.
+    All floating inputs, positional and by keyword, are multiplied; others stay as they are. The class axis is
+    1, or 0 where the output has one axis. `sum_error` is the largest distance of a sum of exponentials from
+    one, taken in float64, so that it measures the model and not this sum; it is `None` where the sum itself is
+    no number. `finite` says that the output holds neither NaN nor infinity, save minus infinity, which is the
+    logarithm of zero.
     """
     shape: tuple[int, ...] = ()
-    worst, highest = 0.0, -float("inf")
+    finite, errors = True, []
     for scale in (1.0, 10.0):
-        inputs = map_tensors(lambda t, scale=scale: t * scale if t.is_floating_point() else t, list(example.args))
-        output = next(tensors_in(forward(*inputs, **example.kwargs))).double()
+        output = _first_output(forward, _scaled(example, scale)).double()
         shape = tuple(output.shape)
         sums = output.exp().sum(dim=1 if output.dim() > 1 else -1)
-        worst = max(worst, float((sums - 1).abs().max()))
-        highest = max(highest, float(output.max()))
-    return {"sum_error": worst, "highest": highest, "shape": list(shape)}
+        finite = finite and not bool((output.isnan() | output.isposinf()).any())
+        errors.append((sums - 1).abs().max())
+    worst = float(torch.stack(errors).max())  # a tensor's maximum, which NaN does not vanish in
+    return {"finite": finite, "sum_error": worst if math.isfinite(worst) else None, "shape": list(shape)}
+
+
+def _scaled(example: Example, scale: float) -> Example:
+    """Return the example with its floating inputs times `scale`, in memory of its own."""
+
+    def scaled(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor * scale if tensor.is_floating_point() else tensor.clone()
+
+    return Example(tuple(map_tensors(scaled, list(example.args))), map_tensors(scaled, dict(example.kwargs)))
+
+
+def _first_output(forward: Call, example: Example) -> torch.Tensor:
+    output = next(tensors_in(forward(*example.args, **example.kwargs)), None)
+    if output is None:
+        raise SubjectError("forward", "the forward pass returned no tensor, so there are no values to look at")
+    if output.numel() == 0:
+        shape = "x".join(map(str, output.shape))
+        raise SubjectError("forward", f"the forward pass returned an empty tensor ({shape}), which has no values")
+    return output

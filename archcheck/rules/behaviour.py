@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from archcheck.errors import NotMeasured
 from archcheck.facts import Facts
@@ -30,6 +32,7 @@ class LogProbabilities(Rule):
         says = the output is no log-probabilities
     """
 
+    narrows = False
     needs = ("log-probabilities",)
     tolerance: float = 1e-4
 
@@ -38,11 +41,10 @@ class LogProbabilities(Rule):
         measured = facts.behaviour.get("log-probabilities")
         if measured is None:
             raise NotMeasured("the output's values were not measured")
-        error = float(measured["sum_error"])
+        error, fault = measured["sum_error"], self._fault(measured)
         findings: tuple[Finding, ...] = ()
-        if not error <= self.tolerance:  # also when it is not a number
-            off = f"exponentials along axis 1 sum to one within {error:.3g}, limit {self.tolerance:g}"
-            message = f"the output is no log-probabilities: {off}"
+        if fault is not None:
+            message = f"the output is no log-probabilities: {fault}"
             fix = "end the network in `nn.LogSoftmax(dim=1)`, or drop the rule and train with `nn.CrossEntropyLoss`"
             findings = (Finding(message=message, where=facts.subject.where, fix=fix),)
         return Result(
@@ -53,3 +55,13 @@ class LogProbabilities(Rule):
             unit="distance of the sums from one",
             kept=f"the sums are one within {self.tolerance:g}",
         )
+
+    def _fault(self, measured: Mapping[str, Any]) -> str | None:
+        error, axis = measured["sum_error"], min(1, max(0, len(measured["shape"]) - 1))
+        if not measured["finite"]:
+            return "it holds NaN or infinity"
+        if error is None:
+            return f"the sums of exponentials along axis {axis} are beyond all numbers"
+        if error <= self.tolerance:
+            return None
+        return f"exponentials along axis {axis} sum to one within {error:.3g}, limit {self.tolerance:g}"

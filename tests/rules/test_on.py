@@ -1,0 +1,212 @@
+"""`on`: where it narrows a rule, where it is refused, and what happens when it points at nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archcheck.engine import check
+from archcheck.errors import ContractError
+from archcheck.findings import Verdict
+from archcheck.rules import (
+    Channels,
+    DropoutRate,
+    FollowedBy,
+    Forbids,
+    Head,
+    LogProbabilities,
+    MaxParams,
+    MinAccuracy,
+    NoHiddenWeights,
+    NoPadding,
+    NoUnusedParams,
+    OutputShape,
+    RecordMatchesModel,
+    Requires,
+    RequiresAny,
+)
+from archcheck.testing import rule_of
+
+IMAGE = torch.zeros(1, 1, 8, 8)
+
+
+class Net(nn.Module):
+    """16 parameters in `stem`, 3 * 576 + … in `body`, an idle linear layer and a hidden one."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, 3, bias=False)
+        self.body = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.2))
+        self.fc = nn.Linear(4, 2)
+        self.idle = nn.Linear(3, 3)
+        self.kept_aside = [nn.Linear(4, 4)]
+
+    def forward(self, x):
+        x = self.body(F.dropout(self.stem(x), 0.1, self.training)).mean((2, 3))
+        return self.fc(self.kept_aside[0](x))
+
+
+def outcome(rule, model=None, example=IMAGE):
+    return check(model or Net(), example=example, rules=[rule]).outcomes[0]
+
+
+@pytest.mark.parametrize(
+    ("on", "found"),
+    [
+        (None, 36 + 148 + 8 + 10 + 12 + 20),
+        ("stem", 36),
+        ("body.**", 156),
+        ("Conv2d", 36 + 148),
+        ("conv", 36 + 148),
+        ("norm", 8),
+        ("Sequential", 156),
+        ("Linear", 10 + 12),
+        ("linear", 10 + 12 + 20),
+        ("Net", 36 + 148 + 8 + 10 + 12 + 20),
+        ("dropout", 0),
+    ],
+)
+def test_max_params_counts_what_on_points_at(on, found):
+    assert outcome(MaxParams(limit=0, on=on)).found == found
+
+
+def test_max_params_on_names_the_largest_of_these_layers_only():
+    most = outcome(MaxParams(limit=1, on="Linear")).most
+    assert [line.split()[0] for line in most] == ["idle", "fc"]
+
+
+def test_max_params_on_a_tied_weight_counts_for_each_of_its_layers():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encode, self.decode = nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False)
+            self.decode.weight = self.encode.weight
+
+        def forward(self, x):
+            return self.decode(self.encode(x))
+
+    example = torch.zeros(1, 6)
+    for on in ("encode", "decode", "Linear", "linear", None):
+        assert outcome(MaxParams(limit=36, on=on), Tied(), example).found == 36
+
+
+def test_max_params_on_a_kind_finds_weights_that_are_reshaped_first():
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(6, 3))
+
+        def forward(self, x):
+            return F.linear(x, self.w.t())
+
+    assert outcome(MaxParams(limit=18, on="linear"), Functional(), torch.zeros(1, 6)).found == 18
+
+
+@pytest.mark.parametrize("on", ["Linear", "linear", "idle", "idle.weight", "Net", "*"])
+def test_no_unused_params_on_finds_the_idle_layer(on):
+    found = outcome(NoUnusedParams(on=on))
+    assert found.verdict is Verdict.BROKEN
+    assert "`idle.weight` (9 parameters) reaches no output" in found.summary
+
+
+@pytest.mark.parametrize("on", ["Conv2d", "conv", "fc", "body.**", "BatchNorm2d"])
+def test_no_unused_params_on_leaves_other_layers_alone(on):
+    assert outcome(NoUnusedParams(on=on)).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    ("rule", "verdict"),
+    [
+        (NoPadding(on="stem"), Verdict.KEPT),
+        (NoPadding(on="Sequential"), Verdict.BROKEN),
+        (Forbids(kinds=("linear",), on="body"), Verdict.KEPT),
+        (Forbids(kinds=("linear",), on="Net"), Verdict.BROKEN),
+        (Forbids(kinds=("dropout",), on="body"), Verdict.BROKEN),
+        (NoHiddenWeights(on="body"), Verdict.KEPT),
+        (NoHiddenWeights(on="linear"), Verdict.BROKEN),
+        (NoHiddenWeights(on="Net"), Verdict.BROKEN),
+        (DropoutRate(rate=0.2, on="body"), Verdict.KEPT),
+        (DropoutRate(rate=0.2), Verdict.BROKEN),
+        (Requires(kinds=("batch_norm",), on="body"), Verdict.KEPT),
+        (Requires(kinds=("batch_norm",), on="stem"), Verdict.BROKEN),
+        (RequiresAny(kinds=("batch_norm", "linear"), on="fc"), Verdict.KEPT),
+        (RequiresAny(kinds=("batch_norm", "linear"), on="stem"), Verdict.BROKEN),
+        (FollowedBy(layer="conv", by="batch_norm", on="Sequential"), Verdict.KEPT),
+        (FollowedBy(layer="conv", by="batch_norm"), Verdict.BROKEN),
+        (Channels(progression=(4, 4), on="body"), Verdict.KEPT),
+    ],
+)
+def test_on_narrows(rule, verdict):
+    assert outcome(rule).verdict is verdict
+
+
+def test_a_declared_layer_elsewhere_is_no_hint():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(2, 2), nn.Sequential(nn.Dropout(0.1))
+
+        def forward(self, x):
+            return self.a(x)
+
+    example = torch.zeros(1, 2)
+    assert outcome(Requires(kinds=("dropout",), on="a"), Two(), example).summary.endswith("and none is executed")
+    assert "declared and never called" in outcome(Requires(kinds=("dropout",), on="b"), Two(), example).summary
+
+
+PROHIBITIONS = (NoPadding, NoHiddenWeights, NoUnusedParams)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [*(cls(on="bodi.**") for cls in PROHIBITIONS), Forbids(kinds=("linear",), on="bodi.**")],
+    ids=lambda rule: type(rule).__name__,
+)
+def test_a_prohibition_whose_on_points_at_nothing_is_not_kept(rule):
+    found = outcome(rule)
+    assert found.verdict is Verdict.ERROR
+    assert found.summary.startswith('`on` = "bodi.**" points at nothing; did you mean "body')
+
+
+def test_a_prohibition_whose_on_points_at_nothing_may_be_allowed():
+    assert outcome(NoPadding(on="nowhere.**", allow_empty=True)).verdict is Verdict.KEPT
+
+
+def test_a_prohibition_on_a_layer_without_anything_to_forbid_is_kept():
+    assert outcome(NoPadding(on="fc")).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        MaxParams(limit=10, on="typo.**"),
+        Requires(kinds=("conv",), on="typo.**"),
+        RequiresAny(kinds=("conv",), on="typo.**"),
+        FollowedBy(layer="conv", by="batch_norm", on="typo.**"),
+        Channels(progression=(1, 4), on="typo.**"),
+        DropoutRate(rate=0.1, on="typo.**"),
+    ],
+    ids=lambda rule: type(rule).__name__,
+)
+def test_any_other_rule_whose_on_points_at_nothing_is_vacuous(rule):
+    assert outcome(rule).verdict is Verdict.VACUOUS
+
+
+@pytest.mark.parametrize(
+    ("cls", "values", "line"),
+    [
+        (Head, {"kinds": ("linear",)}, 'head = { kinds = ["linear"], on = "fc" }'),
+        (OutputShape, {"shape": (1, 2)}, 'output-shape = { shape = [1, 2], on = "fc" }'),
+        (LogProbabilities, {}, 'log-probabilities = { on = "fc" }'),
+        (MinAccuracy, {"limit": 0.9}, 'min-accuracy = { limit = 0.9, on = "fc" }'),
+        (RecordMatchesModel, {}, 'record-matches-model = { on = "fc" }'),
+    ],
+)
+def test_a_rule_about_the_model_as_a_whole_refuses_on(cls, values, line):
+    with pytest.raises(ValueError, match="the rule judges the model as a whole"):
+        cls(**values, on="fc")
+    assert cls(**values).on is None
+    with pytest.raises(ContractError, match="`on` narrows nothing here"):
+        rule_of(line, cls)
