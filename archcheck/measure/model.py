@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,6 @@ def measure_model(
     """
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
-    root = root or str(Path.cwd())
     chosen = example if isinstance(example, Example) or example is None else given(example)
     with same_torch():
         model = initialised(model, chosen)
@@ -55,33 +55,40 @@ def measure_model(
             evaluation = confirmed(model, chosen, evaluation)
         training, unmeasured = _training_trace(model, chosen, real=evaluation.real)
         behaviour = _probe(model, chosen, needs)
+        target = target or f"{type(model).__module__}:{type(model).__qualname__}"
+        facts = _facts(model, chosen, evaluation, training, target=target, root=root or str(Path.cwd()))
+    subject = replace(facts.subject, name=name or type(model).__name__)
+    return replace(facts, subject=subject, behaviour=behaviour, unmeasured=unmeasured)
+
+
+def _facts(
+    model: torch.nn.Module, example: Example, evaluation: Trace, training: Trace | None, *, target: str, root: str
+) -> Facts:
     tree = Tree(model)
     ops = graph.build(evaluation, root)
     train_ops = graph.build(training, root) if training else ()
-    sizes = {tree.names[id(tensor)]: tuple(tensor.shape) for _, tensor in (*tree.parameters(), *tree.buffers())}
+    traces = [evaluation, training] if training else [evaluation]
     return Facts(
         subject=Subject(
-            name=name or type(model).__name__,
-            target=target or f"{type(model).__module__}:{type(model).__qualname__}",
-            fingerprint=graph.fingerprint(ops, train_ops, sizes),
+            name=type(model).__name__,
+            target=target,
+            fingerprint=graph.fingerprint(ops, train_ops, tree.shapes()),
             environment={"torch": str(torch.__version__), "python": platform.python_version()},
             where=relative(class_where(type(model)), root),
-            notes=_notes(chosen, evaluation),
+            notes=_notes(example, evaluation),
         ),
-        params=ledger.params(tree, [evaluation, *([training] if training else [])], (ops, train_ops), root),
+        params=ledger.params(tree, traces, (ops, train_ops), root),
         layers=layers_of(tree, evaluation, (ops, train_ops), root),
         ops=ops,
         train_ops=diff_ops(ops, train_ops),
         train_length=len(train_ops),
         cost=_cost(evaluation, ops),
         shape=Shapes(
-            inputs=tuple(_outside(tensor) for tensor in inputs_of(chosen)),
+            inputs=tuple(_outside(tensor) for tensor in inputs_of(example)),
             outputs=tuple(Tensor(shape=shape, dtype=dtype) for shape, dtype in evaluation.output_tensors),
             output_ops=tuple(index for index in evaluation.outputs if index >= 0),
             receptive_field=receptive_field(ops),
         ),
-        behaviour=behaviour,
-        unmeasured=unmeasured,
     )
 
 

@@ -21,6 +21,7 @@ def relative(where: Where | None, root: str) -> Where | None:
     return Where(file=relative_file(where.file, root), line=where.line)
 
 
+@cache
 def relative_file(file: str, root: str) -> str:
     """Return `file` relative to `root` if it lies below it, else unchanged."""
     prefix = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - a trailing separator is the point

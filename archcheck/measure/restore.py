@@ -6,6 +6,7 @@ on tensors without values must not stay behind, for the model would fail at its 
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 from collections.abc import Iterator
@@ -90,8 +91,11 @@ def untouched(model: torch.nn.Module, *, values: bool = False) -> Iterator[None]
 def same_torch() -> Iterator[None]:
     """Put the random states and torch's switches back; attention shows its parts meanwhile.
 
-    The fast path of attention would hide them in one operation.
+    The fast path of attention would hide them in one operation. The collector of cyclic garbage pauses: with torch
+    imported, one of its sweeps takes longer than measuring most networks.
     """
+    collecting = gc.isenabled()
+    gc.disable()
     states = torch.get_rng_state(), random.getstate()
     numpy = sys.modules.get("numpy")
     numpy_state = numpy.random.get_state() if numpy is not None else None
@@ -100,6 +104,8 @@ def same_torch() -> Iterator[None]:
     try:
         yield
     finally:
+        if collecting:
+            gc.enable()
         torch.backends.mha.set_fastpath_enabled(fast_path)
         torch.set_rng_state(states[0])
         random.setstate(states[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -93,7 +94,7 @@ class ShapeRunner:
             result = rule(call) if rule and len(func._schema.returns) else None
             if result is None:
                 result = func(*_on_meta(meta_args), **_on_meta(meta_kwargs))
-        inference = all(tensor.is_inference() for tensor in tensors)
+        inference = not _makes_views(func) or all(tensor.is_inference() for tensor in tensors)
         return map_tensors(lambda out: self._wrap(out, meta_args, args, inference), result)
 
     def _meta(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -134,6 +135,7 @@ _RESHAPING = frozenset({
 })  # fmt: skip
 
 
+@cache
 def _writes_first(func: Any) -> bool:
     schema = func._schema
     name = schema.name.rpartition("::")[2]
@@ -145,6 +147,11 @@ def _writes_first(func: Any) -> bool:
         and first.alias_info.is_write
         and len(schema.returns) == 1
     )
+
+
+@cache
+def _makes_views(func: Any) -> bool:
+    return any(value.alias_info is not None for value in func._schema.returns)
 
 
 def _makes_much(name: str, args: tuple[Any, ...]) -> bool:

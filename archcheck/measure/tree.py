@@ -46,6 +46,10 @@ class Tree:
         for node in self.nodes:
             yield from ((join(node.path, name), tensor) for name, tensor in node.buffers)
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every parameter and buffer by its first name."""
+        return {self.names[id(tensor)]: tuple(tensor.shape) for _, tensor in (*self.parameters(), *self.buffers())}
+
     def _name_tensors(self) -> dict[int, str]:
         names: dict[int, str] = {}
         for name, tensor in (*self.parameters(), *self.buffers()):
