@@ -33,7 +33,7 @@ IMAGE = torch.zeros(1, 1, 8, 8)
 
 
 class Net(nn.Module):
-    """16 parameters in `stem`, 3 * 576 + … in `body`, an idle linear layer and a hidden one."""
+    """Two convolutions and a linear layer that run, one that is idle, and one that is hidden."""
 
     def __init__(self):
         super().__init__()

@@ -77,6 +77,22 @@ def test_a_block_that_is_an_output_is_followed_by_nothing():
     assert "is followed by the output" in outcome(model, FollowedBy(layer="Blk", by="batch_norm")).summary
 
 
+def test_a_result_inside_a_block_that_is_an_output_leaves_the_block():
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3)
+
+        def forward(self, x):
+            x = self.a(x)
+            return x, self.b(x)
+
+    model = nn.ModuleList([Both(), nn.BatchNorm2d(4)])
+    model.forward = lambda x: [part(y) for part, y in zip((nn.Identity(), model[1]), model[0](x), strict=True)]
+    found = outcome(model, FollowedBy(layer="Both", by="batch_norm"))
+    assert found.summary == "`0.a` (Conv2d) is followed by the output, not by batch_norm"
+
+
 def test_a_layer_that_runs_twice_in_a_row_is_followed_by_itself():
     twice = nn.Conv2d(1, 1, 3)
     model = nn.Sequential(twice, twice, nn.BatchNorm2d(1))
