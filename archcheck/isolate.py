@@ -33,7 +33,7 @@ _START = (
 _POLL = 0.1
 """Seconds between two looks at whether the worker lives; its pipe may be held open by what a subject started."""
 _GRACE = 5.0
-"""Seconds for the worker to end its child; it only needs them while it still imports torch."""
+"""Seconds for the worker to end its child, which takes it a moment."""
 
 
 def _can_fork() -> bool:
@@ -103,7 +103,10 @@ class Worker:
         self._buffer = b""
         os.close(self._requests)
         os.close(self._replies)
-        if self._forks:  # a worker that finds its pipes closed ends its child, which is out of our reach
+        if self._forks:
+            # This ends a worker that still imports torch. Later it takes no notice and, as its pipes are closed,
+            # ends its child, which is out of our reach.
+            process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=_GRACE)
         # The worker leads a session of its own, so without forks this reaches what the subject started, too.

@@ -29,6 +29,8 @@ def main(requests: int, replies: int, *, forks: bool) -> NoReturn:
     os.dup2(2, 1)  # a print of the subject is not part of the report
     if forks:
         _import_torch()
+        # From here on there may be a child to end first: the end of the requests tells when.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Unbuffered, so that whatever comes after a request stays in the pipe and can be waited for.
     with contextlib.suppress(BrokenPipeError), os.fdopen(requests, "rb", buffering=0) as lines:
         while line := lines.readline():
@@ -74,6 +76,7 @@ def _fork(line: bytes, requests: int, replies: int) -> tuple[int, int]:
     code = 1
     try:
         os.setsid()  # a group of its own, which can be killed whole
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for descriptor in (requests, replies, answers):
             os.close(descriptor)
         _answer(line, answer)
