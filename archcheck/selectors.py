@@ -71,12 +71,16 @@ def mistake_in(word: str) -> str | None:
     return f"{quote(word)} is not a kind{did_you_mean(meant, known, otherwise)}"
 
 
+_COVERING = {"global_avg_pool": "avg_pool", "global_max_pool": "max_pool"}
+
+
 def selects(selector: str | None, op: Op, facts: Facts) -> bool:
     """Whether `selector` points at `op`. No selector points at everything."""
     if selector is None:
         return True
     if kinds := kinds_of(selector):
-        return op.kind in kinds or (selector == "linear" and bool(op.attributes.get("linear_like")))
+        # A pooling that happens to cover the whole map is still the pooling that it is written as.
+        return op.kind in kinds or (selector in op.op and _COVERING.get(op.kind) == selector)
     return instance(selector, op.layer, facts) is not None
 
 

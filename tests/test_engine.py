@@ -15,7 +15,7 @@ from archcheck.engine import check_contract, exit_code, judge
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Mishap, Result, reports_from_json, reports_to_json
 from archcheck.rule import Rule, rule_name
-from archcheck.rules import FollowedBy, LogProbabilities, MaxParams, NoPadding, Requires
+from archcheck.rules import FollowedBy, LogProbabilities, MaxParams, NoHiddenWeights, NoPadding, Requires
 from archcheck.where import Where
 
 HERE = Where(file="contract.toml", line=3)
@@ -59,7 +59,11 @@ def test_a_rule_that_looked_at_nothing_has_not_passed(facts):
 
 
 def test_a_prohibition_that_found_nothing_is_kept(facts):
-    assert outcome(facts, NoPadding(on="nowhere.**")).verdict is Verdict.KEPT
+    assert outcome(facts, NoHiddenWeights()).verdict is Verdict.KEPT
+
+
+def test_a_prohibition_that_points_at_nothing_is_no_pass(facts):
+    assert outcome(facts, NoPadding(on="nowhere.**")).verdict is Verdict.ERROR
 
 
 def test_what_was_not_measured_is_an_error(facts):

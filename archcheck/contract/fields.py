@@ -13,19 +13,10 @@ from typing import Any, TypeVar, get_type_hints
 
 from archcheck.contract.document import Node
 from archcheck.rule import COMMON, is_required, key_of
-from archcheck.selectors import GROUPS, KINDS, is_layer_type, kinds_of
+from archcheck.selectors import mistake_in
 from archcheck.words import did_you_mean, listed, nearest, quote
 
 T = TypeVar("T")
-
-EVERYDAY_WORDS = {
-    "gap": "global_avg_pool",
-    "fc": "linear",
-    "dense": "linear",
-    "bn": "batch_norm",
-    "ln": "layer_norm",
-}
-"""What people say for a kind, where no likeness of letters leads to it."""
 
 
 def build(cls: type[T], nodes: Mapping[str, Node], at: Node, owner: str, **given: Any) -> T | None:
@@ -92,14 +83,6 @@ def _read_field(cls: type, option: Field[Any], node: Node) -> Any:
 
 def _check_kinds(node: Node) -> None:
     for item in node.items():
-        word = item.value
-        if isinstance(word, str) and not (kinds_of(word) or is_layer_type(word) or {".", "*"} & set(word)):
-            item.complain(f"{quote(word)} is not a kind{_mean_kind(word)}")
-
-
-def _mean_kind(word: str) -> str:
-    known = (*KINDS, *GROUPS)
-    meant = EVERYDAY_WORDS.get(word.lower()) or nearest(word, known)
-    return did_you_mean(
-        meant or word, known, 'write a kind ("conv"), a layer type ("Conv2d") or a path ("features.**")'
-    )
+        mistake = mistake_in(item.value) if isinstance(item.value, str) else None
+        if mistake:
+            item.complain(mistake)

@@ -132,7 +132,10 @@ def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
     """
     if selector == "dropout":
         return [dropout.op for dropout in dropouts(facts, on) if dropout.fault is None]
-    return [op for op in live(facts, selector, on) if op.attributes.get("coverage") != "trivial"]
+    found = live(facts, selector, on)
+    if selector == "linear":  # a convolution that sees the whole map at once is one, too, where one is asked for
+        found += [op for op in live(facts, None, on) if op.attributes.get("linear_like")]
+    return [op for op in found if op.attributes.get("coverage") != "trivial"]
 
 
 def shortfalls(facts: Facts, selector: str, on: str | None = None) -> Iterator[tuple[str, Layer | None, Op | None]]:

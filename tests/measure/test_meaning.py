@@ -287,3 +287,39 @@ def test_a_pointwise_conv_on_one_position_is_a_linear_head():
 def test_forbidden_operations_count_even_where_their_result_is_dropped():
     assert verdict(Dropped(), Forbids(kinds=("batch_norm",))) is Verdict.BROKEN
     assert verdict(Declared(), Forbids(kinds=("batch_norm",))) is Verdict.KEPT
+
+
+def test_a_pointwise_conv_head_is_no_forbidden_linear_layer():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 2, 1), nn.Flatten())
+    assert verdict(model, Forbids(kinds=("linear",))) is Verdict.KEPT
+
+
+@pytest.mark.parametrize("kind", ["max_pool", "global_max_pool"])
+def test_a_pooling_that_covers_the_whole_map_is_both(kind):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(10))
+    assert verdict(model, Requires(kinds=(kind,))) is Verdict.KEPT
+    assert verdict(model, Forbids(kinds=(kind,))) is Verdict.BROKEN
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        lambda self, x: x.sum((2, 3)) / 100,
+        lambda self, x: x.mean(3, keepdim=True).mean(2, keepdim=True),
+        lambda self, x: x.permute(0, 2, 3, 1).flatten(1, 2).mean(1),
+    ],
+)
+def test_more_spellings_of_global_average_pooling(then):
+    assert verdict(Functional(then), Requires(kinds=("global_avg_pool",))) is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        lambda self, x: x[:, :, :5, :5].mean((2, 3)),
+        lambda self, x: x.permute(0, 2, 3, 1).mean((2, 3)),
+        lambda self, x: x.sum((2, 3)),
+    ],
+)
+def test_means_that_are_no_global_average_pooling(then):
+    assert verdict(Functional(then), Requires(kinds=("global_avg_pool",))) is Verdict.BROKEN
