@@ -45,7 +45,7 @@ def check(model: torch.nn.Module, *, example: Any = None, rules: Iterable[Rule],
     from archcheck.measure import measure_model
 
     chosen = tuple(rules)
-    facts = measure_model(model, example=example, name=name, needs=needs_of(chosen))
+    facts = measure_model(model, example=example, name=name, needs=needs_of(chosen), confirm=True)
     nowhere = Where(file="", line=0)
     stated = [Stated(rule=rule, instance=rule_name(rule), where=nowhere) for rule in chosen]
     return Report(subject=facts.subject.name, facts=facts, outcomes=judge(facts, stated))

@@ -183,6 +183,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     import torch
 
     _one_thread()
+    from archcheck.measure.example import example_of
     from archcheck.measure.load import load
     from archcheck.measure.model import measure_model
     from archcheck.measure.record import training_facts
@@ -193,7 +194,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     needs = request.get("needs") or ()
     facts = measure_model(
         model,
-        example=_example(request.get("input"), root),
+        example=example_of(request.get("input"), root),
         name=request.get("name"),
         target=target,
         root=root,
@@ -206,15 +207,6 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
 
         encoded["training"] = encode(training_facts(model, request.get("training") or {}, facts, root))
     return encoded
-
-
-def _example(given: Any, root: str) -> Any:
-    from archcheck.measure.example import from_specs
-    from archcheck.measure.load import load_object
-
-    if given is None:
-        return None
-    return load_object(given, root)() if isinstance(given, str) else from_specs(given)
 
 
 def _find(request: Mapping[str, Any], send: Send) -> Any:
