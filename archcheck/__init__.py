@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archcheck import rules
     from archcheck.engine import check, measure
-    from archcheck.errors import ArchcheckError, BrokenContract, ContractError, SubjectError
+    from archcheck.errors import ArchcheckError, ContractError, SubjectError
     from archcheck.facts import Facts
-    from archcheck.findings import Finding, Report, Result, Verdict
+    from archcheck.findings import BrokenContract, Finding, Report, Result, Verdict
     from archcheck.rule import Rule
 
     __version__: str
@@ -44,7 +44,7 @@ __all__ = [
 
 _HOMES = {
     "ArchcheckError": "errors",
-    "BrokenContract": "errors",
+    "BrokenContract": "findings",
     "ContractError": "errors",
     "Facts": "facts",
     "Finding": "findings",

@@ -156,7 +156,7 @@ def _outcome(stated: Stated, result: Result, verdict: Verdict) -> Outcome:
         found=result.found,
         limit=result.limit,
         unit=result.unit,
-        kept=result.kept,
+        kept=result.kept if verdict is Verdict.KEPT else None,
         findings=result.findings,
         most=result.most,
         notes=result.notes,

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from archcheck.where import Where
-
-if TYPE_CHECKING:
-    from archcheck.findings import Report
 
 
 class ArchcheckError(Exception):
@@ -39,7 +35,7 @@ class SubjectError(ArchcheckError):
     """A subject that could not be loaded or measured.
 
     `kind` is a stable word for tools: `not-found`, `no-model`, `syntax`, `import`, `construct`, `input`,
-    `forward`, `timeout`, `crash`, `memory`, `tampered`, `training`, `no-rules` or `internal`.
+    `forward`, `timeout`, `crash`, `memory`, `output`, `training`, `no-rules` or `internal`.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -58,12 +54,3 @@ class NotMeasured(ArchcheckError):  # noqa: N818 - a state of the facts, raised 
         self.where = where
         self.fix = fix
         super().__init__(message)
-
-
-class BrokenContract(ArchcheckError, AssertionError):  # noqa: N818 - it is a verdict, not a mishap
-    """Raised by `Report.verify()`; `report` holds every outcome."""
-
-    def __init__(self, report: Report) -> None:
-        self.report = report
-        lines = [outcome.headline for outcome in report.outcomes if outcome.fails]
-        super().__init__("\n".join(lines) or f"{report.subject}: could not be checked")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archcheck.codec import decode, encode
-from archcheck.errors import BrokenContract, SubjectError
+from archcheck.errors import ArchcheckError, SubjectError
 from archcheck.facts import Facts, check_graph
 from archcheck.where import Where
 
@@ -142,6 +142,15 @@ class Report:
         encoded: dict[str, Any] = encode(self)
         del encoded["facts" if self.facts is None else "error"]
         return encoded
+
+
+class BrokenContract(ArchcheckError, AssertionError):  # noqa: N818 - it is a verdict, not a mishap
+    """Raised by `Report.verify()`; `report` holds every outcome."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        lines = [outcome.headline for outcome in report.outcomes if outcome.fails]
+        super().__init__("\n".join(lines) or f"{report.subject}: could not be checked")
 
 
 def figures(found: Any, limit: Any, unit: str | None) -> str:

@@ -37,9 +37,12 @@ def read_reports(file: Path) -> tuple[Report, ...]:
     from archcheck.findings import reports_from_json
 
     try:
-        return reports_from_json(json.loads(file.read_text(encoding="utf-8")))
+        reports = reports_from_json(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise ArchcheckError(f"{file}: {error}; `archcheck report … --format json` writes a report") from None
+    if not reports:
+        raise ArchcheckError(f"{file}: holds no report of any subject; `archcheck check --format json` writes one each")
+    return reports
 
 
 def check(options: Namespace) -> int:

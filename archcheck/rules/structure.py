@@ -209,7 +209,8 @@ class DropoutRate(Rule):
             for fault in self._faults(item)
         )
         found = sorted({item.rate for item in acting})
-        kept = f"{len(acting)} dropouts of rate {', '.join(f'{rate:g}' for rate in found)}"
+        dropout = "dropout" if len(acting) == 1 else "dropouts"
+        kept = f"{len(acting)} {dropout} of rate {', '.join(f'{rate:g}' for rate in found)}"
         return Result(examined=len(acting), findings=findings, found=found, limit=self._wanted(), kept=kept)
 
     def _faults(self, item: Dropout) -> Iterator[str]:
