@@ -61,6 +61,8 @@ def map_tensors(function: Any, value: Any) -> Any:
     """Apply `function` to every tensor in nested lists, tuples and mappings, keeping everything else."""
     if isinstance(value, torch.Tensor):
         return function(value)
+    if value is None or isinstance(value, int | float | str):
+        return value
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(map_tensors(function, item) for item in value))
     if isinstance(value, list | tuple):

@@ -24,6 +24,7 @@ _EXTRA: dict[str, Callable[[Call, torch.Tensor], int]] = {
     "upsample_nearest2d": lambda call, out: out.numel(),
     "upsample_bilinear2d": lambda call, out: 4 * out.numel(),
     "grid_sampler": lambda call, out: 4 * out.numel(),
+    "grid_sampler_2d": lambda call, out: 4 * out.numel(),
 }
 
 

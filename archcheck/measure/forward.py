@@ -73,9 +73,10 @@ def _trace_real(model: torch.nn.Module, example: Example, *, training: bool) -> 
 def _run(model: torch.nn.Module, example: Example, *, training: bool, how: str) -> Trace:
     real = how != "shapes"
     convert = _keep if real else _without_values
-    with untouched(model, values=real):
+    tree = Tree(model)
+    with untouched(tree, values=real):
         set_mode(model, training)
-        tracer = Tracer(Tree(model), real=real)
+        tracer = Tracer(tree, real=real)
         with torch.no_grad() if how == "differentiable" else torch.inference_mode():
             args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
             with tracer.watching(), _any_batch():
@@ -105,7 +106,7 @@ def confirmed(model: torch.nn.Module, example: Example, traced: Trace) -> Trace:
 
 
 def _real_output_shapes(model: torch.nn.Module, example: Example) -> tuple[tuple[int, ...], ...]:
-    with untouched(model, values=True), torch.no_grad():
+    with untouched(Tree(model), values=True), torch.no_grad():
         set_mode(model, training=False)
         try:
             return shapes_of(model(*example.args, **example.kwargs))

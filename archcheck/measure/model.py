@@ -104,7 +104,7 @@ def _probe(model: torch.nn.Module, example: Example, needs: Iterable[str]) -> Ma
     found = {}
     for need in needs:
         if need in behave.PROBES:
-            with untouched(model, values=True):
+            with untouched(Tree(model), values=True):
                 set_mode(model, False)
                 found[need] = _run_probe(need, model, example)
     return found

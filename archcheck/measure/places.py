@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 
@@ -29,8 +30,13 @@ def relative_file(file: str, root: str) -> str:
     return Path(real[len(prefix) :]).as_posix() if real.startswith(prefix) else file
 
 
-def class_where(cls: type) -> Where | None:
+def class_where(cls: Any) -> Where | None:
     """Return the line of the class statement; none for torch's own classes, which nobody can mend."""
+    return _class_where(cls)
+
+
+@lru_cache(maxsize=1024)
+def _class_where(cls: Any) -> Where | None:
     try:
         file = inspect.getsourcefile(cls)
         if file is None or not is_subject(file):

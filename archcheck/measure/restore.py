@@ -78,9 +78,9 @@ def _refill(container: Any, contents: Any) -> None:
 
 
 @contextmanager
-def untouched(model: torch.nn.Module, *, values: bool = False) -> Iterator[None]:
-    """Run something with `model` and put it back as it was, also when that raises."""
-    snapshot = Snapshot(Tree(model), values=values)
+def untouched(tree: Tree, *, values: bool = False) -> Iterator[None]:
+    """Run something with the model of `tree` and put it back as it was, also when that raises."""
+    snapshot = Snapshot(tree, values=values)
     try:
         yield
     finally:

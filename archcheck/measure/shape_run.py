@@ -98,6 +98,8 @@ class ShapeRunner:
         return map_tensors(lambda out: self._wrap(out, meta_args, args, inference), result)
 
     def _meta(self, tensor: torch.Tensor) -> torch.Tensor:
+        if isinstance(tensor, ShapeTensor):
+            return tensor.meta
         if id(tensor) not in self._names:
             return self.twins.of(tensor)
         twin = self._known.get(id(tensor))

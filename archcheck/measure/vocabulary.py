@@ -86,7 +86,7 @@ FREE = frozenset({
     "diag", "set_", "resize_", "count_nonzero", "logsumexp", "prod", "var", "std", "var_mean", "std_mean",
     "median", "kthvalue", "mode", "lstm_packed", "_pack_padded_sequence", "_pad_packed_sequence",
     "local_response_norm", "equal", "_local_scalar_dense", "item", "clamp", "clip", "split_copy",
-    "grid_sampler", "affine_grid_generator", "col2im", "torchvision::nms", "torchvision::roi_align",
+    "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "affine_grid_generator", "col2im", "torchvision::nms", "torchvision::roi_align",
     "torchvision::roi_pool", "_nested_tensor_from_mask_left_aligned", "is_same_size",
     "fake_quantize_per_tensor_affine", "weight_norm", "_weight_norm", "histc", "unfold_copy", "renorm",
     "embedding_renorm_", "take", "put", "put_", "roll", "flip", "rot90", "expand_copy", "view_copy",
