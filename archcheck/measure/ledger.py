@@ -79,29 +79,29 @@ def _weights(event: Event, events: Sequence[Event], dependent: Sequence[bool]) -
     for index, role in zip(event.operands, event.roles, strict=True):
         if index < 0 or dependent[index]:
             continue
-        for source in _sources(index, events):
-            if _acts_as_weight(event, role, events[source], direct=events[index].kind in _PLAIN):
+        # A table of values is looked up as it is; one that is computed first, such as anchors on a grid, is geometry.
+        for source in _sources(index, events, plainly=event.op in _LOOKUPS):
+            if _acts_as_weight(event, role, events[source]):
                 found[source] = events[source]
     return list(found.values())
 
 
-def _sources(start: int, events: Sequence[Event]) -> list[int]:
-    """Return the constants that an operand is made from, through operations that read no input."""
+def _sources(start: int, events: Sequence[Event], *, plainly: bool) -> list[int]:
+    """Return the constants that an operand is made from, `plainly` only through operations that compute nothing."""
     pending, seen = [start], set[int]()
     while pending:
         index = pending.pop()
-        if index not in seen:
+        if index not in seen and (not plainly or events[index].kind in _PLAIN):
             seen.add(index)
             pending += events[index].inputs
     return sorted(index for index in seen if events[index].kind in ("constant", "random"))
 
 
-def _acts_as_weight(event: Event, role: str, weight: Event, *, direct: bool) -> bool:
+def _acts_as_weight(event: Event, role: str, weight: Event) -> bool:
     if not weight.shapes or not (weight.dtype or "").startswith(("float", "bfloat", "complex", "half")):
         return False
     if event.op in _LOOKUPS:
-        # A table of values; one that is computed first, such as anchors on a grid, is geometry.
-        return direct and role in ("self", "weight") and weight.kind == "constant"
+        return role in ("self", "weight") and weight.kind == "constant"
     if event.kind in _WEIGHTED:
         return role not in _STATES
     # Elementwise with a constant: scaling an image is no weight, a tensor made to be trained is.
