@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from archcheck.facts import Facts, Op
 from archcheck.rules.graphs import TRANSPARENT
@@ -36,8 +36,12 @@ def _leaves(op: Op, selector: str, following: Sequence[Op], facts: Facts) -> boo
 
 
 def wrong_follower(op: Op, by: str, readers: Readers, facts: Facts, *, direct: bool) -> str | None:
-    """Return what stands where `by` should, `None` when every path to an output is right."""
-    pending, seen = [op], {op.index}
+    """Return what stands where `by` should, `None` when every path to an output is right.
+
+    An activation spelled by hand, such as `x * sigmoid(x)`, reads nothing but what came from `op`, and is passed
+    like one that has a name.
+    """
+    pending, seen, joining = [op], {op.index}, list[Op]()
     while pending:
         current = pending.pop()
         following = readers.get(current.index, ())
@@ -46,8 +50,25 @@ def wrong_follower(op: Op, by: str, readers: Readers, facts: Facts, *, direct: b
         for reader in following:
             if selects(by, reader, facts) or reader.index in seen:
                 continue
-            if direct or reader.kind not in TRANSPARENT:
+            if not direct and reader.kind in TRANSPARENT:
+                seen.add(reader.index)
+                pending.append(reader)
+            elif not direct and reader.kind in _ARITHMETIC and not reader.params:
+                joining.append(reader)
+            else:
                 return reader.kind
-            seen.add(reader.index)
-            pending.append(reader)
-    return None
+        if not pending:
+            pending = [reader for reader in joining if reader.index not in seen and _only_of(reader, seen, facts)]
+            seen.update(reader.index for reader in pending)
+    return next((reader.kind for reader in joining if reader.index not in seen), None)
+
+
+_ARITHMETIC = frozenset({
+    "add", "sub", "mul", "div", "pow", "exp", "abs", "neg", "clamp", "clamp_min", "clamp_max", "clip", "maximum",
+    "minimum", "max", "min", "where", "gt", "lt", "ge", "le",
+})  # fmt: skip
+
+
+def _only_of(reader: Op, reached: Set[int], facts: Facts) -> bool:
+    """Whether an operation reads only what was reached, and numbers."""
+    return all(index in reached or facts.ops[index].kind in ("constant", "factory", "copy") for index in reader.inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from archcheck.engine import check
@@ -98,3 +99,44 @@ def test_densely_connected_layers_meet_batch_norm_behind_the_concatenation():
             return self.bn(torch.cat([self.a(x), self.b(x)], 1))
 
     assert verdict(Dense(), FollowedBy(layer="conv", by="batch_norm")) is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        lambda x: x * torch.sigmoid(x),
+        lambda x: x * F.relu6(x + 3) / 6,
+        lambda x: x.clamp(0, 6),
+        lambda x: torch.max(x, torch.tensor(0.0)),
+        lambda x: torch.where(x > 0, x, 0.1 * x),
+        lambda x: x * torch.tanh(F.softplus(x)),
+    ],
+)
+def test_an_activation_spelled_by_hand_may_stand_between(activation):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+
+        def forward(self, x):
+            return self.bn(activation(self.conv(x)))
+
+    rule = FollowedBy(layer="conv", by="batch_norm")
+    (outcome,) = check(Net(), example=torch.zeros(1, 1, 8, 8), rules=[rule]).outcomes
+    assert outcome.verdict is Verdict.KEPT, outcome.summary
+
+
+def test_a_gate_from_another_branch_may_not():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.gate, self.bn = nn.Conv2d(1, 4, 3), nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+
+        def forward(self, x):
+            return self.bn(self.conv(x) * torch.sigmoid(self.gate(x)))
+
+    (outcome,) = check(
+        Net(), example=torch.zeros(1, 1, 8, 8), rules=[FollowedBy(layer="conv", by="batch_norm")]
+    ).outcomes
+    assert outcome.verdict is Verdict.BROKEN
+    assert len(outcome.findings) == 2
