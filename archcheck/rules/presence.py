@@ -56,7 +56,9 @@ class Requires(Rule):
         absent = "" if present else "no dropout takes effect: "
         for leak in leaking:
             message = f"{absent}{label(leak.op, facts)} {leak.fault}"
-            yield Finding(message=message, layer=leak.op.layer, where=place(leak.op, facts))
+            yield Finding(
+                message=message, layer=leak.op.layer, where=place(leak.op, facts), fix=_remedy("dropout", declared=True)
+            )
         if not present and not leaking:
             yield absence(facts, kind, self.on)
 
@@ -112,7 +114,23 @@ def absence(facts: Facts, kind: str, on: str | None) -> Finding:
     reason, layer, op = next(shortfalls(facts, kind, on), ("", None, None))
     where = place(op, facts) if op else layer.where if layer else facts.subject.where
     message = f"no {kind} takes effect" + (f": {reason}" if reason else ", and none is executed")
-    return Finding(message=message, layer=layer.path if layer else None, where=where)
+    return Finding(
+        message=message, layer=layer.path if layer else None, where=where, fix=_remedy(kind, declared=bool(layer))
+    )
+
+
+def _remedy(kind: str, *, declared: bool) -> str:
+    if kind == "dropout":
+        return (
+            "give it a rate above 0 and turn it off in evaluation: `nn.Dropout(p)`, or `F.dropout(x, p, self.training)`"
+        )
+    if kind == "global_avg_pool":
+        return "average over the whole map: `nn.AdaptiveAvgPool2d(1)`, or `x.mean((2, 3))`"
+    return (
+        f"call it in `forward` on the way to the output, or drop {kind} from the contract"
+        if declared
+        else f"add {kind}"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
