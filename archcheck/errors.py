@@ -11,6 +11,11 @@ class ArchcheckError(Exception):
     """Something archcheck can say in one line; the command line turns it into exit code 2."""
 
 
+def described(error: BaseException) -> str:
+    """Return `ValueError: what it says` on one line, cut at 300 characters, whatever the error's text holds."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300] or 'no message'}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One mistake in a contract: the file as the user named it, the line counted from 1, and what to do."""

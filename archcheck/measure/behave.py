@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError
+from archcheck.errors import SubjectError, described
 from archcheck.measure.arguments import map_tensors, tensors_in
 from archcheck.measure.example import Example
 
@@ -38,10 +38,7 @@ def run(name: str, forward: Call, example: Example) -> Mapping[str, Any]:
     except SubjectError:
         raise
     except Exception as error:  # whatever the subject raises
-        text = " ".join(str(error).split())[:300] or "no message"
-        raise SubjectError(
-            "forward", f"the forward pass failed on real numbers: {type(error).__name__}: {text}"
-        ) from error
+        raise SubjectError("forward", f"the forward pass failed on real numbers: {described(error)}") from error
 
 
 @probe("log-probabilities")

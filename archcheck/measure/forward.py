@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from archcheck.errors import SubjectError
+from archcheck.errors import SubjectError, described
 from archcheck.measure.arguments import map_tensors, tensors_in
 from archcheck.measure.example import Example, candidates
 from archcheck.measure.places import is_subject
@@ -98,11 +98,8 @@ def confirmed(model: torch.nn.Module, example: Example, traced: Trace) -> Trace:
     if traced.real or sum(event.macs for event in traced.events) > AFFORDABLE or _on_meta_device(model):
         return traced
     if not traced.bounds and _real_output_shapes(model, example) == tuple(s for s, _ in traced.output_tensors):
-        traced.confirmed = True
         return traced
-    again = _trace_real(model, example, training=False)
-    again.confirmed = True
-    return again
+    return _trace_real(model, example, training=False)
 
 
 def _real_output_shapes(model: torch.nn.Module, example: Example) -> tuple[tuple[int, ...], ...]:
@@ -160,7 +157,7 @@ def _without_values(tensor: torch.Tensor) -> torch.Tensor:
 
 def is_lazy(model: torch.nn.Module) -> bool:
     """Whether a layer of `model` waits for its first input to make its parameters."""
-    return any(torch.nn.parameter.is_lazy(tensor) for node in Tree(model).nodes for tensor in lazy_tensors(node.module))
+    return any(lazy_tensors(node.module) for node in Tree(model).nodes)
 
 
 def _says_shapes_are_wrong(error: Exception) -> bool:
@@ -173,9 +170,7 @@ def _says_shapes_are_wrong(error: Exception) -> bool:
 
 def _forward_error(model: torch.nn.Module, example: Example, error: Exception) -> SubjectError:
     shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
-    place = _raised_at(error)
-    text = " ".join(str(error).split()) or "no message"
-    message = f"the forward pass failed on input {shapes}{place}: {type(error).__name__}: {text[:300]}"
+    message = f"the forward pass failed on input {shapes}{_raised_at(error)}: {described(error)}"
     return SubjectError(
         "forward", f"{message}; does the input fit the model? (`input` in the contract, `--input` here)"
     )

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from archcheck.facts import Op
 from archcheck.measure.places import relative
 from archcheck.measure.trace import Event, Trace
-from archcheck.where import Where
 
 _CHANNELS_FIRST = frozenset(
     {"conv", "conv_transpose", "batch_norm", "instance_norm", "group_norm", "max_pool", "avg_pool"}
@@ -177,8 +176,3 @@ def fingerprint(evaluation: Sequence[Op], training: Sequence[Op], shapes: dict[s
     ]
     text = json.dumps(structure, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def where_of(ops: Sequence[Op], layer: str) -> Where | None:
-    """Return the first place where an operation of `layer` was called."""
-    return next((op.where for op in ops if op.layer == layer and op.where), None)

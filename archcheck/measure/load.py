@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError
+from archcheck.errors import SubjectError, described
 
 _FILE = re.compile(r"^(?P<file>.+\.py)(?::(?P<name>[\w.]+))?$")
 _MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
@@ -108,7 +108,7 @@ def build(value: Any, target: str, args: Mapping[str, Any]) -> torch.nn.Module:
     try:
         model = value(**args)
     except Exception as error:
-        raise SubjectError("construct", f"`{target}` could not be built{_place(error)}: {_text(error)}") from error
+        raise SubjectError("construct", f"`{target}` could not be built{_place(error)}: {described(error)}") from error
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target}` made a {type(model).__name__}, not a torch.nn.Module")
     return model
@@ -212,7 +212,7 @@ def _import_error(error: BaseException, shown: str) -> SubjectError:
         return SubjectError("import", f"`{shown}` called sys.exit({error.code!r}) while it was imported{at}; {guard}")
     if isinstance(error, KeyboardInterrupt):
         return SubjectError("import", f"`{shown}` raised KeyboardInterrupt while it was imported{at}")
-    return SubjectError("import", f"`{shown}` could not be imported{at}: {_text(error)}")
+    return SubjectError("import", f"`{shown}` could not be imported{at}: {described(error)}")
 
 
 def _place(error: BaseException) -> str:
@@ -224,10 +224,6 @@ def _place(error: BaseException) -> str:
         if not frame.filename.startswith(("<", own, torch_folder)) and "/importlib/" not in frame.filename:
             place = f" at {Path(frame.filename).name}:{frame.lineno}"
     return place
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300] or 'no message'}"
 
 
 def _prefer(folder: str) -> None:

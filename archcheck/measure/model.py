@@ -106,20 +106,8 @@ def _probe(model: torch.nn.Module, example: Example, needs: Iterable[str]) -> Ma
         if need in behave.PROBES:
             with untouched(Tree(model), values=True):
                 set_mode(model, False)
-                found[need] = _run_probe(need, model, example)
+                found[need] = behave.run(need, model, example)
     return found
-
-
-def _run_probe(need: str, model: torch.nn.Module, example: Example) -> Mapping[str, Any]:
-    try:
-        return behave.run(need, model, example)
-    except SubjectError:
-        raise
-    except Exception as error:
-        text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise SubjectError(
-            "forward", f"the forward pass on real numbers failed while measuring {need}: {text}"
-        ) from error
 
 
 def _outside(tensor: torch.Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError
+from archcheck.errors import SubjectError, described
 from archcheck.facts import Facts, Training
 from archcheck.measure.load import load_module, load_object
 from archcheck.measure.tree import Tree
@@ -28,10 +28,8 @@ def training_facts(model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts
         SubjectError: the contract's `evaluate` cannot be imported.
     """
     file = spec.get("record")
-    record, problem = _read(Path(root, file)) if file else (None, "the contract names no `record`")
-    mismatches: tuple[str, ...] = (
-        (problem,) if problem and record is None and file and Path(root, file).exists() else ()
-    )
+    record, problem = _read(Path(root, file)) if file else (None, None)
+    mismatches: tuple[str, ...] = (problem,) if problem else ()
     if record is not None:
         mismatches = tuple(_mismatches(record, model, facts, root))
     checkpoint = spec.get("checkpoint")
@@ -135,6 +133,6 @@ def _evaluate(
         return (
             None,
             None,
-            f"`{shown}` could not be evaluated: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            f"`{shown}` could not be evaluated: {described(error)}",
         )
     return correct, total, None

@@ -76,7 +76,6 @@ class Trace:
     bounds: set[str] = field(default_factory=set)
     peak_bytes: int = 0
     real: bool = False
-    confirmed: bool = False
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]

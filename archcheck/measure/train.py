@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError
+from archcheck.errors import SubjectError, described
 from archcheck.measure.example import example_of
 from archcheck.measure.load import load, load_object
 from archcheck.measure.model import measure_model
@@ -71,8 +71,7 @@ def _epochs(
     except SubjectError:
         raise
     except Exception as error:
-        text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise SubjectError("training", f"`{shown}` failed after {len(epochs)} epochs: {text}") from error
+        raise SubjectError("training", f"`{shown}` failed after {len(epochs)} epochs: {described(error)}") from error
     if not epochs:
         raise SubjectError("training", f"`{shown}` yielded nothing; it must yield one mapping an epoch")
     return epochs
