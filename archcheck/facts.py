@@ -235,7 +235,11 @@ class Facts:
 def diff_ops(evaluation: tuple[Op, ...], training: tuple[Op, ...]) -> tuple[Op, ...]:
     """Return the operations of `training` that differ from those at the same index of `evaluation`."""
     same = len(evaluation)
-    return tuple(op for op in training if op.index >= same or op != evaluation[op.index])
+    return tuple(
+        op
+        for op in training
+        if op.index >= same or (op is not evaluation[op.index] and op != evaluation[op.index])
+    )
 
 
 def merge_ops(evaluation: tuple[Op, ...], differing: tuple[Op, ...], length: int) -> tuple[Op, ...]:

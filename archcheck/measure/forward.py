@@ -5,127 +5,138 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from archcheck.errors import SubjectError, described
+from archcheck.measure.answers import shapes_of
 from archcheck.measure.arguments import map_tensors, tensors_in
 from archcheck.measure.example import Example, candidates
 from archcheck.measure.places import is_subject
-from archcheck.measure.restore import untouched
-from archcheck.measure.shape_tensor import shape_tensor_like
-from archcheck.measure.trace import Trace, Tracer, shapes_of
-from archcheck.measure.tree import Tree, lazy_tensors
+from archcheck.measure.events import Trace
+from archcheck.measure.restore import Snapshot
+from archcheck.measure.trace import Answers, Tracer
+from archcheck.measure.tree import Tree
 
 AFFORDABLE = 20_000_000_000
 """Multiply-accumulates up to which a real forward pass confirms the shapes: about a second of one core."""
 
 
-def first_trace(model: torch.nn.Module, example: Example | None) -> tuple[Example, Trace]:
-    """Trace in evaluation mode, with the given example or the first inferred one that the model takes."""
-    if example is not None:
-        return example, trace(model, example, training=False)
-    failure: SubjectError | None = None
-    for candidate in candidates(Tree(model)):
-        try:
-            return candidate, trace(model, candidate, training=False)
-        except SubjectError as error:
-            failure = failure or error
-    if failure is None:
+class Passes:
+    """A model with what its forward passes share: its tree, its state to go back to, answers to calls."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.model = model
+        self.tree = Tree(model)
+        self._answers: Answers = {}
+        self._snapshots: dict[bool, Snapshot] = {}
+
+    def untouched(self, *, values: bool) -> AbstractContextManager[None]:
+        """Run something with the model and put it back as it was; `values` as in `Snapshot`."""
+        if values not in self._snapshots:
+            self._snapshots[values] = Snapshot(self.tree, values=values)
+        return self._snapshots[values].kept()
+
+    def first(self, example: Example | None) -> tuple[Example, Trace]:
+        """Trace in evaluation mode, with the given example or the first inferred one that the model takes."""
+        if example is not None:
+            return example, self.trace(example, training=False)
+        failure: SubjectError | None = None
+        for candidate in candidates(self.tree):
+            try:
+                return candidate, self.trace(candidate, training=False)
+            except SubjectError as error:
+                failure = failure or error
+        if failure is None:
+            raise SubjectError(
+                "input",
+                "the input cannot be inferred: there is no first layer that tells; give one, as in `--input 1,3,224,224`",
+            )
         raise SubjectError(
             "input",
-            "the input cannot be inferred: there is no first layer that tells; give one, as in `--input 1,3,224,224`",
+            f"no usual input size fits; give one with `--input`, as in `--input 1,3,224,224` (first try: {failure})",
         )
-    raise SubjectError(
-        "input",
-        f"no usual input size fits; give one with `--input`, as in `--input 1,3,224,224` (first try: {failure})",
-    )
 
-
-def trace(model: torch.nn.Module, example: Example, *, training: bool, real: bool = False) -> Trace:
-    """Trace by shapes alone, or on real tensors where that fails or `real` asks for it. The model is left as it was."""
-    if real:
-        return _trace_real(model, example, training=training)
-    try:
-        return _run(model, example, training=training, how="shapes")
-    except SubjectError:
-        raise
-    except Exception as error:  # whatever the subject raises
-        if _says_shapes_are_wrong(error):
-            raise _forward_error(model, example, error) from error
-    return _trace_real(model, example, training=training)
-
-
-def _trace_real(model: torch.nn.Module, example: Example, *, training: bool) -> Trace:
-    try:
-        return _run(model, example, training=training, how="real")
-    except Exception as error:
-        failure = error
-    try:
-        # Code that differentiates inside its forward pass cannot do so in inference mode.
-        return _run(model, example, training=training, how="differentiable")
-    except Exception:
-        raise _forward_error(model, example, failure) from failure
-
-
-def _run(model: torch.nn.Module, example: Example, *, training: bool, how: str) -> Trace:
-    real = how != "shapes"
-    convert = _keep if real else _without_values
-    tree = Tree(model)
-    with untouched(tree, values=real):
-        set_mode(model, training)
-        tracer = Tracer(tree, real=real)
-        with torch.no_grad() if how == "differentiable" else torch.inference_mode():
-            args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
-            with tracer.watching(), _any_batch():
-                for tensor in (*tensors_in(args), *tensors_in(kwargs)):
-                    tracer.add_input(tensor)
-                tracer.set_outputs(model(*args, **kwargs))
-    return tracer.trace
-
-
-def confirmed(model: torch.nn.Module, example: Example, traced: Trace) -> Trace:
-    """Return `traced`, or a trace on real tensors, after a real forward pass in evaluation mode.
-
-    Shapes alone let through what torch refuses (a wrong dtype, an index out of range), and cannot know which way
-    code goes that looks at values. Beyond `AFFORDABLE` operations the trace stands unconfirmed.
-
-    Raises:
-        SubjectError: the real pass failed.
-    """
-    if traced.real or sum(event.macs for event in traced.events) > AFFORDABLE or _on_meta_device(model):
-        return traced
-    if not traced.bounds and _real_output_shapes(model, example) == tuple(s for s, _ in traced.output_tensors):
-        return traced
-    return _trace_real(model, example, training=False)
-
-
-def _real_output_shapes(model: torch.nn.Module, example: Example) -> tuple[tuple[int, ...], ...]:
-    with untouched(Tree(model), values=True), torch.no_grad():
-        set_mode(model, training=False)
+    def trace(self, example: Example, *, training: bool, real: bool = False) -> Trace:
+        """Trace by shapes alone, or on real tensors where that fails or `real` asks for it."""
+        if real:
+            return self._trace_real(example, training=training)
         try:
-            return shapes_of(model(*example.args, **example.kwargs))
+            return self._run(example, training=training, how="shapes")
+        except SubjectError:
+            raise
+        except Exception as error:  # whatever the subject raises
+            if _says_shapes_are_wrong(error):
+                raise _forward_error(example, error) from error
+        return self._trace_real(example, training=training)
+
+    def confirmed(self, example: Example, traced: Trace) -> Trace:
+        """Return `traced`, or a trace on real tensors, after a real forward pass in evaluation mode.
+
+        Shapes alone let through what torch refuses (a wrong dtype, an index out of range), and cannot know which
+        way code goes that looks at values. Beyond `AFFORDABLE` operations the trace stands unconfirmed.
+
+        Raises:
+            SubjectError: the real pass failed.
+        """
+        if traced.real or sum(event.macs for event in traced.events) > AFFORDABLE or self._on_meta_device():
+            return traced
+        if not traced.bounds and self._real_output_shapes(example) == tuple(s for s, _ in traced.output_tensors):
+            return traced
+        return self._trace_real(example, training=False)
+
+    def _trace_real(self, example: Example, *, training: bool) -> Trace:
+        try:
+            return self._run(example, training=training, how="real")
         except Exception as error:
-            raise _forward_error(model, example, error) from error
+            failure = error
+        try:
+            # Code that differentiates inside its forward pass cannot do so in inference mode.
+            return self._run(example, training=training, how="differentiable")
+        except Exception:
+            raise _forward_error(example, failure) from failure
+
+    def _run(self, example: Example, *, training: bool, how: str) -> Trace:
+        real = how != "shapes"
+        with self.untouched(values=real):
+            set_mode(self.tree, training)
+            tracer = Tracer(self.tree, self._answers, real=real)
+            with torch.no_grad() if how == "differentiable" else torch.inference_mode():
+                convert = torch.clone if real else partial(_without_values, tracer)
+                args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
+                with tracer.watching(), _any_batch():
+                    for tensor in (*tensors_in(args), *tensors_in(kwargs)):
+                        tracer.add_input(tensor)
+                    tracer.set_outputs(self.model(*args, **kwargs))
+        return tracer.trace
+
+    def _real_output_shapes(self, example: Example) -> tuple[tuple[int, ...], ...]:
+        with self.untouched(values=True), torch.no_grad():
+            set_mode(self.tree, training=False)
+            try:
+                return shapes_of(self.model(*example.args, **example.kwargs))
+            except Exception as error:
+                raise _forward_error(example, error) from error
+
+    def _on_meta_device(self) -> bool:
+        return any(tensor.device.type == "meta" for _, tensor in self.tree.parameters())
 
 
-def _on_meta_device(model: torch.nn.Module) -> bool:
-    return any(tensor.device.type == "meta" for _, tensor in Tree(model).parameters())
-
-
-def initialised(model: torch.nn.Module, example: Example | None) -> torch.nn.Module:
-    """Return `model`, or a copy whose lazy layers have seen one real input and made their parameters."""
-    if example is None or not is_lazy(model):
-        return model
+def passes_of(model: torch.nn.Module, example: Example | None) -> Passes:
+    """Return the passes of `model`, or of a copy whose lazy layers have seen one real input and made parameters."""
+    passes = Passes(model)
+    if example is None or not passes.tree.is_lazy:
+        return passes
     copied = copy.deepcopy(model)
     try:
         with torch.no_grad():
             copied.eval()(*example.args, **example.kwargs)
     except Exception as error:
-        raise _forward_error(model, example, error) from error
-    return copied
+        raise _forward_error(example, error) from error
+    return Passes(copied)
 
 
 @contextmanager
@@ -146,18 +157,11 @@ def _any_batch() -> Iterator[None]:
         torch.nn.functional._verify_batch_size = check  # type: ignore[attr-defined]
 
 
-def _keep(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.clone()
-
-
-def _without_values(tensor: torch.Tensor) -> torch.Tensor:
+def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
     """Floating inputs lose their values; integers, such as token ids and lengths, keep theirs."""
-    return shape_tensor_like(tensor) if tensor.is_floating_point() or tensor.is_complex() else tensor.clone()
-
-
-def is_lazy(model: torch.nn.Module) -> bool:
-    """Whether a layer of `model` waits for its first input to make its parameters."""
-    return any(lazy_tensors(node.module) for node in Tree(model).nodes)
+    if tensor.is_floating_point() or tensor.is_complex():
+        return tracer.memory.shape_tensor_like(tensor)
+    return tensor.clone()
 
 
 def _says_shapes_are_wrong(error: Exception) -> bool:
@@ -168,7 +172,7 @@ def _says_shapes_are_wrong(error: Exception) -> bool:
     return traceback is not None and traceback.tb_frame.f_code.co_filename.endswith("shape_rules.py")
 
 
-def _forward_error(model: torch.nn.Module, example: Example, error: Exception) -> SubjectError:
+def _forward_error(example: Example, error: Exception) -> SubjectError:
     shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
     message = f"the forward pass failed on input {shapes}{_raised_at(error)}: {described(error)}"
     return SubjectError(
@@ -187,11 +191,16 @@ def _raised_at(error: BaseException) -> str:
     return place
 
 
-def set_mode(model: torch.nn.Module, training: bool) -> None:
+def set_mode(tree: Tree, training: bool) -> None:
     """Switch to training or evaluation by the model's own `train(mode)`, where frozen BatchNorm is often kept frozen.
 
     A method of that name with another purpose, such as a training loop, is not called.
     """
+    model = tree.model
+    if all(type(node.module).train is torch.nn.Module.train for node in tree.nodes):
+        for node in tree.nodes:
+            node.module.__dict__["training"] = training
+        return
     if "mode" in inspect.signature(type(model).train).parameters:
         try:
             model.train(training)
@@ -199,7 +208,7 @@ def set_mode(model: torch.nn.Module, training: bool) -> None:
             pass
         else:
             return
-    for node in Tree(model).nodes:
+    for node in tree.nodes:
         node.module.training = training
 
 

@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from archcheck.facts import Op
+from archcheck.measure.events import Event, Trace
 from archcheck.measure.places import relative
-from archcheck.measure.trace import Event, Trace
+from archcheck.where import Where
 
 _CHANNELS_FIRST = frozenset(
     {"conv", "conv_transpose", "batch_norm", "instance_norm", "group_norm", "max_pool", "avg_pool"}
@@ -30,88 +31,150 @@ _POOLS = {
 }
 
 
-def build(trace: Trace, root: str) -> tuple[Op, ...]:
-    """Return the executed graph; paths in it are relative to `root` where they lie below it."""
-    live = live_events(trace)
-    layouts = _layouts(trace.events)
-    dependent = depends_on_input(trace.events)
-    return tuple(
-        Op(
-            index=event.index,
-            kind=_kind(event, trace.events, layouts, dependent),
-            op=event.op,
-            layer=event.layer,
-            inputs=event.inputs,
-            shapes=event.shapes,
-            dtype=event.dtype,
-            attributes=_attributes(event, trace.events, layouts),
-            params=event.params,
-            macs=event.macs,
-            flops=event.flops,
-            live=live[event.index],
-            where=relative(event.where, root),
-        )
-        for event in trace.events
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The executed graph of a trace; `ops` and the events of `trace` have the same numbers."""
+
+    trace: Trace
+    ops: tuple[Op, ...]
+
+
+def build(trace: Trace, root: str, like: Graph | None = None) -> Graph:
+    """Return the executed graph; paths in it are relative to `root` where they lie below it.
+
+    Operations that are the same in `like`, the graph of another mode, are the same objects.
+    """
+    meaning, places = _Meaning(trace), _Places(root)
+    same = _same_so_far(trace, like)
+    ops = [
+        like.ops[event.index] if like and same[event.index] else _op(event, meaning, live, places.of(event.where))
+        for event, live in zip(trace.events, trace.live, strict=True)
+    ]
+    return Graph(trace, tuple(ops))
+
+
+def _op(event: Event, meaning: _Meaning, live: bool, where: Where | None) -> Op:
+    told = event.told
+    kind, attributes = meaning.of(event)
+    return Op(
+        index=event.index,
+        kind=kind,
+        op=told.op,
+        layer=event.layer,
+        inputs=event.inputs,
+        shapes=told.shapes,
+        dtype=told.dtype,
+        attributes=attributes,
+        params=event.params,
+        macs=told.macs or 0,
+        flops=told.flops,
+        live=live,
+        where=where,
     )
 
 
-def live_events(trace: Trace) -> list[bool]:
-    """Return for each event whether its result reaches an output."""
-    live = [False] * len(trace.events)
-    pending = [index for index in trace.outputs if index >= 0]
-    while pending:
-        index = pending.pop()
-        if not live[index]:
-            live[index] = True
-            pending += trace.events[index].inputs
-    return live
+def _same_so_far(trace: Trace, like: Graph | None) -> list[bool]:
+    """Return for each event whether it is the same in another trace, and so is all that its meaning hangs on."""
+    if like is None:
+        return [False] * len(trace.events)
+    pairs = zip(trace.events, like.trace.events, strict=False)
+    same = [
+        event.told is other.told
+        and event.inputs == other.inputs
+        and event.params == other.params
+        and event.layer == other.layer
+        and event.where is other.where
+        and event.told.kind not in (*_POOLS, "matmul")
+        for event, other in pairs
+    ]
+    alive = [mine == theirs for mine, theirs in zip(trace.live, like.trace.live, strict=False)]
+    return [a and b for a, b in zip(same, alive, strict=True)] + [False] * (len(trace.events) - len(same))
 
 
-def depends_on_input(events: Sequence[Event]) -> list[bool]:
-    """Return for each event whether its result depends on an input of the model."""
-    dependent: list[bool] = []
-    for event in events:
-        dependent.append(event.kind == "input" or any(dependent[index] for index in event.inputs))
-    return dependent
+class _Places:
+    """Places relative to a folder; the same place is the same object."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._known: dict[int, tuple[Where, Where | None]] = {}
+
+    def of(self, where: Where | None) -> Where | None:
+        if where is None:
+            return None
+        known = self._known.get(id(where))
+        if known is None:
+            known = self._known[id(where)] = where, relative(where, self._root)
+        return known[1]
 
 
-def _kind(event: Event, events: Sequence[Event], layouts: Sequence[str], dependent: Sequence[bool]) -> str:
-    if event.kind == "matmul":
-        return _product_kind(event, dependent)
-    if event.kind in _POOLS and _coverage(event, events, layouts) in ("real", "trivial"):
-        return _POOLS[event.kind]
-    return event.kind
+class _Meaning:
+    """Kinds and attributes that take more than one operation to tell."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._events = trace.events
+
+    def of(self, event: Event) -> tuple[str, dict[str, object]]:
+        """Return the kind and the attributes of an event."""
+        told = event.told
+        if told.kind == "matmul":
+            return self._product_kind(event), told.attributes
+        if told.kind not in _POOLS:
+            return told.kind, told.attributes
+        coverage = self._coverage(event)
+        kind = _POOLS[told.kind] if coverage in ("real", "trivial") else told.kind
+        return kind, told.attributes | ({"coverage": coverage} if coverage else {})
+
+    def _product_kind(self, event: Event) -> str:
+        """A product of what depends on the input with what does not is a linear map."""
+        dependent = self._trace.dependent
+        activations = sum(1 for index in event.operands if index >= 0 and dependent[index])
+        # A bias counts as an operand too, so ask for exactly one side that depends on the input.
+        return "linear" if activations == 1 and len(event.operands) > 1 else "matmul"
+
+    def _coverage(self, event: Event) -> str | None:
+        """Return how a pooling to one position covers its map: `real`, `trivial`, `partial`, or `None`."""
+        if event.kind in ("avg_pool", "max_pool"):
+            coverage = event.attributes.get("coverage")
+            return None if coverage is None else str(coverage)
+        shape, dims = event.attributes.get("of", ()), event.attributes.get("dims", ())
+        if not event.inputs or not _covers_positions(shape, dims, self._layout(event.inputs[0])):
+            return None
+        if event.kind == "sum" and not self._is_scaled(event):
+            return None
+        if self._is_cut(self._events[event.inputs[0]]):
+            return "partial"
+        return "real" if math.prod(shape[axis] for axis in dims) > 1 else "trivial"
+
+    def _is_scaled(self, event: Event) -> bool:
+        """Whether a sum is divided by a number, which makes it a mean."""
+        readers = self._trace.readers.get(event.index, [])
+        return bool(readers) and all(later.kind in ("div", "mul") and len(later.inputs) == 1 for later in readers)
+
+    def _is_cut(self, event: Event) -> bool:
+        """Whether a map is a corner of a larger one."""
+        while event.kind == "slice" and len(event.inputs) == 1 and event.shapes:
+            before = self._events[event.inputs[0]]
+            same_axes = len(before.shapes) == 1 and len(before.shapes[0]) == len(event.shapes[0])
+            if same_axes and before.shapes[0][2:] != event.shapes[0][2:]:
+                return True
+            event = before
+        return False
+
+    def _layout(self, index: int) -> str:
+        """Return where the channels of a result are: `first`, `last`, or `""` for unknown."""
+        permutations: list[Event] = []
+        event = self._events[index]
+        while not (layout := _own_layout(event)) and event.inputs:
+            if event.kind == "permute" and event.shapes:
+                permutations.append(event)
+            event = self._events[event.inputs[0]]
+        for permutation in reversed(permutations):
+            layout = _permuted(layout, permutation.attributes.get("order", ()))
+        return layout
 
 
-def _product_kind(event: Event, dependent: Sequence[bool]) -> str:
-    """A product of what depends on the input with what does not is a linear map."""
-    activations = sum(1 for index in event.operands if index >= 0 and dependent[index])
-    # A bias counts as an operand too, so ask for exactly one side that depends on the input.
-    return "linear" if activations == 1 and len(event.operands) > 1 else "matmul"
-
-
-def _attributes(event: Event, events: Sequence[Event], layouts: Sequence[str]) -> dict[str, object]:
-    coverage = _coverage(event, events, layouts) if event.kind in _POOLS else None
-    attributes = {key: list(value) if isinstance(value, tuple) else value for key, value in event.attributes.items()}
-    return attributes | ({"coverage": coverage} if coverage else {})
-
-
-def _coverage(event: Event, events: Sequence[Event], layouts: Sequence[str]) -> str | None:
-    """Return how a pooling to one position covers its map: `real`, `trivial`, `partial`, or `None`."""
-    if event.kind in ("avg_pool", "max_pool"):
-        coverage = event.attributes.get("coverage")
-        return None if coverage is None else str(coverage)
-    shape, dims = event.attributes.get("of", ()), event.attributes.get("dims", ())
-    if not event.inputs or not _covers_positions(shape, dims, layouts[event.inputs[0]]):
-        return None
-    if event.kind == "sum" and not _is_scaled(event, events):
-        return None
-    if _is_cut(events[event.inputs[0]], events):
-        return "partial"
-    return "real" if math.prod(shape[axis] for axis in dims) > 1 else "trivial"
-
-
-def _covers_positions(shape: tuple[int, ...], dims: tuple[int, ...], layout: str) -> bool:
+def _covers_positions(shape: Sequence[int], dims: Sequence[int], layout: str) -> bool:
     """Whether `dims` hold every position: every axis but the batch and the channels that has an extent left."""
     axes = len(shape)
     if axes < 3 or not dims:
@@ -123,56 +186,31 @@ def _covers_positions(shape: tuple[int, ...], dims: tuple[int, ...], layout: str
     return axes > 3 or layout != ""
 
 
-def _is_scaled(event: Event, events: Sequence[Event]) -> bool:
-    """Whether a sum is divided by a number, which makes it a mean."""
-    readers = [later for later in events if event.index in later.inputs]
-    return bool(readers) and all(later.kind in ("div", "mul") and len(later.inputs) == 1 for later in readers)
-
-
-def _is_cut(event: Event, events: Sequence[Event]) -> bool:
-    """Whether a map is a corner of a larger one."""
-    while event.kind == "slice" and len(event.inputs) == 1 and event.shapes:
-        before = events[event.inputs[0]]
-        same_axes = len(before.shapes) == 1 and len(before.shapes[0]) == len(event.shapes[0])
-        if same_axes and before.shapes[0][2:] != event.shapes[0][2:]:
-            return True
-        event = before
-    return False
-
-
-def _layouts(events: Sequence[Event]) -> list[str]:
-    """Return for each event where the channels of its result are: `first`, `last`, or `""` for unknown."""
-    layouts: list[str] = []
-    for event in events:
-        layouts.append(_layout(event, events, layouts))
-    return layouts
-
-
-def _layout(event: Event, events: Sequence[Event], layouts: Sequence[str]) -> str:
+def _own_layout(event: Event) -> str:
+    """Return what an operation says by itself of where the channels of its result are."""
     if event.kind in _CHANNELS_FIRST:
         return "first"
     if event.kind in _CHANNELS_LAST:
         return "last"
-    if event.kind == "input":
-        return "first" if event.shapes and len(event.shapes[0]) > 3 else ""
-    before = layouts[event.inputs[0]] if event.inputs else ""
-    if event.kind != "permute" or not event.shapes:
-        return before
-    order = event.attributes.get("order", ())
-    channel = {"first": 1, "last": len(order) - 1}.get(before)
+    return "first" if event.kind == "input" and event.shapes and len(event.shapes[0]) > 3 else ""
+
+
+def _permuted(layout: str, order: Sequence[int]) -> str:
+    channel = {"first": 1, "last": len(order) - 1}.get(layout)
     if channel is None or channel not in order:
         return ""
-    return {1: "first", len(order) - 1: "last"}.get(order.index(channel), "")
+    return {1: "first", len(order) - 1: "last"}.get(list(order).index(channel), "")
 
 
-def fingerprint(evaluation: Sequence[Op], training: Sequence[Op], shapes: dict[str, tuple[int, ...]]) -> str:
+def fingerprint(evaluation: Graph, training: Graph | None, shapes: dict[str, tuple[int, ...]]) -> str:
     """Return a digest of the executed structure: operations, edges, shapes, attributes; not names or values."""
-    structure = [
-        [
-            [op.kind, op.inputs, op.shapes, op.dtype, op.attributes, [shapes.get(name, ()) for name in op.params]]
-            for op in ops
-        ]
-        for ops in (evaluation, training)
-    ]
-    text = json.dumps(structure, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest, texts = hashlib.sha256(), {}
+    for graph in (evaluation, training) if training else (evaluation,):
+        for op in graph.ops:
+            look = texts.get(id(op.attributes))
+            if look is None or look[0] != op.kind:
+                text = f"{op.kind} {op.shapes} {op.dtype} {sorted(op.attributes.items())}"
+                look = texts[id(op.attributes)] = op.kind, text
+            digest.update(f"{look[1]} {op.inputs} {[shapes.get(name) for name in op.params]}\n".encode())
+        digest.update(b"\n")
+    return digest.hexdigest()

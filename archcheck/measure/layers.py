@@ -8,15 +8,16 @@ from functools import partial
 from archcheck.facts import Layer, Op
 from archcheck.measure.places import relative
 from archcheck.measure.source import layer_places
-from archcheck.measure.trace import Trace, Visit
+from archcheck.measure.events import Trace, Visit
 from archcheck.measure.tree import Node, Tree
 
 
 def layers_of(tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], root: str) -> tuple[Layer, ...]:
     """Return every registered layer in the order of the tree; calls, shapes and costs are those in evaluation."""
     places = layer_places(tree.nodes)
-    macs = _by_layer((op.layer, op.macs) for op in graphs[0])
-    live = {path for ops in graphs for op in ops if op.live for path in _ancestors(op.layer)}
+    macs = _by_layer((op.layer, op.macs) for op in graphs[0] if op.macs)
+    live_layers = {op.layer for ops in graphs for op in ops if op.live}
+    live = {path for layer in live_layers for path in _ancestors(layer)}
     params = _subtree_params(tree)
     return tuple(
         _layer(node, trace.visits.get(node.path) or Visit(order=-1))(
@@ -44,18 +45,32 @@ def _layer(node: Node, visit: Visit) -> partial[Layer]:
 
 def _subtree_params(tree: Tree) -> dict[str, int]:
     """Return for each layer the parameters in its subtree; a tensor tied within it counts once."""
-    members: dict[str, dict[int, int]] = {}
-    for name, tensor in tree.parameters():
-        for path in _ancestors(name.rpartition(".")[0]):
-            members.setdefault(path, {})[id(tensor)] = tensor.numel()
-    return {path: sum(sizes.values()) for path, sizes in members.items()}
+    holders: dict[int, list[str]] = {}
+    for node in tree.nodes:
+        for _, tensor in node.parameters:
+            holders.setdefault(id(tensor), []).append(node.path)
+    totals = _by_layer(
+        (node.path, sum(tensor.numel() for _, tensor in node.parameters if len(holders[id(tensor)]) == 1))
+        for node in tree.nodes
+    )
+    for tensor in tree.tensors():
+        paths = holders.get(id(tensor), [])
+        if len(paths) > 1:
+            for path in {above for path in paths for above in _ancestors(path)}:
+                totals[path] = totals.get(path, 0) + tensor.numel()
+    return totals
 
 
 def _by_layer(amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
-    totals: dict[str, int] = {}
+    """Return for each layer the sum of the amounts of itself and of all below it."""
+    own: dict[str, int] = {}
     for layer, amount in amounts:
-        for path in _ancestors(layer):
-            totals[path] = totals.get(path, 0) + amount
+        own[layer] = own.get(layer, 0) + amount
+    totals: dict[str, int] = {}
+    for layer, amount in own.items():
+        if amount:
+            for path in _ancestors(layer):
+                totals[path] = totals.get(path, 0) + amount
     return totals
 
 

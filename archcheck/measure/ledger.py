@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from archcheck.facts import Hidden, Op, Params
-from archcheck.measure.graph import depends_on_input, live_events
 from archcheck.measure.places import relative
-from archcheck.measure.trace import Event, Trace
+from archcheck.measure.events import Event, Trace
 from archcheck.measure.tree import Tree
 
 _WEIGHTED = frozenset({
@@ -65,7 +64,7 @@ def hidden(traces: Sequence[Trace], root: str) -> tuple[Hidden, ...]:
     """Return the tensors that act as weights and are neither parameters nor buffers, each once."""
     found: dict[object, Hidden] = {}
     for trace in traces:
-        live, dependent = live_events(trace), depends_on_input(trace.events)
+        live, dependent = trace.live, trace.dependent
         for event in trace.events:
             if live[event.index] and dependent[event.index]:
                 for weight in _weights(event, trace.events, dependent):

@@ -1,7 +1,7 @@
-"""Peak memory of activations: bytes of tensors that live at the same time, by the lifetime of their storage.
+"""Which memory tensors stand in, and the peak of what lives at the same time.
 
-Views and in-place operations share a storage and count once. Inputs count, for the caller holds them;
-parameters, buffers and constants do not.
+Views and in-place operations share a block and count once. Inputs count, for the caller holds them; parameters,
+buffers and constants do not.
 """
 
 from __future__ import annotations
@@ -10,30 +10,68 @@ import weakref
 
 import torch
 
-from archcheck.measure.twins import Twins, storage_of
+from archcheck.measure.shape_tensor import Block, Outside, ShapeTensor, outside_of, shape_tensor
 
 
-class Meter:
-    """Adds the storages of tensors as they appear and takes them off when torch frees them."""
+class Memory:
+    """The blocks of one forward pass: `live` bytes now, `peak` bytes at most."""
 
-    def __init__(self, twins: Twins) -> None:
+    def __init__(self) -> None:
+        self.live = 0
         self.peak = 0
-        self._live = 0
-        self._twins = twins
-        self._sizes: dict[int, int] = {}
+        self.any_stale = False
+        self._blocks: dict[int, Block] = {}
 
-    def add(self, tensor: torch.Tensor) -> None:
-        """Count the storage of `tensor`, unless it is counted already or stands for a parameter or constant."""
-        storage = storage_of(tensor)
-        if storage is None or self._twins.is_twin(tensor):
-            return
-        key = int(storage._cdata)
-        if key in self._sizes:
-            return
-        self._sizes[key] = storage.nbytes()
-        self._live += self._sizes[key]
-        self.peak = max(self.peak, self._live)
-        weakref.finalize(storage, self._free, key)
+    def new(self, nbytes: int) -> Block:
+        """Return a fresh block, counted while it lives."""
+        self.live += nbytes
+        if self.live > self.peak:
+            self.peak = self.live
+        return Block(nbytes, memory=self)
 
-    def _free(self, key: int) -> None:
-        self._live -= self._sizes.pop(key, 0)
+    def shape_tensor_like(self, tensor: torch.Tensor) -> ShapeTensor:
+        """Return a tensor without values with the outside of a real `tensor`, in memory of its own."""
+        outside = outside_of(tensor)
+        extent = sum((size - 1) * stride for size, stride in zip(outside.shape, outside.strides, strict=True)) + 1
+        elements = extent if tensor.numel() else 0
+        return shape_tensor(Outside(*outside[:3], 0), self.new(elements * tensor.element_size()))
+
+    def of(self, tensor: torch.Tensor) -> Block:
+        """Return the block of any tensor; that of one from outside of the pass is not counted and kept."""
+        if isinstance(tensor, ShapeTensor):
+            return tensor.block
+        storage = _storage_of(tensor)
+        if storage is None:
+            return Block(0)
+        block = self._blocks.get(storage._cdata)
+        if block is None:
+            # Kept, for an address stays theirs only as long as they live.
+            block = self._blocks[storage._cdata] = Block(storage.nbytes(), keeps=storage)
+        return block
+
+    def count(self, tensor: torch.Tensor) -> None:
+        """Count the memory of a real tensor that the pass made or was given, unless it stands on the account."""
+        storage = None if isinstance(tensor, ShapeTensor) else _storage_of(tensor)
+        if storage is not None and storage._cdata not in self._blocks:
+            self._blocks[storage._cdata] = self.new(storage.nbytes())
+            weakref.finalize(storage, self._blocks.pop, storage._cdata, None)
+
+    def spoil(self, tensor: torch.Tensor) -> None:
+        """Note that a real tensor was to be written to: its values are not what they should be."""
+        self.of(tensor).stale = self.any_stale = True
+
+    def meta(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a meta tensor that stands for `tensor`, sharing memory with the metas of its views."""
+        if tensor.__class__ is not ShapeTensor and (tensor.device.type == "meta"):
+            return tensor
+        if tensor.layout is not torch.strided:
+            return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+        return self.of(tensor).meta(outside_of(tensor))
+
+
+def _storage_of(tensor: torch.Tensor) -> torch.UntypedStorage | None:
+    """Return the storage of a real tensor, `None` for layouts without one."""
+    try:
+        return tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return None

@@ -15,12 +15,11 @@ from archcheck.facts import Cost, Facts, Op, Shapes, Subject, Tensor, diff_ops
 from archcheck.measure import behave, graph, ledger
 from archcheck.measure.example import Example, given
 from archcheck.measure.field import receptive_field
-from archcheck.measure.forward import confirmed, first_trace, initialised, inputs_of, set_mode, trace
+from archcheck.measure.events import Trace
+from archcheck.measure.forward import Passes, inputs_of, passes_of, set_mode
 from archcheck.measure.layers import layers_of
 from archcheck.measure.places import class_where, relative
-from archcheck.measure.restore import same_torch, untouched
-from archcheck.measure.trace import Trace
-from archcheck.measure.tree import Tree
+from archcheck.measure.restore import same_torch
 
 _COSTLY = frozenset({"conv", "conv_transpose", "linear", "matmul", "attention", "bilinear"})
 
@@ -49,30 +48,31 @@ def measure_model(
         raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
     chosen = example if isinstance(example, Example) or example is None else given(example)
     with same_torch():
-        model = initialised(model, chosen)
-        chosen, evaluation = first_trace(model, chosen)
+        passes = passes_of(model, chosen)
+        chosen, evaluation = passes.first(chosen)
         if confirm:
-            evaluation = confirmed(model, chosen, evaluation)
-        training, unmeasured = _training_trace(model, chosen, real=evaluation.real)
-        behaviour = _probe(model, chosen, needs)
+            evaluation = passes.confirmed(chosen, evaluation)
+        training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
+        behaviour = _probe(passes, chosen, needs)
         target = target or f"{type(model).__module__}:{type(model).__qualname__}"
-        facts = _facts(model, chosen, evaluation, training, target=target, root=root or str(Path.cwd()))
+        facts = _facts(passes, chosen, evaluation, training, target=target, root=root or str(Path.cwd()))
     subject = replace(facts.subject, name=name or type(model).__name__)
     return replace(facts, subject=subject, behaviour=behaviour, unmeasured=unmeasured)
 
 
 def _facts(
-    model: torch.nn.Module, example: Example, evaluation: Trace, training: Trace | None, *, target: str, root: str
+    passes: Passes, example: Example, evaluation: Trace, training: Trace | None, *, target: str, root: str
 ) -> Facts:
-    tree = Tree(model)
-    ops = graph.build(evaluation, root)
-    train_ops = graph.build(training, root) if training else ()
+    model, tree = passes.model, passes.tree
+    in_evaluation = graph.build(evaluation, root)
+    in_training = graph.build(training, root, like=in_evaluation) if training else None
+    ops, train_ops = in_evaluation.ops, in_training.ops if in_training else ()
     traces = [evaluation, training] if training else [evaluation]
     return Facts(
         subject=Subject(
             name=type(model).__name__,
             target=target,
-            fingerprint=graph.fingerprint(ops, train_ops, tree.shapes()),
+            fingerprint=graph.fingerprint(in_evaluation, in_training, tree.shapes()),
             environment={"torch": str(torch.__version__), "python": platform.python_version()},
             where=relative(class_where(type(model)), root),
             notes=_notes(example, evaluation),
@@ -92,21 +92,21 @@ def _facts(
     )
 
 
-def _training_trace(model: torch.nn.Module, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:
+def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:
     """Trace in training mode; a model that wants more than its input there (targets) is measured in evaluation only."""
     try:
-        return trace(model, example, training=True, real=real), ()
+        return passes.trace(example, training=True, real=real), ()
     except SubjectError as error:
         return None, (f"training mode: {error}",)
 
 
-def _probe(model: torch.nn.Module, example: Example, needs: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+def _probe(passes: Passes, example: Example, needs: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
     found = {}
     for need in needs:
         if need in behave.PROBES:
-            with untouched(Tree(model), values=True):
-                set_mode(model, False)
-                found[need] = behave.run(need, model, example)
+            with passes.untouched(values=True):
+                set_mode(passes.tree, training=False)
+                found[need] = behave.run(need, passes.model, example)
     return found
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from functools import cache, lru_cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
@@ -19,7 +19,8 @@ def relative(where: Where | None, root: str) -> Where | None:
     """Return `where` with its file relative to `root`, if it lies below it."""
     if where is None:
         return None
-    return Where(file=relative_file(where.file, root), line=where.line)
+    file = relative_file(where.file, root)
+    return where if file is where.file else Where(file=file, line=where.line)
 
 
 @cache
@@ -50,22 +51,49 @@ _OURS = os.path.join(Path(__file__).parent.parent, "")  # noqa: PTH118 - the tra
 _TORCH = os.path.join(Path(torch.__file__).parent, "")  # noqa: PTH118
 
 
-@cache
+_TORCHS, _OWN, _SUBJECTS = range(3)
+_owners: dict[str, int] = {}
+
+
 def is_subject(file: str) -> bool:
     """Whether a file is neither torch's nor ours."""
-    return not file.startswith((_OURS, _TORCH, "<"))
+    return _owner(file) == _SUBJECTS
+
+
+def _owner(file: str) -> int:
+    owner = _owners.get(file)
+    if owner is None:
+        owner = _OWN if file.startswith(_OURS) else _TORCHS if file.startswith((_TORCH, "<")) else _SUBJECTS
+        _owners[file] = owner
+    return owner
 
 
 def caller_place() -> Where | None:
     """Return the line of the subject's code that called the operation now being dispatched.
 
     The search ends where our own call of the forward pass begins: beyond it is whoever asked for the measuring.
+    The wrapper around calls of modules is ours, too, but what is beyond it is not the end.
     """
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+    while frame is not None and _owner(frame.f_code.co_filename) == _OWN:
         frame = frame.f_back
-    while frame is not None and not frame.f_code.co_filename.startswith(_OURS):
-        if is_subject(frame.f_code.co_filename):
-            return Where(file=frame.f_code.co_filename, line=frame.f_lineno)
+    while frame is not None:
+        owner = _owner(frame.f_code.co_filename)
+        if owner == _SUBJECTS:
+            return line_of(frame)
+        if owner == _OWN and not frame.f_code.co_filename.endswith("layer_calls.py"):
+            return None
         frame = frame.f_back
     return None
+
+
+_lines: dict[tuple[int, int], tuple[CodeType, Where]] = {}
+
+
+def line_of(frame: FrameType) -> Where:
+    """Return where a frame is; torch's dispatch asks for the same few places again and again."""
+    code, instruction = frame.f_code, frame.f_lasti
+    known = _lines.get((id(code), instruction))
+    if known is None or known[0] is not code:
+        known = _lines[id(code), instruction] = code, Where(file=code.co_filename, line=frame.f_lineno)
+    return known[1]

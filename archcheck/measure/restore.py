@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,37 +29,81 @@ class Snapshot:
 
     def __init__(self, tree: Tree, *, values: bool) -> None:
         modules = [node.module for node in tree.nodes if not isinstance(node.module, torch.jit.ScriptModule)]
-        self._attributes = [(module, dict(module.__dict__)) for module in modules]
-        self._containers = list(_contents(modules))
-        self._data = [(tensor, tensor.data) for _, tensor in (*tree.parameters(), *tree.buffers())]
+        self._attributes = [(module.__dict__, dict(module.__dict__)) for module in modules]
+        containers = [value for module in modules for value in module.__dict__.values() if isinstance(value, _CONTAINERS)]
+        self._contents = [(container, container.copy()) for container in containers if container]
+        # Nearly all: a module has ten dictionaries of hooks.
+        self._empty = [container for container in containers if not container]
+        self._data = [(tensor, tensor.data, _address(tensor)) for tensor in tree.tensors()]
         kept = [tensor for _, tensor in tree.buffers()] + list(_plain_tensors(modules))
         kept += [tensor for _, tensor in tree.parameters()] if values else []
-        self._values = [(tensor, tensor.detach().clone()) for tensor in kept if tensor.device.type != "meta"]
+        self._values = Values(kept)
         self._gradients = [(tensor, tensor.grad) for _, tensor in tree.parameters()]
 
     def restore(self) -> None:
         """Put everything back."""
-        for module, attributes in self._attributes:
-            module.__dict__.clear()
-            module.__dict__.update(attributes)
-        for container, contents in self._containers:
+        for now, attributes in self._attributes:
+            now.clear()
+            now.update(attributes)
+        for container, contents in self._contents:
             _refill(container, contents)
+        for container in self._empty:
+            if container:
+                container.clear()
         with torch.no_grad():
-            for tensor, data in self._data:
-                if tensor.untyped_storage()._cdata != data.untyped_storage()._cdata:
+            for tensor, data, address in self._data:
+                if _address(tensor) != address or tensor.shape != data.shape:
                     tensor.data = data
-            for tensor, before in self._values:
-                if tensor.shape == before.shape and not torch.equal(tensor, before):
-                    tensor.copy_(before)
+            self._values.restore()
             for tensor, gradient in self._gradients:
-                tensor.grad = gradient
+                if tensor.grad is not gradient:
+                    tensor.grad = gradient
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Run something with the model and put it back as it was, also when that raises."""
+        try:
+            yield
+        finally:
+            self.restore()
 
 
-def _contents(modules: list[torch.nn.Module]) -> Iterator[tuple[Any, Any]]:
-    for module in modules:
-        for value in module.__dict__.values():
-            if isinstance(value, _CONTAINERS):
-                yield value, value.copy()
+class Values:
+    """The numbers of tensors, copied together by dtype: most models have hundreds of small ones."""
+
+    def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
+        groups: dict[object, list[torch.Tensor]] = {}
+        for tensor in tensors:
+            if tensor.layout is torch.strided and tensor.device.type != "meta" and not tensor.is_quantized:
+                groups.setdefault((tensor.dtype, tensor.device, tensor.dim() == 0), []).append(tensor)
+        self._groups = [(group, [tensor.shape for tensor in group], _joined(group)) for group in groups.values()]
+
+    def restore(self) -> None:
+        """Write the numbers back where they have changed; a tensor that has another shape now is left alone."""
+        for tensors, shapes, before in self._groups:
+            same = all(tensor.shape == shape for tensor, shape in zip(tensors, shapes, strict=True))
+            if same and torch.equal(_joined(tensors), before):
+                continue
+            parts = before.split([shape.numel() for shape in shapes])
+            for tensor, shape, part in zip(tensors, shapes, parts, strict=True):
+                if tensor.shape == shape:
+                    tensor.copy_(part.view(shape))
+
+
+def _address(tensor: torch.Tensor) -> int:
+    """Return where the numbers of a tensor are, -1 for one that has none."""
+    try:
+        return tensor.data_ptr()
+    except RuntimeError:
+        return -1
+
+
+def _joined(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """Return the numbers of tensors in one row."""
+    with torch.no_grad():
+        if tensors[0].dim() == 0:
+            return torch.stack(tensors)
+        return torch.cat([tensor if tensor.dim() == 1 else tensor.reshape(-1) for tensor in tensors])
 
 
 def _plain_tensors(modules: list[torch.nn.Module]) -> Iterator[torch.Tensor]:
@@ -70,8 +114,6 @@ def _plain_tensors(modules: list[torch.nn.Module]) -> Iterator[torch.Tensor]:
 
 
 def _refill(container: Any, contents: Any) -> None:
-    if not container and not contents:  # nearly all: a module has ten dictionaries of hooks
-        return
     if isinstance(container, list):
         container[:] = contents
     else:
@@ -82,11 +124,8 @@ def _refill(container: Any, contents: Any) -> None:
 @contextmanager
 def untouched(tree: Tree, *, values: bool = False) -> Iterator[None]:
     """Run something with the model of `tree` and put it back as it was, also when that raises."""
-    snapshot = Snapshot(tree, values=values)
-    try:
+    with Snapshot(tree, values=values).kept():
         yield
-    finally:
-        snapshot.restore()
 
 
 @contextmanager

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
-from archcheck.measure.arguments import Call, bind, map_tensors, op_name
-from archcheck.measure.bounds import BOUNDS, bounded
-from archcheck.measure.kinds import is_known
+from archcheck.measure.answers import Answer, Made, Recipe, answer, shapes_of
+from archcheck.measure.arguments import Call, bind, map_tensors, tensors_in
+from archcheck.measure.bounds import bounded
+from archcheck.measure.memory import Memory
+from archcheck.measure.operators import VALUES, Operator
 from archcheck.measure.shape_rules import RULES
-from archcheck.measure.shape_tensor import CPU, META, ShapeTensor, wrap
-from archcheck.measure.twins import Twins
+from archcheck.measure.shape_tensor import CPU, META, Outside, ShapeTensor, outside_of, shape_tensor
 
 SMALL = 1 << 20
 """Elements up to which a tensor that depends on no input is computed for real."""
@@ -21,91 +21,124 @@ SMALL = 1 << 20
 MANY = 10_000
 """Bounded values after which the code is taken to wait for one that never comes."""
 
-_VALUES = ("item", "_local_scalar_dense", "is_nonzero", "equal", "allclose")
-
 
 class ShapeRunner:
     """Runs operations; `names` are the ids of the model's parameters and buffers."""
 
-    def __init__(self, names: Mapping[int, str]) -> None:
+    def __init__(self, names: Mapping[int, str], memory: Memory) -> None:
         self.bounds: set[str] = set()
-        self.twins = Twins()
+        self._memory = memory
         self._names = names
-        self._stale: set[int] = set()  # memory whose values are no longer what they should be
-        self._known: dict[int, torch.Tensor] = {}
         self._bounded = 0
 
     def run(
         self,
-        func: Any,
-        name: str,
-        call: Call,
+        operator: Operator,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         tensors: list[torch.Tensor],
-    ) -> Any:
-        """Return the result of one operation; `NotImplemented` asks the caller to decompose it."""
-        if not tensors:
-            return self._factory(func, args, kwargs)
-        by_shape = any(map(self._without_values, tensors))
-        if name in _VALUES and by_shape and all(map(self._has_value, tensors)):
-            return func(*args, **kwargs)  # the value of a real parameter or buffer is known
-        if not by_shape and all(tensor.numel() <= SMALL for tensor in tensors):
-            return func(*args, **_on_cpu(kwargs))
-        if name == "_pack_padded_sequence" and not isinstance(call["lengths"], ShapeTensor):
-            return _pack(call)
-        if name == "_pad_packed_sequence" and not isinstance(call["batch_sizes"], ShapeTensor):
-            return _unpack(call)
-        if name not in RULES and name not in BOUNDS and not is_known(name, func) and func._can_decompose():
-            return NotImplemented
-        return self._by_shape(func, name, args, kwargs, tensors)
+        known: Answer | None = None,
+    ) -> tuple[Any, Answer | None]:
+        """Return the result of one operation and what it means; `NotImplemented` asks the caller to decompose it.
 
-    def _without_values(self, tensor: torch.Tensor) -> bool:
+        `known` is the answer to a call that looks alike.
+        """
+        func, name = operator.func, operator.name
+        if not tensors:
+            return _told(operator, args, kwargs, self._factory(func, name, args, kwargs), known)
+        by_shape = any(map(self.without_values, tensors))
+        if name in VALUES and by_shape and all(map(self._has_value, tensors)):
+            result = func(*args, **kwargs)  # the value of a real parameter or buffer is known
+            return _told(operator, args, kwargs, result, None)
+        if not by_shape and all(tensor.numel() <= SMALL for tensor in tensors):
+            return _told(operator, args, kwargs, fresh(operator, func(*args, **_on_cpu(kwargs)), tensors), known)
+        packing = _PACKING.get(name)
+        if packing is not None:
+            call, sizes = bind(func, args, kwargs), packing[1]
+            if not isinstance(call[sizes], ShapeTensor):
+                return _told(operator, args, kwargs, self._own(packing[0](call)), None)
+        if operator.inside:
+            return NotImplemented, None
+        return self._by_shape(operator, args, kwargs, tensors)
+
+    def without_values(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor has a shape only: it depends on an input, or is a parameter or buffer."""
         return (
-            isinstance(tensor, ShapeTensor)
+            tensor.__class__ is ShapeTensor
             or id(tensor) in self._names
             or tensor.device.type == "meta"
-            or (bool(self._stale) and self.twins.key(tensor) in self._stale)
+            or (self._memory.any_stale and self._memory.of(tensor).stale)
         )
 
     def _has_value(self, tensor: torch.Tensor) -> bool:
         real = not isinstance(tensor, ShapeTensor) and tensor.device.type != "meta"
-        return real and self.twins.key(tensor) not in self._stale
+        return real and not self._memory.of(tensor).stale
 
-    @staticmethod
-    def _factory(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if _makes_much(op_name(func), args):
-            return wrap(func(*args, **{**kwargs, "device": META}))
+    def _factory(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if _makes_much(name, args):
+            return self._own(func(*args, **{**kwargs, "device": META}))
         return func(*args, **_on_cpu(kwargs))
 
-    def _by_shape(
-        self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]
-    ) -> Any:
-        meta_args = map_tensors(self._meta, args)
-        meta_kwargs = {key: map_tensors(self._meta, value) for key, value in kwargs.items()}
-        if func._schema.is_mutable and _writes_first(func):
-            return self._in_place(args)
-        call = bind(func, meta_args, meta_kwargs)
-        result = bounded(name, call)
-        if result is not NotImplemented:
-            self._note_bound(name)
-        else:
-            rule = RULES.get(name)
-            result = rule(call) if rule and len(func._schema.returns) else None
-            if result is None:
-                result = func(*_on_meta(meta_args), **_on_meta(meta_kwargs))
-        inference = not _makes_views(func) or all(tensor.is_inference() for tensor in tensors)
-        return map_tensors(lambda out: self._wrap(out, meta_args, args, inference), result)
+    def _own(self, result: Any) -> Any:
+        """Return metas among results as tensors without values, in memory of their own."""
+        return map_tensors(self._own_tensor, result)
 
-    def _meta(self, tensor: torch.Tensor) -> torch.Tensor:
-        if isinstance(tensor, ShapeTensor):
-            return tensor.meta
-        if id(tensor) not in self._names:
-            return self.twins.of(tensor)
-        twin = self._known.get(id(tensor))
-        if twin is None or twin.shape != tensor.shape:
-            twin = self._known[id(tensor)] = self.twins.of(tensor)
-        return twin
+    def _own_tensor(self, out: torch.Tensor) -> torch.Tensor:
+        if out.device.type != "meta":
+            return out
+        return shape_tensor(outside_of(out), self._memory.new(out.untyped_storage().nbytes()))
+
+    def _by_shape(
+        self, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]
+    ) -> tuple[Any, Answer | None]:
+        metas = [self._memory.meta(tensor) for tensor in tensors]
+        pending = iter(metas)
+        meta_args, meta_kwargs = _swapped(args, pending), {key: _swapped(kwargs[key], pending) for key in kwargs}
+        call = bind(operator.func, meta_args, meta_kwargs)
+        if operator.writes_first:
+            recipe = Recipe(None)
+            told = answer(operator.name, call, [metas[0]], mutates=True, recipe=recipe)
+            return recipe.make(tensors, self._memory), told
+        if operator.mutates:
+            return self._written(operator, call, metas, tensors)
+        result = self._compute(operator, call, meta_args, meta_kwargs)
+        recipe = self._recipe(operator, result, metas) if operator.by_shape else None
+        told = answer(operator.name, call, list(tensors_in(result)), mutates=False, recipe=recipe)
+        return (recipe.make(tensors, self._memory) if recipe else self._own(result)), told
+
+    def _written(
+        self, operator: Operator, call: Call, metas: list[torch.Tensor], tensors: list[torch.Tensor]
+    ) -> tuple[Any, Answer]:
+        """Run an operation that writes to some of its operands: those results are the operands themselves."""
+        if operator.reshapes:
+            raise NotImplementedError(f"`{operator.name}` changes the shape of a tensor that others may hold")
+        result = operator.func(**_on_meta(dict(call)))
+        told = answer(operator.name, call, list(tensors_in(result)), mutates=True)
+        by_meta = {id(meta): tensor for meta, tensor in zip(metas, tensors, strict=True)}
+        for name in operator.written:
+            for meta in tensors_in(call[name]):
+                if not isinstance(by_meta[id(meta)], ShapeTensor):
+                    self._memory.spoil(by_meta[id(meta)])
+        return map_tensors(lambda out: by_meta.get(id(out)) or self._own_tensor(out), result), told
+
+    def _compute(self, operator: Operator, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = bounded(operator.name, call)
+        if result is not NotImplemented:
+            self._note_bound(operator.name)
+            return result
+        rule = RULES.get(operator.name)
+        result = rule(call) if rule and operator.returns else None
+        return operator.func(*_on_meta(args), **_on_meta(kwargs)) if result is None else result
+
+    def _recipe(self, operator: Operator, result: Any, metas: list[torch.Tensor]) -> Recipe | None:
+        """Return how to make `result` again; `None` for results that are not plain tensors without values."""
+        sequence = isinstance(result, list | tuple)
+        flat = list(result) if sequence else [result]
+        if not all(isinstance(out, torch.Tensor) and out.device.type == "meta" for out in flat):
+            return None
+        storages = [int(meta.untyped_storage()._cdata) for meta in metas]
+        made = tuple(_made(out, storages) for out in flat)
+        return Recipe(made, wraps=type(result) if sequence else None, ordinary_views=operator.makes_views)
 
     def _note_bound(self, name: str) -> None:
         self.bounds.add(name)
@@ -113,47 +146,30 @@ class ShapeRunner:
         if self._bounded > MANY:
             raise RuntimeError(f"a loop waits for a value of `{name}`, which shapes alone do not have")
 
-    def _in_place(self, args: tuple[Any, ...]) -> Any:
-        """A write keeps the outside of its target; a real target then no longer has the values it should."""
-        target = args[0]
-        if not isinstance(target, ShapeTensor):
-            self._meta(target)  # from here on its memory has a twin
-            self._stale.add(self.twins.key(target))
-        return target
 
-    @staticmethod
-    def _wrap(out: torch.Tensor, metas: Any, originals: Any, inference: bool) -> torch.Tensor:
-        if isinstance(out, ShapeTensor) or out.device.type != "meta":
-            return out
-        for meta, original in zip(metas, originals, strict=False):
-            if out is meta:
-                return original  # type: ignore[no-any-return]
-        return wrap(out, inference=inference)
+def _told(operator: Operator, args: Any, kwargs: Any, result: Any, known: Answer | None) -> tuple[Any, Answer]:
+    """Return a result with its answer, the `known` one if that gives the same shapes."""
+    if known is not None and known.shapes == shapes_of(result):
+        return result, known
+    call = bind(operator.func, args, kwargs)
+    return result, answer(operator.name, call, list(tensors_in(result)), mutates=operator.mutates)
 
 
-_RESHAPING = frozenset({
-    "resize_", "t_", "transpose_", "squeeze_", "unsqueeze_", "set_", "resize_as_", "as_strided_", "swapaxes_",
-    "swapdims_", "detach_", "requires_grad_",
-})  # fmt: skip
+def fresh(operator: Operator, result: Any, tensors: list[torch.Tensor]) -> Any:
+    """Return `result` as a tensor of its own when an operation handed back its input (dropout in evaluation)."""
+    if not operator.mutates and isinstance(result, torch.Tensor) and any(result is tensor for tensor in tensors):
+        return torch.ops.aten.alias(result)
+    return result
 
 
-@cache
-def _writes_first(func: Any) -> bool:
-    schema = func._schema
-    name = schema.name.rpartition("::")[2]
-    first = schema.arguments[0] if schema.arguments else None
-    return (
-        name not in _RESHAPING
-        and first is not None
-        and first.alias_info is not None
-        and first.alias_info.is_write
-        and len(schema.returns) == 1
-    )
+def _made(out: torch.Tensor, storages: list[int]) -> Made:
+    storage = out.untyped_storage()
+    shares = storages.index(storage._cdata) if storage._cdata in storages else -1
+    return Made(outside_of(out), shares, storage.nbytes())
 
 
-@cache
-def _makes_views(func: Any) -> bool:
-    return any(value.alias_info is not None for value in func._schema.returns)
+def _swapped(value: Any, tensors: Iterator[torch.Tensor]) -> Any:
+    return map_tensors(lambda _: next(tensors), value)
 
 
 def _makes_much(name: str, args: tuple[Any, ...]) -> bool:
@@ -184,8 +200,7 @@ def _pack(call: Call) -> Any:
     data, lengths = call["input"], call["lengths"]
     steps = int(lengths.max())
     batch_sizes = torch.tensor([int((lengths > step).sum()) for step in range(steps)])
-    packed = torch.empty((int(lengths.sum()), *data.shape[2:]), dtype=data.dtype, device=META)
-    return wrap(packed), batch_sizes
+    return torch.empty((int(lengths.sum()), *data.shape[2:]), dtype=data.dtype, device=META), batch_sizes
 
 
 def _unpack(call: Call) -> Any:
@@ -193,5 +208,8 @@ def _unpack(call: Call) -> Any:
     steps, batch = max(len(batch_sizes), call["total_length"]), int(batch_sizes[0])
     lead = (batch, steps) if call["batch_first"] else (steps, batch)
     lengths = torch.tensor([int((batch_sizes > row).sum()) for row in range(batch)])
-    padded = torch.empty((*lead, *data.shape[1:]), dtype=data.dtype, device=META)
-    return wrap(padded), lengths
+    return torch.empty((*lead, *data.shape[1:]), dtype=data.dtype, device=META), lengths
+
+
+_PACKING = {"_pack_padded_sequence": (_pack, "lengths"), "_pad_packed_sequence": (_unpack, "batch_sizes")}
+"""Operators whose result depends on the values of one real operand."""

@@ -10,72 +10,29 @@ With `real=True` everything runs for real: the way out where a shape alone is no
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcheck.errors import SubjectError
-from archcheck.measure.arguments import bind, op_name, tensors_in
-from archcheck.measure.cost import multiply_accumulates
-from archcheck.measure.flops import published_flops
-from archcheck.measure.kinds import describe
-from archcheck.measure.memory import Meter
-from archcheck.measure.places import caller_place
-from archcheck.measure.shape_run import ShapeRunner
-from archcheck.measure.shape_tensor import ShapeTensor, wrap
+from archcheck.measure.answers import Answer, answer, dtype_of, shape_of, source
+from archcheck.measure.arguments import bind, tensors_in
+from archcheck.measure.events import Event, Trace
+from archcheck.measure.layer_calls import Layers
+from archcheck.measure.memory import Memory
+from archcheck.measure.operators import Operator, operator_of
+from archcheck.measure.shape_run import ShapeRunner, fresh
+from archcheck.measure.shape_tensor import Outside, ShapeTensor, outside_of
 from archcheck.measure.tree import Tree
-from archcheck.where import Where
 
+Answers = dict[tuple[Any, ...], Answer]
+"""The look of a call -> its answer; one serves all passes of a model."""
 
-@dataclass(slots=True)
-class Event:
-    """One executed operation as the trace saw it; `source` is set for tensors that come from outside of it."""
-
-    index: int
-    kind: str
-    op: str
-    layer: str
-    inputs: tuple[int, ...]
-    shapes: tuple[tuple[int, ...], ...]
-    dtype: str | None
-    attributes: dict[str, Any]
-    params: tuple[str, ...]
-    macs: int
-    flops: int
-    where: Where | None
-    operands: tuple[int, ...] = ()
-    roles: tuple[str, ...] = ()
-    source: torch.Tensor | None = None
-    name: str = ""
-
-
-@dataclass(slots=True)
-class Visit:
-    """How often, when first and with which shapes a layer was called."""
-
-    order: int
-    calls: int = 0
-    inputs: tuple[tuple[int, ...], ...] = ()
-    outputs: tuple[tuple[int, ...], ...] = ()
-
-
-@dataclass(slots=True)
-class Trace:
-    """What one forward pass did; `outputs` are the events that made the model's outputs."""
-
-    events: list[Event] = field(default_factory=list)
-    visits: dict[str, Visit] = field(default_factory=dict)
-    output_tensors: tuple[tuple[tuple[int, ...], str], ...] = ()
-    outputs: tuple[int, ...] = ()
-    uncounted: set[str] = field(default_factory=set)
-    bounds: set[str] = field(default_factory=set)
-    peak_bytes: int = 0
-    real: bool = False
+_PLAIN = frozenset({int, type(None), str, torch.dtype, torch.device, torch.layout, torch.memory_format})
+"""Types of arguments that are equal only to their like; `True`, `1` and `1.0` are equal to one another."""
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -88,172 +45,190 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # A private hook of torch: without it the first dispatch imports the compiler (about 1.5 s).
         return False
 
-    def __init__(self, tree: Tree, *, real: bool = False) -> None:
+    def __init__(self, tree: Tree, answers: Answers | None = None, *, real: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tree = tree
         self.trace = Trace(real=real)
-        self._shapes = ShapeRunner(tree.names)
-        self._ids: dict[int, tuple[int, weakref.ref[torch.Tensor]]] = {}
-        self._writes: dict[int, int] = {}
-        self._key = self._shapes.twins.key
-        self._meter = Meter(self._shapes.twins)
-        self._stack: list[tuple[str, torch.nn.Module]] = []
+        self.memory = Memory()
+        self._answers = {} if answers is None else answers
+        self._shapes = ShapeRunner(tree.names, self.memory)
+        self._makers: dict[int, tuple[int, weakref.ref[torch.Tensor]]] = {}  # of real tensors
+        self._outsides: dict[int, Outside] = {}  # of parameters and buffers
+        self._layers = Layers(tree, self.trace.visits)
+        self._foreign_writes = False  # to memory that the pass did not make
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Trace what runs inside; the hooks that attribute it to layers go away also when it raises."""
-        handles = [
-            register_module_forward_pre_hook(self._enter_layer),
-            register_module_forward_hook(self._leave_layer, always_call=True),
-        ]
+        """Trace what runs inside."""
         try:
-            with self:
+            with self._layers.watching(), self:
                 yield
         finally:
-            for handle in handles:
-                handle.remove()
-            self.trace.peak_bytes = self._meter.peak
+            self.trace.peak_bytes = self.memory.peak
+            self.trace.bounds.update(self._shapes.bounds)
 
-    # --- layers -------------------------------------------------------------------------------------------
-
-    def _enter_layer(self, module: torch.nn.Module, inputs: Any) -> None:
-        path = self.tree.path_of(module)
-        parent = self._stack[-1][0] if self._stack else ""
-        self._stack.append((parent if path is None else path, module))
-        if path is None:
-            return
-        visit = self.trace.visits.setdefault(path, Visit(order=len(self.trace.visits)))
-        visit.calls += 1
-        if visit.calls == 1:
-            visit.inputs = shapes_of(inputs)
-
-    def _leave_layer(self, module: torch.nn.Module, inputs: Any, output: Any) -> None:
-        if not self._stack:
-            return
-        path, _ = self._stack.pop()
-        if self.tree.path_of(module) is not None and self.trace.visits[path].calls == 1:
-            self.trace.visits[path].outputs = shapes_of(output)
-
-    # --- operations ---------------------------------------------------------------------------------------
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Compute one operation and record it."""
-        kwargs = dict(kwargs or {})
+        kwargs = kwargs or {}
         if not isinstance(func, torch._ops.OpOverload):
             self.trace.uncounted.add(str(getattr(func, "__name__", func)))
             return func(*args, **kwargs)
-        name, call = op_name(func), bind(func, args, kwargs)
-        given = [(role, tensor) for role, value in call.items() for tensor in tensors_in(value)]
-        tensors = [tensor for _, tensor in given]
-        run = self._shapes.run if not self.trace.real else self._run_real
-        result = run(func, name, call, args, kwargs, tensors)
-        if result is NotImplemented:
-            # A composite operation that nobody knows whole: look inside.
-            with self:
-                return func.decompose(*args, **kwargs)
-        self.trace.bounds.update(self._shapes.bounds)
-        if self._only_counts(func, tensors):
-            return result
-        return self._record(func, name, call, given, result)
+        operator = operator_of(func)
+        if operator.writes_first and self._only_counts(args[0]):
+            return args[0]
+        if self.trace.real:
+            return self._run_real(operator, args, kwargs)
+        key: list[Any] = [id(func)]
+        tensors: list[torch.Tensor] = []
+        by_shape = self._look(args, key, tensors)
+        by_shape |= bool(kwargs) and self._look(kwargs.items(), key, tensors)
+        known = self._answers.get(look := tuple(key))
+        if by_shape and known is not None and known.recipe is not None:
+            return self._record(known, tensors, known.recipe.make(tensors, self.memory))
+        result, told = self._shapes.run(operator, args, kwargs, tensors, known)
+        if told is None:
+            return self._inside(func, args, kwargs)
+        if told is not known and (known is None or told.recipe is not None):
+            self._answers[look] = told
+        return self._record(told, tensors, result)
 
-    def _only_counts(self, func: Any, tensors: list[torch.Tensor]) -> bool:
-        """Whether this is bookkeeping on integer buffers, such as BatchNorm's count of batches."""
-        return func._schema.is_mutable and all(
-            id(tensor) in self.tree.names and not tensor.is_floating_point() for tensor in tensors
-        )
+    def _look(self, values: Iterable[Any], key: list[Any], tensors: list[torch.Tensor]) -> bool:
+        """Add the look of arguments to `key` and their tensors to `tensors`; say whether one has no values."""
+        found = False
+        for value in values:
+            kind = value.__class__
+            if kind is ShapeTensor:
+                tensors.append(value)
+                key.append(value.outside)
+                found = True
+            elif kind in _PLAIN:
+                key.append(value)
+            elif kind is tuple or kind is list:
+                key.append(len(value))
+                found |= self._look(value, key, tensors)
+            elif isinstance(value, torch.Tensor):
+                tensors.append(value)
+                key.append(self._outside(value))
+                found |= self._shapes.without_values(value)
+            else:  # what cannot be told apart by its value is like nothing else
+                key += (kind, value) if kind is float or kind is bool or kind is complex else (object(),)
+        return found
 
-    @staticmethod
-    def _run_real(func: Any, name: str, call: Any, args: Any, kwargs: Any, tensors: Any) -> Any:
-        return func(*args, **kwargs)
+    def _outside(self, tensor: torch.Tensor) -> object:
+        """Return the outside of a real tensor, remembered for parameters as long as it is true."""
+        known = self._outsides.get(id(tensor))
+        if known is not None and known.shape == tensor.shape:
+            return known
+        if tensor.layout is not torch.strided:
+            return object()
+        outside = outside_of(tensor)
+        if id(tensor) in self.tree.names:
+            self._outsides[id(tensor)] = outside
+        return outside
 
-    def _record(
-        self, func: Any, name: str, call: dict[str, Any], given: list[tuple[str, torch.Tensor]], result: Any
-    ) -> Any:
-        tensors = [tensor for _, tensor in given]
-        mutates = func._schema.is_mutable
-        if not mutates:
-            result = _fresh(result, tensors)
-        outputs = list(tensors_in(result))
-        kind, attributes = describe(name, call, outputs)
-        macs = multiply_accumulates(name, call, outputs)
-        if macs is None:
-            self.trace.uncounted.add(name)
-        names, inputs, operands = self._read(tensors)
-        event = self._add(
-            kind=kind,
-            op=name,
-            inputs=inputs,
-            outputs=outputs,
-            attributes=attributes,
-            params=names,
-            macs=macs or 0,
-            flops=published_flops(name, call, outputs, macs or 0),
-        )
-        event.operands = operands
-        event.roles = tuple(role for role, _ in given)
-        self._wrote(event.index, tensors, outputs, mutates=mutates)
+    def _inside(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Look inside a composite operation that nobody knows whole."""
+        with self:
+            return func.decompose(*args, **kwargs)
+
+    def _run_real(self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        call = bind(operator.func, args, kwargs)
+        tensors = list(tensors_in(call))
+        result = fresh(operator, operator.func(*args, **kwargs), tensors)
+        told = answer(operator.name, call, list(tensors_in(result)), mutates=operator.mutates)
+        return self._record(told, tensors, result)
+
+    def _record(self, told: Answer, tensors: list[torch.Tensor], result: Any) -> Any:
+        if told.macs is None:
+            self.trace.uncounted.add(told.op)
+        index = self._add(told, tensors).index
+        outputs = (result,) if result.__class__ is ShapeTensor else tuple(tensors_in(result))
         for tensor in outputs:
-            self._meter.add(tensor)
+            self._made(tensor, index)
+        if told.mutates:
+            self._wrote(outputs or tensors[:1], index)
         return result
 
-    def _add(self, *, outputs: list[torch.Tensor], **values: Any) -> Event:
+    def _only_counts(self, target: Any) -> bool:
+        """Whether a write is bookkeeping on an integer buffer, such as BatchNorm's count of batches."""
+        return id(target) in self.tree.names and not target.is_floating_point()
+
+    def _add(self, told: Answer, tensors: Sequence[torch.Tensor]) -> Event:
+        names, operands = self._read(tensors)  # first, for it may add constants
         event = Event(
             index=len(self.trace.events),
-            layer=self._stack[-1][0] if self._stack else "",
-            shapes=tuple(tuple(tensor.shape) for tensor in outputs),
-            dtype=str(outputs[0].dtype).removeprefix("torch.") if outputs else None,
-            where=caller_place(),
-            **values,
+            told=told,
+            layer=self._layers.path,
+            inputs=tuple(dict.fromkeys([index for index in operands if index >= 0])),
+            operands=tuple(operands),
+            names=tuple(names),
+            params=tuple(dict.fromkeys(filter(None, names))),
+            where=self._layers.place(),
         )
         self.trace.events.append(event)
         return event
 
-    def _read(self, tensors: list[torch.Tensor]) -> tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]:
-        """Return parameter names, producing events, and for each operand its event (-1 for a parameter)."""
-        names: list[str] = []
+    def _read(self, tensors: Sequence[torch.Tensor]) -> tuple[list[str], list[int]]:
+        """Return for each operand its name in the model, if any, and the event that made it, -1 for a parameter."""
+        found: list[str] = []
         operands: list[int] = []
+        trace, names = self.trace, self.tree.names
         for tensor in tensors:
-            name = self.tree.names.get(id(tensor))
-            if name is not None:
-                names.append(name)
-                operands.append(self._writes.get(self._key(tensor), -1))  # a buffer may be written to
+            if tensor.__class__ is ShapeTensor and tensor.trace is trace:
+                operands.append(max(tensor.event, tensor.block.written))
+                found.append("")
+                continue
+            name = names.get(id(tensor), "")
+            found.append(name)
+            if name:
+                # A buffer may be written to. On real tensors its memory has to be known before that of its views.
+                operands.append(self.memory.of(tensor).written if self._foreign_writes or trace.real else -1)
             else:
                 operands.append(self._producer(tensor))
-        inputs = tuple(dict.fromkeys(index for index in operands if index >= 0))
-        return tuple(dict.fromkeys(names)), inputs, tuple(operands)
+        return found, operands
 
     def _producer(self, tensor: torch.Tensor) -> int:
-        known = self._ids.get(id(tensor))
+        known = self._makers.get(id(tensor))
         if known is None or known[1]() is not tensor:
             return self._constant(tensor)
-        return max(known[0], self._writes.get(self._key(tensor), -1))
+        return max(known[0], self.memory.of(tensor).written)
 
     def _constant(self, tensor: torch.Tensor) -> int:
         """A tensor that no recorded operation made: a module attribute, a closure, a global."""
-        event = self._add_source("constant", tensor)
+        written = self.memory.of(tensor).written
+        event = self._add(source("constant", tensor), ())
         event.source, event.name = tensor, self._foreign_name(tensor)
-        self._wrote(event.index, [], [tensor], mutates=False)
-        return event.index
+        self._makers[id(tensor)] = event.index, weakref.ref(tensor)
+        return max(event.index, written)
 
     def _foreign_name(self, tensor: torch.Tensor) -> str:
         """Name a tensor of a module that is called but not registered, such as one kept in a plain list."""
-        for _, module in reversed(self._stack):
+        for module in self._layers.modules():
             own = {**module.__dict__.get("_parameters", {}), **module.__dict__.get("_buffers", {})}
             for name, value in own.items():
                 if value is tensor:
                     return f"{type(module).__name__}.{name}"
         return ""
 
+    def _made(self, tensor: torch.Tensor, index: int) -> None:
+        if tensor.__class__ is ShapeTensor:
+            tensor.event, tensor.trace = index, self.trace
+        else:
+            self._makers[id(tensor)] = index, weakref.ref(tensor)
+            self.memory.count(tensor)
+
+    def _wrote(self, tensors: Sequence[torch.Tensor], index: int) -> None:
+        """A write reaches every view of the same memory."""
+        for tensor in tensors:
+            block = self.memory.of(tensor)
+            block.written = index
+            self._foreign_writes |= block.memory is None
+
+    # --- the ends of the pass -----------------------------------------------------------------------------
+
     def add_input(self, tensor: torch.Tensor) -> None:
         """Make `tensor` known as an input of the model."""
-        event = self._add_source("input", tensor)
-        self._wrote(event.index, [], [tensor], mutates=False)
-        self._meter.add(tensor)
-
-    def _add_source(self, kind: str, tensor: torch.Tensor) -> Event:
-        return self._add(kind=kind, op=kind, inputs=(), outputs=[tensor], attributes={}, params=(), macs=0, flops=0)
+        self._made(tensor, self._add(source("input", tensor), ()).index)
 
     def set_outputs(self, output: Any) -> None:
         """Note the tensors that the model returned."""
@@ -261,34 +236,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not tensors:
             hint = "; did its `forward` forget to return?" if output is None else ""
             raise SubjectError("output", f"the model returned no tensor but a {type(output).__name__}{hint}")
-        _, inputs, operands = self._read(tensors)
-        self.trace.outputs = operands if -1 not in operands else inputs
-        self.trace.output_tensors = tuple(
-            (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")) for tensor in tensors
-        )
-
-    def _wrote(self, index: int, tensors: list[torch.Tensor], outputs: list[torch.Tensor], *, mutates: bool) -> None:
-        """Remember who made each tensor; a write reaches every view of the same memory."""
-        shared = {self._key(tensor) for tensor in tensors}
-        for tensor in outputs:
-            storage = self._key(tensor)
-            if not mutates and storage not in shared:
-                self._writes.pop(storage, None)  # memory used anew: earlier writes belong to another tensor
-            self._ids[id(tensor)] = (index, weakref.ref(tensor))
-        if mutates and tensors:
-            written = outputs or tensors[:1]
-            self._writes.update((self._key(tensor), index) for tensor in written)
-
-
-def _fresh(result: Any, tensors: list[torch.Tensor]) -> Any:
-    """Return `result` as a tensor of its own when an operation handed back its input (dropout in evaluation)."""
-    if isinstance(result, torch.Tensor) and any(result is tensor for tensor in tensors):
-        if isinstance(result, ShapeTensor):
-            return wrap(result.meta, inference=result.is_inference())
-        return torch.ops.aten.alias(result)
-    return result
-
-
-def shapes_of(value: Any) -> tuple[tuple[int, ...], ...]:
-    """Return the shapes of all tensors in `value`."""
-    return tuple(tuple(tensor.shape) for tensor in tensors_in(value))
+        _, operands = self._read(tensors)
+        self.trace.outputs = tuple(operands)
+        self.trace.output_tensors = tuple((shape_of(tensor), dtype_of(tensor)) for tensor in tensors)

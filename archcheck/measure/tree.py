@@ -21,6 +21,7 @@ class Node:
     module: torch.nn.Module
     parameters: tuple[tuple[str, torch.Tensor], ...]
     buffers: tuple[tuple[str, torch.Tensor], ...]
+    lazy: bool
 
 
 class Tree:
@@ -30,7 +31,11 @@ class Tree:
         self.model = model
         self.nodes: tuple[Node, ...] = tuple(_walk(model))
         self._paths = {id(node.module): node.path for node in self.nodes}
-        self.names = self._name_tensors()
+        self.names: dict[int, str] = {}
+        self._unique: dict[int, torch.Tensor] = {}
+        for name, tensor in (*self.parameters(), *self.buffers()):
+            self.names.setdefault(id(tensor), name)
+            self._unique.setdefault(id(tensor), tensor)
 
     def path_of(self, module: torch.nn.Module) -> str | None:
         """Return the path of a registered module, `None` for one that the model does not own."""
@@ -46,15 +51,18 @@ class Tree:
         for node in self.nodes:
             yield from ((join(node.path, name), tensor) for name, tensor in node.buffers)
 
+    def tensors(self) -> Iterator[torch.Tensor]:
+        """Yield every parameter and buffer once."""
+        return iter(self._unique.values())
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter and buffer by its first name."""
-        return {self.names[id(tensor)]: tuple(tensor.shape) for _, tensor in (*self.parameters(), *self.buffers())}
+        return {name: tuple(self._unique[key].shape) for key, name in self.names.items()}
 
-    def _name_tensors(self) -> dict[int, str]:
-        names: dict[int, str] = {}
-        for name, tensor in (*self.parameters(), *self.buffers()):
-            names.setdefault(id(tensor), name)
-        return names
+    @property
+    def is_lazy(self) -> bool:
+        """Whether a layer waits for its first input to make its parameters."""
+        return any(node.lazy for node in self.nodes)
 
 
 def join(path: str, name: str) -> str:
@@ -70,28 +78,36 @@ def _walk(model: torch.nn.Module) -> Iterator[Node]:
         if id(module) in seen:
             continue
         seen.add(id(module))
-        yield Node(path, module, _tensors(module, "_parameters"), _tensors(module, "_buffers"))
-        children = _entries(module, "_modules")
-        pending += [(join(path, name), child) for name, child in reversed(children) if child is not None]
+        parameters, buffers = _tensors(module, "_parameters"), _tensors(module, "_buffers")
+        yield Node(path, module, *map(_sized, (parameters, buffers)), lazy=_any_lazy(parameters) or _any_lazy(buffers))
+        for name, child in reversed(_entries(module, "_modules")):
+            if child is not None:
+                pending.append((f"{path}.{name}" if path else name, child))
 
 
-def lazy_tensors(module: torch.nn.Module) -> list[torch.Tensor]:
-    """Return the parameters and buffers of a module that wait for its first input."""
-    own = (*_entries(module, "_parameters"), *_entries(module, "_buffers"))
-    return [tensor for _, tensor in own if isinstance(tensor, torch.Tensor) and torch.nn.parameter.is_lazy(tensor)]
+_Tensors = tuple[tuple[str, torch.Tensor], ...]
 
 
-def _tensors(module: torch.nn.Module, attribute: str) -> tuple[tuple[str, torch.Tensor], ...]:
+def _tensors(module: torch.nn.Module, attribute: str) -> _Tensors:
+    entries = _entries(module, attribute)
+    return tuple([entry for entry in entries if isinstance(entry[1], torch.Tensor)]) if entries else ()
+
+
+def _sized(tensors: _Tensors) -> _Tensors:
     """Return the tensors that have a size: a lazy layer that is never called has none."""
-    return tuple(
-        (name, tensor)
-        for name, tensor in _entries(module, attribute)
-        if isinstance(tensor, torch.Tensor) and not torch.nn.parameter.is_lazy(tensor)
-    )
+    return tuple([entry for entry in tensors if not _is_lazy(entry[1])]) if _any_lazy(tensors) else tensors
+
+
+def _any_lazy(tensors: _Tensors) -> bool:
+    return any([_is_lazy(tensor) for _, tensor in tensors]) if tensors else False
+
+
+_is_lazy = torch.nn.parameter.is_lazy
 
 
 def _entries(module: torch.nn.Module, attribute: str) -> list[tuple[str, Any]]:
-    if isinstance(module, torch.jit.ScriptModule):
+    own: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    entries = own.get(attribute)
+    if entries is None and isinstance(module, torch.jit.ScriptModule):
         return list(getattr(module, attribute).items())
-    own: dict[str, Any] = object.__getattribute__(module, "__dict__").get(attribute) or {}
-    return list(own.items())
+    return list(entries.items()) if entries else []
