@@ -31,6 +31,10 @@ _POOLS = {
 }
 
 
+_TAKES_MORE = frozenset({*_POOLS, "matmul"})
+"""Kinds whose meaning hangs on other operations."""
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """The executed graph of a trace; `ops` and the events of `trace` have the same numbers."""
@@ -84,7 +88,7 @@ def _same_so_far(trace: Trace, like: Graph | None) -> list[bool]:
         and event.params == other.params
         and event.layer == other.layer
         and event.where is other.where
-        and event.told.kind not in (*_POOLS, "matmul")
+        and event.told.kind not in _TAKES_MORE
         for event, other in pairs
     ]
     alive = [mine == theirs for mine, theirs in zip(trace.live, like.trace.live, strict=False)]

@@ -12,7 +12,7 @@ import torch
 
 from archcheck.measure.answers import shapes_of
 from archcheck.measure.events import Visit
-from archcheck.measure.places import caller_place, is_subject, line_of
+from archcheck.measure.places import is_subject, line_of, place_of
 from archcheck.measure.tree import Tree
 from archcheck.where import Where
 
@@ -29,11 +29,6 @@ class Layers:
         self._visits = visits
         self._calls: list[Call] = []
 
-    @property
-    def path(self) -> str:
-        """The path of the innermost module that the model owns."""
-        return self._calls[-1][0] if self._calls else ""
-
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Note every call of a module until the end of the block, also when it raises.
@@ -46,7 +41,7 @@ class Layers:
 
         def call(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
             path = path_of(module)
-            calls.append((self.path if path is None else path, module, sys._getframe(1)))
+            calls.append(((calls[-1][0] if calls else "") if path is None else path, module, sys._getframe(1)))
             try:
                 if path is None:
                     return original(module, *args, **kwargs)
@@ -70,14 +65,17 @@ class Layers:
         """Yield the modules that are being called, innermost first."""
         return (module for _, module, _ in reversed(self._calls))
 
-    def place(self) -> Where | None:
-        """Return the line of the subject's code that runs the operation now being dispatched."""
-        if not self._calls or not _is_torchs_leaf(self._calls[-1][1]):
-            return caller_place()
+    def now(self, frame: FrameType | None) -> tuple[str, Where | None]:
+        """Return the layer that runs an operation, and the line of the subject's code that does, seen from `frame`."""
+        if not self._calls:
+            return "", place_of(frame)
+        path, module, _ = self._calls[-1]
+        if not _is_torchs_leaf(module):
+            return path, place_of(frame)
         for _, _, caller in reversed(self._calls):
             if is_subject(caller.f_code.co_filename):
-                return line_of(caller)
-        return None
+                return path, line_of(caller)
+        return path, None
 
 
 def _is_torchs_leaf(module: torch.nn.Module) -> bool:

@@ -10,7 +10,7 @@ import weakref
 
 import torch
 
-from archcheck.measure.shape_tensor import Block, Outside, ShapeTensor, outside_of, shape_tensor
+from archcheck.measure.shape_tensor import Block, Outside, ShapeTensor, extent_of, outside_of, shape_tensor
 
 
 class Memory:
@@ -31,10 +31,8 @@ class Memory:
 
     def shape_tensor_like(self, tensor: torch.Tensor) -> ShapeTensor:
         """Return a tensor without values with the outside of a real `tensor`, in memory of its own."""
-        outside = outside_of(tensor)
-        extent = sum((size - 1) * stride for size, stride in zip(outside.shape, outside.strides, strict=True)) + 1
-        elements = extent if tensor.numel() else 0
-        return shape_tensor(Outside(*outside[:3], 0), self.new(elements * tensor.element_size()))
+        outside = Outside(*outside_of(tensor)[:3], 0)
+        return shape_tensor(outside, self.new(extent_of(outside) * tensor.element_size()))
 
     def of(self, tensor: torch.Tensor) -> Block:
         """Return the block of any tensor; that of one from outside of the pass is not counted and kept."""
@@ -59,14 +57,6 @@ class Memory:
     def spoil(self, tensor: torch.Tensor) -> None:
         """Note that a real tensor was to be written to: its values are not what they should be."""
         self.of(tensor).stale = self.any_stale = True
-
-    def meta(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return a meta tensor that stands for `tensor`, sharing memory with the metas of its views."""
-        if tensor.__class__ is not ShapeTensor and (tensor.device.type == "meta"):
-            return tensor
-        if tensor.layout is not torch.strided:
-            return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
-        return self.of(tensor).meta(outside_of(tensor))
 
 
 def _storage_of(tensor: torch.Tensor) -> torch.UntypedStorage | None:

@@ -68,20 +68,18 @@ def _owner(file: str) -> int:
     return owner
 
 
-def caller_place() -> Where | None:
-    """Return the line of the subject's code that called the operation now being dispatched.
+_END = os.path.join(_OURS, "measure", "forward.py")  # noqa: PTH118 - compared with the name of a code object
+"""Where the subject's forward pass is called: beyond it is whoever asked for the measuring."""
 
-    The search ends where our own call of the forward pass begins: beyond it is whoever asked for the measuring.
-    The wrapper around calls of modules is ours, too, but what is beyond it is not the end.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _owner(frame.f_code.co_filename) == _OWN:
-        frame = frame.f_back
+
+def place_of(frame: FrameType | None) -> Where | None:
+    """Return the innermost line of the subject's code, from `frame` outwards."""
     while frame is not None:
-        owner = _owner(frame.f_code.co_filename)
+        file = frame.f_code.co_filename
+        owner = _owner(file)
         if owner == _SUBJECTS:
             return line_of(frame)
-        if owner == _OWN and not frame.f_code.co_filename.endswith("layer_calls.py"):
+        if owner == _OWN and file == _END:
             return None
         frame = frame.f_back
     return None

@@ -13,7 +13,7 @@ from archcheck.measure.bounds import bounded
 from archcheck.measure.memory import Memory
 from archcheck.measure.operators import VALUES, Operator
 from archcheck.measure.shape_rules import RULES
-from archcheck.measure.shape_tensor import CPU, META, Outside, ShapeTensor, outside_of, shape_tensor
+from archcheck.measure.shape_tensor import CPU, META, Metas, ShapeTensor, outside_of, shape_tensor
 
 SMALL = 1 << 20
 """Elements up to which a tensor that depends on no input is computed for real."""
@@ -25,9 +25,10 @@ MANY = 10_000
 class ShapeRunner:
     """Runs operations; `names` are the ids of the model's parameters and buffers."""
 
-    def __init__(self, names: Mapping[int, str], memory: Memory) -> None:
+    def __init__(self, names: Mapping[int, str], memory: Memory, metas: Metas) -> None:
         self.bounds: set[str] = set()
         self._memory = memory
+        self._metas = metas
         self._names = names
         self._bounded = 0
 
@@ -91,7 +92,9 @@ class ShapeRunner:
     def _by_shape(
         self, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]
     ) -> tuple[Any, Answer | None]:
-        metas = [self._memory.meta(tensor) for tensor in tensors]
+        # Operands that are written to are told apart; others may be one and the same.
+        metas_of = Metas().of if operator.mutates and not operator.writes_first else self._metas.of
+        metas = [metas_of(tensor) for tensor in tensors]
         pending = iter(metas)
         meta_args, meta_kwargs = _swapped(args, pending), {key: _swapped(kwargs[key], pending) for key in kwargs}
         call = bind(operator.func, meta_args, meta_kwargs)

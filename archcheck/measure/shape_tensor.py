@@ -22,6 +22,39 @@ class Outside(NamedTuple):
     offset: int
 
 
+class Metas:
+    """One meta tensor for every outside: what a call gives does not depend on which tensors it is made on."""
+
+    def __init__(self) -> None:
+        self._known: dict[Outside, torch.Tensor] = {}
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a meta tensor with the outside of `tensor`."""
+        if tensor.__class__ is not ShapeTensor and tensor.device.type == "meta":
+            return tensor
+        if tensor.layout is not torch.strided:
+            return torch.empty(tensor.shape, dtype=tensor.dtype, device=META)
+        outside = outside_of(tensor)
+        known = self._known.get(outside)
+        if known is None:
+            known = self._known[outside] = _meta(outside)
+        return known
+
+
+def _meta(outside: Outside) -> torch.Tensor:
+    shape, strides, dtype, offset = outside
+    if not offset:
+        return torch.empty_strided(shape, strides, dtype=dtype, device=META)
+    return torch.empty(offset + extent_of(outside), dtype=dtype, device=META).as_strided(shape, strides, offset)
+
+
+def extent_of(outside: Outside) -> int:
+    """Return how many elements of memory lie between the first and the last element, both included."""
+    if 0 in outside.shape:
+        return 0
+    return sum((size - 1) * stride for size, stride in zip(outside.shape, outside.strides, strict=True)) + 1
+
+
 def outside_of(tensor: torch.Tensor) -> Outside:
     """Return the outside of any strided tensor."""
     if tensor.__class__ is ShapeTensor:
@@ -36,7 +69,7 @@ class Block:
     the values it should. `memory` is the account that the block is on while it lives, if any.
     """
 
-    __slots__ = ("_storage", "keeps", "memory", "nbytes", "stale", "written")
+    __slots__ = ("keeps", "memory", "nbytes", "stale", "written")
 
     def __init__(self, nbytes: int, *, memory: Memory | None = None, keeps: Any = None) -> None:
         self.nbytes = nbytes
@@ -44,23 +77,15 @@ class Block:
         self.keeps = keeps
         self.written = -1
         self.stale = False
-        self._storage: torch.UntypedStorage | None = None
 
     def __del__(self) -> None:
         """Take the block off its account: the last tensor in it is gone."""
         if self.memory is not None:
             self.memory.live -= self.nbytes
 
-    def meta(self, outside: Outside) -> torch.Tensor:
-        """Return a meta tensor of that outside, in the one storage that stands for this block."""
-        if self._storage is None:
-            self._storage = torch.empty(self.nbytes, dtype=torch.uint8, device=META).untyped_storage()
-        empty = torch.empty(0, dtype=outside.dtype, device=META)
-        return empty.set_(self._storage, outside.offset, outside.shape, outside.strides)
-
 
 class ShapeTensor(torch.Tensor):
-    """Reports a real device, so that code comparing devices works; `event` of `trace` made it.
+    """Reports a real device, so that code comparing devices works; the event `made_by` of the trace `owner` made it.
 
     It can only be used inside a `Tracer`, which computes every operation on outsides alone.
     """
@@ -68,8 +93,8 @@ class ShapeTensor(torch.Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
     outside: Outside
     block: Block
-    event: int
-    trace: object
+    made_by: int
+    owner: object
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
@@ -91,6 +116,6 @@ def shape_tensor(outside: Outside, block: Block) -> ShapeTensor:
     tensor: ShapeTensor = _wrapper(ShapeTensor, shape, strides=strides, storage_offset=offset, dtype=dtype, device=CPU)
     tensor.outside = outside
     tensor.block = block
-    tensor.event = -1
-    tensor.trace = None
+    tensor.made_by = -1
+    tensor.owner = None
     return tensor

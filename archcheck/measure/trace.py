@@ -9,9 +9,11 @@ With `real=True` everything runs for real: the way out where a shape alone is no
 
 from __future__ import annotations
 
+import sys
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import torch
@@ -22,17 +24,15 @@ from archcheck.measure.answers import Answer, answer, dtype_of, shape_of, source
 from archcheck.measure.arguments import bind, tensors_in
 from archcheck.measure.events import Event, Trace
 from archcheck.measure.layer_calls import Layers
+from archcheck.measure.looks import Look, Looks
 from archcheck.measure.memory import Memory
 from archcheck.measure.operators import Operator, operator_of
 from archcheck.measure.shape_run import ShapeRunner, fresh
-from archcheck.measure.shape_tensor import Outside, ShapeTensor, outside_of
+from archcheck.measure.shape_tensor import Metas, ShapeTensor
 from archcheck.measure.tree import Tree
 
-Answers = dict[tuple[Any, ...], Answer]
-"""The look of a call -> its answer; one serves all passes of a model."""
-
-_PLAIN = frozenset({int, type(None), str, torch.dtype, torch.device, torch.layout, torch.memory_format})
-"""Types of arguments that are equal only to their like; `True`, `1` and `1.0` are equal to one another."""
+Shared = tuple[dict[Look, Answer], Metas]
+"""What all passes of a model share: the answers to calls, by their look, and the metas they were worked out on."""
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -45,15 +45,15 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # A private hook of torch: without it the first dispatch imports the compiler (about 1.5 s).
         return False
 
-    def __init__(self, tree: Tree, answers: Answers | None = None, *, real: bool = False) -> None:
+    def __init__(self, tree: Tree, shared: Shared | None = None, *, real: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tree = tree
         self.trace = Trace(real=real)
         self.memory = Memory()
-        self._answers = {} if answers is None else answers
-        self._shapes = ShapeRunner(tree.names, self.memory)
+        self._answers, metas = shared if shared is not None else ({}, Metas())
+        self._shapes = ShapeRunner(tree.names, self.memory, metas)
+        self._looks = Looks(tree.names, self._shapes.without_values)
         self._makers: dict[int, tuple[int, weakref.ref[torch.Tensor]]] = {}  # of real tensors
-        self._outsides: dict[int, Outside] = {}  # of parameters and buffers
         self._layers = Layers(tree, self.trace.visits)
         self._foreign_writes = False  # to memory that the pass did not make
 
@@ -73,109 +73,83 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not isinstance(func, torch._ops.OpOverload):
             self.trace.uncounted.add(str(getattr(func, "__name__", func)))
             return func(*args, **kwargs)
-        operator = operator_of(func)
-        if operator.writes_first and self._only_counts(args[0]):
-            return args[0]
+        operator, caller = operator_of(func), sys._getframe(1)
+        counts = operator.writes_first and self._only_counts(args[0])
         if self.trace.real:
-            return self._run_real(operator, args, kwargs)
-        key: list[Any] = [id(func)]
-        tensors: list[torch.Tensor] = []
-        by_shape = self._look(args, key, tensors)
-        by_shape |= bool(kwargs) and self._look(kwargs.items(), key, tensors)
-        known = self._answers.get(look := tuple(key))
+            return func(*args, **kwargs) if counts else self._run_real(operator, args, kwargs, caller)
+        if counts:
+            return args[0]
+        look, tensors, by_shape = self._looks.of(func, args, kwargs)
+        known = self._answers.get(look)
         if by_shape and known is not None and known.recipe is not None:
-            return self._record(known, tensors, known.recipe.make(tensors, self.memory))
+            return self._record(known, tensors, known.recipe.make(tensors, self.memory), caller)
         result, told = self._shapes.run(operator, args, kwargs, tensors, known)
         if told is None:
             return self._inside(func, args, kwargs)
         if told is not known and (known is None or told.recipe is not None):
             self._answers[look] = told
-        return self._record(told, tensors, result)
+        return self._record(told, tensors, result, caller)
 
-    def _look(self, values: Iterable[Any], key: list[Any], tensors: list[torch.Tensor]) -> bool:
-        """Add the look of arguments to `key` and their tensors to `tensors`; say whether one has no values."""
-        found = False
-        for value in values:
-            kind = value.__class__
-            if kind is ShapeTensor:
-                tensors.append(value)
-                key.append(value.outside)
-                found = True
-            elif kind in _PLAIN:
-                key.append(value)
-            elif kind is tuple or kind is list:
-                key.append(len(value))
-                found |= self._look(value, key, tensors)
-            elif isinstance(value, torch.Tensor):
-                tensors.append(value)
-                key.append(self._outside(value))
-                found |= self._shapes.without_values(value)
-            else:  # what cannot be told apart by its value is like nothing else
-                key += (kind, value) if kind is float or kind is bool or kind is complex else (object(),)
-        return found
-
-    def _outside(self, tensor: torch.Tensor) -> object:
-        """Return the outside of a real tensor, remembered for parameters as long as it is true."""
-        known = self._outsides.get(id(tensor))
-        if known is not None and known.shape == tensor.shape:
-            return known
-        if tensor.layout is not torch.strided:
-            return object()
-        outside = outside_of(tensor)
-        if id(tensor) in self.tree.names:
-            self._outsides[id(tensor)] = outside
-        return outside
+    def _only_counts(self, target: Any) -> bool:
+        """Whether a write is bookkeeping on an integer buffer, such as BatchNorm's count of batches."""
+        return id(target) in self.tree.names and not target.is_floating_point()
 
     def _inside(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Look inside a composite operation that nobody knows whole."""
         with self:
             return func.decompose(*args, **kwargs)
 
-    def _run_real(self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def _run_real(
+        self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any], caller: FrameType
+    ) -> Any:
         call = bind(operator.func, args, kwargs)
         tensors = list(tensors_in(call))
         result = fresh(operator, operator.func(*args, **kwargs), tensors)
         told = answer(operator.name, call, list(tensors_in(result)), mutates=operator.mutates)
-        return self._record(told, tensors, result)
+        return self._record(told, tensors, result, caller)
 
-    def _record(self, told: Answer, tensors: list[torch.Tensor], result: Any) -> Any:
+    def _record(self, told: Answer, tensors: list[torch.Tensor], result: Any, caller: FrameType | None) -> Any:
         if told.macs is None:
             self.trace.uncounted.add(told.op)
-        index = self._add(told, tensors).index
-        outputs = (result,) if result.__class__ is ShapeTensor else tuple(tensors_in(result))
+        index = self._add(told, tensors, caller).index
+        if result.__class__ is ShapeTensor:
+            result.made_by, result.owner = index, self.trace
+            if told.mutates:
+                self._wrote((result,), index)
+            return result
+        outputs = list(tensors_in(result))
         for tensor in outputs:
             self._made(tensor, index)
         if told.mutates:
             self._wrote(outputs or tensors[:1], index)
         return result
 
-    def _only_counts(self, target: Any) -> bool:
-        """Whether a write is bookkeeping on an integer buffer, such as BatchNorm's count of batches."""
-        return id(target) in self.tree.names and not target.is_floating_point()
-
-    def _add(self, told: Answer, tensors: Sequence[torch.Tensor]) -> Event:
+    def _add(self, told: Answer, tensors: Sequence[torch.Tensor], caller: FrameType | None) -> Event:
         names, operands = self._read(tensors)  # first, for it may add constants
+        layer, where = self._layers.now(caller)
+        events = self.trace.events
         event = Event(
-            index=len(self.trace.events),
-            told=told,
-            layer=self._layers.path,
-            inputs=tuple(dict.fromkeys([index for index in operands if index >= 0])),
-            operands=tuple(operands),
-            names=tuple(names),
-            params=tuple(dict.fromkeys(filter(None, names))),
-            where=self._layers.place(),
+            len(events),
+            told,
+            layer,
+            operands if len(operands) == 1 and operands[0] >= 0 else _distinct(operands),
+            operands,
+            names,
+            tuple(dict.fromkeys(filter(None, names))) if any(names) else (),
+            where,
         )
-        self.trace.events.append(event)
+        events.append(event)
         return event
 
-    def _read(self, tensors: Sequence[torch.Tensor]) -> tuple[list[str], list[int]]:
+    def _read(self, tensors: Sequence[torch.Tensor]) -> tuple[tuple[str, ...], tuple[int, ...]]:
         """Return for each operand its name in the model, if any, and the event that made it, -1 for a parameter."""
         found: list[str] = []
         operands: list[int] = []
         trace, names = self.trace, self.tree.names
         for tensor in tensors:
-            if tensor.__class__ is ShapeTensor and tensor.trace is trace:
-                operands.append(max(tensor.event, tensor.block.written))
+            if tensor.__class__ is ShapeTensor and tensor.owner is trace:
+                made, written = tensor.made_by, tensor.block.written
+                operands.append(made if made > written else written)
                 found.append("")
                 continue
             name = names.get(id(tensor), "")
@@ -185,7 +159,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 operands.append(self.memory.of(tensor).written if self._foreign_writes or trace.real else -1)
             else:
                 operands.append(self._producer(tensor))
-        return found, operands
+        return tuple(found), tuple(operands)
 
     def _producer(self, tensor: torch.Tensor) -> int:
         known = self._makers.get(id(tensor))
@@ -196,7 +170,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _constant(self, tensor: torch.Tensor) -> int:
         """A tensor that no recorded operation made: a module attribute, a closure, a global."""
         written = self.memory.of(tensor).written
-        event = self._add(source("constant", tensor), ())
+        event = self._add(source("constant", tensor), (), sys._getframe(1))
         event.source, event.name = tensor, self._foreign_name(tensor)
         self._makers[id(tensor)] = event.index, weakref.ref(tensor)
         return max(event.index, written)
@@ -212,7 +186,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _made(self, tensor: torch.Tensor, index: int) -> None:
         if tensor.__class__ is ShapeTensor:
-            tensor.event, tensor.trace = index, self.trace
+            tensor.made_by, tensor.owner = index, self.trace
         else:
             self._makers[id(tensor)] = index, weakref.ref(tensor)
             self.memory.count(tensor)
@@ -228,7 +202,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def add_input(self, tensor: torch.Tensor) -> None:
         """Make `tensor` known as an input of the model."""
-        self._made(tensor, self._add(source("input", tensor), ()).index)
+        self._made(tensor, self._add(source("input", tensor), (), None).index)
 
     def set_outputs(self, output: Any) -> None:
         """Note the tensors that the model returned."""
@@ -239,3 +213,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         _, operands = self._read(tensors)
         self.trace.outputs = tuple(operands)
         self.trace.output_tensors = tuple((shape_of(tensor), dtype_of(tensor)) for tensor in tensors)
+
+
+def _distinct(operands: Sequence[int]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys([index for index in operands if index >= 0]))

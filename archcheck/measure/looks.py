@@ -1,0 +1,71 @@
+"""How a call of an operator looks: calls that look alike give results that look alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+
+from archcheck.measure.shape_tensor import Outside, ShapeTensor, outside_of
+
+Look = tuple[Any, ...]
+"""The operator, the outsides of its operands, and its other arguments."""
+
+_PLAIN = frozenset({int, type(None), str, torch.dtype, torch.device, torch.layout, torch.memory_format})
+"""Types of arguments that are equal only to their like; `True`, `1` and `1.0` are equal to one another."""
+
+_NUMBERS = frozenset({float, bool, complex})
+
+
+class Looks:
+    """Reads calls; `names` are the ids of the model's parameters and buffers."""
+
+    def __init__(self, names: Mapping[int, str], without_values: Callable[[torch.Tensor], bool]) -> None:
+        self._names = names
+        self._without_values = without_values
+        self._known: dict[int, Outside] = {}
+
+    def of(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Look, list[torch.Tensor], bool]:
+        """Return the look of a call, the tensors in it, and whether one of them has no values."""
+        key: list[Any] = [id(func)]
+        tensors: list[torch.Tensor] = []
+        found = self._read(args, key, tensors)
+        if kwargs:
+            found |= self._read(kwargs.items(), key, tensors)
+        return tuple(key), tensors, found
+
+    def _read(self, values: Iterable[Any], key: list[Any], tensors: list[torch.Tensor]) -> bool:
+        found = False
+        for value in values:
+            kind = value.__class__
+            if kind is ShapeTensor:
+                tensors.append(value)
+                key.append(value.outside)
+                found = True
+            elif kind in _PLAIN:
+                key.append(value)
+            elif kind is tuple or kind is list:
+                key.append(len(value))
+                found |= self._read(value, key, tensors)
+            elif isinstance(value, torch.Tensor):
+                tensors.append(value)
+                key.append(self._outside(value))
+                found |= self._without_values(value)
+            elif kind in _NUMBERS:
+                key += (kind, value)
+            else:  # what cannot be told apart by its value is like nothing else
+                key.append(object())
+        return found
+
+    def _outside(self, tensor: torch.Tensor) -> object:
+        """Return the outside of a real tensor, remembered for parameters as long as it is true."""
+        known = self._known.get(id(tensor))
+        if known is not None and known.shape == tensor.shape:
+            return known
+        if tensor.layout is not torch.strided:
+            return object()
+        outside = outside_of(tensor)
+        if id(tensor) in self._names:
+            self._known[id(tensor)] = outside
+        return outside
