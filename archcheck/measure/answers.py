@@ -16,6 +16,7 @@ from archcheck.measure.arguments import Call, tensors_in
 from archcheck.measure.cost import multiply_accumulates
 from archcheck.measure.flops import published_flops
 from archcheck.measure.kinds import describe
+from archcheck.measure.looks import Look
 from archcheck.measure.memory import Memory
 from archcheck.measure.shape_tensor import Outside, ShapeTensor, shape_tensor
 
@@ -82,6 +83,19 @@ class Answer:
     roles: tuple[str, ...]
     mutates: bool = False
     recipe: Recipe | None = None
+
+
+KNOWN: dict[Look, Answer] = {}
+"""The answers of this process: the same layers occur in many models."""
+
+_MANY = 20_000
+
+
+def remember(look: Look, told: Answer) -> None:
+    """Add to what is known; forget everything when that has become much, for looks may hold arguments alive."""
+    if len(KNOWN) >= _MANY:
+        KNOWN.clear()
+    KNOWN[look] = told
 
 
 def answer(

@@ -18,8 +18,7 @@ from archcheck.measure.example import Example, candidates
 from archcheck.measure.places import is_subject
 from archcheck.measure.events import Trace
 from archcheck.measure.restore import Snapshot
-from archcheck.measure.shape_tensor import Metas
-from archcheck.measure.trace import Shared, Tracer
+from archcheck.measure.trace import Tracer
 from archcheck.measure.tree import Tree
 
 AFFORDABLE = 20_000_000_000
@@ -32,7 +31,6 @@ class Passes:
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
         self.tree = Tree(model)
-        self._shared: Shared = {}, Metas()
         self._snapshots: dict[bool, Snapshot] = {}
 
     def untouched(self, *, values: bool) -> AbstractContextManager[None]:
@@ -104,7 +102,7 @@ class Passes:
         real = how != "shapes"
         with self.untouched(values=real):
             set_mode(self.tree, training)
-            tracer = Tracer(self.tree, self._shared, real=real)
+            tracer = Tracer(self.tree, real=real)
             with torch.no_grad() if how == "differentiable" else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))

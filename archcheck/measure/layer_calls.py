@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -18,11 +18,11 @@ from archcheck.where import Where
 
 
 Call = tuple[str, torch.nn.Module, FrameType]
-"""The path of the innermost module that the model owns, the module that is called, and who calls it."""
+"""The path of a layer, the layer, and who calls it."""
 
 
 class Layers:
-    """The modules that are being called, innermost last; first calls go into `visits`."""
+    """The layers of a model that are being called, innermost last; first calls go into `visits`."""
 
     def __init__(self, tree: Tree, visits: dict[str, Visit]) -> None:
         self._tree = tree
@@ -31,39 +31,42 @@ class Layers:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Note every call of a module until the end of the block, also when it raises.
+        """Note every call of a layer until the end of the block, also when it raises.
 
-        Hooks for all modules would do, too, but they take every call through the slow path of `nn.Module`, which
-        costs more than a layer itself does without arithmetic.
+        Each module gets the attribute that torch asks, before anything else, for a compiled form of the module.
+        Hooks would take every call through the slow path of `nn.Module`, which costs more than a layer does without
+        arithmetic; another `nn.Module.__call__` would make Python forget what it knows of all classes of modules.
         """
-        original = torch.nn.Module.__call__
-        calls, visits, path_of = self._calls, self._visits, self._tree.path_of
+        modules = [node.module.__dict__ for node in self._tree.nodes]
+        before = [attributes.get(_CALL, _ABSENT) for attributes in modules]
+        for node in self._tree.nodes:
+            node.module.__dict__[_CALL] = self._watched(node.path, node.module)
+        try:
+            yield
+        finally:
+            for attributes, value in zip(modules, before, strict=True):
+                if value is _ABSENT:
+                    attributes.pop(_CALL, None)
+                else:
+                    attributes[_CALL] = value
 
-        def call(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-            path = path_of(module)
-            calls.append(((calls[-1][0] if calls else "") if path is None else path, module, sys._getframe(1)))
+    def _watched(self, path: str, module: torch.nn.Module) -> Callable[..., Any]:
+        calls, visits, run = self._calls, self._visits, module._call_impl
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls.append((path, module, sys._getframe(2)))  # beyond torch's own frame
             try:
-                if path is None:
-                    return original(module, *args, **kwargs)
                 if path in visits:
                     visits[path].calls += 1
-                    return original(module, *args, **kwargs)
+                    return run(*args, **kwargs)
                 visit = visits[path] = Visit(order=len(visits), calls=1, inputs=shapes_of(args))
-                output = original(module, *args, **kwargs)
+                output = run(*args, **kwargs)
                 visit.outputs = shapes_of(output)
                 return output
             finally:
                 calls.pop()
 
-        torch.nn.Module.__call__ = call  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            torch.nn.Module.__call__ = original  # type: ignore[method-assign]
-
-    def modules(self) -> Iterator[torch.nn.Module]:
-        """Yield the modules that are being called, innermost first."""
-        return (module for _, module, _ in reversed(self._calls))
+        return call
 
     def now(self, frame: FrameType | None) -> tuple[str, Where | None]:
         """Return the layer that runs an operation, and the line of the subject's code that does, seen from `frame`."""
@@ -76,6 +79,23 @@ class Layers:
             if is_subject(caller.f_code.co_filename):
                 return path, line_of(caller)
         return path, None
+
+
+_CALL = "_compiled_call_impl"
+_ABSENT = object()
+
+
+def holder_of(tensor: torch.Tensor, frame: FrameType | None) -> str:
+    """Name a tensor of a module that runs but is not registered, such as one kept in a plain list: `Linear.weight`."""
+    while frame is not None:
+        module = frame.f_locals.get("self")
+        if isinstance(module, torch.nn.Module):
+            own = {**module.__dict__.get("_parameters", {}), **module.__dict__.get("_buffers", {})}
+            for name, value in own.items():
+                if value is tensor:
+                    return f"{type(module).__name__}.{name}"
+        frame = frame.f_back
+    return ""
 
 
 def _is_torchs_leaf(module: torch.nn.Module) -> bool:

@@ -30,12 +30,12 @@ class Snapshot:
     def __init__(self, tree: Tree, *, values: bool) -> None:
         modules = [node.module for node in tree.nodes if not isinstance(node.module, torch.jit.ScriptModule)]
         self._attributes = [(module.__dict__, dict(module.__dict__)) for module in modules]
-        containers = [value for module in modules for value in module.__dict__.values() if isinstance(value, _CONTAINERS)]
+        containers, plain = _state(modules)
         self._contents = [(container, container.copy()) for container in containers if container]
         # Nearly all: a module has ten dictionaries of hooks.
         self._empty = [container for container in containers if not container]
         self._data = [(tensor, tensor.data, _address(tensor)) for tensor in tree.tensors()]
-        kept = [tensor for _, tensor in tree.buffers()] + list(_plain_tensors(modules))
+        kept = [tensor for _, tensor in tree.buffers()] + plain
         kept += [tensor for _, tensor in tree.parameters()] if values else []
         self._values = Values(kept)
         self._gradients = [(tensor, tensor.grad) for _, tensor in tree.parameters()]
@@ -106,11 +106,22 @@ def _joined(tensors: list[torch.Tensor]) -> torch.Tensor:
         return torch.cat([tensor if tensor.dim() == 1 else tensor.reshape(-1) for tensor in tensors])
 
 
-def _plain_tensors(modules: list[torch.nn.Module]) -> Iterator[torch.Tensor]:
+_PLAIN = frozenset({bool, int, float, str, tuple, type(None)})
+
+
+def _state(modules: list[torch.nn.Module]) -> tuple[list[Any], list[torch.Tensor]]:
+    """Return the containers and the tensors among the plain attributes of modules."""
+    containers: list[Any] = []
+    tensors: list[torch.Tensor] = []
     for module in modules:
         for value in module.__dict__.values():
-            if isinstance(value, torch.Tensor):
-                yield value
+            if value.__class__ in _PLAIN:
+                continue
+            if isinstance(value, _CONTAINERS):
+                containers.append(value)
+            elif isinstance(value, torch.Tensor):
+                tensors.append(value)
+    return containers, tensors
 
 
 def _refill(container: Any, contents: Any) -> None:

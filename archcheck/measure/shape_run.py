@@ -13,7 +13,7 @@ from archcheck.measure.bounds import bounded
 from archcheck.measure.memory import Memory
 from archcheck.measure.operators import VALUES, Operator
 from archcheck.measure.shape_rules import RULES
-from archcheck.measure.shape_tensor import CPU, META, Metas, ShapeTensor, outside_of, shape_tensor
+from archcheck.measure.shape_tensor import CPU, META, ShapeTensor, any_meta_of, meta_of, outside_of, shape_tensor
 
 SMALL = 1 << 20
 """Elements up to which a tensor that depends on no input is computed for real."""
@@ -25,10 +25,9 @@ MANY = 10_000
 class ShapeRunner:
     """Runs operations; `names` are the ids of the model's parameters and buffers."""
 
-    def __init__(self, names: Mapping[int, str], memory: Memory, metas: Metas) -> None:
+    def __init__(self, names: Mapping[int, str], memory: Memory) -> None:
         self.bounds: set[str] = set()
         self._memory = memory
-        self._metas = metas
         self._names = names
         self._bounded = 0
 
@@ -93,8 +92,8 @@ class ShapeRunner:
         self, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]
     ) -> tuple[Any, Answer | None]:
         # Operands that are written to are told apart; others may be one and the same.
-        metas_of = Metas().of if operator.mutates and not operator.writes_first else self._metas.of
-        metas = [metas_of(tensor) for tensor in tensors]
+        told_apart = operator.mutates and not operator.writes_first
+        metas = [(meta_of if told_apart else any_meta_of)(tensor) for tensor in tensors]
         pending = iter(metas)
         meta_args, meta_kwargs = _swapped(args, pending), {key: _swapped(kwargs[key], pending) for key in kwargs}
         call = bind(operator.func, meta_args, meta_kwargs)
@@ -104,6 +103,11 @@ class ShapeRunner:
             return recipe.make(tensors, self._memory), told
         if operator.mutates:
             return self._written(operator, call, metas, tensors)
+        bound = bounded(operator.name, call)
+        if bound is not NotImplemented:  # never by heart, so that a loop over bounds is noticed
+            self._note_bound(operator.name)
+            told = answer(operator.name, call, list(tensors_in(bound)), mutates=False)
+            return self._own(bound), told
         result = self._compute(operator, call, meta_args, meta_kwargs)
         recipe = self._recipe(operator, result, metas) if operator.by_shape else None
         told = answer(operator.name, call, list(tensors_in(result)), mutates=False, recipe=recipe)
@@ -125,10 +129,6 @@ class ShapeRunner:
         return map_tensors(lambda out: by_meta.get(id(out)) or self._own_tensor(out), result), told
 
     def _compute(self, operator: Operator, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        result = bounded(operator.name, call)
-        if result is not NotImplemented:
-            self._note_bound(operator.name)
-            return result
         rule = RULES.get(operator.name)
         result = rule(call) if rule and operator.returns else None
         return operator.func(*_on_meta(args), **_on_meta(kwargs)) if result is None else result

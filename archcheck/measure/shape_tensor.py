@@ -22,23 +22,30 @@ class Outside(NamedTuple):
     offset: int
 
 
-class Metas:
-    """One meta tensor for every outside: what a call gives does not depend on which tensors it is made on."""
+def meta_of(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a new meta tensor with the outside of `tensor`, or `tensor` itself when it is one."""
+    if tensor.__class__ is not ShapeTensor and tensor.device.type == "meta":
+        return tensor
+    if tensor.layout is not torch.strided:
+        return torch.empty(tensor.shape, dtype=tensor.dtype, device=META)
+    return _meta(outside_of(tensor))
 
-    def __init__(self) -> None:
-        self._known: dict[Outside, torch.Tensor] = {}
 
-    def of(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return a meta tensor with the outside of `tensor`."""
-        if tensor.__class__ is not ShapeTensor and tensor.device.type == "meta":
-            return tensor
-        if tensor.layout is not torch.strided:
-            return torch.empty(tensor.shape, dtype=tensor.dtype, device=META)
-        outside = outside_of(tensor)
-        known = self._known.get(outside)
-        if known is None:
-            known = self._known[outside] = _meta(outside)
+def any_meta_of(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a meta tensor with the outside of `tensor`, the same for all that look like it; not to be written to."""
+    known = _metas.get(tensor.outside) if tensor.__class__ is ShapeTensor else None
+    if known is not None:
         return known
+    meta = meta_of(tensor)
+    if meta is not tensor and tensor.layout is torch.strided:
+        if len(_metas) >= _MANY:
+            _metas.clear()
+        _metas[outside_of(tensor)] = meta
+    return meta
+
+
+_metas: dict[Outside, torch.Tensor] = {}
+_MANY = 20_000
 
 
 def _meta(outside: Outside) -> torch.Tensor:

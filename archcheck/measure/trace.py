@@ -20,20 +20,16 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcheck.errors import SubjectError
-from archcheck.measure.answers import Answer, answer, dtype_of, shape_of, source
+from archcheck.measure.answers import KNOWN, Answer, answer, dtype_of, remember, shape_of, source
 from archcheck.measure.arguments import bind, tensors_in
 from archcheck.measure.events import Event, Trace
-from archcheck.measure.layer_calls import Layers
-from archcheck.measure.looks import Look, Looks
+from archcheck.measure.layer_calls import Layers, holder_of
+from archcheck.measure.looks import Looks
 from archcheck.measure.memory import Memory
 from archcheck.measure.operators import Operator, operator_of
 from archcheck.measure.shape_run import ShapeRunner, fresh
-from archcheck.measure.shape_tensor import Metas, ShapeTensor
+from archcheck.measure.shape_tensor import ShapeTensor
 from archcheck.measure.tree import Tree
-
-Shared = tuple[dict[Look, Answer], Metas]
-"""What all passes of a model share: the answers to calls, by their look, and the metas they were worked out on."""
-
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records every operation that runs while it is `watching` into `trace`."""
@@ -45,13 +41,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # A private hook of torch: without it the first dispatch imports the compiler (about 1.5 s).
         return False
 
-    def __init__(self, tree: Tree, shared: Shared | None = None, *, real: bool = False) -> None:
+    def __init__(self, tree: Tree, *, real: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tree = tree
         self.trace = Trace(real=real)
         self.memory = Memory()
-        self._answers, metas = shared if shared is not None else ({}, Metas())
-        self._shapes = ShapeRunner(tree.names, self.memory, metas)
+        self._shapes = ShapeRunner(tree.names, self.memory)
         self._looks = Looks(tree.names, self._shapes.without_values)
         self._makers: dict[int, tuple[int, weakref.ref[torch.Tensor]]] = {}  # of real tensors
         self._layers = Layers(tree, self.trace.visits)
@@ -80,14 +75,14 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if counts:
             return args[0]
         look, tensors, by_shape = self._looks.of(func, args, kwargs)
-        known = self._answers.get(look)
+        known = KNOWN.get(look)
         if by_shape and known is not None and known.recipe is not None:
             return self._record(known, tensors, known.recipe.make(tensors, self.memory), caller)
         result, told = self._shapes.run(operator, args, kwargs, tensors, known)
         if told is None:
             return self._inside(func, args, kwargs)
         if told is not known and (known is None or told.recipe is not None):
-            self._answers[look] = told
+            remember(look, told)
         return self._record(told, tensors, result, caller)
 
     def _only_counts(self, target: Any) -> bool:
@@ -171,18 +166,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """A tensor that no recorded operation made: a module attribute, a closure, a global."""
         written = self.memory.of(tensor).written
         event = self._add(source("constant", tensor), (), sys._getframe(1))
-        event.source, event.name = tensor, self._foreign_name(tensor)
+        event.source, event.name = tensor, holder_of(tensor, sys._getframe(1))
         self._makers[id(tensor)] = event.index, weakref.ref(tensor)
         return max(event.index, written)
-
-    def _foreign_name(self, tensor: torch.Tensor) -> str:
-        """Name a tensor of a module that is called but not registered, such as one kept in a plain list."""
-        for module in self._layers.modules():
-            own = {**module.__dict__.get("_parameters", {}), **module.__dict__.get("_buffers", {})}
-            for name, value in own.items():
-                if value is tensor:
-                    return f"{type(module).__name__}.{name}"
-        return ""
 
     def _made(self, tensor: torch.Tensor, index: int) -> None:
         if tensor.__class__ is ShapeTensor:
