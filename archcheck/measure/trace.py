@@ -50,6 +50,7 @@ class Event:
     where: Where | None
     operands: tuple[int, ...] = ()
     roles: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # for each operand the parameter or buffer that it is, or ""
     source: torch.Tensor | None = None
     name: str = ""
 
@@ -187,12 +188,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             inputs=inputs,
             outputs=outputs,
             attributes=attributes,
-            params=names,
+            params=tuple(dict.fromkeys(filter(None, names))),
             macs=macs or 0,
             flops=published_flops(name, call, outputs, macs or 0),
         )
         event.operands = operands
         event.roles = tuple(role for role, _ in given)
+        event.names = names
         self._wrote(event.index, tensors, outputs, mutates=mutates)
         for tensor in outputs:
             self._meter.add(tensor)
@@ -211,18 +213,18 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return event
 
     def _read(self, tensors: list[torch.Tensor]) -> tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]:
-        """Return parameter names, producing events, and for each operand its event (-1 for a parameter)."""
+        """Return for each operand its name in the model, the producing events, and each operand's (-1 for none)."""
         names: list[str] = []
         operands: list[int] = []
         for tensor in tensors:
-            name = self.tree.names.get(id(tensor))
-            if name is not None:
-                names.append(name)
+            name = self.tree.names.get(id(tensor), "")
+            names.append(name)
+            if name:
                 operands.append(self._writes.get(self._key(tensor), -1))  # a buffer may be written to
             else:
                 operands.append(self._producer(tensor))
         inputs = tuple(dict.fromkeys(index for index in operands if index >= 0))
-        return tuple(dict.fromkeys(names)), inputs, tuple(operands)
+        return tuple(names), inputs, tuple(operands)
 
     def _producer(self, tensor: torch.Tensor) -> int:
         known = self._ids.get(id(tensor))
