@@ -196,9 +196,11 @@ def _failed(request: Mapping[str, Any], answer: Any) -> bool:
 
 
 def _covers(read: Iterable[str], request: Mapping[str, Any]) -> bool:
-    """Whether the file that a target names is among those that were read."""
-    named = re.match(r"(.+\.py)(?::|$)", request["target"])
-    return not named or os.path.realpath(Path(request["root"], named[1])) in map(os.path.realpath, read)
+    """Whether the file that a target names is among those that were read, if it has to be."""
+    named = re.fullmatch(r"(.+\.py)(:.+)?", request["target"])
+    if not named or (named[2] and request["do"] == "find"):  # which returns a name as it is
+        return True
+    return os.path.realpath(Path(request["root"], named[1])) in map(os.path.realpath, read)
 
 
 def _regular(file: Path) -> bytes:
