@@ -54,7 +54,9 @@ EXAMPLE = """
 
 
 SMALL = """
+    import os
     from torch import nn
+    os.chdir(os.path.dirname(__file__))
     {line}
     class A(nn.Linear):
         def __init__(self):
