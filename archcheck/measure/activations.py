@@ -17,7 +17,7 @@ _PRODUCTS = frozenset({"conv", "conv_transpose", "linear", "matmul", "attention"
 
 def activations_of(ops: Iterable[Op]) -> int:
     """Return the activations of an executed graph, in elements."""
-    return sum(_elements(op) for op in ops if op.kind in _PRODUCTS)
+    return sum(_elements(op) for op in ops if op.kind in _PRODUCTS and op.macs)
 
 
 def _elements(op: Op) -> int:

@@ -27,7 +27,7 @@ KINDS: dict[str, str] = {name: name for name in _SAME_NAME} | {
     "_log_softmax": "log_softmax", "special_log_softmax": "log_softmax", "special_softmax": "softmax",
     "max_pool1d": "max_pool", "max_pool2d": "max_pool", "max_pool3d": "max_pool",
     "max_pool2d_with_indices": "max_pool", "max_pool3d_with_indices": "max_pool",
-    "max_pool1d_with_indices": "max_pool", "fractional_max_pool2d": "max_pool",
+    "max_pool1d_with_indices": "max_pool", "fractional_max_pool2d": "max_pool", "fractional_max_pool3d": "max_pool",
     "avg_pool1d": "avg_pool", "avg_pool2d": "avg_pool", "avg_pool3d": "avg_pool",
     "adaptive_avg_pool1d": "avg_pool", "adaptive_avg_pool2d": "avg_pool", "adaptive_avg_pool3d": "avg_pool",
     "_adaptive_avg_pool2d": "avg_pool", "_adaptive_avg_pool3d": "avg_pool",
@@ -48,7 +48,8 @@ KINDS: dict[str, str] = {name: name for name in _SAME_NAME} | {
     "tile": "reshape", "broadcast_to": "reshape", "as_strided": "reshape", "roll": "reshape", "flip": "reshape",
     "slice": "slice", "select": "slice", "narrow": "slice", "split": "slice", "split_with_sizes": "slice",
     "chunk": "slice", "unbind": "slice", "tensor_split": "slice", "index_select": "slice", "index": "slice",
-    "gather": "slice", "take_along_dim": "slice", "unsafe_split": "slice", "unsafe_chunk": "slice",
+    "gather": "slice", "take_along_dim": "slice", "_unsafe_index": "slice",
+    "unsafe_split": "slice", "unsafe_chunk": "slice",
     "concat": "cat", "concatenate": "cat", "stack": "cat", "hstack": "cat", "vstack": "cat", "column_stack": "cat",
     "clone": "copy", "contiguous": "copy", "to": "copy", "_to_copy": "copy", "alias": "copy", "detach": "copy",
     "lift_fresh": "copy", "type_as": "copy", "lift": "copy", "positive": "copy", "identity": "copy",
@@ -57,6 +58,9 @@ KINDS: dict[str, str] = {name: name for name in _SAME_NAME} | {
     "upsample_linear1d": "upsample", "upsample_bilinear2d": "upsample", "upsample_bicubic2d": "upsample",
     "upsample_trilinear3d": "upsample", "_upsample_bilinear2d_aa": "upsample",
     "nll_loss": "loss", "nll_loss_nd": "loss", "cross_entropy_loss": "loss", "mse_loss": "loss", "l1_loss": "loss",
+    "binary_cross_entropy": "loss", "binary_cross_entropy_with_logits": "loss", "huber_loss": "loss",
+    "smooth_l1_loss": "loss", "soft_margin_loss": "loss", "multi_margin_loss": "loss", "ctc_loss": "loss",
+    "multilabel_margin_loss_forward": "loss", "_ctc_loss": "loss",
 }  # fmt: skip
 
 """Torch's name -> canonical kind."""
@@ -126,7 +130,8 @@ FREE = frozenset({
     "torchvision::roi_align",
     "torchvision::roi_pool", "_nested_tensor_from_mask_left_aligned", "is_same_size",
     "fake_quantize_per_tensor_affine", "weight_norm", "_weight_norm",
-    "_weight_norm_interface", "index_fill", "embedding_dense_backward", "profiler::_record_function_enter_new",
+    "_weight_norm_interface", "index_fill", "index_copy", "resize_as_", "max_unpool2d", "max_unpool3d",
+    "embedding_dense_backward", "profiler::_record_function_enter_new",
     "profiler::_record_function_exit", "_linalg_check_errors", "to_sparse", "histc", "unfold_copy", "renorm",
     "embedding_renorm_", "take", "put", "put_", "roll", "flip", "rot90", "expand_copy", "view_copy",
 })  # fmt: skip
