@@ -12,7 +12,7 @@ import torch
 
 from archcheck.errors import SubjectError
 from archcheck.facts import Cost, Facts, Op, Shapes, Subject, Tensor, diff_ops
-from archcheck.measure import behave, graph, ledger
+from archcheck.measure import behave, graph, idle, ledger
 from archcheck.measure.example import Example, given
 from archcheck.measure.field import receptive_field
 from archcheck.measure.forward import confirmed, first_trace, initialised, inputs_of, set_mode, trace
@@ -89,6 +89,7 @@ def _facts(
             output_ops=tuple(index for index in evaluation.outputs if index >= 0),
             receptive_field=receptive_field(ops),
         ),
+        unused_layers=idle.unused_layers(tree, traces),
     )
 
 
