@@ -23,21 +23,21 @@ _numbers = itertools.count()
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache() -> Iterator[None]:
+    """Keep what is measured for many tests off the user's cache and from one another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCHCHECK_CACHE_DIR", os.devnull)
+        yield
+
+
 @pytest.fixture(scope="session")
 def _caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("caches")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _cache_of_the_session(_caches: Path) -> Iterator[None]:
-    """Keep off the user's cache what is measured for many tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ARCHCHECK_CACHE_DIR", str(_caches / "session"))
-        yield
-
-
 @pytest.fixture(autouse=True)
-def cache_folder(_caches: Path, _cache_of_the_session: None) -> Iterator[Path]:
+def cache_folder(_caches: Path, _no_cache: None) -> Iterator[Path]:
     """A cache of its own for each test: none is answered by what another has measured."""
     with pytest.MonkeyPatch.context() as patch:
         folder = _caches / str(next(_numbers))

@@ -81,6 +81,7 @@ def test_a_change_is_measured(project, asked, judged, change):
 def test_a_module_that_python_had_compiled_before(project, asked, judged):
     assert compileall.compile_dir(project, quiet=1)
     asked(judged, project)
+    shutil.rmtree(project / "__pycache__")
     assert asked(judged, project) == 0
     append("shapes.py")(project)
     assert asked(judged, project) == 1
