@@ -89,6 +89,7 @@ def _from_left_to_right():
     torch.backends.opt_einsum.enabled = enabled
 
 
+@pytest.mark.filterwarnings("ignore:torch.chain_matmul is deprecated")
 @pytest.mark.parametrize("case", WORKED)
 def test_multiply_accumulates(case):
     function, shapes, macs = WORKED[case]
