@@ -50,8 +50,8 @@ class Reads:
 
         There is no answer when the subject did something that cannot be followed.
         """
-        with contextlib.suppress(Exception):  # the subject may have put anything there
-            for loaded in list(sys.modules.values()):
+        for loaded in list(sys.modules.values()):
+            with contextlib.suppress(Exception):  # the subject may have put anything there
                 if isinstance(file := loaded.__dict__.get("__file__"), str):
                     self._note(file)
         for name, folders in list(self._sought.items()):
