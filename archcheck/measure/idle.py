@@ -13,8 +13,10 @@ from archcheck.measure.trace import Event, Trace
 from archcheck.measure.tree import Node, Tree
 from archcheck.where import Where
 
-_HOLDERS = (torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList, torch.nn.ParameterDict)
-"""Containers, which are no layers and may be empty."""
+_HOLDERS = (
+    torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList, torch.nn.ParameterDict,
+)  # fmt: skip
+"""Containers: an empty one stands for no layer, as in blocks whose shortcut is sometimes nothing."""
 
 
 def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:

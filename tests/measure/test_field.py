@@ -88,6 +88,10 @@ def branches(*paths):
             nn.Sequential(nn.Conv2d(1, 1, 2, 2), nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(1, 1, 3)),
             2 + 2 + 2,
         ),
+        (
+            nn.Sequential(nn.Conv2d(1, 1, 2, 2), nn.Upsample(scale_factor=2, mode="bicubic"), nn.Conv2d(1, 1, 3)),
+            2 + 6 + 2,
+        ),
         (nn.Sequential(nn.Conv2d(1, 1, 2, 2), nn.ConvTranspose2d(1, 1, 2, 2)), 2),
         (nn.Sequential(nn.Conv2d(1, 1, 2, 2), nn.ConvTranspose2d(1, 1, 4, 2, 1)), 2 + 2),
         # every other position and its neighbour become channels, then a 3x3 adds 2 * 2
