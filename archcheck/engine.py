@@ -92,13 +92,20 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry) -> 
         "needs": sorted(needs_of(stated.rule for stated in entry.rules)),
         "training": encode(entry.training),
     }
-    return Facts.from_json(worker.ask(request, timeout=entry.timeout))
+    return _facts(worker.ask(request, timeout=entry.timeout))
 
 
 def measure_target(worker: Worker, target: str, **options: Any) -> Facts:
     """Measure a target that no contract names; `options` are those of a request (`input`, `args`, `name`)."""
     request = {"do": "measure", "target": target, "root": str(Path.cwd()), **options}
-    return Facts.from_json(worker.ask(request))
+    return _facts(worker.ask(request))
+
+
+def _facts(answer: Any) -> Facts:
+    try:
+        return Facts.from_json(answer)
+    except ValueError as error:  # the subject meddled with the answer, or with a cache that it could write
+        raise SubjectError("internal", f"what was measured is no report: {error}; try `--no-cache`") from None
 
 
 def find_models(worker: Worker, target: str) -> tuple[str, ...]:

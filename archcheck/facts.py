@@ -41,9 +41,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """A floating tensor that acts as a weight and is neither a parameter nor a buffer of the model.
+    """A tensor that acts as a weight and is no parameter of the model.
 
-    `used_by` is the operation that reads it and `layer` the layer in which that happens.
+    `used_by` is the operation that reads it, `layer` the layer in which that happens and `where` the line. A
+    `buffer` has its path as its name; any other has the name of the attribute that holds it, where one does.
     """
 
     name: str
@@ -52,11 +53,17 @@ class Hidden:
     used_by: str
     layer: str
     where: Where | None
+    buffer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Params:
-    """The ledger. `total` counts the elements of unique tensors, by identity; `buffers` are apart from it."""
+    """The ledger. `total` counts the elements of unique tensors, by identity; `buffers` are apart from it.
+
+    Two parameters that are views of one storage are two tensors and count twice, as they do for torch and for
+    every optimiser. `bytes` and `bytes_by_dtype` (`{"float32": 52344, "int64": 40}`) are of parameters and buffers,
+    persistent or not. `hidden` weights are in no other count, but for those that are buffers.
+    """
 
     total: int
     trainable: int
@@ -67,6 +74,7 @@ class Params:
     hidden: tuple[Hidden, ...]
     unused: tuple[str, ...]
     sizes: Mapping[str, int]
+    bytes_by_dtype: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def hidden_total(self) -> int:
@@ -173,7 +181,9 @@ class Facts:
     """Everything that was measured of one subject.
 
     `ops` is the graph executed in evaluation mode; `train_ops` are the operations of the graph in training
-    mode that differ from it, out of `train_length`. Use `executed` to read either graph whole.
+    mode that differ from it, out of `train_length`. Use `executed` to read either graph whole. `unused_layers`
+    are the paths of layers that neither mode calls, or whose results reach no output in either; of a branch, the
+    outermost.
     """
 
     subject: Subject
@@ -186,6 +196,7 @@ class Facts:
     shape: Shapes
     behaviour: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     training: Training | None = None
+    unused_layers: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
 
     def executed(self, mode: str) -> tuple[Op, ...]:
@@ -206,6 +217,10 @@ class Facts:
     def has_children(self, path: str) -> bool:
         """Whether the layer at `path` contains other layers."""
         return path in self._parents
+
+    def is_unused(self, path: str) -> bool:
+        """Whether the layer at `path` is unused or lies in one that is."""
+        return any(path == outer or path.startswith(f"{outer}.") for outer in self.unused_layers)
 
     @cached_property
     def _parents(self) -> frozenset[str]:
@@ -236,9 +251,7 @@ def diff_ops(evaluation: tuple[Op, ...], training: tuple[Op, ...]) -> tuple[Op, 
     """Return the operations of `training` that differ from those at the same index of `evaluation`."""
     same = len(evaluation)
     return tuple(
-        op
-        for op in training
-        if op.index >= same or (op is not evaluation[op.index] and op != evaluation[op.index])
+        op for op in training if op.index >= same or (op is not evaluation[op.index] and op != evaluation[op.index])
     )
 
 

@@ -3,7 +3,7 @@
 The worker is a process of its own that imports torch and forks a child for each subject. Requests and replies are
 JSON lines over two pipes, and carry a number that tells which reply belongs to which request; whatever the
 subject prints goes to standard error. A subject that hangs, crashes or runs out of memory becomes a `SubjectError`
-that says so, and no process of it is left.
+that says so, and no process of it is left. What a cache knows is not asked.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from archcheck.errors import SubjectError
+
+if TYPE_CHECKING:
+    from archcheck.cache import Cache
 
 TIMEOUT = 120.0
 """Seconds that one request may take, the import of torch included."""
@@ -34,6 +37,8 @@ _POLL = 0.1
 """Seconds between two looks at whether the worker lives; its pipe may be held open by what a subject started."""
 _GRACE = 5.0
 """Seconds for the worker to end its child, which takes it a moment."""
+_REPEATABLE = ("find", "measure")
+"""The requests whose answers may be kept."""
 
 
 def _can_fork() -> bool:
@@ -48,8 +53,9 @@ class Worker:
     be forked, a worker of its own.
     """
 
-    def __init__(self, *, timeout: float = TIMEOUT) -> None:
+    def __init__(self, *, timeout: float = TIMEOUT, cache: Cache | None = None) -> None:
         self.timeout = timeout
+        self.cache = cache
         self._process: subprocess.Popen[bytes] | None = None
         self._requests = self._replies = -1
         self._buffer = b""
@@ -71,11 +77,24 @@ class Worker:
         timeout: float | None = None,
         on_progress: Callable[[Any], None] | None = None,
     ) -> Any:
-        """Send `request`, return the worker's answer; `on_progress` sees what it reports on the way.
+        """Return the answer to `request`, the worker's or what the cache knows; `on_progress` sees what it reports.
 
         Raises:
             SubjectError: the subject could not be loaded or measured, or the worker hung or died.
         """
+        if self.cache is None or request["do"] not in _REPEATABLE:
+            return self._ask(request, timeout, on_progress)["answer"]
+        answer = self.cache.recall(request)
+        if answer is None:
+            reply = self._ask({**request, "besides": self.cache.besides}, timeout, on_progress)
+            answer = reply["answer"]
+            self.cache.keep(request, answer, reply.get("read"))
+        return answer
+
+    def _ask(
+        self, request: Mapping[str, Any], timeout: float | None, on_progress: Callable[[Any], None] | None
+    ) -> Mapping[str, Any]:
+        """Send `request` and return the reply, which holds an answer."""
         limit = timeout or self.timeout
         deadline = time.monotonic() + limit
         self._number += 1
@@ -93,7 +112,8 @@ class Worker:
             raise _crash(reply["died"])
         if "error" in reply:
             raise SubjectError(reply["error"]["kind"], reply["error"]["message"])
-        return reply["answer"]
+        answered: Mapping[str, Any] = reply
+        return answered
 
     def close(self) -> None:
         """End the worker and everything it started."""

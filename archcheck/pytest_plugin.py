@@ -34,6 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="the contract; by default the nearest archcheck.toml or pyproject.toml with [tool.archcheck]",
     )
+    group.addoption(
+        "--archcheck-no-cache",
+        action="store_true",
+        help="measure anew what is known from before, and keep no answer",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,7 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "archcheck: a rule of an archcheck contract")
     if config.getoption("--archcheck"):
         file = _contract_file(config)
-        config.pluginmanager.register(ContractRun(file), NAME)
+        remembers = not config.getoption("--archcheck-no-cache")
+        config.pluginmanager.register(ContractRun(file, remembers=remembers), NAME)
         if not any(_covers(config, argument, file) for argument in config.args):
             config.args.append(str(file))
 
@@ -72,19 +78,21 @@ def _covers(config: pytest.Config, argument: str, file: Path) -> bool:
 class ContractRun:
     """What one process holds during a run: the contract's file, the worker, and a report for each subject."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, remembers: bool) -> None:
         self.file = file
+        self.remembers = remembers
         self.collected = False
         self._worker: Worker | None = None
         self._reports: dict[str, Report] = {}
 
     def report(self, contract: Contract, entry: SubjectEntry) -> Report:
         """Measure and judge a subject the first time it is asked for."""
+        from archcheck.cache import Cache
         from archcheck.engine import check_subject
         from archcheck.isolate import Worker
 
         if entry.name not in self._reports:
-            self._worker = self._worker or Worker()
+            self._worker = self._worker or Worker(cache=Cache() if self.remembers else None)
             self._reports[entry.name] = check_subject(self._worker, contract, entry)
         return self._reports[entry.name]
 

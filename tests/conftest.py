@@ -1,10 +1,11 @@
 """What the tests of the faces share: a small project on disk, and archcheck as a process."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,31 @@ pytest_plugins = "pytester"
 # For this process and all that it starts: several processes of several threads each only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+_numbers = itertools.count()
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache() -> Iterator[None]:
+    """Keep what is measured for many tests off the user's cache and from one another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCHCHECK_CACHE_DIR", os.devnull)
+        yield
+
+
+@pytest.fixture(scope="session")
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("caches")
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(_caches: Path, _no_cache: None) -> Iterator[Path]:
+    """A cache of its own for each test: none is answered by what another has measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = _caches / str(next(_numbers))
+        patch.setenv("ARCHCHECK_CACHE_DIR", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -47,11 +47,11 @@ def read_reports(file: Path) -> tuple[Report, ...]:
 
 def check(options: Namespace) -> int:
     """Judge the subjects of the contract."""
+    from archcheck.cli.workers import worker_of
     from archcheck.engine import check_contract, exit_code
-    from archcheck.isolate import TIMEOUT, Worker
 
     contract = contract_of(options)
-    with Worker(timeout=options.timeout or TIMEOUT) as worker:
+    with worker_of(options) as worker:
         reports = tuple(check_contract(contract, options.subjects, worker=worker))
     show(reports, options.format, options.output, outcomes_only=True)
     return exit_code(reports)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from archcheck.cli.contracts import contract_of
 from archcheck.cli.output import note
+from archcheck.cli.workers import worker_of
 from archcheck.codec import encode
 from archcheck.engine import check_subject, find_models, measure_target
 from archcheck.errors import ArchcheckError, ContractError, SubjectError
 from archcheck.findings import Mishap, Report
-from archcheck.isolate import TIMEOUT, Worker
+from archcheck.isolate import Worker
 from archcheck.words import quote
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def reports_of(options: Namespace) -> tuple[Report, ...]:
 
     Raises `ArchcheckError` when the target stands for nothing.
     """
-    with Worker(timeout=options.timeout or TIMEOUT) as worker:
+    with worker_of(options) as worker:
         if _is_name(options.target):
             return (_check(worker, *_named(options), options),)
         return tuple(_report_models(worker, options))

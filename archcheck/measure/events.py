@@ -17,7 +17,8 @@ class Event:
     """One executed operation as the trace saw it; `told` is what it shares with all calls that look alike.
 
     `inputs` are the events whose results it reads, `operands` the event of each operand in the order of `roles`, -1
-    for a parameter, and `names` what the model calls each, `""` for what is no parameter or buffer. `source` is set for tensors that come from outside of the pass.
+    for a parameter, and `names` what the model calls each, `""` for what is no parameter or buffer. `source` is set for
+    tensors that come from outside of the pass.
     """
 
     index: int

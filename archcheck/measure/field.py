@@ -3,7 +3,8 @@
 Cumulative along the graph: a window of extent k with dilation d and stride s over a map whose positions are
 `jump` input positions apart adds (k - 1) * d * jump and multiplies the jump by s (Araujo, Norris and Sim,
 "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019). Where branches join, the
-largest field counts.
+largest field counts. As in that article, padding changes nothing, and global pooling, which sees the whole map
+whatever its size, is left out. What names no window (strided slices, sampling on a grid) adds nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def receptive_field(ops: Sequence[Op]) -> Shape | None:
         if op.kind in _GLOBAL:
             return None
         before = [fields[index] for index in op.inputs if index in fields]
-        field = _field(op, before)
+        field = _field(op, before, ops)
         if field is not None:
             fields[op.index] = field
         passed = set().union(*(ends.get(index, set()) for index in op.inputs))
@@ -55,15 +56,37 @@ def _sinks(ops: Sequence[Op]) -> set[int]:
     return {op.index for op in live} - {index for op in live for index in op.inputs}
 
 
-def _field(op: Op, before: list[Field]) -> Field | None:
+def _field(op: Op, before: list[Field], ops: Sequence[Op]) -> Field | None:
     field = _join(before)
     if op.kind in _WINDOWS and "kernel" in op.attributes:
         axes = len(op.attributes["kernel"])
         return _through_window(op, field or Field((1.0,) * axes, (1.0,) * axes))
+    if op.kind == "pixel_shuffle":
+        field = field or Field((1.0, 1.0), (1.0, 1.0))
+        before_it, after_it = ops[op.inputs[0]].shapes[0], op.shapes[0]
+        return _rescaled(field, [after / before for after, before in zip(after_it[-2:], before_it[-2:], strict=True)])
     if op.kind == "upsample" and field is not None and op.attributes.get("scale"):
-        scale = op.attributes["scale"]
-        return Field(field.extent, tuple(jump / scale[i] for i, jump in enumerate(field.jump)))
+        return _interpolated(field, op)
     return field
+
+
+def _rescaled(field: Field, scale: Sequence[float]) -> Field:
+    """Positions move into channels, or back: where they become fewer, one holds what several saw."""
+    held = [max(1.0, 1 / factor) - 1 for factor in scale]
+    return Field(
+        tuple(extent + held[i] * field.jump[i] for i, extent in enumerate(field.extent)),
+        tuple(jump / scale[i] for i, jump in enumerate(field.jump)),
+    )
+
+
+def _interpolated(field: Field, op: Op) -> Field:
+    """Linear interpolation reads the two nearest positions along an axis, cubic four."""
+    reach = 3 if "cubic" in op.op else 1 if "linear" in op.op else 0
+    scale = op.attributes["scale"]
+    return Field(
+        tuple(extent + reach * field.jump[i] for i, extent in enumerate(field.extent)),
+        tuple(jump / scale[i] for i, jump in enumerate(field.jump)),
+    )
 
 
 def _join(fields: list[Field]) -> Field | None:
@@ -84,8 +107,8 @@ def _through_window(op: Op, before: Field) -> Field:
         before = Field((1.0,) * len(kernel), (1.0,) * len(kernel))
     axes = range(len(kernel))
     if op.kind == "conv_transpose":
-        # Each output position reads ceil(kernel / stride) neighbours of the smaller map.
-        reach = [math.ceil(kernel[i] / stride[i]) for i in axes]
+        # Each output position reads ceil(extent / stride) neighbours of the smaller map.
+        reach = [math.ceil(((kernel[i] - 1) * dilation[i] + 1) / stride[i]) for i in axes]
         return Field(
             tuple(before.extent[i] + (reach[i] - 1) * before.jump[i] for i in axes),
             tuple(before.jump[i] / stride[i] for i in axes),

@@ -15,12 +15,17 @@ import torch
 
 from archcheck.measure.arguments import Call
 
+# Below autograd, where code that differentiates in its forward pass is measured, the names are those of the kernels.
 _EXTRA: dict[str, Callable[[Call, torch.Tensor], int]] = {
     "batch_norm": lambda call, out: _batch_norm(call),
+    "native_batch_norm": lambda call, out: _batch_norm(call),
     "layer_norm": lambda call, out: _norm(call),
+    "native_layer_norm": lambda call, out: _norm(call),
     "group_norm": lambda call, out: _norm(call),
+    "native_group_norm": lambda call, out: _norm(call),
     "instance_norm": lambda call, out: _norm(call),
     "adaptive_avg_pool2d": lambda call, out: int(call["self"].numel()),
+    "_adaptive_avg_pool2d": lambda call, out: int(call["self"].numel()),
     "upsample_nearest2d": lambda call, out: out.numel(),
     "upsample_bilinear2d": lambda call, out: 4 * out.numel(),
     "grid_sampler": lambda call, out: 4 * out.numel(),

@@ -14,9 +14,9 @@ import torch
 from archcheck.errors import SubjectError, described
 from archcheck.measure.answers import shapes_of
 from archcheck.measure.arguments import map_tensors, tensors_in
+from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, candidates
 from archcheck.measure.places import is_subject
-from archcheck.measure.events import Trace
 from archcheck.measure.restore import Snapshot
 from archcheck.measure.trace import Tracer
 from archcheck.measure.tree import Tree
@@ -52,7 +52,8 @@ class Passes:
         if failure is None:
             raise SubjectError(
                 "input",
-                "the input cannot be inferred: there is no first layer that tells; give one, as in `--input 1,3,224,224`",
+                "the input cannot be inferred: there is no first layer that tells; "
+                "give one, as in `--input 1,3,224,224`",
             )
         raise SubjectError(
             "input",

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from archcheck.measure.arguments import Call, per_axis
+from archcheck.measure.cost import attention_scores
+from archcheck.measure.packed import opened
 from archcheck.measure.vocabulary import FACTORIES, KINDS, RANDOM, base_name, is_listed
 
 Attributes = dict[str, Any]
@@ -37,6 +39,10 @@ def is_known(name: str, func: Any) -> bool:
 def describe(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> tuple[str, Attributes]:
     """Return the kind of one call and what a rule may want to know of it."""
     kind = kind_of(name)
+    if "quantized" in name:
+        call = opened(call)
+    if kind == "conv" and call.get("transposed"):
+        kind = "conv_transpose"
     describer = _DESCRIBERS.get(kind)
     if describer is None:
         return kind, {}
@@ -56,9 +62,11 @@ def _describes(*kinds: str) -> Callable[[Any], Any]:
 
 @_describes("conv", "conv_transpose")
 def _conv(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    if name == "conv_tbc":
+        return _conv_over_time(call)
     weight, x = call["weight"], call["input"]
     axes = weight.dim() - 2
-    transposed = "transpose" in name
+    transposed = "transpose" in name or call.get("transposed", False)
     kernel = tuple(weight.shape[2:])
     padding = call.get("padding", 0)
     pads = padding if isinstance(padding, str) else per_axis(padding, axes)
@@ -76,6 +84,13 @@ def _conv(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
     if not transposed and groups == 1 and math.prod(out) == 1 and kernel == extent:
         attributes["linear_like"] = True  # one output position that sees the whole map: a matrix product
     return attributes
+
+
+def _conv_over_time(call: Call) -> Attributes:
+    """Describe `torch.conv_tbc`, whose input is (T, N, C) and whose weight is (kernel, in, out)."""
+    kernel, inputs, outputs = call["weight"].shape
+    geometry = {"kernel": (kernel,), "stride": (1,), "padding": (call["pad"],), "dilation": (1,), "groups": 1}
+    return {**geometry, "in_channels": inputs, "out_channels": outputs, "bias": True}
 
 
 @_describes("linear")
@@ -109,7 +124,12 @@ def _dropout(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attribut
 def _attention(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
     # The module passes 0 in evaluation, so a rate above 0 means that dropout is on.
     rate = float(call.get("dropout_p", 0.0))
-    return {"p": rate, "training": rate > 0, "causal": bool(call.get("is_causal"))}
+    return {
+        "p": rate,
+        "training": rate > 0,
+        "causal": bool(call.get("is_causal")),
+        "scores": attention_scores(call, outputs[0]),
+    }
 
 
 @_describes("lstm", "gru", "rnn")

@@ -16,7 +16,6 @@ from archcheck.measure.places import is_subject, line_of, place_of
 from archcheck.measure.tree import Tree
 from archcheck.where import Where
 
-
 Call = tuple[str, torch.nn.Module, FrameType]
 """The path of a layer, the layer, and who calls it."""
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from archcheck.facts import Layer, Op
+from archcheck.measure.events import Trace, Visit
 from archcheck.measure.places import relative
 from archcheck.measure.source import layer_places
-from archcheck.measure.events import Trace, Visit
 from archcheck.measure.tree import Node, Tree
 
 
@@ -56,8 +56,8 @@ def _subtree_params(tree: Tree) -> dict[str, int]:
     for tensor in tree.tensors():
         paths = holders.get(id(tensor), [])
         if len(paths) > 1:
-            for path in {above for path in paths for above in _ancestors(path)}:
-                totals[path] = totals.get(path, 0) + tensor.numel()
+            for above in {above for path in paths for above in _ancestors(path)}:
+                totals[above] = totals.get(above, 0) + tensor.numel()
     return totals
 
 

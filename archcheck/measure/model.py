@@ -12,16 +12,15 @@ import torch
 
 from archcheck.errors import SubjectError
 from archcheck.facts import Cost, Facts, Op, Shapes, Subject, Tensor, diff_ops
-from archcheck.measure import behave, graph, ledger
+from archcheck.measure.activations import activations_of
+from archcheck.measure import behave, graph, idle, ledger
+from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, given
 from archcheck.measure.field import receptive_field
-from archcheck.measure.events import Trace
 from archcheck.measure.forward import Passes, inputs_of, passes_of, set_mode
 from archcheck.measure.layers import layers_of
 from archcheck.measure.places import class_where, relative
 from archcheck.measure.restore import same_torch
-
-_COSTLY = frozenset({"conv", "conv_transpose", "linear", "matmul", "attention", "bilinear"})
 
 
 def measure_model(
@@ -89,6 +88,7 @@ def _facts(
             output_ops=tuple(index for index in evaluation.outputs if index >= 0),
             receptive_field=receptive_field(ops),
         ),
+        unused_layers=idle.unused_layers(tree, traces),
     )
 
 
@@ -124,12 +124,11 @@ def _notes(example: Example, traced: Trace) -> tuple[str, ...]:
 
 
 def _cost(traced: Trace, ops: Sequence[Op]) -> Cost:
-    outputs = (op for op in ops if op.kind in _COSTLY)
     return Cost(
         macs=sum(op.macs for op in ops),
         fvcore_flops=sum(op.flops for op in ops),
         peak_activation_bytes=traced.peak_bytes,
-        activations=sum(torch.Size(shape).numel() for op in outputs for shape in op.shapes),
+        activations=activations_of(ops),
         uncounted=tuple(sorted(traced.uncounted)),
         bounds=tuple(sorted(traced.bounds)),
     )

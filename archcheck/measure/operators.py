@@ -30,7 +30,18 @@ class Operator:
     the names of the arguments that it writes to.
     """
 
-    __slots__ = ("by_shape", "func", "inside", "makes_views", "mutates", "name", "reshapes", "returns", "writes_first", "written")
+    __slots__ = (
+        "by_shape",
+        "func",
+        "inside",
+        "makes_views",
+        "mutates",
+        "name",
+        "reshapes",
+        "returns",
+        "writes_first",
+        "written",
+    )
 
     def __init__(self, func: Any) -> None:
         schema = func._schema
@@ -54,9 +65,7 @@ def _writes_first(schema: Any) -> bool:
 
 def _is_opaque(name: str, func: Any) -> bool:
     """Whether nobody knows the composite operator whole, so that it has to be decomposed."""
-    return bool(
-        name not in RULES and name not in BOUNDS and not is_known(name, func) and func._can_decompose()
-    )
+    return bool(name not in RULES and name not in BOUNDS and not is_known(name, func) and func._can_decompose())
 
 
 _operators: dict[int, Operator] = {}

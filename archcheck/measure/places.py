@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 from functools import cache, lru_cache
 from pathlib import Path
 from types import CodeType, FrameType

@@ -13,7 +13,16 @@ from archcheck.measure.bounds import bounded
 from archcheck.measure.memory import Memory
 from archcheck.measure.operators import VALUES, Operator
 from archcheck.measure.shape_rules import RULES
-from archcheck.measure.shape_tensor import CPU, META, ShapeTensor, any_meta_of, meta_of, outside_of, shape_tensor
+from archcheck.measure.shape_tensor import (
+    CPU,
+    META,
+    ShapeTensor,
+    any_meta_of,
+    meta_of,
+    outside_of,
+    reshape,
+    shape_tensor,
+)
 
 SMALL = 1 << 20
 """Elements up to which a tensor that depends on no input is computed for real."""
@@ -117,16 +126,16 @@ class ShapeRunner:
         self, operator: Operator, call: Call, metas: list[torch.Tensor], tensors: list[torch.Tensor]
     ) -> tuple[Any, Answer]:
         """Run an operation that writes to some of its operands: those results are the operands themselves."""
-        if operator.reshapes:
-            raise NotImplementedError(f"`{operator.name}` changes the shape of a tensor that others may hold")
         result = operator.func(**_on_meta(dict(call)))
         told = answer(operator.name, call, list(tensors_in(result)), mutates=True)
+        if operator.reshapes:
+            reshape(tensors[0], outside_of(metas[0]))
         by_meta = {id(meta): tensor for meta, tensor in zip(metas, tensors, strict=True)}
         for name in operator.written:
             for meta in tensors_in(call[name]):
                 if not isinstance(by_meta[id(meta)], ShapeTensor):
                     self._memory.spoil(by_meta[id(meta)])
-        return map_tensors(lambda out: by_meta.get(id(out)) or self._own_tensor(out), result), told
+        return map_tensors(lambda out: by_meta[id(out)] if id(out) in by_meta else self._own_tensor(out), result), told
 
     def _compute(self, operator: Operator, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         rule = RULES.get(operator.name)

@@ -22,6 +22,19 @@ class Outside(NamedTuple):
     offset: int
 
 
+def reshape(tensor: torch.Tensor, outside: Outside) -> None:
+    """Give a tensor without values another outside, in the memory that it has.
+
+    Raises:
+        RuntimeError: the memory is too small, or the tensor is real.
+    """
+    if not isinstance(tensor, ShapeTensor) or outside.dtype != tensor.dtype:
+        raise RuntimeError("only a tensor without values can be given another shape")
+    with torch._C._DisableTorchDispatch():  # torch itself keeps the shape that Python and its kernels see
+        tensor.as_strided_(outside.shape, outside.strides, outside.offset)
+    tensor.outside = outside
+
+
 def meta_of(tensor: torch.Tensor) -> torch.Tensor:
     """Return a new meta tensor with the outside of `tensor`, or `tensor` itself when it is one."""
     if tensor.__class__ is not ShapeTensor and tensor.device.type == "meta":
@@ -79,15 +92,15 @@ class Block:
     __slots__ = ("keeps", "memory", "nbytes", "stale", "written")
 
     def __init__(self, nbytes: int, *, memory: Memory | None = None, keeps: Any = None) -> None:
-        self.nbytes = nbytes
         self.memory = memory
+        self.nbytes = nbytes
         self.keeps = keeps
         self.written = -1
         self.stale = False
 
     def __del__(self) -> None:
         """Take the block off its account: the last tensor in it is gone."""
-        if self.memory is not None:
+        if getattr(self, "memory", None) is not None:  # the copy of a block may be dropped half made
             self.memory.live -= self.nbytes
 
 

@@ -31,6 +31,7 @@ from archcheck.measure.shape_run import ShapeRunner, fresh
 from archcheck.measure.shape_tensor import ShapeTensor
 from archcheck.measure.tree import Tree
 
+
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records every operation that runs while it is `watching` into `trace`."""
 
@@ -94,9 +95,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         with self:
             return func.decompose(*args, **kwargs)
 
-    def _run_real(
-        self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any], caller: FrameType
-    ) -> Any:
+    def _run_real(self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any], caller: FrameType) -> Any:
         call = bind(operator.func, args, kwargs)
         tensors = list(tensors_in(call))
         result = fresh(operator, operator.func(*args, **kwargs), tensors)
@@ -113,10 +112,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._wrote((result,), index)
             return result
         outputs = list(tensors_in(result))
+        if told.mutates:  # first, for what is written to may not be memory of this pass
+            self._wrote(outputs or tensors[:1], index)
         for tensor in outputs:
             self._made(tensor, index)
-        if told.mutates:
-            self._wrote(outputs or tensors[:1], index)
         return result
 
     def _add(self, told: Answer, tensors: Sequence[torch.Tensor], caller: FrameType | None) -> Event:

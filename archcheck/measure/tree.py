@@ -99,7 +99,7 @@ def _sized(tensors: _Tensors) -> _Tensors:
 
 
 def _any_lazy(tensors: _Tensors) -> bool:
-    return any([_is_lazy(tensor) for _, tensor in tensors]) if tensors else False
+    return any(_is_lazy(tensor) for _, tensor in tensors) if tensors else False
 
 
 _is_lazy = torch.nn.parameter.is_lazy

@@ -11,9 +11,14 @@ _SAME_NAME = {
 }  # fmt: skip
 
 KINDS: dict[str, str] = {name: name for name in _SAME_NAME} | {
-    "conv1d": "conv", "conv2d": "conv", "conv3d": "conv", "convolution": "conv", "torchvision::deform_conv2d": "conv",
+    "conv1d": "conv", "conv2d": "conv", "conv3d": "conv", "convolution": "conv", "_convolution": "conv",
+    "conv_tbc": "conv", "torchvision::deform_conv2d": "conv",
     "conv_transpose1d": "conv_transpose", "conv_transpose2d": "conv_transpose", "conv_transpose3d": "conv_transpose",
-    "scaled_dot_product_attention": "attention", "rnn_tanh": "rnn", "rnn_relu": "rnn", "lstm_cell": "lstm",
+    "_trilinear": "bilinear", "scaled_dot_product_attention": "attention",
+    "_scaled_dot_product_flash_attention_for_cpu": "attention", "mkldnn_rnn_layer": "lstm", "quantized_lstm": "lstm",
+    "quantized_gru": "gru", "quantized_batch_norm": "batch_norm", "quantized_max_pool1d": "max_pool",
+    "quantized_max_pool2d": "max_pool", "quantized_max_pool3d": "max_pool",
+    "rnn_tanh": "rnn", "rnn_relu": "rnn", "lstm_cell": "lstm",
     "gru_cell": "gru", "rnn_tanh_cell": "rnn", "rnn_relu_cell": "rnn", "embedding_bag": "embedding",
     "dropout": "dropout", "feature_dropout": "dropout", "alpha_dropout": "dropout",
     "feature_alpha_dropout": "dropout", "native_dropout": "dropout", "log_sigmoid": "log_sigmoid",
@@ -22,14 +27,16 @@ KINDS: dict[str, str] = {name: name for name in _SAME_NAME} | {
     "_log_softmax": "log_softmax", "special_log_softmax": "log_softmax", "special_softmax": "softmax",
     "max_pool1d": "max_pool", "max_pool2d": "max_pool", "max_pool3d": "max_pool",
     "max_pool2d_with_indices": "max_pool", "max_pool3d_with_indices": "max_pool",
-    "max_pool1d_with_indices": "max_pool", "fractional_max_pool2d": "max_pool",
+    "max_pool1d_with_indices": "max_pool", "fractional_max_pool2d": "max_pool", "fractional_max_pool3d": "max_pool",
     "avg_pool1d": "avg_pool", "avg_pool2d": "avg_pool", "avg_pool3d": "avg_pool",
     "adaptive_avg_pool1d": "avg_pool", "adaptive_avg_pool2d": "avg_pool", "adaptive_avg_pool3d": "avg_pool",
     "_adaptive_avg_pool2d": "avg_pool", "_adaptive_avg_pool3d": "avg_pool",
     "adaptive_max_pool1d": "max_pool", "adaptive_max_pool2d": "max_pool", "adaptive_max_pool3d": "max_pool",
     "mm": "matmul", "bmm": "matmul", "mv": "matmul", "dot": "matmul", "addmm": "matmul", "baddbmm": "matmul",
     "addmv": "matmul", "addbmm": "matmul", "einsum": "matmul", "tensordot": "matmul", "_grouped_mm": "matmul",
-    "inner": "matmul", "outer": "matmul", "vdot": "matmul", "linalg_vecdot": "matmul", "chain_matmul": "matmul",
+    "inner": "matmul", "outer": "matmul", "ger": "matmul", "addr": "matmul", "vdot": "matmul",
+    "linalg_vecdot": "matmul", "_int_mm": "matmul", "_scaled_mm": "matmul", "_scaled_grouped_mm": "matmul",
+    "_weight_int8pack_mm": "linear",
     "rsub": "sub", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "__iadd__": "add",
     "constant_pad_nd": "pad", "reflection_pad1d": "pad", "reflection_pad2d": "pad", "reflection_pad3d": "pad",
     "replication_pad1d": "pad", "replication_pad2d": "pad", "replication_pad3d": "pad", "_pad_circular": "pad",
@@ -41,7 +48,8 @@ KINDS: dict[str, str] = {name: name for name in _SAME_NAME} | {
     "tile": "reshape", "broadcast_to": "reshape", "as_strided": "reshape", "roll": "reshape", "flip": "reshape",
     "slice": "slice", "select": "slice", "narrow": "slice", "split": "slice", "split_with_sizes": "slice",
     "chunk": "slice", "unbind": "slice", "tensor_split": "slice", "index_select": "slice", "index": "slice",
-    "gather": "slice", "take_along_dim": "slice", "unsafe_split": "slice", "unsafe_chunk": "slice",
+    "gather": "slice", "take_along_dim": "slice", "_unsafe_index": "slice",
+    "unsafe_split": "slice", "unsafe_chunk": "slice",
     "concat": "cat", "concatenate": "cat", "stack": "cat", "hstack": "cat", "vstack": "cat", "column_stack": "cat",
     "clone": "copy", "contiguous": "copy", "to": "copy", "_to_copy": "copy", "alias": "copy", "detach": "copy",
     "lift_fresh": "copy", "type_as": "copy", "lift": "copy", "positive": "copy", "identity": "copy",
@@ -50,9 +58,41 @@ KINDS: dict[str, str] = {name: name for name in _SAME_NAME} | {
     "upsample_linear1d": "upsample", "upsample_bilinear2d": "upsample", "upsample_bicubic2d": "upsample",
     "upsample_trilinear3d": "upsample", "_upsample_bilinear2d_aa": "upsample",
     "nll_loss": "loss", "nll_loss_nd": "loss", "cross_entropy_loss": "loss", "mse_loss": "loss", "l1_loss": "loss",
+    "binary_cross_entropy": "loss", "binary_cross_entropy_with_logits": "loss", "huber_loss": "loss",
+    "smooth_l1_loss": "loss", "soft_margin_loss": "loss", "multi_margin_loss": "loss", "ctc_loss": "loss",
+    "multilabel_margin_loss_forward": "loss", "_ctc_loss": "loss",
 }  # fmt: skip
 
 """Torch's name -> canonical kind."""
+
+QUANTIZED: dict[str, str] = {
+    **{f"quantized::conv{axes}d{form}": "conv"
+       for axes in (1, 2, 3) for form in ("", "_relu", "_add", "_add_relu", "_dynamic")},
+    **{f"quantized::conv_transpose{axes}d{form}": "conv_transpose" for axes in (1, 2, 3) for form in ("", "_dynamic")},
+    **{f"quantized::linear{form}": "linear"
+       for form in ("", "_relu", "_leaky_relu", "_tanh", "_dynamic", "_relu_dynamic", "_dynamic_fp16",
+                    "_relu_dynamic_fp16", "_with_input_q_dq_qweight_dq_output_fp32",
+                    "_with_input_q_dq_qweight_dq_relu_output_fp32")},
+    **{f"quantized::quantized_{form}_cell_dynamic": "cell" for form in ("lstm", "gru", "rnn_relu", "rnn_tanh")},
+}  # fmt: skip
+"""Operations on packed weights -> what they compute."""
+
+KINDS |= {name: kind for name, kind in QUANTIZED.items() if kind != "cell"} | {
+    "quantized::quantized_lstm_cell_dynamic": "lstm", "quantized::quantized_gru_cell_dynamic": "gru",
+    "quantized::quantized_rnn_relu_cell_dynamic": "rnn", "quantized::quantized_rnn_tanh_cell_dynamic": "rnn",
+    "quantized::add": "add", "quantized::add_relu": "add", "quantized::add_scalar": "add", "quantized::mul": "mul",
+    "quantized::mul_relu": "mul", "quantized::mul_scalar": "mul", "quantized::cat": "cat", "quantized::cat_relu": "cat",
+    "quantized::hardswish": "hardswish", "quantized::leaky_relu": "leaky_relu", "quantized::sigmoid": "sigmoid",
+    "quantized::elu": "elu", "quantized::celu": "celu", "quantized::prelu": "prelu", "quantized::softmax": "softmax",
+    "quantized::dropout": "dropout", "quantized::relu6": "relu6", "quantized::threshold": "threshold",
+    "quantized::batch_norm": "batch_norm", "quantized::batch_norm2d": "batch_norm",
+    "quantized::batch_norm2d_relu": "batch_norm", "quantized::batch_norm3d": "batch_norm",
+    "quantized::layer_norm": "layer_norm", "quantized::group_norm": "group_norm",
+    "quantized::instance_norm": "instance_norm", "quantized::embedding_byte": "embedding",
+    "quantized::embedding_bag_byte": "embedding", "quantized::embedding_4bit": "embedding",
+    "quantized::embedding_bag_4bit": "embedding", "quantize_per_tensor": "quantize",
+    "quantize_per_tensor_dynamic": "quantize", "quantize_per_channel": "quantize", "dequantize": "dequantize",
+}  # fmt: skip
 
 FACTORIES = frozenset({
     "zeros", "ones", "empty", "full", "arange", "linspace", "logspace", "eye", "zeros_like", "ones_like",
@@ -89,7 +129,10 @@ FREE = frozenset({
     "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "affine_grid_generator", "col2im", "torchvision::nms",
     "torchvision::roi_align",
     "torchvision::roi_pool", "_nested_tensor_from_mask_left_aligned", "is_same_size",
-    "fake_quantize_per_tensor_affine", "weight_norm", "_weight_norm", "histc", "unfold_copy", "renorm",
+    "fake_quantize_per_tensor_affine", "weight_norm", "_weight_norm",
+    "_weight_norm_interface", "index_fill", "index_copy", "resize_as_", "max_unpool2d", "max_unpool3d",
+    "embedding_dense_backward", "profiler::_record_function_enter_new",
+    "profiler::_record_function_exit", "_linalg_check_errors", "to_sparse", "histc", "unfold_copy", "renorm",
     "embedding_renorm_", "take", "put", "put_", "roll", "flip", "rot90", "expand_copy", "view_copy",
 })  # fmt: skip
 """Operations without multiply-accumulates."""

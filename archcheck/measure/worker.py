@@ -16,7 +16,10 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from archcheck.measure.reads import Reads
 
 Send = Callable[[Mapping[str, Any]], None]
 
@@ -155,7 +158,9 @@ def _answer(line: bytes, descriptor: int) -> None:
     request = json.loads(line)
     send = _sender(request["id"], descriptor)
     try:
-        send({"answer": _ACTIONS[request["do"]](request, send)})
+        reads = _reads(request)
+        answer = _ACTIONS[request["do"]](request, send)
+        send({"answer": answer, "read": reads and reads.known()})
     except SubjectError as error:
         send({"error": {"kind": error.kind, "message": str(error)}})
     except MemoryError:
@@ -164,6 +169,15 @@ def _answer(line: bytes, descriptor: int) -> None:
         send({"error": {"kind": "crash", "message": f"called sys.exit({error.code!r}) while it was measured"}})
     except BaseException as error:
         send({"error": {"kind": "internal", "message": _internal(error)}})
+
+
+def _reads(request: Mapping[str, Any]) -> Reads | None:
+    """Watch what is read from here on, if the answer is to be kept."""
+    if "besides" not in request:
+        return None
+    from archcheck.measure.reads import Reads
+
+    return Reads(request["root"], request["besides"])
 
 
 def _internal(error: BaseException) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archcheck.errors import NotMeasured
-from archcheck.facts import Facts, Hidden, Tensor
+from archcheck.facts import Facts, Hidden, Params, Tensor
 from archcheck.render.options import HeadOf
-from archcheck.render.tree import Node, warnings
+from archcheck.render.tree import idleness
 from archcheck.render.words import count, listed, shape_text
 from archcheck.rules.graphs import dropouts, label
 
@@ -46,7 +46,7 @@ def totals(facts: Facts) -> Iterator[Line]:
     split = f"{params.trainable:,} trainable, {params.frozen:,} frozen"
     yield Line(label="parameters", text=f"{params.total:,} ({split})")
     yield Line(label="buffers", text=count(params.buffers, "element"))
-    yield Line(label="bytes", text=f"{params.bytes:,} of parameters and buffers")
+    yield Line(label="bytes", text=f"{params.bytes:,} of parameters and buffers{_by_dtype(params)}")
     yield Line(label="macs", text=f"{cost.macs:,} multiply-accumulates (1 multiply-add = 1)")
     yield Line(label="flops", text=f"{cost.fvcore_flops:,} as published tables count (fvcore's convention)")
     yield Line(label="activations", text=f"{cost.activations:,} elements of convolution and matmul outputs")
@@ -59,9 +59,15 @@ def totals(facts: Facts) -> Iterator[Line]:
         yield Line(label="sees", text=f"{shape_text(facts.shape.receptive_field)} input positions (receptive field)")
 
 
-def ledger(facts: Facts, nodes: tuple[Node, ...]) -> Iterator[Line]:
+def _by_dtype(params: Params) -> str:
+    """Return the bytes of each dtype where there are several."""
+    sizes = params.bytes_by_dtype
+    return f" ({', '.join(f'{dtype} {size:,}' for dtype, size in sizes.items())})" if len(sizes) > 1 else ""
+
+
+def ledger(facts: Facts) -> Iterator[Line]:
     """Return what the plain total does not say: weights shared, hidden or unused, layers that do nothing."""
-    lines = [*_tied(facts), *_hidden(facts.params.hidden), *_unused(facts), *_useless(nodes)]
+    lines = [*_tied(facts), *_hidden(facts), *_unused(facts), *_idle(facts)]
     yield from lines or [Line(label="ledger", text="nothing tied, hidden or unused")]
 
 
@@ -70,15 +76,23 @@ def _tied(facts: Facts) -> Iterator[Line]:
         yield Line(label="tied", text=f"{' = '.join(names[:SHOWN])} (counted once)")
 
 
-def _hidden(weights: tuple[Hidden, ...]) -> Iterator[Line]:
+def _hidden(facts: Facts) -> Iterator[Line]:
+    weights = facts.params.hidden
+    loose = tuple(weight for weight in weights if not weight.buffer)
+    held = tuple(weight for weight in weights if weight.buffer)
+    yield from _weights(loose, f"{count(len(loose), 'tensor')}, neither parameter nor buffer")
+    yield from _weights(held, f"{count(len(held), 'buffer')} used as {'a weight' if len(held) == 1 else 'weights'}")
+
+
+def _weights(weights: tuple[Hidden, ...], what: str) -> Iterator[Line]:
     if not weights:
         return
     total = sum(weight.elements for weight in weights)
-    text = f"{count(total, 'element')} in {count(len(weights), 'tensor')}, neither parameter nor buffer:"
-    yield Line(label="hidden", text=text, alarming=True)
+    yield Line(label="hidden", text=f"{count(total, 'element')} in {what}:", alarming=True)
     for weight in weights[:SHOWN]:
         place = f" at {weight.where}" if weight.where else ""
-        yield Line(label="", text=f"{weight.name} {shape_text(weight.shape)}{place}", alarming=True)
+        name = weight.name or f"operand of {weight.used_by}"
+        yield Line(label="", text=f"{name} {shape_text(weight.shape)}{place}", alarming=True)
     if rest := weights[SHOWN:]:
         yield Line(label="", text=f"and {len(rest):,} more", alarming=True)
 
@@ -91,12 +105,14 @@ def _unused(facts: Facts) -> Iterator[Line]:
         yield Line(label="unused", text=text, alarming=True)
 
 
-def _useless(nodes: tuple[Node, ...]) -> Iterator[Line]:
+def _idle(facts: Facts) -> Iterator[Line]:
     found = defaultdict(list)
-    for reason, node in warnings(nodes):
-        found[reason].append(f"{node.layer.path} ({node.layer.type})")
+    for path in facts.unused_layers:
+        layer = facts.layer(path)
+        found[idleness(path, facts)].append(f"{path} ({layer.type})" if layer else path)
     for reason, names in found.items():
-        yield Line(label="idle", text=f"{reason}: {listed(names, SHOWN)}", alarming=True)
+        text = f"{reason}: {listed(names, SHOWN)} ({count(len(names), 'layer')})"
+        yield Line(label="idle", text=text, alarming=True)
 
 
 def ending(facts: Facts, head: HeadOf) -> Iterator[Line]:

@@ -91,16 +91,15 @@ def _report(report: Report, options: Options) -> Iterator[RenderableType]:
 
 
 def _facts(facts: Facts, options: Options) -> Iterator[RenderableType]:
-    nodes = tree(facts)
     yield _text(facts.subject.name, "bold").append("  ").append_text(_text(facts.subject.target, QUIET))
     yield _lines(sheet.header(facts))
     yield ""
-    yield _layers([*rows(nodes, options.depth), *hidden_rows(facts)], options.width or UNBOUNDED)
+    yield _layers([*rows(tree(facts), options.depth), *hidden_rows(facts)], options.width or UNBOUNDED)
     yield ""
     yield _lines(
         [
             *sheet.totals(facts),
-            *sheet.ledger(facts, nodes),
+            *sheet.ledger(facts),
             *sheet.ending(facts, options.head),
             *sheet.evidence(facts),
         ]

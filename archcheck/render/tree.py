@@ -9,6 +9,7 @@ from itertools import groupby
 
 from archcheck.facts import Facts, Layer
 from archcheck.render.words import shapes_text
+from archcheck.rules.graphs import runs
 
 WIDEST = 100
 """How many layers of one container are shown before the rest is only counted."""
@@ -36,7 +37,7 @@ class Node:
     children: list[Node] = field(default_factory=list)
     structure: int = 0
     size: int = 1
-    idle: bool = True
+    warning: str = ""
 
     @property
     def name(self) -> str:
@@ -52,29 +53,29 @@ def tree(facts: Facts) -> tuple[Node, ...]:
         parent = nodes.get(path.rpartition(".")[0]) if path else None
         (parent.children if parent else roots).append(node)
     numbers: defaultdict[object, int] = defaultdict(lambda: len(numbers))
-    unused = frozenset(name.rpartition(".")[0] for name in facts.params.unused)
+    warnings = {path: idleness(path, facts) for path in facts.unused_layers}
+    for path, node in nodes.items():  # from the root down, for what lies in an idle layer is idle
+        outer = nodes.get(path.rpartition(".")[0])
+        node.warning = warnings.get(path, outer.warning if outer and path else "")
     # From the leaves upwards and without recursion, so that any depth is fine.
     for node in sorted(nodes.values(), key=lambda node: -node.layer.path.count(".") - bool(node.layer.path)):
-        _complete(node, numbers, unused)
+        _complete(node, numbers)
     return tuple(roots)
 
 
-def _complete(node: Node, numbers: defaultdict[object, int], unused: frozenset[str]) -> None:
+def _complete(node: Node, numbers: defaultdict[object, int]) -> None:
     layer = node.layer
     own = (
         layer.type,
         layer.params,
         layer.macs,
         layer.calls,
-        layer.live,
+        node.warning,
         layer.input_shapes,
         layer.output_shapes,
     )
     node.structure = numbers[own, tuple((child.name, child.structure) for child in node.children)]
     node.size = 1 + sum(child.size for child in node.children)
-    # A layer that is never called may still lend its weights: the `out_proj` of an attention does.
-    dormant = not layer.own_params or layer.path in unused
-    node.idle = not layer.called and not layer.live and dormant and all(child.idle for child in node.children)
 
 
 def rows(nodes: Sequence[Node], depth: int, level: int = 0) -> Iterator[Row]:
@@ -121,7 +122,7 @@ def _row(node: Node, level: int, *, cut: bool) -> Row:
         output=shapes_text(layer.output_shapes),
         params=_figure(layer.params),
         macs=_figure(layer.macs),
-        warning=warning_of(node),
+        warning=node.warning,
     )
 
 
@@ -129,11 +130,9 @@ def _figure(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def warning_of(node: Node) -> str:
-    """Return why this layer does nothing for the output; empty when it does something."""
-    if node.idle:
-        return "never called"
-    return "reaches no output" if node.layer.called and not node.layer.live else ""
+def idleness(path: str, facts: Facts) -> str:
+    """Return what is wrong with an unused layer."""
+    return "reaches no output" if runs(path, facts) else "never called"
 
 
 def _row_of_rest(nodes: Sequence[Node], level: int, text: str) -> Row:
@@ -144,20 +143,9 @@ def _row_of_rest(nodes: Sequence[Node], level: int, text: str) -> Row:
         type=text,
         params=_figure(sum(node.layer.params for node in nodes)),
         macs=_figure(sum(node.layer.macs for node in nodes)),
-        warning=next((warning for node in nodes if (warning := warning_of(node))), ""),
+        warning=next((node.warning for node in nodes if node.warning), ""),
         quiet=True,
     )
-
-
-def warnings(nodes: Sequence[Node]) -> Iterator[tuple[str, Node]]:
-    """Return the layers that do nothing for the output, the topmost only, with the reason."""
-    waiting = list(reversed(nodes))
-    while waiting:
-        node = waiting.pop()
-        if reason := warning_of(node):
-            yield reason, node
-        else:
-            waiting += reversed(node.children)
 
 
 def hidden_rows(facts: Facts) -> Iterator[Row]:
@@ -165,9 +153,9 @@ def hidden_rows(facts: Facts) -> Iterator[Row]:
     for weight in facts.params.hidden:
         yield Row(
             level=1,
-            name=weight.name,
+            name=weight.name or weight.used_by,
             type="hidden weight",
             output=shapes_text((weight.shape,)),
             params=f"({weight.elements:,})",
-            warning="not registered",
+            warning="a buffer" if weight.buffer else "not registered",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from archcheck.rule import Rule, rule_name
 from archcheck.rules.behaviour import LogProbabilities
 from archcheck.rules.budget import MaxParams
-from archcheck.rules.ledger import NoHiddenWeights, NoUnusedParams
+from archcheck.rules.ledger import NoHiddenWeights, NoUnusedLayers, NoUnusedParams
 from archcheck.rules.presence import Forbids, Requires, RequiresAny
 from archcheck.rules.shape import OutputShape
 from archcheck.rules.structure import Channels, DropoutRate, FollowedBy, Head, NoPadding
@@ -23,6 +23,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     NoPadding,
     NoHiddenWeights,
     NoUnusedParams,
+    NoUnusedLayers,
     OutputShape,
     LogProbabilities,
     MinAccuracy,

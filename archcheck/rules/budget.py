@@ -17,8 +17,8 @@ class MaxParams(Rule):
 
     Frozen parameters count: they are part of what has to be stored and run. Hidden weights, which sit in no
     parameter (layers in a plain list), count as well: a budget that they escape is none. Buffers, such as the
-    statistics of BatchNorm, do not count. With `on`, the parameters of the layers that it points at count, and
-    with a kind those that its operations read.
+    statistics of BatchNorm, do not count, unless they act as weights. With `on`, the parameters of the layers that
+    it points at count, and with a kind those that its operations read.
 
     Example, kept:
         rule = max-params = 20

@@ -44,6 +44,11 @@ def consumers(ops: Sequence[Op]) -> dict[int, list[Op]]:
     return found
 
 
+def runs(path: str, facts: Facts) -> bool:
+    """Whether anything is executed in the layer at `path`, in evaluation or in training."""
+    return any(op.layer == path or op.layer.startswith(f"{path}.") for op in (*facts.ops, *facts.train_ops))
+
+
 def dependent_on_input(ops: Sequence[Op]) -> list[bool]:
     """Return for each operation whether its values depend on an input; zeros or noise of its shape do not."""
     dependent: list[bool] = []

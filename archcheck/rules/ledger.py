@@ -1,23 +1,28 @@
-"""The ledger of weights: none hidden, none idle."""
+"""The ledger of weights and layers: none hidden, none idle."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from archcheck.facts import Facts, Hidden
+from archcheck.facts import Facts, Hidden, Layer
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
+from archcheck.rules.graphs import runs
 from archcheck.rules.scope import demand_reach, hidden_on, params_on, reach
+from archcheck.selectors import selects_layer
 from archcheck.where import Where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoHiddenWeights(Rule):
-    """No tensor acts as a weight without being a parameter or a buffer of the model.
+    """No tensor acts as a weight without being a parameter of the model.
 
-    Layers in a plain Python list, tensors in closures and globals: they take part in the result, no optimiser
-    trains them, no checkpoint saves them, no parameter count sees them. The remedy is `nn.ModuleList`,
-    `nn.Parameter` or `register_buffer`.
+    Layers in a plain Python list, tensors in closures and globals, weights decoded or generated in `forward`: they
+    take part in the result, no optimiser trains them, no checkpoint saves them, no parameter count sees them. The
+    remedy is `nn.ModuleList` or `nn.Parameter`. A buffer counts where it is the weight of a convolution or a linear
+    map, a factor of a product or a table that the input looks up; for a fixed filter that is meant to be one, waive
+    the rule with the buffer's path as `layer`. Statistics, masks and positions that are added are no weights.
 
     Example, kept:
         rule = no-hidden-weights = true
@@ -35,6 +40,18 @@ class NoHiddenWeights(Rule):
                 return self.layers[0](x)
         input = [1, 3]
         says = 12 hidden weights: `Linear.weight` of shape 4x3 used by `linear`
+
+    Example, broken:
+        rule = no-hidden-weights = true
+        model =
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("edges", torch.tensor([[[-1.0, 0.0, 1.0]]]))
+
+            def forward(self, x):
+                return F.conv1d(x, self.edges)
+        input = [1, 1, 8]
+        says = 3 hidden weights: the buffer `edges` of shape 1x1x3 used by `conv1d`
     """
 
     prohibition = True
@@ -53,15 +70,19 @@ class NoHiddenWeights(Rule):
         )
 
 
+_FIXED = "make it an `nn.Parameter`, frozen if need be, or waive the rule for this buffer"
+
+
 def _hidden_finding(weight: Hidden, facts: Facts) -> Finding:
     shape = "x".join(map(str, weight.shape)) or "scalar"
     name = f"`{weight.name}`" if weight.name else "a tensor"
+    name = f"the buffer {name}" if weight.buffer else name
     user = f"used by `{weight.used_by}`" + (f" at {weight.where}" if weight.where else "")
     return Finding(
         message=f"{weight.elements:,} hidden weights: {name} of shape {shape} {user} is no parameter of the model",
-        layer=weight.layer,
+        layer=weight.name if weight.buffer else weight.layer,
         where=weight.where or facts.subject.where,
-        fix="keep layers in `nn.ModuleList`, tensors in `nn.Parameter` or `register_buffer`",
+        fix=_FIXED if weight.buffer else "keep layers in `nn.ModuleList`, tensors in `nn.Parameter`",
     )
 
 
@@ -109,6 +130,75 @@ class NoUnusedParams(Rule):
             unit="unused parameters",
             kept=f"all {len(sizes)} parameter tensors are used",
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoUnusedLayers(Rule):
+    """Every layer is called, and what it gives reaches an output, in evaluation or in training.
+
+    Layers without parameters count, too: a dropout that is built and never called drops nothing. Of an unused
+    branch only the outermost layer is listed. Layers whose weights are used without a call, such as the `out_proj`
+    of an attention, are used; so are containers whose layers run. Losses and metrics that `forward` never calls
+    belong outside of the model.
+
+    Example, kept:
+        rule = no-unused-layers = true
+        model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1))
+        input = [1, 3]
+
+    Example, broken:
+        rule = no-unused-layers = true
+        model = nn.ModuleDict({"fc": nn.Linear(3, 4), "drop": nn.Dropout(0.5)})
+        forward = lambda model, x: model["fc"](x)
+        input = [1, 3]
+        says = `drop` (Dropout) is never called
+
+    Example, broken:
+        rule = no-unused-layers = true
+        model = nn.ModuleDict({"fc": nn.Linear(3, 4), "side": nn.Sequential(nn.Linear(3, 4), nn.ReLU())})
+        forward = lambda model, x: (model["fc"](x), model["side"](x))[0]
+        input = [1, 3]
+        says = `side` (Sequential with 2 layers) runs, but its result reaches no output
+    """
+
+    prohibition = True
+
+    def check(self, facts: Facts) -> Result:
+        """List every idle layer, the outermost of a branch."""
+        demand_reach(self, facts)
+        layers = [layer for layer in facts.layers if selects_layer(self.on, layer, facts)]
+        idle = _outermost([layer for layer in layers if facts.is_unused(layer.path)])
+        if idle:
+            facts.executed("train")  # without it, what only training uses would look idle
+        return Result(
+            examined=len(layers),
+            findings=tuple(_idle_finding(layer, facts) for layer in idle),
+            found=len(idle),
+            limit=0,
+            unit="unused layers",
+            kept=f"all {len(layers)} layers are used",
+        )
+
+
+def _outermost(layers: Iterable[Layer]) -> list[Layer]:
+    """Return the layers that lie in no other, given in the order of the tree."""
+    outermost: list[Layer] = []
+    for layer in layers:
+        if not (outermost and layer.path.startswith(f"{outermost[-1].path}.")):
+            outermost.append(layer)
+    return outermost
+
+
+def _idle_finding(layer: Layer, facts: Facts) -> Finding:
+    inside = sum(other.path.startswith(f"{layer.path}.") for other in facts.layers)
+    kind = layer.type + (f" with {inside:,} layer{'s' if inside > 1 else ''}" if inside else "")
+    reason = "runs, but its result reaches no output" if runs(layer.path, facts) else "is never called"
+    return Finding(
+        message=f"`{layer.path}` ({kind}) {reason}",
+        layer=layer.path,
+        where=layer.where or facts.subject.where,
+        fix="use it in `forward`, or remove it",
+    )
 
 
 def _built(name: str, facts: Facts) -> Where | None:

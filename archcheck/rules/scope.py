@@ -13,9 +13,13 @@ from archcheck.words import did_you_mean, quote
 
 
 def reach(facts: Facts, on: str | None) -> int:
-    """Return how much `on` points at: operations of both modes, layers, executed or not, and parameters."""
+    """Return how much `on` points at: operations of both modes, layers, executed or not, and tensors."""
     ops = sum(selects(on, op, facts) for graph in _graphs(facts) for op in graph)
-    return ops + sum(selects_layer(on, layer, facts) for layer in facts.layers) + len(params_on(facts, on))
+    return (
+        ops
+        + sum(selects_layer(on, layer, facts) for layer in facts.layers)
+        + len({*params_on(facts, on), *_buffers_on(facts, on)})
+    )
 
 
 def demand_reach(rule: Rule, facts: Facts) -> None:
@@ -50,7 +54,17 @@ def hidden_on(facts: Facts, on: str | None) -> tuple[Hidden, ...]:
     if on is None:
         return facts.params.hidden
     users = {(op.op, op.layer) for graph in _graphs(facts) for op in graph if selects(on, op, facts)}
-    return tuple(weight for weight in facts.params.hidden if (weight.used_by, weight.layer) in users)
+    return tuple(
+        weight
+        for weight in facts.params.hidden
+        if (weight.used_by, weight.layer) in users or weight.name in _buffers_on(facts, on)
+    )
+
+
+def _buffers_on(facts: Facts, on: str | None) -> set[str]:
+    """Return the buffers among the hidden weights that `on` points at, as it points at parameters."""
+    names = {weight.name for weight in facts.params.hidden if weight.buffer}
+    return {name for name in names if on is None or _owns(on, name, facts)}
 
 
 def _owns(on: str, name: str, facts: Facts) -> bool:

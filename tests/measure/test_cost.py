@@ -1,4 +1,4 @@
-"""Multiply-accumulates, activations and receptive fields, against answers worked out by hand."""
+"""Multiply-accumulates and receptive fields, against answers worked out by hand."""
 
 from __future__ import annotations
 
@@ -75,16 +75,6 @@ def test_shapes_alone_agree_with_a_run_on_real_tensors(case):
     assert [output.shape for output in outputs] == [tuple(tensor.shape) for tensor in flat]
 
 
-def test_an_unknown_operation_is_named_and_not_counted_as_nothing():
-    model = Apply(lambda self, x: torch.fft.fft(x).real)
-    assert measure_model(model, example=zeros(2, 8)).cost.uncounted == ("_fft_r2c",)
-
-
-def test_activations_are_the_elements_of_products():
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10))
-    assert measure_model(model, example=zeros(1, 1, 8, 8)).cost.activations == 4 * 36 + 10
-
-
 @pytest.mark.parametrize(
     ("model", "field"),
     [
@@ -152,24 +142,3 @@ def test_published_counts_equal_those_of_fvcore_by_operator(name):
         operator = "conv" if op.kind == "conv" else op.op
         ours[operator] = ours.get(operator, 0) + op.flops
     assert {operator: count for operator, count in ours.items() if count} == {k: int(v) for k, v in theirs.items() if v}
-
-
-@pytest.mark.parametrize(
-    ("model", "shape", "peak"),
-    [
-        # input 16 floats, output 16 floats
-        (nn.ReLU(), (16,), 2 * 64),
-        # in place: one storage
-        (nn.ReLU(inplace=True), (16,), 64),
-        # the first result dies when the second is there
-        (nn.Sequential(nn.ReLU(), nn.Tanh(), nn.ReLU()), (16,), 3 * 64),
-        # a view has no storage of its own
-        (nn.Sequential(nn.Flatten(0), nn.ReLU()), (4, 4), 2 * 64),
-        # input 8, hidden 32, output 4: the input is the caller's and stays
-        (nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 4)), (1, 8), 4 * (8 + 32 + 4)),
-        # both branches and the input live until the sum is made
-        (Apply(lambda self, x: torch.relu(x) + torch.tanh(x)), (16,), 4 * 64),
-    ],
-)
-def test_peak_memory_follows_lifetimes(model, shape, peak):
-    assert measure_model(model, example=zeros(*shape)).cost.peak_activation_bytes == peak

@@ -94,6 +94,9 @@ def troubled_net() -> Facts:
     hidden = Hidden(
         name="stages[0].weight", shape=(8, 8, 3, 3), elements=576, used_by="conv2d", layer="", where=where(22)
     )
+    kernel = Hidden(
+        name="blur.kernel", shape=(1, 1, 3, 3), elements=9, used_by="conv2d", layer="", where=where(23), buffer=True
+    )
     return facts(
         layer("", "Odd", (1, 4), params=500, macs=4_000),
         layer("stem", "Conv2d", (1, 8, 8, 8), params=80, macs=4_000, where=where(7)),
@@ -104,9 +107,12 @@ def troubled_net() -> Facts:
         layer("blocks", "ModuleList"),
         layer("blocks.0", "ReLU", (1, 8, 8, 8)),
         params=params(
-            500, trainable=420, frozen=80, buffers=17, hidden=(hidden,), tied=(("stem.weight", "again.weight"),),
+            500, trainable=420, frozen=80, buffers=17, hidden=(hidden, kernel), tied=(("stem.weight", "again.weight"),),
             unused=("spare.0.weight", "spare.0.bias"), sizes={"spare.0.weight": 400, "spare.0.bias": 4},
+            bytes_by_dtype={"float32": 1_992, "int64": 8},
         ),
+        unused_layers=("aside", "spare"),
+        ops=(op("input"), op("batch_norm", "aside", index=1, inputs=(0,), live=False)),
         cost=cost(
             4_000,
             activations=512,

@@ -163,7 +163,7 @@ def test_a_layer_that_only_lends_its_weights_is_not_called_idle() -> None:
     lender = layer("attention.out_proj", "Linear", params=20)
     net = facts(layer("", "Net", (1, 2)), layer("attention", "MultiheadAttention", (1, 2)), lender)
     assert "never called" not in of(net)
-    net = replace(net, params=params(20, unused=("attention.out_proj.weight",)))
+    net = replace(net, unused_layers=("attention.out_proj",))
     assert "never called" in row(of(net), "out_proj")
 
 
@@ -193,6 +193,19 @@ def test_layers_that_do_nothing_are_marked() -> None:
     assert "reaches no output" in row(output, "aside")
     assert "never called" not in row(output, "blocks"), "a list is never called, its layers are"
     assert "not registered" in row(output, "stages[0].weight")
+    assert "a buffer" in row(output, "blur.kernel")
+
+
+def test_unused_layers_are_counted_and_those_inside_are_marked_but_not_counted() -> None:
+    output = of(troubled_net())
+    assert "never called: spare (Sequential) (1 layer)" in output
+    assert "reaches no output: aside (BatchNorm2d) (1 layer)" in output
+    assert "never called" in row(output, "0")
+
+
+def test_bytes_are_split_by_dtype_where_there_are_several() -> None:
+    assert "2,000 of parameters and buffers (float32 1,992, int64 8)" in of(troubled_net())
+    assert "of parameters and buffers\n" in of(plain_net())
 
 
 def test_many_hidden_weights_are_counted_and_not_all_listed() -> None:

@@ -21,6 +21,7 @@ from archcheck.rules import (
     MinAccuracy,
     NoHiddenWeights,
     NoPadding,
+    NoUnusedLayers,
     NoUnusedParams,
     OutputShape,
     RecordMatchesModel,
@@ -156,7 +157,7 @@ def test_a_declared_layer_elsewhere_is_no_hint():
     assert "declared and never called" in outcome(Requires(kinds=("dropout",), on="b"), Two(), example).summary
 
 
-PROHIBITIONS = (NoPadding, NoHiddenWeights, NoUnusedParams)
+PROHIBITIONS = (NoPadding, NoHiddenWeights, NoUnusedParams, NoUnusedLayers)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""The ledger's hidden weights: each once, with its name, its size and the line that uses it.
+
+`roles` says what acts as a weight. Here is told what is one and the same: a tensor that two modes read, that several
+layers read, that `forward` makes anew in each pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from archcheck.facts import Hidden
+from archcheck.measure.arguments import tensors_in
+from archcheck.measure.events import Event, Trace
+from archcheck.measure.origins import Origin
+from archcheck.measure.places import relative
+from archcheck.measure.roles import Use, weights_read
+from archcheck.measure.tree import Tree, join
+
+
+def hidden(tree: Tree, traces: Sequence[Trace], root: str) -> tuple[Hidden, ...]:
+    """Return the tensors that act as weights and are no parameters, each once however often it is used.
+
+    A tensor that both modes read is one. Of those that `forward` makes anew in each pass, equal ones of one line are
+    one, and what one mode makes is what the other makes. Drawn at random, each draw is one of its own.
+    """
+    names = _plain_names(tree)
+    uses = [dict(_by_identity(trace, tree)) for trace in traces]
+    kept = set.intersection(*map(set, uses)) if len(uses) > 1 else set(uses[0])
+    found: dict[object, Hidden] = {}
+    for mode in uses:
+        made: dict[Hidden, list[object]] = {}
+        for identity, (event, origin) in mode.items():
+            entry = _entry(event, origin, names, root)
+            if identity not in kept:
+                alike = made.setdefault(entry, [])
+                content = _content(origin) or identity
+                if content not in alike:
+                    alike.append(content)
+                identity = (entry, alike.index(content))
+            found.setdefault(identity, entry)
+    for trace in traces:
+        found.update((entry.name, entry) for entry in _packed(trace, tree, root))
+    return tuple(found.values())
+
+
+def _by_identity(trace: Trace, tree: Tree) -> Iterator[tuple[object, Use]]:
+    seen: set[object] = set()
+    for event, origin in weights_read(trace, tree):
+        identity = _identity(origin, trace)
+        if identity not in seen:
+            seen.add(identity)
+            yield identity, (event, origin)
+
+
+def _packed(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
+    """Yield the weights that torch's quantised layers keep packed, where no parameter and no buffer holds them."""
+    live = trace.live
+    for event in trace.events:
+        if not (live[event.index] and event.op.startswith("quantized")):
+            continue
+        for node in tree.nodes:
+            if node.path == event.layer or node.path.startswith(join(event.layer, "")):
+                for name, value in vars(node.module).items():
+                    if isinstance(value, torch.ScriptObject):
+                        for number, tensor in enumerate(_unpacked(value)):
+                            entry = Origin(
+                                sort="constant",
+                                name=f"{join(node.path, name)}[{number}]",
+                                shape=tuple(tensor.shape),
+                                dtype="",
+                            )
+                            yield _entry(event, entry, {}, root)
+
+
+def _unpacked(value: torch.ScriptObject) -> list[torch.Tensor]:
+    try:
+        return [tensor for tensor in tensors_in(value.__getstate__()) if tensor.dim()]
+    except (RuntimeError, AttributeError):  # a class that cannot be pickled
+        return []
+
+
+def _identity(origin: Origin, trace: Trace) -> object:
+    if origin.sort == "buffer":
+        return origin.name
+    source = origin.source
+    if source is None:
+        return id(trace), origin.index
+    try:
+        address = source.data_ptr()
+    except RuntimeError:  # a layout without one memory
+        address = 0
+    return (address, origin.shape) if address else id(source)
+
+
+def _content(origin: Origin) -> bytes | None:
+    """Return the numbers of a tensor that came from outside; `None` for what the pass drew itself."""
+    if origin.source is None or origin.source.device.type == "meta":
+        return None
+    try:
+        return origin.source.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    except RuntimeError:  # a layout without one memory
+        return None
+
+
+def _plain_names(tree: Tree) -> dict[int, str]:
+    """Return the names of tensors that modules keep as plain attributes, in lists and in dictionaries."""
+    names: dict[int, str] = {}
+    for node in tree.nodes:
+        for name, value in vars(node.module).items():
+            items: list[tuple[str, object]] = [(name, value)]
+            if isinstance(value, list | tuple):
+                items = [(f"{name}[{number}]", item) for number, item in enumerate(value)]
+            elif isinstance(value, dict) and name not in ("_parameters", "_buffers"):
+                items = [(f"{name}[{key!r}]", item) for key, item in value.items()]
+            for label, item in items:
+                if isinstance(item, torch.Tensor):
+                    names.setdefault(id(item), join(node.path, label))
+    return names
+
+
+def _entry(event: Event, origin: Origin, names: dict[int, str], root: str) -> Hidden:
+    name = origin.name or names.get(id(origin.source), "")
+    return Hidden(
+        name=name,
+        shape=origin.shape,
+        elements=torch.Size(origin.shape).numel(),
+        used_by=event.op,
+        layer=event.layer,
+        where=relative(event.where, root),
+        buffer=origin.sort == "buffer",
+    )

@@ -1,0 +1,164 @@
+"""Multiply-accumulates of products of tensors, against answers worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from networks import Apply, zeros
+from torch import nn
+
+from archcheck.measure import measure_model
+from archcheck.measure.contraction import contraction_macs
+
+
+def einsum(equation):
+    return lambda *tensors: torch.einsum(equation, *tensors)
+
+
+OFFSETS = torch.tensor([3, 8], dtype=torch.int32)
+
+# function, shapes of its operands, multiply-accumulates
+WORKED = {
+    "mm": (torch.mm, [(2, 3), (3, 5)], 2 * 3 * 5),
+    "mv": (torch.mv, [(2, 3), (3,)], 2 * 3),
+    "dot": (torch.dot, [(3,), (3,)], 3),
+    "vdot": (torch.vdot, [(3,), (3,)], 3),
+    "linalg.vecdot": (torch.linalg.vecdot, [(2, 3), (2, 3)], 2 * 3),
+    "linalg.vecdot that broadcasts": (torch.linalg.vecdot, [(4, 1, 3), (2, 3)], 4 * 2 * 3),
+    "matmul of matrix and vector": (torch.matmul, [(2, 3), (3,)], 2 * 3),
+    "matmul of vector and matrix": (torch.matmul, [(2,), (2, 3)], 2 * 3),
+    "matmul of vectors": (torch.matmul, [(3,), (3,)], 3),
+    "matmul of vector and batch": (torch.matmul, [(2,), (7, 2, 3)], 7 * 2 * 3),
+    "matmul that broadcasts": (torch.matmul, [(7, 1, 2, 3), (4, 3, 5)], 7 * 4 * 2 * 3 * 5),
+    "addmm": (torch.addmm, [(2, 5), (2, 3), (3, 5)], 2 * 3 * 5),
+    "addmm with a row": (torch.addmm, [(5,), (2, 3), (3, 5)], 2 * 3 * 5),
+    "baddbmm": (torch.baddbmm, [(7, 2, 5), (7, 2, 3), (7, 3, 5)], 7 * 2 * 3 * 5),
+    "addbmm": (torch.addbmm, [(2, 5), (7, 2, 3), (7, 3, 5)], 7 * 2 * 3 * 5),
+    "addmv": (torch.addmv, [(2,), (2, 3), (3,)], 2 * 3),
+    "addr": (torch.addr, [(2, 3), (2,), (3,)], 2 * 3),
+    "outer": (torch.outer, [(2,), (3,)], 2 * 3),
+    "ger": (torch.ger, [(2,), (3,)], 2 * 3),
+    "inner": (torch.inner, [(2, 3), (5, 3)], 2 * 5 * 3),
+    "inner of vectors": (torch.inner, [(3,), (3,)], 3),
+    # (2 x 30) by (30 x 5) first: the cheaper of both orders
+    "chain_matmul": (torch.chain_matmul, [(10, 2), (2, 30), (30, 5)], 2 * 30 * 5 + 10 * 2 * 5),
+    "multi_dot": (lambda *all: torch.linalg.multi_dot(all), [(10, 2), (2, 30), (30, 5)], 2 * 30 * 5 + 10 * 2 * 5),
+    "matrix_power": (lambda x: torch.linalg.matrix_power(x, 3), [(3, 3)], 2 * 3 * 3 * 3),
+    "tensordot": (lambda x, y: torch.tensordot(x, y, ([1, 2], [0, 1])), [(2, 3, 4), (3, 4, 5)], 2 * 3 * 4 * 5),
+    "tensordot over one axis": (lambda x, y: torch.tensordot(x, y, 1), [(2, 3), (3, 5)], 2 * 3 * 5),
+    "bilinear": (F.bilinear, [(2, 3), (2, 4), (5, 3, 4)], 2 * 5 * 3 * 4),
+    "kron is elementwise": (torch.kron, [(2, 3), (4, 5)], 0),
+    "einsum": (einsum("bij,bjk->bik"), [(7, 2, 3), (7, 3, 5)], 7 * 2 * 3 * 5),
+    "einsum without arrow": (einsum("ij,jk"), [(2, 3), (3, 5)], 2 * 3 * 5),
+    "einsum with spaces and capitals": (einsum("a B, B c -> a c"), [(2, 3), (3, 5)], 2 * 3 * 5),
+    "einsum with ellipsis": (einsum("...ij,...jk->...ik"), [(4, 2, 3), (3, 5)], 4 * 2 * 3 * 5),
+    "einsum with ellipsis, no arrow": (einsum("...ij,jk"), [(4, 2, 3), (3, 5)], 4 * 2 * 3 * 5),
+    "einsum with broadcast ellipses": (einsum("...i,...i->..."), [(4, 1, 3), (2, 3)], 4 * 2 * 3),
+    "einsum of one operand": (einsum("ij->ji"), [(2, 3)], 0),
+    # k is summed within its operand, before the two meet
+    "einsum that sums first": (einsum("ij,jk->i"), [(2, 3), (3, 5)], 2 * 3),
+    "einsum of a diagonal": (einsum("ii,ij->j"), [(3, 3), (3, 5)], 3 * 5),
+    "einsum of an outer product": (einsum("i,j->ij"), [(2,), (3,)], 2 * 3),
+    "einsum of three": (einsum("ij,jk,kl->il"), [(2, 3), (3, 5), (5, 7)], 2 * 3 * 5 + 2 * 5 * 7),
+    "einsum of four": (
+        einsum("ij,jk,kl,lm->im"),
+        [(2, 3), (3, 5), (5, 7), (7, 11)],
+        2 * 3 * 5 + 2 * 5 * 7 + 2 * 7 * 11,
+    ),
+    # j belongs to all three: the first pair is multiplied and not summed
+    "einsum of three over one index": (
+        einsum("ij,kj,lj->ikl"),
+        [(2, 11), (3, 11), (5, 11)],
+        2 * 3 * 11 + 2 * 3 * 5 * 11,
+    ),
+    "einsum with sublists": (
+        lambda x, y: torch.einsum(x, [0, 1], y, [1, 2], [0, 2]),
+        [(2, 3), (3, 5)],
+        2 * 3 * 5,
+    ),
+    "vmap": (torch.vmap(torch.mv, in_dims=(None, 0)), [(4, 3), (2, 3)], 2 * 3 * 4),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _from_left_to_right():
+    # Where `opt_einsum` is installed torch asks it for another order; its path has a test of its own.
+    enabled, torch.backends.opt_einsum.enabled = torch.backends.opt_einsum.enabled, False
+    yield
+    torch.backends.opt_einsum.enabled = enabled
+
+
+@pytest.mark.filterwarnings("ignore:torch.chain_matmul is deprecated")
+@pytest.mark.parametrize("case", WORKED)
+def test_multiply_accumulates(case):
+    function, shapes, macs = WORKED[case]
+    operands = tuple(zeros(*shape) for shape in shapes)
+    facts = measure_model(Apply(lambda self, *tensors: function(*tensors)), example=operands)
+    assert facts.cost.macs == macs
+    assert facts.cost.uncounted == ()
+    assert facts.shape.outputs[0].shape == tuple(function(*operands).shape)
+
+
+def test_a_contraction_follows_the_path_that_torch_hands_on():
+    shapes = [(2, 3), (3, 5), (5, 7), (7, 11)]
+    # (jk, kl) -> jl at the end; (ij, lm) -> ijlm; then both
+    expected = 3 * 5 * 7 + 2 * 3 * 7 * 11 + 2 * 3 * 7 * 11
+    assert contraction_macs("ij,jk,kl,lm->im", shapes, path=[1, 2, 0, 1, 0, 1]) == expected
+
+
+def test_an_axis_of_one_is_broadcast_and_makes_no_terms():
+    # i is one on the left, so the right is summed over it before they meet
+    assert contraction_macs("ij,ik->jk", [(1, 3), (2, 5)]) == 3 * 5
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "offsets", "macs"),
+    [
+        ((8, 16), (2, 16, 24), OFFSETS, 8 * 16 * 24),  # rows in groups
+        ((2, 8, 16), (2, 16, 24), None, 2 * 8 * 16 * 24),  # one matrix a group
+        ((8, 16), (16, 24), torch.tensor([8, 16], dtype=torch.int32), 8 * 16 * 24),  # the shared axis in groups
+        ((2, 8, 16), (16, 24), torch.tensor([8, 24], dtype=torch.int32), 8 * 16 * 24),  # columns in groups
+    ],
+)
+def test_grouped_products(left, right, offsets, macs):
+    model = Apply(lambda self, x, y: F.grouped_mm(x, y, offs=offsets))
+    cost = measure_model(model, example=(zeros(*left).bfloat16(), zeros(*right).bfloat16())).cost
+    assert (cost.macs, cost.uncounted) == (macs, ())
+
+
+def test_products_of_integers():
+    model = Apply(lambda self, x, y: torch._int_mm(x, y))
+    inputs = (torch.zeros(32, 16, dtype=torch.int8), torch.zeros(16, 8, dtype=torch.int8))
+    assert measure_model(model, example=inputs).cost.macs == 32 * 16 * 8
+
+
+def test_the_product_of_a_custom_function():
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, weight):
+            ctx.save_for_backward(x, weight)
+            return x @ weight.t()
+
+    model = Apply(lambda self, x: Product.apply(x, self.layer.weight), layer=nn.Linear(3, 4, bias=False))
+    facts = measure_model(model, example=zeros(2, 3))
+    assert facts.cost.macs == 2 * 3 * 4
+    assert facts.params.unused == ()
+
+
+@pytest.mark.parametrize(
+    ("function", "named"),
+    [
+        (lambda x: torch.fft.fft(x).real, "_fft_r2c"),
+        (lambda x: torch.fft.irfft(x), "_fft_c2r"),
+        (lambda x: torch.fft.fft2(x.to(torch.complex64)).real, "_fft_c2c"),
+        (lambda x: torch.stft(x, 4, return_complex=True, window=torch.ones(4)).real, "_fft_r2c"),
+        (lambda x: torch.cdist(x, x), "_cdist_forward"),
+        (lambda x: torch.linalg.svd(x)[1], "_linalg_svd"),
+        (lambda x: torch.linalg.matrix_exp(x), "linalg_matrix_exp"),
+    ],
+)
+def test_what_has_no_formula_is_named_and_not_counted_as_nothing(function, named):
+    cost = measure_model(Apply(lambda self, x: function(x)), example=zeros(8, 8)).cost
+    assert named in cost.uncounted
+    assert cost.macs == 0

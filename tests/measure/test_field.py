@@ -1,0 +1,120 @@
+"""Receptive fields: published values, and answers worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from networks import Apply, zeros
+from torch import nn
+from torchvision import models
+from torchvision.models.resnet import Bottleneck
+
+from archcheck.measure import measure_model
+from reference_models.mnist.model import Net
+
+
+def field(model, *shape):
+    return measure_model(model, example=zeros(*shape)).shape.receptive_field
+
+
+def first_resnet(name):
+    """ResNet as first published: the stride of a block is in its first 1x1; torchvision moves it to the 3x3."""
+    model = models.get_model(name, weights=None)
+    for block in model.modules():
+        if isinstance(block, Bottleneck):
+            block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
+    return model
+
+
+def mobilenet_v1():
+    """13 depthwise separable blocks (Howard and others 2017, table 1)."""
+    layers, channels = [nn.Conv2d(3, 8, 3, 2, 1)], 8
+    for width, stride in [(16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *[(128, 1)] * 5, (256, 2), (256, 1)]:
+        layers += [nn.Conv2d(channels, channels, 3, stride, 1, groups=channels), nn.Conv2d(channels, width, 1)]
+        channels = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 2))
+
+
+PUBLISHED = [
+    # Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019, table 1.
+    ("AlexNet", models.alexnet, 195),
+    ("VGG-16", models.vgg16, 212),
+    ("ResNet-50", lambda: first_resnet("resnet50"), 483),
+    ("ResNet-101", lambda: first_resnet("resnet101"), 1027),
+    ("ResNet-152", lambda: first_resnet("resnet152"), 1507),
+    ("Inception v3", lambda: models.inception_v3(init_weights=False), 1311),
+    ("MobileNet v1", mobilenet_v1, 315),
+]
+
+
+@pytest.mark.parametrize(("model", "extent"), [case[1:] for case in PUBLISHED], ids=[case[0] for case in PUBLISHED])
+def test_published_receptive_fields(model, extent):
+    with torch.device("meta"):
+        made = model()
+    assert field(made, 1, 3, 299, 299) == (extent, extent)
+
+
+def test_where_torchvision_puts_the_stride_of_a_block_matters():
+    # A 3x3 at the finer resolution adds half of what it adds behind the stride: stages 2 to 4 each lose
+    # 2 * (jump after - jump before) = 2 * (8 - 4), 2 * (16 - 8), 2 * (32 - 16) of 483.
+    with torch.device("meta"):
+        made = models.resnet50()
+    assert field(made, 1, 3, 224, 224) == (483 - 8 - 16 - 32,) * 2
+
+
+def test_the_flagship():
+    # 3x3: 3, 3x3: 5, pool 2: 6 (jump 2), 3x3: 10, 3x3: 14, pool 2: 16 (jump 4), 3x3: 24; the global pooling that
+    # follows sees the whole map, whatever its size, and is left out as in the published values.
+    assert field(Net(), 1, 1, 28, 28) == (24, 24)
+
+
+def branches(*paths):
+    return Apply(lambda self, x: sum(path(x) for path in self.paths), paths=nn.ModuleList(paths))
+
+
+@pytest.mark.parametrize(
+    ("model", "extent"),
+    [
+        (branches(nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 7, padding=3)), 7),
+        (branches(nn.Identity(), nn.Conv2d(1, 1, 3, padding=1)), 3),
+        # the shortcut strides as the body does: both stand 2 apart, and a 3x3 behind them adds 4
+        (nn.Sequential(branches(nn.Conv2d(1, 1, 1, 2), nn.Conv2d(1, 1, 3, 2, 1)), nn.Conv2d(1, 1, 3)), 7),
+        (nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(1, 1, 3, dilation=2)), 2 + 4 * 2),
+        # 16x16 to 1x1 by pooling windows of a fixed size is global pooling all the same
+        (nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.AvgPool2d(16)), 3),
+        (nn.Sequential(nn.Conv2d(1, 1, 2, 2), nn.Upsample(scale_factor=2), nn.Conv2d(1, 1, 3)), 2 + 2 * 1),
+        # between two positions that stand 2 apart, bilinear upsampling reads both
+        (
+            nn.Sequential(nn.Conv2d(1, 1, 2, 2), nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(1, 1, 3)),
+            2 + 2 + 2,
+        ),
+        (
+            nn.Sequential(nn.Conv2d(1, 1, 2, 2), nn.Upsample(scale_factor=2, mode="bicubic"), nn.Conv2d(1, 1, 3)),
+            2 + 6 + 2,
+        ),
+        (nn.Sequential(nn.Conv2d(1, 1, 2, 2), nn.ConvTranspose2d(1, 1, 2, 2)), 2),
+        (nn.Sequential(nn.Conv2d(1, 1, 2, 2), nn.ConvTranspose2d(1, 1, 4, 2, 1)), 2 + 2),
+        # every other position and its neighbour become channels, then a 3x3 adds 2 * 2
+        (nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4, 1, 3)), 2 + 4),
+        (nn.Sequential(nn.Conv2d(1, 4, 2, 2), nn.PixelShuffle(2), nn.Conv2d(1, 1, 3)), 2 + 2),
+    ],
+)
+def test_fields_through_branches_and_changes_of_resolution(model, extent):
+    assert field(model, 1, 1, 16, 16) == (extent, extent)
+
+
+@pytest.mark.parametrize("layer", [nn.MultiheadAttention(8, 2, batch_first=True)])
+def test_attention_sees_everything_and_has_no_extent(layer):
+    def forward(self, x):
+        x = self.conv(x).flatten(2).transpose(1, 2)
+        return self.attention(x, x, x)[0]
+
+    assert field(Apply(forward, conv=nn.Conv2d(1, 8, 3), attention=layer), 1, 1, 8, 8) is None
+
+
+def test_only_what_reaches_an_output_sees():
+    def forward(self, x):
+        self.wide(x)
+        return self.narrow(x)
+
+    assert field(Apply(forward, wide=nn.Conv2d(1, 1, 7), narrow=nn.Conv2d(1, 1, 3)), 1, 1, 16, 16) == (3, 3)
