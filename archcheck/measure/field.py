@@ -10,7 +10,7 @@ whatever its size, is left out. What names no window (strided slices, sampling o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from archcheck.facts import Op, Shape
@@ -43,11 +43,17 @@ def receptive_field(ops: Sequence[Op]) -> Shape | None:
         field = _field(op, before, ops)
         if field is not None:
             fields[op.index] = field
-        passed = set().union(*(ends.get(index, set()) for index in op.inputs))
-        ends[op.index] = {op.index} if op.kind in _WINDOWS and "kernel" in op.attributes else passed
+        ends[op.index] = {op.index} if op.kind in _WINDOWS and "kernel" in op.attributes else _passed(op, ends)
     last = set().union(*(ends.get(index, set()) for index in _sinks(ops)))
     joined = _join([fields[index] for index in last if index in fields])
     return None if joined is None else tuple(round(extent) for extent in joined.extent)
+
+
+def _passed(op: Op, ends: Mapping[int, set[int]]) -> set[int]:
+    """Return the last windows before an operation."""
+    if len(op.inputs) == 1:
+        return ends.get(op.inputs[0], set())
+    return set().union(*(ends.get(index, set()) for index in op.inputs))
 
 
 def _sinks(ops: Sequence[Op]) -> set[int]:
@@ -91,8 +97,8 @@ def _interpolated(field: Field, op: Op) -> Field:
 
 def _join(fields: list[Field]) -> Field | None:
     """Where branches meet, a position sees what either saw."""
-    if not fields:
-        return None
+    if len(fields) < 2:
+        return fields[0] if fields else None
     axes = min(len(field.extent) for field in fields)
     return Field(
         tuple(max(field.extent[i] for field in fields) for i in range(axes)),

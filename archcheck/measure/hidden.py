@@ -25,9 +25,9 @@ def hidden(tree: Tree, traces: Sequence[Trace], root: str) -> tuple[Hidden, ...]
     A tensor that both modes read is one. Of those that `forward` makes anew in each pass, equal ones of one line are
     one, and what one mode makes is what the other makes. Drawn at random, each draw is one of its own.
     """
-    names = _plain_names(tree)
     uses = [dict(_by_identity(trace, tree)) for trace in traces]
     kept = set.intersection(*map(set, uses)) if len(uses) > 1 else set(uses[0])
+    names = _plain_names(tree) if any(uses) else {}
     found: dict[object, Hidden] = {}
     for mode in uses:
         made: dict[Hidden, list[object]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import torch
 
@@ -87,14 +88,15 @@ def _is_exempt(node: Node, tree: Tree) -> bool:
 def _is_run_by_name(node: Node, traces: Sequence[Trace]) -> bool:
     """Whether a method of the layer's class runs though the layer is not called: `self.grid.points(x)`."""
     spans = [span for cls in type(node.module).__mro__ if (span := _span(cls)) is not None]
+    if not spans:
+        return False
+    lines = {event.where for trace in traces for event in _live(trace) if event.where is not None}
     return any(
-        event.where is not None and event.where.file == start.file and start.line <= event.where.line <= end
-        for trace in traces
-        for event in (_live(trace) if spans else ())
-        for start, end in spans
+        where.file == start.file and start.line <= where.line <= end for where in lines for start, end in spans
     )
 
 
+@cache
 def _span(cls: type) -> tuple[Where, int] | None:
     start = class_where(cls)
     return None if start is None else (start, start.line + len(inspect.getsourcelines(cls)[0]) - 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 
 from archcheck.facts import Layer, Op
 from archcheck.measure.events import Trace, Visit
@@ -20,27 +19,28 @@ def layers_of(tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], root: st
     live = {path for layer in live_layers for path in _ancestors(layer)}
     params = _subtree_params(tree)
     return tuple(
-        _layer(node, trace.visits.get(node.path) or Visit(order=-1))(
+        Layer(
+            path=node.path,
+            type=type(node.module).__name__,
             params=params.get(node.path, 0),
-            macs=macs.get(node.path, 0),
+            own_params=_own_params(node),
+            calls=visit.calls,
+            order=visit.order if visit.calls else None,
             live=node.path in live,
+            input_shapes=visit.inputs,
+            output_shapes=visit.outputs,
+            macs=macs.get(node.path, 0),
             where=relative(places.get(node.path), root),
         )
-        for node in tree.nodes
+        for node, visit in ((node, trace.visits.get(node.path) or _NEVER) for node in tree.nodes)
     )
 
 
-def _layer(node: Node, visit: Visit) -> partial[Layer]:
-    return partial(
-        Layer,
-        path=node.path,
-        type=type(node.module).__name__,
-        own_params=sum(tensor.numel() for _, tensor in node.parameters),
-        calls=visit.calls,
-        order=visit.order if visit.calls else None,
-        input_shapes=visit.inputs,
-        output_shapes=visit.outputs,
-    )
+_NEVER = Visit(order=-1)
+
+
+def _own_params(node: Node) -> int:
+    return sum([tensor.numel() for _, tensor in node.parameters]) if node.parameters else 0
 
 
 def _subtree_params(tree: Tree) -> dict[str, int]:
@@ -50,8 +50,9 @@ def _subtree_params(tree: Tree) -> dict[str, int]:
         for _, tensor in node.parameters:
             holders.setdefault(id(tensor), []).append(node.path)
     totals = _by_layer(
-        (node.path, sum(tensor.numel() for _, tensor in node.parameters if len(holders[id(tensor)]) == 1))
+        (node.path, sum([tensor.numel() for _, tensor in node.parameters if len(holders[id(tensor)]) == 1]))
         for node in tree.nodes
+        if node.parameters
     )
     for tensor in tree.tensors():
         paths = holders.get(id(tensor), [])

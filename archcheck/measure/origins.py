@@ -8,7 +8,8 @@ an index, a mask or a length chooses among numbers and is none of them, and a te
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -61,35 +62,50 @@ class Origin:
         return source is not None and (isinstance(source, torch.nn.Parameter) or source.requires_grad)
 
 
-@dataclass(slots=True)
+@dataclass
 class Flow:
     """The data flow of one pass, and which of it depends on the input or on trained parameters."""
 
     trace: Trace
     tree: Tree
-    events: Sequence[Event] = field(init=False)
-    dependent: list[bool] = field(init=False)
-    """Depends on an input of the model."""
-    valued: list[bool] = field(init=False)
-    """Depends on an input other than by comparing it: positions counted from a mask do not."""
-    trained: list[bool] = field(init=False)
-    """Depends on a parameter of the model."""
-    parameters: dict[str, torch.Tensor] = field(init=False)
-    buffers: dict[str, torch.Tensor] = field(init=False)
+    @property
+    def events(self) -> Sequence[Event]:
+        """The executed operations."""
+        return self.trace.events
 
-    def __post_init__(self) -> None:
-        """Follow the events once, in their order."""
-        self.events, self.dependent, self.valued, self.trained = self.trace.events, [], [], []
-        self.parameters = dict(self.tree.parameters())
-        self.buffers = dict(self.tree.buffers())
+    @property
+    def dependent(self) -> list[bool]:
+        """Whether each event depends on an input of the model."""
+        return self.trace.dependent
+
+    @cached_property
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """The parameters of the model by name."""
+        return dict(self.tree.parameters())
+
+    @cached_property
+    def buffers(self) -> dict[str, torch.Tensor]:
+        """The buffers of the model by name."""
+        return dict(self.tree.buffers())
+
+    @cached_property
+    def valued(self) -> list[bool]:
+        """Whether each event depends on an input other than by comparing it: positions counted from a mask do not."""
+        valued: list[bool] = []
         for event in self.events:
-            given = event.kind == "input"
-            likeness = event.kind == "factory" or event.op.endswith("_like")  # takes the outside, not the numbers
-            self.dependent.append(given or any(self.dependent[index] for index in event.inputs))
             passes = event.kind not in _COMPARING
-            self.valued.append(given or (passes and any(self.valued[index] for index in event.inputs)))
+            valued.append(event.kind == "input" or (passes and any(valued[index] for index in event.inputs)))
+        return valued
+
+    @cached_property
+    def trained(self) -> list[bool]:
+        """Whether each event depends on a parameter of the model."""
+        trained: list[bool] = []
+        for event in self.events:
+            likeness = event.kind == "factory" or event.op.endswith("_like")  # takes the outside, not the numbers
             reads = any(name in self.parameters for name in event.params)
-            self.trained.append(not likeness and (reads or any(self.trained[index] for index in event.inputs)))
+            trained.append(not likeness and (reads or any(trained[index] for index in event.inputs)))
+        return trained
 
     def depends(self, event: Event, position: int) -> bool:
         """Whether an operand depends on an input."""

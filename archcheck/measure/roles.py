@@ -36,13 +36,22 @@ _ELEMENTWISE = frozenset({"pow", "abs", "square"})
 
 def weights_read(trace: Trace, tree: Tree) -> Iterator[Use]:
     """Yield what acts as a weight in each operation on the way from an input to an output."""
-    flow, live = Flow(trace, tree), trace.live
-    for event in trace.events:
-        if live[event.index] and flow.dependent[event.index]:
-            for position, role in enumerate(event.roles):
-                if not flow.depends(event, position) or (event.kind in _FILTERS and role == "weight"):
-                    yield from ((event, origin) for origin in _weights(flow, event, position))
+    flow = Flow(trace, tree)
+    for event, live, dependent in zip(trace.events, trace.live, trace.dependent, strict=True):
+        if live and dependent:
+            for position in _candidates(flow, event):
+                yield from ((event, origin) for origin in _weights(flow, event, position))
             yield from ((event, origin) for origin in _summed_products(flow, event))
+
+
+def _candidates(flow: Flow, event: Event) -> Iterator[int]:
+    """Yield the operands that may be made of weights that no parameter holds; nearly all are not."""
+    told, dependent = event.told, flow.dependent
+    for position, (role, index, name) in enumerate(zip(told.roles, event.operands, event.names, strict=True)):
+        if role in _STATES or (index < 0 and name not in flow.buffers):
+            continue
+        if index < 0 or not dependent[index] or (role == "weight" and told.kind in _FILTERS):
+            yield position
 
 
 def _weights(flow: Flow, event: Event, position: int) -> Iterator[Origin]:

@@ -79,7 +79,8 @@ def _walk(model: torch.nn.Module) -> Iterator[Node]:
             continue
         seen.add(id(module))
         parameters, buffers = _tensors(module, "_parameters"), _tensors(module, "_buffers")
-        yield Node(path, module, *map(_sized, (parameters, buffers)), lazy=_any_lazy(parameters) or _any_lazy(buffers))
+        lazy = _any_lazy(parameters) or _any_lazy(buffers)
+        yield Node(path, module, _sized(parameters), _sized(buffers), lazy)
         for name, child in reversed(_entries(module, "_modules")):
             if child is not None:
                 pending.append((f"{path}.{name}" if path else name, child))
