@@ -152,3 +152,11 @@ def test_the_rules_answer_what_is_common_and_do_not_ask_torch():
     for case in ("linear", "conv", "batch_norm", "layer_norm", "attention", "add", "cat", "max_pool", "relu", "mean"):
         func, *args = CALLS[case](INPUTS["plain"])
         assert RULES[op_name(func)](bind(func, tuple(args), {})) is not None
+
+
+def test_grouped_heads_need_no_help_of_torch():
+    query, key = rand(1, 6, 5, 8), rand(1, 2, 7, 8)
+    call = bind(aten.scaled_dot_product_attention.default, (query, key, key), {"enable_gqa": True})
+    assert RULES["scaled_dot_product_attention"](call).shape == (1, 6, 5, 8)
+    odd = bind(aten.scaled_dot_product_attention.default, (rand(1, 5, 5, 8), key, key), {"enable_gqa": True})
+    assert RULES["scaled_dot_product_attention"](odd) is None
