@@ -34,10 +34,20 @@ def _matmul(call: Call) -> Answer:
     return new((*broadcast(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1]), left)
 
 
-@rule("mm", "bmm")
+@rule("mm")
 def _mm(call: Call) -> Answer:
-    left, right = call["self"], call["mat2"]
-    if left.shape[-1] != right.shape[-2] or left.shape[:-2] != right.shape[:-2] or left.dtype != right.dtype:
+    return _product(call["self"], call["mat2"], axes=2)
+
+
+@rule("bmm")
+def _bmm(call: Call) -> Answer:
+    return _product(call["self"], call["mat2"], axes=3)
+
+
+def _product(left: torch.Tensor, right: torch.Tensor, *, axes: int) -> Answer:
+    if left.dim() != axes or right.dim() != axes or left.dtype != right.dtype:
+        return None
+    if left.shape[-1] != right.shape[-2] or left.shape[:-2] != right.shape[:-2]:
         return None
     return new((*left.shape[:-1], right.shape[-1]), left)
 

@@ -122,6 +122,35 @@ def test_multiply_accumulates(case):
     assert facts.subject.notes == ()
 
 
+def test_a_convolution_over_time_is_described_as_one():
+    model = Apply(lambda self, x, weight, bias: torch.conv_tbc(x, weight, bias, 1))
+    (conv,) = (op for op in measure_model(model, example=(zeros(6, 1, 2), zeros(3, 2, 4), zeros(4))).ops if op.macs)
+    described = [conv.attributes[name] for name in ("kernel", "padding", "in_channels", "out_channels")]
+    assert (conv.kind, described) == ("conv", [[3], [1], 2, 4])
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_traced_transposed_convolution_is_described_as_one():
+    # Traced code calls every convolution by one name, and says by an argument that it is transposed.
+    image = zeros(1, 2, 4, 4)
+    model = torch.jit.trace(nn.ConvTranspose2d(2, 3, 2, stride=2), image)
+    (conv,) = (op for op in measure_model(model, example=image).ops if op.macs)
+    described = [conv.attributes[name] for name in ("kernel", "stride", "in_channels", "out_channels")]
+    assert (conv.kind, described, conv.macs) == ("conv_transpose", [[2, 2], [2, 2], 2, 3], 16 * 2 * 3 * 4)
+
+
+def test_published_counts_below_autograd_are_those_above_it():
+    def forward(self, x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            y = self.layer_norm(self.group_norm(self.norm(x)))
+            return torch.autograd.grad(y.sum(), x)[0]
+
+    layers = {"norm": nn.BatchNorm2d(4), "group_norm": nn.GroupNorm(2, 4), "layer_norm": nn.LayerNorm(6)}
+    cost = measure_model(Apply(forward, **layers), example=torch.rand(1, 4, 6, 6)).cost
+    assert (cost.macs, cost.fvcore_flops, cost.uncounted) == (0, (2 + 5 + 5) * 144, ())
+
+
 def test_deformable_convolution():
     from torchvision.ops import DeformConv2d
 

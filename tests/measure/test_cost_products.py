@@ -56,8 +56,10 @@ WORKED = {
     "einsum with ellipsis, no arrow": (einsum("...ij,jk"), [(4, 2, 3), (3, 5)], 4 * 2 * 3 * 5),
     "einsum with broadcast ellipses": (einsum("...i,...i->..."), [(4, 1, 3), (2, 3)], 4 * 2 * 3),
     "einsum of one operand": (einsum("ij->ji"), [(2, 3)], 0),
-    # k is summed within its operand, before the two meet
+    # k is summed within its operand, before the two meet; and so is i
     "einsum that sums first": (einsum("ij,jk->i"), [(2, 3), (3, 5)], 2 * 3),
+    "einsum that sums first on the left": (einsum("ij,jk->k"), [(2, 3), (3, 5)], 3 * 5),
+    "einsum of three with ellipsis, no arrow": (einsum("...i,...i,j"), [(4, 3), (4, 3), (5,)], 4 * 3 + 4 * 5),
     "einsum of a diagonal": (einsum("ii,ij->j"), [(3, 3), (3, 5)], 3 * 5),
     "einsum of an outer product": (einsum("i,j->ij"), [(2,), (3,)], 2 * 3),
     "einsum of three": (einsum("ij,jk,kl->il"), [(2, 3), (3, 5), (5, 7)], 2 * 3 * 5 + 2 * 5 * 7),
