@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from archcheck.errors import SubjectError
 from archcheck.measure.arguments import Call, tensors_in
 from archcheck.measure.cost import multiply_accumulates
 from archcheck.measure.flops import published_flops
@@ -126,8 +127,16 @@ def source(kind: str, tensor: torch.Tensor) -> Answer:
 
 
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
-    """Return the shape as a plain tuple."""
-    return tensor.outside.shape if tensor.__class__ is ShapeTensor else tuple(tensor.shape)
+    """Return the shape as a plain tuple.
+
+    Raises:
+        SubjectError: the tensor is ragged, so that one of its sizes is none.
+    """
+    if tensor.__class__ is ShapeTensor:
+        return tensor.outside.shape
+    if tensor.is_nested:
+        raise SubjectError("ragged", "the forward pass uses nested tensors, whose ragged sizes no shape can state")
+    return tuple(tensor.shape)
 
 
 def shapes_of(value: Any) -> tuple[tuple[int, ...], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -107,7 +108,7 @@ class Passes:
             with torch.no_grad() if how == "differentiable" else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
-                with tracer.watching(), _any_batch():
+                with tracer.watching(), _any_batch(), _uncompiled():
                     for tensor in (*tensors_in(args), *tensors_in(kwargs)):
                         tracer.add_input(tensor)
                     tracer.set_outputs(self.model(*args, **kwargs))
@@ -130,13 +131,36 @@ def passes_of(model: torch.nn.Module, example: Example | None) -> Passes:
     passes = Passes(model)
     if example is None or not passes.tree.is_lazy:
         return passes
-    copied = copy.deepcopy(model)
+    copied = copy.deepcopy(model, {id(tensor): _blank(tensor) for tensor in _lazy_buffers(model)})
     try:
         with torch.no_grad():
             copied.eval()(*example.args, **example.kwargs)
     except Exception as error:
         raise _forward_error(example, error) from error
     return Passes(copied)
+
+
+def _lazy_buffers(model: torch.nn.Module) -> list[torch.nn.UninitializedBuffer]:
+    """Return the buffers that wait for their first input, which torch cannot copy."""
+    found = (each for module in model.modules() for each in module._buffers.values())
+    return [each for each in found if isinstance(each, torch.nn.UninitializedBuffer)]
+
+
+def _blank(buffer: torch.nn.UninitializedBuffer) -> torch.nn.UninitializedBuffer:
+    return torch.nn.UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Let `torch.compile`, `torch.cond` and the like run their Python code as it is: a compiler would trace the trace.
+
+    Where nothing has imported the compiler there is nothing to switch off, and asking would import it (1.5 s).
+    """
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 @contextmanager

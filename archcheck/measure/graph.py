@@ -208,7 +208,7 @@ def _permuted(layout: str, order: Sequence[int]) -> str:
 
 def fingerprint(evaluation: Graph, training: Graph | None, shapes: dict[str, tuple[int, ...]]) -> str:
     """Return a digest of the executed structure: operations, edges, shapes, attributes; not names or values."""
-    digest, texts = hashlib.sha256(), {}
+    digest, texts = hashlib.sha256(), dict[int, tuple[str, str]]()
     for graph in (evaluation, training) if training else (evaluation,):
         for op in graph.ops:
             look = texts.get(id(op.attributes))

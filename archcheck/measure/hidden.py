@@ -76,9 +76,20 @@ def _packed(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
 
 def _unpacked(value: torch.ScriptObject) -> list[torch.Tensor]:
     try:
-        return [tensor for tensor in tensors_in(value.__getstate__()) if tensor.dim()]
+        state = value.__getstate__()
     except (RuntimeError, AttributeError):  # a class that cannot be pickled
         return []
+    # A recurrent layer holds one packed linear layer for each of its matrices, and their biases once more.
+    inner = [tensor for part in _objects_in(state) for tensor in _unpacked(part)]
+    return inner or [tensor for tensor in tensors_in(state) if tensor.dim()]
+
+
+def _objects_in(value: object) -> Iterator[torch.ScriptObject]:
+    if isinstance(value, torch.ScriptObject):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _objects_in(item)
 
 
 def _identity(origin: Origin, trace: Trace) -> object:

@@ -91,9 +91,7 @@ def _is_run_by_name(node: Node, traces: Sequence[Trace]) -> bool:
     if not spans:
         return False
     lines = {event.where for trace in traces for event in _live(trace) if event.where is not None}
-    return any(
-        where.file == start.file and start.line <= where.line <= end for where in lines for start, end in spans
-    )
+    return any(where.file == start.file and start.line <= where.line <= end for where in lines for start, end in spans)
 
 
 @cache

@@ -50,7 +50,8 @@ class Layers:
                     attributes[_CALL] = value
 
     def _watched(self, path: str, module: torch.nn.Module) -> Callable[..., Any]:
-        calls, visits, run = self._calls, self._visits, module._call_impl
+        calls, visits = self._calls, self._visits
+        run: Callable[..., Any] = module._call_impl
 
         def call(*args: Any, **kwargs: Any) -> Any:
             calls.append((path, module, sys._getframe(2)))  # beyond torch's own frame

@@ -12,8 +12,8 @@ import torch
 
 from archcheck.errors import SubjectError
 from archcheck.facts import Cost, Facts, Op, Shapes, Subject, Tensor, diff_ops
-from archcheck.measure.activations import activations_of
 from archcheck.measure import behave, graph, idle, ledger
+from archcheck.measure.activations import activations_of
 from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, given
 from archcheck.measure.field import receptive_field

@@ -68,6 +68,7 @@ class Flow:
 
     trace: Trace
     tree: Tree
+
     @property
     def events(self) -> Sequence[Event]:
         """The executed operations."""

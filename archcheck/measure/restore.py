@@ -84,7 +84,7 @@ class Values:
             same = all(tensor.shape == shape for tensor, shape in zip(tensors, shapes, strict=True))
             if same and torch.equal(_joined(tensors), before):
                 continue
-            parts = before.split([shape.numel() for shape in shapes])
+            parts = torch.split(before, [shape.numel() for shape in shapes])
             for tensor, shape, part in zip(tensors, shapes, parts, strict=True):
                 if tensor.shape == shape:
                     tensor.copy_(part.view(shape))

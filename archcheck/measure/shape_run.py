@@ -107,9 +107,8 @@ class ShapeRunner:
         meta_args, meta_kwargs = _swapped(args, pending), {key: _swapped(kwargs[key], pending) for key in kwargs}
         call = bind(operator.func, meta_args, meta_kwargs)
         if operator.writes_first:
-            recipe = Recipe(None)
-            told = answer(operator.name, call, [metas[0]], mutates=True, recipe=recipe)
-            return recipe.make(tensors, self._memory), told
+            told = answer(operator.name, call, [metas[0]], mutates=True, recipe=_SAME)
+            return _SAME.make(tensors, self._memory), told
         if operator.mutates:
             return self._written(operator, call, metas, tensors)
         bound = bounded(operator.name, call)
@@ -165,6 +164,9 @@ def _told(operator: Operator, args: Any, kwargs: Any, result: Any, known: Answer
         return result, known
     call = bind(operator.func, args, kwargs)
     return result, answer(operator.name, call, list(tensors_in(result)), mutates=operator.mutates)
+
+
+_SAME = Recipe(None)
 
 
 def fresh(operator: Operator, result: Any, tensors: list[torch.Tensor]) -> Any:

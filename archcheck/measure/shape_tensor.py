@@ -100,8 +100,9 @@ class Block:
 
     def __del__(self) -> None:
         """Take the block off its account: the last tensor in it is gone."""
-        if getattr(self, "memory", None) is not None:  # the copy of a block may be dropped half made
-            self.memory.live -= self.nbytes
+        memory = getattr(self, "memory", None)  # the copy of a block may be dropped half made
+        if memory is not None:
+            memory.live -= self.nbytes
 
 
 class ShapeTensor(torch.Tensor):

@@ -67,8 +67,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Compute one operation and record it."""
         kwargs = kwargs or {}
         if not isinstance(func, torch._ops.OpOverload):
-            self.trace.uncounted.add(str(getattr(func, "__name__", func)))
-            return func(*args, **kwargs)
+            return self._higher_order(func, args, kwargs)
         operator, caller = operator_of(func), sys._getframe(1)
         counts = operator.writes_first and self._only_counts(args[0])
         if self.trace.real:
@@ -85,6 +84,23 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if told is not known and (known is None or told.recipe is not None):
             remember(look, told)
         return self._record(told, tensors, result, caller)
+
+    def _higher_order(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run an operator that takes functions, looking inside; what cannot be looked into is named as uncounted."""
+        name = str(func.name())
+        if name == "cond":
+            predicate, first, second, operands = args
+            with self:
+                return (first if predicate else second)(*operands)
+        if name == "flex_attention":
+            query, key, value = args[:3]
+            self.trace.bounds.add(name)  # a block mask may leave scores out
+            with self:
+                out = torch.ops.aten.scaled_dot_product_attention.default(query, key, value, enable_gqa=True)
+                rows = out.new_empty(out.shape[:-1])
+            return out, rows, rows
+        self.trace.uncounted.add(name)
+        return func(*args, **kwargs)
 
     def _only_counts(self, target: Any) -> bool:
         """Whether a write is bookkeeping on an integer buffer, such as BatchNorm's count of batches."""

@@ -56,7 +56,6 @@ def test_lazy_layers():
     assert isinstance(model[0].weight, nn.parameter.UninitializedParameter)
 
 
-@pytest.mark.xfail(strict=True, reason="torch cannot copy a buffer that waits for its first input")
 def test_lazy_norms():
     model = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d())
     assert measure_model(model, example=zeros(1, 1, 5, 5)).params.total == 4 * 9 + 4 + 4 + 4
@@ -186,7 +185,6 @@ def test_compiled_scripted_and_traced_modules(build):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.xfail(strict=True, reason="the compiler runs inside of the trace, and traces the tracer")
 def test_compiled_code_is_measured_without_being_compiled():
     from torch._dynamo.utils import counters
 
@@ -196,7 +194,6 @@ def test_compiled_code_is_measured_without_being_compiled():
     assert counters["frames"]["total"] == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the compiler that `torch.cond` starts cannot trace the tracer")
 def test_a_branch_by_torch_cond():
     def forward(self, x):
         return torch.cond(x.sum() > 0, self.first, self.second, (x,))
@@ -206,7 +203,6 @@ def test_a_branch_by_torch_cond():
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
-@pytest.mark.xfail(strict=True, reason="the compiler that `flex_attention` starts cannot trace the tracer")
 def test_flex_attention():
     from torch.nn.attention.flex_attention import flex_attention
 

@@ -100,7 +100,6 @@ def test_packed_weights_are_hidden_weights():
     assert (params.total, params.hidden_total) == (0, 3 * 4 + 4 + 4 * 5 + 5)
 
 
-@pytest.mark.xfail(strict=True, reason="of a packed recurrent layer only the biases are found")
 def test_packed_recurrent_weights_are_hidden_weights():
     params = measure_model(WORKED["dynamic lstm"][0](), example=zeros(5, 2, 3)).params
     assert (params.total, params.hidden_total) == (0, 16 * 3 + 16 * 4 + 2 * 16)
