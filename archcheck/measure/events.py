@@ -117,5 +117,8 @@ class Trace:
         """Whether the result of each event depends on an input of the model."""
         dependent: list[bool] = []
         for event in self.events:
-            dependent.append(event.told.kind == "input" or any(dependent[index] for index in event.inputs))
+            flag = event.told.kind == "input"
+            for index in event.inputs:
+                flag = flag or dependent[index]
+            dependent.append(flag)
         return dependent

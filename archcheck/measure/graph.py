@@ -208,13 +208,15 @@ def _permuted(layout: str, order: Sequence[int]) -> str:
 
 def fingerprint(evaluation: Graph, training: Graph | None, shapes: dict[str, tuple[int, ...]]) -> str:
     """Return a digest of the executed structure: operations, edges, shapes, attributes; not names or values."""
-    digest, texts = hashlib.sha256(), dict[int, tuple[str, str]]()
+    looks, sizes = dict[tuple[int, str], str](), dict[tuple[str, ...], str]()
+    lines: list[str] = []
     for graph in (evaluation, training) if training else (evaluation,):
         for op in graph.ops:
-            look = texts.get(id(op.attributes))
-            if look is None or look[0] != op.kind:
-                text = f"{op.kind} {op.shapes} {op.dtype} {sorted(op.attributes.items())}"
-                look = texts[id(op.attributes)] = op.kind, text
-            digest.update(f"{look[1]} {op.inputs} {[shapes.get(name) for name in op.params]}\n".encode())
-        digest.update(b"\n")
-    return digest.hexdigest()
+            key, params = (id(op.attributes), op.kind), op.params
+            if key not in looks:  # the same for all operations that look alike
+                looks[key] = f"{op.kind} {op.shapes} {op.dtype} {sorted(op.attributes.items())}"
+            if params not in sizes:
+                sizes[params] = str([shapes.get(name) for name in params])
+            lines.append(f"{looks[key]} {op.inputs} {sizes[params]}")
+        lines.append("")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

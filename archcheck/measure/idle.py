@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 import torch
@@ -28,12 +28,15 @@ def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:
     """
     reached, ran, called = _reached(traces), _ran(traces), {path for trace in traces for path in trace.visits}
     passing = called - ran  # they hand on what they get
+    lines = {id(event.where): event.where for trace in traces for event in _live(trace) if event.where is not None}
     idle: list[str] = []
     for node in tree.nodes:
         path = node.path
         if path in reached or path in passing or any(_below(path, outer) for outer in idle[-1:]):
             continue
-        if path in called or not (_holds(path, passing) or _is_exempt(node, tree) or _is_run_by_name(node, traces)):
+        if path in called or not (
+            _holds(path, passing) or _is_exempt(node, tree) or _is_run_by_name(node, lines.values())
+        ):
             idle.append(path)
     return tuple(idle)
 
@@ -42,9 +45,9 @@ def _reached(traces: Sequence[Trace]) -> set[str]:
     """Return the layers around operations that reach an output, and around the parameters that these read."""
     paths: set[str] = set()
     for trace in traces:
-        for event in _live(trace):
-            _add_lineage(event.layer, paths)
-            for name in event.params:
+        for layer, params in {(event.layer, event.params) for event in _live(trace)}:
+            _add_lineage(layer, paths)
+            for name in params:
                 _add_lineage(name.rpartition(".")[0], paths)
     return paths | {""}
 
@@ -52,8 +55,8 @@ def _reached(traces: Sequence[Trace]) -> set[str]:
 def _ran(traces: Sequence[Trace]) -> set[str]:
     paths: set[str] = set()
     for trace in traces:
-        for event in trace.events:
-            _add_lineage(event.layer, paths)
+        for layer in {event.layer for event in trace.events}:
+            _add_lineage(layer, paths)
     return paths
 
 
@@ -85,12 +88,9 @@ def _is_exempt(node: Node, tree: Tree) -> bool:
     return node.path in scripted and parent in scripted
 
 
-def _is_run_by_name(node: Node, traces: Sequence[Trace]) -> bool:
+def _is_run_by_name(node: Node, lines: Iterable[Where]) -> bool:
     """Whether a method of the layer's class runs though the layer is not called: `self.grid.points(x)`."""
     spans = [span for cls in type(node.module).__mro__ if (span := _span(cls)) is not None]
-    if not spans:
-        return False
-    lines = {event.where for trace in traces for event in _live(trace) if event.where is not None}
     return any(where.file == start.file and start.line <= where.line <= end for where in lines for start, end in spans)
 
 

@@ -16,8 +16,8 @@ from archcheck.measure.places import is_subject, line_of, place_of
 from archcheck.measure.tree import Tree
 from archcheck.where import Where
 
-Call = tuple[str, torch.nn.Module, FrameType]
-"""The path of a layer, the layer, and who calls it."""
+Call = tuple[str, bool, FrameType]
+"""The path of a layer, whether it is a leaf of torch's own, and who calls it."""
 
 
 class Layers:
@@ -50,11 +50,11 @@ class Layers:
                     attributes[_CALL] = value
 
     def _watched(self, path: str, module: torch.nn.Module) -> Callable[..., Any]:
-        calls, visits = self._calls, self._visits
+        calls, visits, leaf = self._calls, self._visits, _is_torchs_leaf(module)
         run: Callable[..., Any] = module._call_impl
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            calls.append((path, module, sys._getframe(2)))  # beyond torch's own frame
+            calls.append((path, leaf, sys._getframe(2)))  # beyond torch's own frame
             try:
                 if path in visits:
                     visits[path].calls += 1
@@ -72,8 +72,8 @@ class Layers:
         """Return the layer that runs an operation, and the line of the subject's code that does, seen from `frame`."""
         if not self._calls:
             return "", place_of(frame)
-        path, module, _ = self._calls[-1]
-        if not _is_torchs_leaf(module):
+        path, leaf, _ = self._calls[-1]
+        if not leaf:
             return path, place_of(frame)
         for _, _, caller in reversed(self._calls):
             if is_subject(caller.f_code.co_filename):

@@ -17,8 +17,9 @@ def params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], 
     named = list(tree.parameters())
     unique = list({id(tensor): tensor for _, tensor in named}.values())
     buffers = {id(tensor): tensor for _, tensor in tree.buffers()}
+    sizes = {tree.names[id(tensor)]: tensor.numel() for tensor in unique}
     trainable = sum(tensor.numel() for tensor in unique if tensor.requires_grad)
-    total = sum(tensor.numel() for tensor in unique)
+    total = sum(sizes.values())
     by_dtype = _by_dtype([*unique, *buffers.values()])
     return Params(
         total=total,
@@ -30,7 +31,7 @@ def params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], 
         tied=_tied(named),
         hidden=hidden(tree, traces, root),
         unused=_unused(named, tree, graphs),
-        sizes={tree.names[id(tensor)]: tensor.numel() for tensor in unique},
+        sizes=sizes,
     )
 
 

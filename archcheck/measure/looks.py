@@ -46,8 +46,15 @@ class Looks:
             elif kind in _PLAIN:
                 key.append(value)
             elif kind is tuple or kind is list:
-                key.append(len(value))
-                found |= self._read(value, key, tensors)
+                if value and value[0].__class__ is int:
+                    key.append(tuple(value))
+                else:
+                    key.append(len(value))
+                    found |= self._read(value, key, tensors)
+            elif (known := self._known.get(id(value))) is not None and known.shape == value.shape:
+                tensors.append(value)
+                key.append(known)
+                found = True
             elif isinstance(value, torch.Tensor):
                 tensors.append(value)
                 key.append(self._outside(value))
@@ -60,9 +67,6 @@ class Looks:
 
     def _outside(self, tensor: torch.Tensor) -> object:
         """Return the outside of a real tensor, remembered for parameters as long as it is true."""
-        known = self._known.get(id(tensor))
-        if known is not None and known.shape == tensor.shape:
-            return known
         if tensor.layout is not torch.strided:
             return object()
         outside = outside_of(tensor)

@@ -46,11 +46,15 @@ def weights_read(trace: Trace, tree: Tree) -> Iterator[Use]:
 
 def _candidates(flow: Flow, event: Event) -> Iterator[int]:
     """Yield the operands that may be made of weights that no parameter holds; nearly all are not."""
-    told, dependent = event.told, flow.dependent
-    for position, (role, index, name) in enumerate(zip(told.roles, event.operands, event.names, strict=True)):
-        if role in _STATES or (index < 0 and name not in flow.buffers):
-            continue
-        if index < 0 or not dependent[index] or (role == "weight" and told.kind in _FILTERS):
+    roles, dependent = event.told.roles, flow.dependent
+    for position, index in enumerate(event.operands):
+        if index < 0:
+            if event.names[position] in flow.buffers and roles[position] not in _STATES:
+                yield position
+        elif not dependent[index]:
+            if roles[position] not in _STATES:
+                yield position
+        elif roles[position] == "weight" and event.told.kind in _FILTERS:
             yield position
 
 

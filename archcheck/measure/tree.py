@@ -33,7 +33,9 @@ class Tree:
         self._paths = {id(node.module): node.path for node in self.nodes}
         self.names: dict[int, str] = {}
         self._unique: dict[int, torch.Tensor] = {}
-        for name, tensor in (*self.parameters(), *self.buffers()):
+        self._parameters = [(join(node.path, name), each) for node in self.nodes for name, each in node.parameters]
+        self._buffers = [(join(node.path, name), each) for node in self.nodes for name, each in node.buffers]
+        for name, tensor in (*self._parameters, *self._buffers):
             self.names.setdefault(id(tensor), name)
             self._unique.setdefault(id(tensor), tensor)
 
@@ -43,13 +45,11 @@ class Tree:
 
     def parameters(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield every parameter under every name; a tied one comes more than once."""
-        for node in self.nodes:
-            yield from ((join(node.path, name), tensor) for name, tensor in node.parameters)
+        return iter(self._parameters)
 
     def buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield every buffer under every name."""
-        for node in self.nodes:
-            yield from ((join(node.path, name), tensor) for name, tensor in node.buffers)
+        return iter(self._buffers)
 
     def tensors(self) -> Iterator[torch.Tensor]:
         """Yield every parameter and buffer once."""
