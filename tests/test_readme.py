@@ -70,7 +70,7 @@ def test_there_are_two_lines_and_each_makes_its_own_environment():
     first, second = blocks("sh")[0].splitlines()
     for line in (first, second):
         assert line.startswith("python3 -m venv .venv && .venv/bin/pip install --quiet --editable '.[")
-    assert first.endswith(".venv/bin/archcheck report reference_models/mnist/model.py")
+    assert first.endswith(".venv/bin/archcheck report reference_models/mnist/model.py && .venv/bin/archcheck check")
     assert second.endswith(".venv/bin/python -m pytest --archcheck -n 2")
 
 

@@ -109,13 +109,28 @@ def place(root: Path, target: str) -> Place:
 
 
 def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Namespace) -> Report:
-    """Judge a subject, with the input, arguments and time limit of the command line in place of its own."""
-    changes: dict[str, Any] = {"args": {**entry.args, **dict(options.args or ())}}
+    """Judge a subject, with the input, arguments and time limit of the command line in place of its own.
+
+    A look at the model does not run its trained weights over a test set: rules that need that are left to `check`.
+    """
+    left = [stated.instance for stated in entry.rules if "training" in stated.rule.needs]
+    changes: dict[str, Any] = {
+        "args": {**entry.args, **dict(options.args or ())},
+        "rules": tuple(stated for stated in entry.rules if stated.instance not in left),
+    }
     if options.input:
         changes["input"] = tuple(options.input)
     if options.timeout:
         changes["timeout"] = options.timeout
-    return check_subject(worker, contract, replace(entry, **changes))
+    report = check_subject(worker, contract, replace(entry, **changes))
+    return _noting(report, f"not judged here but by `archcheck check`: {', '.join(left)}") if left else report
+
+
+def _noting(report: Report, text: str) -> Report:
+    if report.facts is None:
+        return report
+    subject = replace(report.facts.subject, notes=(*report.facts.subject.notes, text))
+    return replace(report, facts=replace(report.facts, subject=subject))
 
 
 def _measure(worker: Worker, target: str, options: Namespace) -> Report:
