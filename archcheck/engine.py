@@ -71,17 +71,17 @@ def _without_rules(entry: SubjectEntry) -> Report:
     return Report(subject=entry.name, error=Mishap(kind="no-rules", message=message))
 
 
-def check_subject(worker: Worker, contract: Contract, entry: SubjectEntry) -> Report:
+def check_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Report:
     """Measure one subject of `contract` in `worker` and judge it; a subject that fails becomes `error`."""
     try:
-        facts = measure_subject(worker, contract, entry)
+        facts = measure_subject(worker, contract, entry, needs=needs)
     except SubjectError as error:
         return Report(subject=entry.name, error=Mishap(kind=error.kind, message=str(error)))
     return Report(subject=entry.name, facts=facts, outcomes=judge(facts, entry.rules, entry.waivers))
 
 
-def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry) -> Facts:
-    """Measure one subject of `contract` in `worker`, with all that its rules need."""
+def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Facts:
+    """Measure one subject of `contract` in `worker`, with all that its rules need, and `needs` on top."""
     request = {
         "do": "measure",
         "name": entry.name,
@@ -90,14 +90,14 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry) -> 
         "input": encode(entry.input),
         "args": dict(entry.args),
         "meta": entry.meta,
-        "needs": sorted(needs_of(stated.rule for stated in entry.rules)),
+        "needs": sorted(needs_of(stated.rule for stated in entry.rules).union(needs)),
         "training": encode(entry.training),
     }
     return _facts(worker.ask(request, timeout=entry.timeout))
 
 
 def measure_target(worker: Worker, target: str, **options: Any) -> Facts:
-    """Measure a target that no contract names; `options` are those of a request (`input`, `args`, `meta`, `name`)."""
+    """Measure a target that no contract names; `options` are those of a request (`input`, `args`, `meta`, `needs`)."""
     request = {"do": "measure", "target": target, "root": str(Path.cwd()), **options}
     return _facts(worker.ask(request))
 
@@ -196,7 +196,7 @@ def _waive(outcome: Outcome, waiver: Waiver) -> Outcome:
     accepted = tuple(finding for finding in outcome.findings if _accepts(waiver, finding))
     if not accepted:
         return outcome
-    left = tuple(finding for finding in outcome.findings if finding not in accepted)
+    left = tuple(finding for finding in outcome.findings if not _accepts(waiver, finding))
     return replace(
         outcome,
         verdict=Verdict.BROKEN if left else Verdict.WAIVED,

@@ -7,7 +7,9 @@ name says bytes; `macs` are multiply-accumulates (one fused multiply-add is one)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,6 +19,12 @@ from archcheck.errors import NotMeasured
 from archcheck.where import Where
 
 Shape = tuple[int, ...]
+
+UNEXPLAINED = "unexplained"
+"""The reason of a difference of which nothing is known."""
+
+CROSS_CHECK = "cross-check"
+"""What a request needs for the facts to hold a `CrossCheck`."""
 
 META_WORDS = "`--meta` (in a contract `meta = true`)"
 """How users ask for a model without memory."""
@@ -153,6 +161,45 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A place where fvcore counts another number of `quantity`, `"flops"` or `"activations"`, than we do.
+
+    `op` is fvcore's name of the operator, or torch's where fvcore has none. Both counts are of what `layer` runs
+    itself, without the layers inside of it. `reason` says why they differ, or `"unexplained"`.
+    """
+
+    layer: str
+    op: str
+    ours: int
+    fvcore: int
+    reason: str
+    quantity: str = "flops"
+
+    @property
+    def explained(self) -> bool:
+        """Whether it is known why the counts differ."""
+        return self.reason != UNEXPLAINED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossCheck:
+    """What fvcore itself counts of the same forward pass, beside our `fvcore_flops` and `activations`.
+
+    `error` says why fvcore could count nothing; its totals are `None` then. `compared` is the number of pairs of a
+    layer and an operator to which either of us gives flops, and `version` that of fvcore.
+    """
+
+    total_ours: int
+    total_fvcore: int | None
+    activations_ours: int
+    activations_fvcore: int | None
+    compared: int = 0
+    differences: tuple[Difference, ...] = ()
+    error: str | None = None
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shapes:
     """Inputs and outputs in the order they are given; `output_ops` are the operations that make the outputs.
 
@@ -203,6 +250,7 @@ class Facts:
     shape: Shapes
     behaviour: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     training: Training | None = None
+    cross_check: CrossCheck | None = None
     unused_layers: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
 
@@ -238,7 +286,39 @@ class Facts:
 
     def is_unused(self, path: str) -> bool:
         """Whether the layer at `path` is unused or lies in one that is."""
-        return any(path == outer or path.startswith(f"{outer}.") for outer in self.unused_layers)
+        return not self._unused.isdisjoint(lineage(path))
+
+    def runs(self, path: str) -> bool:
+        """Whether anything is executed in the layer at `path`, in evaluation or in training."""
+        return path in self._running
+
+    def ops_of(self, path: str) -> tuple[Op, ...]:
+        """Return the operations that the layer at `path` itself executes in evaluation, without the layers inside."""
+        return tuple(self._ops_by_layer.get(path, ()))
+
+    def count_inside(self, path: str) -> int:
+        """Return how many layers lie inside of the layer at `path`."""
+        return self._inside[path]
+
+    @cached_property
+    def _unused(self) -> frozenset[str]:
+        return frozenset(self.unused_layers)
+
+    @cached_property
+    def _running(self) -> frozenset[str]:
+        layers = {op.layer for op in (*self.ops, *self.train_ops)}
+        return frozenset(path for layer in layers for path in lineage(layer))
+
+    @cached_property
+    def _ops_by_layer(self) -> dict[str, list[Op]]:
+        found: dict[str, list[Op]] = {}
+        for op in self.ops:
+            found.setdefault(op.layer, []).append(op)
+        return found
+
+    @cached_property
+    def _inside(self) -> Counter[str]:
+        return Counter(outer for layer in self.layers for outer in lineage(layer.path) if outer != layer.path)
 
     @cached_property
     def _parents(self) -> frozenset[str]:
@@ -263,6 +343,15 @@ class Facts:
         facts = decode(cls, value)
         check_graph(facts)
         return facts
+
+
+def lineage(path: str) -> Iterator[str]:
+    """Yield the layers around `path` from the model (`""`) inwards, and `path` itself."""
+    yield ""
+    for match in re.finditer(r"\.", path):
+        yield path[: match.start()]
+    if path:
+        yield path
 
 
 def diff_ops(evaluation: tuple[Op, ...], training: tuple[Op, ...]) -> tuple[Op, ...]:

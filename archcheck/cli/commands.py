@@ -24,6 +24,7 @@ def report(options: Namespace) -> int:
     """Show what a target is. A broken rule does not make it fail; that nothing was measured does."""
     file = Path(options.target)
     if file.suffix == ".json" and file.is_file():
+        _refuse_cross_check(options)
         reports = read_reports(file)
     else:
         from archcheck.cli.targets import reports_of
@@ -31,6 +32,14 @@ def report(options: Namespace) -> int:
         reports = reports_of(options)
     show(reports, options.format, options.output, depth=options.depth)
     return 0 if any(one.facts for one in reports) else 2
+
+
+def _refuse_cross_check(options: Namespace) -> None:
+    if options.cross_check:
+        raise ArchcheckError(
+            f"--cross-check needs the model itself, and {options.target} is a saved report; "
+            "name the model's file, or leave the option out"
+        )
 
 
 def read_reports(file: Path) -> tuple[Report, ...]:

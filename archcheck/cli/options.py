@@ -98,6 +98,9 @@ def _add_report(adder: Any, run: Command) -> None:
     parser.add_argument(
         "--depth", type=int, default=3, metavar="N", help="show layers down to this depth of the module tree"
     )
+    parser.add_argument(
+        "--cross-check", action="store_true", help="let fvcore count, too, and say where and why it counts otherwise"
+    )
     _add_common(parser)
 
 

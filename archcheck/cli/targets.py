@@ -15,6 +15,7 @@ from archcheck.cli.workers import worker_of
 from archcheck.codec import encode
 from archcheck.engine import check_subject, find_models, measure_target
 from archcheck.errors import ArchcheckError, ContractError, SubjectError
+from archcheck.facts import CROSS_CHECK
 from archcheck.findings import Mishap, Report
 from archcheck.isolate import Worker
 from archcheck.words import quote
@@ -124,8 +125,12 @@ def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Nam
         changes["timeout"] = options.timeout
     if options.meta:
         changes["meta"] = True
-    report = check_subject(worker, contract, replace(entry, **changes))
+    report = check_subject(worker, contract, replace(entry, **changes), needs=_needs(options))
     return _noting(report, f"not judged here but by `archcheck check`: {', '.join(left)}") if left else report
+
+
+def _needs(options: Namespace) -> list[str]:
+    return [CROSS_CHECK] if options.cross_check else []
 
 
 def _noting(report: Report, text: str) -> Report:
@@ -134,7 +139,7 @@ def _noting(report: Report, text: str) -> Report:
 
 def _measure(worker: Worker, target: str, options: Namespace) -> Report:
     """Measure a model that no contract covers."""
-    request: dict[str, Any] = {"args": dict(options.args or ()), "meta": options.meta}
+    request: dict[str, Any] = {"args": dict(options.args or ()), "meta": options.meta, "needs": _needs(options)}
     if options.input:
         request["input"] = encode(options.input)
     try:

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError
-from archcheck.facts import Cost, Facts, Op, Shapes, Subject, Tensor, diff_ops
+from archcheck.facts import CROSS_CHECK, Cost, Facts, Op, Shapes, Subject, Tensor, diff_ops
 from archcheck.measure import behave, graph, idle, ledger
 from archcheck.measure.activations import activations_of
+from archcheck.measure.cross_check import cross_check
 from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, given
 from archcheck.measure.field import receptive_field
@@ -36,9 +37,9 @@ def measure_model(
     """Measure `model` in this process and leave it as it was.
 
     `example` is a tensor, a sequence of positional inputs, a mapping of keyword inputs, an `Example`, or
-    `None` to infer the input from the first layer. `needs` names the probes to run. `root` is the folder
-    that places in files are relative to. With `confirm`, a real forward pass in evaluation mode has to succeed
-    and give the same shapes.
+    `None` to infer the input from the first layer. `needs` names the probes to run, and `cross-check` where fvcore
+    shall count, too. `root` is the folder that places in files are relative to. With `confirm`, a real forward pass
+    in evaluation mode has to succeed and give the same shapes.
 
     Raises:
         SubjectError: `model` is no module, its forward pass failed, or its input could not be inferred.
@@ -46,15 +47,18 @@ def measure_model(
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
     chosen = example if isinstance(example, Example) or example is None else given(example)
+    wanted = tuple(needs)
     with same_torch():
         passes = passes_of(model, chosen)
         chosen, evaluation = passes.first(chosen)
         if confirm:
             evaluation = passes.confirmed(chosen, evaluation)
         training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
-        behaviour = _probe(passes, chosen, needs)
+        behaviour = _probe(passes, chosen, wanted)
         target = target or f"{type(model).__module__}:{type(model).__qualname__}"
         facts = _facts(passes, chosen, evaluation, training, target=target, root=root or str(Path.cwd()))
+        if CROSS_CHECK in wanted:
+            facts = replace(facts, cross_check=cross_check(passes, chosen, facts))
     subject = replace(facts.subject, name=name or type(model).__name__)
     return replace(facts, subject=subject, behaviour=behaviour, unmeasured=unmeasured)
 
