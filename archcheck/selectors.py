@@ -7,10 +7,9 @@ measuring gives to executed operations; groups gather kinds that a rule rarely w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import cache
 
-from archcheck.facts import Facts, Layer, Op
+from archcheck.facts import Facts, Layer, Op, lineage
 from archcheck.words import did_you_mean, nearest, quote
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -105,20 +104,11 @@ def _is_called(kind: str, layer_type: str) -> bool:
 def instance(selector: str, path: str, facts: Facts) -> str | None:
     """Return the outermost layer around `path`, or at it, that a path or a layer type names; `None` if none is."""
     named = is_layer_type(selector)
-    for around in _lineage(path):
+    for around in lineage(path):
         layer = facts.layer(around) if named else None
         if matches_path(selector, around) or (layer is not None and layer.type == selector):
             return around
     return None
-
-
-def _lineage(path: str) -> Iterator[str]:
-    """Yield the layers around `path` from the model (`""`) inwards, and `path` itself."""
-    yield ""
-    for match in re.finditer(r"\.", path):
-        yield path[: match.start()]
-    if path:
-        yield path
 
 
 def matches_path(pattern: str, path: str) -> bool:

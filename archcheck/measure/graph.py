@@ -117,6 +117,7 @@ class _Meaning:
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._events = trace.events
+        self._layouts: dict[int, str] = {}  # by event
 
     def of(self, event: Event) -> tuple[str, dict[str, object]]:
         """Return the kind and the attributes of an event."""
@@ -167,14 +168,16 @@ class _Meaning:
 
     def _layout(self, index: int) -> str:
         """Return where the channels of a result are: `first`, `last`, or `""` for unknown."""
-        permutations: list[Event] = []
+        passed: list[Event] = []
         event = self._events[index]
-        while not (layout := _own_layout(event)) and event.inputs:
-            if event.kind == "permute" and event.shapes:
-                permutations.append(event)
+        while event.index not in self._layouts and not _own_layout(event) and event.inputs:
+            passed.append(event)
             event = self._events[event.inputs[0]]
-        for permutation in reversed(permutations):
-            layout = _permuted(layout, permutation.attributes.get("order", ()))
+        layout = self._layouts.setdefault(event.index, _own_layout(event))
+        for event in reversed(passed):
+            if event.kind == "permute" and event.shapes:
+                layout = _permuted(layout, event.attributes.get("order", ()))
+            self._layouts[event.index] = layout
         return layout
 
 

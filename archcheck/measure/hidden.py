@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from archcheck.facts import Hidden
+from archcheck.facts import Hidden, lineage
 from archcheck.measure.arguments import tensors_in
 from archcheck.measure.events import Event, Trace
 from archcheck.measure.origins import Origin
@@ -30,15 +30,12 @@ def hidden(tree: Tree, traces: Sequence[Trace], root: str) -> tuple[Hidden, ...]
     names = _plain_names(tree) if any(uses) else {}
     found: dict[object, Hidden] = {}
     for mode in uses:
-        made: dict[Hidden, list[object]] = {}
+        made: dict[Hidden, dict[object, int]] = {}
         for identity, (event, origin) in mode.items():
             entry = _entry(event, origin, names, root)
             if identity not in kept:
-                alike = made.setdefault(entry, [])
-                content = _content(origin) or identity
-                if content not in alike:
-                    alike.append(content)
-                identity = (entry, alike.index(content))
+                alike = made.setdefault(entry, {})
+                identity = (entry, alike.setdefault(_content(origin) or identity, len(alike)))
             found.setdefault(identity, entry)
     for trace in traces:
         found.update((entry.name, entry) for entry in _packed(trace, tree, root))
@@ -57,24 +54,20 @@ def _by_identity(trace: Trace, tree: Tree) -> Iterator[tuple[object, Use]]:
 def _packed(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
     """Yield the weights that torch's quantised layers keep packed, where no parameter and no buffer holds them."""
     live = trace.live
-    for event in trace.events:
-        if not (live[event.index] and event.op.startswith("quantized")):
+    users = {event.layer: event for event in trace.events if live[event.index] and event.op.startswith("quantized")}
+    for node in tree.nodes if users else ():
+        user = next((users[layer] for layer in reversed(tuple(lineage(node.path))) if layer in users), None)
+        if user is None:
             continue
-        for node in tree.nodes:
-            if node.path == event.layer or node.path.startswith(join(event.layer, "")):
-                for name, value in vars(node.module).items():
-                    if isinstance(value, torch.ScriptObject):
-                        for number, tensor in enumerate(_unpacked(value)):
-                            entry = Origin(
-                                sort="constant",
-                                name=f"{join(node.path, name)}[{number}]",
-                                shape=tuple(tensor.shape),
-                                dtype="",
-                            )
-                            yield _entry(event, entry, {}, root)
+        for name, value in vars(node.module).items():
+            for number, tensor in enumerate(_unpacked(value)):
+                label = f"{join(node.path, name)}[{number}]"
+                yield _entry(user, Origin(sort="constant", name=label, shape=tuple(tensor.shape), dtype=""), {}, root)
 
 
-def _unpacked(value: torch.ScriptObject) -> list[torch.Tensor]:
+def _unpacked(value: object) -> list[torch.Tensor]:
+    if not isinstance(value, torch.ScriptObject):
+        return []
     try:
         state = value.__getstate__()
     except (RuntimeError, AttributeError):  # a class that cannot be pickled

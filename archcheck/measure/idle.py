@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import torch
 
 from archcheck.measure.events import Event, Trace
 from archcheck.measure.places import class_where
-from archcheck.measure.tree import Node, Tree
+from archcheck.measure.tree import Tree
 from archcheck.where import Where
 
 _HOLDERS = (
@@ -28,15 +29,16 @@ def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:
     """
     reached, ran, called = _reached(traces), _ran(traces), {path for trace in traces for path in trace.visits}
     passing = called - ran  # they hand on what they get
-    lines = {id(event.where): event.where for trace in traces for event in _live(trace) if event.where is not None}
+    around_passing: set[str] = set()
+    for path in passing:
+        _add_lineage(path.rpartition(".")[0], around_passing)
+    exempt, named = _exempt(tree), _RunByName(traces)
     idle: list[str] = []
     for node in tree.nodes:
         path = node.path
-        if path in reached or path in passing or any(_below(path, outer) for outer in idle[-1:]):
+        if path in reached or path in passing or (idle and path.startswith(f"{idle[-1]}.")):
             continue
-        if path in called or not (
-            _holds(path, passing) or _is_exempt(node, tree) or _is_run_by_name(node, lines.values())
-        ):
+        if path in called or not (path in around_passing or path in exempt or named.has(type(node.module))):
             idle.append(path)
     return tuple(idle)
 
@@ -71,27 +73,40 @@ def _add_lineage(path: str, paths: set[str]) -> None:
         path = path.rpartition(".")[0]
 
 
-def _below(path: str, outer: str) -> bool:
-    return path.startswith(f"{outer}.")
+def _exempt(tree: Tree) -> set[str]:
+    """Return the containers that are empty, and the layers within TorchScript, which calls no hooks."""
+    parents = {node.path.rpartition(".")[0] for node in tree.nodes if node.path}
+    scripted = {node.path for node in tree.nodes if isinstance(node.module, torch.jit.ScriptModule)}
+    empty = {
+        node.path
+        for node in tree.nodes
+        if isinstance(node.module, _HOLDERS) and not node.parameters and node.path not in parents
+    }
+    return empty | {path for path in scripted if path.rpartition(".")[0] in scripted}
 
 
-def _holds(path: str, passing: set[str]) -> bool:
-    return any(_below(inner, path) for inner in passing)
+class _RunByName:
+    """Whether a method of a class runs though its layers are not called: `self.grid.points(x)`."""
 
+    def __init__(self, traces: Sequence[Trace]) -> None:
+        places = {id(event.where): event.where for trace in traces for event in _live(trace) if event.where is not None}
+        lines: dict[str, set[int]] = {}
+        for where in places.values():
+            lines.setdefault(where.file, set()).add(where.line)
+        self._lines = {file: sorted(numbers) for file, numbers in lines.items()}
+        self._known: dict[type, bool] = {}
 
-def _is_exempt(node: Node, tree: Tree) -> bool:
-    """Whether a layer is an empty container, or lies within TorchScript, which calls no hooks."""
-    if isinstance(node.module, _HOLDERS):
-        return not node.parameters and not any(_below(other.path, node.path) for other in tree.nodes)
-    parent = node.path.rpartition(".")[0]
-    scripted = {other.path for other in tree.nodes if isinstance(other.module, torch.jit.ScriptModule)}
-    return node.path in scripted and parent in scripted
+    def has(self, cls: type) -> bool:
+        """Whether a line of the class, or of one that it derives from, is on the way to an output."""
+        if cls not in self._known:
+            self._known[cls] = any(self._runs_in(span) for base in cls.__mro__ if (span := _span(base)) is not None)
+        return self._known[cls]
 
-
-def _is_run_by_name(node: Node, lines: Iterable[Where]) -> bool:
-    """Whether a method of the layer's class runs though the layer is not called: `self.grid.points(x)`."""
-    spans = [span for cls in type(node.module).__mro__ if (span := _span(cls)) is not None]
-    return any(where.file == start.file and start.line <= where.line <= end for where in lines for start, end in spans)
+    def _runs_in(self, span: tuple[Where, int]) -> bool:
+        start, end = span
+        lines = self._lines.get(start.file, [])
+        first = bisect_left(lines, start.line)
+        return first < len(lines) and lines[first] <= end
 
 
 @cache

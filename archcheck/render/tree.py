@@ -9,7 +9,6 @@ from itertools import groupby
 
 from archcheck.facts import Facts, Layer
 from archcheck.render.words import shapes_text
-from archcheck.rules.graphs import runs
 
 WIDEST = 100
 """How many layers of one container are shown before the rest is only counted."""
@@ -132,7 +131,7 @@ def _figure(number: int) -> str:
 
 def idleness(path: str, facts: Facts) -> str:
     """Return what is wrong with an unused layer."""
-    return "reaches no output" if runs(path, facts) else "never called"
+    return "reaches no output" if facts.runs(path) else "never called"
 
 
 def _row_of_rest(nodes: Sequence[Node], level: int, text: str) -> Row:
@@ -150,7 +149,8 @@ def _row_of_rest(nodes: Sequence[Node], level: int, text: str) -> Row:
 
 def hidden_rows(facts: Facts) -> Iterator[Row]:
     """Return a row for each weight that the model uses and has not registered."""
-    for weight in facts.params.hidden:
+    weights = facts.params.hidden
+    for weight in weights[:WIDEST]:
         yield Row(
             level=1,
             name=weight.name or weight.used_by,
@@ -159,3 +159,6 @@ def hidden_rows(facts: Facts) -> Iterator[Row]:
             params=f"({weight.elements:,})",
             warning="a buffer" if weight.buffer else "not registered",
         )
+    if rest := weights[WIDEST:]:
+        elements = sum(weight.elements for weight in rest)
+        yield Row(level=1, name="…", type=f"{len(rest):,} more hidden", params=f"({elements:,})", quiet=True)

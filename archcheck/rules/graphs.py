@@ -44,11 +44,6 @@ def consumers(ops: Sequence[Op]) -> dict[int, list[Op]]:
     return found
 
 
-def runs(path: str, facts: Facts) -> bool:
-    """Whether anything is executed in the layer at `path`, in evaluation or in training."""
-    return any(op.layer == path or op.layer.startswith(f"{path}.") for op in (*facts.ops, *facts.train_ops))
-
-
 def dependent_on_input(ops: Sequence[Op]) -> list[bool]:
     """Return for each operation whether its values depend on an input; zeros or noise of its shape do not."""
     dependent: list[bool] = []
@@ -181,6 +176,6 @@ def _declared(layer: Layer, selector: str, facts: Facts) -> str | None:
         return None
     if not layer.called:
         return "is declared and never called"
-    if not any(op.layer == layer.path and selects(selector, op, facts) for op in facts.ops):
+    if not any(selects(selector, op, facts) for op in facts.ops_of(layer.path)):
         return f"is called and executes no {selector}" if layer.type != selector else None
     return None

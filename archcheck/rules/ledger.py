@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from archcheck.facts import Facts, Hidden, Layer
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
-from archcheck.rules.graphs import runs
 from archcheck.rules.scope import demand_reach, hidden_on, params_on, reach
 from archcheck.selectors import selects_layer
 from archcheck.where import Where
@@ -190,9 +189,9 @@ def _outermost(layers: Iterable[Layer]) -> list[Layer]:
 
 
 def _idle_finding(layer: Layer, facts: Facts) -> Finding:
-    inside = sum(other.path.startswith(f"{layer.path}.") for other in facts.layers)
+    inside = facts.count_inside(layer.path)
     kind = layer.type + (f" with {inside:,} layer{'s' if inside > 1 else ''}" if inside else "")
-    reason = "runs, but its result reaches no output" if runs(layer.path, facts) else "is never called"
+    reason = "runs, but its result reaches no output" if facts.runs(layer.path) else "is never called"
     return Finding(
         message=f"`{layer.path}` ({kind}) {reason}",
         layer=layer.path,

@@ -53,11 +53,10 @@ def hidden_on(facts: Facts, on: str | None) -> tuple[Hidden, ...]:
     """Return the hidden weights that operations read which `on` points at."""
     if on is None:
         return facts.params.hidden
+    buffers = _buffers_on(facts, on)
     users = {(op.op, op.layer) for graph in _graphs(facts) for op in graph if selects(on, op, facts)}
     return tuple(
-        weight
-        for weight in facts.params.hidden
-        if (weight.used_by, weight.layer) in users or weight.name in _buffers_on(facts, on)
+        weight for weight in facts.params.hidden if (weight.used_by, weight.layer) in users or weight.name in buffers
     )
 
 
