@@ -20,6 +20,12 @@ from archcheck.where import Where
 
 Shape = tuple[int, ...]
 
+UNEXPLAINED = "unexplained"
+"""The reason of a difference of which nothing is known."""
+
+CROSS_CHECK = "cross-check"
+"""What a request needs for the facts to hold a `CrossCheck`."""
+
 META_WORDS = "`--meta` (in a contract `meta = true`)"
 """How users ask for a model without memory."""
 
@@ -155,6 +161,45 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A place where fvcore counts another number of `quantity`, `"flops"` or `"activations"`, than we do.
+
+    `op` is fvcore's name of the operator, or torch's where fvcore has none. Both counts are of what `layer` runs
+    itself, without the layers inside of it. `reason` says why they differ, or `"unexplained"`.
+    """
+
+    layer: str
+    op: str
+    ours: int
+    fvcore: int
+    reason: str
+    quantity: str = "flops"
+
+    @property
+    def explained(self) -> bool:
+        """Whether it is known why the counts differ."""
+        return self.reason != UNEXPLAINED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossCheck:
+    """What fvcore itself counts of the same forward pass, beside our `fvcore_flops` and `activations`.
+
+    `error` says why fvcore could count nothing; its totals are `None` then. `compared` is the number of pairs of a
+    layer and an operator to which either of us gives flops, and `version` that of fvcore.
+    """
+
+    total_ours: int
+    total_fvcore: int | None
+    activations_ours: int
+    activations_fvcore: int | None
+    compared: int = 0
+    differences: tuple[Difference, ...] = ()
+    error: str | None = None
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shapes:
     """Inputs and outputs in the order they are given; `output_ops` are the operations that make the outputs.
 
@@ -205,6 +250,7 @@ class Facts:
     shape: Shapes
     behaviour: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     training: Training | None = None
+    cross_check: CrossCheck | None = None
     unused_layers: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
 
