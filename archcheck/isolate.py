@@ -58,7 +58,7 @@ class Worker:
         self.cache = cache
         self._process: subprocess.Popen[bytes] | None = None
         self._requests = self._replies = -1
-        self._buffer = b""
+        self._buffer = bytearray()
         self._number = 0
         self._forks = _can_fork()
 
@@ -120,7 +120,7 @@ class Worker:
         process, self._process = self._process, None
         if process is None:
             return
-        self._buffer = b""
+        self._buffer = bytearray()
         os.close(self._requests)
         os.close(self._replies)
         if self._forks:
@@ -153,10 +153,10 @@ class Worker:
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._start()
-        line = json.dumps(request).encode() + b"\n"
+        left = memoryview(json.dumps(request).encode() + b"\n")
         try:
-            while line:
-                line = line[os.write(self._requests, line) :]
+            while left:
+                left = left[os.write(self._requests, left) :]
         except BrokenPipeError:
             raise self._died() from None
 
@@ -169,7 +169,9 @@ class Worker:
 
     def _read_line(self, deadline: float, limit: float) -> bytes:
         assert self._process is not None
-        while b"\n" not in self._buffer:
+        sought = 0
+        while (end := self._buffer.find(b"\n", sought)) < 0:
+            sought = len(self._buffer)
             dead = self._process.poll() is not None  # before the look at the pipe, so that no reply is missed
             left = deadline - time.monotonic()
             ready, _, _ = select.select([self._replies], [], [], max(0.0, min(left, _POLL)))
@@ -182,7 +184,8 @@ class Worker:
                 raise self._died()
             elif left <= 0:
                 raise SubjectError("timeout", f"was not done after {limit:g} s; raise `--timeout` if it needs more")
-        line, _, self._buffer = self._buffer.partition(b"\n")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
         return line
 
     def _died(self) -> SubjectError:

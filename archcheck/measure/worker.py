@@ -90,7 +90,7 @@ def _fork(line: bytes, requests: int, replies: int) -> tuple[int, int]:
 
 def _messages(child: int, answers: int, requests: int) -> Iterator[bytes]:
     """Yield the lines that the child writes, until it is dead or the parent has left."""
-    watched, buffer, dead = [answers, requests], b"", False
+    watched, buffer, dead = [answers, requests], bytearray(), False
     while True:
         ready, _, _ = select.select(watched, [], [], _POLL)
         if requests in ready:  # its end, as the next request only follows a reply
@@ -99,8 +99,10 @@ def _messages(child: int, answers: int, requests: int) -> Iterator[bytes]:
             chunk = os.read(answers, 1 << 16)
             if not chunk:
                 watched.remove(answers)
-            *lines, buffer = (buffer + chunk).split(b"\n")
-            yield from lines
+            buffer += chunk
+            if b"\n" in chunk:
+                *lines, buffer = buffer.split(b"\n")
+                yield from map(bytes, lines)
         elif dead:  # since before the last look at the pipe, so that no answer is missed
             return
         dead = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -115,9 +117,9 @@ def _end(child: int) -> int:
 
 
 def _write(descriptor: int, line: bytes) -> None:
-    line += b"\n"
-    while line:
-        line = line[os.write(descriptor, line) :]
+    left = memoryview(line + b"\n")  # a slice of it is no copy: an answer may be long
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def _line(message: Mapping[str, Any]) -> bytes:
