@@ -46,17 +46,24 @@ def measure_model(
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
     chosen = example if isinstance(example, Example) or example is None else given(example)
+    target = target or f"{type(model).__module__}:{type(model).__qualname__}"
     with same_torch():
-        passes = passes_of(model, chosen)
-        chosen, evaluation = passes.first(chosen)
-        if confirm:
-            evaluation = passes.confirmed(chosen, evaluation)
-        training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
-        behaviour = _probe(passes, chosen, needs)
-        target = target or f"{type(model).__module__}:{type(model).__qualname__}"
-        facts = _facts(passes, chosen, evaluation, training, target=target, root=root or str(Path.cwd()))
-    subject = replace(facts.subject, name=name or type(model).__name__)
-    return replace(facts, subject=subject, behaviour=behaviour, unmeasured=unmeasured)
+        facts = _measured(model, chosen, needs, confirm=confirm, target=target, root=root or str(Path.cwd()))
+    return replace(facts, subject=replace(facts.subject, name=name or type(model).__name__))
+
+
+def _measured(
+    model: torch.nn.Module, example: Example | None, needs: Iterable[str], *, confirm: bool, target: str, root: str
+) -> Facts:
+    """Return the facts; all else that measuring makes is gone when garbage is collected again."""
+    passes = passes_of(model, example)
+    chosen, evaluation = passes.first(example)
+    if confirm:
+        evaluation = passes.confirmed(chosen, evaluation)
+    training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
+    behaviour = _probe(passes, chosen, needs)
+    facts = _facts(passes, chosen, evaluation, training, target=target, root=root)
+    return replace(facts, behaviour=behaviour, unmeasured=unmeasured)
 
 
 def _facts(

@@ -34,7 +34,9 @@ class Snapshot:
         self._contents = [(container, container.copy()) for container in containers if container]
         # Nearly all: a module has ten dictionaries of hooks.
         self._empty = [container for container in containers if not container]
-        self._data = [(tensor, tensor.data, _address(tensor)) for tensor in tree.tensors()]
+        self._tensors = list(tree.tensors())
+        self._data = [tensor.data for tensor in self._tensors]
+        self._places = _places(self._tensors)
         kept = [tensor for _, tensor in tree.buffers()] + plain
         kept += [tensor for _, tensor in tree.parameters()] if values else []
         self._values = Values(kept)
@@ -46,13 +48,17 @@ class Snapshot:
             now.clear()
             now.update(attributes)
         for container, contents in self._contents:
-            _refill(container, contents)
+            if isinstance(container, list):
+                container[:] = contents
+            else:
+                container.clear()
+                container.update(contents)
         for container in self._empty:
             if container:
                 container.clear()
         with torch.no_grad():
-            for tensor, data, address in self._data:
-                if _address(tensor) != address or tensor.shape != data.shape:
+            if _places(self._tensors) != self._places:
+                for tensor, data in zip(self._tensors, self._data, strict=True):
                     tensor.data = data
             self._values.restore()
             for tensor, gradient in self._gradients:
@@ -90,6 +96,10 @@ class Values:
                     tensor.copy_(part.view(shape))
 
 
+def _places(tensors: list[torch.Tensor]) -> list[tuple[int, torch.Size]]:
+    return [(_address(tensor), tensor.shape) for tensor in tensors]
+
+
 def _address(tensor: torch.Tensor) -> int:
     """Return where the numbers of a tensor are, -1 for one that has none."""
     try:
@@ -122,14 +132,6 @@ def _state(modules: list[torch.nn.Module]) -> tuple[list[Any], list[torch.Tensor
             elif isinstance(value, torch.Tensor):
                 tensors.append(value)
     return containers, tensors
-
-
-def _refill(container: Any, contents: Any) -> None:
-    if isinstance(container, list):
-        container[:] = contents
-    else:
-        container.clear()
-        container.update(contents)
 
 
 @contextmanager
