@@ -89,6 +89,7 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry) -> 
         "root": str(contract.root),
         "input": encode(entry.input),
         "args": dict(entry.args),
+        "meta": entry.meta,
         "needs": sorted(needs_of(stated.rule for stated in entry.rules)),
         "training": encode(entry.training),
     }
@@ -96,7 +97,7 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry) -> 
 
 
 def measure_target(worker: Worker, target: str, **options: Any) -> Facts:
-    """Measure a target that no contract names; `options` are those of a request (`input`, `args`, `name`)."""
+    """Measure a target that no contract names; `options` are those of a request (`input`, `args`, `meta`, `name`)."""
     request = {"do": "measure", "target": target, "root": str(Path.cwd()), **options}
     return _facts(worker.ask(request))
 

@@ -8,7 +8,7 @@ name says bytes; `macs` are multiply-accumulates (one fused multiply-add is one)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,9 @@ from archcheck.errors import NotMeasured
 from archcheck.where import Where
 
 Shape = tuple[int, ...]
+
+META_WORDS = "`--meta` (in a contract `meta = true`)"
+"""How users ask for a model without memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,10 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Who was measured, and where: `fingerprint` is a digest of the executed structure."""
+    """Who was measured, and where: `fingerprint` is a digest of the executed structure.
+
+    A `meta` subject was built without memory: there are no numbers to judge.
+    """
 
     name: str
     target: str
@@ -37,6 +43,7 @@ class Subject:
     environment: Mapping[str, str]
     where: Where | None = None
     notes: tuple[str, ...] = ()
+    meta: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +216,17 @@ class Facts:
         if self.train_length == 0:
             raise NotMeasured("; ".join(self.unmeasured) or "the graph in training mode was not measured")
         return self._training_graph
+
+    def demand_numbers(self) -> None:
+        """Raise `NotMeasured` when the model was built without memory, so that nothing can be computed with it."""
+        if self.subject.meta:
+            raise NotMeasured(
+                "this takes real numbers, and the model was built without memory", fix=f"leave {META_WORDS} out"
+            )
+
+    def noting(self, text: str) -> Facts:
+        """Return these facts with a note on how they came about."""
+        return replace(self, subject=replace(self.subject, notes=(*self.subject.notes, text)))
 
     def layer(self, path: str) -> Layer | None:
         """Return the layer at `path`, or `None`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,8 @@ def check(options: Namespace) -> int:
     from archcheck.engine import check_contract, exit_code
 
     contract = contract_of(options)
+    if options.meta:
+        contract = replace(contract, subjects=tuple(replace(entry, meta=True) for entry in contract.subjects))
     with worker_of(options) as worker:
         reports = tuple(check_contract(contract, options.subjects, worker=worker))
     show(reports, options.format, options.output, outcomes_only=True)

@@ -130,6 +130,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=output_of, metavar="FILE", help="write the report there")
     _add_timeout(parser, "seconds that a subject may take; 120 by default")
     parser.add_argument(
+        "--meta", action="store_true", help="build models without memory: by shapes alone, however large they are"
+    )
+    parser.add_argument(
         "--no-cache", action="store_true", help="measure anew what is known from before, and keep no answer"
     )
     _add_config(parser)

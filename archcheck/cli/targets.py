@@ -122,20 +122,19 @@ def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Nam
         changes["input"] = tuple(options.input)
     if options.timeout:
         changes["timeout"] = options.timeout
+    if options.meta:
+        changes["meta"] = True
     report = check_subject(worker, contract, replace(entry, **changes))
     return _noting(report, f"not judged here but by `archcheck check`: {', '.join(left)}") if left else report
 
 
 def _noting(report: Report, text: str) -> Report:
-    if report.facts is None:
-        return report
-    subject = replace(report.facts.subject, notes=(*report.facts.subject.notes, text))
-    return replace(report, facts=replace(report.facts, subject=subject))
+    return replace(report, facts=report.facts.noting(text)) if report.facts else report
 
 
 def _measure(worker: Worker, target: str, options: Namespace) -> Report:
     """Measure a model that no contract covers."""
-    request: dict[str, Any] = {"args": dict(options.args or ())}
+    request: dict[str, Any] = {"args": dict(options.args or ()), "meta": options.meta}
     if options.input:
         request["input"] = encode(options.input)
     try:

@@ -108,7 +108,7 @@ class SubjectEntry:
     """A subject as a contract names it.
 
     `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or
-    names a function that makes one. `timeout` is in seconds.
+    names a function that makes one. With `meta` it is built without memory. `timeout` is in seconds.
     """
 
     name: str = field(metadata={"key": False})
@@ -119,4 +119,5 @@ class SubjectEntry:
     rules: tuple[Stated, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     timeout: float | None = field(default=None, metadata={"check": check_positive})
+    meta: bool = False
     where: Where = field(metadata={"key": False})

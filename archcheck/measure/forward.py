@@ -6,17 +6,19 @@ import copy
 import inspect
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 
 from archcheck.errors import SubjectError, described
+from archcheck.facts import META_WORDS
 from archcheck.measure.answers import shapes_of
 from archcheck.measure.arguments import map_tensors, tensors_in
 from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, candidates
+from archcheck.measure.meta import is_without_memory, without_memory
 from archcheck.measure.places import is_subject
 from archcheck.measure.looks import Looks
 from archcheck.measure.restore import Snapshot
@@ -72,8 +74,8 @@ class Passes:
         except SubjectError:
             raise
         except Exception as error:  # whatever the subject raises
-            if _says_shapes_are_wrong(error):
-                raise _forward_error(example, error) from error
+            if _says_shapes_are_wrong(error) or self.on_meta:
+                raise _forward_error(example, error, meta=self.on_meta) from error
         return self._trace_real(example, training=training)
 
     def confirmed(self, example: Example, traced: Trace) -> Trace:
@@ -85,7 +87,7 @@ class Passes:
         Raises:
             SubjectError: the real pass failed.
         """
-        if traced.real or sum(event.macs for event in traced.events) > AFFORDABLE or self._on_meta_device():
+        if traced.real or sum(event.macs for event in traced.events) > AFFORDABLE or self.on_meta:
             return traced
         if not traced.bounds and self._real_output_shapes(example) == tuple(s for s, _ in traced.output_tensors):
             return traced
@@ -124,8 +126,10 @@ class Passes:
             except Exception as error:
                 raise _forward_error(example, error) from error
 
-    def _on_meta_device(self) -> bool:
-        return any(tensor.device.type == "meta" for _, tensor in self.tree.parameters())
+    @cached_property
+    def on_meta(self) -> bool:
+        """Whether the model was built without memory."""
+        return is_without_memory(self.tree.tensors())
 
 
 def passes_of(model: torch.nn.Module, example: Example | None) -> Passes:
@@ -134,8 +138,9 @@ def passes_of(model: torch.nn.Module, example: Example | None) -> Passes:
     if example is None or not passes.tree.is_lazy:
         return passes
     copied = copy.deepcopy(model, {id(tensor): _blank(tensor) for tensor in _lazy_buffers(model)})
+    on_meta = is_without_memory(tensor for module in model.modules() for tensor in module._parameters.values())
     try:
-        with torch.no_grad():
+        with torch.no_grad(), without_memory() if on_meta else nullcontext():
             copied.eval()(*example.args, **example.kwargs)
     except Exception as error:
         raise _forward_error(example, error) from error
@@ -198,11 +203,12 @@ def _says_shapes_are_wrong(error: Exception) -> bool:
     return traceback is not None and traceback.tb_frame.f_code.co_filename.endswith("shape_rules.py")
 
 
-def _forward_error(example: Example, error: Exception) -> SubjectError:
+def _forward_error(example: Example, error: Exception, *, meta: bool = False) -> SubjectError:
     shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
     message = f"the forward pass failed on input {shapes}{_raised_at(error)}: {described(error)}"
+    hint = f"; if it takes real numbers, leave {META_WORDS} out" if meta else ""
     return SubjectError(
-        "forward", f"{message}; does the input fit the model? (`input` in the contract, `--input` here)"
+        "forward", f"{message}; does the input fit the model? (`input` in the contract, `--input` here){hint}"
     )
 
 

@@ -14,6 +14,7 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,13 +22,16 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError, described
+from archcheck.measure.meta import needs_numbers, refused, without_memory
 
 _FILE = re.compile(r"^(?P<file>.+\.py)(?::(?P<name>[\w.]+))?$")
 _MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
 
 
-def load(target: str, root: str, args: Mapping[str, Any]) -> torch.nn.Module:
+def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
     """Return the model that `target` names, built with `args` if it is a class or a factory.
+
+    With `meta` it is built without memory; what stands in its file already built stays as it is.
 
     Raises:
         SubjectError: with one line that says what is missing and what to do next.
@@ -38,7 +42,7 @@ def load(target: str, root: str, args: Mapping[str, Any]) -> torch.nn.Module:
         if len(found) != 1:
             raise _not_one(target, found)
         name = found[0]
-    return build(attribute(module, name, target), target, args)
+    return build(attribute(module, name, target), target, args, meta=meta)
 
 
 def find(target: str, root: str) -> list[str]:
@@ -90,8 +94,8 @@ def attribute(module: ModuleType, name: str, target: str) -> Any:
     return value
 
 
-def build(value: Any, target: str, args: Mapping[str, Any]) -> torch.nn.Module:
-    """Return the model: call a class or factory with `args`, take an instance as it is."""
+def build(value: Any, target: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
+    """Return the model: call a class or factory with `args`, without memory for `meta`; take an instance as it is."""
     if isinstance(value, torch.nn.Module) and not isinstance(value, type):
         return value
     if not callable(value):
@@ -106,8 +110,11 @@ def build(value: Any, target: str, args: Mapping[str, Any]) -> torch.nn.Module:
             "construct", f"`{target}` needs {names} to be built; give `--args {example}` or `args` in the contract"
         )
     try:
-        model = value(**args)
+        with without_memory() if meta else nullcontext():
+            model = value(**args)
     except Exception as error:
+        if meta and needs_numbers(error):
+            raise refused(target, _place(error), error) from error
         raise SubjectError("construct", f"`{target}` could not be built{_place(error)}: {described(error)}") from error
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target}` made a {type(model).__name__}, not a torch.nn.Module")

@@ -81,7 +81,8 @@ def _facts(
             fingerprint=graph.fingerprint(in_evaluation, in_training, tree.shapes()),
             environment={"torch": str(torch.__version__), "python": platform.python_version()},
             where=relative(class_where(type(model)), root),
-            notes=_notes(example, evaluation),
+            notes=_notes(passes, example, evaluation),
+            meta=passes.on_meta,
         ),
         params=ledger.params(tree, traces, (ops, train_ops), root),
         layers=layers_of(tree, evaluation, (ops, train_ops), root),
@@ -110,7 +111,7 @@ def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Tr
 def _probe(passes: Passes, example: Example, needs: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
     found = {}
     for need in needs:
-        if need in behave.PROBES:
+        if need in behave.PROBES and not passes.on_meta:
             with passes.untouched(values=True):
                 set_mode(passes.tree, training=False)
                 found[need] = behave.run(need, passes.model, example)
@@ -121,8 +122,10 @@ def _outside(tensor: torch.Tensor) -> Tensor:
     return Tensor(shape=tuple(tensor.shape), dtype=str(tensor.dtype).removeprefix("torch."))
 
 
-def _notes(example: Example, traced: Trace) -> tuple[str, ...]:
+def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:
     notes = [example.note] if example.note else []
+    if passes.on_meta:
+        notes.append("built without memory: by shapes alone, which no real forward pass confirms")
     if traced.real:
         notes.append("measured on real tensors: shapes alone were not enough")
     if traced.bounds:

@@ -37,7 +37,7 @@ def training_facts(model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts
     trouble = None if checkpoint else "the contract names no `checkpoint`"
     if checkpoint and not spec.get("evaluate"):
         trouble = "the contract names no `evaluate`, so the checkpoint cannot be tried"
-    if trouble is None and checkpoint:
+    if trouble is None and checkpoint and not facts.subject.meta:
         correct, total, trouble = _evaluate(model, Path(root, checkpoint), checkpoint, spec["evaluate"], record, root)
     return Training(
         record_file=file,

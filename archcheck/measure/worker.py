@@ -204,7 +204,8 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
 
     root, target = request["root"], request["target"]
     torch.manual_seed(0)  # the weights of an untrained subject, so that a report repeats to the last digit
-    model = load(target, root, request.get("args") or {})
+    meta = bool(request.get("meta"))
+    model = load(target, root, request.get("args") or {}, meta=meta)
     needs = request.get("needs") or ()
     facts = measure_model(
         model,
@@ -215,6 +216,8 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
         needs=needs,
         confirm=True,
     )
+    if meta and facts.params.bytes and not facts.subject.meta:
+        facts = facts.noting("measured as it is, with memory: it was built before, or names a device of its own")
     encoded = facts.to_json()
     if "training" in needs:
         from archcheck.codec import encode

@@ -38,6 +38,7 @@ class LogProbabilities(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Compare the measured sums with one."""
+        facts.demand_numbers()
         measured = facts.behaviour.get("log-probabilities")
         if measured is None:
             raise NotMeasured("the output's values were not measured")

@@ -47,6 +47,7 @@ class MinAccuracy(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Judge the record and the fresh evaluation."""
+        facts.demand_numbers()
         training = _recorded(facts)
         if training.mismatches:
             raise _unproven(f"{training.mismatches[0]}, so it proves nothing", training, facts)
