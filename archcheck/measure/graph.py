@@ -208,15 +208,17 @@ def _permuted(layout: str, order: Sequence[int]) -> str:
 
 def fingerprint(evaluation: Graph, training: Graph | None, shapes: dict[str, tuple[int, ...]]) -> str:
     """Return a digest of the executed structure: operations, edges, shapes, attributes; not names or values."""
-    looks, sizes = dict[tuple[int, str], str](), dict[tuple[str, ...], str]()
-    lines: list[str] = []
+    looks: dict[tuple[int, str], tuple[int, str]] = {}  # what operations that look alike share, numbered
+    sizes: dict[tuple[str, ...], tuple[int, str]] = {}
+    lines: list[object] = []
     for graph in (evaluation, training) if training else (evaluation,):
         for op in graph.ops:
-            key, params = (id(op.attributes), op.kind), op.params
-            if key not in looks:  # the same for all operations that look alike
-                looks[key] = f"{op.kind} {op.shapes} {op.dtype} {sorted(op.attributes.items())}"
-            if params not in sizes:
-                sizes[params] = str([shapes.get(name) for name in params])
-            lines.append(f"{looks[key]} {op.inputs} {sizes[params]}")
-        lines.append("")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+            key = id(op.attributes), op.kind
+            if key not in looks:
+                text = f"{op.kind} {op.shapes} {op.dtype} {sorted(op.attributes.items())}"
+                looks[key] = len(looks), text
+            if op.params not in sizes:
+                sizes[op.params] = len(sizes), str([shapes.get(name) for name in op.params])
+            lines.append((looks[key][0], op.inputs, sizes[op.params][0]))
+        lines.append(None)
+    return hashlib.sha256(repr((list(looks.values()), list(sizes.values()), lines)).encode()).hexdigest()

@@ -83,9 +83,10 @@ def _is_exempt(node: Node, tree: Tree) -> bool:
     """Whether a layer is an empty container, or lies within TorchScript, which calls no hooks."""
     if isinstance(node.module, _HOLDERS):
         return not node.parameters and not any(_below(other.path, node.path) for other in tree.nodes)
+    if not isinstance(node.module, torch.jit.ScriptModule):
+        return False
     parent = node.path.rpartition(".")[0]
-    scripted = {other.path for other in tree.nodes if isinstance(other.module, torch.jit.ScriptModule)}
-    return node.path in scripted and parent in scripted
+    return any(other.path == parent and isinstance(other.module, torch.jit.ScriptModule) for other in tree.nodes)
 
 
 def _is_run_by_name(node: Node, lines: Iterable[Where]) -> bool:
