@@ -18,9 +18,9 @@ from archcheck.measure.answers import shapes_of
 from archcheck.measure.arguments import map_tensors, tensors_in
 from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, candidates
+from archcheck.measure.looks import Looks
 from archcheck.measure.meta import is_without_memory, without_memory
 from archcheck.measure.places import is_subject
-from archcheck.measure.looks import Looks
 from archcheck.measure.restore import Snapshot
 from archcheck.measure.trace import Tracer
 from archcheck.measure.tree import Tree

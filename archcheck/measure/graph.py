@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from archcheck.facts import Op
 from archcheck.measure.events import Event, Trace
-from archcheck.measure.places import relative
+from archcheck.measure.places import Places
 from archcheck.where import Where
 
 _CHANNELS_FIRST = frozenset(
@@ -48,7 +48,7 @@ def build(trace: Trace, root: str, like: Graph | None = None) -> Graph:
 
     Operations that are the same in `like`, the graph of another mode, are the same objects.
     """
-    meaning, places = _Meaning(trace), _Places(root)
+    meaning, places = _Meaning(trace), Places(root)
     same = _same_so_far(trace, like)
     ops = [
         like.ops[event.index] if like and same[event.index] else _op(event, meaning, live, places.of(event.where))
@@ -93,22 +93,6 @@ def _same_so_far(trace: Trace, like: Graph | None) -> list[bool]:
     ]
     alive = [mine == theirs for mine, theirs in zip(trace.live, like.trace.live, strict=False)]
     return [a and b for a, b in zip(same, alive, strict=True)] + [False] * (len(trace.events) - len(same))
-
-
-class _Places:
-    """Places relative to a folder; the same place is the same object."""
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self._known: dict[int, tuple[Where, Where | None]] = {}
-
-    def of(self, where: Where | None) -> Where | None:
-        if where is None:
-            return None
-        known = self._known.get(id(where))
-        if known is None:
-            known = self._known[id(where)] = where, relative(where, self._root)
-        return known[1]
 
 
 class _Meaning:

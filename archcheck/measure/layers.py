@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from archcheck.facts import Layer, Op
 from archcheck.measure.events import Trace, Visit
-from archcheck.measure.places import relative
+from archcheck.measure.places import Places
 from archcheck.measure.source import layer_places
 from archcheck.measure.tree import Node, Tree
 
 
 def layers_of(tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], root: str) -> tuple[Layer, ...]:
     """Return every registered layer in the order of the tree; calls, shapes and costs are those in evaluation."""
-    places = layer_places(tree.nodes)
+    places, seen = layer_places(tree.nodes), Places(root)
     macs = _by_layer(tree, ((op.layer, op.macs) for op in graphs[0] if op.macs))
     live = _by_layer(tree, ((layer, 1) for layer in {op.layer for ops in graphs for op in ops if op.live}))
     params = _subtree_params(tree)
@@ -29,7 +29,7 @@ def layers_of(tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], root: st
             input_shapes=visit.inputs,
             output_shapes=visit.outputs,
             macs=macs.get(node.path, 0),
-            where=relative(places.get(node.path), root),
+            where=seen.of(places.get(node.path)),
         )
         for node, visit in ((node, trace.visits.get(node.path) or _NEVER) for node in tree.nodes)
     )

@@ -96,7 +96,8 @@ class Values:
 
 def _row(tensor: torch.Tensor) -> torch.Tensor:
     """Return a view of all numbers of a tensor in one row, in the order of its memory."""
-    return tensor.detach().permute(sorted(range(tensor.dim()), key=lambda axis: -tensor.stride(axis))).view(-1)
+    strides = tensor.stride()
+    return tensor.detach().permute(sorted(range(tensor.dim()), key=lambda axis: -strides[axis])).view(-1)
 
 
 def _addresses(tensors: list[torch.Tensor]) -> list[int]:
@@ -104,7 +105,14 @@ def _addresses(tensors: list[torch.Tensor]) -> list[int]:
     try:
         return [tensor.data_ptr() for tensor in tensors]
     except RuntimeError:
-        return [-1 if isinstance(tensor.data, ShapeTensor) else tensor.data_ptr() for tensor in tensors]
+        return [_address(tensor) for tensor in tensors]
+
+
+def _address(tensor: torch.Tensor) -> int:
+    try:
+        return tensor.data_ptr()
+    except RuntimeError:
+        return -1
 
 
 _PLAIN = frozenset({bool, int, float, str, tuple, type(None)})

@@ -127,7 +127,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if told.mutates:
                 self._wrote((result,), index)
             return result
-        outputs = list(tensors_in(result))
+        outputs = [result] if result.__class__ is torch.Tensor else list(tensors_in(result))
         if told.mutates:  # first, for what is written to may not be memory of this pass
             self._wrote(outputs or tensors[:1], index)
         for tensor in outputs:
@@ -153,9 +153,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 inputs.append(operand)
         layer, where = self._layers.now(caller)
         events = self.trace.events
-        event = Event(
-            len(events), told, layer, tuple(inputs), tuple(operands), tuple(names), tuple(params), where
-        )
+        event = Event(len(events), told, layer, tuple(inputs), tuple(operands), tuple(names), tuple(params), where)
         events.append(event)
         return event
 
