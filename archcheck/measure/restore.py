@@ -96,6 +96,8 @@ class Values:
 
 def _row(tensor: torch.Tensor) -> torch.Tensor:
     """Return a view of all numbers of a tensor in one row, in the order of its memory."""
+    if tensor.is_contiguous():
+        return tensor.detach().view(-1)
     strides = tensor.stride()
     return tensor.detach().permute(sorted(range(tensor.dim()), key=lambda axis: -strides[axis])).view(-1)
 
