@@ -145,6 +145,8 @@ def shapes_of(value: Any) -> tuple[tuple[int, ...], ...]:
         (value,) = value
     if value.__class__ is ShapeTensor:
         return (value.outside.shape,)
+    if value.__class__ is torch.Tensor:
+        return (shape_of(value),)
     return tuple([shape_of(tensor) for tensor in tensors_in(value)])
 
 

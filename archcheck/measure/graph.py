@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from archcheck.facts import Op
 from archcheck.measure.events import Event, Trace
-from archcheck.measure.places import relative
+from archcheck.measure.places import Places
 from archcheck.where import Where
 
 _CHANNELS_FIRST = frozenset(
@@ -48,7 +48,7 @@ def build(trace: Trace, root: str, like: Graph | None = None) -> Graph:
 
     Operations that are the same in `like`, the graph of another mode, are the same objects.
     """
-    meaning, places = _Meaning(trace), _Places(root)
+    meaning, places = _Meaning(trace), Places(root)
     same = _same_so_far(trace, like)
     ops = [
         like.ops[event.index] if like and same[event.index] else _op(event, meaning, live, places.of(event.where))
@@ -93,22 +93,6 @@ def _same_so_far(trace: Trace, like: Graph | None) -> list[bool]:
     ]
     alive = [mine == theirs for mine, theirs in zip(trace.live, like.trace.live, strict=False)]
     return [a and b for a, b in zip(same, alive, strict=True)] + [False] * (len(trace.events) - len(same))
-
-
-class _Places:
-    """Places relative to a folder; the same place is the same object."""
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self._known: dict[int, tuple[Where, Where | None]] = {}
-
-    def of(self, where: Where | None) -> Where | None:
-        if where is None:
-            return None
-        known = self._known.get(id(where))
-        if known is None:
-            known = self._known[id(where)] = where, relative(where, self._root)
-        return known[1]
 
 
 class _Meaning:
@@ -211,15 +195,17 @@ def _permuted(layout: str, order: Sequence[int]) -> str:
 
 def fingerprint(evaluation: Graph, training: Graph | None, shapes: dict[str, tuple[int, ...]]) -> str:
     """Return a digest of the executed structure: operations, edges, shapes, attributes; not names or values."""
-    looks, sizes = dict[tuple[int, str], str](), dict[tuple[str, ...], str]()
-    lines: list[str] = []
+    looks: dict[tuple[int, str], tuple[int, str]] = {}  # what operations that look alike share, numbered
+    sizes: dict[tuple[str, ...], tuple[int, str]] = {}
+    lines: list[object] = []
     for graph in (evaluation, training) if training else (evaluation,):
         for op in graph.ops:
-            key, params = (id(op.attributes), op.kind), op.params
-            if key not in looks:  # the same for all operations that look alike
-                looks[key] = f"{op.kind} {op.shapes} {op.dtype} {sorted(op.attributes.items())}"
-            if params not in sizes:
-                sizes[params] = str([shapes.get(name) for name in params])
-            lines.append(f"{looks[key]} {op.inputs} {sizes[params]}")
-        lines.append("")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+            key = id(op.attributes), op.kind
+            if key not in looks:
+                text = f"{op.kind} {op.shapes} {op.dtype} {sorted(op.attributes.items())}"
+                looks[key] = len(looks), text
+            if op.params not in sizes:
+                sizes[op.params] = len(sizes), str([shapes.get(name) for name in op.params])
+            lines.append((looks[key][0], op.inputs, sizes[op.params][0]))
+        lines.append(None)
+    return hashlib.sha256(repr((list(looks.values()), list(sizes.values()), lines)).encode()).hexdigest()

@@ -59,7 +59,7 @@ class Layers:
                 if path in visits:
                     visits[path].calls += 1
                     return run(*args, **kwargs)
-                visit = visits[path] = Visit(order=len(visits), calls=1, inputs=shapes_of(args))
+                visit = visits[path] = Visit(len(visits), 1, shapes_of(args))
                 output = run(*args, **kwargs)
                 visit.outputs = shapes_of(output)
                 return output

@@ -6,17 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from archcheck.facts import Layer, Op
 from archcheck.measure.events import Trace, Visit
-from archcheck.measure.places import relative
+from archcheck.measure.places import Places
 from archcheck.measure.source import layer_places
 from archcheck.measure.tree import Node, Tree
 
 
 def layers_of(tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], root: str) -> tuple[Layer, ...]:
     """Return every registered layer in the order of the tree; calls, shapes and costs are those in evaluation."""
-    places = layer_places(tree.nodes)
-    macs = _by_layer((op.layer, op.macs) for op in graphs[0] if op.macs)
-    live_layers = {op.layer for ops in graphs for op in ops if op.live}
-    live = {path for layer in live_layers for path in _ancestors(layer)}
+    places, seen = layer_places(tree.nodes), Places(root)
+    macs = _by_layer(tree, ((op.layer, op.macs) for op in graphs[0] if op.macs))
+    live = _by_layer(tree, ((layer, 1) for layer in {op.layer for ops in graphs for op in ops if op.live}))
     params = _subtree_params(tree)
     return tuple(
         Layer(
@@ -30,7 +29,7 @@ def layers_of(tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], root: st
             input_shapes=visit.inputs,
             output_shapes=visit.outputs,
             macs=macs.get(node.path, 0),
-            where=relative(places.get(node.path), root),
+            where=seen.of(places.get(node.path)),
         )
         for node, visit in ((node, trace.visits.get(node.path) or _NEVER) for node in tree.nodes)
     )
@@ -50,9 +49,12 @@ def _subtree_params(tree: Tree) -> dict[str, int]:
         for _, tensor in node.parameters:
             holders.setdefault(id(tensor), []).append(node.path)
     totals = _by_layer(
-        (node.path, sum([tensor.numel() for _, tensor in node.parameters if len(holders[id(tensor)]) == 1]))
-        for node in tree.nodes
-        if node.parameters
+        tree,
+        (
+            (node.path, sum([tensor.numel() for _, tensor in node.parameters if len(holders[id(tensor)]) == 1]))
+            for node in tree.nodes
+            if node.parameters
+        ),
     )
     for tensor in tree.tensors():
         paths = holders.get(id(tensor), [])
@@ -62,16 +64,16 @@ def _subtree_params(tree: Tree) -> dict[str, int]:
     return totals
 
 
-def _by_layer(amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
+def _by_layer(tree: Tree, amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Return for each layer the sum of the amounts of itself and of all below it."""
-    own: dict[str, int] = {}
-    for layer, amount in amounts:
-        own[layer] = own.get(layer, 0) + amount
     totals: dict[str, int] = {}
-    for layer, amount in own.items():
-        if amount:
-            for path in _ancestors(layer):
-                totals[path] = totals.get(path, 0) + amount
+    for layer, amount in amounts:
+        totals[layer] = totals.get(layer, 0) + amount
+    for node in reversed(tree.nodes):  # parents come before their children
+        amount = totals.get(node.path, 0)
+        if amount and node.path:
+            parent = node.path.rpartition(".")[0]
+            totals[parent] = totals.get(parent, 0) + amount
     return totals
 
 

@@ -19,15 +19,21 @@ _NUMBERS = frozenset({float, bool, complex})
 
 
 class Looks:
-    """Reads calls; `names` are the ids of the model's parameters and buffers."""
+    """Reads calls; `names` are the ids of the model's parameters and buffers. One serves all passes of a model."""
 
-    def __init__(self, names: Mapping[int, str], without_values: Callable[[torch.Tensor], bool]) -> None:
+    def __init__(self, names: Mapping[int, str]) -> None:
         self._names = names
-        self._without_values = without_values
         self._known: dict[int, Outside] = {}
 
-    def of(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Look, list[torch.Tensor], bool]:
+    def of(
+        self,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        without_values: Callable[[torch.Tensor], bool],
+    ) -> tuple[Look, list[torch.Tensor], bool]:
         """Return the look of a call, the tensors in it, and whether one of them has no values."""
+        self._without_values = without_values
         key: list[Any] = [id(func)]
         tensors: list[torch.Tensor] = []
         found = self._read(args, key, tensors)

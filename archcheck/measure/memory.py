@@ -21,6 +21,7 @@ class Memory:
         self.peak = 0
         self.any_stale = False
         self._blocks: dict[int, Block] = {}
+        self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}  # of real memory that the pass made
 
     def new(self, nbytes: int) -> Block:
         """Return a fresh block, counted while it lives."""
@@ -51,8 +52,13 @@ class Memory:
         """Count the memory of a real tensor that the pass made or was given, unless it stands on the account."""
         storage = None if isinstance(tensor, ShapeTensor) else _storage_of(tensor)
         if storage is not None and storage._cdata not in self._blocks:
-            self._blocks[storage._cdata] = self.new(storage.nbytes())
-            weakref.finalize(storage, self._blocks.pop, storage._cdata, None)
+            address = storage._cdata
+            self._blocks[address] = self.new(storage.nbytes())
+            self._alive[address] = weakref.ref(storage, lambda gone: self._forget(address))
+
+    def _forget(self, address: int) -> None:
+        self._blocks.pop(address, None)
+        self._alive.pop(address, None)
 
     def spoil(self, tensor: torch.Tensor) -> None:
         """Note that a real tensor was to be written to: its values are not what they should be."""

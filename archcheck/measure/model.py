@@ -47,20 +47,26 @@ def measure_model(
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
     chosen = example if isinstance(example, Example) or example is None else given(example)
-    wanted = tuple(needs)
+    target = target or f"{type(model).__module__}:{type(model).__qualname__}"
     with same_torch():
-        passes = passes_of(model, chosen)
-        chosen, evaluation = passes.first(chosen)
-        if confirm:
-            evaluation = passes.confirmed(chosen, evaluation)
-        training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
-        behaviour = _probe(passes, chosen, wanted)
-        target = target or f"{type(model).__module__}:{type(model).__qualname__}"
-        facts = _facts(passes, chosen, evaluation, training, target=target, root=root or str(Path.cwd()))
-        if CROSS_CHECK in wanted:
-            facts = replace(facts, cross_check=cross_check(passes, chosen, facts))
-    subject = replace(facts.subject, name=name or type(model).__name__)
-    return replace(facts, subject=subject, behaviour=behaviour, unmeasured=unmeasured)
+        facts = _measured(model, chosen, tuple(needs), confirm=confirm, target=target, root=root or str(Path.cwd()))
+    return replace(facts, subject=replace(facts.subject, name=name or type(model).__name__))
+
+
+def _measured(
+    model: torch.nn.Module, example: Example | None, needs: Sequence[str], *, confirm: bool, target: str, root: str
+) -> Facts:
+    """Return the facts; all else that measuring makes is gone when garbage is collected again."""
+    passes = passes_of(model, example)
+    chosen, evaluation = passes.first(example)
+    if confirm:
+        evaluation = passes.confirmed(chosen, evaluation)
+    training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
+    behaviour = _probe(passes, chosen, needs)
+    facts = _facts(passes, chosen, evaluation, training, target=target, root=root)
+    if CROSS_CHECK in needs:
+        facts = replace(facts, cross_check=cross_check(passes, chosen, facts))
+    return replace(facts, behaviour=behaviour, unmeasured=unmeasured)
 
 
 def _facts(

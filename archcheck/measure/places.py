@@ -22,6 +22,23 @@ def relative(where: Where | None, root: str) -> Where | None:
     return where if file is where.file else Where(file=file, line=where.line)
 
 
+class Places:
+    """Places relative to a folder; the same place is the same object."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._known: dict[int, tuple[Where, Where | None]] = {}
+
+    def of(self, where: Where | None) -> Where | None:
+        """Return `where` relative to the folder."""
+        if where is None:
+            return None
+        known = self._known.get(id(where))
+        if known is None:
+            known = self._known[id(where)] = where, relative(where, self._root)
+        return known[1]
+
+
 @cache
 def relative_file(file: str, root: str) -> str:
     """Return `file` relative to `root` if it lies below it, else unchanged."""

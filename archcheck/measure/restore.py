@@ -34,7 +34,9 @@ class Snapshot:
         self._contents = [(container, container.copy()) for container in containers if container]
         # Nearly all: a module has ten dictionaries of hooks.
         self._empty = [container for container in containers if not container]
-        self._data = [(tensor, tensor.data, _address(tensor)) for tensor in tree.tensors()]
+        self._tensors = list(tree.tensors())
+        self._data = [tensor.data for tensor in self._tensors]
+        self._places = _addresses(self._tensors), [tensor.shape for tensor in self._tensors]
         kept = [tensor for _, tensor in tree.buffers()] + plain
         kept += [tensor for _, tensor in tree.parameters()] if values else []
         self._values = Values(kept)
@@ -46,13 +48,17 @@ class Snapshot:
             now.clear()
             now.update(attributes)
         for container, contents in self._contents:
-            _refill(container, contents)
+            if isinstance(container, list):
+                container[:] = contents
+            else:
+                container.clear()
+                container.update(contents)
         for container in self._empty:
             if container:
                 container.clear()
         with torch.no_grad():
-            for tensor, data, address in self._data:
-                if _address(tensor) != address or tensor.shape != data.shape:
+            if (_addresses(self._tensors), [tensor.shape for tensor in self._tensors]) != self._places:
+                for tensor, data in zip(self._tensors, self._data, strict=True):
                     tensor.data = data
             self._values.restore()
             for tensor, gradient in self._gradients:
@@ -73,37 +79,42 @@ class Values:
 
     def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
         groups: dict[object, list[torch.Tensor]] = {}
-        for tensor in tensors:
-            if tensor.layout is torch.strided and tensor.device.type != "meta" and not tensor.is_quantized:
-                groups.setdefault((tensor.dtype, tensor.device, tensor.dim() == 0), []).append(tensor)
-        self._groups = [(group, [tensor.shape for tensor in group], _joined(group)) for group in groups.values()]
+        with torch.no_grad():
+            for tensor in tensors:
+                if tensor.layout is torch.strided and tensor.device.type != "meta" and not tensor.is_quantized:
+                    row = tensor.detach() if tensor.dim() == 1 else _row(tensor)
+                    groups.setdefault((tensor.dtype, tensor.device), []).append(row)
+            self._groups = [(rows, torch.cat(rows)) for rows in groups.values()]
 
     def restore(self) -> None:
-        """Write the numbers back where they have changed; a tensor that has another shape now is left alone."""
-        for tensors, shapes, before in self._groups:
-            same = all(tensor.shape == shape for tensor, shape in zip(tensors, shapes, strict=True))
-            if same and torch.equal(_joined(tensors), before):
-                continue
-            parts = torch.split(before, [shape.numel() for shape in shapes])
-            for tensor, shape, part in zip(tensors, shapes, parts, strict=True):
-                if tensor.shape == shape:
-                    tensor.copy_(part.view(shape))
+        """Write the numbers back where they have changed."""
+        for rows, before in self._groups:
+            if not torch.equal(torch.cat(rows), before):
+                for row, part in zip(rows, torch.split(before, [len(row) for row in rows]), strict=True):
+                    row.copy_(part)
+
+
+def _row(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a view of all numbers of a tensor in one row, in the order of its memory."""
+    if tensor.is_contiguous():
+        return tensor.detach().view(-1)
+    strides = tensor.stride()
+    return tensor.detach().permute(sorted(range(tensor.dim()), key=lambda axis: -strides[axis])).view(-1)
+
+
+def _addresses(tensors: list[torch.Tensor]) -> list[int]:
+    """Return where the numbers of tensors are, -1 for one that has none."""
+    try:
+        return [tensor.data_ptr() for tensor in tensors]
+    except RuntimeError:
+        return [_address(tensor) for tensor in tensors]
 
 
 def _address(tensor: torch.Tensor) -> int:
-    """Return where the numbers of a tensor are, -1 for one that has none."""
     try:
         return tensor.data_ptr()
     except RuntimeError:
         return -1
-
-
-def _joined(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """Return the numbers of tensors in one row."""
-    with torch.no_grad():
-        if tensors[0].dim() == 0:
-            return torch.stack(tensors)
-        return torch.cat([tensor if tensor.dim() == 1 else tensor.reshape(-1) for tensor in tensors])
 
 
 _PLAIN = frozenset({bool, int, float, str, tuple, type(None)})
@@ -122,14 +133,6 @@ def _state(modules: list[torch.nn.Module]) -> tuple[list[Any], list[torch.Tensor
             elif isinstance(value, torch.Tensor):
                 tensors.append(value)
     return containers, tensors
-
-
-def _refill(container: Any, contents: Any) -> None:
-    if isinstance(container, list):
-        container[:] = contents
-    else:
-        container.clear()
-        container.update(contents)
 
 
 @contextmanager

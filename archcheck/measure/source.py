@@ -43,7 +43,7 @@ def _child_place(
     inherited = places.get(parent_path)
     if inherited is None or not name.isdigit():
         return inherited
-    return _item(inherited, int(name)) or inherited
+    return _item(inherited.file, inherited.line, int(name)) or inherited
 
 
 @cache
@@ -98,9 +98,10 @@ def _added_names(node: ast.stmt | ast.expr) -> Iterator[str]:
         yield str(first.value)
 
 
-def _item(where: Where, index: int) -> Where | None:
-    """Return the line of item `index` of the container call that starts at `where`."""
-    call = _calls(where.file).get(where.line)
+@cache
+def _item(file: str, line: int, index: int) -> Where | None:
+    """Return the line of item `index` of the container call that starts at a line."""
+    call = _calls(file).get(line)
     if call is None:
         return None
     items = call.args
@@ -108,7 +109,7 @@ def _item(where: Where, index: int) -> Where | None:
         items = items[0].elts
     if index >= len(items) or any(isinstance(item, ast.Starred) for item in items):
         return None
-    return Where(file=where.file, line=items[index].lineno)
+    return Where(file=file, line=items[index].lineno)
 
 
 @cache

@@ -42,13 +42,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # A private hook of torch: without it the first dispatch imports the compiler (about 1.5 s).
         return False
 
-    def __init__(self, tree: Tree, *, real: bool = False) -> None:
+    def __init__(self, tree: Tree, looks: Looks | None = None, *, real: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tree = tree
         self.trace = Trace(real=real)
         self.memory = Memory()
         self._shapes = ShapeRunner(tree.names, self.memory)
-        self._looks = Looks(tree.names, self._shapes.without_values)
+        self._looks = looks or Looks(tree.names)
         self._makers: dict[int, tuple[int, weakref.ref[torch.Tensor]]] = {}  # of real tensors
         self._layers = Layers(tree, self.trace.visits)
         self._foreign_writes = False  # to memory that the pass did not make
@@ -74,7 +74,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs) if counts else self._run_real(operator, args, kwargs, caller)
         if counts:
             return args[0]
-        look, tensors, by_shape = self._looks.of(func, args, kwargs)
+        look, tensors, by_shape = self._looks.of(func, args, kwargs, self._shapes.without_values)
         known = KNOWN.get(look)
         if by_shape and known is not None and known.recipe is not None:
             return self._record(known, tensors, known.recipe.make(tensors, self.memory), caller)
@@ -127,7 +127,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if told.mutates:
                 self._wrote((result,), index)
             return result
-        outputs = list(tensors_in(result))
+        outputs = [result] if result.__class__ is torch.Tensor else list(tensors_in(result))
         if told.mutates:  # first, for what is written to may not be memory of this pass
             self._wrote(outputs or tensors[:1], index)
         for tensor in outputs:
@@ -135,41 +135,39 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _add(self, told: Answer, tensors: Sequence[torch.Tensor], caller: FrameType | None) -> Event:
-        names, operands = self._read(tensors)  # first, for it may add constants
+        names: list[str] = []
+        operands: list[int] = []
+        params: list[str] = []
+        inputs: list[int] = []
+        for tensor in tensors:  # first, for it may add constants
+            if tensor.__class__ is ShapeTensor and tensor.owner is self.trace:
+                made, written = tensor.made_by, tensor.block.written
+                name, operand = "", made if made > written else written
+            else:
+                name, operand = self._operand(tensor)
+                if name and name not in params:
+                    params.append(name)
+            names.append(name)
+            operands.append(operand)
+            if operand >= 0 and operand not in inputs:
+                inputs.append(operand)
         layer, where = self._layers.now(caller)
         events = self.trace.events
-        event = Event(
-            len(events),
-            told,
-            layer,
-            operands if len(operands) == 1 and operands[0] >= 0 else _distinct(operands),
-            operands,
-            names,
-            tuple(dict.fromkeys(filter(None, names))) if any(names) else (),
-            where,
-        )
+        event = Event(len(events), told, layer, tuple(inputs), tuple(operands), tuple(names), tuple(params), where)
         events.append(event)
         return event
 
-    def _read(self, tensors: Sequence[torch.Tensor]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-        """Return for each operand its name in the model, if any, and the event that made it, -1 for a parameter."""
-        found: list[str] = []
-        operands: list[int] = []
-        trace, names = self.trace, self.tree.names
-        for tensor in tensors:
-            if tensor.__class__ is ShapeTensor and tensor.owner is trace:
-                made, written = tensor.made_by, tensor.block.written
-                operands.append(made if made > written else written)
-                found.append("")
-                continue
-            name = names.get(id(tensor), "")
-            found.append(name)
-            if name:
-                # A buffer may be written to. On real tensors its memory has to be known before that of its views.
-                operands.append(self.memory.of(tensor).written if self._foreign_writes or trace.real else -1)
-            else:
-                operands.append(self._producer(tensor))
-        return tuple(found), tuple(operands)
+    def _operand(self, tensor: torch.Tensor) -> tuple[str, int]:
+        """Return the name of an operand in the model, if any, and the event that made it, -1 for a parameter."""
+        name = self.tree.names.get(id(tensor))
+        if name is None:
+            if tensor.__class__ is ShapeTensor and tensor.owner is self.trace:
+                return "", max(tensor.made_by, tensor.block.written)
+            return "", self._producer(tensor)
+        # A buffer may be written to. On real tensors its memory has to be known before that of its views.
+        if self._foreign_writes or self.trace.real:
+            return name, self.memory.of(tensor).written
+        return name, -1
 
     def _producer(self, tensor: torch.Tensor) -> int:
         known = self._makers.get(id(tensor))
@@ -211,10 +209,5 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not tensors:
             hint = "; did its `forward` forget to return?" if output is None else ""
             raise SubjectError("output", f"the model returned no tensor but a {type(output).__name__}{hint}")
-        _, operands = self._read(tensors)
-        self.trace.outputs = tuple(operands)
+        self.trace.outputs = tuple(self._operand(tensor)[1] for tensor in tensors)
         self.trace.output_tensors = tuple((shape_of(tensor), dtype_of(tensor)) for tensor in tensors)
-
-
-def _distinct(operands: Sequence[int]) -> tuple[int, ...]:
-    return tuple(dict.fromkeys([index for index in operands if index >= 0]))
