@@ -25,6 +25,7 @@ _FVCORE_NAMES = {
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convolution", "_convolution"), "conv"),
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), "conv"),
     **dict.fromkeys(("grid_sampler_2d", "grid_sampler_3d"), "grid_sampler"),
+    **dict.fromkeys(("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), "linear"),
     "_adaptive_avg_pool2d": "adaptive_avg_pool2d",
     "native_batch_norm": "batch_norm",
     "native_group_norm": "group_norm",
@@ -44,7 +45,7 @@ def cross_check(passes: Passes, example: Example, facts: Facts) -> CrossCheck:
     try:
         counts = fvcore_counts(passes, example)
     except Exception as error:  # of the tracer, of a formula of fvcore's, or of the subject in the tracer's hands
-        return replace(result, error=described(error), version=fvcore_version())
+        return replace(result, error=_one_line(error), version=fvcore_version())
     return replace(
         result,
         total_fvcore=sum(counts.flops.own.values()),
@@ -53,6 +54,17 @@ def cross_check(passes: Passes, example: Example, facts: Facts) -> CrossCheck:
         differences=tuple(_differences(facts, counts)),
         version=fvcore_version(),
     )
+
+
+def _one_line(error: Exception) -> str:
+    """Describe an error without the graphs and numbers that torch's tracer adds to it, and name fvcore's formula."""
+    traceback, formula = error.__traceback__, ""
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_filename.endswith("jit_handles.py"):
+            formula = f" (in its formula {code.co_name})"
+        traceback = traceback.tb_next
+    return described(error).partition(" Tensor: ")[0] + formula
 
 
 def _ours(ops: Sequence[Op], quantity: str) -> dict[Key, int]:

@@ -49,9 +49,9 @@ def differences(quantity: str, ours: Mapping[Key, int], side: Side, evidence: Ev
 def _reason(quantity: str, key: Key, ours: int, fvcore: int, side: Side, evidence: Evidence) -> str:
     """Return what explains one difference by itself, empty if nothing does."""
     layer, op = key
-    if not fvcore and op in side.unknown[layer]:
+    if not fvcore and any(op in names for names in side.unknown.values()):
         return _unknown(op, quantity)
-    if quantity == "flops" and key in evidence.products.oddities and evidence.products.exact[key] == ours:
+    if key in evidence.products.oddities and evidence.products.exact[quantity][key] == ours:
         return "; ".join(evidence.products.oddities[key])
     if ours > fvcore and (hidden := _unseen(layer, side)):
         return hidden

@@ -30,6 +30,7 @@ _EXTRA: dict[str, Callable[[Call, torch.Tensor], int]] = {
     "upsample_bilinear2d": lambda call, out: 4 * out.numel(),
     "grid_sampler": lambda call, out: 4 * out.numel(),
     "grid_sampler_2d": lambda call, out: 4 * out.numel(),
+    "grid_sampler_3d": lambda call, out: 4 * out.numel(),
 }
 
 

@@ -1,10 +1,14 @@
 """Measure every model of torchvision and print a table.
 
-    python tests/benchmarks/zoo.py [--output zoo.jsonl] [--only PREFIX ...]
+    python tests/benchmarks/zoo.py [--output zoo.jsonl] [--only PREFIX ...] [--fvcore]
+
+The columns are the model, its parameters, multiply-accumulates, activations, bytes at the peak, seconds, how it was
+traced (by shapes alone or on real tensors), and operations that are not counted or only bounded. With `--fvcore`
+follows what fvcore counts of it, flops and activations, and below each difference with its reason.
 
 Resumable: each model's line is appended to the output as soon as it is there, and models that have one are
 passed over. Models are built on the CPU with random weights. The last lines count how many were measured, how
-many of them by shapes alone, and which failed and why.
+many of them by shapes alone, and which differ from fvcore without a reason that is known.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import argparse
 import json
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,7 @@ import torch
 from torchvision import models
 
 from archcheck.errors import SubjectError
+from archcheck.facts import CROSS_CHECK, CrossCheck, Facts
 from archcheck.measure import measure_model
 
 DETECTION = ("rcnn", "retinanet", "ssd", "fcos")
@@ -46,7 +52,7 @@ def build(name: str) -> torch.nn.Module:
     return models.get_model(name, **options)
 
 
-def measure(name: str) -> dict[str, Any]:
+def measure(name: str, *, fvcore: bool) -> dict[str, Any]:
     try:
         model = build(name)
     except Exception as error:
@@ -57,20 +63,45 @@ def measure(name: str) -> dict[str, Any]:
         facts = measure_model(model, example=example(name))
     except SubjectError as error:
         return {"model": name, "error": str(error)}
+    seconds = time.process_time() - start
+    row = described(name, facts) | {"params_right": facts.params.total == expected, "seconds": round(seconds, 3)}
+    if fvcore:
+        check = measure_model(model, example=example(name), needs=[CROSS_CHECK]).cross_check
+        assert check is not None
+        row["fvcore"] = compared(check)
+    return row
+
+
+def described(name: str, facts: Facts) -> dict[str, Any]:
     return {
         "model": name,
         "params": facts.params.total,
-        "params_right": facts.params.total == expected,
         "macs": facts.cost.macs,
         "flops": facts.cost.fvcore_flops,
         "activations": facts.cost.activations,
         "peak_bytes": facts.cost.peak_activation_bytes,
-        "seconds": round(time.process_time() - start, 3),
         "real": any("real tensors" in note for note in facts.subject.notes),
         "uncounted": facts.cost.uncounted,
         "bounds": facts.cost.bounds,
         "hidden": facts.params.hidden_total,
         "unused": len(facts.params.unused),
+    }
+
+
+def compared(check: CrossCheck) -> dict[str, Any]:
+    """Return fvcore's totals and the differences, those of one operator and one reason together."""
+    layers, ours, fvcore = Counter[Any](), Counter[Any](), Counter[Any]()
+    for difference in check.differences:
+        key = difference.quantity, difference.op, difference.reason
+        layers[key] += 1
+        ours[key] += difference.ours
+        fvcore[key] += difference.fvcore
+    return {
+        "flops": check.total_fvcore,
+        "activations": check.activations_fvcore,
+        "error": check.error,
+        "unexplained": sum(not difference.explained for difference in check.differences),
+        "differences": [[*key, layers[key], ours[key], fvcore[key]] for key in layers],
     }
 
 
@@ -82,15 +113,29 @@ def show(row: dict[str, Any]) -> None:
     rest = ", ".join([*row["uncounted"], *(f"bounded {name}" for name in row["bounds"])])
     print(
         f"{row['model']:<36}{row['params']:>13,}{row['macs']:>18,}{row['activations']:>14,}"
-        f"{row['peak_bytes']:>15,}{row['seconds']:>9.2f}s  {how:<7}{rest}",
+        f"{row['peak_bytes']:>15,}{row['seconds']:>9.2f}s  {how:<7}{rest}{beside(row)}",
         flush=True,
     )
+
+
+def beside(row: dict[str, Any]) -> str:
+    """Return fvcore's part of a line, and the lines below it."""
+    found = row.get("fvcore")
+    if found is None:
+        return ""
+    if found["error"]:
+        return f"  fvcore failed: {found['error']}"
+    lines = [f"  fvcore {found['flops']:,} {found['activations']:,}"]
+    for quantity, op, reason, layers, ours, fvcore in found["differences"]:
+        lines.append(f"    {quantity} of {op} in {layers} layers: {ours:,}, fvcore {fvcore:,}: {reason}")
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("zoo.jsonl"))
     parser.add_argument("--only", nargs="*", default=[""])
+    parser.add_argument("--fvcore", action="store_true", help="let fvcore count beside")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -99,8 +144,8 @@ def main() -> None:
     for name in models.list_models():
         if not name.startswith(tuple(options.only)):
             continue
-        if name not in rows:
-            rows[name] = measure(name)
+        if name not in rows or (options.fvcore and not rows[name].keys() & {"fvcore", "error"}):
+            rows[name] = measure(name, fvcore=options.fvcore)
             with options.output.open("a") as file:
                 file.write(json.dumps(rows[name]) + "\n")
         show(rows[name])
@@ -109,6 +154,17 @@ def main() -> None:
     print(f"parameter totals wrong: {sum(not row['params_right'] for row in done)}")
     print(f"with hidden weights: {[row['model'] for row in done if row['hidden']]}")
     print(f"with unused parameters: {[row['model'] for row in done if row['unused']]}")
+    if options.fvcore:
+        summarise([row for row in done if "fvcore" in row])
+
+
+def summarise(rows: list[dict[str, Any]]) -> None:
+    failed = [row["model"] for row in rows if row["fvcore"]["error"]]
+    differing = [row for row in rows if row["fvcore"]["differences"]]
+    unexplained = [row["model"] for row in differing if row["fvcore"]["unexplained"]]
+    print(f"fvcore counted {len(rows) - len(failed)} of {len(rows)}, failed: {failed}")
+    verdict = f"unexplained: {unexplained}" if unexplained else "all explained"
+    print(f"differences to fvcore: {len(differing)} models, {verdict}")
 
 
 if __name__ == "__main__":
