@@ -112,7 +112,7 @@ class Passes:
             with torch.no_grad() if how == "differentiable" else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
-                with tracer.watching(), _any_batch(), _uncompiled():
+                with tracer.watching(), _any_batch(), _uncompiled(), _deep():
                     for tensor in (*tensors_in(args), *tensors_in(kwargs)):
                         tracer.add_input(tensor)
                     tracer.set_outputs(self.model(*args, **kwargs))
@@ -168,6 +168,17 @@ def _uncompiled() -> Iterator[None]:
         return
     with torch.compiler.set_stance("force_eager"):
         yield
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    """Let calls nest twice as deep as usual, for the call of a layer takes more frames while it is watched."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(2 * limit)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 @contextmanager

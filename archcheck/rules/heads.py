@@ -21,6 +21,9 @@ def head_of(facts: Facts) -> tuple[str, ...]:
     residual connection or a gate, the head ends; a concatenation goes on if all its parts end alike.
     """
     walk = _Walk(ops=facts.ops, dependent=dependent_on_input(facts.ops))
+    for op in facts.ops:  # the first ones first: thousands of them, each of the one before, are too deep for recursion
+        if op.kind == "cat" and op.live:
+            walk.back_from(op.index)
     ends = [walk.back_from(index) for index in facts.shape.output_ops]
     head = tuple(dict.fromkeys(kind for end in ends for kind in end.head))
     return head or tuple(end.before for end in ends[:1])
