@@ -63,10 +63,10 @@ def _reason(quantity: str, key: Key, ours: int, fvcore: int, side: Side, evidenc
 
 
 def _unknown(op: str, quantity: str) -> str:
-    what = f"`{op}`, a convolution whose padding is a word," if op == PADDED_BY_WORD else f"`{op}`"
+    what = 'a convolution whose padding is a word, such as "same",' if op == PADDED_BY_WORD else "this operator"
     if quantity == "activations":
         return f"fvcore does not count the outputs of {what.rstrip(',')}"
-    return f"fvcore does not know {what} and counts it as nothing"
+    return f"fvcore does not know {what} and counts nothing"
 
 
 def _unseen(layer: str, side: Side) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from archcheck.facts import CrossCheck
 from archcheck.findings import Outcome, Report, Verdict, plain
+from archcheck.render import cross_check
 from archcheck.render.options import Options
 from archcheck.render.words import count, fix_of, listed, one_line, place_of, shape_text, tally, unmeasured
 
@@ -37,6 +39,8 @@ def _subject(report: Report) -> Iterator[str]:
         yield f"**{escape(unmeasured(report))}**"
     if totals := _totals(report):
         yield totals
+    if report.facts and report.facts.cross_check:
+        yield from _cross_check(report.facts.cross_check)
     if report.outcomes:
         yield _table(report)
 
@@ -55,6 +59,14 @@ def _totals(report: Report) -> str:
     if facts.cost.uncounted:
         parts.append(f"cost unknown of {escape(listed(facts.cost.uncounted))}")
     return ", ".join(parts)
+
+
+def _cross_check(check: CrossCheck) -> Iterator[str]:
+    yield escape(cross_check.verdict(check))
+    if check.differences:
+        head = [f"| {' | '.join(cross_check.TITLES)} |", "|---|---|---|---|---|"]
+        cells = [(row.layers, row.op, row.ours, row.fvcore, row.reason) for row in cross_check.rows(check)]
+        yield "\n".join(head + [f"| {' | '.join(map(escape, each))} |" for each in cells])
 
 
 def _table(report: Report) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from archcheck.errors import NotMeasured
 from archcheck.facts import Facts, Hidden, Params, Tensor
+from archcheck.render import cross_check
 from archcheck.render.options import HeadOf
 from archcheck.render.tree import idleness
 from archcheck.render.words import count, listed, shape_text
@@ -55,6 +56,9 @@ def totals(facts: Facts) -> Iterator[Line]:
         yield Line(label="uncounted", text=f"{listed(cost.uncounted, SHOWN)}: cost unknown", alarming=True)
     if cost.bounds:
         yield Line(label="bounds", text=f"sizes depend on data: {listed(cost.bounds, SHOWN)}", alarming=True)
+    if facts.cross_check:
+        text, doubtful = cross_check.verdict(facts.cross_check), cross_check.is_doubtful(facts.cross_check)
+        yield Line(label="cross-check", text=text, alarming=doubtful)
     if facts.shape.receptive_field:
         yield Line(label="sees", text=f"{shape_text(facts.shape.receptive_field)} input positions (receptive field)")
 

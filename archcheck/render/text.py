@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from archcheck.facts import Facts
+from archcheck.facts import CrossCheck, Facts
 from archcheck.findings import Finding, Outcome, Report, Verdict
-from archcheck.render import sheet
+from archcheck.render import cross_check, sheet
 from archcheck.render.options import Options
 from archcheck.render.tree import Row, hidden_rows, rows, tree
 from archcheck.render.words import builds, fix_of, one_line, place_of, tally, unmeasured
@@ -104,6 +104,9 @@ def _facts(facts: Facts, options: Options) -> Iterator[RenderableType]:
             *sheet.evidence(facts),
         ]
     )
+    if facts.cross_check and facts.cross_check.differences:
+        yield ""
+        yield _differences(facts.cross_check)
 
 
 def _lines(lines: Iterable[sheet.Line]) -> RenderableType:
@@ -115,9 +118,13 @@ def _lines(lines: Iterable[sheet.Line]) -> RenderableType:
     return Padding(grid, (0, 0, 0, 2), expand=False)
 
 
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+
+
 def _layers(layers: Sequence[Row], width: int) -> Table:
     """Return the table of layers. Figures are never cut; the words beside them share the room that is left."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    table = _table()
     lines = [[_text(cell) for cell in _cells(row)] for row in layers]
     natural = [
         max(map(cell_len, (title, *(line[column].plain for line in lines)))) for column, title in enumerate(TITLES)
@@ -129,6 +136,18 @@ def _layers(layers: Sequence[Row], width: int) -> Table:
         table.add_column(title, justify="right", overflow="fold")
     for row, line in zip(layers, lines, strict=True):
         table.add_row(*line, style=ALARM if row.warning else QUIET if row.quiet else "")
+    return table
+
+
+def _differences(check: CrossCheck) -> Table:
+    """Return the table of what fvcore counts otherwise. Figures are never cut; words are folded."""
+    table = _table()
+    for title in cross_check.TITLES:
+        figures = title in cross_check.FIGURES
+        table.add_column(title, justify="right" if figures else "left", no_wrap=figures, overflow="fold")
+    for row in cross_check.rows(check):
+        cells = (row.layers, row.op, row.ours, row.fvcore, row.reason)
+        table.add_row(*map(_text, cells), style=ALARM if row.alarming else "")
     return table
 
 

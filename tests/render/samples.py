@@ -5,7 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from archcheck.facts import Cost, Facts, Hidden, Layer, Op, Params, Shape, Shapes, Subject, Tensor, Training
+from archcheck.facts import (
+    UNEXPLAINED,
+    Cost,
+    CrossCheck,
+    Difference,
+    Facts,
+    Hidden,
+    Layer,
+    Op,
+    Params,
+    Shape,
+    Shapes,
+    Subject,
+    Tensor,
+    Training,
+)
 from archcheck.findings import Finding, Mishap, Outcome, Report, Verdict
 from archcheck.where import Where
 
@@ -127,6 +142,36 @@ def troubled_net() -> Facts:
             checkpoint_file="best.pt", correct=9_950, total=10_000,
         ),
     )  # fmt: skip
+
+
+def differences() -> tuple[Difference, ...]:
+    """Attention in three layers that differ in their number, and something that nobody knows the reason of."""
+    unknown = "fvcore does not know this operator and counts nothing"
+    attention = [
+        Difference(layer=f"blocks.{number}.attention", op="scaled_dot_product_attention", ours=1_536, fvcore=0,
+                   reason=unknown)
+        for number in range(3)
+    ]  # fmt: skip
+    odd = Difference(layer="", op="linear", ours=640, fvcore=1_280, reason=UNEXPLAINED)
+    outputs = replace(attention[0], quantity="activations", ours=704, reason="fvcore does not count the outputs")
+    return (*attention, odd, outputs)
+
+
+def cross_checked(*found: Difference, **values: Any) -> Facts:
+    """A small network that fvcore counted, too; the totals of the counts follow from the differences."""
+    net = plain_net()
+    fewer = {quantity: sum(each.ours - each.fvcore for each in found if each.quantity == quantity)
+             for quantity in ("flops", "activations")}  # fmt: skip
+    check = CrossCheck(
+        total_ours=net.cost.fvcore_flops,
+        total_fvcore=net.cost.fvcore_flops - fewer["flops"],
+        activations_ours=net.cost.activations,
+        activations_fvcore=net.cost.activations - fewer["activations"],
+        compared=3,
+        differences=found,
+        version="0.1.5",
+    )
+    return replace(net, cross_check=replace(check, **values))
 
 
 def block(path: str, width: int, extra: bool = False) -> list[Layer]:

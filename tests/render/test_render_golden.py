@@ -7,12 +7,22 @@ import pytest
 
 from archcheck.findings import Report
 from archcheck.render import render
-from tests.render.samples import failed, judged, kept, plain_net, residual_net, troubled_net
+from tests.render.samples import (
+    cross_checked,
+    differences,
+    failed,
+    judged,
+    kept,
+    plain_net,
+    residual_net,
+    troubled_net,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 PLAIN = (Report(subject="net", facts=plain_net()),)
 TROUBLED = (Report(subject="net", facts=troubled_net()),)
 RESIDUAL = (Report(subject="resnet50", facts=residual_net()),)
+CROSS_CHECKED = (Report(subject="net", facts=cross_checked(*differences())),)
 RUN = (judged(), kept(), failed())
 
 CASES = {
@@ -27,6 +37,9 @@ CASES = {
     "check_piped.txt": (RUN, "text", {"outcomes_only": True}),
     "check.md": (RUN, "markdown", {}),
     "ledger.md": (TROUBLED, "markdown", {}),
+    "cross_check_80.txt": (CROSS_CHECKED, "text", {"width": 80}),
+    "cross_check_120.txt": (CROSS_CHECKED, "text", {"width": 120}),
+    "cross_check.md": (CROSS_CHECKED, "markdown", {}),
     "annotations.txt": (RUN, "github", {"base": "course/week 3"}),
     "failed.json": ((failed(),), "json", {}),
 }
