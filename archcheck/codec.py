@@ -10,24 +10,38 @@ import dataclasses
 import enum
 import types
 import typing
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Hashable, Mapping
+from functools import cache, partial
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+Reader = Callable[[Any], Any]
+"""Reads a JSON value as one kind of value; raises `ValueError` for any other."""
+
+
 def encode(value: Any) -> Any:
     """Turn a tree of dataclasses, enums, tuples and mappings into plain JSON values."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    kind = value.__class__
+    if kind in _PLAIN:
+        return value
+    if kind is tuple or isinstance(value, list | tuple):
+        return [item if item.__class__ in _PLAIN else encode(item) for item in value]
+    if names := _names(kind):
+        return {name: encode(getattr(value, name)) for name in names}
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [encode(item) for item in value]
     return value
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
 
 
 def decode(kind: type[T], value: Any) -> T:
@@ -36,86 +50,102 @@ def decode(kind: type[T], value: Any) -> T:
     Raises `ValueError` when a key is missing or a value has another type; unknown keys are ignored, so that
     an older reader understands a newer writer of the same schema.
     """
-    return cast(T, _decode(kind, value))
+    return cast(T, _reader(cast(Hashable, kind))(value))
 
 
-def _decode(kind: Any, value: Any) -> Any:
+@cache
+def _reader(kind: Any) -> Reader:
+    """Return the reader of an annotation, worked out once for the thousands of values that have it."""
     origin = typing.get_origin(kind)
     if kind is Any:
-        return value
+        return lambda value: value
     if origin in (typing.Union, types.UnionType):
-        return _decode_union(kind, value)
+        return _union_reader(kind)
     if origin is tuple:
-        return _decode_tuple(typing.get_args(kind), value)
+        return _tuple_reader(typing.get_args(kind))
     if origin in (dict, Mapping) or kind is dict:
-        return _decode_mapping(typing.get_args(kind), value)
+        return _mapping_reader(typing.get_args(kind))
     if dataclasses.is_dataclass(kind):
-        return _decode_dataclass(cast(type, kind), value)
+        return partial(_read_dataclass, cast(type, kind))
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return kind(value)
-    return _decode_scalar(kind, value)
+        return kind
+    return partial(_read_scalar, kind)
 
 
-def _decode_scalar(kind: type, value: Any) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is type(None) and value is None:
-        return None
+def _read_scalar(kind: type, value: Any) -> Any:
     if type(value) is kind:
         return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
     raise ValueError(f"expected {getattr(kind, '__name__', kind)}, found {value!r}")
 
 
-def _decode_union(kind: Any, value: Any) -> Any:
+def _union_reader(kind: Any) -> Reader:
     options = [option for option in typing.get_args(kind) if option is not type(None)]
-    if value is None and len(options) < len(typing.get_args(kind)):
-        return None
-    if len(options) == 1:
-        return _decode(options[0], value)
-    for option in options:
-        try:
-            return _decode(option, value)
-        except ValueError:
-            continue
-    raise ValueError(f"expected {kind}, found {value!r}")
+    optional = len(options) < len(typing.get_args(kind))
+    readers = [_reader(option) for option in options]
+
+    def read(value: Any) -> Any:
+        if value is None and optional:
+            return None
+        if len(readers) == 1:
+            return readers[0](value)
+        for reader in readers:
+            try:
+                return reader(value)
+            except ValueError:
+                continue
+        raise ValueError(f"expected {kind}, found {value!r}")
+
+    return read
 
 
-def _decode_tuple(items: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple):
-        raise ValueError(f"expected a list, found {value!r}")
-    if len(items) == 2 and items[1] is Ellipsis:
-        return tuple(_decode(items[0], item) for item in value)
-    if len(items) != len(value):
-        raise ValueError(f"expected {len(items)} items, found {value!r}")
-    return tuple(_decode(kind, item) for kind, item in zip(items, value, strict=True))
+def _tuple_reader(items: tuple[Any, ...]) -> Reader:
+    repeated = len(items) == 2 and items[1] is Ellipsis
+    readers = [_reader(kind) for kind in (items[:1] if repeated else items)]
+
+    def read(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"expected a list, found {value!r}")
+        if repeated:
+            return tuple(map(readers[0], value))
+        if len(readers) != len(value):
+            raise ValueError(f"expected {len(readers)} items, found {value!r}")
+        return tuple(reader(item) for reader, item in zip(readers, value, strict=True))
+
+    return read
 
 
-def _decode_mapping(items: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"expected a table, found {value!r}")
-    item_kind = items[1] if items else Any
-    return {str(key): _decode(item_kind, item) for key, item in value.items()}
+def _mapping_reader(items: tuple[Any, ...]) -> Reader:
+    reader = _reader(items[1] if items else Any)
+
+    def read(value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"expected a table, found {value!r}")
+        return {str(key): reader(item) for key, item in value.items()}
+
+    return read
 
 
-def _decode_dataclass(kind: type, value: Any) -> Any:
+def _read_dataclass(kind: type, value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise ValueError(f"expected {kind.__name__}, found {value!r}")
     arguments = {}
-    for name, annotation, required in _fields(kind):
+    for name, reader, required in _fields(kind):
         if name in value:
-            arguments[name] = _decode(annotation, value[name])
+            arguments[name] = reader(value[name])
         elif required:
             raise ValueError(f"{kind.__name__} lacks the key `{name}`")
     return kind(**arguments)
 
 
 @cache
-def _fields(kind: type) -> tuple[tuple[str, Any, bool], ...]:
+def _fields(kind: type) -> tuple[tuple[str, Reader, bool], ...]:
     hints = typing.get_type_hints(kind)
     return tuple(
         (
             field.name,
-            hints[field.name],
+            _reader(hints[field.name]),
             field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
         )
         for field in dataclasses.fields(kind)
