@@ -234,13 +234,18 @@ def _raised_at(error: BaseException) -> str:
     return place
 
 
+def _is_plain(module: torch.nn.Module) -> bool:
+    """Whether a module keeps its mode where torch does, and nothing else hangs on it; TorchScript keeps its own."""
+    return type(module).train is torch.nn.Module.train and not isinstance(module, torch.jit.ScriptModule)
+
+
 def set_mode(tree: Tree, training: bool) -> None:
     """Switch to training or evaluation by the model's own `train(mode)`, where frozen BatchNorm is often kept frozen.
 
     A method of that name with another purpose, such as a training loop, is not called.
     """
     model = tree.model
-    if all(type(node.module).train is torch.nn.Module.train for node in tree.nodes):
+    if all(_is_plain(node.module) for node in tree.nodes):
         for node in tree.nodes:
             node.module.__dict__["training"] = training
         return

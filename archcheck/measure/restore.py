@@ -29,6 +29,8 @@ class Snapshot:
 
     def __init__(self, tree: Tree, *, values: bool) -> None:
         modules = [node.module for node in tree.nodes if not isinstance(node.module, torch.jit.ScriptModule)]
+        scripted = (node.module for node in tree.nodes if isinstance(node.module, torch.jit.ScriptModule))
+        self._scripted = [(module, module.training) for module in scripted if hasattr(module, "training")]
         self._attributes = [(module.__dict__, dict(module.__dict__)) for module in modules]
         containers, plain = _state(modules)
         self._contents = [(container, container.copy()) for container in containers if container]
@@ -44,9 +46,22 @@ class Snapshot:
 
     def restore(self) -> None:
         """Put everything back."""
+        self._restore_attributes()
+        with torch.no_grad():
+            if (_addresses(self._tensors), [tensor.shape for tensor in self._tensors]) != self._places:
+                for tensor, data in zip(self._tensors, self._data, strict=True):
+                    tensor.data = data
+            self._values.restore()
+            for tensor, gradient in self._gradients:
+                if tensor.grad is not gradient:
+                    tensor.grad = gradient
+
+    def _restore_attributes(self) -> None:
         for now, attributes in self._attributes:
             now.clear()
             now.update(attributes)
+        for scripted, training in self._scripted:
+            scripted.training = training
         for container, contents in self._contents:
             if isinstance(container, list):
                 container[:] = contents
@@ -56,14 +71,6 @@ class Snapshot:
         for container in self._empty:
             if container:
                 container.clear()
-        with torch.no_grad():
-            if (_addresses(self._tensors), [tensor.shape for tensor in self._tensors]) != self._places:
-                for tensor, data in zip(self._tensors, self._data, strict=True):
-                    tensor.data = data
-            self._values.restore()
-            for tensor, gradient in self._gradients:
-                if tensor.grad is not gradient:
-                    tensor.grad = gradient
 
     @contextmanager
     def kept(self) -> Iterator[None]:

@@ -117,10 +117,12 @@ def test_layers_are_as_they_were_after_they_were_watched(fails):
 
 @pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_scripted_layers_are_as_they_were():
-    model = nn.Sequential(torch.jit.script(nn.Linear(3, 3)), nn.ReLU())
+    model = nn.Sequential(torch.jit.script(nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5))), nn.ReLU()).eval()
     before = list(vars(model[0]))
-    measure_model(model, example=zeros(1, 3))
+    facts = measure_model(model, example=zeros(1, 3))
+    assert "dropout" in [op.kind for op in facts.train_ops]
     assert list(vars(model[0])) == before
+    assert [module.training for module in model.modules()] == [False] * 5
 
 
 def test_a_compiled_layer_keeps_its_compiled_form():
