@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import random
+from contextlib import nullcontext
+
+import numpy
 import pytest
 import torch
 import torch.nn.functional as F
@@ -177,16 +182,41 @@ def layers(width):
     )
 
 
+def switches():
+    """What is set for the whole of torch and Python, and the next numbers of every generator."""
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.get_default_dtype(),
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.mha.get_fastpath_enabled(),
+        torch.nn.Module.__call__,
+        torch.nn.functional._verify_batch_size,
+        gc.isenabled(),
+        random.getstate(),
+        repr(numpy.random.get_state()),
+    )
+
+
 @settings(max_examples=25, deadline=None)
-@given(layers(3), st.booleans(), st.integers(0, 100))
-def test_measuring_leaves_everything_as_it_was(makers, training, seed):
+@given(layers(3), st.booleans(), st.integers(0, 100), st.booleans())
+def test_measuring_leaves_everything_as_it_was(makers, training, seed, fails):
+    def stop(*given):
+        raise ValueError("no")
+
     model = nn.Sequential(nn.Linear(3, 3), *(make() for make in makers)).train(training)
+    if fails:
+        model.append(Apply(stop).train(training))
+    state = switches()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     hooks = [len(module._forward_hooks) for module in model.modules()]
     torch.manual_seed(seed)
     expected = torch.rand(3)
     torch.manual_seed(seed)
-    measure_model(model, example=zeros(2, 3))
+    with pytest.raises(SubjectError) if fails else nullcontext():
+        measure_model(model, example=zeros(2, 3))
+    assert switches() == state
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(module.training is training for module in model.modules())
