@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from archcheck.errors import described
-from archcheck.facts import CrossCheck, Difference, Facts, Op
+from archcheck.facts import META_WORDS, CrossCheck, Difference, Facts, Op
 from archcheck.measure.activations import activations_of
 from archcheck.measure.differences import PADDED_BY_WORD, Evidence, differences
 from archcheck.measure.example import Example
@@ -45,7 +45,8 @@ def cross_check(passes: Passes, example: Example, facts: Facts) -> CrossCheck:
     try:
         counts = fvcore_counts(passes, example)
     except Exception as error:  # of the tracer, of a formula of fvcore's, or of the subject in the tracer's hands
-        return replace(result, error=_one_line(error), version=fvcore_version())
+        advice = f"; fvcore needs real numbers, so leave {META_WORDS} out" if passes.on_meta else ""
+        return replace(result, error=_one_line(error) + advice, version=fvcore_version())
     return replace(
         result,
         total_fvcore=sum(counts.flops.own.values()),
