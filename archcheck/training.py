@@ -8,7 +8,6 @@ a trial and is written only where it is told to.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from archcheck.codec import encode
 from archcheck.contract import Contract, SubjectEntry, TrainingSpec
 from archcheck.errors import ArchcheckError
+from archcheck.files import write_whole
 from archcheck.findings import SCHEMA
 from archcheck.isolate import Worker
 
@@ -152,6 +152,4 @@ def _with_run(record: dict[str, Any] | None, answer: Mapping[str, Any], checkpoi
 
 
 def _write(target: Path, record: Mapping[str, Any]) -> None:
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(target)
+    write_whole(target, json.dumps(record, indent=1) + "\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archcheck.errors import ArchcheckError
+from archcheck.files import write_whole
 
 if TYPE_CHECKING:
     from archcheck.findings import Report
@@ -69,18 +70,10 @@ def _flush_elsewhere() -> None:
 
 def save(text: str, file: Path) -> None:
     """Write `file` whole or not at all; what is no regular file, such as `/dev/null`, is written to."""
-    target = file.resolve()
-    special = target.exists() and not target.is_file()
-    partial = target if special else target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        if not special:
-            partial.replace(target)
+        write_whole(file, text)
     except OSError as error:
         raise ArchcheckError(f"cannot write {file}: {error.strerror}; choose another file") from None
-    finally:
-        if not special:
-            partial.unlink(missing_ok=True)
 
 
 def wants_color() -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError, described
+from archcheck.files import write_whole
 from archcheck.measure.example import example_of
 from archcheck.measure.load import load, load_object
 from archcheck.measure.model import measure_model
@@ -102,7 +102,5 @@ def _save(model: torch.nn.Module, file: Path) -> str:
     from safetensors.torch import save
 
     content = save({name: tensor.contiguous() for name, tensor in torch.nn.Module.state_dict(model).items()})
-    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(file)
+    write_whole(file, content)
     return hashlib.sha256(content).hexdigest()
