@@ -18,6 +18,7 @@ from archcheck.measure.answers import shapes_of
 from archcheck.measure.arguments import map_tensors, tensors_in
 from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, candidates
+from archcheck.measure.layer_calls import Layers
 from archcheck.measure.looks import Looks
 from archcheck.measure.meta import is_without_memory, without_memory
 from archcheck.measure.places import is_subject
@@ -36,6 +37,7 @@ class Passes:
         self.model = model
         self.tree = Tree(model)
         self._looks = Looks(self.tree.names)
+        self._layers = Layers(self.tree)
         self._snapshots: dict[bool, Snapshot] = {}
 
     def untouched(self, *, values: bool) -> AbstractContextManager[None]:
@@ -108,7 +110,7 @@ class Passes:
         real = how != "shapes"
         with self.untouched(values=real):
             set_mode(self.tree, training)
-            tracer = Tracer(self.tree, self._looks, real=real)
+            tracer = Tracer(self.tree, self._looks, self._layers, real=real)
             with torch.no_grad() if how == "differentiable" else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))

@@ -20,44 +20,52 @@ Call = tuple[str, bool, FrameType]
 """The path of a layer, whether it is a leaf of torch's own, and who calls it."""
 
 
-class Layers:
-    """The layers of a model that are being called, innermost last; first calls go into `visits`."""
+_CALL = "_compiled_call_impl"
+_ABSENT = object()
 
-    def __init__(self, tree: Tree, visits: dict[str, Visit]) -> None:
-        self._tree = tree
-        self._visits = visits
+
+class Layers:
+    """The layers of a model that are being called, innermost last. One serves all passes of a model."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._visits: dict[str, Visit] = {}
         self._calls: list[Call] = []
+        self._watchers = [
+            (node.module.__dict__, node.module.__dict__.get(_CALL, _ABSENT), self._watched(node.path, node.module))
+            for node in tree.nodes
+        ]
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Note every call of a layer until the end of the block, also when it raises.
+    def watching(self, visits: dict[str, Visit]) -> Iterator[None]:
+        """Note every call of a layer in `visits` until the end of the block, also when it raises.
 
         Each module gets the attribute that torch asks, before anything else, for a compiled form of the module.
         Hooks would take every call through the slow path of `nn.Module`, which costs more than a layer does without
         arithmetic; another `nn.Module.__call__` would make Python forget what it knows of all classes of modules.
         """
-        modules = [node.module.__dict__ for node in self._tree.nodes]
-        before = [attributes.get(_CALL, _ABSENT) for attributes in modules]
-        for node in self._tree.nodes:
-            node.module.__dict__[_CALL] = self._watched(node.path, node.module)
+        self._visits = visits
+        for attributes, _, call in self._watchers:
+            attributes[_CALL] = call
         try:
             yield
         finally:
-            for attributes, value in zip(modules, before, strict=True):
-                if value is _ABSENT:
+            for attributes, before, _ in self._watchers:
+                if before is _ABSENT:
                     attributes.pop(_CALL, None)
                 else:
-                    attributes[_CALL] = value
+                    attributes[_CALL] = before
 
     def _watched(self, path: str, module: torch.nn.Module) -> Callable[..., Any]:
-        calls, visits, leaf = self._calls, self._visits, _is_torchs_leaf(module)
+        calls, leaf = self._calls, _is_torchs_leaf(module)
         run: Callable[..., Any] = module._call_impl
 
         def call(*args: Any, **kwargs: Any) -> Any:
             calls.append((path, leaf, sys._getframe(2)))  # beyond torch's own frame
+            visits = self._visits
             try:
-                if path in visits:
-                    visits[path].calls += 1
+                visit = visits.get(path)
+                if visit is not None:
+                    visit.calls += 1
                     return run(*args, **kwargs)
                 visit = visits[path] = Visit(len(visits), 1, shapes_of(args))
                 output = run(*args, **kwargs)
@@ -79,10 +87,6 @@ class Layers:
             if is_subject(caller.f_code.co_filename):
                 return path, line_of(caller)
         return path, None
-
-
-_CALL = "_compiled_call_impl"
-_ABSENT = object()
 
 
 def holder_of(tensor: torch.Tensor, frame: FrameType | None) -> str:

@@ -42,22 +42,22 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # A private hook of torch: without it the first dispatch imports the compiler (about 1.5 s).
         return False
 
-    def __init__(self, tree: Tree, looks: Looks | None = None, *, real: bool = False) -> None:
+    def __init__(self, tree: Tree, looks: Looks, layers: Layers, *, real: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tree = tree
         self.trace = Trace(real=real)
         self.memory = Memory()
         self._shapes = ShapeRunner(tree.names, self.memory)
-        self._looks = looks or Looks(tree.names)
+        self._looks = looks
         self._makers: dict[int, tuple[int, weakref.ref[torch.Tensor]]] = {}  # of real tensors
-        self._layers = Layers(tree, self.trace.visits)
+        self._layers = layers
         self._foreign_writes = False  # to memory that the pass did not make
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Trace what runs inside."""
         try:
-            with self._layers.watching(), self:
+            with self._layers.watching(self.trace.visits), self:
                 yield
         finally:
             self.trace.peak_bytes = self.memory.peak
