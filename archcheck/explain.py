@@ -14,7 +14,6 @@ of a class, `input` a TOML list, and `says` a part of the first finding.
 
 from __future__ import annotations
 
-import inspect
 import re
 import textwrap
 import typing
@@ -23,7 +22,9 @@ from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any
 
 from archcheck.contract.coerce import describe
-from archcheck.rule import COMMON, Rule, is_required, key_of, parameters, rule_name
+from archcheck.rule import COMMON, Rule, documentation, is_required, key_of, parameters, promise, rule_name
+
+__all__ = ["Example", "examples", "page", "promise"]
 
 _EXAMPLE = re.compile(r"^Example, (?P<verdict>\w+):$", re.MULTILINE)
 _LINE = re.compile(r"(?P<key>\w+) =(?: (?P<value>.+)|\n(?P<block>.+))", re.DOTALL)
@@ -63,16 +64,11 @@ def examples(rule: type[Rule]) -> tuple[Example, ...]:
 
     Raises `ValueError` when a line is no `key = value` or an example states no rule.
     """
-    marks = list(_EXAMPLE.finditer(_documentation(rule)))
+    marks = list(_EXAMPLE.finditer(documentation(rule)))
     return tuple(
         Example(verdict=mark["verdict"], lines=_lines(rule, block), source=block)
         for mark, block in zip(marks, _blocks(rule, marks), strict=True)
     )
-
-
-def promise(rule: type[Rule]) -> str:
-    """Return the first paragraph of the documentation on one line."""
-    return " ".join(_documentation(rule).partition("\n\n")[0].split())
 
 
 def page(rule: type[Rule]) -> str:
@@ -88,13 +84,9 @@ def page(rule: type[Rule]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _documentation(rule: type[Rule]) -> str:
-    return inspect.cleandoc(rule.__doc__ or "")
-
-
 def _blocks(rule: type[Rule], marks: Sequence[re.Match[str]]) -> Iterator[str]:
     """Yield the text that belongs to each example: it reaches to the next line that is not indented."""
-    text = _documentation(rule)
+    text = documentation(rule)
     for mark in marks:
         indented = re.match(r"(?:\n?[ \t]+.*|\n)*", text[mark.end() :])
         yield textwrap.dedent(indented[0] if indented else "").strip("\n")
@@ -113,7 +105,7 @@ def _lines(rule: type[Rule], block: str) -> dict[str, str]:
 
 
 def _prose(rule: type[Rule]) -> str:
-    rest = _documentation(rule).partition("\n\n")[2]
+    rest = documentation(rule).partition("\n\n")[2]
     return _EXAMPLE.split(rest)[0].strip()
 
 

@@ -10,6 +10,7 @@ The class name is the rule's name, its fields are the parameters, its docstring 
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, ClassVar
@@ -75,6 +76,16 @@ def rule_name(rule: Rule | type[Rule]) -> str:
     """Return the kebab-case name: `MaxParams` -> `max-params`."""
     cls = rule if isinstance(rule, type) else type(rule)
     return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+
+def documentation(rule: type[Rule]) -> str:
+    """Return the docstring without the indentation that it has in the source."""
+    return inspect.cleandoc(rule.__doc__ or "")
+
+
+def promise(rule: type[Rule]) -> str:
+    """Return the first paragraph of the documentation on one line."""
+    return " ".join(documentation(rule).partition("\n\n")[0].split())
 
 
 def parameters(cls: type[Rule]) -> tuple[Field[Any], ...]:

@@ -128,7 +128,11 @@ def _add_train(adder: Any, run: Command) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--format", type=format_of, default="text", metavar="FORMAT", help="text, json, markdown or github"
+        "--format",
+        type=format_of,
+        default="text",
+        metavar="FORMAT",
+        help="text, concise, json, markdown, github or sarif",
     )
     parser.add_argument("--output", type=output_of, metavar="FILE", help="write the report there")
     _add_timeout(parser, "seconds that a subject may take; 120 by default")

@@ -11,10 +11,12 @@ from typing import Any
 
 from archcheck.errors import ArchcheckError
 from archcheck.findings import Report
+from archcheck.render.concise import render_concise
 from archcheck.render.github import render_github
 from archcheck.render.json import render_json
 from archcheck.render.markdown import render_markdown
 from archcheck.render.options import Options
+from archcheck.render.sarif import render_sarif
 from archcheck.words import did_you_mean, quote
 
 __all__ = ["FORMATS", "Options", "render"]
@@ -27,7 +29,14 @@ def _render_text(reports: Sequence[Report], options: Options) -> str:
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Report], Options], str]] = MappingProxyType(
-    {"text": _render_text, "json": render_json, "markdown": render_markdown, "github": render_github}
+    {
+        "text": _render_text,
+        "concise": render_concise,
+        "json": render_json,
+        "markdown": render_markdown,
+        "github": render_github,
+        "sarif": render_sarif,
+    }
 )
 """Name of a format -> the function that writes it."""
 

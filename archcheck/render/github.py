@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
-from pathlib import PurePosixPath
 
 from archcheck.findings import Finding, Outcome, Report
 from archcheck.render.options import Options
-from archcheck.render.words import builds, fix_of, one_line, place_of, unmeasured
+from archcheck.render.words import from_root, one_line, place_of, said, unmeasured
 from archcheck.where import Where
 
 MOST = 9
@@ -32,8 +31,7 @@ class Annotation:
         """Return the line that the runner understands."""
         properties = {"title": self.title}
         if self.where:
-            file = str(PurePosixPath(base, self.where.file))
-            properties = {"file": file, "line": str(self.where.line), **properties}
+            properties = {"file": from_root(self.where.file, base), "line": str(self.where.line), **properties}
         given = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
         return f"::{self.level} {given}::{_data(self.message)}"
 
@@ -64,19 +62,9 @@ def _of_outcome(report: Report, outcome: Outcome) -> Iterator[Annotation]:
     for finding in findings:
         yield Annotation(
             title=f"{outcome.verdict.value} {outcome.instance} ({report.subject})",
-            message=tuple(_message(report, outcome, finding)),
+            message=tuple(said(report, outcome, finding)),
             where=place_of(report, outcome, finding),
         )
-
-
-def _message(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[str]:
-    yield finding.message if finding else outcome.summary
-    if built := builds(report.facts, finding):
-        yield f"where: {built}"
-    if outcome.because:
-        yield f"why: {outcome.because}"
-    if fix := fix_of(outcome, finding):
-        yield f"fix: {fix}"
 
 
 def _data(lines: Sequence[str]) -> str:

@@ -16,15 +16,16 @@ def render_json(reports: Sequence[Report], options: Options) -> str:
 
     JSON has no infinity and no NaN; they are written as the strings `"inf"`, `"-inf"` and `"nan"`.
     """
-    document = _finite(reports_to_json(tuple(reports)))
+    document = finite(reports_to_json(tuple(reports)))
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return `value` with the numbers that JSON cannot write as words."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

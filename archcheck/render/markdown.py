@@ -9,7 +9,7 @@ from archcheck.facts import CrossCheck
 from archcheck.findings import Outcome, Report, Verdict, plain
 from archcheck.render import cross_check
 from archcheck.render.options import Options
-from archcheck.render.words import count, fix_of, listed, one_line, place_of, shape_text, tally, unmeasured
+from archcheck.render.words import fix_of, listed, one_line, place_of, tally, totals, unmeasured
 
 _ENTITIES = {character: f"&#{ord(character)};" for character in "&<>|`$/."}
 # GitHub looks for mentions, references and emoji in the finished page, where an entity is a character like
@@ -49,11 +49,7 @@ def _totals(report: Report) -> str:
     if report.facts is None:
         return ""
     facts = report.facts
-    inputs = ", ".join(shape_text(tensor.shape) for tensor in facts.shape.inputs)
-    parts = [
-        count(facts.params.total, "parameter"),
-        f"{facts.cost.macs:,} multiply-accumulates" + (f" on {inputs}" if inputs else ""),
-    ]
+    parts = [totals(facts)]
     if facts.params.hidden:
         parts.append(f"**{facts.params.hidden_total:,} elements of hidden weights**")
     if facts.cost.uncounted:

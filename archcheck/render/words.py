@@ -5,10 +5,11 @@ Names of layers, types and models come from code of strangers: `one_line` makes 
 
 from __future__ import annotations
 
+import posixpath
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from archcheck.facts import Facts, Shape
 from archcheck.findings import Finding, Outcome, Report, Verdict
@@ -70,7 +71,21 @@ def place_of(report: Report, outcome: Outcome, finding: Finding | None) -> Where
         layer = facts.layer(finding.layer)
         if layer and layer.where:
             return layer.where
-    return (facts.subject.where if facts else None) or outcome.contract
+    return (facts.subject.where if facts else None) or stated_at(outcome)
+
+
+def stated_at(outcome: Outcome) -> Where | None:
+    """Return the line of the contract that states the rule; a rule given in Python has none."""
+    return outcome.contract if outcome.contract and outcome.contract.line else None
+
+
+def from_root(file: str, base: str) -> str:
+    """Return `file`, relative to `base`, as seen from the root of the repository; absolute ones stay as they are.
+
+    >>> from_root("model.py", "week 3"), from_root("../shared/model.py", "week 3")
+    ('week 3/model.py', 'shared/model.py')
+    """
+    return posixpath.normpath(posixpath.join(base, file))
 
 
 def builds(facts: Facts | None, finding: Finding | None) -> str:
@@ -85,9 +100,10 @@ def builds(facts: Facts | None, finding: Finding | None) -> str:
 
 def fix_of(outcome: Outcome, finding: Finding | None) -> str:
     """Return the next step, with the line of the contract that states the rule."""
-    stated = f"{outcome.rule} at {outcome.contract}" if outcome.contract else outcome.rule
+    place = stated_at(outcome)
+    stated = f"{outcome.rule} at {place}" if place else outcome.rule
     if finding and finding.fix:
-        return _with_line(finding.fix, outcome)
+        return _with_line(finding.fix, outcome, place)
     if outcome.verdict is Verdict.VACUOUS:
         return f"drop {stated}, or give it `allow-empty = true`"
     if outcome.verdict is Verdict.ERROR:
@@ -95,18 +111,35 @@ def fix_of(outcome: Outcome, finding: Finding | None) -> str:
     return f"mend the model, or change {stated}"
 
 
-def _with_line(fix: str, outcome: Outcome) -> str:
+def said(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[str]:
+    """Yield the lines that tell of a finding: what, what stands there, the author's reason, the next step."""
+    yield finding.message if finding else outcome.summary
+    if built := builds(report.facts, finding):
+        yield f"where: {built}"
+    if outcome.because:
+        yield f"why: {outcome.because}"
+    if fix := fix_of(outcome, finding):
+        yield f"fix: {fix}"
+
+
+def _with_line(fix: str, outcome: Outcome, place: Where | None) -> str:
     """Return `fix` with the place of the rule, unless the fix speaks of a place in the contract itself."""
-    if outcome.contract is None or f"{outcome.contract.file}:" in fix:
+    if place is None or f"{place.file}:" in fix:
         return fix
-    place = f"at {outcome.contract}"
-    return f"{fix} {place}" if fix.endswith(outcome.rule) else f"{fix}; {outcome.rule} stands {place}"
+    return f"{fix} at {place}" if fix.endswith(outcome.rule) else f"{fix}; {outcome.rule} stands at {place}"
 
 
 def unmeasured(report: Report) -> str:
     """Return why there are no facts; empty when there are."""
     error = report.error
     return f"could not be measured ({error.kind}): {error.message}" if error else ""
+
+
+def totals(facts: Facts) -> str:
+    """Return `13,086 parameters, 1,328,360 multiply-accumulates on 1x1x28x28`."""
+    inputs = ", ".join(shape_text(tensor.shape) for tensor in facts.shape.inputs)
+    macs = f"{facts.cost.macs:,} multiply-accumulates" + (f" on {inputs}" if inputs else "")
+    return f"{count(facts.params.total, 'parameter')}, {macs}"
 
 
 def tally(reports: Iterable[Report]) -> str:

@@ -35,6 +35,7 @@ CASES = {
     "check_80.txt": (RUN, "text", {"width": 80, "outcomes_only": True}),
     "check_120.txt": (RUN, "text", {"width": 120, "outcomes_only": True}),
     "check_piped.txt": (RUN, "text", {"outcomes_only": True}),
+    "check_concise.txt": (RUN, "concise", {}),
     "check.md": (RUN, "markdown", {}),
     "ledger.md": (TROUBLED, "markdown", {}),
     "cross_check_80.txt": (CROSS_CHECKED, "text", {"width": 80}),

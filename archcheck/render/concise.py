@@ -1,0 +1,49 @@
+"""One line a finding, or an outcome that has none, for editors, `grep` and `sort`:
+
+    model.py:31: broken max-params mnist: 21,482 parameters, limit 19,999 (+1,483, +7.4 %)
+
+that is `PLACE: VERDICT RULE SUBJECT: MESSAGE`, with `-` for a place or rule that there is not. The verdict is one
+of those of a report; a subject that could not be measured is an `error` of no rule, and one that was only
+measured, without a contract, is `measured`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from archcheck.findings import Finding, Outcome, Report, Verdict
+from archcheck.render.options import Options
+from archcheck.render.words import one_line, place_of, totals, unmeasured
+from archcheck.where import Where
+
+
+def render_concise(reports: Sequence[Report], options: Options) -> str:
+    """Return the lines in the order of the report; files are relative to the current folder."""
+    return "".join(line + "\n" for report in reports for line in _lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    if report.error:
+        yield _line(None, Verdict.ERROR.value, "-", report, unmeasured(report))
+    for outcome in report.outcomes:
+        yield from _of_outcome(report, outcome)
+    if report.facts and not report.outcomes:
+        yield _line(report.facts.subject.where, "measured", "-", report, totals(report.facts))
+
+
+def _of_outcome(report: Report, outcome: Outcome) -> Iterator[str]:
+    waived = Verdict.WAIVED.value
+    for finding in outcome.findings:
+        yield _found(report, outcome, finding, outcome.verdict.value, finding.message)
+    for finding in outcome.waived:
+        yield _found(report, outcome, finding, waived, f"{finding.message} (waived: {outcome.waiver})")
+    if not outcome.findings and not outcome.waived:
+        yield _found(report, outcome, None, outcome.verdict.value, outcome.summary)
+
+
+def _found(report: Report, outcome: Outcome, finding: Finding | None, verdict: str, message: str) -> str:
+    return _line(place_of(report, outcome, finding), verdict, outcome.instance, report, message)
+
+
+def _line(place: Where | None, verdict: str, rule: str, report: Report, message: str) -> str:
+    return one_line(f"{place or '-'}: {verdict} {rule} {report.subject}: {message}")
