@@ -56,14 +56,11 @@ class Recipe:
 
     def _make(self, tensors: Sequence[torch.Tensor], memory: Memory) -> Any:
         assert self.made is not None
-        if self.wraps is None:
-            (one,) = self.made
-            block = memory.new(one.nbytes) if one.shares < 0 else memory.of(tensors[one.shares])
-            return shape_tensor(one.outside, block)
-        return self.wraps(
+        results = [
             shape_tensor(one.outside, memory.new(one.nbytes) if one.shares < 0 else memory.of(tensors[one.shares]))
             for one in self.made
-        )
+        ]
+        return results[0] if self.wraps is None else self.wraps(results)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -46,16 +46,17 @@ class ShapeRunner:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         tensors: list[torch.Tensor],
-        known: Answer | None = None,
+        known: Answer | None,
+        *,
+        by_shape: bool,
     ) -> tuple[Any, Answer | None]:
         """Return the result of one operation and what it means; `NotImplemented` asks the caller to decompose it.
 
-        `known` is the answer to a call that looks alike.
+        `known` is the answer to a call that looks alike; `by_shape` says that an operand has no values.
         """
         func, name = operator.func, operator.name
         if not tensors:
             return _told(operator, args, kwargs, self._factory(func, name, args, kwargs), known)
-        by_shape = any(map(self.without_values, tensors))
         if name in VALUES and by_shape and all(map(self._has_value, tensors)):
             result = func(*args, **kwargs)  # the value of a real parameter or buffer is known
             return _told(operator, args, kwargs, result, None)

@@ -78,7 +78,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         known = KNOWN.get(look)
         if by_shape and known is not None and known.recipe is not None:
             return self._record(known, tensors, known.recipe.make(tensors, self.memory), caller)
-        result, told = self._shapes.run(operator, args, kwargs, tensors, known)
+        result, told = self._shapes.run(operator, args, kwargs, tensors, known, by_shape=by_shape)
         if told is None:
             return self._inside(func, args, kwargs)
         if told is not known and (known is None or told.recipe is not None):

@@ -98,10 +98,14 @@ def _sized(tensors: _Tensors) -> _Tensors:
 
 
 def _any_lazy(tensors: _Tensors) -> bool:
-    return any(_is_lazy(tensor) for _, tensor in tensors) if tensors else False
+    for _, tensor in tensors:
+        if type(tensor) not in _ORDINARY and _is_lazy(tensor):
+            return True
+    return False
 
 
 _is_lazy = torch.nn.parameter.is_lazy
+_ORDINARY = (torch.nn.Parameter, torch.Tensor)
 
 
 def _entries(module: torch.nn.Module, attribute: str) -> list[tuple[str, Any]]:
