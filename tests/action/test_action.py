@@ -76,7 +76,9 @@ def broken(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_kept_contract_passes_the_gate(good: Run) -> None:
     assert (good.code, good.outputs["verdict"], good.logs["Annotate"]) == (0, "kept", "")
-    assert list(good.logs) == ["Set up archcheck", "Check", "Annotate", "Summarise", "Gate"]
+    assert list(good.logs) == [
+        "Set up archcheck", "Read the base", "Check", "Annotate", "Summarise", "Comment", "Gate",
+    ]  # fmt: skip
     assert good.summary.startswith("### archcheck: kept\n")
     assert "| max-params | kept | 10 parameters | 10 |" in good.summary
 
@@ -130,6 +132,24 @@ def test_a_contract_with_mistakes_never_passes(workspace: Path, tmp_path: Path) 
 def test_the_log_of_the_check_shows_the_report_for_people(good: Run) -> None:
     assert "10 (10 trainable, 0 frozen)" in good.logs["Check"]
     assert "1 rule: 1 kept" in good.logs["Check"]
+
+
+def test_the_summary_is_kept_for_later_steps(good: Run) -> None:
+    assert Path(good.outputs["summary"]).read_text() == good.summary
+
+
+def test_the_report_is_written_as_sarif_where_that_is_asked_for(workspace: Path, tmp_path: Path) -> None:
+    fat = run(workspace, tmp_path, subjects="fat", sarif="archcheck.sarif")
+    (result,) = json.loads((workspace / "week 3" / "archcheck.sarif").read_text())["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert (fat.code, place["artifactLocation"]["uri"], place["region"]["startLine"]) == (1, "week%203/network.py", 8)
+
+
+def test_a_summary_that_the_runner_would_refuse_is_cut(workspace: Path, tmp_path: Path) -> None:
+    python = fake_python(tmp_path, 'yes "| a row |" | head -n 200000')
+    before = {"setup": {"python": str(python)}, "check": {"report": str(Path(__file__)), "code": "0"}}
+    cut = run_action(workspace, tmp_path, {}, only="Summarise", before=before)
+    assert (cut.code, len(cut.summary)) == (0, 1_000_000)
 
 
 def test_what_the_subject_prints_is_no_command(good: Run) -> None:

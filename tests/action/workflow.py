@@ -35,20 +35,33 @@ class Run:
     outputs: dict[str, str] = field(default_factory=dict)
 
 
-def run_action(workspace: Path, temporary: Path, inputs: Mapping[str, str], **environment: str) -> Run:
-    """Run every step of the action in `workspace`, until one fails."""
-    action, run = read(ACTION), Run()
+def run_action(
+    workspace: Path,
+    temporary: Path,
+    inputs: Mapping[str, str],
+    *,
+    only: str | None = None,
+    before: Mapping[str, dict[str, str]] | None = None,
+    **environment: str,
+) -> Run:
+    """Run every step of the action in `workspace`, until one fails.
+
+    `only` names the one step that is run, and `before` gives the outputs of those that it comes after.
+    """
+    action, run = read(ACTION), Run(steps=dict(before or {}))
     given = {name: str(value.get("default", "")) for name, value in action["inputs"].items()} | dict(inputs)
     summary = temporary / "summary.md"
     summary.touch()
     for step in action["runs"]["steps"]:
+        if only not in (None, step["name"]):
+            continue
         output = temporary / f"output_{len(run.logs)}"
         output.touch()
         process = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
             cwd=workspace / resolve(step.get("working-directory", "."), given, run),
             env={
-                **os.environ,
+                **{name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")},
                 "RUNNER_TEMP": str(temporary),
                 "GITHUB_OUTPUT": str(output),
                 "GITHUB_STEP_SUMMARY": str(summary),
@@ -72,16 +85,20 @@ def run_action(workspace: Path, temporary: Path, inputs: Mapping[str, str], **en
 
 
 def resolve(text: str, inputs: Mapping[str, str], run: Run) -> str:
-    """Put in the values of `inputs.…`, `steps.….outputs.…` and `github.action_path`."""
+    """Put in the values of `inputs.…`, `steps.….outputs.…` and of the few words of `github.…` that are known here."""
 
     def value(match: re.Match[str]) -> str:
         match match[1].split("."):
             case ["inputs", name]:
-                return inputs[name]
+                return EXPRESSION.sub(value, inputs[name])
             case ["steps", step, "outputs", name]:
                 return run.steps.get(step, {}).get(name, "")
             case ["github", "action_path"]:
                 return str(ACTION.parent)
+            case ["github", "token"]:
+                return "the job's token"
+            case ["github", "event", "before"]:
+                return inputs.get("event.before", "")
         raise ValueError(match[1])
 
     return EXPRESSION.sub(value, text)
