@@ -1,4 +1,27 @@
-"""The JSON document that tools read, and that `archcheck report` reads back."""
+"""The JSON document that tools read, and that `archcheck report` reads back.
+
+One document holds a report of each subject, in the order of the run::
+
+    {"schema": 1,
+     "reports": [{"subject": "mnist",
+                  "facts": {...},
+                  "outcomes": [{"rule": "max-params", "instance": "max-params", "verdict": "broken",
+                                "found": 21482, "limit": 19999, "unit": "parameters",
+                                "findings": [{"message": "21,482 parameters, limit 19,999 (+1,483, +7.4 %)",
+                                              "layer": null, "where": {"file": "model.py", "line": 31},
+                                              "fix": "remove 1,483 parameters, or raise max-params"}],
+                                ...}]}]}
+
+* The keys are the fields of `archcheck.facts.Facts` and `archcheck.findings.Outcome`, whose docstrings say what they
+  mean; every key is written, `null` where there is nothing to say. What was not measured is `null`, never zero.
+* A subject that could not be measured has `"error": {"kind": ..., "message": ...}` in place of `facts`; `kind` is a
+  stable word of those that `archcheck.errors.SubjectError` lists.
+* `schema` rises when a key changes its meaning or goes away. A new key may come at any time: readers pass over those
+  that they do not know, as archcheck does.
+
+`report.schema.json` beside this module says the same as a JSON Schema (draft 2020-12); it is made of the dataclasses by
+`archcheck.render.schema`.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcheck.findings import Finding, Outcome, Report, Verdict, reports_from_json
+from archcheck.findings import Finding, Mishap, Outcome, Report, Verdict, reports_from_json
 from archcheck.render import render
 from archcheck.where import Where
 from tests.render.samples import failed, judged, plain_net, troubled_net
@@ -24,6 +24,9 @@ OUTCOMES = st.builds(
     found=VALUES,
     limit=VALUES,
     unit=OPTIONAL_TEXT,
+    kept=OPTIONAL_TEXT,
+    notes=st.lists(st.text(), max_size=2).map(tuple),
+    because=OPTIONAL_TEXT,
     findings=st.lists(FINDINGS, max_size=2).map(tuple),
     most=st.lists(st.text(), max_size=2).map(tuple),
     contract=st.none() | PLACES,
@@ -39,6 +42,13 @@ def read_back(*reports: Report) -> tuple[Report, ...]:
 def test_reports_come_back_as_they_went() -> None:
     reports = (judged(), Report(subject="odd", facts=troubled_net()), failed())
     assert read_back(*reports) == reports
+
+
+@given(st.builds(Mishap, kind=st.text(), message=st.text()), st.lists(OUTCOMES, max_size=1).map(tuple))
+@settings(max_examples=40, deadline=None)
+def test_any_mishap_comes_back_as_it_went(error: Mishap, outcomes: tuple[Outcome, ...]) -> None:
+    report = Report(subject="lost", error=error, outcomes=outcomes)
+    assert read_back(report) == (report,)
 
 
 @settings(max_examples=40, deadline=None)
