@@ -77,7 +77,8 @@ class Params:
 
     Two parameters that are views of one storage are two tensors and count twice, as they do for torch and for
     every optimiser. `bytes` and `bytes_by_dtype` (`{"float32": 52344, "int64": 40}`) are of parameters and buffers,
-    persistent or not. `hidden` weights are in no other count, but for those that are buffers.
+    persistent or not. `hidden` weights are in no other count, but for those that are buffers. `frozen_names` are the
+    parameters that `requires_grad` keeps from training.
     """
 
     total: int
@@ -90,6 +91,7 @@ class Params:
     unused: tuple[str, ...]
     sizes: Mapping[str, int]
     bytes_by_dtype: Mapping[str, int] = field(default_factory=dict)
+    frozen_names: tuple[str, ...] = ()
 
     @property
     def hidden_total(self) -> int:

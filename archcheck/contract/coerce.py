@@ -28,12 +28,13 @@ LARGE = 10**20
 
 
 class Mismatch(ValueError):  # noqa: N818 - the name says what it is
-    """A value that its annotation does not allow; `path` leads to the item of it that is at fault."""
+    """A value that its annotation does not allow; `path` leads to the item of it that is at fault, `found` shows it."""
 
     def __init__(self, kind: Any, found: Any, path: tuple[int | str, ...]) -> None:
         self.path = path
+        self.found = show(found)
         inside = " in it" if path else ""
-        super().__init__(f"must be {describe(kind)}, found {show(found)}{inside}")
+        super().__init__(f"must be {describe(kind)}, found {self.found}{inside}")
 
 
 class _Unfit(ValueError):  # noqa: N818 - a mismatch on its way up

@@ -1,17 +1,19 @@
 """From a TOML table to a dataclass: the field `within_epochs` is the key `within-epochs`.
 
 The metadata of a field may ask for more: `check` is a function that raises `ValueError` for a value that must
-not be; `kinds` says that the value holds words that point at operations; `key` is `False` for a field that no
-table holds.
+not be; `kinds` says that the value holds words that point at operations; `unit` says what the value counts, so that it
+may be text such as `"20k"`; `key` is `False` for a field that no table holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 from typing import Any, TypeVar, get_type_hints
 
+from archcheck.contract.coerce import Mismatch, coerce
 from archcheck.contract.document import Node
+from archcheck.quantities import expected, parse
 from archcheck.rule import COMMON, is_required, key_of
 from archcheck.selectors import mistake_in
 from archcheck.words import did_you_mean, listed, nearest, quote
@@ -68,7 +70,8 @@ def _check_complete(nodes: Mapping[str, Node], options: Mapping[str, Field[Any]]
 
 def _read_field(cls: type, option: Field[Any], node: Node) -> Any:
     complaints = len(node.document.problems)
-    value = node.read(field_types(cls)[option.name])
+    kind, unit = field_types(cls)[option.name], option.metadata.get("unit")
+    value = _read_quantity(node, kind, unit) if unit else node.read(kind)
     if option.metadata.get("kinds"):
         _check_kinds(node)
     if len(node.document.problems) > complaints:
@@ -79,6 +82,27 @@ def _read_field(cls: type, option: Field[Any], node: Node) -> Any:
         except ValueError as error:
             node.complain_of_value(str(error))
     return value
+
+
+def _read_quantity(node: Node, kind: Any, unit: str) -> Any:
+    """Return a value, or list of values, that counts something; complain once and return `None` if it does not."""
+    at_fault = node
+    try:
+        return coerce(node.value, kind)  # a text that the field takes as it is comes before a quantity
+    except Mismatch:
+        pass
+    try:
+        values = []
+        for at_fault in node.items():
+            values.append(parse(at_fault.value, unit) if isinstance(at_fault.value, str) else at_fault.value)
+        at_fault = node
+        return coerce(values if isinstance(node.value, list) else values[0], kind)
+    except Mismatch as mismatch:
+        at_fault = replace(node, path=node.path + mismatch.path)
+        at_fault.complain(f"{quote(node.name)} must be {expected(unit)}, found {mismatch.found}")
+    except ValueError as error:
+        at_fault.complain(f"{quote(node.name)} {error}")
+    return None
 
 
 def _check_kinds(node: Node) -> None:

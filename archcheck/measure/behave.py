@@ -63,6 +63,45 @@ def _log_probabilities(forward: Call, example: Example) -> Mapping[str, Any]:
     return {"finite": finite, "sum_error": worst if math.isfinite(worst) else None, "shape": list(shape)}
 
 
+@probe("keeps-batch")
+def _keeps_batch(forward: Call, example: Example) -> Mapping[str, Any]:
+    """How many samples the first output holds, for the example and for a batch of another size.
+
+    The batch is the first axis of the first input; every input with as many entries along its first axis is repeated
+    with it. `output` is the shape of the first output; where the other batch fails, `error` says why in its place.
+    """
+    size = next((tensor.shape[0] for tensor in tensors_in(example.args) if tensor.dim()), None)
+    if size is None:
+        size = next((tensor.shape[0] for tensor in tensors_in(dict(example.kwargs)) if tensor.dim()), None)
+    if size is None:
+        raise SubjectError("input", "no input has an axis, so there is no batch to keep")
+    runs = [_batch_run(forward, example, size)]
+    other = 3 if size != 3 else 2
+    try:
+        runs.append(_batch_run(forward, _with_batch(example, size, other), other))
+    except Exception as error:  # whatever the subject raises: that it fails is the answer
+        runs.append({"batch": other, "output": None, "error": described(error)})
+    return {"runs": runs}
+
+
+def _batch_run(forward: Call, example: Example, size: int) -> dict[str, Any]:
+    output = next(tensors_in(forward(*example.args, **example.kwargs)), None)
+    if output is None:
+        raise SubjectError("forward", "the forward pass returned no tensor, so there is no batch to look at")
+    return {"batch": size, "output": list(output.shape), "error": None}
+
+
+def _with_batch(example: Example, size: int, other: int) -> Example:
+    """Return the example with `other` samples in place of `size`, its own ones repeated in turn."""
+
+    def repeated(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.dim() == 0 or tensor.shape[0] != size:
+            return tensor
+        return tensor[torch.arange(other, device=tensor.device) % size]
+
+    return Example(tuple(map_tensors(repeated, list(example.args))), map_tensors(repeated, dict(example.kwargs)))
+
+
 def _scaled(example: Example, scale: float) -> Example:
     """Return the example with its floating inputs times `scale`, in memory of its own."""
 

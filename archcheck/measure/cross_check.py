@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from archcheck.activations import activations_of
 from archcheck.errors import described
 from archcheck.facts import META_WORDS, CrossCheck, Difference, Facts, Op
-from archcheck.measure.activations import activations_of
 from archcheck.measure.differences import PADDED_BY_WORD, Evidence, differences
 from archcheck.measure.example import Example
 from archcheck.measure.forward import Passes

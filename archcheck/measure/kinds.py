@@ -115,6 +115,11 @@ def _batch_norm(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attri
     }
 
 
+@_describes("group_norm")
+def _group_norm(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    return {"features": outputs[0].shape[1], "groups": call["num_groups" if "num_groups" in call else "group"]}
+
+
 @_describes("dropout")
 def _dropout(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
     return {"p": float(call["p"]), "training": bool(call["train"])}

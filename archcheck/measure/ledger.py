@@ -32,6 +32,7 @@ def params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], 
         hidden=hidden(tree, traces, root),
         unused=_unused(named, tree, graphs),
         sizes=sizes,
+        frozen_names=tuple(tree.names[id(tensor)] for tensor in unique if not tensor.requires_grad),
     )
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from archcheck.activations import activations_of
 from archcheck.errors import SubjectError
 from archcheck.facts import CROSS_CHECK, Cost, Facts, Op, Shapes, Subject, Tensor, diff_ops
 from archcheck.measure import behave, graph, idle, ledger
-from archcheck.measure.activations import activations_of
 from archcheck.measure.cross_check import cross_check
 from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, given

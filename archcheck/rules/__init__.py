@@ -4,27 +4,44 @@ from __future__ import annotations
 
 from archcheck.rule import Rule, rule_name
 from archcheck.rules.behaviour import LogProbabilities
-from archcheck.rules.budget import MaxParams
-from archcheck.rules.ledger import NoHiddenWeights, NoUnusedLayers, NoUnusedParams
-from archcheck.rules.presence import Forbids, Requires, RequiresAny
-from archcheck.rules.shape import OutputShape
-from archcheck.rules.structure import Channels, DropoutRate, FollowedBy, Head, NoPadding
+from archcheck.rules.budget import MaxBytes, MaxLayerShare, MaxParams, MaxTrainableParams
+from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory
+from archcheck.rules.interplay import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
+from archcheck.rules.ledger import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
+from archcheck.rules.neighbours import FollowedBy, PrecededBy
+from archcheck.rules.presence import Count, Forbids, Requires, RequiresAny
+from archcheck.rules.shape import KeepsBatch, MinReceptiveField, OutputShape
+from archcheck.rules.structure import Channels, DropoutRate, Head, NoPadding
 from archcheck.rules.training import MinAccuracy, RecordMatchesModel
 
 BUILTIN: tuple[type[Rule], ...] = (
     MaxParams,
+    MaxTrainableParams,
+    MaxBytes,
+    MaxLayerShare,
+    MaxMacs,
+    MaxActivations,
+    MaxPeakMemory,
     Requires,
     RequiresAny,
     Forbids,
+    Count,
     FollowedBy,
+    PrecededBy,
     Head,
     Channels,
     DropoutRate,
     NoPadding,
+    NoBiasBeforeNorm,
+    NoDoubleActivation,
+    NoDropoutBeforeNorm,
     NoHiddenWeights,
     NoUnusedParams,
     NoUnusedLayers,
+    NoFrozenParams,
     OutputShape,
+    KeepsBatch,
+    MinReceptiveField,
     LogProbabilities,
     MinAccuracy,
     RecordMatchesModel,

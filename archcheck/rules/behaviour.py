@@ -47,7 +47,7 @@ class LogProbabilities(Rule):
         if fault is not None:
             message = f"the output is no log-probabilities: {fault}"
             fix = "end the network in `nn.LogSoftmax(dim=1)`, or drop the rule and train with `nn.CrossEntropyLoss`"
-            findings = (Finding(message=message, where=facts.subject.where, fix=fix),)
+            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=fix),)
         return Result(
             examined=1,
             findings=findings,

@@ -1,14 +1,26 @@
-"""Budgets: how much a network may have."""
+"""Budgets of what is stored: parameters and bytes, and how evenly they are spread."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 from archcheck.facts import Facts, Layer
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
+from archcheck.rules.bounds import (
+    by_dtype,
+    check_limit,
+    demand_counted,
+    excess,
+    hidden_bytes,
+    layer_line,
+    percent,
+    share_line,
+)
 from archcheck.rules.scope import hidden_on, params_on, reach
+from archcheck.selectors import selects_layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,45 +42,215 @@ class MaxParams(Rule):
         model = nn.Linear(3, 4)
         input = [1, 3]
         says = 16 parameters, limit 15 (+1, +6.7 %)
+
+    Example, vacuous:
+        rule = max-params = { limit = "20k", on = "conv" }
+        model = nn.Linear(3, 4)
+        input = [1, 3]
     """
 
-    limit: int
+    limit: int = field(metadata={"unit": "parameters"})
 
     def __post_init__(self) -> None:
         """Refuse a limit below zero."""
         Rule.__post_init__(self)
-        if self.limit < 0:
-            raise ValueError(f"`limit` must be at least 0, found {self.limit}")
+        check_limit(self.limit)
 
     def check(self, facts: Facts) -> Result:
         """Compare the sum of parameters and hidden weights with `limit`."""
         sizes = params_on(facts, self.on)
         hidden = sum(weight.elements for weight in hidden_on(facts, self.on))
         found = sum(sizes.values()) + hidden
+        kept = f" ({hidden:,} of them hidden)" if hidden else ""
         notes = (f"of them {hidden:,} hidden: in no parameter of the model",) if hidden else ()
         return Result(
             examined=reach(facts, self.on),
-            findings=(self._finding(facts, found, hidden),) if found > self.limit else (),
+            findings=excess(self, facts, found, self.limit, "parameters", aside=kept),
             found=found,
             limit=self.limit,
             unit="parameters",
-            most=(*(_share(layer, found) for layer in largest(facts, sizes)), *_hidden_share(hidden, found)),
+            most=(
+                *(layer_line(layer, layer.own_params, found) for layer in largest(facts, sizes)),
+                *((share_line(("hidden weights",), hidden, found),) if hidden else ()),
+            ),
             notes=notes,
         )
 
-    def _finding(self, facts: Facts, found: int, hidden: int) -> Finding:
-        over = found - self.limit
-        percent = f", +{100 * over / self.limit:.1f} %" if self.limit else ""
-        kept = f" ({hidden:,} of them hidden)" if hidden else ""
-        return Finding(
-            message=f"{found:,} parameters{kept}, limit {self.limit:,} (+{over:,}{percent})",
-            where=facts.subject.where,
-            fix=f"remove {over:,} parameters, or raise max-params",
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxTrainableParams(Rule):
+    """At most `limit` parameters that training changes, each tensor counted once.
+
+    Those with `requires_grad = False` do not count, and neither do hidden weights: no optimiser reaches them. This
+    is the budget of fine-tuning with adapters; `max-params` is that of the whole network.
+
+    Example, kept:
+        rule = max-trainable-params = 8
+        model = nn.Sequential(nn.Linear(3, 4).requires_grad_(False), nn.Linear(4, 1))
+        input = [1, 3]
+
+    Example, broken:
+        rule = max-trainable-params = 8
+        model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+        input = [1, 3]
+        says = 21 trainable parameters, limit 8 (+13, +162.5 %)
+
+    Example, vacuous:
+        rule = max-trainable-params = { limit = "1k", on = "adapter.**" }
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+    """
+
+    limit: int = field(metadata={"unit": "parameters"})
+
+    def __post_init__(self) -> None:
+        """Refuse a limit below zero."""
+        Rule.__post_init__(self)
+        check_limit(self.limit)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the sum of the parameters that are not frozen with `limit`."""
+        frozen = set(facts.params.frozen_names)
+        sizes = {name: size for name, size in params_on(facts, self.on).items() if name not in frozen}
+        found = sum(sizes.values())
+        return Result(
+            examined=reach(facts, self.on),
+            findings=excess(self, facts, found, self.limit, "trainable parameters"),
+            found=found,
+            limit=self.limit,
+            unit="trainable parameters",
+            most=tuple(layer_line(layer, size, found) for layer, size in _owners(facts, sizes)),
         )
 
 
-def _hidden_share(hidden: int, total: int) -> tuple[str, ...]:
-    return (f"hidden weights  {hidden:,}  {100 * hidden / total:.1f} %",) if hidden else ()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxBytes(Rule):
+    """At most `limit` bytes of parameters and buffers, each tensor counted once.
+
+    Precision counts: a network in float16 takes half the bytes of one in float32. Hidden weights count as well, at
+    the precision of the operation that reads them.
+
+    Example, kept:
+        rule = max-bytes = "1 KiB"
+        model = nn.BatchNorm1d(4)
+        input = [2, 4]
+
+    Example, broken:
+        rule = max-bytes = 71
+        model = nn.BatchNorm1d(4)
+        input = [2, 4]
+        says = 72 bytes of parameters and buffers, limit 71 (+1, +1.4 %)
+
+    Example, vacuous:
+        rule = max-bytes = "1 KiB"
+        model = nn.ReLU()
+        input = [1, 3]
+    """
+
+    narrows = False
+    limit: int = field(metadata={"unit": "bytes"})
+
+    def __post_init__(self) -> None:
+        """Refuse a limit below zero."""
+        Rule.__post_init__(self)
+        check_limit(self.limit)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the bytes of all tensors with `limit`."""
+        hidden = hidden_bytes(facts)
+        found = facts.params.bytes + hidden
+        return Result(
+            examined=found,
+            findings=excess(self, facts, found, self.limit, "bytes of parameters and buffers"),
+            found=found,
+            limit=self.limit,
+            unit="bytes of parameters and buffers",
+            most=tuple(share_line((dtype,), size, found) for dtype, size in by_dtype(facts, hidden)),
+            notes=(f"of them {hidden:,} of hidden weights",) if hidden else (),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxLayerShare(Rule):
+    """No single layer holds more than the share `limit` of the parameters, or of the multiply-accumulates.
+
+    A network in which one fully connected layer holds nearly everything gains most by giving that layer up. A layer
+    holds what is its own, without the layers inside of it. The share is of the whole network; `on` chooses which
+    layers are judged.
+
+    Example, kept:
+        rule = max-layer-share = "60 %"
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3))
+        input = [1, 4]
+
+    Example, broken:
+        rule = max-layer-share = 0.5
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3))
+        input = [1, 4]
+        says = `0` (Linear) holds 57.1 % of the parameters (20 of 35), limit 50 %
+
+    Example, broken:
+        rule = max-layer-share = { limit = "60 %", of = "macs" }
+        model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 1))
+        input = [1, 1, 4, 4]
+        says = `0` (Conv2d) holds 90 % of the multiply-accumulates (72 of 80), limit 60 %
+
+    Example, vacuous:
+        rule = max-layer-share = 0.5
+        model = nn.ReLU()
+        input = [1, 3]
+    """
+
+    limit: float = field(metadata={"unit": "share"})
+    of: Literal["params", "macs"] = "params"
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that is no share."""
+        Rule.__post_init__(self)
+        if not 0 < self.limit < 1:
+            raise ValueError(f'`limit` is a share between 0 and 1 (0.5, or "50 %"), found {self.limit:g}')
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the share of each layer with `limit`."""
+        total = self._total(facts)
+        held = {layer.path: (layer, self._held(layer, facts)) for layer in facts.layers}
+        judged = [(layer, own) for layer, own in held.values() if own and selects_layer(self.on, layer, facts)]
+        ranked = sorted(judged, key=lambda item: item[1], reverse=True)
+        return Result(
+            examined=len(judged),
+            findings=tuple(self._finding(*each, total, facts) for each in ranked if each[1] > self.limit * total),
+            found=ranked[0][1] / total if ranked else None,
+            limit=self.limit,
+            unit=f"of the {_WHOLE[self.of]} in one layer",
+            most=tuple(layer_line(layer, own, total) for layer, own in ranked[:3]),
+            kept=self._kept(ranked[0][1] / total) if ranked else None,
+        )
+
+    def _kept(self, share: float) -> str:
+        return f"the largest layer holds {percent(share)} of the {_WHOLE[self.of]}, limit {percent(self.limit)}"
+
+    def _total(self, facts: Facts) -> int:
+        if self.of == "params":
+            return sum(facts.params.sizes.values()) + sum(weight.elements for weight in facts.params.hidden)
+        demand_counted(facts, None, ())
+        return facts.cost.macs
+
+    def _held(self, layer: Layer, facts: Facts) -> int:
+        return layer.own_params if self.of == "params" else sum(op.macs for op in facts.ops_of(layer.path))
+
+    def _finding(self, layer: Layer, own: int, total: int, facts: Facts) -> Finding:
+        name = f"`{layer.path}` ({layer.type})" if layer.path else f"the model itself ({layer.type})"
+        whole = _WHOLE[self.of]
+        return Finding(
+            message=f"{name} holds {percent(own / total)} of the {whole} ({own:,} of {total:,}), "
+            f"limit {percent(self.limit)}",
+            layer=layer.path,
+            where=layer.where or facts.subject.where,
+            fix="make it smaller, share it out among several layers, or raise max-layer-share",
+        )
+
+
+_WHOLE = {"params": "parameters", "macs": "multiply-accumulates"}
 
 
 def largest(facts: Facts, names: Iterable[str], count: int = 3) -> list[Layer]:
@@ -78,12 +260,11 @@ def largest(facts: Facts, names: Iterable[str], count: int = 3) -> list[Layer]:
     return sorted(layers, key=lambda layer: layer.own_params, reverse=True)[:count]
 
 
-def _share(layer: Layer, total: int) -> str:
-    parts = [
-        layer.path or "the model itself",
-        layer.type,
-        f"{layer.own_params:,}",
-        f"{100 * layer.own_params / total:.1f} %",
-        str(layer.where or ""),
-    ]
-    return "  ".join(filter(None, parts))
+def _owners(facts: Facts, sizes: Mapping[str, int], count: int = 3) -> list[tuple[Layer, int]]:
+    """Return the layers that own most of some parameters, and how much of them."""
+    held: dict[str, int] = {}
+    for name, size in sizes.items():
+        path = name.rpartition(".")[0]
+        held[path] = held.get(path, 0) + size
+    ranked = sorted(held.items(), key=lambda item: item[1], reverse=True)
+    return [(layer, size) for path, size in ranked[:count] if (layer := facts.layer(path)) is not None]

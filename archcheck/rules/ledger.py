@@ -115,7 +115,7 @@ class NoUnusedParams(Rule):
             Finding(
                 message=f"`{name}` ({sizes[name]:,} parameters) reaches no output",
                 layer=name.rpartition(".")[0],
-                where=_built(name, facts),
+                where=_built(name, facts) or facts.subject.where,
                 fix="use it in `forward`, or remove it",
             )
             for name in idle
@@ -128,6 +128,50 @@ class NoUnusedParams(Rule):
             limit=0,
             unit="unused parameters",
             kept=f"all {len(sizes)} parameter tensors are used",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoFrozenParams(Rule):
+    """Every parameter is trained: none has `requires_grad = False`.
+
+    What is frozen for a while during fine-tuning and forgotten stays as it is for good, and no loss tells.
+
+    Example, kept:
+        rule = no-frozen-params = true
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+
+    Example, broken:
+        rule = no-frozen-params = true
+        model = nn.Sequential(nn.Linear(3, 4).requires_grad_(False), nn.Linear(4, 1))
+        input = [1, 3]
+        says = `0.weight` (12 parameters) is frozen: it has `requires_grad = False`
+    """
+
+    prohibition = True
+
+    def check(self, facts: Facts) -> Result:
+        """List every frozen parameter."""
+        demand_reach(self, facts)
+        sizes = params_on(facts, self.on)
+        frozen = [name for name in facts.params.frozen_names if name in sizes]
+        findings = tuple(
+            Finding(
+                message=f"`{name}` ({sizes[name]:,} parameters) is frozen: it has `requires_grad = False`",
+                layer=name.rpartition(".")[0],
+                where=_built(name, facts) or facts.subject.where,
+                fix="train it (`requires_grad_(True)`), or keep what is fixed in a buffer",
+            )
+            for name in frozen
+        )
+        return Result(
+            examined=len(sizes),
+            findings=findings,
+            found=sum(sizes[name] for name in frozen),
+            limit=0,
+            unit="frozen parameters",
+            kept=f"none of {len(sizes)} parameter tensors is frozen",
         )
 
 

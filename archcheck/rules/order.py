@@ -1,4 +1,4 @@
-"""What follows an operation on the paths to the outputs."""
+"""What follows an operation on the paths to the outputs, and what precedes it on those from the inputs."""
 
 from __future__ import annotations
 
@@ -72,3 +72,62 @@ _ARITHMETIC = frozenset({
 def _only_of(reader: Op, reached: Set[int], facts: Facts) -> bool:
     """Whether an operation reads only what was reached, and numbers."""
     return all(index in reached or facts.ops[index].kind in ("constant", "factory", "copy") for index in reader.inputs)
+
+
+def firsts(ops: Sequence[Op], selector: str, dependent: Sequence[bool], facts: Facts) -> list[Op]:
+    """Return the operations by which data enters what `selector` points at; the mirror of `lasts`."""
+    if kinds_of(selector):
+        return list(ops)
+    return [op for op in ops if _enters(op, selector, sources_of(op, dependent, facts), facts)]
+
+
+def _enters(op: Op, selector: str, before: Sequence[Op], facts: Facts) -> bool:
+    inside = instance(selector, op.layer, facts)
+    whole = inside is not None and facts.has_children(inside)
+    return any(
+        instance(selector, source.layer, facts) != inside or not (whole or source.kind != op.kind) for source in before
+    )
+
+
+def sources_of(op: Op, dependent: Sequence[bool], facts: Facts) -> list[Op]:
+    """Return the operations whose results `op` reads, without those that depend on no input."""
+    return [facts.ops[index] for index in op.inputs if dependent[index]]
+
+
+def wrong_predecessor(op: Op, by: str, dependent: Sequence[bool], facts: Facts, *, direct: bool) -> str | None:
+    """Return what stands where `by` should, `None` when every path from an input is right.
+
+    Arithmetic that comes from one operation alone, such as `x * sigmoid(x)`, is passed like an activation that has
+    a name; where it joins branches, it is what stands there.
+    """
+    pending, seen = sources_of(op, dependent, facts), set[int]()
+    while pending:
+        source = pending.pop()
+        if source.index in seen or selects(by, source, facts):
+            continue
+        seen.add(source.index)
+        if not direct and (source.kind in TRANSPARENT or _comes_from_one(source, by, dependent, facts)):
+            pending += sources_of(source, dependent, facts)
+        else:
+            return "the input" if source.kind == "input" else source.kind
+    return None
+
+
+def _comes_from_one(op: Op, by: str, dependent: Sequence[bool], facts: Facts) -> bool:
+    """Whether arithmetic without parameters goes back to one operation that is none, or is `by`."""
+    if not _is_plain_arithmetic(op):
+        return False
+    ends, pending, seen = set[int](), [op], {op.index}
+    while pending:
+        for source in sources_of(pending.pop(), dependent, facts):
+            stops = selects(by, source, facts) or not (source.kind in TRANSPARENT or _is_plain_arithmetic(source))
+            if stops:
+                ends.add(source.index)
+            elif source.index not in seen:
+                seen.add(source.index)
+                pending.append(source)
+    return len(ends) == 1
+
+
+def _is_plain_arithmetic(op: Op) -> bool:
+    return op.kind in _ARITHMETIC and not op.params

@@ -10,7 +10,8 @@ from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
 from archcheck.rules.graphs import effective, label, leaks, place, shortfalls
 from archcheck.rules.scope import demand_reach, reach
-from archcheck.selectors import selects
+from archcheck.selectors import instance, is_layer_type, kinds_of, selects, selects_layer
+from archcheck.where import Where
 
 _KINDS = {"kinds": True}
 
@@ -89,11 +90,16 @@ class RequiresAny(Rule):
         findings: tuple[Finding, ...] = ()
         if not present:
             hints = [absence(facts, kind, self.on) for kind in self.kinds]
-            best = next((hint for hint in hints if hint.layer is not None), hints[0])
+            best = next((hint for hint in hints if hint.layer), hints[0])
             message = f"none of {', '.join(self.kinds)} takes effect"
             detail = best.message.partition(": ")[2]
             findings = (
-                Finding(message=f"{message}: {detail}" if detail else message, layer=best.layer, where=best.where),
+                Finding(
+                    message=f"{message}: {detail}" if detail else message,
+                    layer=best.layer or "",
+                    where=best.where,
+                    fix=best.fix,
+                ),
             )
         return Result(
             examined=examined,
@@ -115,7 +121,7 @@ def absence(facts: Facts, kind: str, on: str | None) -> Finding:
     where = place(op, facts) if op else layer.where if layer else facts.subject.where
     message = f"no {kind} takes effect" + (f": {reason}" if reason else ", and none is executed")
     return Finding(
-        message=message, layer=layer.path if layer else None, where=where, fix=_remedy(kind, declared=bool(layer))
+        message=message, layer=layer.path if layer else "", where=where, fix=_remedy(kind, declared=bool(layer))
     )
 
 
@@ -163,7 +169,95 @@ class Forbids(Rule):
             if selects(kind, op, facts) and selects(self.on, op, facts)
         ]
         findings = tuple(
-            Finding(message=f"{kind} is executed by {label(op, facts)}", layer=op.layer, where=place(op, facts))
+            Finding(
+                message=f"{kind} is executed by {label(op, facts)}",
+                layer=op.layer,
+                where=place(op, facts),
+                fix=f"remove it, or take {kind} out of forbids",
+            )
             for kind, op in bad
         )
         return Result(examined=len(bad), findings=findings, found=len(bad), limit=0, unit="operations")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count(Rule):
+    """As many of `kind` take effect as `min` and `max` say.
+
+    A kind or group counts executed operations that reach an output, each call of a shared layer for itself. A layer
+    type counts layers that run, and a path the outermost layers that it matches. Without `min` nothing has to be
+    there, and a count of zero is vacuous.
+
+    Example, kept:
+        rule = count = { kind = "conv", min = 2, max = 3 }
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = count = { kind = "Conv2d", min = 3 }
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+        input = [1, 1, 8, 8]
+        says = 2 Conv2d, at least 3 are asked for
+
+    Example, vacuous:
+        rule = count = { kind = "conv", max = 3 }
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+    """
+
+    kind: str = field(metadata=_KINDS)
+    min: int | None = None
+    max: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a count without any bound, and bounds that nothing can keep."""
+        Rule.__post_init__(self)
+        low, high = self.min or 0, self.max
+        if self.min is None and high is None:
+            raise ValueError("give `min`, `max` or both")
+        if low < 0 or (high is not None and high < max(low, 1)):
+            raise ValueError(f"`min` and `max` must be 1 or more and in this order, found {low} and {high}")
+
+    def check(self, facts: Facts) -> Result:
+        """Count, and compare."""
+        counted = _counted(self.kind, self.on, facts)
+        found = len(counted)
+        low, high = self.min or 0, self.max
+        findings: tuple[Finding, ...] = ()
+        if found < low:
+            findings = (self._finding(found, f"at least {low:,} are asked for", f"add {self.kind}", facts),)
+        elif high is not None and found > high:
+            path, where = counted[high]
+            message, fix = f"at most {high:,} are allowed: `{path}` is beyond", f"remove {found - high:,} {self.kind}"
+            findings = (self._finding(found, message, fix, facts, layer=path, where=where),)
+        return Result(
+            examined=reach(facts, self.on) if low else found,
+            findings=findings,
+            found=found,
+            limit=self._wanted(),
+            unit=self.kind,
+            kept=f"{found:,} {self.kind}, asked for {self._wanted()}",
+        )
+
+    def _finding(
+        self, found: int, says: str, fix: str, facts: Facts, *, layer: str = "", where: Where | None = None
+    ) -> Finding:
+        message = f"{found:,} {self.kind}, {says}"
+        return Finding(message=message, layer=layer, where=where or facts.subject.where, fix=f"{fix}, or change count")
+
+    def _wanted(self) -> str:
+        if self.min == self.max:
+            return f"exactly {self.min:,}"
+        bounds = [f"at least {self.min:,}" if self.min else "", f"at most {self.max:,}" if self.max else ""]
+        return " and ".join(filter(None, bounds))
+
+
+def _counted(kind: str, on: str | None, facts: Facts) -> list[tuple[str, Where | None]]:
+    """Return the layer and the place of each operation, or of each layer, that counts as `kind`."""
+    if kinds_of(kind):
+        return [(op.layer, place(op, facts)) for each in kinds_of(kind) for op in effective(facts, each, on)]
+    layers = [layer for layer in facts.layers if layer.live and selects_layer(on, layer, facts)]
+    if is_layer_type(kind):
+        return [(layer.path, layer.where) for layer in layers if layer.type == kind]
+    found = dict.fromkeys(path for layer in layers if (path := instance(kind, layer.path, facts)) is not None)
+    return [(path, layer.where) for path in found if (layer := facts.layer(path)) is not None]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
-from archcheck.facts import Facts
+from archcheck.errors import NotMeasured
+from archcheck.facts import Facts, Shape
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
 
@@ -45,7 +48,8 @@ class OutputShape(Rule):
         findings: tuple[Finding, ...] = ()
         if not self._fits(found):
             message = f"the output has shape {'x'.join(map(str, found)) or 'scalar'}, not {wanted}"
-            findings = (Finding(message=message, where=facts.subject.where),)
+            fix = "mend the last layer, or change output-shape"
+            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=fix),)
         kept = f"the output has shape {'x'.join(map(str, found)) or 'scalar'}"
         return Result(examined=1, findings=findings, found=list(found), limit=list(self.shape), kept=kept)
 
@@ -53,3 +57,135 @@ class OutputShape(Rule):
         return len(found) == len(self.shape) and all(
             want in ("*", size) for want, size in zip(self.shape, found, strict=True)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepsBatch(Rule):
+    """The first output holds as many samples as the input, for whatever size of the batch.
+
+    A `view(-1, 320)` that does not fit the map turns one sample into several or several into one, silently; a size
+    that is written down (`view(1, -1)`) holds for one batch only. Measured on the example and, on real numbers, on a
+    batch of another size; the batch is the first axis.
+
+    Example, kept:
+        rule = keeps-batch = true
+        model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+        input = [2, 2, 2]
+
+    Example, broken:
+        rule = keeps-batch = true
+        model = nn.Sequential(nn.Unflatten(1, (2, 2)), nn.Flatten(0, 1), nn.Linear(2, 2))
+        input = [1, 4]
+        says = the output holds 2 samples for an input of 1
+    """
+
+    narrows = False
+    needs = ("keeps-batch",)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the first axes, on the example and on another batch."""
+        facts.demand_numbers()
+        measured = facts.behaviour.get("keeps-batch")
+        if measured is None:
+            raise NotMeasured("the forward pass was not run on another size of the batch")
+        findings = tuple(
+            Finding(
+                message=fault,
+                layer="",
+                where=facts.subject.where,
+                fix="keep the first axis: `x.flatten(1)`, or `x.view(x.size(0), -1)`",
+            )
+            for fault in _batch_faults(measured)
+        )[:1]
+        sizes = [run["batch"] for run in measured["runs"]]
+        kept = f"batches of {' and '.join(map(str, sizes))} stay what they are"
+        return Result(examined=len(sizes), findings=findings, found=not findings, limit=True, kept=kept)
+
+
+def _batch_faults(measured: Mapping[str, Any]) -> Iterator[str]:
+    for run in measured["runs"]:
+        if run["error"] is not None:
+            yield f"the forward pass fails on a batch of {run['batch']}: {run['error']}"
+        elif not run["output"]:
+            yield f"the output has no axis for the batch: it is one number for an input of {run['batch']}"
+        elif run["output"][0] != run["batch"]:
+            yield f"the output holds {run['output'][0]} samples for an input of {run['batch']}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinReceptiveField(Rule):
+    """One position of the last feature map sees at least `limit` input positions along each axis.
+
+    `limit` is one number, one for each axis, or `"input"` for the whole extent of the example. Cumulative through
+    kernels, strides, dilations and branches; padding changes nothing, and global pooling is left out, for it sees any
+    map whole. A network in which attention lets positions see one another has no such field: the verdict is `error`.
+
+    Example, kept:
+        rule = min-receptive-field = 5
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3))
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = min-receptive-field = "input"
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3))
+        input = [1, 1, 8, 8]
+        says = one position sees 5x5 input positions, at least 8x8 are asked for
+
+    Example, vacuous:
+        rule = min-receptive-field = 5
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+    """
+
+    narrows = False
+    limit: int | tuple[int, ...] | Literal["input"]
+
+    def __post_init__(self) -> None:
+        """Refuse limits below one."""
+        Rule.__post_init__(self)
+        limits = () if isinstance(self.limit, str) else (self.limit,) if isinstance(self.limit, int) else self.limit
+        if any(limit < 1 for limit in limits) or self.limit == ():
+            raise ValueError(f"`limit` must hold positive numbers of positions, found {self.limit}")
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the receptive field along each axis."""
+        field = facts.shape.receptive_field
+        if field is None:
+            if any(op.live and op.kind in ("attention", "matmul") for op in facts.ops):
+                raise NotMeasured("products of activations, as in attention, let positions see one another")
+            return Result(examined=0, limit=self.limit)
+        wanted = self._wanted(field, facts)
+        sees, asked = _extent(field), _extent(wanted)
+        findings: tuple[Finding, ...] = ()
+        if any(found < limit for found, limit in zip(field, wanted, strict=True)):
+            fix = "more layers, larger kernels, strides or dilation see more, or lower min-receptive-field"
+            message = f"one position sees {sees} input positions, at least {asked} are asked for"
+            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=fix),)
+        return Result(
+            examined=1,
+            findings=findings,
+            found=list(field),
+            limit=list(wanted),
+            unit="input positions",
+            kept=f"one position sees {sees} input positions, at least {asked} are asked for",
+        )
+
+    def _wanted(self, field: Shape, facts: Facts) -> Shape:
+        axes = len(field)
+        if isinstance(self.limit, int):
+            return (self.limit,) * axes
+        if not isinstance(self.limit, str):
+            if len(self.limit) != axes:
+                raise NotMeasured(
+                    f"`limit` has {len(self.limit)} axes, the network's maps have {axes}",
+                    fix=f"give one number, or {axes}",
+                )
+            return self.limit
+        maps = [tensor.shape for tensor in facts.shape.inputs if len(tensor.shape) > axes]
+        if not maps:
+            raise NotMeasured("no input is a map whose extent could be compared", fix="give `limit` in positions")
+        return maps[0][-axes:]
+
+
+def _extent(sizes: Shape) -> str:
+    return "x".join(map(str, sizes))

@@ -1,90 +1,19 @@
-"""Structure: in which order operations run, with which settings, and what they end in."""
+"""Structure: with which settings operations run, and what they end in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from archcheck.facts import Facts, Op
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
-from archcheck.rules.graphs import LEAK, Dropout, consumers, dropouts, label, live, place
+from archcheck.rules.graphs import LEAK, Dropout, dropouts, label, live, place
 from archcheck.rules.heads import head_of
-from archcheck.rules.order import lasts, wrong_follower
 from archcheck.rules.scope import demand_reach
-from archcheck.selectors import matches_path, selects
 
 _KINDS = {"kinds": True}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FollowedBy(Rule):
-    """Every executed `layer` is followed by `by` on every path to an output.
-
-    `position = "direct"`: `by` is the very next operation. `position = "before-weights"` (the default):
-    activation, pooling, dropout and reshapes may stand between, another layer with weights or a junction of
-    branches may not. What follows a layer with layers inside follows its last operation. `exempt` takes
-    selectors and two words: `last`, the last such layer of the network, and `1x1`, kernels of one position.
-
-    Example, kept:
-        rule = followed-by = { layer = "conv", by = "batch_norm", position = "direct", exempt = ["last"] }
-        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3))
-        input = [1, 1, 8, 8]
-
-    Example, broken:
-        rule = followed-by = { layer = "conv", by = "batch_norm", position = "direct" }
-        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.BatchNorm2d(4))
-        input = [1, 1, 8, 8]
-        says = `0` (Conv2d) is followed by relu, not by batch_norm
-
-    Example, vacuous:
-        rule = followed-by = { layer = "conv", by = "batch_norm" }
-        model = nn.Linear(3, 4)
-        input = [1, 3]
-    """
-
-    layer: str = field(metadata=_KINDS)
-    by: str = field(metadata=_KINDS)
-    position: Literal["direct", "before-weights"] = "before-weights"
-    exempt: tuple[str, ...] = ()
-
-    def check(self, facts: Facts) -> Result:
-        """Follow every path from each layer to the next operation that counts."""
-        readers = consumers(facts.ops)
-        layers = lasts(live(facts, self.layer, self.on), self.layer, readers, facts)
-        judged = [op for op in layers if not self._is_exempt(op, layers, facts)]
-        direct = self.position == "direct"
-        findings = [
-            Finding(
-                message=f"{label(op, facts)} is followed by {wrong}, not by {self.by}",
-                layer=op.layer,
-                where=place(op, facts),
-                fix=f"put {self.by} after it, or exempt it",
-            )
-            for op in judged
-            if (wrong := wrong_follower(op, self.by, readers, facts, direct=direct)) is not None
-        ]
-        exempt = len(layers) - len(judged)
-        return Result(
-            examined=len(judged),
-            findings=tuple(findings),
-            found=len(judged) - len(findings),
-            limit=len(judged),
-            unit=self.layer,
-            kept=f"{len(judged)} of {len(judged)} {self.layer} followed by {self.by}",
-            notes=(f"{exempt} exempt",) if exempt else (),
-        )
-
-    def _is_exempt(self, op: Op, layers: Sequence[Op], facts: Facts) -> bool:
-        for word in self.exempt:
-            if word == "last" and op is layers[-1]:
-                return True
-            if word == "1x1" and set(op.attributes.get("kernel", ())) == {1}:
-                return True
-            if word not in ("last", "1x1") and (matches_path(word, op.layer) or selects(word, op, facts)):
-                return True
-        return False
+_SHARE = {"unit": "share"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +47,8 @@ class Head(Rule):
         if not set(head) & set(self.kinds):
             wanted = " or ".join(self.kinds)
             message = f"the output path ends in {' after '.join(head) or 'nothing known'}, not in {wanted}"
-            findings = (Finding(message=message, where=facts.subject.where),)
+            fix = f"end the network in {wanted}, or change head"
+            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=fix),)
         kept = f"the output path ends in {' after '.join(head)}"
         return Result(examined=len(head), findings=findings, found=list(head), limit=list(self.kinds), kept=kept)
 
@@ -152,7 +82,8 @@ class Channels(Rule):
             op = convs[min(max(wrong - 1, 0), len(convs) - 1)]
             shown, wanted = ", ".join(map(str, found)), ", ".join(map(str, self.progression))
             message = f"channels {shown} instead of {wanted}: {label(op, facts)} is the first to differ"
-            findings = (Finding(message=message, layer=op.layer, where=place(op, facts)),)
+            fix = f"build the convolutions with {wanted}, or change channels"
+            findings = (Finding(message=message, layer=op.layer, where=place(op, facts), fix=fix),)
         return Result(
             examined=len(convs),
             findings=findings,
@@ -189,9 +120,9 @@ class DropoutRate(Rule):
         input = [1, 3]
     """
 
-    rate: float | None = None
-    at_least: float | None = None
-    at_most: float | None = None
+    rate: float | None = field(default=None, metadata=_SHARE)
+    at_least: float | None = field(default=None, metadata=_SHARE)
+    at_most: float | None = field(default=None, metadata=_SHARE)
 
     def __post_init__(self) -> None:
         """Refuse a rule without any bound, and a rate beside bounds."""
@@ -204,7 +135,14 @@ class DropoutRate(Rule):
         """Look at the rate of every dropout that drops anything."""
         acting = [dropout for dropout in dropouts(facts, self.on) if dropout.acts]
         findings = tuple(
-            Finding(message=f"{label(item.op, facts)} {fault}", layer=item.op.layer, where=place(item.op, facts))
+            Finding(
+                message=f"{label(item.op, facts)} {fault}",
+                layer=item.op.layer,
+                where=place(item.op, facts),
+                fix="turn it off in evaluation: `F.dropout(x, p, self.training)`"
+                if fault == LEAK
+                else f"give it the rate {self._wanted()}, or change dropout-rate",
+            )
             for item in acting
             for fault in self._faults(item)
         )
@@ -259,7 +197,12 @@ class NoPadding(Rule):
         ops = [op for op in live(facts, None, self.on) if op.kind in ("conv", "pad")]
         convs = sum(op.kind == "conv" for op in ops)
         findings = tuple(
-            Finding(message=f"{label(op, facts)} pads by {by}", layer=op.layer, where=place(op, facts))
+            Finding(
+                message=f"{label(op, facts)} pads by {by}",
+                layer=op.layer,
+                where=place(op, facts),
+                fix="build it without padding",
+            )
             for op in ops
             if (by := _padding(op)) is not None
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -26,14 +26,14 @@ class MinAccuracy(Rule):
     The record must belong to this model (see `record-matches-model`), hold at least `seeds` runs, none longer
     than `within-epochs`, each with its epochs and judged on the same test set after the last of them; the
     committed checkpoint is evaluated anew on that test set. Without a record, or with one of another model,
-    there is nothing to judge: the verdict is `error`. `limit` is a share: 0.994 is 99.4 %.
+    there is nothing to judge: the verdict is `error`. `limit` is a share: 0.994 is 99.4 %, and so is `"99.4 %"`.
 
     In a contract: `min-accuracy = { limit = 0.994, within-epochs = 20, seeds = 3 }`
     """
 
     narrows = False
     needs = ("training",)
-    limit: float
+    limit: float = field(metadata={"unit": "share"})
     within_epochs: int | None = None
     seeds: int = 1
 

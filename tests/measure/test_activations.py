@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from networks import Apply, zeros
 from torch import nn
 
+from archcheck.activations import activations_of
 from archcheck.measure import measure_model
-from archcheck.measure.activations import activations_of
 
 
 def activations(model, *inputs):

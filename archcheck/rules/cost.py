@@ -1,0 +1,185 @@
+"""Budgets of what a forward pass costs: multiply-accumulates, activations, memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from archcheck.activations import activations_of
+from archcheck.facts import Facts, Op
+from archcheck.findings import Result
+from archcheck.rule import Rule
+from archcheck.rules.bounds import check_limit, demand_counted, excess, hidden_bytes, layer_line
+from archcheck.rules.scope import reach
+from archcheck.selectors import selects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxMacs(Rule):
+    """At most `limit` multiply-accumulates in a forward pass on the example input, in evaluation mode.
+
+    One multiply-add is one, of convolutions, linear maps, products, recurrent layers and attention; published FLOPs
+    are often twice as many. The count is for the whole batch of the example. Where an operation runs whose cost is
+    unknown, a sum within the limit proves nothing and the verdict is `error`; `free` names those that count nothing.
+
+    Example, kept:
+        rule = max-macs = "1k"
+        model = nn.Conv2d(1, 2, 3)
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = max-macs = 600
+        model = nn.Conv2d(1, 2, 3)
+        input = [1, 1, 8, 8]
+        says = 648 multiply-accumulates, limit 600 (+48, +8.0 %)
+
+    Example, vacuous:
+        rule = max-macs = { limit = 600, on = "conv" }
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+    """
+
+    limit: int = field(metadata={"unit": "macs"})
+    free: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a limit below zero."""
+        Rule.__post_init__(self)
+        check_limit(self.limit)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the sum over the executed operations with `limit`."""
+        ops = [op for op in facts.ops if selects(self.on, op, facts)]
+        found = sum(op.macs for op in ops)
+        if found <= self.limit:
+            demand_counted(facts, self.on, self.free)
+        bounds = ", ".join(facts.cost.bounds)
+        return Result(
+            examined=reach(facts, self.on),
+            findings=excess(self, facts, found, self.limit, "multiply-accumulates"),
+            found=found,
+            limit=self.limit,
+            unit="multiply-accumulates",
+            most=_largest(facts, ops, lambda own: sum(op.macs for op in own), found),
+            notes=(f"sizes that depend on data were bounded: {bounds}",) if bounds else (),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxActivations(Rule):
+    """At most `limit` elements of activations: those of the outputs of convolutions and matrix products.
+
+    That is the convention of published tables; of all that can be counted it follows the time on a GPU best
+    (Radosavovic et al., "Designing Network Design Spaces", 2020). The count is for the whole batch of the example.
+
+    Example, kept:
+        rule = max-activations = 72
+        model = nn.Conv2d(1, 2, 3)
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = max-activations = 60
+        model = nn.Conv2d(1, 2, 3)
+        input = [1, 1, 8, 8]
+        says = 72 activations, limit 60 (+12, +20.0 %)
+
+    Example, vacuous:
+        rule = max-activations = { limit = "1k", on = "conv" }
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+    """
+
+    limit: int = field(metadata={"unit": "elements"})
+
+    def __post_init__(self) -> None:
+        """Refuse a limit below zero."""
+        Rule.__post_init__(self)
+        check_limit(self.limit)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the sum over the executed operations with `limit`."""
+        ops = [op for op in facts.ops if selects(self.on, op, facts)]
+        found = activations_of(ops)
+        return Result(
+            examined=reach(facts, self.on),
+            findings=excess(self, facts, found, self.limit, "activations"),
+            found=found,
+            limit=self.limit,
+            unit="activations",
+            most=_largest(facts, ops, activations_of, found),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxPeakMemory(Rule):
+    """At most `limit` bytes of activations live at the same time, on the example input in evaluation mode.
+
+    Inputs and intermediate results count as long as something holds them; views and in-place operations share their
+    memory. Parameters and buffers are apart, unless `with-parameters = true` adds them, as a device without any other
+    memory must.
+
+    Example, kept:
+        rule = max-peak-memory = "1 KiB"
+        model = nn.Linear(4, 8)
+        input = [1, 4]
+
+    Example, broken:
+        rule = max-peak-memory = { limit = 200, with-parameters = true }
+        model = nn.Linear(4, 8)
+        input = [1, 4]
+        says = 208 bytes at the peak (48 of activations, 160 of parameters and buffers), limit 200 (+8, +4.0 %)
+
+    Example, vacuous:
+        rule = max-peak-memory = "1 KiB"
+        model = nn.ReLU()
+        input = [0, 4]
+    """
+
+    narrows = False
+    limit: int = field(metadata={"unit": "bytes"})
+    with_parameters: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a limit below zero."""
+        Rule.__post_init__(self)
+        check_limit(self.limit)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the peak with `limit`."""
+        activations = facts.cost.peak_activation_bytes
+        stored = facts.params.bytes + hidden_bytes(facts) if self.with_parameters else 0
+        parts = f" ({activations:,} of activations, {stored:,} of parameters and buffers)" if stored else ""
+        found = activations + stored
+        return Result(
+            examined=found,
+            findings=excess(
+                self, facts, found, self.limit, "bytes at the peak", aside=parts,
+                remedy="smaller maps early on, a smaller batch or a lower precision take less",
+            ),
+            found=found,
+            limit=self.limit,
+            unit="bytes at the peak",
+            most=_largest_maps(facts) if found > self.limit else (),
+        )  # fmt: skip
+
+
+def _largest(
+    facts: Facts, ops: Sequence[Op], amount: Callable[[Sequence[Op]], int], total: int, count: int = 3
+) -> tuple[str, ...]:
+    """Return the lines of the layers whose operations contribute most."""
+    by_layer: dict[str, list[Op]] = {}
+    for op in ops:
+        by_layer.setdefault(op.layer, []).append(op)
+    ranked = sorted(((amount(own), path) for path, own in by_layer.items()), key=lambda item: -item[0])
+    layers = [(facts.layer(path), held) for held, path in ranked[:count] if held]
+    return tuple(layer_line(layer, held, total) for layer, held in layers if layer is not None)
+
+
+def _largest_maps(facts: Facts, count: int = 3) -> tuple[str, ...]:
+    """Return the lines of the layers that give the largest outputs."""
+    outputs = [(max(map(math.prod, layer.output_shapes)), layer) for layer in facts.layers if layer.output_shapes]
+    leaves = [each for each in outputs if not facts.has_children(each[1].path)]
+    ranked = sorted(leaves, key=lambda item: item[0], reverse=True)[:count]
+    names = [(layer.path or "the model itself", layer.type, str(layer.where or ""), size) for size, layer in ranked]
+    return tuple("  ".join(filter(None, (path, kind, f"{size:,} elements out", at))) for path, kind, at, size in names)

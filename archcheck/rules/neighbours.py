@@ -1,0 +1,150 @@
+"""Neighbours: what follows an operation and what precedes it, on every path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from archcheck.facts import Facts, Op
+from archcheck.findings import Finding, Result
+from archcheck.rule import Rule
+from archcheck.rules.graphs import consumers, dependent_on_input, label, live, place
+from archcheck.rules.order import firsts, lasts, wrong_follower, wrong_predecessor
+from archcheck.selectors import matches_path, selects
+
+_KINDS = {"kinds": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowedBy(Rule):
+    """Every executed `layer` is followed by `by` on every path to an output.
+
+    `position = "direct"`: `by` is the very next operation. `position = "before-weights"` (the default):
+    activation, pooling, dropout and reshapes may stand between, another layer with weights or a junction of
+    branches may not. What follows a layer with layers inside follows its last operation. `exempt` takes
+    selectors and three words: `first` and `last`, the first and last such layer of the network, and `1x1`, kernels of
+    one position.
+
+    Example, kept:
+        rule = followed-by = { layer = "conv", by = "batch_norm", position = "direct", exempt = ["last"] }
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3))
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = followed-by = { layer = "conv", by = "batch_norm", position = "direct" }
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.BatchNorm2d(4))
+        input = [1, 1, 8, 8]
+        says = `0` (Conv2d) is followed by relu, not by batch_norm
+
+    Example, vacuous:
+        rule = followed-by = { layer = "conv", by = "batch_norm" }
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+    """
+
+    layer: str = field(metadata=_KINDS)
+    by: str = field(metadata=_KINDS)
+    position: Literal["direct", "before-weights"] = "before-weights"
+    exempt: tuple[str, ...] = ()
+
+    def check(self, facts: Facts) -> Result:
+        """Follow every path from each layer to the next operation that counts."""
+        readers = consumers(facts.ops)
+        layers = lasts(live(facts, self.layer, self.on), self.layer, readers, facts)
+        judged = [op for op in layers if not _is_exempt(op, layers, self.exempt, facts)]
+        direct = self.position == "direct"
+        findings = [
+            Finding(
+                message=f"{label(op, facts)} is followed by {wrong}, not by {self.by}",
+                layer=op.layer,
+                where=place(op, facts),
+                fix=f"put {self.by} after it, or exempt it",
+            )
+            for op in judged
+            if (wrong := wrong_follower(op, self.by, readers, facts, direct=direct)) is not None
+        ]
+        exempt = len(layers) - len(judged)
+        return Result(
+            examined=len(judged),
+            findings=tuple(findings),
+            found=len(judged) - len(findings),
+            limit=len(judged),
+            unit=self.layer,
+            kept=f"{len(judged)} of {len(judged)} {self.layer} followed by {self.by}",
+            notes=(f"{exempt} exempt",) if exempt else (),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecededBy(Rule):
+    """Every executed `layer` is preceded by `by` on every path from an input.
+
+    The mirror of `followed-by`, for networks that normalise or activate before their weights. `position = "direct"`:
+    `by` is the very last operation before. `position = "before-weights"` (the default): activation, pooling, dropout
+    and reshapes may stand between, another layer with weights or a junction of branches may not. What precedes a layer
+    with layers inside precedes its first operation. `exempt` takes selectors and three words: `first` and `last`, the
+    first and last such layer of the network, and `1x1`, kernels of one position.
+
+    Example, kept:
+        rule = preceded-by = { layer = "conv", by = "batch_norm", exempt = ["first"] }
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3))
+        input = [1, 1, 8, 8]
+
+    Example, broken:
+        rule = preceded-by = { layer = "conv", by = "batch_norm" }
+        model = nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+        input = [1, 1, 8, 8]
+        says = `3` (Conv2d) is preceded by conv, not by batch_norm
+
+    Example, vacuous:
+        rule = preceded-by = { layer = "conv", by = "batch_norm" }
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+    """
+
+    layer: str = field(metadata=_KINDS)
+    by: str = field(metadata=_KINDS)
+    position: Literal["direct", "before-weights"] = "before-weights"
+    exempt: tuple[str, ...] = ()
+
+    def check(self, facts: Facts) -> Result:
+        """Follow every path back from each layer to the next operation that counts."""
+        dependent = dependent_on_input(facts.ops)
+        layers = firsts(live(facts, self.layer, self.on), self.layer, dependent, facts)
+        judged = [op for op in layers if not _is_exempt(op, layers, self.exempt, facts)]
+        direct = self.position == "direct"
+        findings = [
+            Finding(
+                message=f"{label(op, facts)} is preceded by {wrong}, not by {self.by}",
+                layer=op.layer,
+                where=place(op, facts),
+                fix=f"put {self.by} before it, or exempt it",
+            )
+            for op in judged
+            if (wrong := wrong_predecessor(op, self.by, dependent, facts, direct=direct)) is not None
+        ]
+        exempt = len(layers) - len(judged)
+        return Result(
+            examined=len(judged),
+            findings=tuple(findings),
+            found=len(judged) - len(findings),
+            limit=len(judged),
+            unit=self.layer,
+            kept=f"{len(judged)} of {len(judged)} {self.layer} preceded by {self.by}",
+            notes=(f"{exempt} exempt",) if exempt else (),
+        )
+
+
+def _is_exempt(op: Op, layers: Sequence[Op], exempt: Sequence[str], facts: Facts) -> bool:
+    """Whether one of the words, or a selector, exempts one of `layers`."""
+    for word in exempt:
+        if word == "first" and op is layers[0]:
+            return True
+        if word == "last" and op is layers[-1]:
+            return True
+        if word == "1x1" and set(op.attributes.get("kernel", ())) == {1}:
+            return True
+        if word not in ("first", "last", "1x1") and (matches_path(word, op.layer) or selects(word, op, facts)):
+            return True
+    return False
