@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +11,10 @@ from archcheck.codec import encode
 from archcheck.contract import Contract, Stated, SubjectEntry, Waiver
 from archcheck.errors import NotMeasured, SubjectError
 from archcheck.facts import Facts
-from archcheck.findings import Finding, Mishap, Outcome, Report, Result, Verdict
+from archcheck.findings import Finding, Mishap, Outcome, Report, Result, Verdict, sum_points
 from archcheck.isolate import Worker
 from archcheck.rule import Rule, rule_name
-from archcheck.selectors import matches_path
+from archcheck.waive import waive
 from archcheck.where import Where
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def check(model: torch.nn.Module, *, example: Any = None, rules: Iterable[Rule],
     facts = measure_model(model, example=example, name=name, needs=needs_of(chosen), confirm=True)
     nowhere = Where(file="", line=0)
     stated = [Stated(rule=rule, instance=rule_name(rule), where=nowhere) for rule in chosen]
-    return Report(subject=facts.subject.name, facts=facts, outcomes=judge(facts, stated))
+    return _graded(Report(subject=facts.subject.name, facts=facts, outcomes=judge(facts, stated)), chosen)
 
 
 def check_contract(contract: Contract, names: Sequence[str] = (), *, worker: Worker | None = None) -> Iterator[Report]:
@@ -56,14 +55,23 @@ def check_contract(contract: Contract, names: Sequence[str] = (), *, worker: Wor
 
     A subject without rules is an error: judging nothing is no pass.
     """
-    entries = [contract.subject(name) for name in names] or list(contract.subjects)
     own = worker or Worker()
     try:
-        for entry in entries:
-            yield check_subject(own, contract, entry) if entry.rules else _without_rules(entry)
+        for entry in chosen_entries(contract, names):
+            yield check_entry(own, contract, entry)
     finally:
         if worker is None:
             own.close()
+
+
+def chosen_entries(contract: Contract, names: Sequence[str] = ()) -> tuple[SubjectEntry, ...]:
+    """Return the named subjects, each once, or all of them. Raises `ArchcheckError` for a name that is none."""
+    return tuple(contract.subject(name) for name in dict.fromkeys(names)) or contract.subjects
+
+
+def check_entry(worker: Worker, contract: Contract, entry: SubjectEntry) -> Report:
+    """Judge a subject as the gate does: one that nothing is promised of is an error."""
+    return check_subject(worker, contract, entry) if entry.rules else _without_rules(entry)
 
 
 def _without_rules(entry: SubjectEntry) -> Report:
@@ -76,8 +84,19 @@ def check_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, ne
     try:
         facts = measure_subject(worker, contract, entry, needs=needs)
     except SubjectError as error:
-        return Report(subject=entry.name, error=Mishap(kind=error.kind, message=str(error)))
-    return Report(subject=entry.name, facts=facts, outcomes=judge(facts, entry.rules, entry.waivers))
+        report = Report(subject=entry.name, error=Mishap(kind=error.kind, message=str(error)))
+    else:
+        report = Report(subject=entry.name, facts=facts, outcomes=judge(facts, entry.rules, entry.waivers))
+    return _graded(report, [stated.rule for stated in entry.rules])
+
+
+def _graded(report: Report, rules: Iterable[Rule]) -> Report:
+    """Add the points that `rules` carry and what is earned of them: nothing by a subject that cannot be measured."""
+    points = [rule.points for rule in rules if rule.points is not None]
+    if not points:
+        return report
+    earned = [outcome.earned for outcome in report.outcomes if outcome.earned is not None]
+    return replace(report, points=sum_points(points), earned=sum_points(earned))
 
 
 def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Facts:
@@ -121,14 +140,7 @@ def needs_of(rules: Iterable[Rule]) -> frozenset[str]:
 
 def judge(facts: Facts, stated: Sequence[Stated], waivers: Sequence[Waiver] = ()) -> tuple[Outcome, ...]:
     """Judge `facts` by every stated rule, in order."""
-    outcomes = [_judge_one(facts, rule) for rule in stated]
-    # Complaints come after all waiving, so that no waiver excuses the uselessness of another.
-    for complaint in [_apply(waiver, outcomes) for waiver in waivers]:
-        if complaint:
-            at, finding = complaint
-            findings = (*outcomes[at].findings, finding)
-            outcomes[at] = replace(outcomes[at], verdict=Verdict.BROKEN, findings=findings)
-    return tuple(outcomes)
+    return waive(waivers, (_judge_one(facts, rule) for rule in stated))
 
 
 def _judge_one(facts: Facts, stated: Stated) -> Outcome:
@@ -169,59 +181,8 @@ def _outcome(stated: Stated, result: Result, verdict: Verdict) -> Outcome:
         most=result.most,
         notes=result.notes,
         because=stated.rule.because,
+        points=stated.rule.points,
         contract=stated.where,
-    )
-
-
-def _apply(waiver: Waiver, outcomes: list[Outcome]) -> tuple[int, Finding] | None:
-    """Waive what `waiver` accepts in every instance of its rule; return the complaint if it is of no use.
-
-    The complaint comes with the index of the outcome that shall carry it, the first one that was judged.
-    """
-    named = [at for at, outcome in enumerate(outcomes) if waiver.rule in (outcome.rule, outcome.instance)]
-    judged = [at for at in named if outcomes[at].verdict is not Verdict.ERROR]
-    if not _expired(waiver):
-        waived = {at: _waive(outcomes[at], waiver) for at in judged}
-        matches = any(outcome is not outcomes[at] for at, outcome in waived.items())
-        # An instance that could not be judged may hold what the waiver is for.
-        if matches or len(judged) < len(named):
-            for at, outcome in waived.items():
-                outcomes[at] = outcome
-            return None
-    return (judged[0], _useless(waiver)) if judged else None
-
-
-def _waive(outcome: Outcome, waiver: Waiver) -> Outcome:
-    """Take out the findings that `waiver` accepts; return the same outcome if there are none."""
-    accepted = tuple(finding for finding in outcome.findings if _accepts(waiver, finding))
-    if not accepted:
-        return outcome
-    left = tuple(finding for finding in outcome.findings if not _accepts(waiver, finding))
-    return replace(
-        outcome,
-        verdict=Verdict.BROKEN if left else Verdict.WAIVED,
-        findings=left,
-        waived=outcome.waived + accepted,
-        waiver="; ".join(filter(None, (outcome.waiver, waiver.reason))),
-    )
-
-
-def _accepts(waiver: Waiver, finding: Finding) -> bool:
-    if waiver.layer is None:
-        return True
-    return finding.layer is not None and matches_path(waiver.layer, finding.layer)
-
-
-def _expired(waiver: Waiver) -> bool:
-    return waiver.until is not None and waiver.until < datetime.date.today()
-
-
-def _useless(waiver: Waiver) -> Finding:
-    state = f"expired on {waiver.until}" if _expired(waiver) else "matches no finding"
-    return Finding(
-        message=f"the waiver at {waiver.where} {state}",
-        where=waiver.where,
-        fix=f"remove the waiver at {waiver.where}, or mend it",
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +60,9 @@ class Result:
 class Outcome:
     """One rule of a contract with its verdict.
 
-    `instance` tells several instances of a rule apart (`max-params`, `followed-by-2`); `line` is where the
-    contract states it. `waived` are the findings that a waiver accepts, with its reason.
+    `instance` tells several instances of a rule apart (`max-params`, `followed-by-2`); `contract` is where it is
+    stated. `waived` are the findings that a waiver accepts, with its reason. `points` is what the rule is worth and
+    `earned` that or zero; both are `None` for a rule that carries none.
     """
 
     rule: str
@@ -76,6 +79,8 @@ class Outcome:
     contract: Where | None = None
     waived: tuple[Finding, ...] = ()
     waiver: str | None = None
+    points: float | None = None
+    earned: float | None = None
 
     @property
     def fails(self) -> bool:
@@ -110,12 +115,18 @@ class Mishap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A subject, its facts (or why there are none) and the outcome of every rule of its contract."""
+    """A subject, its facts (or why there are none) and the outcome of every rule of its contract.
+
+    `points` is the sum of what its rules are worth, `None` if none carries points, and `earned` what it got of that:
+    nothing when it could not be measured.
+    """
 
     subject: str
     facts: Facts | None = None
     error: Mishap | None = None
     outcomes: tuple[Outcome, ...] = ()
+    points: float | None = None
+    earned: float | None = None
 
     @property
     def exit_code(self) -> int:
@@ -138,10 +149,19 @@ class Report:
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; a report without facts carries `error` in their place, and no `facts`."""
+        """Return plain JSON values; a report without facts carries `error` in their place, and no `facts`.
+
+        `totals` counts the rules by verdict; whoever reads the report back counts anew.
+        """
         encoded: dict[str, Any] = encode(self)
         del encoded["facts" if self.facts is None else "error"]
-        return encoded
+        return {**encoded, "totals": self.totals}
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """How many rules there are, and how many with each verdict."""
+        counts = Counter(outcome.verdict for outcome in self.outcomes)
+        return {"rules": len(self.outcomes), **{verdict.value: counts[verdict] for verdict in Verdict}}
 
 
 class BrokenContract(ArchcheckError, AssertionError):  # noqa: N818 - it is a verdict, not a mishap
@@ -151,6 +171,11 @@ class BrokenContract(ArchcheckError, AssertionError):  # noqa: N818 - it is a ve
         self.report = report
         lines = [outcome.headline for outcome in report.outcomes if outcome.fails]
         super().__init__("\n".join(lines) or f"{report.subject}: could not be checked")
+
+
+def sum_points(points: Iterable[float]) -> float:
+    """Return the sum of points as people add decimal fractions: a tenth three times is 0.3."""
+    return round(math.fsum(points), 9)
 
 
 def figures(found: Any, limit: Any, unit: str | None) -> str:

@@ -60,6 +60,7 @@ class Worker:
         self._requests = self._replies = -1
         self._buffer = bytearray()
         self._number = 0
+        self._cancelled = False
         self._forks = _can_fork()
 
     def __enter__(self) -> Self:
@@ -115,6 +116,10 @@ class Worker:
         answered: Mapping[str, Any] = reply
         return answered
 
+    def cancel(self) -> None:
+        """End the request that runs, from another thread, and refuse any other; the thread that asked is told so."""
+        self._cancelled = True
+
     def close(self) -> None:
         """End the worker and everything it started."""
         process, self._process = self._process, None
@@ -149,7 +154,12 @@ class Worker:
         os.close(request_read)
         os.close(reply_write)
 
+    def _refuse_if_cancelled(self) -> None:
+        if self._cancelled:
+            raise SubjectError("cancelled", "was not measured to its end: the run was ended")
+
     def _send(self, request: Mapping[str, Any]) -> None:
+        self._refuse_if_cancelled()
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._start()
@@ -174,6 +184,7 @@ class Worker:
             sought = len(self._buffer)
             dead = self._process.poll() is not None  # before the look at the pipe, so that no reply is missed
             left = deadline - time.monotonic()
+            self._refuse_if_cancelled()
             ready, _, _ = select.select([self._replies], [], [], max(0.0, min(left, _POLL)))
             if ready:
                 chunk = os.read(self._replies, 1 << 16)

@@ -11,6 +11,7 @@ The class name is the rule's name, its fields are the parameters, its docstring 
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, ClassVar
@@ -27,7 +28,8 @@ class Rule:
 
     `because` is the author's reason, shown when the rule breaks; `on` is a selector that narrows what the
     rule looks at, refused by rules that judge the model as a whole; `allow_empty` keeps a rule that examined
-    nothing from being vacuous. A field whose metadata say `kinds` holds words that point at operations.
+    nothing from being vacuous; `points` is what the rule is worth to who grades by the contract. A field whose
+    metadata say `kinds` holds words that point at operations.
 
     A subclass that defines `__post_init__` begins it with `Rule.__post_init__(self)`.
     """
@@ -35,6 +37,7 @@ class Rule:
     because: str | None = None
     on: str | None = None
     allow_empty: bool = False
+    points: float | None = None
 
     prohibition: ClassVar[bool] = False
     """Whether finding nothing to look at means that the rule is kept."""
@@ -44,9 +47,11 @@ class Rule:
     """Measurements beyond the graph that this rule asks for: names of probes, or `training`."""
 
     def __post_init__(self) -> None:
-        """Refuse `on` where it means nothing, and words that point at nothing."""
+        """Refuse `on` where it means nothing, points that are none, and words that point at nothing."""
         if self.on is not None and not self.narrows:
             raise ValueError("`on` narrows nothing here: the rule judges the model as a whole")
+        if self.points is not None and not 0 < self.points < math.inf:
+            raise ValueError(f"`points` must be positive, found {self.points:g}")
         for parameter in fields(self):
             if parameter.metadata.get("kinds"):
                 _check_kinds(parameter, getattr(self, parameter.name))

@@ -15,7 +15,15 @@ from archcheck.engine import check_contract, exit_code, judge
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Mishap, Result, reports_from_json, reports_to_json
 from archcheck.rule import Rule, rule_name
-from archcheck.rules import FollowedBy, LogProbabilities, MaxParams, NoHiddenWeights, NoPadding, Requires
+from archcheck.rules import (
+    FollowedBy,
+    LogProbabilities,
+    MaxParams,
+    NoHiddenWeights,
+    NoPadding,
+    NoUnusedParams,
+    Requires,
+)
 from archcheck.where import Where
 
 HERE = Where(file="contract.toml", line=3)
@@ -32,10 +40,8 @@ def outcome(facts, rule, *waivers):
     return judge(facts, [Stated(rule=rule, instance=rule_name(rule), where=HERE)], waivers)[0]
 
 
-def waiver(rule="no-padding", layer=None, until=None):
-    return Waiver(
-        rule=rule, layer=layer, reason="documented so", until=until, where=Where(file="contract.toml", line=9)
-    )
+def waiver(rule="no-padding", **values):
+    return Waiver(rule=rule, reason="documented so", where=Where(file="contract.toml", line=9), **values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,16 @@ class Faulty(Rule):
 
     def check(self, facts: Facts) -> Result:
         raise KeyError("oops")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinLayers(Rule):
+    """A rule that finds two where more are wanted."""
+
+    limit: int
+
+    def check(self, facts: Facts) -> Result:
+        return Result(examined=1, findings=(Finding(message="2 layers"),), found=2, limit=self.limit)
 
 
 def test_kept_and_broken(facts):
@@ -90,17 +106,101 @@ def test_a_waiver_for_one_layer_leaves_the_others(facts):
     assert [finding.layer for finding in partly.waived] == ["0"]
 
 
-@pytest.mark.parametrize(
-    ("useless", "says"),
-    [
-        (waiver(rule="max-params"), "the waiver at contract.toml:9 matches no finding"),
-        (waiver(rule="max-params", layer="9"), "matches no finding"),
-    ],
-)
-def test_a_stale_waiver_breaks_the_rule(facts, useless, says):
-    stale = outcome(facts, MaxParams(limit=1000), useless)
-    assert stale.verdict is Verdict.BROKEN
-    assert says in stale.summary
+def test_a_stale_waiver_breaks_the_rule(facts):
+    for useless in (waiver(rule="max-params"), waiver(rule="max-params", layer="9")):
+        stale = outcome(facts, MaxParams(limit=1000), useless)
+        assert stale.verdict is Verdict.BROKEN
+        assert stale.summary == (
+            "the waiver at contract.toml:9 is stale: nothing is left to waive, `max-params` is kept"
+        )
+        assert stale.findings[0].fix == "remove the waiver at contract.toml:9"
+
+
+def test_a_waiver_that_points_elsewhere_breaks_the_rule_and_names_what_there_is(facts):
+    unmatched = outcome(facts, NoPadding(), waiver(layer="9"))
+    assert unmatched.verdict is Verdict.BROKEN
+    assert unmatched.findings[-1].message == (
+        'the waiver at contract.toml:9 matches no finding: they are at "0" and "2", not at `9`'
+    )
+    assert "point its `layer`" in unmatched.findings[-1].fix
+    nowhere = outcome(facts, MaxParams(limit=10), waiver(rule="max-params", layer="9"))
+    assert "they are at no layer, not at `9`" in nowhere.findings[-1].message
+
+
+def test_a_waiver_holds_as_long_as_a_bound_finds_no_more(facts):
+    for up_to in (188, 188.5, 10**18):
+        assert outcome(facts, MaxParams(limit=10), waiver("max-params", up_to=up_to)).verdict is Verdict.WAIVED
+    exceeded = outcome(facts, MaxParams(limit=10), waiver("max-params", up_to=187.0))
+    assert exceeded.verdict is Verdict.BROKEN
+    assert exceeded.waived == ()
+    own, complaint = exceeded.findings
+    assert own.message.startswith("188 parameters, limit 10")
+    assert complaint.message == "the waiver at contract.toml:9 holds up to 187, found 188"
+    assert complaint.fix == "mend the model, or change `up-to` at contract.toml:9"
+
+
+def test_a_waiver_of_a_lower_bound_holds_as_long_as_it_finds_no_less(facts):
+    assert outcome(facts, MinLayers(limit=9), waiver("min-layers", up_to=2)).verdict is Verdict.WAIVED
+    exceeded = outcome(facts, MinLayers(limit=9), waiver("min-layers", up_to=3))
+    assert exceeded.verdict is Verdict.BROKEN
+    assert "holds down to 3, found 2" in exceeded.findings[-1].message
+
+
+def test_a_waiver_of_any_other_rule_counts_its_findings(facts):
+    assert outcome(facts, NoPadding(), waiver(up_to=2)).verdict is Verdict.WAIVED
+    assert outcome(facts, NoPadding(), waiver(up_to=1, layer="0")).findings[0].layer == "2"
+    exceeded = outcome(facts, NoPadding(), waiver(up_to=1))
+    assert len(exceeded.findings) == 3
+    assert exceeded.findings[-1].message == "the waiver at contract.toml:9 holds up to 1 findings, found 2"
+
+
+def test_what_exceeds_a_waiver_in_one_instance_is_waived_in_another(facts):
+    rules = {"no-padding-1": NoPadding(), "no-padding-2": NoPadding(on="2")}
+    stated = [Stated(rule=rule, instance=name, where=HERE) for name, rule in rules.items()]
+    first, second = judge(facts, stated, [waiver(up_to=1)])
+    assert (first.verdict, second.verdict) == (Verdict.BROKEN, Verdict.WAIVED)
+
+
+def test_points_are_earned_by_what_is_kept_or_waived(facts):
+    kept, broken = MaxParams(limit=1000, points=1.5), MaxParams(limit=10, points=2)
+    assert (outcome(facts, kept).points, outcome(facts, kept).earned) == (1.5, 1.5)
+    assert (outcome(facts, broken).points, outcome(facts, broken).earned) == (2, 0)
+    assert outcome(facts, broken, waiver("max-params")).earned == 2
+    assert outcome(facts, MaxParams(limit=10)).earned is None
+    vacuous = FollowedBy(layer="lstm", by="dropout", points=1)
+    assert (outcome(facts, vacuous).verdict, outcome(facts, vacuous).earned) == (Verdict.VACUOUS, 0)
+    assert outcome(facts, LogProbabilities(points=1)).earned == 0
+
+
+def test_a_waiver_of_no_use_costs_the_model_nothing(facts):
+    stale = outcome(facts, MaxParams(limit=1000, points=2), waiver("max-params"))
+    assert (stale.verdict, stale.earned) == (Verdict.BROKEN, 2)
+    assert outcome(facts, MaxParams(limit=10, points=2), waiver("max-params", up_to=20)).earned == 0
+
+
+def test_the_points_of_a_report_add_up():
+    tenths = [NoHiddenWeights(points=0.1), NoUnusedParams(points=0.1), MaxParams(limit=1000, points=0.1)]
+    report = check(NET, example=IMAGE, rules=[*tenths, NoPadding(points=4), Requires(kinds=("conv",))])
+    assert (report.points, report.earned) == (4.3, 0.3)
+    assert check(NET, example=IMAGE, rules=[NoPadding()]).points is None
+    (back,) = reports_from_json(reports_to_json((report,)))
+    assert back == report
+    totals = reports_to_json((report,))["reports"][0]["totals"]
+    assert totals == {"rules": 5, "kept": 4, "broken": 1, "waived": 0, "vacuous": 0, "error": 0}
+
+
+def test_a_subject_that_cannot_be_measured_earns_nothing_of_its_points(tmp_path):
+    (tmp_path / "archcheck.toml").write_text(
+        '[subjects.a]\nmodel = "a.py:A"\nrules = { max-params = { limit = 1, points = 3 }, no-padding = true }\n'
+    )
+    (report,) = check_contract(load(tmp_path / "archcheck.toml"))
+    assert (report.error.kind, report.points, report.earned) == ("not-found", 3, 0)
+
+
+@pytest.mark.parametrize("points", [0, -1, float("inf"), float("nan")])
+def test_points_are_positive(points):
+    with pytest.raises(ValueError, match="`points` must be positive, found"):
+        MaxParams(limit=1, points=points)
 
 
 def test_an_expired_waiver_no_longer_waives(facts):
@@ -132,10 +232,12 @@ def test_a_waiver_for_all_instances_need_only_match_one(facts):
 
 
 def test_a_waiver_that_matches_in_no_instance_is_told_once(facts):
-    first, second = instances(facts, waiver(layer="9"), waiver(layer="2"))
-    assert (first.verdict, second.verdict) == (Verdict.BROKEN, Verdict.WAIVED)
-    (complaint,) = first.findings
-    assert "matches no finding" in complaint.message
+    for waivers in ([waiver(layer="9"), waiver(layer="2")], [waiver(layer="2"), waiver(layer="9")]):
+        first, second = instances(facts, *waivers)
+        assert (first.verdict, second.verdict) == (Verdict.KEPT, Verdict.BROKEN)
+        (complaint,) = second.findings
+        assert 'matches no finding: they are at "2", not at `9`' in complaint.message
+        assert len(second.waived) == 1
 
 
 def test_a_waiver_for_one_instance_leaves_the_others_alone(facts):

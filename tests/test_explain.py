@@ -56,6 +56,7 @@ On every rule:
     because      a string       optional
     on           a string       optional
     allow-empty  true or false  default false
+    points       a number       optional
 
 Example, kept:
     rule = keeps-width = 20

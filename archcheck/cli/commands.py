@@ -10,14 +10,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archcheck.cli.contracts import contract_of
-from archcheck.cli.output import note, show, write
+from archcheck.cli.contracts import contract_of, known_rules_of
+from archcheck.cli.output import Progress, complain, note, show, write
 from archcheck.errors import ArchcheckError
 from archcheck.words import did_you_mean, quote
 
 if TYPE_CHECKING:
     from archcheck.findings import Report
     from archcheck.rule import Rule
+    from archcheck.shards import Part
 
 
 def report(options: Namespace) -> int:
@@ -44,27 +45,48 @@ def _refuse_cross_check(options: Namespace) -> None:
 
 def read_reports(file: Path) -> tuple[Report, ...]:
     """Read a saved JSON report."""
-    from archcheck.findings import reports_from_json
-
-    try:
-        reports = reports_from_json(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ArchcheckError(f"{file}: {error}; `archcheck report … --format json` writes a report") from None
+    reports = _read_part(file).reports
     if not reports:
         raise ArchcheckError(f"{file}: holds no report of any subject; `archcheck check --format json` writes one each")
     return reports
 
 
+def _read_part(file: Path) -> Part:
+    from archcheck.shards import read_part
+
+    try:
+        return read_part(str(file), json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArchcheckError(f"{file}: {error}; `archcheck report … --format json` writes a report") from None
+
+
 def check(options: Namespace) -> int:
-    """Judge the subjects of the contract."""
-    from archcheck.cli.workers import worker_of
-    from archcheck.engine import check_contract, exit_code
+    """Judge the subjects of the contract, or of its shard."""
+    from archcheck.cli.workers import workers_of
+    from archcheck.engine import chosen_entries, exit_code
+    from archcheck.jobs import check_many
 
     contract = contract_of(options)
+    entries = chosen_entries(contract, options.subjects)
+    shard = options.shard and replace(options.shard, subjects=tuple(entry.name for entry in entries))
+    if shard:
+        entries = tuple(shard.share(entries))
+        if not entries:
+            note(f"shard {shard} has nothing to judge: there are {len(shard.subjects)} subjects")
     if options.meta:
-        contract = replace(contract, subjects=tuple(replace(entry, meta=True) for entry in contract.subjects))
-    with worker_of(options) as worker:
-        reports = tuple(check_contract(contract, options.subjects, worker=worker))
+        entries = tuple(replace(entry, meta=True) for entry in entries)
+    with workers_of(options, len(entries)) as workers, Progress(len(entries)) as progress:
+        reports = tuple(map(progress.count, check_many(contract, entries, workers)))
+    show(reports, options.format, options.output, outcomes_only=True, shard=shard)
+    return exit_code(reports)
+
+
+def merge(options: Namespace) -> int:
+    """Put the reports of several shards together, and end as the whole run would have ended."""
+    from archcheck import shards
+    from archcheck.engine import exit_code
+
+    reports = shards.merge([_read_part(file) for file in options.reports])
     show(reports, options.format, options.output, outcomes_only=True)
     return exit_code(reports)
 
@@ -99,34 +121,47 @@ def explain(options: Namespace) -> int:
     """Show the page of a rule."""
     from archcheck.explain import page
 
-    write(page(_rule(options.rule)))
+    rule = _rule(options)
+    try:
+        write(page(rule))
+    except ValueError as error:  # the documentation of a rule that somebody else wrote
+        raise ArchcheckError(f"the documentation of {rule.__module__}.{error}; mend its docstring") from None
     return 0
 
 
 def rules(options: Namespace) -> int:
-    """List the rules by group."""
+    """List the rules by group, then those of the project and of installed packages by their module.
+
+    A plugin that cannot be read is told after the rules that can.
+    """
     from archcheck.explain import promise
     from archcheck.rule import rule_name
-    from archcheck.rules import BUILTIN
 
-    width = max(len(rule_name(rule)) for rule in BUILTIN)
-    for group, members in groupby(BUILTIN, key=_group):
-        lines = [f"  {rule_name(rule):<{width}}  {promise(rule)}\n" for rule in members]
+    known, problems = known_rules_of(options)
+    width = max(map(len, known))
+    for group, members in groupby(known.values(), key=_group):
+        lines = [f"  {rule_name(rule):<{width}}  {promise(rule)}".rstrip() + "\n" for rule in members]
         write(f"{group}\n{''.join(lines)}\n")
     write("`archcheck explain RULE` shows parameters and examples.\n")
-    return 0
+    for problem in problems:
+        complain(problem)
+    return 2 if problems else 0
 
 
 def _group(rule: type[Rule]) -> str:
-    return rule.__module__.rpartition(".")[2]
+    return rule.__module__.removeprefix("archcheck.rules.")
 
 
-def _rule(name: str) -> type[Rule]:
-    from archcheck.rule import rule_name
-    from archcheck.rules import BUILTIN, find
+def _rule(options: Namespace) -> type[Rule]:
+    """Return the rule that is asked for; those that come with archcheck need no contract."""
+    from archcheck.rules import find
 
-    rule = find(name)
-    if rule is None:
-        hint = did_you_mean(name, map(rule_name, BUILTIN), "`archcheck rules` lists them")
-        raise ArchcheckError(f"{quote(name)} is not a rule{hint}")
-    return rule
+    if rule := find(options.rule):
+        return rule
+    known, problems = known_rules_of(options)
+    if options.rule in known:
+        return known[options.rule]
+    if problems:
+        raise ArchcheckError("\n".join(problems))
+    hint = did_you_mean(options.rule, known, "`archcheck rules` lists them")
+    raise ArchcheckError(f"{quote(options.rule)} is not a rule{hint}")

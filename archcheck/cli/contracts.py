@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from archcheck.errors import ArchcheckError
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract
+    from archcheck.rule import Rule
 
 
 def contract_of(options: Namespace) -> Contract:
@@ -23,3 +25,13 @@ def contract_of(options: Namespace) -> Contract:
             "[tool.archcheck.subjects.NAME], or name a file with --config"
         )
     return load(file)
+
+
+def known_rules_of(options: Namespace) -> tuple[Mapping[str, type[Rule]], Sequence[str]]:
+    """Return the rules that the contract of `--config`, or the one found from here, may state; and what is wrong.
+
+    Mistakes elsewhere in the contract are none here; without any contract there are still the installed rules.
+    """
+    from archcheck.contract import discover, known_rules
+
+    return known_rules(options.config or discover())

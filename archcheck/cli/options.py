@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from archcheck.cli.output import write
 from archcheck.contract.entries import InputSpec, check_dtype, check_sizes
 from archcheck.errors import ArchcheckError
+from archcheck.shards import Shard
 from archcheck.words import did_you_mean, quote
 
 Command = Callable[[argparse.Namespace], int]
@@ -58,10 +59,12 @@ def _parser() -> tuple[_Parser, tuple[str, ...]]:
     adder = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_report(adder, commands.report)
     _add_check(adder, commands.check)
+    _add_merge(adder, commands.merge)
     _add_train(adder, commands.train)
     explain = _add(adder, "explain", commands.explain, "show what a rule promises, its parameters and examples")
     explain.add_argument("rule", metavar="RULE", help="the name of a rule, max-params")
-    _add(adder, "rules", commands.rules, "list the rules")
+    _add_config(explain)
+    _add_config(_add(adder, "rules", commands.rules, "list the rules, those of the contract's plugins included"))
     return parser, tuple(adder.choices)
 
 
@@ -107,7 +110,19 @@ def _add_report(adder: Any, run: Command) -> None:
 def _add_check(adder: Any, run: Command) -> None:
     parser = _add(adder, "check", run, "judge the subjects of the contract: the gate")
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="names of subjects; all by default")
+    parser.add_argument(
+        "--jobs", type=positive(int), default=1, metavar="N", help="measure N subjects at a time; each takes a torch"
+    )
+    parser.add_argument(
+        "--shard", type=shard_of, metavar="I/N", help="judge part I of N, counted from 1; `archcheck merge` joins them"
+    )
     _add_common(parser)
+
+
+def _add_merge(adder: Any, run: Command) -> None:
+    parser = _add(adder, "merge", run, "join the JSON reports of shards, and end as the whole run would")
+    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="a saved JSON report")
+    _add_format(parser, "json")
 
 
 def _add_train(adder: Any, run: Command) -> None:
@@ -127,14 +142,7 @@ def _add_train(adder: Any, run: Command) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--format",
-        type=format_of,
-        default="text",
-        metavar="FORMAT",
-        help="text, concise, json, markdown, github or sarif",
-    )
-    parser.add_argument("--output", type=output_of, metavar="FILE", help="write the report there")
+    _add_format(parser, "text")
     _add_timeout(parser, "seconds that a subject may take; 120 by default")
     parser.add_argument(
         "--meta", action="store_true", help="build models without memory: by shapes alone, however large they are"
@@ -143,6 +151,17 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--no-cache", action="store_true", help="measure anew what is known from before, and keep no answer"
     )
     _add_config(parser)
+
+
+def _add_format(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--format",
+        type=format_of,
+        default=default,
+        metavar="FORMAT",
+        help="text, concise, json, markdown, github or sarif",
+    )
+    parser.add_argument("--output", type=output_of, metavar="FILE", help="write the report there")
 
 
 def _add_timeout(parser: argparse.ArgumentParser, text: str) -> None:
@@ -174,6 +193,17 @@ def output_of(word: str) -> Path:
     if file.is_dir() or not file.parent.is_dir():
         raise argparse.ArgumentTypeError(f"cannot write {quote(word)}; name a file in a folder that exists")
     return file
+
+
+def shard_of(word: str) -> Shard:
+    """Read `2/4`."""
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", word)
+    try:
+        if match:
+            return Shard(index=int(match[1]), count=int(match[2]))
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{quote(word)} is no shard; write 1/4 for the first of four")
 
 
 def positive(kind: type[int] | type[float]) -> Callable[[str], float]:

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from archcheck.errors import ArchcheckError
 from archcheck.files import write_whole
@@ -31,6 +31,36 @@ def show(reports: Sequence[Report], format_name: str, output: Path | None, **cho
     for report in reports:
         if report.error:
             complain(f"{report.subject}: {report.error.message}")
+
+
+class Progress:
+    """A line on standard error that counts the subjects that are done; nothing where no terminal shows it."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._shown = total > 1 and sys.stderr is not None and sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        self._show(f"0/{self._total}")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._show("")
+
+    def count(self, report: Report) -> Report:
+        """Count a subject as done; return its report as it is."""
+        from archcheck.render.words import one_line
+
+        self._done += 1
+        self._show(f"{self._done}/{self._total}  {one_line(report.subject)}")
+        return report
+
+    def _show(self, text: str) -> None:
+        """Write over what the line said before."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K" + text[: shutil.get_terminal_size().columns - 1])
+            sys.stderr.flush()
 
 
 def complain(message: str) -> None:

@@ -93,13 +93,16 @@ class Stated:
 class Waiver:
     """A broken rule that is accepted, for a reason, at some layers or everywhere, until a day or for good.
 
-    `rule` is the name of a rule or of one instance of it.
+    `rule` is the name of a rule or of one instance of it. With `up_to` the waiver holds as long as the rule is broken
+    by no more than that: the figure that a `max-` bound finds may not be above it and that of a `min-` bound not
+    below it, of any other rule it is the number of findings.
     """
 
     rule: str
     reason: str = field(metadata={"check": check_filled})
     layer: str | None = None
     until: datetime.date | None = None
+    up_to: float | None = field(default=None, metadata={"check": check_positive})
     where: Where = field(metadata={"key": False})
 
 

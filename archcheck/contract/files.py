@@ -20,7 +20,7 @@ from typing import Any
 from archcheck.contract.document import Node, parse
 from archcheck.contract.entries import SubjectEntry
 from archcheck.contract.fields import check_keys
-from archcheck.contract.plugins import read_plugins
+from archcheck.contract.plugins import installed_rules, read_plugins
 from archcheck.contract.rule_entries import read_rules
 from archcheck.contract.subject_entries import read_subject
 from archcheck.errors import ArchcheckError, ContractError, Problem
@@ -63,18 +63,42 @@ def discover(start: Path | None = None) -> Path | None:
 
 
 def load(path: Path, known: Mapping[str, type[Rule]] | None = None) -> Contract:
-    """Read a contract; `known` are the rules by name that it may state, the built-in ones by default.
+    """Read a contract; `known` are the rules by name that it may state beside those of its plugins.
+
+    By default they are the built-in ones and those of installed packages.
 
     Raises `ContractError` with every mistake of the contract, in file order, and plain `ArchcheckError` when
     there is no such file or it cannot be read.
     """
     content, root = parse(path), path.parent.resolve()
     node = _contract_node(content, path.name)
-    built_in = {rule_name(rule): rule for rule in BUILTIN}
-    subjects = _read_contract(node, built_in if known is None else known, root)
+    subjects = _read_contract(node, installed_rules(_built_in(), node.complain) if known is None else known, root)
     if content.document.problems:
         raise ContractError(*content.document.problems)
     return Contract(file=content.document.file, root=root, subjects=subjects)
+
+
+def known_rules(path: Path | None) -> tuple[Mapping[str, type[Rule]], tuple[str, ...]]:
+    """Return the rules that a contract may state, and what is wrong with the plugins that bring some.
+
+    Without a contract they are the built-in ones and those of installed packages. Mistakes of the contract elsewhere
+    are none here.
+
+    Raises `ArchcheckError` when the contract cannot be read at all.
+    """
+    if path is None:
+        messages: list[str] = []
+        return installed_rules(_built_in(), messages.append), tuple(messages)
+    content = parse(path)
+    node = _contract_node(content, path.name)
+    known: Mapping[str, type[Rule]] = installed_rules(_built_in(), node.complain)
+    if isinstance(node.value, dict) and "plugins" in node.value:
+        known = read_plugins(node.child("plugins"), known, path.parent.resolve())
+    return known, tuple(map(str, content.document.problems))
+
+
+def _built_in() -> dict[str, type[Rule]]:
+    return {rule_name(rule): rule for rule in BUILTIN}
 
 
 def _read_contract(node: Node, known: Mapping[str, type[Rule]], root: Path) -> tuple[SubjectEntry, ...]:

@@ -1,44 +1,87 @@
-"""Rules that a project brings along: `plugins = ["pkg.rules"]` in its contract."""
+"""Rules that do not come with archcheck: modules that a contract names under `plugins`, and installed packages.
+
+An installed package names a module of rules, or one rule, as an entry point of the group `archcheck.rules`:
+
+    [project.entry-points."archcheck.rules"]
+    house = "house.rules"
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from archcheck.contract.coerce import Mismatch, coerce
 from archcheck.contract.document import Node
-from archcheck.rule import Rule, rule_name
+from archcheck.contract.fields import field_types
+from archcheck.errors import described
+from archcheck.rule import Rule, key_of, parameters, rule_name
 from archcheck.words import quote
+
+GROUP = "archcheck.rules"
+
+Complain = Callable[[str], None]
 
 
 def read_plugins(node: Node, known: Mapping[str, type[Rule]], root: Path) -> dict[str, type[Rule]]:
     """Return `known` and the rules of the modules that a `plugins` list names.
 
     Modules are looked for in `root` first. A module that cannot be imported, that holds no rule, or whose
-    rule has the name of another, is a complaint.
+    rule has the name of another or cannot be stated, is a complaint.
     """
     rules = dict(known)
     if node.read(tuple[str, ...]) is None:
         return rules
     for item in node.items():
-        module = _import(item, root)
-        if module is not None:
-            _add_rules(item, module, rules)
+        _add(f"plugin {quote(item.value)}", partial(_import, item.value, root), rules, item.complain)
     return rules
 
 
-def _import(node: Node, root: Path) -> ModuleType | None:
+def installed_rules(known: Mapping[str, type[Rule]], complain: Complain) -> dict[str, type[Rule]]:
+    """Return `known` and the rules of installed packages; what is wrong with one of them is a complaint."""
+    rules = dict(known)
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+        _add(_describe(entry), entry.load, rules, complain)
+    return rules
+
+
+def _describe(entry: EntryPoint) -> str:
+    package = f" of the installed package {entry.dist.name} {entry.dist.version}" if entry.dist else ""
+    return f"plugin {quote(entry.value)}{package}"
+
+
+def _add(plugin: str, load: Callable[[], Any], rules: dict[str, type[Rule]], complain: Complain) -> None:
+    """Add what a plugin holds to `rules`."""
     try:
-        with _importing_from(root):
-            return importlib.import_module(node.value)
+        loaded = load()
     except (Exception, SystemExit) as error:  # whatever a module does while it is imported
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        node.complain(f"plugin {quote(node.value)} cannot be imported: {reason}")
-        return None
+        complain(f"{plugin} cannot be imported: {described(error)}")
+        return
+    found = [value for value in (vars(loaded).values() if isinstance(loaded, ModuleType) else [loaded]) if _is(value)]
+    if not found:
+        complain(f"{plugin} holds no rule; derive a class from archcheck.rule.Rule")
+    for cls in found:
+        there = rules.get(rule_name(cls), cls)
+        if there is not cls:
+            complain(f"{plugin} has a rule {quote(rule_name(cls))}, which {_home(there)} already; rename it")
+        elif mistake := _mistake(cls):
+            complain(f"{plugin} has a rule {quote(rule_name(cls))} that cannot be stated: {mistake}")
+        else:
+            rules[rule_name(cls)] = cls
+
+
+def _import(name: str, root: Path) -> ModuleType:
+    with _importing_from(root):
+        return importlib.import_module(name)
 
 
 @contextmanager
@@ -51,15 +94,35 @@ def _importing_from(root: Path) -> Iterator[None]:
         sys.path[:] = before
 
 
-def _add_rules(node: Node, module: ModuleType, rules: dict[str, type[Rule]]) -> None:
-    found = [value for value in vars(module).values() if _is_rule(value)]
-    if not found:
-        node.complain(f"plugin {quote(node.value)} holds no rule; derive a class from archcheck.rule.Rule")
-    for cls in found:
-        if rules.setdefault(rule_name(cls), cls) is not cls:
-            name = quote(rule_name(cls))
-            node.complain(f"plugin {quote(node.value)} has a rule {name}, which there is already; rename it")
+def _is(value: object) -> bool:
+    """Whether this is a rule; a class whose name begins with an underscore is there for others to derive from."""
+    return isinstance(value, type) and issubclass(value, Rule) and value is not Rule and value.__name__[0] != "_"
 
 
-def _is_rule(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, Rule) and value is not Rule and dataclasses.is_dataclass(value)
+def _home(cls: type[Rule]) -> str:
+    return "archcheck has" if cls.__module__.startswith("archcheck.") else f"{cls.__module__} has"
+
+
+def _mistake(cls: type[Rule]) -> str | None:
+    """Return what keeps a contract from stating a rule, found here so that no contract that states it ends badly."""
+    if "__dataclass_fields__" not in vars(cls) and inspect.get_annotations(cls):
+        return "it is no dataclass; write @dataclass(frozen=True, slots=True, kw_only=True) above it"
+    if not dataclasses.is_dataclass(cls) or cls.check is Rule.check:
+        return "it defines no `check`"
+    try:
+        kinds = field_types(cls)
+        for parameter in parameters(cls):
+            _refuse_unreadable(key_of(parameter.name), kinds[parameter.name])
+    except Exception as error:  # an annotation may be anything, names that do not exist included
+        return f"its fields cannot be read: {described(error)}"
+    return None
+
+
+def _refuse_unreadable(key: str, kind: Any) -> None:
+    """Raise `TypeError` for a kind of value that no contract can hold."""
+    try:
+        coerce(object(), kind)
+    except Mismatch:
+        return
+    except TypeError as error:
+        raise TypeError(f"`{key}`: {error}") from None

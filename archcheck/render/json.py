@@ -30,6 +30,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from archcheck.codec import encode
 from archcheck.findings import Report, reports_to_json
 from archcheck.render.options import Options
 
@@ -37,9 +38,12 @@ from archcheck.render.options import Options
 def render_json(reports: Sequence[Report], options: Options) -> str:
     """Return one JSON document in ASCII, so that no encoding can damage it.
 
-    JSON has no infinity and no NaN; they are written as the strings `"inf"`, `"-inf"` and `"nan"`.
+    JSON has no infinity and no NaN; they are written as the strings `"inf"`, `"-inf"` and `"nan"`. A shard says which
+    part of the run it is, so that `archcheck merge` can tell whether any is missing.
     """
     document = finite(reports_to_json(tuple(reports)))
+    if options.shard:
+        document["shard"] = encode(options.shard)
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 

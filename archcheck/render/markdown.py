@@ -9,7 +9,7 @@ from archcheck.facts import CrossCheck
 from archcheck.findings import Outcome, Report, Verdict, plain
 from archcheck.render import cross_check
 from archcheck.render.options import Options
-from archcheck.render.words import fix_of, listed, one_line, place_of, tally, totals, unmeasured
+from archcheck.render.words import count, fix_of, listed, one_line, place_of, points_text, tally, totals, unmeasured
 
 _ENTITIES = {character: f"&#{ord(character)};" for character in "&<>|`$/."}
 # GitHub looks for mentions, references and emoji in the finished page, where an entity is a character like
@@ -66,16 +66,27 @@ def _cross_check(check: CrossCheck) -> Iterator[str]:
 
 
 def _table(report: Report) -> str:
-    head = ["| rule | verdict | found | limit | note |", "|---|---|---|---|---|"]
-    return "\n".join(head + [_row(report, outcome) for outcome in report.outcomes])
+    """Return the table of rules, with a column of points where rules carry some."""
+    titles = ["rule", "verdict", "found", "limit", "note"]
+    graded = any(outcome.points is not None for outcome in report.outcomes)
+    if graded:
+        titles.insert(2, "points")
+    head = [_cells(titles), "|" + "---|" * len(titles)]
+    return "\n".join(head + [_row(report, outcome, graded) for outcome in report.outcomes])
 
 
-def _row(report: Report, outcome: Outcome) -> str:
+def _row(report: Report, outcome: Outcome, graded: bool) -> str:
     verdict = f"**{outcome.verdict.value}**" if outcome.fails else outcome.verdict.value
     unit = f" {outcome.unit}" if outcome.unit else ""
     found = "" if outcome.found is None else plain(outcome.found) + unit
     limit = "" if outcome.limit is None else plain(outcome.limit)
     cells = [escape(outcome.instance), verdict, escape(found), escape(limit), escape(_note(report, outcome))]
+    if graded:
+        cells.insert(2, points_text([outcome]))
+    return _cells(cells)
+
+
+def _cells(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
@@ -85,5 +96,6 @@ def _note(report: Report, outcome: Outcome) -> str:
         return "; ".join(filter(None, (said, *outcome.notes)))
     finding = outcome.findings[0] if outcome.findings else None
     where = place_of(report, outcome, finding)
-    parts = [outcome.summary, f"at {where}" if where else "", outcome.because or "", fix_of(outcome, finding)]
+    waived = f"{count(len(outcome.waived), 'finding')} waived: {outcome.waiver}" if outcome.waived else ""
+    parts = [outcome.summary, f"at {where}" if where else "", outcome.because or "", fix_of(outcome, finding), waived]
     return "; ".join(filter(None, parts))

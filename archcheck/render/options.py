@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from archcheck.facts import Facts
 from archcheck.rules.heads import head_of
+from archcheck.shards import Shard
 
 HeadOf = Callable[[Facts], tuple[str, ...]]
 """What the path to the output ends in, in order of execution."""
@@ -24,7 +25,7 @@ class Options:
     `color` adds terminal colours; `width` is that of the terminal, in columns, and `None` leaves every line
     as long as it is; `depth` is how many levels of the module tree are shown below the model; `outcomes_only`
     leaves out the facts; `head` names what a network ends in; `base` is the folder, seen from the root of
-    the repository, that the files of the report are relative to.
+    the repository, that the files of the report are relative to; `shard` is the part of a run that this is.
     """
 
     color: bool = False
@@ -33,3 +34,4 @@ class Options:
     outcomes_only: bool = False
     head: HeadOf = forward_head
     base: str = ""
+    shard: Shard | None = None

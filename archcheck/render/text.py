@@ -17,7 +17,7 @@ from archcheck.findings import Finding, Outcome, Report, Verdict
 from archcheck.render import cross_check, sheet
 from archcheck.render.options import Options
 from archcheck.render.tree import Row, hidden_rows, rows, tree
-from archcheck.render.words import builds, fix_of, one_line, place_of, tally, unmeasured
+from archcheck.render.words import builds, count, fix_of, one_line, place_of, points_text, tally, unmeasured
 
 STYLES = {
     Verdict.KEPT: "green",
@@ -176,7 +176,8 @@ def _outcomes(report: Report) -> Iterator[RenderableType]:
 def _headline(report: Report, outcome: Outcome, widest: int) -> Table:
     instance = _text(outcome.instance, "bold")
     instance.pad_right(widest - instance.cell_len)
-    return _columns(outcome.verdict, instance, _text(f"{report.subject}: {outcome.summary}"))
+    points = f" ({text})" if (text := points_text([outcome])) else ""
+    return _columns(outcome.verdict, instance, _text(f"{report.subject}: {outcome.summary}{points}"))
 
 
 def _columns(verdict: Verdict, *cells: Text) -> Table:
@@ -209,6 +210,8 @@ def _detail(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
         if fix := fix_of(outcome, first):
             yield "fix", fix
         yield from _further(report, outcome)
+        if outcome.waived:
+            yield "waived", f"{count(len(outcome.waived), 'finding')}: {outcome.waiver}"
     for note in outcome.notes:
         yield "note", note
     if outcome.fails:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from archcheck.facts import Facts, Shape
-from archcheck.findings import Finding, Outcome, Report, Verdict
+from archcheck.findings import Finding, Outcome, Report, Verdict, plain, sum_points
 from archcheck.where import Where
 
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -143,7 +143,7 @@ def totals(facts: Facts) -> str:
 
 
 def tally(reports: Iterable[Report]) -> str:
-    """Return `12 rules: 11 kept, 1 broken`, with subjects when there are several, and those that failed."""
+    """Return `12 rules: 11 kept, 1 broken`, with subjects when there are several, those that failed, and the points."""
     every = tuple(reports)
     outcomes = [outcome for report in every for outcome in report.outcomes]
     counts = Counter(outcome.verdict for outcome in outcomes)
@@ -151,4 +151,14 @@ def tally(reports: Iterable[Report]) -> str:
     subjects = f"{count(len(every), 'subject')}, " if len(every) > 1 else ""
     line = f"{subjects}{count(len(outcomes), 'rule')}" + (f": {verdicts}" if verdicts else "")
     failed = sum(report.error is not None for report in every)
-    return line + (f"; {count(failed, 'subject')} could not be measured" if failed else "")
+    line += f"; {count(failed, 'subject')} could not be measured" if failed else ""
+    points = [report for report in every if report.points is not None]
+    return line + (f"; earned {points_text(points)}" if points else "")
+
+
+def points_text(carriers: Sequence[Outcome | Report]) -> str:
+    """Return `8.5 of 10 points`, of rules or of whole subjects; empty when they carry none."""
+    worth = [carrier for carrier in carriers if carrier.points is not None]
+    earned = sum_points(carrier.earned or 0 for carrier in worth)
+    total = sum_points(carrier.points or 0 for carrier in worth)
+    return f"{plain(earned)} of {plain(total)} {'point' if total == 1 else 'points'}" if worth else ""

@@ -15,6 +15,7 @@ class MaxParams(Rule):
     limit: int
 
     def __post_init__(self):
+        Rule.__post_init__(self)
         if self.limit < 1:
             raise ValueError(f"the limit must be positive, found {self.limit}")
 

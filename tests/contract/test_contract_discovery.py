@@ -64,6 +64,9 @@ from archcheck.rule import Rule
 @dataclass(frozen=True, slots=True, kw_only=True)
 class {name}(Rule):
     limit: int
+
+    def check(self, facts):
+        raise NotImplementedError
 """
 
 
@@ -93,6 +96,11 @@ def test_mistakes_of_plugins(tmp_path, plugin):
     plugin("clashing_rules", PLUGIN.format(name="MaxParams"))
     plugin("rules_that_exit", "raise SystemExit('no')")
     plugin("rules_without_rules", "from archcheck.rule import Rule")
+    plugin("rules_with_a_typo", "def broken(:\n    pass\n")
+    plugin("undecorated_rules", "from archcheck.rule import Rule\nclass MaxDepth(Rule):\n    limit: int\n")
+    plugin("idle_rules", "from archcheck.rule import Rule\nclass _Ours(Rule): pass\nclass MaxDepth(Rule): pass\n")
+    plugin("odd_rules", PLUGIN.format(name="MaxOdd").replace("limit: int", "limit: complex"))
+    plugin("dangling_rules", PLUGIN.format(name="MaxOdd").replace("limit: int", "limit: 'Nothing'"))
     text = """\
     plugins = [
       "no_such_module_here",
@@ -100,6 +108,11 @@ def test_mistakes_of_plugins(tmp_path, plugin):
       "rules_without_rules",
       "clashing_rules",
       "",
+      "rules_with_a_typo",
+      "undecorated_rules",
+      "idle_rules",
+      "odd_rules",
+      "dangling_rules",
     ]
     [subjects.it]
     model = "m:N"
@@ -109,6 +122,14 @@ def test_mistakes_of_plugins(tmp_path, plugin):
         "ModuleNotFoundError: No module named 'no_such_module_here'",
         '3: plugin "rules_that_exit" cannot be imported: SystemExit: no',
         '4: plugin "rules_without_rules" holds no rule; derive a class from archcheck.rule.Rule',
-        '5: plugin "clashing_rules" has a rule "max-params", which there is already; rename it',
+        '5: plugin "clashing_rules" has a rule "max-params", which contract_samples has already; rename it',
         '6: plugin "" cannot be imported: ValueError: Empty module name',
+        '7: plugin "rules_with_a_typo" cannot be imported: SyntaxError: invalid syntax (rules_with_a_typo.py, line 1)',
+        '8: plugin "undecorated_rules" has a rule "max-depth" that cannot be stated: it is no dataclass; '
+        "write @dataclass(frozen=True, slots=True, kw_only=True) above it",
+        '9: plugin "idle_rules" has a rule "max-depth" that cannot be stated: it defines no `check`',
+        '10: plugin "odd_rules" has a rule "max-odd" that cannot be stated: its fields cannot be read: '
+        "TypeError: `limit`: a parameter cannot be a <class 'complex'>",
+        '11: plugin "dangling_rules" has a rule "max-odd" that cannot be stated: its fields cannot be read: '
+        "NameError: name 'Nothing' is not defined",
     ]

@@ -15,7 +15,7 @@ RULES = {
     "zzz = 5": '"zzz" is not a rule; `archcheck rules` lists them',
     "max-params = { limt = 5 }": '"limt" is not a key of "max-params"; did you mean "limit"?',
     "max-params = { limit = 5, zzz = 1 }": '"zzz" is not a key of "max-params"; '
-    'it has "limit", "because", "on" and "allow-empty"',
+    'it has "limit", "because", "on", "allow-empty" and "points"',
     "min-accuracy = { limit = 1, within_epochs = 2 }": '"within_epochs" is not a key of "min-accuracy"; '
     'did you mean "within-epochs"?',
     'max-params = { because = "x" }': '"max-params" needs "limit"',
@@ -30,6 +30,10 @@ RULES = {
     "min-accuracy = nan": '"min-accuracy" must be a number, found nan',
     "channels = [1, true]": '"channels" must be a list of integers, found true in it',
     "max-params = { limit = 5, because = 1 }": '"because" must be a string, found 1',
+    "max-params = { limit = 5, points = 0 }": '"max-params": `points` must be positive, found 0',
+    "max-params = { limit = 5, points = 'two' }": '"points" must be a number, found "two"',
+    "max-params = { limit = 5, points = true }": '"points" must be a number, found true',
+    "max-params = { limit = 5, points = inf }": '"points" must be a number, found inf',
     "max-params = -5": '"max-params": the limit must be positive, found -5',
     "no-padding = 'all'": '"no-padding": `exempt` leaves nothing to look at: all',
     "no-unused-params = 5": '"no-unused-params" takes no value; write true to state it',
@@ -82,6 +86,10 @@ SUBJECT = {
     '2030-12-31, without quotes, found "2030-01-31"',
     "waivers = [{ rule = 'max-params', reason = 'x', until = 2030-01-31T00:00:00 }]": '"until" must be a date '
     "such as 2030-12-31, without quotes, found 2030-01-31T00:00:00",
+    "waivers = [{ rule = 'max-params', reason = 'x', up-to = 0 }]": '"up-to" must be positive, found 0',
+    "waivers = [{ rule = 'max-params', reason = 'x', up-to = 'many' }]": '"up-to" must be a number, found "many"',
+    "waivers = [{ rule = 'max-params', reason = 'x', up_to = 5 }]": '"up_to" is not a key of a waiver; '
+    'did you mean "up-to"?',
     "waivers = [{ rule = 'max-param', reason = 'x' }]": '"max-param" is not a rule of subject "it"; '
     'did you mean "max-params"?',
     "waivers = [{ rule = 'channels', reason = 'x' }]": '"channels" is not a rule of subject "it"; it has "max-params"',

@@ -246,5 +246,18 @@ def kept() -> Report:
     return Report(subject="net", facts=plain_net(), outcomes=(good, outcome("no-padding")))
 
 
+def graded() -> Report:
+    """Rules that are worth something: one kept, one waived in part and so broken, one that carries no points."""
+    worth = {"max-params": (2.5, 2.5), "followed-by": (1, 0)}
+    partly = {"waived": (Finding(message="features.9 is not followed by batch_norm"),), "waiver": "as published"}
+    chosen = (*kept().outcomes, outcomes()[2])
+    scored = [
+        replace(each, points=worth[each.rule][0], earned=worth[each.rule][1]) if each.rule in worth else each
+        for each in chosen
+    ]
+    scored[-1] = replace(scored[-1], **partly)
+    return Report(subject="net", facts=plain_net(), outcomes=tuple(scored), points=3.5, earned=2.5)
+
+
 def failed() -> Report:
     return Report(subject="lost", error=Mishap(kind="import", message="no module named `timm`; install it"))

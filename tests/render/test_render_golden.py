@@ -11,6 +11,7 @@ from tests.render.samples import (
     cross_checked,
     differences,
     failed,
+    graded,
     judged,
     kept,
     plain_net,
@@ -24,6 +25,7 @@ TROUBLED = (Report(subject="net", facts=troubled_net()),)
 RESIDUAL = (Report(subject="resnet50", facts=residual_net()),)
 CROSS_CHECKED = (Report(subject="net", facts=cross_checked(*differences())),)
 RUN = (judged(), kept(), failed())
+GRADED = (graded(), Report(subject="lost", error=failed().error, points=3.5, earned=0.0))
 
 CASES = {
     "report_80.txt": (PLAIN, "text", {"width": 80}),
@@ -41,6 +43,8 @@ CASES = {
     "cross_check_80.txt": (CROSS_CHECKED, "text", {"width": 80}),
     "cross_check_120.txt": (CROSS_CHECKED, "text", {"width": 120}),
     "cross_check.md": (CROSS_CHECKED, "markdown", {}),
+    "graded_80.txt": (GRADED, "text", {"width": 80, "outcomes_only": True}),
+    "graded.md": (GRADED, "markdown", {}),
     "annotations.txt": (RUN, "github", {"base": "course/week 3"}),
     "failed.json": ((failed(),), "json", {}),
 }

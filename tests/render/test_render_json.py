@@ -32,6 +32,8 @@ OUTCOMES = st.builds(
     contract=st.none() | PLACES,
     waived=st.lists(FINDINGS, max_size=2).map(tuple),
     waiver=OPTIONAL_TEXT,
+    points=st.none() | st.floats(min_value=0.1, max_value=100),
+    earned=st.none() | st.floats(min_value=0, max_value=100),
 )
 
 
@@ -62,8 +64,9 @@ def test_the_document_has_the_documented_keys() -> None:
     document = json.loads(render((judged(), failed()), "json"))
     assert document["schema"] == 1
     first, second = document["reports"]
-    assert set(first) == {"subject", "facts", "outcomes"}
-    assert set(second) == {"subject", "error", "outcomes"}
+    assert set(first) == {"subject", "facts", "outcomes", "points", "earned", "totals"}
+    assert set(second) == {"subject", "error", "outcomes", "points", "earned", "totals"}
+    assert first["totals"] == {"rules": 6, "kept": 1, "broken": 2, "waived": 1, "vacuous": 1, "error": 1}
     broken = first["outcomes"][1]
     assert (broken["rule"], broken["verdict"], broken["found"], broken["limit"], broken["unit"]) == (
         "max-params", "broken", 1_290, 1_000, "parameters",
