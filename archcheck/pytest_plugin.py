@@ -180,6 +180,7 @@ class RuleItem(pytest.Item):
         subject = self.parent
         self.report = run.report(subject.contract, subject.entry)
         if self.report.error:
+            self.user_properties.append(("verdict", "error"))
             self._fail(self.report.error.message, f"{subject.name}: {self.report.error.message}")
 
     def runtest(self) -> None:

@@ -179,37 +179,49 @@ def test_last_failed_runs_only_what_failed(project):
 
 def test_in_parallel_the_outcomes_are_the_same(project):
     pytest.importorskip("xdist")
-    result = run(project, "-n", "2", "--junitxml=report.xml")
+    result = run(project, "-n", "2")
     result.assert_outcomes(passed=5, failed=3, xfailed=1, errors=1)
     result.stdout.fnmatch_lines(["broken   max-params  net: 12 parameters, limit 10", "*- broken: 12 parameters*"])
     assert set(measured(project)) == {"net", "gone"}
-    assert _properties(project, "max-params")["found"] == "12"
 
 
-def test_the_xml_report_carries_the_figures_and_points_at_the_contract(project):
-    run(project, "--junitxml=report.xml", "-o", "junit_family=xunit1")
-    assert _properties(project, "max-params") == {
-        "found": "12",
-        "limit": "10",
-        "unit": "parameters",
-        "verdict": "broken",
-    }
+VERDICTS = {
+    "max-params": {"found": "12", "limit": "10", "unit": "parameters", "verdict": "broken"},
+    "requires": {"verdict": "kept"},
+    "no-padding": {"verdict": "waived"},
+    "head": {"verdict": "vacuous"},
+    "no-unused-params": {"verdict": "error"},
+}
+
+
+@pytest.mark.parametrize("parallel", [[], ["-n", "2"]], ids=["alone", "parallel"])
+def test_the_xml_report_carries_the_figures_and_every_verdict(project, parallel):
+    run(project, "--junitxml=report.xml", *parallel)
+    assert {name: _properties(project, name) for name in VERDICTS} == VERDICTS
+    # What could not be measured has a verdict, too: that of a subject whose every rule is an error.
+    assert _properties(project, "head", subject="gone") == {"verdict": "error"}
+
+
+@pytest.mark.parametrize("parallel", [[], ["-n", "2"]], ids=["alone", "parallel"])
+def test_the_xml_report_points_at_the_contract(project, parallel):
+    run(project, "--junitxml=report.xml", "-o", "junit_family=xunit1", *parallel)
     case = _case(project, "max-params")
     assert (case.get("classname"), case.get("file")) == ("archcheck.toml.net", "archcheck.toml")
     assert case.get("line") == "3"  # pytest counts from 0
     failure = case.find("failure")
     assert failure is not None
     assert failure.get("message") == "broken: 12 parameters, limit 10"
-    assert _properties(project, "requires") == {"verdict": "kept"}
+    assert [each.tag for each in _case(project, "no-padding")][-1] == "skipped"
 
 
-def _case(project, name):
+def _case(project, name, subject="net"):
     tree = ElementTree.parse(project.path / "report.xml")
-    return next(case for case in tree.iter("testcase") if case.get("name") == name)
+    cases = [case for case in tree.iter("testcase") if case.get("name") == name]
+    return next(case for case in cases if case.get("classname") == f"archcheck.toml.{subject}")
 
 
-def _properties(project, name):
-    return {each.get("name"): each.get("value") for each in _case(project, name).iter("property")}
+def _properties(project, name, subject="net"):
+    return {each.get("name"): each.get("value") for each in _case(project, name, subject).iter("property")}
 
 
 def test_a_waiver_may_be_set_aside(project):
