@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from archcheck.findings import SCHEMA, Report
+from archcheck.shards import Shard
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null", dict: "object"}
@@ -25,16 +26,18 @@ def report_schema() -> Json:
     either = [{"required": [key]} for key in ("facts", "error")]
     given = {key: {"$ref": f"#/$defs/{name}"} for key, name in (("facts", "Facts"), ("error", "Mishap"))}
     required = [key for key in report["required"] if key not in given]
+    totals = {"type": "object", "additionalProperties": {"type": "integer"}}
+    shard = _of(Shard, definitions)
     definitions["Report"] = report | {
-        "properties": report["properties"] | given,
-        "required": required,
+        "properties": report["properties"] | given | {"totals": totals},
+        "required": [*required, "totals"],
         "oneOf": either,
     }
     return {
         "$schema": DIALECT,
         "title": "A report of archcheck",
         "type": "object",
-        "properties": {"schema": {"const": SCHEMA}, "reports": reports},
+        "properties": {"schema": {"const": SCHEMA}, "reports": reports, "shard": shard},
         "required": ["schema", "reports"],
         "$defs": dict(sorted(definitions.items())),
     }

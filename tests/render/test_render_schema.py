@@ -15,7 +15,8 @@ import archcheck.render
 from archcheck.findings import Outcome, Report
 from archcheck.render import render
 from archcheck.render.schema import report_schema
-from tests.render.samples import cross_checked, differences, failed, judged, plain_net, troubled_net
+from archcheck.shards import Shard
+from tests.render.samples import cross_checked, differences, failed, graded, judged, plain_net, troubled_net
 from tests.render.test_render_json import OUTCOMES
 
 FILE = Path(archcheck.render.__file__).with_name("report.schema.json")
@@ -48,6 +49,8 @@ def test_it_is_a_schema() -> None:
 def test_what_is_written_is_valid() -> None:
     VALIDATOR.validate(written(*REPORTS))
     VALIDATOR.validate(written())
+    shard = Shard(index=2, count=3, subjects=("a", "b"))
+    VALIDATOR.validate(json.loads(render((graded(),), "json", shard=shard)))
 
 
 @settings(max_examples=40, deadline=None)
