@@ -41,6 +41,11 @@ def test_the_report_is_what_the_command_prints():
     ) == same_but_for_rounding(output)
 
 
+def test_fvcore_counts_of_the_flagship_what_is_said():
+    (said,) = re.findall(r"`(fvcore counts [^`]+)`", README)
+    assert f"  cross-check  {said}\n" in run("archcheck", "report", "reference_models/mnist/model.py", "--cross-check")
+
+
 def same_but_for_rounding(text: str) -> str:
     """Leave out the count of the fresh evaluation: another processor may round an image to the other side."""
     return re.sub(r"9,9\d\d of 10,000( correct on the held-out test set \(99\.\d\d %\))?", "… of 10,000", text)
