@@ -14,14 +14,17 @@ of a class, `input` a TOML list, and `says` a part of the first finding.
 
 from __future__ import annotations
 
+import inspect
 import re
 import textwrap
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from archcheck.contract.coerce import describe
+from archcheck.quantities import expected
 from archcheck.rule import COMMON, Rule, documentation, is_required, key_of, parameters, promise, rule_name
 
 __all__ = ["Example", "examples", "page", "promise"]
@@ -79,7 +82,7 @@ def page(rule: type[Rule]) -> str:
         _prose(rule),
         _table("Parameters", parameters(rule), rule),
         _table("On every rule", common, rule),
-        *map(_shown, examples(rule)),
+        *_shown_examples(rule),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -109,18 +112,45 @@ def _prose(rule: type[Rule]) -> str:
     return _EXAMPLE.split(rest)[0].strip()
 
 
-def _shown(example: Example) -> str:
-    return f"Example, {example.verdict}:\n" + textwrap.indent(example.source, "    ")
+def output(rule: type[Rule]) -> str | None:
+    """Return what `archcheck check` prints of the rule's first broken example, where the rule's package keeps it.
+
+    It lies in the folder `outputs` beside the module of the rule, so that no page needs a model to be measured.
+    """
+    try:
+        return (Path(inspect.getfile(rule)).parent / "outputs" / f"{rule_name(rule)}.txt").read_text(encoding="utf-8")
+    except (OSError, TypeError):  # there is none, or the class was made without a file
+        return None
+
+
+def _shown_examples(rule: type[Rule]) -> Iterator[str]:
+    kept_output = output(rule)
+    for example in examples(rule):
+        yield _block(f"Example, {example.verdict}", example.source)
+        if example.verdict == "broken" and kept_output:
+            yield _block("It prints", kept_output)
+            kept_output = None
+    if kept_output:
+        yield _block("Broken, it prints", kept_output)
+
+
+def _block(title: str, text: str) -> str:
+    return f"{title}:\n" + textwrap.indent(text.rstrip(), "    ")
 
 
 def _table(title: str, rows: Sequence[Field[Any]], rule: type[Rule]) -> str:
     if not rows:
         return ""
     hints = typing.get_type_hints(rule)
-    cells = [(key_of(row.name), describe(hints[row.name]), _default(row)) for row in rows]
+    cells = [(key_of(row.name), _allowed(row, hints[row.name]), _default(row)) for row in rows]
     widths = [max(len(cell[column]) for cell in cells) for column in range(2)]
     lines = [f"    {key:<{widths[0]}}  {kind:<{widths[1]}}  {default}" for key, kind, default in cells]
     return "\n".join([f"{title}:", *lines])
+
+
+def _allowed(row: Field[Any], kind: Any) -> str:
+    unit = row.metadata.get("unit")
+    return expected(unit) if unit else describe(kind)
 
 
 def _default(row: Field[Any]) -> str:

@@ -220,6 +220,8 @@ class Count(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Count, and compare."""
+        if not (examined := reach(facts, self.on)):
+            return Result(examined=0, limit=self._wanted())
         counted = _counted(self.kind, self.on, facts)
         found = len(counted)
         low, high = self.min or 0, self.max
@@ -231,7 +233,7 @@ class Count(Rule):
             message, fix = f"at most {high:,} are allowed: `{path}` is beyond", f"remove {found - high:,} {self.kind}"
             findings = (self._finding(found, message, fix, facts, layer=path, where=where),)
         return Result(
-            examined=reach(facts, self.on) if low else found,
+            examined=examined if low else found,
             findings=findings,
             found=found,
             limit=self._wanted(),
