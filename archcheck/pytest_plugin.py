@@ -181,6 +181,8 @@ class RuleItem(pytest.Item):
         self.report = run.report(subject.contract, subject.entry)
         if self.report.error:
             self.user_properties.append(("verdict", "error"))
+            if self.stated.rule.points is not None:
+                self.user_properties += [("points", _written(self.stated.rule.points)), ("earned", "0.0")]
             self._fail(self.report.error.message, f"{subject.name}: {self.report.error.message}")
 
     def runtest(self) -> None:
@@ -215,11 +217,10 @@ class RuleItem(pytest.Item):
 
 
 def _properties(outcome: Outcome) -> Sequence[tuple[str, str]]:
-    values = (outcome.found, outcome.limit, outcome.unit, outcome.verdict.value)
+    names = ("found", "limit", "unit", "verdict", "points", "earned")
+    values = [(name, getattr(outcome, name)) for name in names]
     return [
-        (name, value if isinstance(value, str) else _written(value))
-        for name, value in zip(("found", "limit", "unit", "verdict"), values, strict=True)
-        if value is not None
+        (name, str(value) if isinstance(value, str) else _written(value)) for name, value in values if value is not None
     ]
 
 

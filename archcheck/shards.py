@@ -72,14 +72,16 @@ def merge(parts: Sequence[Part]) -> tuple[Report, ...]:
 
 
 def _repeated(parts: Sequence[Part]) -> list[str]:
-    """Name every subject that is there twice, once, with the files that hold it."""
+    """Name every subject, and every shard without one, that is there twice, with the files that hold it."""
     holders: dict[str, list[str]] = {}
     for part in parts:
         for report in part.reports:
-            holders.setdefault(report.subject, []).append(part.file)
+            holders.setdefault(f"subject {listed([report.subject])}", []).append(part.file)
+        if part.shard and not part.reports:
+            holders.setdefault(f"shard {part.shard}", []).append(part.file)
     return [
-        f"subject {listed([name])} is there {len(files)} times: in {listed(dict.fromkeys(files))}; name each once"
-        for name, files in holders.items()
+        f"{what} is there {len(files)} times: in {listed(dict.fromkeys(files))}; name each once"
+        for what, files in holders.items()
         if len(files) > 1
     ]
 

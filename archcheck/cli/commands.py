@@ -65,6 +65,7 @@ def check(options: Namespace) -> int:
     from archcheck.cli.workers import workers_of
     from archcheck.engine import chosen_entries, exit_code
     from archcheck.jobs import check_many
+    from archcheck.render.words import count
 
     contract = contract_of(options)
     entries = chosen_entries(contract, options.subjects)
@@ -72,7 +73,7 @@ def check(options: Namespace) -> int:
     if shard:
         entries = tuple(shard.share(entries))
         if not entries:
-            note(f"shard {shard} has nothing to judge: there are {len(shard.subjects)} subjects")
+            note(f"shard {shard} of {count(len(shard.subjects), 'subject')} has nothing to judge")
     if options.meta:
         entries = tuple(replace(entry, meta=True) for entry in entries)
     with workers_of(options, len(entries)) as workers, Progress(len(entries)) as progress:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
 
 from archcheck.contract.coerce import show
 from archcheck.contract.document import Node
 from archcheck.contract.entries import InputSpec, SubjectEntry, TrainingSpec, Waiver, is_function
 from archcheck.contract.fields import build
 from archcheck.contract.rule_entries import Instances, read_rules
-from archcheck.rule import Rule
+from archcheck.quantities import parse
+from archcheck.rule import Rule, parameters
 from archcheck.words import did_you_mean, listed, quote
 
 INPUT_FORMS = 'a shape such as [1, 1, 28, 28], a list of tables, or a function such as "pkg.mod:example"'
@@ -35,7 +39,7 @@ def read_subject(node: Node, shared: Mapping[str, Instances], known: Mapping[str
         input=_read_input(nodes["input"]) if "input" in nodes else None,
         training=_read_training(nodes["training"]) if "training" in nodes else None,
         rules=tuple(stated for instances in rules.values() for stated in instances.values() if stated),
-        waivers=_read_waivers(nodes["waivers"], _names(rules), owner) if "waivers" in nodes else (),
+        waivers=_read_waivers(nodes["waivers"], _names(rules), owner, known) if "waivers" in nodes else (),
     )
 
 
@@ -63,24 +67,42 @@ def _read_training(node: Node) -> TrainingSpec | None:
     return None if nodes is None else build(TrainingSpec, nodes, node, quote(node.name))
 
 
-def _read_waivers(node: Node, names: Collection[str], owner: str) -> tuple[Waiver, ...]:
+def _read_waivers(
+    node: Node, names: Collection[str], owner: str, known: Mapping[str, type[Rule]]
+) -> tuple[Waiver, ...]:
     if not isinstance(node.value, list):
         node.complain_of_value(f"must be a list of tables, found {show(node.value)}; open each with [[...]]")
         return ()
-    waivers = (_read_waiver(item, names, owner) for item in node.items())
+    waivers = (_read_waiver(item, names, owner, known) for item in node.items())
     return tuple(waiver for waiver in waivers if waiver)
 
 
-def _read_waiver(node: Node, names: Collection[str], owner: str) -> Waiver | None:
+def _read_waiver(node: Node, names: Collection[str], owner: str, known: Mapping[str, type[Rule]]) -> Waiver | None:
     nodes = node.table()
     if nodes is None:
         return None
-    waiver = build(Waiver, nodes, node, "a waiver", where=node.where)
     rule = nodes.get("rule", node).value
+    if "up-to" in nodes:
+        nodes["up-to"] = _counted(nodes["up-to"], rule, known)
+    waiver = build(Waiver, nodes, node, "a waiver", where=node.where)
     if isinstance(rule, str) and rule not in names:
         has = f"it has {listed(names)}" if names else "it has no rules"
         nodes["rule"].complain(f"{quote(rule)} is not a rule of {owner}{did_you_mean(rule, names, has)}")
     return waiver
+
+
+def _counted(node: Node, rule: Any, known: Mapping[str, type[Rule]]) -> Node:
+    """Return the number that text such as `"21k"` stands for, in the unit of the bound that is waived."""
+    instance = re.fullmatch(r"(.+?)(-\d+)?", rule) if isinstance(rule, str) else None
+    cls = known.get(rule) or known.get(instance[1]) if instance else None
+    unit = next((field.metadata.get("unit") for field in parameters(cls)[:1]), None) if cls else None
+    if unit is None or not isinstance(node.value, str):
+        return node
+    try:
+        return replace(node, value=parse(node.value, unit))
+    except ValueError as error:
+        node.complain_of_value(str(error))
+        return replace(node, value=1)  # told already
 
 
 def _names(rules: Mapping[str, Instances]) -> list[str]:

@@ -211,3 +211,31 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path, monkey
         'archcheck.toml:7: "batchnorm" is not a kind; did you mean "batch_norm"?',
         'archcheck.toml:10: "max-params" must be an integer, found "5"',
     ]
+
+
+@pytest.mark.parametrize("rule", ["max-params", "max-params-2"])
+def test_a_waiver_of_a_bound_takes_its_units(tmp_path, rule):
+    (tmp_path / "archcheck.toml").write_text(
+        '[subjects.it]\nmodel = "m:N"\nrules.max-params = [1, 2]\n'
+        f'waivers = [{{ rule = "{rule}", reason = "x", up-to = "21k" }}]\n'
+    )
+    (waiver,) = load(tmp_path / "archcheck.toml").subject("it").waivers
+    assert waiver.up_to == 21_000
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ("max-params = 1", '"up-to" must be an integer or text such as "20k" or "1.33M", found "21x"'),
+        ("no-padding = true", '"up-to" must be a number, found "21x"'),
+        ("zzz = 1", '"zzz" is not a rule; `archcheck rules` lists them'),
+    ],
+)
+def test_a_waiver_whose_figure_is_none(tmp_path, rules, says):
+    (tmp_path / "archcheck.toml").write_text(
+        f'[subjects.it]\nmodel = "m:N"\nrules.{rules}\n'
+        f'waivers = [{{ rule = "{rules.split()[0]}", reason = "x", up-to = "21x" }}]\n'
+    )
+    with pytest.raises(ContractError) as caught:
+        load(tmp_path / "archcheck.toml")
+    assert says in str(caught.value)

@@ -1,13 +1,16 @@
 """Whatever a file holds, a contract is read from it or every fault is told in lines; nothing else happens."""
 
+import io
 import json
 import re
+import sys
 
 import pytest
 from contract_samples import FLAGSHIP, KNOWN
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from archcheck.cli import main
 from archcheck.contract import load
 from archcheck.errors import ContractError
 from archcheck.rule import rule_name
@@ -55,13 +58,13 @@ def test_a_contract_with_something_cut_out_and_put_in(folder, data):
     read_or_tell(folder, text.encode(), "pyproject.toml")
 
 
-WORDS = st.sampled_from(["conv", "batchnorm", "max-params", "a.b", "m:N", "float32", "1-x", "", "é\n", "torch:"])
+WORDS = st.sampled_from(
+    ["conv", "batchnorm", "max-params", "21k", "21 KiB", "a.b", "m:N", "float32", "1-x", "", "é\n", "torch:"]
+)
+WITHIN = ["shape", "dtype", "low", "rule", "reason", "limit", "kinds", "until", "up-to", "layer", "points", "because"]
 VALUES = st.recursive(
     st.integers(-3, 10**30) | st.floats() | st.booleans() | WORDS | st.dates() | st.datetimes() | st.times(),
-    lambda values: (
-        st.lists(values, max_size=3)
-        | st.dictionaries(st.sampled_from(["shape", "dtype", "low", "rule", "reason", "limit", "kinds"]), values)
-    ),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.sampled_from(WITHIN), values),
     max_leaves=6,
 )
 KEYS = ("model", "input", "args", "timeout", "training", "rules", "waivers", "inptu", "name")
@@ -96,3 +99,45 @@ def test_any_value_anywhere(folder, known):
         read_or_tell(folder, document(shared, subject, rules).encode(), known=known)
 
     law()
+
+
+def waivers_of(rules):
+    """Tables with every key of a waiver, each with a value that fits or any other."""
+    fits = {
+        "rule": st.sampled_from(rules),
+        "reason": st.just("because"),
+        "layer": st.sampled_from(["features.**", "*", ""]),
+        "until": st.dates(),
+        "up-to": st.floats() | st.integers(-3, 10**30) | st.sampled_from(["21k", "5 KiB", "0.3", "-1", "k", "1e9"]),
+    }
+    return st.fixed_dictionaries({}, optional={key: value | VALUES for key, value in fits.items()})
+
+
+def test_any_waiver_and_any_points(folder):
+    rules = ["max-params", "max-params-1", "no-padding", "head"]
+
+    @given(st.lists(waivers_of(rules), max_size=3), st.floats() | VALUES, st.booleans())
+    @RELAXED
+    def law(waivers, points, several):
+        stated = {"limit": 5, "points": points}
+        subject = {"model": "m:N", "waivers": waivers}
+        text = document({"max-params": [stated, stated] if several else stated, "no-padding": True}, subject, {})
+        read_or_tell(folder, text.encode(), known=None)
+
+    law()
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), VALUES), VALUES)
+@example({}, {"limit": 1, "points": 0})
+@RELAXED
+def test_the_command_ends_with_2_and_lines(folder, subject, rule):
+    """The subject that is asked for is in no contract, so that nothing is measured whatever the contract says."""
+    (folder / "archcheck.toml").write_text(document({"max-params": rule}, subject, {}), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        errors = io.StringIO()
+        patch.setattr(sys, "stderr", errors)
+        code = main(["check", "nobody", "--config", str(folder / "archcheck.toml")])
+    assert code == 2
+    lines = errors.getvalue().splitlines()
+    assert lines
+    assert all(line.startswith("archcheck: error: ") and "archcheck.toml" in line for line in lines)
