@@ -380,5 +380,16 @@ def check_graph(facts: Facts) -> None:
     for op in (*facts.ops, *facts.train_ops):
         if any(not 0 <= index < op.index for index in op.inputs):
             raise ValueError(f"operation {op.index} reads one that did not run before it")
+        _check_dropout(op)
     if any(not 0 <= index < len(facts.ops) for index in facts.shape.output_ops):
         raise ValueError("an output names an operation that is not there")
+
+
+def _check_dropout(op: Op) -> None:
+    """Raise `ValueError` when `op`, which may drop elements, does not say at which rate as whoever shows it needs."""
+    if op.kind not in ("dropout", "attention", "lstm", "gru", "rnn"):
+        return
+    rate, layers = op.attributes.get("p", 0.0), op.attributes.get("num_layers", 1)
+    told = op.kind != "dropout" or {"p", "training"} <= op.attributes.keys()
+    if not (told and isinstance(rate, int | float) and isinstance(layers, int)):
+        raise ValueError(f"operation {op.index}, {op.kind}, does not say at which rate it drops elements")
