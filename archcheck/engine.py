@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archcheck import snapshot
 from archcheck.codec import encode
 from archcheck.contract import Contract, Stated, SubjectEntry, Waiver
+from archcheck.contract.document import show_path
 from archcheck.errors import NotMeasured, SubjectError
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Mishap, Outcome, Report, Result, Verdict, sum_points
@@ -112,7 +114,11 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
         "needs": sorted(needs_of(stated.rule for stated in entry.rules).union(needs)),
         "training": encode(entry.training),
     }
-    return _facts(worker.ask(request, timeout=entry.timeout))
+    facts = _facts(worker.ask(request, timeout=entry.timeout))
+    if snapshot.NEED not in request["needs"]:
+        return facts
+    file = contract.snapshot_file(entry)
+    return replace(facts, snapshot=snapshot.committed(file, entry.name, show_path(file)))
 
 
 def measure_target(worker: Worker, target: str, **options: Any) -> Facts:

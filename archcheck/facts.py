@@ -16,6 +16,7 @@ from typing import Any
 
 from archcheck.codec import decode, encode
 from archcheck.errors import NotMeasured
+from archcheck.snapshot import Committed
 from archcheck.where import Where
 
 Shape = tuple[int, ...]
@@ -239,7 +240,7 @@ class Facts:
     `ops` is the graph executed in evaluation mode; `train_ops` are the operations of the graph in training
     mode that differ from it, out of `train_length`. Use `executed` to read either graph whole. `unused_layers`
     are the paths of layers that neither mode calls, or whose results reach no output in either; of a branch, the
-    outermost.
+    outermost. `snapshot` is what a contract has committed of this subject before, where a rule asks for it.
     """
 
     subject: Subject
@@ -255,6 +256,7 @@ class Facts:
     cross_check: CrossCheck | None = None
     unused_layers: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
+    snapshot: Committed | None = None
 
     def executed(self, mode: str) -> tuple[Op, ...]:
         """Return the whole executed graph of `mode`, `"eval"` or `"train"`.

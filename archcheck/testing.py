@@ -20,20 +20,24 @@ from __future__ import annotations
 import textwrap
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from archcheck.contract import load
+from archcheck.contract import Stated, load
 from archcheck.contract.document import Document, Node
 from archcheck.contract.lines import key_lines
 from archcheck.contract.rule_entries import read_rules
-from archcheck.engine import check, check_contract
+from archcheck.engine import check, check_contract, judge
 from archcheck.engine import measure as facts_of
 from archcheck.errors import ContractError
 from archcheck.explain import Example, examples
+from archcheck.facts import Facts
 from archcheck.findings import Outcome, Report
 from archcheck.rule import Rule, rule_name
+from archcheck.snapshot import Committed, take
+from archcheck.where import Where
 
 __all__ = ["Example", "check_file", "examples", "facts_of", "judge_example", "rule_of", "verify_examples"]
 
@@ -63,15 +67,25 @@ def rule_of(line: str, rule: type[Rule]) -> Rule:
 def judge_example(rule: type[Rule], example: Example, **names: Any) -> Outcome:
     """Build, measure and judge an example; `names` are what its model may use, `torch` among them.
 
-    A line `forward = lambda model, x: …` replaces the forward pass of the model.
+    A line `forward = lambda model, x: …` replaces the forward pass of the model; `was = …` is another model, whose
+    measures stand in the committed snapshot.
     """
     model = _build(example.model or "", names)
     if "forward" in example.lines:
         model.forward = partial(eval(example.lines["forward"], dict(names)), model)
     shapes = tomllib.loads(f"input = {example.input}")["input"] if example.input else None
     example_input = _tensors(shapes, names["torch"])
-    report = check(model, example=example_input, rules=[rule_of(example.rule, rule)])
-    return report.outcomes[0]
+    stated = rule_of(example.rule, rule)
+    if "was" in example.lines:
+        before = facts_of(_build(example.lines["was"], names), example=example_input)
+        return _judge_growth(facts_of(model, example=example_input), before, stated)
+    return check(model, example=example_input, rules=[stated]).outcomes[0]
+
+
+def _judge_growth(facts: Facts, before: Facts, rule: Rule) -> Outcome:
+    grown = replace(facts, snapshot=Committed(file="archcheck.snapshot.json", measures=take(before)))
+    nowhere = Where(file="", line=0)
+    return judge(grown, [Stated(rule=rule, instance=rule_name(rule), where=nowhere)])[0]
 
 
 def verify_examples(rule: type[Rule], **names: Any) -> None:

@@ -20,6 +20,11 @@ def quote(word: str) -> str:
     return json.dumps(shortened, ensure_ascii=not shortened.isprintable())
 
 
+def shape_text(shape: Iterable[int]) -> str:
+    """Return `1x28x28`."""
+    return "x".join(map(str, shape)) or "scalar"
+
+
 def listed(words: Iterable[str]) -> str:
     """Write words as people do: `"a", "b" and "c"`."""
     quoted = [quote(word) for word in words]

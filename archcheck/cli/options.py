@@ -61,6 +61,7 @@ def _parser() -> tuple[_Parser, tuple[str, ...]]:
     _add_check(adder, commands.check)
     _add_merge(adder, commands.merge)
     _add_train(adder, commands.train)
+    _add_kept(adder)
     explain = _add(adder, "explain", commands.explain, "show what a rule promises, its parameters and examples")
     explain.add_argument("rule", metavar="RULE", help="the name of a rule, max-params")
     _add_config(explain)
@@ -139,6 +140,21 @@ def _add_train(adder: Any, run: Command) -> None:
     parser.add_argument("--output", type=output_of, metavar="FILE", help="keep the record there")
     _add_timeout(parser, "seconds that one request to the trainer may take; a day by default")
     _add_config(parser)
+
+
+def _add_kept(adder: Any) -> None:
+    """Add the commands that keep measures, compare them and promise them."""
+    from archcheck.cli import kept
+
+    snapshot = _add(adder, "snapshot", kept.snapshot, "write the measures of subjects into a file to be committed")
+    kept.add_snapshot(snapshot)
+    _add_config(snapshot)
+    kept.add_diff(_add(adder, "diff", kept.diff, "show what differs between two saved reports or snapshots"))
+    init = _add(adder, "init", kept.init, "print a first contract of what a model is today, with headroom")
+    kept.add_init(init)
+    for parser in (snapshot, init):
+        _add_timeout(parser, "seconds that a subject may take; 120 by default")
+        parser.add_argument("--no-cache", action="store_true", help="measure anew, and keep no answer")
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

@@ -112,6 +112,7 @@ class SubjectEntry:
 
     `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or
     names a function that makes one. With `meta` it is built without memory. `timeout` is in seconds.
+    `snapshot` is the file of its committed measures, `archcheck.snapshot.json` beside the contract by default.
     """
 
     name: str = field(metadata={"key": False})
@@ -123,4 +124,5 @@ class SubjectEntry:
     waivers: tuple[Waiver, ...] = ()
     timeout: float | None = field(default=None, metadata={"check": check_positive})
     meta: bool = False
+    snapshot: str | None = field(default=None, metadata={"check": check_filled})
     where: Where = field(metadata={"key": False})

@@ -30,6 +30,7 @@ from archcheck.words import did_you_mean, listed, quote
 
 OWN_FILE = "archcheck.toml"
 SHARED_FILE = "pyproject.toml"
+SNAPSHOT_FILE = "archcheck.snapshot.json"
 KEYS = ("subjects", "rules", "plugins")
 
 
@@ -48,6 +49,10 @@ class Contract:
             return entries[name]
         hint = did_you_mean(name, entries, f"it has {listed(entries)}")
         raise ArchcheckError(f"{quote(name)} is not a subject of {self.file}{hint}")
+
+    def snapshot_file(self, entry: SubjectEntry) -> Path:
+        """Return the file of a subject's committed measures: its own, or the one beside the contract."""
+        return Path(self.root, entry.snapshot or SNAPSHOT_FILE)
 
 
 def discover(start: Path | None = None) -> Path | None:

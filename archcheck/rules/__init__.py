@@ -6,6 +6,7 @@ from archcheck.rule import Rule, rule_name
 from archcheck.rules.behaviour import LogProbabilities
 from archcheck.rules.budget import MaxBytes, MaxLayerShare, MaxParams, MaxTrainableParams
 from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory
+from archcheck.rules.growth import MaxGrowth
 from archcheck.rules.interplay import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
 from archcheck.rules.ledger import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
 from archcheck.rules.neighbours import FollowedBy, PrecededBy
@@ -22,6 +23,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     MaxMacs,
     MaxActivations,
     MaxPeakMemory,
+    MaxGrowth,
     Requires,
     RequiresAny,
     Forbids,

@@ -1,0 +1,134 @@
+"""What differs between two snapshots, worded: a line for people, and whole pages as text, Markdown and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from archcheck.codec import encode
+from archcheck.comparison import Change, Comparison, Value
+from archcheck.render.markdown import escape
+from archcheck.render.words import count, one_line
+from archcheck.snapshot import LayerMeasures, percent
+
+SCHEMA = 1
+"""Version of the JSON; it changes when a key changes its meaning or goes away."""
+MODEL = "(the model)"
+TITLES = ("measure", "before", "after", "change")
+
+
+def summary(comparison: Comparison) -> str:
+    """Return everything that differs on one line; of layers, how many."""
+    parts = [_change(change) for change in comparison.totals]
+    for layers, what in ((comparison.added, "added"), (comparison.removed, "removed"), (comparison.changed, "changed")):
+        if layers:
+            parts.append(f"{count(len(layers), 'layer')} {what}")
+    return one_line("; ".join(parts)) or _alone(comparison) or "nothing differs"
+
+
+def _alone(comparison: Comparison) -> str:
+    """Return on which side alone a subject is, empty if it is on both."""
+    if comparison.before and comparison.after:
+        return ""
+    return "only in the second" if comparison.after else "only in the first"
+
+
+def _change(change: Change) -> str:
+    before, after, by = _cells(change)
+    return f"{change.name} {before} -> {after}" + (f" ({by})" if by else "")
+
+
+def _cells(change: Change) -> tuple[str, str, str]:
+    by = ""
+    if isinstance(change.before, int) and isinstance(change.after, int):
+        by = f"{change.after - change.before:+,}, {percent(change.before, change.after)}"
+    return _value(change.before), _value(change.after), by
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    return f"{value:,}" if isinstance(value, int) else value or "none"
+
+
+def _layers(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+    """Yield what became of a layer, its path, and its measures or what changed of them."""
+    for path, layer in comparison.removed.items():
+        yield "removed", path or MODEL, _measures(layer)
+    for path, layer in comparison.added.items():
+        yield "added", path or MODEL, _measures(layer)
+    for path, changes in comparison.changed.items():
+        yield "changed", path or MODEL, ", ".join(map(_change, changes))
+
+
+def _measures(layer: LayerMeasures) -> str:
+    parts = [layer.type]
+    parts += [count(layer.params, "param")] if layer.params else []
+    parts += [count(layer.macs, "mac")] if layer.macs else []
+    return ", ".join([*parts, *layer.outputs[:1]])
+
+
+def _text(comparisons: Sequence[Comparison]) -> str:
+    return "\n".join(line for comparison in comparisons for line in _text_of(comparison)) + "\n"
+
+
+def _text_of(comparison: Comparison) -> Iterator[str]:
+    name = one_line(comparison.subject)
+    if comparison.same or _alone(comparison):
+        yield f"{name}: {_alone(comparison) or 'the same'}"
+        return
+    yield name
+    rows = [(change.name, *_cells(change)) for change in comparison.totals]
+    yield from _aligned([(name, f"{before} -> {after}", by) for name, before, after, by in rows])
+    yield from _aligned(list(_layers(comparison)))
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the rows with cells below one another."""
+    lines = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        yield f"  {'  '.join(cells)}".rstrip()
+
+
+def _markdown(comparisons: Sequence[Comparison]) -> str:
+    blocks = ["### archcheck: what differs"]
+    for comparison in comparisons:
+        blocks += _markdown_of(comparison)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _markdown_of(comparison: Comparison) -> Iterator[str]:
+    yield f"#### {escape(comparison.subject)}"
+    if comparison.same or _alone(comparison):
+        yield (_alone(comparison) or "the same").capitalize() + "."
+        return
+    if comparison.totals:
+        yield _table(TITLES, [(change.name, *_cells(change)) for change in comparison.totals])
+    if layers := list(_layers(comparison)):
+        yield _table(("layer", "path", "what"), layers)
+
+
+def _table(titles: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
+    head = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
+    return "\n".join(head + [f"| {' | '.join(map(escape, row))} |" for row in rows])
+
+
+def _json(comparisons: Sequence[Comparison]) -> str:
+    document = {"schema": SCHEMA, "comparisons": [_plain(comparison) for comparison in comparisons]}
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _plain(comparison: Comparison) -> Mapping[str, object]:
+    parts = encode(comparison)
+    sides = {"in_first": comparison.before is not None, "in_second": comparison.after is not None}
+    kept = {key: parts[key] for key in ("totals", "added", "removed", "changed")}
+    return {"subject": comparison.subject, "same": comparison.same, **sides, **kept}
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Comparison]], str]] = MappingProxyType(
+    {"text": _text, "markdown": _markdown, "json": _json}
+)
+"""Name of a format -> the function that writes it, ending in a newline."""

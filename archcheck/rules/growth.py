@@ -1,0 +1,198 @@
+"""Growth: how much more a network may have than was committed of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from archcheck.errors import NotMeasured
+from archcheck.facts import Facts, lineage
+from archcheck.findings import Finding, Result
+from archcheck.quantities import parse
+from archcheck.rule import Rule
+from archcheck.selectors import is_layer_type, kinds_of, matches_path
+from archcheck.snapshot import GROWING, NEED, Snapshot, Totals, incomparable, percent, take
+from archcheck.where import Where
+from archcheck.words import did_you_mean, quote
+
+OF_LAYERS = ("params", "macs")
+"""The measures that a snapshot holds of each layer."""
+SHOWN = 3
+"""How many of the layers that grew most are named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxGrowth(Rule):
+    """No measure in `of` is more than `limit` above the committed snapshot.
+
+    `limit` is a share of what the snapshot says, `"5 %"` or 0.05, or, as an integer or a text such as `"20k"`, a
+    number of the measure's own unit. `of` takes `params` (hidden weights included), `trainable`, `hidden`, `buffers`,
+    `bytes`, `macs`, `fvcore_flops`, `activations` and `peak_activation_bytes`; for limits that differ, state the rule
+    several times. With `on`, a path or a layer type, the parameters and multiply-accumulates of those layers are
+    compared. `archcheck snapshot` writes the snapshot; without one, or with one of another input, there is nothing to
+    compare with: the verdict is `error`.
+
+    In a contract: `max-growth = [{ limit = 0, of = "params" }, { limit = "5 %", of = "macs" }]`
+
+    Example, kept:
+        rule = max-growth = "10 %"
+        was = nn.Linear(10, 10)
+        model = nn.Linear(10, 11)
+        input = [1, 10]
+
+    Example, broken:
+        rule = max-growth = "5 %"
+        was = nn.Linear(10, 10)
+        model = nn.Linear(10, 11)
+        input = [1, 10]
+        says = params grew from 110 to 121 (+11, +10.0 %), limit 115 (+5 %)
+
+    Example, vacuous:
+        rule = max-growth = { limit = 0, on = "Conv2d" }
+        was = nn.Linear(10, 10)
+        model = nn.Linear(10, 10)
+        input = [1, 10]
+
+    Example, error:
+        rule = max-growth = 0
+        model = nn.Linear(10, 10)
+        input = [1, 10]
+        says = no snapshot was read
+    """
+
+    needs = (NEED,)
+    limit: int | float | str
+    of: tuple[str, ...] = OF_LAYERS
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that is none, measures that do not grow, and layers of which they are not known."""
+        Rule.__post_init__(self)
+        _room(self.limit, 0)
+        if isinstance(self.of, str) or not self.of:
+            raise ValueError("`of` names at least one measure, such as params")
+        known = GROWING if self.on is None else OF_LAYERS
+        for name in self.of:
+            if name not in known:
+                raise ValueError(f"{quote(name)} is not a measure{did_you_mean(name, known, _ALLOWED[known])}")
+        if self.on is not None and kinds_of(self.on):
+            raise ValueError(f"`on` takes a path or a layer type here, and {quote(self.on)} is a kind")
+
+    def check(self, facts: Facts) -> Result:
+        """Compare each measure with the snapshot's."""
+        before, after = self._committed(facts), take(facts)
+        was, now = _measures(before, self.on), _measures(after, self.on)
+        limits = {name: was[name] + _room(self.limit, was[name]) for name in self.of}
+        broken = [name for name in self.of if now[name] > limits[name]]
+        return Result(
+            examined=_reached(before, self.on) + _reached(after, self.on),
+            findings=tuple(self._finding(name, was[name], now[name], limits[name], facts) for name in broken),
+            found={name: now[name] for name in self.of},
+            limit=limits,
+            kept=_kept({name: (was[name], now[name]) for name in self.of}),
+            most=tuple(_grown(broken[0], before, after, self.on)) if broken else (),
+        )
+
+    def _committed(self, facts: Facts) -> Snapshot:
+        if facts.snapshot is None:
+            raise NotMeasured("no snapshot was read; judge through a contract, beside which one is committed")
+        if facts.snapshot.measures is None:
+            raise NotMeasured(facts.snapshot.problem or "there is no snapshot", fix=_REMEDY.format(facts.subject.name))
+        before = facts.snapshot.measures
+        if reason := incomparable(before.totals, take(facts).totals, self.of):
+            where = Where(file=facts.snapshot.file, line=1)
+            raise NotMeasured(reason, where=where, fix=_REMEDY.format(facts.subject.name))
+        return before
+
+    def _finding(self, name: str, was: int, now: int, limit: int, facts: Facts) -> Finding:
+        allowed = f"+{self.limit:,}" if type(self.limit) is int else _share_text(self.limit)
+        grown = (
+            f"{name} grew from {was:,} to {now:,} (+{now - was:,}, {percent(was, now)}), limit {limit:,} ({allowed})"
+        )
+        accept = f"`archcheck snapshot {facts.subject.name}`"
+        return Finding(
+            message=grown,
+            layer="",
+            where=facts.subject.where,
+            fix=f"take {now - limit:,} away, or accept it with {accept}",
+        )
+
+
+_REMEDY = "`archcheck snapshot {}` writes it anew; commit it"
+_ALLOWED = {GROWING: f"measures are {', '.join(GROWING)}", OF_LAYERS: "of layers, params and macs are known"}
+
+
+def _room(limit: float | str, before: int) -> int:
+    """Return how much more than `before` there may be. Raises `ValueError` for a limit that is none."""
+    value: int | float = limit if not isinstance(limit, str) else _parsed(limit)
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"`limit` must be at least 0, found {limit}")
+    if type(value) is int:
+        return value
+    if value > 1 and not isinstance(limit, str):
+        raise ValueError(f'`limit` is a share, 0.05 for 5 %, or an integer, found {limit:g}; write "{limit:g} %"')
+    return int(before * Fraction(str(value)))
+
+
+def _parsed(text: str) -> int | float:
+    try:
+        return parse(text, "share" if text.rstrip().endswith("%") else "elements")
+    except ValueError as error:
+        raise ValueError(f"`limit` {error}") from None
+
+
+def _share_text(limit: float | str) -> str:
+    return f"+{limit}" if isinstance(limit, str) else f"+{100 * limit:g} %"
+
+
+def _kept(measures: Mapping[str, tuple[int, int]]) -> str:
+    if all(was == now for was, now in measures.values()):
+        return "as in the snapshot: " + ", ".join(f"{name} {now:,}" for name, (_, now) in measures.items())
+    said = (f"{name} {now:,} ({percent(was, now)})" for name, (was, now) in measures.items())
+    return ", ".join(said) + " since the snapshot"
+
+
+def _measures(snapshot: Snapshot, on: str | None) -> Mapping[str, int]:
+    """Return the measures by name: of the model, or summed over the layers that `on` points at."""
+    if on is None:
+        return {name: _total(snapshot.totals, name) for name in GROWING}
+    return {name: sum(getattr(snapshot.layers[path], name) for path in _layers(snapshot, on)) for name in OF_LAYERS}
+
+
+def _total(totals: Totals, name: str) -> int:
+    value: int = getattr(totals, name)
+    return value + totals.hidden if name == "params" else value
+
+
+def _reached(snapshot: Snapshot, on: str | None) -> int:
+    return sum(1 for _ in _layers(snapshot, on))
+
+
+def _layers(snapshot: Snapshot, on: str | None) -> Iterator[str]:
+    """Yield the paths of the layers that `on` points at: those that it names, and all that lie in these."""
+    for path in snapshot.layers:
+        if on is None or any(_names(on, around, snapshot) for around in lineage(path)):
+            yield path
+
+
+def _names(on: str, path: str, snapshot: Snapshot) -> bool:
+    layer = snapshot.layers.get(path)
+    return matches_path(on, path) or (is_layer_type(on) and layer is not None and layer.type == on)
+
+
+def _grown(name: str, before: Snapshot, after: Snapshot, on: str | None) -> Iterator[str]:
+    """Yield the layers that grew most in a measure that layers have."""
+    sizes = {path: (_own(before, path, name), _own(after, path, name)) for path in _layers(after, on)}
+    grown = sorted((path for path, (was, now) in sizes.items() if now > was), key=lambda path: _gain(sizes[path]))
+    for path in grown[:SHOWN]:
+        was, now = sizes[path]
+        yield f"{path or 'the model itself'}  {after.layers[path].type}  +{now - was:,}  {percent(was, now)}"
+
+
+def _own(snapshot: Snapshot, path: str, name: str) -> int:
+    layer = snapshot.layers.get(path)
+    return getattr(layer, name, 0) if layer else 0
+
+
+def _gain(sizes: tuple[int, int]) -> int:
+    return sizes[0] - sizes[1]
