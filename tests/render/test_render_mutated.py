@@ -41,8 +41,7 @@ def test_any_change_is_refused_or_shown(data: st.DataObject) -> None:
             container.pop(key, None)
     try:
         reports = reports_from_json(document)
-    except ValueError as error:
-        assert str(error)
+    except ValueError:
         return
     for name in FORMATS:
         render(reports, name)
