@@ -11,8 +11,9 @@ from archcheck.facts import Facts, Hidden, Params, Tensor
 from archcheck.render import cross_check
 from archcheck.render.options import HeadOf
 from archcheck.render.tree import idleness
-from archcheck.render.words import count, listed, shape_text
+from archcheck.render.words import count, listed
 from archcheck.rules.graphs import dropouts, label
+from archcheck.words import shape_text
 
 SHOWN = 8
 """How many names of one sort are written out."""

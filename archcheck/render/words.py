@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from archcheck.facts import Facts, Shape
 from archcheck.findings import Finding, Outcome, Report, Verdict, plain, sum_points
 from archcheck.where import Where
+from archcheck.words import shape_text
 
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that a terminal obeys or hides: controls, marks of direction, surrogates, separators."""
@@ -39,11 +40,6 @@ def _visible(character: str) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """Return `1 rule`, `12 rules`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def shape_text(shape: Shape) -> str:
-    """Return `1x28x28`."""
-    return "x".join(map(str, shape)) or "scalar"
 
 
 def shapes_text(shapes: Sequence[Shape]) -> str:
