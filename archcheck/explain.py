@@ -78,7 +78,7 @@ def page(rule: type[Rule]) -> str:
     """Return the page of a rule as plain text that ends in a newline."""
     common = [field for field in fields(rule) if field.name in COMMON]
     parts = [
-        f"{rule_name(rule)}: {promise(rule)}",
+        ": ".join(filter(None, (rule_name(rule), promise(rule)))),
         _prose(rule),
         _table("Parameters", parameters(rule), rule),
         _table("On every rule", common, rule),

@@ -84,8 +84,9 @@ def rule_name(rule: Rule | type[Rule]) -> str:
 
 
 def documentation(rule: type[Rule]) -> str:
-    """Return the docstring without the indentation that it has in the source."""
-    return inspect.cleandoc(rule.__doc__ or "")
+    """Return the docstring without the indentation that it has in the source, empty if nobody wrote one."""
+    text = rule.__doc__ or ""
+    return "" if text.startswith(f"{rule.__name__}(") else inspect.cleandoc(text)  # what `dataclass` makes up
 
 
 def promise(rule: type[Rule]) -> str:
