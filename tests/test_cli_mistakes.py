@@ -15,6 +15,15 @@ FILES = {
     "slow_py": "import time\ntime.sleep(600)\n",
     "broken_json": "{",
     "other_json": '{"schema": 99, "reports": []}',
+    "array_json": "[1]",
+    "empty_json": "",
+    "none_json": '{"schema": 1, "reports": []}',
+    "wrong_json": '{"schema": 1, "reports": [{"subject": 3}]}',
+    "verdict_json": '{"schema": 1, "reports": [{"subject": "a", "outcomes": [{"rule": "a", "instance": "a",'
+    ' "verdict": "fine"}]}]}',
+    "digits_json": '{"schema": ' + "9" * 5_000 + "}",
+    "deep_json": "[" * 100_000,
+    "measures_json": '{"schema": 1, "subjects": {}}',
 }
 
 THREE_MISTAKES = """
@@ -88,11 +97,32 @@ def test_a_command_line_with_a_mistake(archcheck, folder, arguments, line):
     [
         (["report", "broken.json"], ["broken.json", "line 1"]),
         (["report", "other.json"], ["other.json", "schema 99"]),
+        (["report", "array.json"], ["array.json", '"reports"']),
+        (["report", "empty.json"], ["empty.json", "line 1"]),
+        (["report", "none.json"], ["none.json", "no report of any subject"]),
+        (["report", "wrong.json"], ["wrong.json", "expected str, found 3"]),
+        (["report", "verdict.json"], ["verdict.json", "fine"]),
+        (["report", "digits.json"], ["digits.json", "digits"]),
+        (["report", "deep.json"], ["deep.json", "too deeply"]),
+        (["report", "measures.json"], ["measures.json is a snapshot", "archcheck diff"]),
+        (["report", "binary.json"], ["binary.json is no text", "0xff at 1"]),
+        (["report", "folder.json"], ["folder.json is a folder"]),
+        (["report", "gone.json"], ["gone.json"]),
     ],
 )
 def test_a_file_that_is_no_report(archcheck, folder, arguments, words):
+    (folder / "binary.json").write_bytes(b"{\xff\x00\x01")
+    (folder / "folder.json").mkdir(exist_ok=True)
     line = line_of(archcheck(*arguments, cwd=folder))
     assert all(word in line for word in words), line
+    assert len(line) < 400
+
+
+def test_a_report_that_was_cut_off_is_no_report(archcheck, checked, folder, project):
+    whole = (project / "saved.json").read_bytes()
+    for length in (len(whole) // 3, len(whole) - 3):
+        (folder / "cut.json").write_bytes(whole[:length])
+        assert line_of(archcheck("report", "cut.json", cwd=folder)).startswith("cut.json is damaged: not JSON at line ")
 
 
 @pytest.mark.parametrize("command", [["check"], ["report", "net"], ["train", "net"]])

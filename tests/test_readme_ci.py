@@ -60,7 +60,7 @@ def run(folder: Path, command: list[str]) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_concise_lines_are_what_the_command_prints(grown: Path) -> None:
-    (shown,) = [text for text in blocks("") if text.startswith("$ archcheck check --format concise\n")]
+    (shown,) = [text for text in blocks("text") if text.startswith("$ archcheck check --format concise\n")]
     command, _, output = shown.removeprefix("$ ").partition("\n")
     done = run(grown, shlex.split(command))
     assert (done.returncode, done.stdout) == (1, output)

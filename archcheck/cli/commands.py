@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 def report(options: Namespace) -> int:
     """Show what a target is. A broken rule does not make it fail; that nothing was measured does."""
     file = Path(options.target)
-    if file.suffix == ".json" and file.is_file():
+    if file.suffix == ".json" and (file.is_file() or file.is_dir()):
         _refuse_cross_check(options)
         reports = read_reports(file)
     else:
@@ -52,12 +51,19 @@ def read_reports(file: Path) -> tuple[Report, ...]:
 
 
 def _read_part(file: Path) -> Part:
+    from archcheck.files import read_json
     from archcheck.shards import read_part
+    from archcheck.snapshot import is_snapshot
 
+    repair = "`archcheck check --format json --output FILE` writes a report"
+    document = read_json(file, str(file), repair)
+    if is_snapshot(document):
+        raise ArchcheckError(f"{file} is a snapshot, not a report; compare it with a report by `archcheck diff`")
     try:
-        return read_part(str(file), json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArchcheckError(f"{file}: {error}; `archcheck report … --format json` writes a report") from None
+        return read_part(str(file), document)
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArchcheckError(f"{file} is no report that can be shown: {reason}; {repair}") from None
 
 
 def check(options: Namespace) -> int:
