@@ -98,7 +98,7 @@ def _sized(tensors: _Tensors) -> _Tensors:
 
 
 def _any_lazy(tensors: _Tensors) -> bool:
-    for _, tensor in tensors:
+    for _, tensor in tensors:  # noqa: SIM110 - most layers hold none or two, which a generator takes longer for
         if type(tensor) not in _ORDINARY and _is_lazy(tensor):
             return True
     return False
