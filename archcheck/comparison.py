@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from archcheck.snapshot import GROWING, LayerMeasures, Snapshot, Totals
 
@@ -40,7 +40,8 @@ class Change:
 class Comparison:
     """What differs between two snapshots of `subject`; `None` stands for one that is not there.
 
-    `totals` are in the order of `Totals`, layers in the order of their paths.
+    `totals` are in the order of `Totals`, layers in the order of their paths. `limits` are what the contract of the
+    second allows for a total, where that is known.
     """
 
     subject: str
@@ -50,6 +51,7 @@ class Comparison:
     added: Mapping[str, LayerMeasures]
     removed: Mapping[str, LayerMeasures]
     changed: Mapping[str, tuple[Change, ...]]
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:

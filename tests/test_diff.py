@@ -99,6 +99,16 @@ def test_as_markdown_what_strangers_named_is_escaped():
     assert lines[-3:] == ["#### twin", "", "The same."]
 
 
+def test_as_markdown_a_limit_stands_beside_the_total_that_it_bounds():
+    grown = replace(compare("net", BEFORE, AFTER), limits={"params": 1_000, "bytes": 5})
+    lines = FORMATS["markdown"]([grown]).splitlines()
+    assert "| measure | before | after | change | limit |" in lines
+    assert "| params | 20 | 25 | +5, +25.0 % | 1,000 |" in lines
+    assert "| macs | 16 | 12 | -4, -25.0 % |  |" in lines
+    # Of what has not changed there is no row, and without a limit of what has there is no column.
+    assert "limit" not in FORMATS["markdown"]([replace(grown, limits={"bytes": 5})])
+
+
 def test_as_json():
     document = json.loads(FORMATS["json"]([compare("net", BEFORE, AFTER)]))
     (found,) = document["comparisons"]

@@ -31,8 +31,19 @@ from archcheck.snapshot import (
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
+    from archcheck.findings import Report
 
 Measured = Mapping[str, Snapshot]
+Limits = Mapping[str, Mapping[str, int]]
+LIMITED = {
+    "max-params": "params",
+    "max-trainable-params": "trainable",
+    "max-bytes": "bytes",
+    "max-macs": "macs",
+    "max-activations": "activations",
+    "max-peak-memory": "peak_activation_bytes",
+}
+"""The rules that bound a total of a snapshot, and its name there."""
 
 
 def snapshot(options: Namespace) -> int:
@@ -131,25 +142,28 @@ def _compared(shown: str, comparison: Comparison) -> int:
 
 def diff(options: Namespace) -> int:
     """Show what differs between two saved reports or snapshots."""
-    first, second = _read_measures(options.first), _read_measures(options.second)
-    text = FORMATS[options.format](compare_all(first, second))
+    (first, _), (second, limits) = _read_measures(options.first), _read_measures(options.second)
+    # Where each side has one subject its name may be of both: what is compared is the second's all the same.
+    only = next(iter(limits.values())) if len(second) == len(limits) == 1 else {}
+    compared = [replace(each, limits=limits.get(each.subject, only)) for each in compare_all(first, second)]
+    text = FORMATS[options.format](compared)
     save(text, options.output) if options.output else write(text)
     return 0
 
 
-def _read_measures(file: Path) -> Measured:
-    """Return the measures in a saved report or snapshot, by subject."""
+def _read_measures(file: Path) -> tuple[Measured, Limits]:
+    """Return the measures in a saved report or snapshot, and the limits that a report states for them, by subject."""
     shown = show_path(file)
     if not file.exists():
         raise ArchcheckError(f"there is no file {shown}; name a saved report or a snapshot")
     document = read_json(file, shown, "`archcheck snapshot` and `archcheck check --format json` write what can be read")
-    found = snapshots_of(document, shown) if is_snapshot(document) else _of_reports(document, shown)
+    found, limits = (snapshots_of(document, shown), {}) if is_snapshot(document) else _of_reports(document, shown)
     if not found:
         raise ArchcheckError(f"{shown} holds no measures of any subject, so there is nothing to compare")
-    return found
+    return found, limits
 
 
-def _of_reports(document: object, shown: str) -> Measured:
+def _of_reports(document: object, shown: str) -> tuple[Measured, Limits]:
     from archcheck.findings import reports_from_json
 
     try:
@@ -158,11 +172,22 @@ def _of_reports(document: object, shown: str) -> Measured:
         reason = " ".join(str(error).split())[:200]
         raise ArchcheckError(f"{shown} is neither a snapshot nor a report of this archcheck: {reason}") from None
     names = Counter(report.subject for report in reports)
-    found = {}
+    found, limits = {}, {}
     for report in reports:
         if report.facts is None:
             note(f"{shown}: {one_line(report.subject)} could not be measured, and is left out")
         else:
             target = f" ({report.facts.subject.target})" if names[report.subject] > 1 else ""
-            found[report.subject + target] = take(report.facts)
-    return found
+            measures = found[report.subject + target] = take(report.facts)
+            limits[report.subject + target] = _limits(report, measures)
+    return found, limits
+
+
+def _limits(report: Report, measures: Snapshot) -> dict[str, int]:
+    """Return the limits of totals. A rule that compared another figure, that of a part, says nothing of the total."""
+    limits: dict[str, int] = {}
+    for outcome in report.outcomes:
+        name = LIMITED.get(outcome.rule, "")
+        if isinstance(outcome.limit, int) and name and outcome.found == getattr(measures.totals, name):
+            limits[name] = min(outcome.limit, limits.get(name, outcome.limit))
+    return limits

@@ -106,9 +106,19 @@ def _markdown_of(comparison: Comparison) -> Iterator[str]:
         yield (_alone(comparison) or "the same").capitalize() + "."
         return
     if comparison.totals:
-        yield _table(TITLES, [(change.name, *_cells(change)) for change in comparison.totals])
+        yield _totals_table(comparison)
     if layers := list(_layers(comparison)):
         yield _table(("layer", "path", "what"), layers)
+
+
+def _totals_table(comparison: Comparison) -> str:
+    """Return the totals that changed, with what a contract allows where it says so of any of them."""
+    rows = [(change.name, *_cells(change)) for change in comparison.totals]
+    if not any(name in comparison.limits for name, *_ in rows):
+        return _table(TITLES, rows)
+    limits = (comparison.limits.get(name) for name, *_ in rows)
+    cells = [(*row, "" if limit is None else f"{limit:,}") for row, limit in zip(rows, limits, strict=True)]
+    return _table((*TITLES, "limit"), cells)
 
 
 def _table(titles: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
