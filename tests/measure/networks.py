@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from archcheck.facts import CROSS_CHECK
+from archcheck.measure import measure_model
+
 
 class Apply(nn.Module):
     """A model that is one function of its inputs."""
@@ -21,3 +24,24 @@ class Apply(nn.Module):
 
 def zeros(*shape):
     return torch.zeros(shape)
+
+
+def rand(*shape):
+    return torch.rand(shape)
+
+
+def checked(model, *inputs, **keywords):
+    """Return what fvcore counts beside us."""
+    check = measure_model(model, example=keywords or inputs, needs=[CROSS_CHECK]).cross_check
+    assert check is not None
+    return check
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, x):
+        return self.fc(self.features(x).flatten(1))
