@@ -130,6 +130,19 @@ def test_instance_norm_is_not_batch_norm():
     assert "batch_norm" not in kinds(nn.InstanceNorm2d(4), zeros(1, 4, 8, 8))
 
 
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (nn.ReLU6(), "relu6"),
+        (nn.ReLU6(inplace=True), "relu6"),
+        (nn.Hardtanh(), "hardtanh"),
+        (nn.Hardtanh(0, 5), "hardtanh"),
+    ],
+)
+def test_relu6_is_told_from_other_clipping(layer, kind):
+    assert kinds(layer, zeros(2, 3))[-1] == kind
+
+
 def test_keyword_inputs():
     class Two(nn.Module):
         def forward(self, *, left, right):
