@@ -43,6 +43,8 @@ def describe(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> tuple[st
         call = opened(call)
     if kind == "conv" and call.get("transposed"):
         kind = "conv_transpose"
+    if kind == "hardtanh" and (call.get("min_val"), call.get("max_val")) == (0, 6):
+        kind = "relu6"  # which torch spells so
     describer = _DESCRIBERS.get(kind)
     if describer is None:
         return kind, {}
