@@ -1,7 +1,8 @@
 """Dataclasses to JSON values and back, guided by their annotations.
 
 One codec serves facts, findings and reports, so that a value read back equals the value written.
-Fields that hold their default are written all the same: readers outside rely on the keys.
+Fields that hold their default are written all the same: readers outside rely on the keys. A field whose metadata say
+`written: False` stays in the process: it is neither written nor read.
 """
 
 from __future__ import annotations
@@ -41,7 +42,12 @@ def encode(value: Any) -> Any:
 
 @cache
 def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
+    return tuple(field.name for field in written_fields(kind)) if dataclasses.is_dataclass(kind) else ()
+
+
+def written_fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
+    """Return the fields of a dataclass that are written."""
+    return tuple(field for field in dataclasses.fields(kind) if field.metadata.get("written", True))
 
 
 def decode(kind: type[T], value: Any) -> T:
@@ -148,5 +154,5 @@ def _fields(kind: type) -> tuple[tuple[str, Reader, bool], ...]:
             _reader(hints[field.name]),
             field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
         )
-        for field in dataclasses.fields(kind)
+        for field in written_fields(kind)
     )

@@ -16,6 +16,7 @@ from archcheck.facts import Facts
 from archcheck.findings import Finding, Mishap, Outcome, Report, Result, Verdict, sum_points
 from archcheck.isolate import Worker
 from archcheck.rule import Rule, rule_name
+from archcheck.texts import Texts, read_text
 from archcheck.waive import waive
 from archcheck.where import Where
 
@@ -114,11 +115,18 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
         "needs": sorted(needs_of(stated.rule for stated in entry.rules).union(needs)),
         "training": encode(entry.training),
     }
-    facts = _facts(worker.ask(request, timeout=entry.timeout))
+    facts = replace(_facts(worker.ask(request, timeout=entry.timeout)), texts=_texts(contract, entry))
     if snapshot.NEED not in request["needs"]:
         return facts
     file = contract.snapshot_file(entry)
     return replace(facts, snapshot=snapshot.committed(file, entry.name, show_path(file)))
+
+
+def _texts(contract: Contract, entry: SubjectEntry) -> Texts:
+    """Read what the rules of a subject judge beside it: each time, as no answer of a worker depends on it."""
+    files = {file: Path(contract.root, file) for stated in entry.rules for file in stated.rule.reads}
+    read = {file: read_text(path, show_path(path)) for file, path in files.items()}
+    return Texts(files=read, subjects=tuple(each.name for each in contract.subjects))
 
 
 def measure_target(worker: Worker, target: str, **options: Any) -> Facts:

@@ -17,6 +17,7 @@ from typing import Any
 from archcheck.codec import decode, encode
 from archcheck.errors import NotMeasured
 from archcheck.snapshot import Committed
+from archcheck.texts import Texts
 from archcheck.where import Where
 
 Shape = tuple[int, ...]
@@ -241,6 +242,7 @@ class Facts:
     mode that differ from it, out of `train_length`. Use `executed` to read either graph whole. `unused_layers`
     are the paths of layers that neither mode calls, or whose results reach no output in either; of a branch, the
     outermost. `snapshot` is what a contract has committed of this subject before, where a rule asks for it.
+    `texts` are the files that rules ask to read, for as long as they judge: no report holds them.
     """
 
     subject: Subject
@@ -257,6 +259,7 @@ class Facts:
     unused_layers: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
     snapshot: Committed | None = None
+    texts: Texts = field(default=Texts(), compare=False, metadata={"written": False})
 
     def executed(self, mode: str) -> tuple[Op, ...]:
         """Return the whole executed graph of `mode`, `"eval"` or `"train"`.

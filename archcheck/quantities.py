@@ -68,13 +68,7 @@ def parse(text: str, unit: str) -> int | float:
     Raises `ValueError`, whose text goes on after the name of what holds the quantity, when there is no such
     quantity, when the suffix belongs to another unit, and when it is no whole number.
     """
-    found = _NUMBER.fullmatch(text.strip()) if len(text) <= _LONGEST and text.isascii() else None
-    if found is None:
-        raise ValueError(f"must be {expected(unit)}, found {quote(text)}")
-    suffix, factors = " ".join((found["suffix"] or "").split()), UNITS[unit].factors
-    if suffix not in factors or ("," in found["number"] and factors[suffix] != 1):
-        raise ValueError(f"must be {expected(unit)}, found {quote(text)}{_hint(suffix, unit)}")
-    value = Decimal(found["number"].replace(",", "").replace("_", "")) * factors[suffix]
+    value, _ = as_written(text, unit)
     if not UNITS[unit].whole:
         return float(value)
     if value != int(value):
@@ -83,6 +77,25 @@ def parse(text: str, unit: str) -> int | float:
             f"write {int(value):_} or {int(value) + 1:_}"
         )
     return int(value)
+
+
+def as_written(text: str, unit: str) -> tuple[Decimal, Decimal]:
+    """Return the number that `text` stands for, whole or not, and what its last digit is worth.
+
+    >>> as_written("1.33M", "parameters")
+    (Decimal('1330000.00'), Decimal('10000.00'))
+
+    Raises `ValueError` as `parse` does.
+    """
+    found = _NUMBER.fullmatch(text.strip()) if len(text) <= _LONGEST and text.isascii() else None
+    if found is None:
+        raise ValueError(f"must be {expected(unit)}, found {quote(text)}")
+    suffix, factors = " ".join((found["suffix"] or "").split()), UNITS[unit].factors
+    if suffix not in factors or ("," in found["number"] and factors[suffix] != 1):
+        raise ValueError(f"must be {expected(unit)}, found {quote(text)}{_hint(suffix, unit)}")
+    digits = found["number"].replace(",", "").replace("_", "")
+    last = Decimal(1).scaleb(-len(digits.partition(".")[2]))
+    return Decimal(digits) * factors[suffix], last * factors[suffix]
 
 
 def short(number: float, unit: str) -> str:

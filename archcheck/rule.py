@@ -46,6 +46,11 @@ class Rule:
     needs: ClassVar[tuple[str, ...]] = ()
     """Measurements beyond the graph that this rule asks for: names of probes, or `training`."""
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The text files that this rule judges, seen from the folder of the contract; `facts.texts` holds them."""
+        return ()
+
     def __post_init__(self) -> None:
         """Refuse `on` where it means nothing, points that are none, and words that point at nothing."""
         if self.on is not None and not self.narrows:

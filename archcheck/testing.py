@@ -37,6 +37,7 @@ from archcheck.facts import Facts
 from archcheck.findings import Outcome, Report
 from archcheck.rule import Rule, rule_name
 from archcheck.snapshot import Committed, take
+from archcheck.texts import Text, Texts
 from archcheck.where import Where
 
 __all__ = ["Example", "check_file", "examples", "facts_of", "judge_example", "rule_of", "verify_examples"]
@@ -68,7 +69,8 @@ def judge_example(rule: type[Rule], example: Example, **names: Any) -> Outcome:
     """Build, measure and judge an example; `names` are what its model may use, `torch` among them.
 
     A line `forward = lambda model, x: …` replaces the forward pass of the model; `was = …` is another model, whose
-    measures stand in the committed snapshot.
+    measures stand in the committed snapshot; `texts = { "README.md" = "…" }` are files beside the contract, in which
+    the subject is called `net`.
     """
     model = _build(example.model or "", names)
     if "forward" in example.lines:
@@ -78,14 +80,24 @@ def judge_example(rule: type[Rule], example: Example, **names: Any) -> Outcome:
     stated = rule_of(example.rule, rule)
     if "was" in example.lines:
         before = facts_of(_build(example.lines["was"], names), example=example_input)
-        return _judge_growth(facts_of(model, example=example_input), before, stated)
+        committed = Committed(file="archcheck.snapshot.json", measures=take(before))
+        return _judge(replace(facts_of(model, example=example_input), snapshot=committed), stated)
+    if "texts" in example.lines:
+        facts = facts_of(model, example=example_input)
+        named = replace(facts.subject, name="net")
+        return _judge(replace(facts, subject=named, texts=_texts(example.lines["texts"])), stated)
     return check(model, example=example_input, rules=[stated]).outcomes[0]
 
 
-def _judge_growth(facts: Facts, before: Facts, rule: Rule) -> Outcome:
-    grown = replace(facts, snapshot=Committed(file="archcheck.snapshot.json", measures=take(before)))
+def _judge(facts: Facts, rule: Rule) -> Outcome:
     nowhere = Where(file="", line=0)
-    return judge(grown, [Stated(rule=rule, instance=rule_name(rule), where=nowhere)])[0]
+    return judge(facts, [Stated(rule=rule, instance=rule_name(rule), where=nowhere)])[0]
+
+
+def _texts(source: str) -> Texts:
+    contents = tomllib.loads(f"texts = {source}")["texts"]
+    files = {name: Text(shown=name, content=content) for name, content in contents.items()}
+    return Texts(files=files, subjects=("net",))
 
 
 def verify_examples(rule: type[Rule], **names: Any) -> None:

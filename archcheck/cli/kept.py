@@ -1,4 +1,4 @@
-"""The words of the commands that keep measures, compare them and promise them: `snapshot`, `diff` and `init`."""
+"""The words of the commands that keep and show what is measured: `snapshot`, `diff`, `init` and `sync`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,22 @@ def init(options: Namespace) -> int:
     return run(options)
 
 
+def sync(options: Namespace) -> int:
+    """Write what is measured into texts and badges, or hold them to it."""
+    from archcheck.cli.sync import sync as run
+
+    return run(options)
+
+
+def add_sync(parser: ArgumentParser) -> None:
+    """Add the words of `sync`."""
+    parser.add_argument(
+        "words", nargs="*", metavar="FILE|SUBJECT", help="texts, by default those of `synced`; subjects, by default all"
+    )
+    parser.add_argument("--badges", type=folder_of, metavar="DIR", help="write badge data for shields.io there")
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail when something is stale")
+
+
 def add_snapshot(parser: ArgumentParser) -> None:
     """Add the words of `snapshot`."""
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="names of subjects; all by default")
@@ -59,6 +75,14 @@ def add_init(parser: ArgumentParser) -> None:
         "--output", type=output_of, metavar="FILE", help="write it there; a file that exists is left alone"
     )
     parser.add_argument("--meta", action="store_true", help="build models without memory: by shapes alone")
+
+
+def folder_of(word: str) -> Path:
+    """Read the name of a folder, which may be new."""
+    folder = Path(word)
+    if (folder.exists() and not folder.is_dir()) or not folder.parent.is_dir():
+        raise ArgumentTypeError(f"{quote(word)} is no folder; name one, or a new one in a folder that exists")
+    return folder
 
 
 def format_of(word: str) -> str:

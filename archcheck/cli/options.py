@@ -152,7 +152,10 @@ def _add_kept(adder: Any) -> None:
     kept.add_diff(_add(adder, "diff", kept.diff, "show what differs between two saved reports or snapshots"))
     init = _add(adder, "init", kept.init, "print a first contract of what a model is today, with headroom")
     kept.add_init(init)
-    for parser in (snapshot, init):
+    sync = _add(adder, "sync", kept.sync, "write what is measured between the markers of texts, and into badges")
+    kept.add_sync(sync)
+    _add_config(sync)
+    for parser in (snapshot, init, sync):
         _add_timeout(parser, "seconds that a subject may take; 120 by default")
         parser.add_argument("--no-cache", action="store_true", help="measure anew, and keep no answer")
 

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, cast
 
+from archcheck.codec import written_fields
 from archcheck.findings import SCHEMA, Report
 from archcheck.shards import Shard
 
@@ -72,7 +73,7 @@ def _of_dataclass(kind: type, definitions: dict[str, Json]) -> Json:
     if kind.__name__ not in definitions:
         definitions[kind.__name__] = {}  # a class may hold itself
         hints = typing.get_type_hints(kind)
-        names = [field.name for field in dataclasses.fields(kind)]
+        names = [field.name for field in written_fields(kind)]
         properties = {name: _of(hints[name], definitions) for name in names}
         definitions[kind.__name__] = {"type": "object", "properties": properties, "required": names}
     return {"$ref": f"#/$defs/{kind.__name__}"}

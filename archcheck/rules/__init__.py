@@ -5,6 +5,7 @@ from __future__ import annotations
 from archcheck.rule import Rule, rule_name
 from archcheck.rules.behaviour import LogProbabilities
 from archcheck.rules.budget import MaxBytes, MaxLayerShare, MaxParams, MaxTrainableParams
+from archcheck.rules.claims import Claim, Synced
 from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory
 from archcheck.rules.growth import MaxGrowth
 from archcheck.rules.interplay import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
@@ -47,6 +48,8 @@ BUILTIN: tuple[type[Rule], ...] = (
     LogProbabilities,
     MinAccuracy,
     RecordMatchesModel,
+    Claim,
+    Synced,
 )
 """Every builtin rule, group by group, in the order of the documentation."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from statistics import fmean
 from typing import Any
 
@@ -48,9 +49,7 @@ class MinAccuracy(Rule):
     def check(self, facts: Facts) -> Result:
         """Judge the record and the fresh evaluation."""
         facts.demand_numbers()
-        training = _recorded(facts)
-        if training.mismatches:
-            raise _unproven(f"{training.mismatches[0]}, so it proves nothing", training, facts)
+        training = _proven(facts)
         runs = _runs(training)
         faults = [*self._run_faults(runs), *_checkpoint_faults(training)]
         shares = [share for run in runs if (share := _share(run)) is not None]
@@ -70,31 +69,12 @@ class MinAccuracy(Rule):
             notes=_notes(training, shares),
         )
 
-    def _run_faults(self, runs: Sequence[Mapping[str, Any]]) -> list[str]:
-        faults = []
+    def _run_faults(self, runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if len(runs) < self.seeds:
-            faults.append(f"the record holds {len(runs)} seeds, {self.seeds} are promised")
-        if len({run.get("seed") for run in runs}) < len(runs):
-            faults.append("the record holds a seed twice")
-        sizes = sorted({run["test"]["total"] for run in runs if _share(run) is not None})
-        if len(sizes) > 1:
-            shown = " and ".join(f"{size:,}" for size in sizes)
-            faults.append(f"the seeds were judged on test sets of different sizes: {shown}")
+            yield f"the record holds {len(runs)} seeds, {self.seeds} are promised"
+        yield from _faults_together(runs)
         for run in runs:
-            faults += [f"seed {run.get('seed')} {fault}" for fault in self._faults_of(run)]
-        return faults
-
-    def _faults_of(self, run: Mapping[str, Any]) -> Iterator[str]:
-        epochs = run.get("epochs")
-        count = len(epochs) if isinstance(epochs, list | tuple) else 0
-        if count == 0:
-            yield "records no epochs"
-        if self.within_epochs is not None and count > self.within_epochs:
-            yield f"trained {count} epochs, {self.within_epochs} are allowed"
-        if run.get("selected", "last") != "last":
-            yield f"has a result chosen by {quote(str(run['selected']))}, not that of the last epoch"
-        if _share(run) is None:
-            yield "has no result on the test set"
+            yield from (f"seed {run.get('seed')} {fault}" for fault in _faults_of(run, self.within_epochs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +109,62 @@ def _recorded(facts: Facts) -> Training:
     if not _runs(training):
         raise _unproven("the record holds no run", training, facts)
     return training
+
+
+def _proven(facts: Facts) -> Training:
+    """Return the training facts; raise `NotMeasured` where there is no record of this very model."""
+    training = _recorded(facts)
+    if training.mismatches:
+        raise _unproven(f"{training.mismatches[0]}, so it proves nothing", training, facts)
+    return training
+
+
+def accuracies(facts: Facts) -> tuple[Fraction, ...]:
+    """Return the test accuracy of each recorded seed, exactly.
+
+    Raises `NotMeasured` where the record is of another model or flawed, or where the checkpoint, if it was evaluated,
+    contradicts it.
+    """
+    facts.demand_numbers()
+    training = _proven(facts)
+    runs = _runs(training)
+    faults = [
+        *_faults_together(runs),
+        *(f"seed {run.get('seed')} {fault}" for run in runs for fault in _faults_of(run)),
+    ]
+    if training.correct is not None:
+        faults += _checkpoint_faults(training)
+    if faults:
+        raise _unproven(faults[0], training, facts)
+    return tuple(Fraction(run["test"]["correct"], run["test"]["total"]) for run in runs)
+
+
+def recorded(facts: Facts) -> Mapping[str, Any]:
+    """Return the record itself. Raises `NotMeasured` where there is none of this very model."""
+    return _proven(facts).record or {}
+
+
+def _faults_together(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield why runs are no runs of one experiment."""
+    if len({run.get("seed") for run in runs}) < len(runs):
+        yield "the record holds a seed twice"
+    sizes = sorted({run["test"]["total"] for run in runs if _share(run) is not None})
+    if len(sizes) > 1:
+        shown = " and ".join(f"{size:,}" for size in sizes)
+        yield f"the seeds were judged on test sets of different sizes: {shown}"
+
+
+def _faults_of(run: Mapping[str, Any], within_epochs: int | None = None) -> Iterator[str]:
+    epochs = run.get("epochs")
+    count = len(epochs) if isinstance(epochs, list | tuple) else 0
+    if count == 0:
+        yield "records no epochs"
+    if within_epochs is not None and count > within_epochs:
+        yield f"trained {count} epochs, {within_epochs} are allowed"
+    if run.get("selected", "last") != "last":
+        yield f"has a result chosen by {quote(str(run['selected']))}, not that of the last epoch"
+    if _share(run) is None:
+        yield "has no result on the test set"
 
 
 def _unproven(message: str, training: Training, facts: Facts) -> NotMeasured:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from contextlib import chdir
 from dataclasses import replace
@@ -59,6 +60,8 @@ def reports(folder: Path) -> Iterator[tuple[type[Rule], Report]]:
 def on_disk(example: Example, folder: Path, worker: Worker) -> Report:
     folder.mkdir()
     (folder / "model.py").write_text(source_of(example))
+    for name, content in tomllib.loads(f"texts = {example.lines.get('texts', '{}')}")["texts"].items():
+        (folder / name).write_text(content)
     (folder / "archcheck.toml").write_text(CONTRACT.format(input=example.input, rule=example.rule))
     with chdir(folder):
         (report,) = check_contract(load(Path("archcheck.toml")), worker=worker)

@@ -1,0 +1,189 @@
+"""`archcheck sync`: what was measured, written between the markers of texts and into badges."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archcheck.cli.badges import badges, message_of
+from archcheck.cli.contracts import contract_of
+from archcheck.cli.output import note, save, write
+from archcheck.cli.workers import worker_of
+from archcheck.contract.document import show_path
+from archcheck.errors import ArchcheckError, NotMeasured, SubjectError
+from archcheck.facts import Facts
+from archcheck.markers import CLOSING, Region, regions, rewrite
+from archcheck.render.words import count, one_line
+from archcheck.rules.claims import Synced, differences, written_for
+from archcheck.rules.figures import needs_training
+from archcheck.rules.training import accuracies
+from archcheck.texts import Text, read_text
+from archcheck.words import did_you_mean, listed, quote
+
+if TYPE_CHECKING:
+    from archcheck.contract import Contract
+
+Measured = Mapping[str, Facts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A text file with those of its regions that are to be written."""
+
+    file: Path
+    text: Text
+    regions: tuple[Region, ...]
+
+
+def sync(options: Namespace) -> int:
+    """Write texts and badges anew where they differ from what is measured, or say that they do.
+
+    Everything is read and measured before anything is written.
+    """
+    contract = contract_of(options)
+    files, subjects = _words(contract, options)
+    try:
+        pages = [_page(contract, file, subjects) for file in files]
+        measured = _measure(contract, pages, subjects, options)
+        changes = [*(_change(page, measured) for page in pages), *_badges(options.badges, measured)]
+    except NotMeasured as error:
+        place = f"{error.where}: " if error.where else ""
+        raise ArchcheckError(f"{place}{error}" + (f"; {error.fix}" if error.fix else "")) from None
+    for change in changes:
+        _apply(change, writes=not options.check)
+    return int(options.check and any(change.lines for change in changes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a file becomes: `content`, or nothing at all; `lines` say what differs, and `same` that nothing does."""
+
+    file: Path
+    content: str | None
+    lines: tuple[str, ...]
+    same: str
+
+
+def _words(contract: Contract, options: Namespace) -> tuple[list[Path], tuple[str, ...]]:
+    """Tell the files from the subjects; without files they are those that `synced` names, unless badges are asked for.
+
+    A word that is both is a file.
+    """
+    names = {entry.name for entry in contract.subjects}
+    words: list[str] = list(dict.fromkeys(options.words))
+    subjects = tuple(word for word in words if word in names and not Path(word).is_file())
+    files = [Path(word) for word in words if word not in subjects]
+    for file in files:
+        if not file.exists():
+            hint = did_you_mean(str(file), names, f"the contract has {listed(sorted(names))}")
+            raise ArchcheckError(f"{quote(str(file))} is neither a file nor a subject{hint}")
+    if not files and options.badges is None:
+        files = list(dict.fromkeys(_promised(contract, subjects)))
+        if not files:
+            raise ArchcheckError('name a text, such as README.md, or state `synced = ["README.md"]` in the contract')
+    return files, subjects
+
+
+def _promised(contract: Contract, subjects: Collection[str]) -> Iterator[Path]:
+    for entry in contract.subjects:
+        if not subjects or entry.name in subjects:
+            rules = (stated.rule for stated in entry.rules)
+            yield from (Path(contract.root, file) for rule in rules if isinstance(rule, Synced) for file in rule.files)
+
+
+def _page(contract: Contract, file: Path, subjects: Collection[str]) -> Page:
+    shown = show_path(file)
+    text = read_text(file, shown)
+    found = regions(text, [entry.name for entry in contract.subjects])
+    wanted = tuple(region for region in found if not subjects or region.subject in subjects)
+    if not wanted:
+        whose = f" of {listed(subjects)}" if found else ""
+        name = next(iter(subjects), contract.subjects[0].name if contract.subjects else "SUBJECT")
+        raise ArchcheckError(f"{shown} has no markers{whose}; write <!-- archcheck: {name} --> and {CLOSING} into it")
+    return Page(file=file, text=text, regions=wanted)
+
+
+def _measure(contract: Contract, pages: Sequence[Page], subjects: Sequence[str], options: Namespace) -> Measured:
+    """Measure the subjects that are spoken of, with the record of the training where it is shown."""
+    from archcheck.engine import measure_subject
+
+    needed: dict[str, bool] = {}
+    if options.badges is not None:
+        needed = dict.fromkeys(subjects or [entry.name for entry in contract.subjects], True)
+    for region in (region for page in pages for region in page.regions):
+        trained = region.path is None or needs_training(region.path)
+        needed[region.subject] = needed.get(region.subject, False) or trained
+    measured = {}
+    with worker_of(options) as worker:
+        for name, trained in needed.items():
+            entry = replace(contract.subject(name), rules=())
+            try:
+                measured[name] = measure_subject(worker, contract, entry, needs=["training"] if trained else [])
+            except SubjectError as error:
+                raise ArchcheckError(f"{name}: {error}") from None
+            if trained and entry.training and entry.training.record:
+                _note_accuracy(measured[name])
+    return measured
+
+
+def _note_accuracy(facts: Facts) -> None:
+    """Say why there is no accuracy to show, where a record was to prove one."""
+    try:
+        accuracies(facts)
+    except NotMeasured as error:
+        note(f"{facts.subject.name}: no accuracy is shown: {error}")
+
+
+def _change(page: Page, measured: Measured) -> Change:
+    contents = {region: written_for(page.text, region, measured[region.subject]) for region in page.regions}
+    stands = {region: page.text.demand()[region.start : region.end] for region in page.regions}
+    return Change(
+        file=page.file,
+        content=rewrite(page.text, page.regions, contents.__getitem__),
+        lines=tuple(
+            _told(region, stands[region], belongs) for region, belongs in contents.items() if stands[region] != belongs
+        ),
+        same=f"{count(len(contents), 'place')} between markers as measured",
+    )
+
+
+def _told(region: Region, stands: str, belongs: str) -> str:
+    if region.path is None:
+        return f"{region.where}: {region.subject}: {'; '.join(differences(stands, belongs))}"
+    return f"{region.where}: {region.subject} {region.path}: {stands.strip() or 'nothing'} -> {belongs}"
+
+
+def _badges(folder: Path | None, measured: Measured) -> Iterator[Change]:
+    for file, content in (badges(measured, folder) if folder else {}).items():
+        before = read_text(file, show_path(file)).content if file.is_file() else None
+        lines: tuple[str, ...] = ()
+        if content != before:
+            told = [message_of(each) if each is not None else "nothing" for each in (before, content)]
+            lines = (f"{show_path(file)}: {' -> '.join(told)}",)
+        if content is not None or lines:
+            yield Change(file=file, content=content, lines=lines, same="as measured")
+
+
+def _apply(change: Change, *, writes: bool) -> None:
+    """Say what differs, and write it."""
+    for line in change.lines:
+        write(f"{one_line(line)}\n")
+    if not change.lines:
+        write(f"same     {show_path(change.file)}: {change.same}\n")
+    elif not writes:
+        write(f"stale    {show_path(change.file)}: `archcheck sync` writes it anew\n")
+    elif change.content is None:
+        change.file.unlink(missing_ok=True)
+    else:
+        _make_folder(change.file.parent)
+        save(change.content, change.file)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ArchcheckError(f"cannot make {folder}: {error.strerror}; choose another folder") from None
