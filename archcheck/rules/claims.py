@@ -135,7 +135,7 @@ class Claim(Rule):
         )
 
     def _shown(self, values: Values) -> str:
-        return ", ".join(value_text(self.fact, value, digits=4) for value in values) or "none"
+        return ", ".join(value_text(self.fact, value, exact=True) for value in values) or "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,10 +115,10 @@ def figure_text(path: str, facts: Facts) -> str:
     return ", ".join(value_text(path, value) for value in values) or "none"
 
 
-def value_text(path: str, value: Fraction, *, digits: int = 2) -> str:
-    """Write one value of a figure; an accuracy to so many digits of its percentage."""
+def value_text(path: str, value: Fraction, *, exact: bool = False) -> str:
+    """Write one value of a figure; an accuracy to two digits of its percentage, or to all that tell it from others."""
     if path == "training.accuracy":
-        return f"{float(100 * value):.{digits}f} %"
+        return f"{float(100 * value):.6g} %" if exact else f"{float(100 * value):.2f} %"
     return f"{int(value):,}" if value.denominator == 1 else f"{float(value):.12g}"
 
 
