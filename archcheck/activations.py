@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from archcheck.facts import Op
+from archcheck.parts import Op
 
 _PRODUCTS = frozenset({"conv", "conv_transpose", "linear", "matmul", "attention", "bilinear"})
 _GATES = {"lstm_cell": 4, "gru_cell": 3, "rnn_tanh_cell": 1, "rnn_relu_cell": 1}

@@ -15,8 +15,9 @@ from typing import Any
 from archcheck.contract import Stated
 from archcheck.engine import judge
 from archcheck.errors import ArchcheckError
-from archcheck.facts import Facts, Tensor
+from archcheck.facts import Facts
 from archcheck.findings import Outcome, Verdict
+from archcheck.parts import Tensor
 from archcheck.rule import Rule, key_of, parameters, rule_name
 from archcheck.rules.budget import MaxParams
 from archcheck.rules.cost import MaxMacs, MaxPeakMemory

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from archcheck.facts import Facts, Layer, Op, lineage
+from archcheck.facts import Facts, lineage
+from archcheck.parts import Layer, Op
 from archcheck.words import did_you_mean, nearest, quote
 
 GROUPS: dict[str, tuple[str, ...]] = {

@@ -19,7 +19,8 @@ from archcheck.files import read_json, write_whole
 from archcheck.words import quote, shape_text
 
 if TYPE_CHECKING:
-    from archcheck.facts import Facts, Layer
+    from archcheck.facts import Facts
+    from archcheck.parts import Layer
 
 SCHEMA = 1
 """Version of the file; it changes when a key changes its meaning or goes away."""

@@ -15,9 +15,9 @@ from archcheck.cli.workers import worker_of
 from archcheck.codec import encode
 from archcheck.engine import check_subject, find_models, measure_target
 from archcheck.errors import ArchcheckError, ContractError, SubjectError
-from archcheck.facts import CROSS_CHECK
 from archcheck.findings import Mishap, Report
 from archcheck.isolate import Worker
+from archcheck.parts import CROSS_CHECK
 from archcheck.words import quote
 
 if TYPE_CHECKING:

@@ -14,12 +14,13 @@ from dataclasses import replace
 
 from archcheck.activations import activations_of
 from archcheck.errors import described
-from archcheck.facts import META_WORDS, CrossCheck, Difference, Facts, Op
+from archcheck.facts import Facts
 from archcheck.measure.differences import PADDED_BY_WORD, Evidence, differences
 from archcheck.measure.example import Example
 from archcheck.measure.forward import Passes
 from archcheck.measure.fvcore_counts import Counts, fvcore_counts, fvcore_version
 from archcheck.measure.fvcore_products import Key
+from archcheck.parts import META_WORDS, CrossCheck, Difference, Op
 
 _FVCORE_NAMES = {
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convolution", "_convolution"), "conv"),

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from archcheck.facts import UNEXPLAINED, Difference
 from archcheck.measure.fvcore_counts import Side
 from archcheck.measure.fvcore_products import Key, Products
 from archcheck.measure.operators import operator_of
+from archcheck.parts import UNEXPLAINED, Difference
 
 PADDED_BY_WORD = "_convolution_mode"
 """What a convolution is called whose padding is a word, `padding="same"`."""

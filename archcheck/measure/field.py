@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from archcheck.facts import Op, Shape
+from archcheck.parts import Op, Shape
 
 _WINDOWS = ("conv", "conv_transpose", "max_pool", "avg_pool")
 _GLOBAL = ("attention", "matmul")  # products of activations with one another

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from archcheck.errors import SubjectError, described
-from archcheck.facts import META_WORDS
 from archcheck.measure.answers import shapes_of
 from archcheck.measure.arguments import map_tensors, tensors_in
 from archcheck.measure.events import Trace
@@ -25,6 +24,7 @@ from archcheck.measure.places import is_subject
 from archcheck.measure.restore import Snapshot
 from archcheck.measure.trace import Tracer
 from archcheck.measure.tree import Tree
+from archcheck.parts import META_WORDS
 
 AFFORDABLE = 20_000_000_000
 """Multiply-accumulates up to which a real forward pass confirms the shapes: about a second of one core."""

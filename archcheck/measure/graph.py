@@ -12,9 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archcheck.facts import Op
 from archcheck.measure.events import Event, Trace
 from archcheck.measure.places import Places
+from archcheck.parts import Op
 from archcheck.where import Where
 
 _CHANNELS_FIRST = frozenset(

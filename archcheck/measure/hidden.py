@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from archcheck.facts import Hidden, lineage
+from archcheck.facts import lineage
 from archcheck.measure.arguments import tensors_in
 from archcheck.measure.events import Event, Trace
 from archcheck.measure.origins import Origin
 from archcheck.measure.places import relative
 from archcheck.measure.roles import Use, weights_read
 from archcheck.measure.tree import Tree, join
+from archcheck.parts import Hidden
 
 
 def hidden(tree: Tree, traces: Sequence[Trace], root: str) -> tuple[Hidden, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from archcheck.facts import Layer, Op
 from archcheck.measure.events import Trace, Visit
 from archcheck.measure.places import Places
 from archcheck.measure.source import layer_places
 from archcheck.measure.tree import Node, Tree
+from archcheck.parts import Layer, Op
 
 
 def layers_of(tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], root: str) -> tuple[Layer, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from archcheck.facts import Op, Params
 from archcheck.measure.events import Trace
 from archcheck.measure.hidden import hidden
 from archcheck.measure.tree import Tree
+from archcheck.parts import Op, Params
 
 
 def params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], root: str) -> Params:

@@ -20,11 +20,11 @@ from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcheck.errors import SubjectError, described
-from archcheck.facts import META_WORDS
 from archcheck.measure.arguments import bind, map_tensors, tensors_in
 from archcheck.measure.operators import Operator, operator_of
 from archcheck.measure.shape_rules import RULES, broadcast
 from archcheck.measure.shape_tensor import META, meta_of
+from archcheck.parts import META_WORDS
 
 _SPELLED = frozenset(
     {torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor}

@@ -12,7 +12,7 @@ import torch
 
 from archcheck.activations import activations_of
 from archcheck.errors import SubjectError
-from archcheck.facts import CROSS_CHECK, Cost, Facts, Op, Shapes, Subject, Tensor, diff_ops
+from archcheck.facts import Facts, diff_ops
 from archcheck.measure import behave, graph, idle, ledger
 from archcheck.measure.cross_check import cross_check
 from archcheck.measure.events import Trace
@@ -22,6 +22,7 @@ from archcheck.measure.forward import Passes, inputs_of, passes_of, set_mode
 from archcheck.measure.layers import layers_of
 from archcheck.measure.places import class_where, relative
 from archcheck.measure.restore import same_torch
+from archcheck.parts import CROSS_CHECK, Cost, Op, Shapes, Subject, Tensor
 
 
 def measure_model(

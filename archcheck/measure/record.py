@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError, described
-from archcheck.facts import Facts, Training
+from archcheck.facts import Facts
 from archcheck.measure.load import load_module, load_object
 from archcheck.measure.tree import Tree
+from archcheck.parts import Training
 
 
 def training_facts(model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts, root: str) -> Training:

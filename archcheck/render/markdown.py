@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from archcheck.facts import CrossCheck
 from archcheck.findings import Outcome, Report, Verdict, plain
+from archcheck.parts import CrossCheck
 from archcheck.render import cross_check
 from archcheck.render.options import Options
 from archcheck.render.words import count, fix_of, listed, one_line, place_of, points_text, tally, totals, unmeasured

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archcheck.errors import NotMeasured
-from archcheck.facts import Facts, Hidden, Params, Tensor
+from archcheck.facts import Facts
+from archcheck.parts import Hidden, Params, Tensor
 from archcheck.render import cross_check
 from archcheck.render.options import HeadOf
 from archcheck.render.tree import idleness

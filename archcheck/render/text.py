@@ -12,8 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from archcheck.facts import CrossCheck, Facts
+from archcheck.facts import Facts
 from archcheck.findings import Finding, Outcome, Report, Verdict
+from archcheck.parts import CrossCheck
 from archcheck.render import cross_check, sheet
 from archcheck.render.options import Options
 from archcheck.render.tree import Row, hidden_rows, rows, tree

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from archcheck.facts import Facts, Layer
+from archcheck.facts import Facts
+from archcheck.parts import Layer
 from archcheck.render.words import shapes_text
 
 WIDEST = 100

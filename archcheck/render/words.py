@@ -11,8 +11,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from archcheck.facts import Facts, Shape
+from archcheck.facts import Facts
 from archcheck.findings import Finding, Outcome, Report, Verdict, plain, sum_points
+from archcheck.parts import Shape
 from archcheck.where import Where
 from archcheck.words import shape_text
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from archcheck.errors import NotMeasured
-from archcheck.facts import Facts, Layer, Op
+from archcheck.facts import Facts
 from archcheck.findings import Finding
+from archcheck.parts import Layer, Op
 from archcheck.rule import Rule, rule_name
 from archcheck.selectors import selects
 from archcheck.words import listed, quote

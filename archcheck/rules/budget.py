@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from archcheck.facts import Facts, Layer
+from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
+from archcheck.parts import Layer
 from archcheck.rule import Rule
 from archcheck.rules.bounds import (
     by_dtype,

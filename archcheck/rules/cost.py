@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from archcheck.activations import activations_of
-from archcheck.facts import Facts, Op
+from archcheck.facts import Facts
 from archcheck.findings import Result
+from archcheck.parts import Op
 from archcheck.rule import Rule
 from archcheck.rules.bounds import check_limit, demand_counted, excess, hidden_bytes, layer_line
 from archcheck.rules.scope import reach

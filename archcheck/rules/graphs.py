@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from archcheck.facts import Facts, Layer, Op
+from archcheck.facts import Facts
+from archcheck.parts import Layer, Op
 from archcheck.selectors import GROUPS, selects, selects_layer
 from archcheck.where import Where
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from archcheck.facts import Facts, Op
+from archcheck.facts import Facts
+from archcheck.parts import Op
 from archcheck.rules.graphs import TRANSPARENT, dependent_on_input
 from archcheck.selectors import GROUPS
 

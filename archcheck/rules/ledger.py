@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from archcheck.facts import Facts, Hidden, Layer
+from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
+from archcheck.parts import Hidden, Layer
 from archcheck.rule import Rule
 from archcheck.rules.scope import demand_reach, hidden_on, params_on, reach
 from archcheck.selectors import selects_layer

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from archcheck.facts import Facts, Op
+from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
+from archcheck.parts import Op
 from archcheck.rule import Rule
 from archcheck.rules.graphs import consumers, dependent_on_input, label, live, place
 from archcheck.rules.order import firsts, lasts, wrong_follower, wrong_predecessor

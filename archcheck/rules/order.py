@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
-from archcheck.facts import Facts, Op
+from archcheck.facts import Facts
+from archcheck.parts import Op
 from archcheck.rules.graphs import TRANSPARENT
 from archcheck.selectors import instance, kinds_of, selects
 

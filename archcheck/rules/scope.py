@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from archcheck.errors import NotMeasured
-from archcheck.facts import Facts, Hidden, Op
+from archcheck.facts import Facts
+from archcheck.parts import Hidden, Op
 from archcheck.rule import Rule
 from archcheck.rules.graphs import dependent_on_input
 from archcheck.selectors import kinds_of, matches_path, selects, selects_layer

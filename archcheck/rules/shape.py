@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from archcheck.errors import NotMeasured
-from archcheck.facts import Facts, Shape
+from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
+from archcheck.parts import Shape
 from archcheck.rule import Rule
 
 

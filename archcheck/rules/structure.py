@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from archcheck.facts import Facts, Op
+from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
+from archcheck.parts import Op
 from archcheck.rule import Rule
 from archcheck.rules.graphs import LEAK, Dropout, dropouts, label, live, place
 from archcheck.rules.heads import head_of

@@ -9,8 +9,9 @@ from statistics import fmean
 from typing import Any
 
 from archcheck.errors import NotMeasured
-from archcheck.facts import Facts, Training
+from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
+from archcheck.parts import Training
 from archcheck.rule import Rule
 from archcheck.where import Where
 from archcheck.words import quote

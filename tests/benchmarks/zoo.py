@@ -25,8 +25,9 @@ import torch
 from torchvision import models
 
 from archcheck.errors import SubjectError
-from archcheck.facts import CROSS_CHECK, CrossCheck, Facts
+from archcheck.facts import Facts
 from archcheck.measure import measure_model
+from archcheck.parts import CROSS_CHECK, CrossCheck
 
 DETECTION = ("rcnn", "retinanet", "ssd", "fcos")
 VIDEO = ("r3d", "mc3", "r2plus1d", "s3d", "swin3d", "mvit")

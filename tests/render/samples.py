@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from archcheck.facts import (
+from archcheck.facts import Facts
+from archcheck.findings import Finding, Mishap, Outcome, Report, Verdict
+from archcheck.parts import (
     UNEXPLAINED,
     Cost,
     CrossCheck,
     Difference,
-    Facts,
     Hidden,
     Layer,
     Op,
@@ -21,7 +22,6 @@ from archcheck.facts import (
     Tensor,
     Training,
 )
-from archcheck.findings import Finding, Mishap, Outcome, Report, Verdict
 from archcheck.where import Where
 
 MODEL = "model.py"

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from archcheck.errors import ArchcheckError
-from archcheck.facts import Facts, Hidden
+from archcheck.facts import Facts
 from archcheck.findings import Finding, Report, Verdict
+from archcheck.parts import Hidden
 from archcheck.render import FORMATS, render
 from tests.render.samples import (
     facts,

@@ -17,9 +17,9 @@ from torch import nn
 from archcheck.contract import Stated, load
 from archcheck.engine import check_contract, judge, measure
 from archcheck.explain import Example, examples
-from archcheck.facts import Training
 from archcheck.findings import Report
 from archcheck.isolate import Worker
+from archcheck.parts import Training
 from archcheck.render import render
 from archcheck.rule import Rule, rule_name
 from archcheck.rules import BUILTIN

@@ -10,8 +10,8 @@ from torch import nn
 
 from archcheck.contract import Stated
 from archcheck.engine import judge, measure
-from archcheck.facts import Training
 from archcheck.findings import Verdict
+from archcheck.parts import Training
 from archcheck.rules import MinAccuracy
 from archcheck.where import Where
 

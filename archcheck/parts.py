@@ -1,0 +1,226 @@
+"""The parts that facts are made of: plain frozen data whose field names are keys of the JSON report.
+
+Shapes are tuples of integers with the batch first, `(N, C, H, W)` for images; sizes are in elements unless a
+name says bytes; `macs` are multiply-accumulates (one fused multiply-add is one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from archcheck.where import Where
+
+Shape = tuple[int, ...]
+
+UNEXPLAINED = "unexplained"
+"""The reason of a difference of which nothing is known."""
+
+CROSS_CHECK = "cross-check"
+"""What a request needs for the facts to hold a `CrossCheck`."""
+
+META_WORDS = "`--meta` (in a contract `meta = true`)"
+"""How users ask for a model without memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """The outside of a tensor: its shape and the name of its dtype (`float32`)."""
+
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Who was measured, and where: `fingerprint` is a digest of the executed structure.
+
+    A `meta` subject was built without memory: there are no numbers to judge.
+    """
+
+    name: str
+    target: str
+    fingerprint: str
+    environment: Mapping[str, str]
+    where: Where | None = None
+    notes: tuple[str, ...] = ()
+    meta: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """A tensor that acts as a weight and is no parameter of the model.
+
+    `used_by` is the operation that reads it, `layer` the layer in which that happens and `where` the line. A
+    `buffer` has its path as its name; any other has the name of the attribute that holds it, where one does.
+    """
+
+    name: str
+    shape: Shape
+    elements: int
+    used_by: str
+    layer: str
+    where: Where | None
+    buffer: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Params:
+    """The ledger. `total` counts the elements of unique tensors, by identity; `buffers` are apart from it.
+
+    Two parameters that are views of one storage are two tensors and count twice, as they do for torch and for
+    every optimiser. `bytes` and `bytes_by_dtype` (`{"float32": 52344, "int64": 40}`) are of parameters and buffers,
+    persistent or not. `hidden` weights are in no other count, but for those that are buffers. `frozen_names` are the
+    parameters that `requires_grad` keeps from training.
+    """
+
+    total: int
+    trainable: int
+    frozen: int
+    buffers: int
+    bytes: int
+    tied: tuple[tuple[str, ...], ...]
+    hidden: tuple[Hidden, ...]
+    unused: tuple[str, ...]
+    sizes: Mapping[str, int]
+    bytes_by_dtype: Mapping[str, int] = field(default_factory=dict)
+    frozen_names: tuple[str, ...] = ()
+
+    @property
+    def hidden_total(self) -> int:
+        """Elements of all hidden weights."""
+        return sum(weight.elements for weight in self.hidden)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A module of the tree. `params` and `macs` are those of its subtree; `order` is that of its first call."""
+
+    path: str
+    type: str
+    params: int
+    own_params: int
+    calls: int
+    order: int | None
+    live: bool
+    input_shapes: tuple[Shape, ...]
+    output_shapes: tuple[Shape, ...]
+    macs: int
+    where: Where | None
+
+    @property
+    def called(self) -> bool:
+        """Whether a forward pass in evaluation mode reached this layer."""
+        return self.calls > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """One executed operation.
+
+    `kind` is its canonical name (`conv`, `batch_norm`, `dropout`, `global_avg_pool`, …), `op` the name torch
+    gives it. `inputs` are the indices of the operations whose results it reads, `params` the names of the
+    parameters and buffers it reads. `live` says that its result reaches an output.
+    """
+
+    index: int
+    kind: str
+    op: str
+    layer: str
+    inputs: tuple[int, ...]
+    shapes: tuple[Shape, ...]
+    dtype: str | None
+    attributes: Mapping[str, Any]
+    params: tuple[str, ...]
+    macs: int
+    live: bool
+    flops: int = 0
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one forward pass in evaluation mode costs on the measured input.
+
+    `fvcore_flops` follows the convention of published tables: `macs`, and some elementwise work on top.
+    `activations` are the elements of convolution and matmul outputs. `peak_activation_bytes` is the most that
+    inputs and intermediate results take at one time; parameters are apart.
+    """
+
+    macs: int
+    fvcore_flops: int
+    activations: int
+    peak_activation_bytes: int
+    uncounted: tuple[str, ...]
+    bounds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A place where fvcore counts another number of `quantity`, `"flops"` or `"activations"`, than we do.
+
+    `op` is fvcore's name of the operator, or torch's where fvcore has none. Both counts are of what `layer` runs
+    itself, without the layers inside of it. `reason` says why they differ, or `"unexplained"`.
+    """
+
+    layer: str
+    op: str
+    ours: int
+    fvcore: int
+    reason: str
+    quantity: str = "flops"
+
+    @property
+    def explained(self) -> bool:
+        """Whether it is known why the counts differ."""
+        return self.reason != UNEXPLAINED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossCheck:
+    """What fvcore itself counts of the same forward pass, beside our `fvcore_flops` and `activations`.
+
+    `error` says why fvcore could count nothing; its totals are `None` then. `compared` is the number of pairs of a
+    layer and an operator to which either of us gives flops, and `version` that of fvcore.
+    """
+
+    total_ours: int
+    total_fvcore: int | None
+    activations_ours: int
+    activations_fvcore: int | None
+    compared: int = 0
+    differences: tuple[Difference, ...] = ()
+    error: str | None = None
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """Inputs and outputs in the order they are given; `output_ops` are the operations that make the outputs.
+
+    `receptive_field` is the extent, in input positions per axis, that one position of the last feature map
+    sees, cumulative through branches and strides; `None` where the network has no convolution.
+    """
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    output_ops: tuple[int, ...]
+    receptive_field: Shape | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """The record of a training run and what a fresh look at the checkpoint gave.
+
+    `mismatches` says in plain words why the record does not belong to this model; empty means it does.
+    `correct` and `total` come from evaluating the committed checkpoint anew, on the held-out test set.
+    """
+
+    record_file: str | None
+    record: Mapping[str, Any] | None
+    mismatches: tuple[str, ...]
+    checkpoint_file: str | None = None
+    checkpoint_problem: str | None = None
+    correct: int | None = None
+    total: int | None = None
