@@ -11,16 +11,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archcheck.codec import decode, encode
 from archcheck.errors import ArchcheckError
 from archcheck.files import read_json, write_whole
-from archcheck.words import quote, shape_text
-
-if TYPE_CHECKING:
-    from archcheck.facts import Facts
-    from archcheck.parts import Layer
+from archcheck.words import quote
 
 SCHEMA = 1
 """Version of the file; it changes when a key changes its meaning or goes away."""
@@ -89,34 +85,6 @@ class Committed:
     file: str
     measures: Snapshot | None
     problem: str | None = None
-
-
-def take(facts: Facts) -> Snapshot:
-    """Return the measures of `facts` that a snapshot holds."""
-    params, cost, shape = facts.params, facts.cost, facts.shape
-    totals = Totals(
-        params=params.total,
-        trainable=params.trainable,
-        frozen=params.frozen,
-        buffers=params.buffers,
-        hidden=params.hidden_total,
-        bytes=params.bytes,
-        macs=cost.macs,
-        fvcore_flops=cost.fvcore_flops,
-        activations=cost.activations,
-        peak_activation_bytes=cost.peak_activation_bytes,
-        inputs=tuple(shape_text(tensor.shape) for tensor in shape.inputs),
-        outputs=tuple(shape_text(tensor.shape) for tensor in shape.outputs),
-        receptive_field=shape_text(shape.receptive_field) if shape.receptive_field else None,
-        uncounted=tuple(sorted(cost.uncounted)),
-    )
-    return Snapshot(totals=totals, layers={layer.path: _layer(facts, layer) for layer in facts.layers})
-
-
-def _layer(facts: Facts, layer: Layer) -> LayerMeasures:
-    macs = sum(op.macs for op in facts.ops_of(layer.path))
-    outputs = tuple(map(shape_text, layer.output_shapes))
-    return LayerMeasures(type=layer.type, params=layer.own_params, macs=macs, outputs=outputs)
 
 
 def incomparable(before: Totals, after: Totals, names: Iterable[str]) -> str | None:

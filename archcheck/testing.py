@@ -35,8 +35,9 @@ from archcheck.errors import ContractError
 from archcheck.explain import Example, examples
 from archcheck.facts import Facts
 from archcheck.findings import Outcome, Report
+from archcheck.measures import take
 from archcheck.rule import Rule, rule_name
-from archcheck.snapshot import Committed, take
+from archcheck.snapshot import Committed
 from archcheck.texts import Text, Texts
 from archcheck.where import Where
 

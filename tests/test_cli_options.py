@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from archcheck.cli import main, output, targets
-from archcheck.cli.options import argument_of, format_of, input_of, output_of, parse, positive
+from archcheck.cli.options import parse
+from archcheck.cli.values import argument_of, format_of, input_of, output_of, positive
 from archcheck.contract.entries import InputSpec
 from archcheck.errors import ArchcheckError
 from archcheck.render import FORMATS

@@ -11,6 +11,7 @@ from torch import nn
 
 from archcheck.engine import measure
 from archcheck.errors import ArchcheckError
+from archcheck.measures import take
 from archcheck.snapshot import (
     LayerMeasures,
     Snapshot,
@@ -19,7 +20,6 @@ from archcheck.snapshot import (
     percent,
     read_snapshot,
     snapshot_text,
-    take,
     write_snapshot,
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from archcheck.cli.options import argument_of, input_of, output_of
+from archcheck.cli.values import argument_of, input_of, output_of
 from archcheck.words import quote
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import ast
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from archcheck.cli.output import write
-from archcheck.contract.entries import InputSpec, check_dtype, check_sizes
+from archcheck.cli.values import argument_of, format_of, input_of, output_of, positive, shard_of
 from archcheck.errors import ArchcheckError
-from archcheck.shards import Shard
 from archcheck.words import did_you_mean, quote
 
 Command = Callable[[argparse.Namespace], int]
@@ -194,75 +191,3 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the contract; by default the nearest archcheck.toml or pyproject.toml with [tool.archcheck]",
     )
-
-
-def format_of(word: str) -> str:
-    """Read the name of a format."""
-    from archcheck.render import FORMATS
-
-    if word in FORMATS:
-        return word
-    hint = did_you_mean(word, FORMATS, f"the formats are {', '.join(FORMATS)}")
-    raise argparse.ArgumentTypeError(f"{quote(word)} is not a format{hint}")
-
-
-def output_of(word: str) -> Path:
-    """Read where to write: found out before the measuring, not after it."""
-    file = Path(word)
-    if file.is_dir() or not file.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"cannot write {quote(word)}; name a file in a folder that exists")
-    return file
-
-
-def shard_of(word: str) -> Shard:
-    """Read `2/4`."""
-    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", word)
-    try:
-        if match:
-            return Shard(index=int(match[1]), count=int(match[2]))
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{quote(word)} is no shard; write 1/4 for the first of four")
-
-
-def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
-    """Return a reader of positive numbers."""
-
-    def read(word: str) -> float:
-        try:
-            number = kind(word)
-        except ValueError:
-            number = 0
-        if not 0 < number < float("inf"):
-            raise argparse.ArgumentTypeError(f"must be a positive number, not {quote(word)}")
-        return number
-
-    return read
-
-
-def input_of(word: str) -> InputSpec:
-    """Read `1,1,28,28` or `1,16:int64`."""
-    match = re.fullmatch(r"(?P<shape>\d+(?:[,x]\d+)*)(?::(?P<dtype>\w+))?", word)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{quote(word)} is not a shape; write 1,1,28,28 or 1,16:int64")
-    shape = tuple(int(size) for size in re.split("[,x]", match["shape"]))
-    dtype = match["dtype"] or "float32"
-    try:
-        check_sizes(shape)
-        check_dtype(dtype)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{quote(word)} {error}") from None
-    return InputSpec(shape=shape, dtype=dtype)
-
-
-def argument_of(word: str) -> tuple[str, Any]:
-    """Read `width=16`; a value that is no literal of Python or TOML is a string."""
-    name, equals, value = word.partition("=")
-    if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{quote(word)} is not NAME=VALUE; write width=16")
-    if value in ("true", "false"):
-        return name, value == "true"
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value

@@ -16,18 +16,10 @@ from archcheck.comparison import Comparison, compare, compare_all
 from archcheck.contract.document import show_path
 from archcheck.errors import ArchcheckError, SubjectError
 from archcheck.files import read_json
+from archcheck.measures import take
 from archcheck.render.comparison import FORMATS, summary
 from archcheck.render.words import one_line
-from archcheck.snapshot import (
-    COUNTS,
-    Snapshot,
-    incomparable,
-    is_snapshot,
-    read_snapshot,
-    snapshot_text,
-    snapshots_of,
-    take,
-)
+from archcheck.snapshot import COUNTS, Snapshot, incomparable, is_snapshot, read_snapshot, snapshot_text, snapshots_of
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry

@@ -9,10 +9,11 @@ from fractions import Fraction
 from archcheck.errors import NotMeasured
 from archcheck.facts import Facts, lineage
 from archcheck.findings import Finding, Result
+from archcheck.measures import take
 from archcheck.quantities import parse
 from archcheck.rule import Rule
 from archcheck.selectors import is_layer_type, kinds_of, matches_path
-from archcheck.snapshot import GROWING, NEED, Snapshot, Totals, incomparable, percent, take
+from archcheck.snapshot import GROWING, NEED, Snapshot, Totals, incomparable, percent
 from archcheck.where import Where
 from archcheck.words import did_you_mean, quote
 

@@ -12,8 +12,9 @@ from archcheck.contract import Stated
 from archcheck.engine import judge, measure
 from archcheck.errors import NotMeasured
 from archcheck.findings import Verdict
+from archcheck.measures import take
 from archcheck.rules import MaxGrowth
-from archcheck.snapshot import Committed, take
+from archcheck.snapshot import Committed
 from archcheck.where import Where
 
 ROW = torch.zeros(1, 10)
