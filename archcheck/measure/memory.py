@@ -10,25 +10,19 @@ import weakref
 
 import torch
 
-from archcheck.measure.shape_tensor import Block, Outside, ShapeTensor, extent_of, outside_of, shape_tensor
+from archcheck.measure.blocks import Account, Block
+from archcheck.measure.shape_tensor import Outside, ShapeTensor, extent_of, outside_of, shape_tensor
 
 
 class Memory:
-    """The blocks of one forward pass: `live` bytes now, `peak` bytes at most."""
+    """The blocks of one forward pass, and their `account`."""
 
     def __init__(self) -> None:
-        self.live = 0
-        self.peak = 0
+        self.account = Account()
+        self.new = self.account.new
         self.any_stale = False
         self._blocks: dict[int, Block] = {}
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}  # of real memory that the pass made
-
-    def new(self, nbytes: int) -> Block:
-        """Return a fresh block, counted while it lives."""
-        self.live += nbytes
-        if self.live > self.peak:
-            self.peak = self.live
-        return Block(nbytes, memory=self)
 
     def shape_tensor_like(self, tensor: torch.Tensor) -> ShapeTensor:
         """Return a tensor without values with the outside of a real `tensor`, in memory of its own."""

@@ -1,13 +1,12 @@
-"""A tensor that has a shape, strides, a dtype and a device, and no values; and the memory that it stands in."""
+"""A tensor that has a shape, strides, a dtype and a device, and no values."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
-if TYPE_CHECKING:
-    from archcheck.measure.memory import Memory
+from archcheck.measure.blocks import Block
 
 META = torch.device("meta")
 CPU = torch.device("cpu")
@@ -80,29 +79,6 @@ def outside_of(tensor: torch.Tensor) -> Outside:
     if tensor.__class__ is ShapeTensor:
         return tensor.outside
     return Outside(tuple(tensor.shape), tensor.stride(), tensor.dtype, int(tensor.storage_offset()))
-
-
-class Block:
-    """A piece of memory: all tensors that are views of one another share one.
-
-    `written` is the event that last wrote to it, -1 for none; `stale` says that a real tensor in it no longer has
-    the values it should. `memory` is the account that the block is on while it lives, if any.
-    """
-
-    __slots__ = ("keeps", "memory", "nbytes", "stale", "written")
-
-    def __init__(self, nbytes: int, *, memory: Memory | None = None, keeps: Any = None) -> None:
-        self.memory = memory
-        self.nbytes = nbytes
-        self.keeps = keeps
-        self.written = -1
-        self.stale = False
-
-    def __del__(self) -> None:
-        """Take the block off its account: the last tensor in it is gone."""
-        memory = getattr(self, "memory", None)  # the copy of a block may be dropped half made
-        if memory is not None:
-            memory.live -= self.nbytes
 
 
 class ShapeTensor(torch.Tensor):

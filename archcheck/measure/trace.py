@@ -60,7 +60,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             with self._layers.watching(self.trace.visits), self:
                 yield
         finally:
-            self.trace.peak_bytes = self.memory.peak
+            self.trace.peak_bytes = self.memory.account.peak
             self.trace.bounds.update(self._shapes.bounds)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -195,7 +195,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor in tensors:
             block = self.memory.of(tensor)
             block.written = index
-            self._foreign_writes |= block.memory is None
+            self._foreign_writes |= block.account is None
 
     # --- the ends of the pass -----------------------------------------------------------------------------
 
