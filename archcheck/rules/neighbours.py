@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -55,26 +55,8 @@ class FollowedBy(Rule):
         layers = lasts(live(facts, self.layer, self.on), self.layer, readers, facts)
         judged = [op for op in layers if not _is_exempt(op, layers, self.exempt, facts)]
         direct = self.position == "direct"
-        findings = [
-            Finding(
-                message=f"{label(op, facts)} is followed by {wrong}, not by {self.by}",
-                layer=op.layer,
-                where=place(op, facts),
-                fix=f"put {self.by} after it, or exempt it",
-            )
-            for op in judged
-            if (wrong := wrong_follower(op, self.by, readers, facts, direct=direct)) is not None
-        ]
-        exempt = len(layers) - len(judged)
-        return Result(
-            examined=len(judged),
-            findings=tuple(findings),
-            found=len(judged) - len(findings),
-            limit=len(judged),
-            unit=self.layer,
-            kept=f"{len(judged)} of {len(judged)} {self.layer} followed by {self.by}",
-            notes=(f"{exempt} exempt",) if exempt else (),
-        )
+        wrong = {op.index: wrong_follower(op, self.by, readers, facts, direct=direct) for op in judged}
+        return _result(self, layers, judged, wrong, facts, said="followed", fix=f"put {self.by} after it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,26 +97,41 @@ class PrecededBy(Rule):
         layers = firsts(live(facts, self.layer, self.on), self.layer, dependent, facts)
         judged = [op for op in layers if not _is_exempt(op, layers, self.exempt, facts)]
         direct = self.position == "direct"
-        findings = [
-            Finding(
-                message=f"{label(op, facts)} is preceded by {wrong}, not by {self.by}",
-                layer=op.layer,
-                where=place(op, facts),
-                fix=f"put {self.by} before it, or exempt it",
-            )
-            for op in judged
-            if (wrong := wrong_predecessor(op, self.by, dependent, facts, direct=direct)) is not None
-        ]
-        exempt = len(layers) - len(judged)
-        return Result(
-            examined=len(judged),
-            findings=tuple(findings),
-            found=len(judged) - len(findings),
-            limit=len(judged),
-            unit=self.layer,
-            kept=f"{len(judged)} of {len(judged)} {self.layer} preceded by {self.by}",
-            notes=(f"{exempt} exempt",) if exempt else (),
+        wrong = {op.index: wrong_predecessor(op, self.by, dependent, facts, direct=direct) for op in judged}
+        return _result(self, layers, judged, wrong, facts, said="preceded", fix=f"put {self.by} before it")
+
+
+def _result(
+    rule: FollowedBy | PrecededBy,
+    layers: Sequence[Op],
+    judged: Sequence[Op],
+    wrong: Mapping[int, str | None],
+    facts: Facts,
+    *,
+    said: str,
+    fix: str,
+) -> Result:
+    """Return the result for `judged`, those of `layers` that are not exempt; `wrong` is what stands in the place."""
+    findings = [
+        Finding(
+            message=f"{label(op, facts)} is {said} by {wrong[op.index]}, not by {rule.by}",
+            layer=op.layer,
+            where=place(op, facts),
+            fix=f"{fix}, or exempt it",
         )
+        for op in judged
+        if wrong[op.index] is not None
+    ]
+    exempt = len(layers) - len(judged)
+    return Result(
+        examined=len(judged),
+        findings=tuple(findings),
+        found=len(judged) - len(findings),
+        limit=len(judged),
+        unit=rule.layer,
+        kept=f"{len(judged)} of {len(judged)} {rule.layer} {said} by {rule.by}",
+        notes=(f"{exempt} exempt",) if exempt else (),
+    )
 
 
 def _is_exempt(op: Op, layers: Sequence[Op], exempt: Sequence[str], facts: Facts) -> bool:
