@@ -21,7 +21,7 @@ _BEFORE = re.compile(r"(?:\d|\d[.,_])\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A number that a text states: `written` as it stands there, at a line, and the `value` that it stands for.
+    """A number that a text states: `written` there, but for spaces, at a line, and the `value` that it stands for.
 
     `last` is what its last digit is worth; a text that is no number has no `value`. `of_one` says that it is a share
     written as such, and not in percent.
@@ -66,6 +66,6 @@ def read_claim(written: str, unit: str, where: Where, *, whole: bool = True) -> 
             raise ValueError("a part of a number")
         value, last = as_written(plain, unit)
     except ValueError:
-        return Claim(written=written, where=where)
+        return Claim(written=plain, where=where)
     of_one = unit == "share" and not plain.endswith("%")
-    return Claim(written=written, where=where, value=Fraction(value), last=Fraction(last), of_one=of_one)
+    return Claim(written=plain, where=where, value=Fraction(value), last=Fraction(last), of_one=of_one)

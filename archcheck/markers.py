@@ -22,14 +22,17 @@ from archcheck.words import did_you_mean, listed, quote
 CLOSING = "<!-- /archcheck -->"
 _AHEAD = r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*"
 """What may stand ahead of a fence: indentation, quotes, the marks of list items."""
+_OPENS, _CLOSES = r"<!--[ \t]*archcheck:[^\n]*?-->", r"<!--[ \t]*/archcheck[ \t]*-->"
+_REGION = rf"{_OPENS}(?:(?!{_OPENS}|{_CLOSES}).)*+{_CLOSES}"
+"""A pair of markers, which a code span holds whole: where it ends may not depend on what is written between them."""
 _TOKEN = re.compile(
     rf"""
     (?:^|(?<=\ufeff)){_AHEAD}(?:
         (?P<ticks>`{{3,}}+)[^`\n]*$(?:.*?^[ \t>]*(?P=ticks)`*[ \t\r]*$|.*)
       | (?P<tildes>~{{3,}}+)[^\n]*$(?:.*?^[ \t>]*(?P=tildes)~*[ \t\r]*$|.*))
-    | (?<!`)(?P<span>`++)(?:(?!\n[ \t\r]*\n).)+?(?<!`)(?P=span)(?!`)
+    | (?<!`)(?P<span>`++)(?>{_REGION}|(?!\n[ \t\r]*\n).)+?(?<!`)(?P=span)(?!`)
     | <!--[ \t]*archcheck:[ \t]*(?P<opens>[^\n]*?)[ \t]*-->
-    | (?P<closes><!--[ \t]*/archcheck[ \t]*-->)
+    | (?P<closes>{_CLOSES})
     """,
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
