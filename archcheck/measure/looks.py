@@ -57,7 +57,11 @@ class Looks:
                 else:
                     key.append(len(value))
                     found |= self._read(value, key, tensors)
-            elif (known := self._known.get(id(value))) is not None and known.shape == value.shape:
+            elif (
+                (known := self._known.get(id(value))) is not None
+                and known.shape == value.shape
+                and known.dtype is value.dtype
+            ):
                 tensors.append(value)
                 key.append(known)
                 found = True

@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 import random
 import sys
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,14 +18,14 @@ import torch
 
 from archcheck.measure.tree import Tree
 
-_CONTAINERS = (dict, list, set)
+_CONTAINERS = (dict, list, set, deque)
 
 
 class Snapshot:
-    """The state of a model: attributes of every module, contents of their containers, data of every tensor.
+    """The state of a model: attributes of every module and what they hold, data of every tensor.
 
-    With `values`, the numbers of parameters are kept, too: a run on real tensors may write to them. Buffers and
-    plain tensor attributes always keep theirs.
+    With `values`, the numbers of parameters and gradients are kept, too: a run on real tensors may write to them.
+    Buffers and plain tensor attributes always keep theirs.
     """
 
     def __init__(self, tree: Tree, *, values: bool) -> None:
@@ -38,23 +39,27 @@ class Snapshot:
         self._empty = [container for container in containers if not container]
         self._tensors = list(tree.tensors())
         self._data = [tensor.data for tensor in self._tensors]
-        self._places = _addresses(self._tensors), [tensor.shape for tensor in self._tensors]
+        self._places = _places(self._tensors)
         kept = [tensor for _, tensor in tree.buffers()] + plain
-        kept += [tensor for _, tensor in tree.parameters()] if values else []
+        self._gradients = [(tensor, tensor.grad, tensor.requires_grad) for _, tensor in tree.parameters()]
+        if values:
+            kept += [tensor for _, tensor in tree.parameters()]
+            kept += [gradient for _, gradient, _ in self._gradients if gradient is not None]
         self._values = Values(kept)
-        self._gradients = [(tensor, tensor.grad) for _, tensor in tree.parameters()]
 
     def restore(self) -> None:
         """Put everything back."""
         self._restore_attributes()
         with torch.no_grad():
-            if (_addresses(self._tensors), [tensor.shape for tensor in self._tensors]) != self._places:
+            if _places(self._tensors) != self._places:
                 for tensor, data in zip(self._tensors, self._data, strict=True):
                     tensor.data = data
             self._values.restore()
-            for tensor, gradient in self._gradients:
+            for tensor, gradient, wanted in self._gradients:
                 if tensor.grad is not gradient:
                     tensor.grad = gradient
+                if tensor.requires_grad is not wanted:
+                    tensor.requires_grad_(wanted)
 
     def _restore_attributes(self) -> None:
         for now, attributes in self._attributes:
@@ -65,6 +70,9 @@ class Snapshot:
         for container, contents in self._contents:
             if isinstance(container, list):
                 container[:] = contents
+            elif isinstance(container, deque):
+                container.clear()
+                container.extend(contents)
             else:
                 container.clear()
                 container.update(contents)
@@ -109,6 +117,13 @@ def _row(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().permute(sorted(range(tensor.dim()), key=lambda axis: -strides[axis])).view(-1)
 
 
+def _places(tensors: list[torch.Tensor]) -> tuple[list[int], Sequence[object]]:
+    """Return where the numbers of tensors are and how they are read there."""
+    strided = torch.strided
+    outsides = [(each.shape, each.dtype, each.stride() if each.layout is strided else ()) for each in tensors]
+    return _addresses(tensors), outsides
+
+
 def _addresses(tensors: list[torch.Tensor]) -> list[int]:
     """Return where the numbers of tensors are, -1 for one that has none."""
     try:
@@ -124,22 +139,59 @@ def _address(tensor: torch.Tensor) -> int:
         return -1
 
 
-_PLAIN = frozenset({bool, int, float, str, tuple, type(None)})
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+_REGISTRIES = frozenset({"_parameters", "_buffers", "_modules"})
+_FOREIGN = frozenset({"torch", "numpy", *sys.stdlib_module_names})
+_SMALL = 1 << 20
+"""Elements up to which a tensor that no module holds itself keeps its numbers."""
 
 
 def _state(modules: list[torch.nn.Module]) -> tuple[list[Any], list[torch.Tensor]]:
-    """Return the containers and the tensors among the plain attributes of modules."""
+    """Return the containers and the tensors among the plain attributes of modules, and within those."""
     containers: list[Any] = []
     tensors: list[torch.Tensor] = []
+    within: list[Any] = []
     for module in modules:
-        for value in module.__dict__.values():
-            if value.__class__ in _PLAIN:
+        for name, value in module.__dict__.items():
+            kind = value.__class__
+            if kind in _PLAIN or (kind is tuple and _PLAIN.issuperset(map(type, value))):
                 continue
-            if isinstance(value, _CONTAINERS):
+            if isinstance(value, _CONTAINERS) and (not value or name in _REGISTRIES):
                 containers.append(value)
             elif isinstance(value, torch.Tensor):
                 tensors.append(value)
+            else:
+                within.append(value)
+    _look_within(within, {id(module) for module in modules}, containers, tensors)
     return containers, tensors
+
+
+def _look_within(pending: list[Any], seen: set[int], containers: list[Any], tensors: list[torch.Tensor]) -> None:
+    """Add the containers, the attributes of objects, and the small tensors that `pending` hold, however deep."""
+    while pending:
+        value = pending.pop()
+        if value.__class__ in _PLAIN or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.Tensor):
+            if value.numel() <= _SMALL:
+                tensors.append(value)
+        elif isinstance(value, tuple):
+            pending += value
+        else:
+            container = value if isinstance(value, _CONTAINERS) else _attributes_of(value)
+            if container is not None:
+                containers.append(container)
+                pending += container.values() if isinstance(container, Mapping) else container
+
+
+def _attributes_of(value: Any) -> dict[str, Any] | None:
+    """Return the attributes of an object of the subject's, or of a layer that no other registers."""
+    kind = type(value)
+    if not isinstance(value, torch.nn.Module) and str(kind.__module__).partition(".")[0] in _FOREIGN:
+        return None
+    attributes = getattr(value, "__dict__", None)
+    return attributes if type(attributes) is dict else None
 
 
 @contextmanager
@@ -159,6 +211,7 @@ def same_torch() -> Iterator[None]:
     collecting = gc.isenabled()
     gc.disable()
     states = torch.get_rng_state(), random.getstate()
+    dtype = torch.get_default_dtype()
     numpy = sys.modules.get("numpy")
     numpy_state = numpy.random.get_state() if numpy is not None else None
     fast_path = torch.backends.mha.get_fastpath_enabled()
@@ -169,6 +222,7 @@ def same_torch() -> Iterator[None]:
         if collecting:
             gc.enable()
         torch.backends.mha.set_fastpath_enabled(fast_path)
+        torch.set_default_dtype(dtype)
         torch.set_rng_state(states[0])
         random.setstate(states[1])
         if numpy is not None and numpy_state is not None:

@@ -9,6 +9,7 @@ import torch
 
 from archcheck.measure.answers import Answer, Made, Recipe, answer, shapes_of
 from archcheck.measure.arguments import Call, bind, map_tensors, tensors_in
+from archcheck.measure.base_shape_rules import broadcast, expect
 from archcheck.measure.bounds import bounded
 from archcheck.measure.memory import Memory
 from archcheck.measure.operators import VALUES, Operator
@@ -108,6 +109,8 @@ class ShapeRunner:
         meta_args, meta_kwargs = _swapped(args, pending), {key: _swapped(kwargs[key], pending) for key in kwargs}
         call = bind(operator.func, meta_args, meta_kwargs)
         if operator.writes_first:
+            if operator.name in _ELEMENTWISE:
+                _expect_room(metas)
             told = answer(operator.name, call, [metas[0]], mutates=True, recipe=_SAME)
             return _SAME.make(tensors, self._memory), told
         if operator.mutates:
@@ -126,18 +129,23 @@ class ShapeRunner:
         self, operator: Operator, call: Call, metas: list[torch.Tensor], tensors: list[torch.Tensor]
     ) -> tuple[Any, Answer]:
         """Run an operation that writes to some of its operands: those results are the operands themselves."""
+        if operator.name == "set_":
+            raise RuntimeError("a tensor without values cannot be put into other memory")
         result = operator.func(**_on_meta(dict(call)))
         told = answer(operator.name, call, list(tensors_in(result)), mutates=True)
-        if operator.reshapes:
-            reshape(tensors[0], outside_of(metas[0]))
         by_meta = {id(meta): tensor for meta, tensor in zip(metas, tensors, strict=True)}
         for name in operator.written:
             for meta in tensors_in(call[name]):
-                if not isinstance(by_meta[id(meta)], ShapeTensor):
-                    self._memory.spoil(by_meta[id(meta)])
+                target = by_meta[id(meta)]
+                if outside_of(meta) != outside_of(target):  # `out=` takes the shape of the result, too
+                    reshape(target, outside_of(meta))
+                if not isinstance(target, ShapeTensor):
+                    self._memory.spoil(target)
         return map_tensors(lambda out: by_meta[id(out)] if id(out) in by_meta else self._own_tensor(out), result), told
 
     def _compute(self, operator: Operator, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if operator.name in _DROPOUTS and (not call["train"] or call["p"] == 0):
+            return call["input"]  # torch hands back the input itself
         rule = RULES.get(operator.name)
         result = rule(call) if rule and operator.returns else None
         return operator.func(*_on_meta(args), **_on_meta(kwargs)) if result is None else result
@@ -168,6 +176,17 @@ def _told(operator: Operator, args: Any, kwargs: Any, result: Any, known: Answer
 
 
 _SAME = Recipe(None)
+
+_DROPOUTS = frozenset({"dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"})
+
+_ELEMENTWISE = frozenset({"add_", "sub_", "mul_", "div_", "pow_", "copy_", "masked_fill_", "addcmul_", "addcdiv_"})
+"""Operators that write to their first operand what the others give, which are broadcast to its shape."""
+
+
+def _expect_room(metas: list[torch.Tensor]) -> None:
+    shape = metas[0].shape
+    needed = broadcast(*(meta.shape for meta in metas))
+    expect(needed == shape, f"a tensor of shape {tuple(shape)} was to be written to with one of shape {needed}")
 
 
 def fresh(operator: Operator, result: Any, tensors: list[torch.Tensor]) -> Any:

@@ -100,6 +100,11 @@ class ShapeTensor(torch.Tensor):
         """Refuse: only the tracer knows what to do."""
         raise RuntimeError(f"a tensor without values was used outside of the trace, by {func}")
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> torch.Tensor:
+        """Return a clone, which the tracer records; the trace that owns the tensor is not copied with it."""
+        copied: torch.Tensor = memo.setdefault(id(self), self.clone())
+        return copied
+
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"ShapeTensor(shape={tuple(self.shape)}, dtype={self.dtype})"
 
