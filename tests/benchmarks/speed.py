@@ -1,9 +1,10 @@
 """How long measuring takes beside its peers, in one process, one thread, CPU seconds.
 
-    python tests/benchmarks/speed.py [MODEL ...] [--turns 3] [--runs 5]
+    python tests/benchmarks/speed.py [MODEL ...] [--turns 3] [--runs 5] [--size PIXELS]
     python tests/benchmarks/speed.py --process [--runs 5]
 
-Each model is built once. In each turn every tool runs a few times in a row, the first of which warms it up; a turn's
+Each model is built once and takes one image of the size that torchvision publishes its accuracy for, or of `--size`:
+the peers run the model on it, measuring does not. In each turn every tool runs a few times in a row, the first of which warms it up; a turn's
 figure is the median of the others, and the table gives medians over the turns and the median of each turn's ratios.
 Measuring means all facts, in evaluation and training mode, by shapes alone. fvcore is asked for its total of operations
 only and torchinfo for its summary, both in evaluation mode. `first` is the first measuring of the model in the process.
@@ -31,7 +32,7 @@ from pathlib import Path
 
 import torch
 from fvcore.nn import FlopCountAnalysis
-from torchvision.models import get_model
+from torchvision.models import get_model, get_model_weights
 
 from archcheck.measure import measure_model
 
@@ -66,14 +67,19 @@ def turn(tool: Tool, model: torch.nn.Module, image: torch.Tensor, runs: int) -> 
     return statistics.median(seconds[1:])
 
 
-def compare(name: str, turns: int, runs: int) -> str:
-    model, image = get_model(name, weights=None).eval(), torch.rand(1, 3, 224, 224)
+def published_size(name: str) -> int:
+    """Return the side of the images that the published weights were evaluated on; nothing is downloaded."""
+    return int(get_model_weights(name).DEFAULT.transforms().crop_size[0])
+
+
+def compare(name: str, turns: int, runs: int, size: int) -> str:
+    model, image = get_model(name, weights=None).eval(), torch.rand(1, 3, size, size)
     first = cpu_seconds(lambda: measure_model(model, example=image))
     figures = {tool: [] for tool in TOOLS}
     for _ in range(turns):
         for tool, work in TOOLS.items():
             figures[tool].append(turn(work, model, image, runs))
-    cells = [f"{name:<20}", f"{first:>9.3f}"]
+    cells = [f"{name:<20}{size:>5}{first:>9.3f}"]
     for tool, seconds in figures.items():
         cells.append(f"{statistics.median(seconds):>11.3f}")
         if tool != "archcheck":
@@ -82,11 +88,11 @@ def compare(name: str, turns: int, runs: int) -> str:
     return "".join(cells)
 
 
-def compare_models(names: Sequence[str], turns: int, runs: int) -> None:
+def compare_models(names: Sequence[str], turns: int, runs: int, size: int | None) -> None:
     peers = "".join(f"{tool:>11}{'ratio':>8}" for tool in TOOLS if tool != "archcheck")
-    print(f"{'model':<20}{'first':>9}{'archcheck':>11}{peers}")
+    print(f"{'model':<20}{'size':>5}{'first':>9}{'archcheck':>11}{peers}")
     for name in names:
-        print(compare(name, turns, runs), flush=True)
+        print(compare(name, turns, runs, size or published_size(name)), flush=True)
 
 
 def process_seconds(*command: str) -> float:
@@ -121,6 +127,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=MODELS)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--size", type=int)
     parser.add_argument("--process", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -129,7 +136,7 @@ def main() -> None:
     if options.process:
         compare_processes(options.runs)
     else:
-        compare_models(options.models, options.turns, options.runs)
+        compare_models(options.models, options.turns, options.runs, options.size)
 
 
 if __name__ == "__main__":
