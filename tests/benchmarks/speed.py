@@ -6,9 +6,9 @@
 Each model is built once and takes one image of the size that torchvision publishes its accuracy for, or of `--size`:
 the peers run the model on it, measuring does not. In each turn every tool runs a few times in a row, the first of which
 warms it up; a turn's figure is the median of the others, and the table gives medians over the turns and the median of
-each turn's ratios. Measuring means all facts, in evaluation and training mode, by shapes alone. fvcore is asked for its total of operations
-only and torchinfo for its summary, both in evaluation mode. `first` is the first measuring of the model in the process.
-torchinfo is compared when it is installed.
+each turn's ratios. Measuring means all facts, in evaluation and training mode, by shapes alone. fvcore is asked for its
+total of operations only and torchinfo for its summary, both in evaluation mode. `first` is the first measuring of the
+model in the process. torchinfo is compared when it is installed.
 
 With `--process`, whole processes are compared: `archcheck report` of the flagship without a cache, and
 `archcheck check` of this repository from the cache, each beside `python -c "import torch"`.
