@@ -22,7 +22,7 @@ from archcheck.words import did_you_mean, listed, quote
 CLOSING = "<!-- /archcheck -->"
 _AHEAD = r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*"
 """What may stand ahead of a fence: indentation, quotes, the marks of list items."""
-_OPENS, _CLOSES = r"<!--[ \t]*archcheck:[^\n]*?-->", r"<!--[ \t]*/archcheck[ \t]*-->"
+_OPENS, _CLOSES = r"<!--[ \t]*archcheck:[^<>\n]*-->", r"<!--[ \t]*/archcheck[ \t]*-->"
 _REGION = rf"{_OPENS}(?:(?!{_OPENS}|{_CLOSES}).)*+{_CLOSES}"
 """A pair of markers, which a code span holds whole: where it ends may not depend on what is written between them."""
 _TOKEN = re.compile(
@@ -31,7 +31,7 @@ _TOKEN = re.compile(
         (?P<ticks>`{{3,}}+)[^`\n]*$(?:.*?^[ \t>]*(?P=ticks)`*[ \t\r]*$|.*)
       | (?P<tildes>~{{3,}}+)[^\n]*$(?:.*?^[ \t>]*(?P=tildes)~*[ \t\r]*$|.*))
     | (?<!`)(?P<span>`++)(?>{_REGION}|(?!\n[ \t\r]*\n).)+?(?<!`)(?P=span)(?!`)
-    | <!--[ \t]*archcheck:[ \t]*(?P<opens>[^\n]*?)[ \t]*-->
+    | <!--[ \t]*archcheck:(?P<opens>[^<>\n]*)-->
     | (?P<closes>{_CLOSES})
     """,
     re.VERBOSE | re.MULTILINE | re.DOTALL,
@@ -73,7 +73,7 @@ def _regions(text: Text, subjects: Collection[str]) -> Iterator[Region]:
         if second is None or not second["closes"]:
             shown = quote(first[0]).replace('\\"', "'")
             raise NotMeasured(f"{shown} is not closed", where=where, fix=f"put {CLOSING} behind what it holds")
-        subject, path = _named(first["opens"], subjects, where)
+        subject, path = _named(first["opens"].strip(), subjects, where)
         begun = content[content.rfind("\n", 0, first.start()) + 1 : first.start()].lstrip("\ufeff")
         ahead = begun if re.fullmatch(r"[ \t>]*", begun) else ""
         yield Region(subject=subject, path=path, where=where, start=first.end(), end=second.start(), ahead=ahead)

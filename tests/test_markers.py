@@ -107,14 +107,27 @@ def test_a_table_keeps_the_line_ends_and_what_begins_its_lines():
     assert quoted == "> " + f"<!-- archcheck: net -->{TABLE}{CLOSED}".replace("\n", "\n> ")
 
 
-PIECES = st.one_of(
-    st.sampled_from([
-        "<!-- archcheck: net -->", "<!-- archcheck: net params.total -->", "<!-- archcheck: net dropout -->", CLOSED,
-        f"<!-- archcheck: net -->{CLOSED}", f"<!-- archcheck: net cost.macs -->\n\n1{CLOSED}", "`", "``",
-        "\n```\n", "\n~~~\n", "\n", "\r\n", "\n\n", "> ", "- ", "    ", "| a | b |", "<!--", "-->", "\ufeff",
-    ]),
-    st.text(max_size=6),
-)  # fmt: skip
+OPENINGS = ("<!-- archcheck: net -->", "<!-- archcheck: net params.total -->", "<!-- archcheck: net dropout -->")
+BETWEEN = (
+    "",
+    " ",
+    "`",
+    "``",
+    "\n```\n",
+    "\n~~~\n",
+    "\n",
+    "\r\n",
+    "\n\n",
+    "> ",
+    "- ",
+    "    ",
+    "| a | b |",
+    "<!--",
+    "\ufeff",
+)
+PLAIN = st.sampled_from(BETWEEN) | st.text(max_size=6)
+REGIONS = st.builds("{}{}{}".format, st.sampled_from(OPENINGS), PLAIN, st.just(CLOSED))
+PIECES = PLAIN | REGIONS | PLAIN | REGIONS | PLAIN | REGIONS | st.sampled_from((*OPENINGS, CLOSED))
 
 
 @settings(max_examples=600, deadline=None)
