@@ -23,7 +23,7 @@ from archcheck.measure.meta import is_without_memory, without_memory
 from archcheck.measure.places import is_subject
 from archcheck.measure.restore import Snapshot
 from archcheck.measure.trace import Tracer
-from archcheck.measure.tree import Tree
+from archcheck.measure.tree import Tree, join
 from archcheck.parts import META_WORDS
 
 AFFORDABLE = 20_000_000_000
@@ -98,11 +98,15 @@ class Passes:
     def _trace_real(self, example: Example, *, training: bool) -> Trace:
         try:
             return self._run(example, training=training, how="real")
+        except SubjectError:
+            raise
         except Exception as error:
             failure = error
         try:
             # Code that differentiates inside its forward pass cannot do so in inference mode.
             return self._run(example, training=training, how="differentiable")
+        except SubjectError:
+            raise
         except Exception:
             raise _forward_error(example, failure) from failure
 
@@ -118,6 +122,7 @@ class Passes:
                     for tensor in (*tensors_in(args), *tensors_in(kwargs)):
                         tracer.add_input(tensor)
                     tracer.set_outputs(self.model(*args, **kwargs))
+        _demand_sight(tracer.trace, self.tree)
         return tracer.trace
 
     def _real_output_shapes(self, example: Example) -> tuple[tuple[int, ...], ...]:
@@ -260,6 +265,22 @@ def set_mode(tree: Tree, training: bool) -> None:
             return
     for node in tree.nodes:
         node.module.training = training
+
+
+def _demand_sight(trace: Trace, tree: Tree) -> None:
+    """Refuse a pass in which layers ran unseen: what torch dispatches is traced in the thread of the pass alone."""
+    if any(trace.dependent[index] for index in trace.outputs if index >= 0):
+        return
+    ran = {event.layer for event in trace.events}
+    read = {name for event in trace.events for name in event.params}
+    for node in tree.nodes:
+        own = {join(node.path, name) for name, _ in node.parameters}
+        if own and node.path in trace.visits and node.path not in ran and own.isdisjoint(read):
+            raise SubjectError(
+                "thread",
+                f"`{node.path}` runs in a thread of its own, where operations cannot be seen; "
+                "call it in `forward` itself",
+            )
 
 
 def inputs_of(example: Example) -> list[torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -177,3 +178,17 @@ def test_ragged_tensors_are_refused_in_one_line():
 
     with pytest.raises(SubjectError, match="ragged sizes"):
         measure_model(Apply(forward, layer=linear()), example=zeros(2, 3, 3))
+
+
+def test_layers_in_a_thread_of_their_own_are_refused_in_one_line():
+    def forward(self, x):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(self.layer, x).result()
+
+    with pytest.raises(SubjectError, match="`layer` runs in a thread of its own"):
+        measure_model(Apply(forward, layer=linear()), example=zeros(2, 3))
+
+
+def test_an_output_that_hangs_on_no_input_is_no_thread():
+    facts = measure_model(Apply(lambda self, x: self.layer.weight * 2, layer=linear()), example=zeros(2, 3))
+    assert facts.shape.outputs[0].shape == (4, 3)
