@@ -25,6 +25,16 @@ def shape_text(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
+def amount(number: int, unit: str) -> str:
+    """Write a number of what `unit` names in the plural: digits in threes, and one of it in the singular.
+
+    >>> amount(13_086, "parameters"), amount(1, "bytes of parameters and buffers")
+    ('13,086 parameters', '1 byte of parameters and buffers')
+    """
+    noun = unit.partition(" of ")[0].partition(" at ")[0]
+    return f"{number:,} {noun.removesuffix('s') + unit.removeprefix(noun) if number == 1 else unit}"
+
+
 def listed(words: Iterable[str]) -> str:
     """Write words as people do: `"a", "b" and "c"`."""
     quoted = [quote(word) for word in words]

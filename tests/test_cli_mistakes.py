@@ -171,3 +171,22 @@ def test_a_folder_that_is_gone_is_one_line(tmp_path):
     assert done.stderr.strip().splitlines()[-1] == (
         "archcheck: error: the current folder no longer exists; change to another one"
     )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
+def test_a_closed_stream_changes_no_verdict(closed, archcheck, project):
+    command = f'"{sys.executable}" -m archcheck check --no-cache {closed}'
+    done = subprocess.run(["bash", "-c", command], cwd=project, capture_output=True, text=True, check=False)
+    usual = archcheck("check", "--no-cache", cwd=project)
+    assert (done.returncode, done.stderr) == (usual.returncode, usual.stderr)
+
+
+def test_without_a_place_for_messages_a_mistake_is_no_broken_rule(project):
+    command = f'"{sys.executable}" -m archcheck check nope 2>&-'
+    assert subprocess.run(["bash", "-c", command], cwd=project, check=False).returncode == 2
+
+
+def test_a_text_is_no_folder_to_look_in(archcheck, tmp_path):
+    (tmp_path / "notes.md").write_text("text", encoding="utf-8")
+    done = archcheck("report", "notes.md", cwd=tmp_path)
+    assert "`notes.md` is not a Python file; name one, as in `model.py:Net`" in line_of(done)

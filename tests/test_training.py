@@ -159,7 +159,7 @@ ANOTHER_MODEL = {
 FAULTS_OF_ACCURACY = {
     "too few seeds": (
         lambda folder: edit(folder, lambda record: record["runs"].pop()),
-        "holds 1 seeds, 2 are promised",
+        "holds 1 seed, 2 are promised",
     ),
     "a seed twice": (
         lambda folder: edit(folder, lambda record: record["runs"].__setitem__(1, record["runs"][0])),
@@ -298,3 +298,10 @@ def test_train_through_the_command_line(tmp_path):
     assert "record.json" in ran.stdout
     assert "loss" in ran.stderr
     assert json.loads((tmp_path / "record.json").read_text())["runs"][0]["test"]["total"] == 200
+
+
+def test_the_size_of_another_model_is_written_as_everywhere(project, worker):
+    edit(project, lambda record: record["model"].update(parameters=13086))
+    assert (
+        "of a model with 13,086 parameters, this one has 6" in outcomes(project, worker)["record-matches-model"].summary
+    )

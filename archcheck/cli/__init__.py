@@ -7,6 +7,7 @@ broken, 2 could not check, 130 interrupted.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,9 +18,13 @@ from archcheck.cli.options import parse
 from archcheck.cli.output import complain, write
 from archcheck.errors import ArchcheckError
 
+_LAST_STREAM = 2
+"""The descriptor of standard error, after those of standard input and output."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` (by default those of the process) name and return its exit code."""
+    _fill_descriptors()
     with contextlib.suppress(ValueError, AttributeError):  # only the main thread may; Windows has no SIGHUP
         signal.signal(signal.SIGTERM, _terminate)
         signal.signal(signal.SIGHUP, _terminate)
@@ -31,6 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _fill_descriptors() -> None:
+    """Open those of the three standard streams that are closed: a pipe to a worker would take their places."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STREAM:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _look_around() -> None:

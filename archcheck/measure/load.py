@@ -65,9 +65,8 @@ def load_module(target: str, root: str) -> tuple[ModuleType, str | None]:
         _prefer(root)
         return _import(match["module"], target), match["name"]
     if Path(root, target).exists():
-        raise SubjectError(
-            "not-found", f"`{target}` is not a Python file; name one, as in `{target.rstrip('/')}/model.py:Net`"
-        )
+        folder = f"{target.rstrip('/')}/" if Path(root, target).is_dir() else ""
+        raise SubjectError("not-found", f"`{target}` is not a Python file; name one, as in `{folder}model.py:Net`")
     raise SubjectError(
         "not-found",
         f"there is no file, subject or module `{target}`; write `file.py`, `file.py:Class` or `package.module:Class`",

@@ -96,9 +96,7 @@ def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts,
     claimed, actual = record.get("model") or {}, identity(model, facts.subject.target, root)
     found = []
     if claimed.get("parameters") != facts.params.total:
-        found.append(
-            f"the record is of a model with {claimed.get('parameters')} parameters, this one has {facts.params.total}"
-        )
+        found.append(f"the record is of {_size(claimed.get('parameters'))}, this one has {facts.params.total:,}")
     if claimed.get("state") != actual["state"]:
         found.append("the names or shapes of the state differ from those in the record")
     if claimed.get("sha256") != actual["sha256"]:
@@ -107,6 +105,11 @@ def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts,
     if "fingerprint" in claimed and claimed["fingerprint"] != facts.subject.fingerprint:
         found.append("what the model executes differs from what was trained")
     return found
+
+
+def _size(claimed: object) -> str:
+    known = isinstance(claimed, int) and not isinstance(claimed, bool)
+    return f"a model with {claimed:,} parameters" if known else "a model of unknown size"
 
 
 def _evaluate(

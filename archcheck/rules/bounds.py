@@ -10,7 +10,7 @@ from archcheck.findings import Finding
 from archcheck.parts import Layer, Op
 from archcheck.rule import Rule, rule_name
 from archcheck.selectors import selects
-from archcheck.words import listed, quote
+from archcheck.words import amount, listed, quote
 
 
 def check_limit(limit: int) -> None:
@@ -29,10 +29,10 @@ def excess(
     share = f", +{100 * over / limit:.1f} %" if limit else ""
     return (
         Finding(
-            message=f"{found:,} {unit}{aside}, limit {limit:,} (+{over:,}{share})",
+            message=f"{amount(found, unit)}{aside}, limit {limit:,} (+{over:,}{share})",
             layer="",
             where=facts.subject.where,
-            fix=f"{remedy or f'remove {over:,} {unit}'}, or raise {rule_name(rule)}",
+            fix=f"{remedy or f'remove {amount(over, unit)}'}, or raise {rule_name(rule)}",
         ),
     )
 

@@ -14,7 +14,7 @@ from archcheck.findings import Finding, Result
 from archcheck.parts import Training
 from archcheck.rule import Rule
 from archcheck.where import Where
-from archcheck.words import quote
+from archcheck.words import amount, quote
 
 TOLERATED = 0.0005
 """Share of the test set by which a fresh evaluation may differ from the recorded count: processors round
@@ -72,7 +72,7 @@ class MinAccuracy(Rule):
 
     def _run_faults(self, runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if len(runs) < self.seeds:
-            yield f"the record holds {len(runs)} seeds, {self.seeds} are promised"
+            yield f"the record holds {amount(len(runs), 'seeds')}, {self.seeds} are promised"
         yield from _faults_together(runs)
         for run in runs:
             yield from (f"seed {run.get('seed')} {fault}" for fault in _faults_of(run, self.within_epochs))

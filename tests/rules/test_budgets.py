@@ -228,3 +228,10 @@ def test_a_bound_that_is_none(line, cls, says):
 
 def test_a_verdict_prints_the_exact_integer():
     assert outcome(rule_of('max-params = "20k"', MaxParams)).summary == "239 parameters, limit 20,000"
+
+
+def test_one_too_many_is_one_parameter():
+    (finding,) = outcome(MaxParams(limit=238)).findings
+    assert finding.fix == "remove 1 parameter, or raise max-params"
+    (finding,) = outcome(MaxBytes(limit=4 * 239 - 1)).findings
+    assert finding.fix == "remove 1 byte of parameters and buffers, or raise max-bytes"
