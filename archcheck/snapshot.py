@@ -15,7 +15,7 @@ from typing import Any
 
 from archcheck.codec import decode, encode
 from archcheck.errors import ArchcheckError
-from archcheck.files import read_json, write_whole
+from archcheck.files import read_json
 from archcheck.words import quote
 
 SCHEMA = 1
@@ -139,11 +139,6 @@ def snapshots_of(document: Any, shown: str) -> dict[str, Snapshot]:
         return decode(dict[str, Snapshot], document["subjects"])
     except ValueError as error:
         raise ArchcheckError(f"{shown} is damaged: {' '.join(str(error).split())[:200]}; {_REPAIR}") from None
-
-
-def write_snapshot(file: Path, snapshots: Mapping[str, Snapshot]) -> None:
-    """Write the snapshots of `file`, whole or not at all. Raises `OSError` when it cannot be written."""
-    write_whole(file, snapshot_text(snapshots))
 
 
 def snapshot_text(snapshots: Mapping[str, Snapshot]) -> str:

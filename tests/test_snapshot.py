@@ -11,6 +11,7 @@ from torch import nn
 
 from archcheck.engine import measure
 from archcheck.errors import ArchcheckError
+from archcheck.files import write_whole
 from archcheck.measures import take
 from archcheck.snapshot import (
     LayerMeasures,
@@ -20,7 +21,6 @@ from archcheck.snapshot import (
     percent,
     read_snapshot,
     snapshot_text,
-    write_snapshot,
 )
 
 
@@ -65,7 +65,7 @@ def test_frozen_and_hidden_weights_are_told_apart():
 
 def test_the_file_has_sorted_keys_and_one_value_a_line(snapshot, tmp_path):
     file = tmp_path / "s.json"
-    write_snapshot(file, {"z": snapshot, "a": snapshot})
+    write_whole(file, snapshot_text({"z": snapshot, "a": snapshot}))
     text = file.read_text()
     document = json.loads(text)
     assert document["schema"] == 1
@@ -133,7 +133,7 @@ def test_a_missing_file_and_a_folder(tmp_path):
 def test_what_is_committed_of_a_subject(snapshot, tmp_path):
     file = tmp_path / "s.json"
     assert committed(file, "a", "s.json").problem == "there is no snapshot s.json; write one with `archcheck snapshot`"
-    write_snapshot(file, {"a": snapshot})
+    write_whole(file, snapshot_text({"a": snapshot}))
     assert committed(file, "a", "s.json").measures == snapshot
     assert committed(file, "b", "s.json").problem == (
         's.json holds no snapshot of "b"; write one with `archcheck snapshot b`'

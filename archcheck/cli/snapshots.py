@@ -40,8 +40,10 @@ LIMITED = {
 
 def snapshot(options: Namespace) -> int:
     """Write the measures of subjects into their snapshot files, or hold them to what is there."""
+    from archcheck.engine import chosen_entries
+
     contract = contract_of(options)
-    chosen = [contract.subject(name) for name in dict.fromkeys(options.subjects)] or list(contract.subjects)
+    chosen = chosen_entries(contract, options.subjects)
     files: dict[Path, list[SubjectEntry]] = {}
     for entry in chosen:
         files.setdefault(contract.snapshot_file(entry), []).append(entry)

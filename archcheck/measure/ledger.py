@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from archcheck.measure.answers import dtype_of
 from archcheck.measure.events import Trace
 from archcheck.measure.hidden import hidden
 from archcheck.measure.tree import Tree
@@ -40,7 +41,7 @@ def _by_dtype(tensors: Iterable[torch.Tensor]) -> dict[str, int]:
     """Return the bytes of each dtype, the most first."""
     totals: dict[str, int] = {}
     for tensor in tensors:
-        dtype = str(tensor.dtype).removeprefix("torch.")
+        dtype = dtype_of(tensor)
         totals[dtype] = totals.get(dtype, 0) + tensor.numel() * tensor.element_size()
     return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 

@@ -14,6 +14,7 @@ from archcheck.activations import activations_of
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts, diff_ops
 from archcheck.measure import behave, graph, idle, ledger
+from archcheck.measure.answers import dtype_of
 from archcheck.measure.cross_check import cross_check
 from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, given
@@ -123,7 +124,7 @@ def _probe(passes: Passes, example: Example, needs: Iterable[str]) -> Mapping[st
 
 
 def _outside(tensor: torch.Tensor) -> Tensor:
-    return Tensor(shape=tuple(tensor.shape), dtype=str(tensor.dtype).removeprefix("torch."))
+    return Tensor(shape=tuple(tensor.shape), dtype=dtype_of(tensor))
 
 
 def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:

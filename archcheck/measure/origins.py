@@ -14,6 +14,7 @@ from typing import Literal
 
 import torch
 
+from archcheck.measure.answers import dtype_of
 from archcheck.measure.events import Event, Trace
 from archcheck.measure.tree import Tree
 
@@ -149,8 +150,7 @@ class Flow:
 
     def _buffer(self, name: str) -> Origin:
         tensor = self.buffers[name]
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        return Origin(sort="buffer", name=name, shape=tuple(tensor.shape), dtype=dtype, source=tensor)
+        return Origin(sort="buffer", name=name, shape=tuple(tensor.shape), dtype=dtype_of(tensor), source=tensor)
 
     def _origin(self, event: Event) -> Origin | None:
         sort: Literal["constant", "random", "ramp"]

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from archcheck.measure.shape_run import SMALL
 from archcheck.measure.tree import Tree
 
 _CONTAINERS = (dict, list, set, deque)
@@ -142,8 +143,6 @@ def _address(tensor: torch.Tensor) -> int:
 _PLAIN = frozenset({bool, int, float, str, type(None)})
 _REGISTRIES = frozenset({"_parameters", "_buffers", "_modules"})
 _FOREIGN = frozenset({"torch", "numpy", *sys.stdlib_module_names})
-_SMALL = 1 << 20
-"""Elements up to which a tensor that no module holds itself keeps its numbers."""
 
 
 def _state(modules: list[torch.nn.Module]) -> tuple[list[Any], list[torch.Tensor]]:
@@ -174,7 +173,7 @@ def _look_within(pending: list[Any], seen: set[int], containers: list[Any], tens
             continue
         seen.add(id(value))
         if isinstance(value, torch.Tensor):
-            if value.numel() <= _SMALL:
+            if value.numel() <= SMALL:  # no pass by shapes writes to a larger one
                 tensors.append(value)
         elif isinstance(value, tuple):
             pending += value
@@ -192,13 +191,6 @@ def _attributes_of(value: Any) -> dict[str, Any] | None:
         return None
     attributes = getattr(value, "__dict__", None)
     return attributes if type(attributes) is dict else None
-
-
-@contextmanager
-def untouched(tree: Tree, *, values: bool = False) -> Iterator[None]:
-    """Run something with the model of `tree` and put it back as it was, also when that raises."""
-    with Snapshot(tree, values=values).kept():
-        yield
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from archcheck.facts import Facts
@@ -11,7 +11,6 @@ from archcheck.parts import Hidden, Layer
 from archcheck.rule import Rule
 from archcheck.rules.scope import demand_reach, hidden_on, params_on, reach
 from archcheck.selectors import selects_layer
-from archcheck.where import Where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,20 +111,10 @@ class NoUnusedParams(Rule):
         idle = [name for name in facts.params.unused if name in sizes]
         if idle:
             facts.executed("train")  # without it, what only training uses would look idle
-        findings = tuple(
-            Finding(
-                message=f"`{name}` ({sizes[name]:,} parameters) reaches no output",
-                layer=name.rpartition(".")[0],
-                where=_built(name, facts) or facts.subject.where,
-                fix="use it in `forward`, or remove it",
-            )
-            for name in idle
-        )
-        found = sum(sizes[name] for name in idle)
         return Result(
             examined=len(sizes),
-            findings=findings,
-            found=found,
+            findings=_listed(idle, sizes, facts, "reaches no output", fix="use it in `forward`, or remove it"),
+            found=sum(sizes[name] for name in idle),
             limit=0,
             unit="unused parameters",
             kept=f"all {len(sizes)} parameter tensors are used",
@@ -157,18 +146,10 @@ class NoFrozenParams(Rule):
         demand_reach(self, facts)
         sizes = params_on(facts, self.on)
         frozen = [name for name in facts.params.frozen_names if name in sizes]
-        findings = tuple(
-            Finding(
-                message=f"`{name}` ({sizes[name]:,} parameters) is frozen: it has `requires_grad = False`",
-                layer=name.rpartition(".")[0],
-                where=_built(name, facts) or facts.subject.where,
-                fix="train it (`requires_grad_(True)`), or keep what is fixed in a buffer",
-            )
-            for name in frozen
-        )
+        fix = "train it (`requires_grad_(True)`), or keep what is fixed in a buffer"
         return Result(
             examined=len(sizes),
-            findings=findings,
+            findings=_listed(frozen, sizes, facts, "is frozen: it has `requires_grad = False`", fix=fix),
             found=sum(sizes[name] for name in frozen),
             limit=0,
             unit="frozen parameters",
@@ -245,6 +226,17 @@ def _idle_finding(layer: Layer, facts: Facts) -> Finding:
     )
 
 
-def _built(name: str, facts: Facts) -> Where | None:
-    layer = facts.layer(name.rpartition(".")[0])
-    return layer.where if layer else facts.subject.where
+def _listed(
+    names: Iterable[str], sizes: Mapping[str, int], facts: Facts, fault: str, *, fix: str
+) -> tuple[Finding, ...]:
+    """Return a finding for each parameter, at the line that builds its layer."""
+    owners = {name: facts.layer(name.rpartition(".")[0]) for name in names}
+    return tuple(
+        Finding(
+            message=f"`{name}` ({sizes[name]:,} parameters) {fault}",
+            layer=name.rpartition(".")[0],
+            where=(owner.where if owner else None) or facts.subject.where,
+            fix=fix,
+        )
+        for name, owner in owners.items()
+    )
