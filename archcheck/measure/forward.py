@@ -31,7 +31,7 @@ AFFORDABLE = 20_000_000_000
 
 
 class Passes:
-    """A model with what its forward passes share: its tree, its state to go back to, answers to calls."""
+    """A model with what its forward passes share: its tree, its state to go back to, how its tensors look."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
+from archcheck.facts import lineage
 from archcheck.measure.events import Trace, Visit
 from archcheck.measure.places import Places
 from archcheck.measure.source import layer_places
@@ -59,7 +60,7 @@ def _subtree_params(tree: Tree) -> dict[str, int]:
     for tensor in tree.tensors():
         paths = holders.get(id(tensor), [])
         if len(paths) > 1:
-            for above in {above for path in paths for above in _ancestors(path)}:
+            for above in {above for path in paths for above in lineage(path)}:
                 totals[above] = totals.get(above, 0) + tensor.numel()
     return totals
 
@@ -75,11 +76,3 @@ def _by_layer(tree: Tree, amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
             parent = node.path.rpartition(".")[0]
             totals[parent] = totals.get(parent, 0) + amount
     return totals
-
-
-def _ancestors(path: str) -> Iterator[str]:
-    """Yield a path and every path above it, the model's own `""` last."""
-    while path:
-        yield path
-        path = path.rpartition(".")[0]
-    yield ""
