@@ -2,6 +2,7 @@
 
     python -m reference_models.mnist.record                          what the committed record says
     python -m reference_models.mnist.record runs/A-0 runs/A-1 ... [--output RECORD.json]
+    python -m reference_models.mnist.record RECORD.json runs/A-2 ... [--output RECORD.json]   adds runs to a record
 
 The committed checkpoint is the last epoch of the first run named: chosen by its place, never by its score.
 """
@@ -21,7 +22,7 @@ from reference_models.mnist import digest
 from reference_models.mnist.checkpoint import write_atomically
 from reference_models.mnist.command import Parser, execute
 from reference_models.mnist.data import FILES, SPLIT_SEED, TEST_SIZE, split
-from reference_models.mnist.documents import HEADER, difference, formatted, read_run
+from reference_models.mnist.documents import HEADER, difference, formatted, read_record, read_run, sealed
 from reference_models.mnist.errors import RunError
 from reference_models.mnist.evaluate import Scores
 from reference_models.mnist.loop import Epoch, best
@@ -29,7 +30,6 @@ from reference_models.mnist.recipes import Recipe, find
 
 SCHEMA = 1
 RECORD = Path(__file__).with_name("record.json")
-CHECKPOINT = "checkpoint.safetensors"
 
 
 def describe(recipe: Recipe | str = "A", limit: int | None = None) -> dict[str, Any]:
@@ -91,34 +91,31 @@ def entry(seed: int, rows: Sequence[Epoch], test: Scores) -> dict[str, Any]:
     }
 
 
-def collect(folders: Sequence[Path], output: Path = RECORD) -> dict[str, Any]:
+def collect(sources: Sequence[Path], output: Path = RECORD) -> dict[str, Any]:
     """Write the record of finished runs to `output` and the first one's last checkpoint beside it.
 
-    Raises `RunError` when a run is not finished, a seed comes twice, or the runs' network, recipe, data or
-    environment differ.
+    A source is a run's folder or the file of an earlier record. Raises `RunError` when a run is not finished, a
+    record was edited, a seed comes twice, or the runs' network, recipe, data or environment differ.
     """
-    records = [read_run(folder) for folder in folders]
+    records = [read_run(source) if source.is_dir() else read_record(source) for source in sources]
     shared = {key: records[0][key] for key in HEADER}
-    for folder, record in zip(folders, records, strict=True):
+    for source, record in zip(sources, records, strict=True):
         if (other := difference(record, shared)) is not None:
-            raise RunError(f"`{folder}` and `{folders[0]}` are runs of different things: {other}; record them apart")
+            raise RunError(f"`{source}` and `{sources[0]}` are runs of different things: {other}; record them apart")
     runs = [run for record in records for run in record["runs"]]
     seeds = [run["seed"] for run in runs]
     if len(set(seeds)) < len(seeds):
         raise RunError(f"the runs' seeds {seeds} repeat; name each seed's run once")
-    weights = _weights(folders[0], records[0]["checkpoint"])
-    collected = {
-        **shared,
-        "runs": runs,
-        "checkpoint": {**records[0]["checkpoint"], "file": CHECKPOINT},
-    }
-    write_atomically(output.with_name(CHECKPOINT), weights)
+    weights = _weights(sources[0], records[0]["checkpoint"])
+    beside = output.with_name(output.with_suffix(".safetensors").name.replace("record", "checkpoint", 1))
+    collected = sealed({**shared, "runs": runs, "checkpoint": {**records[0]["checkpoint"], "file": beside.name}})
+    write_atomically(beside, weights)
     write_atomically(output, formatted(collected))
     return collected
 
 
-def _weights(folder: Path, described: Mapping[str, Any]) -> bytes:
-    path = folder / str(described["file"])
+def _weights(source: Path, described: Mapping[str, Any]) -> bytes:
+    path = (source if source.is_dir() else source.parent) / str(described["file"])
     if not path.exists():
         raise RunError(f"`{path}` is missing; train the run again")
     weights = path.read_bytes()
@@ -140,7 +137,9 @@ def summary(record: Mapping[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Collect finished runs into a record, or say what the committed one says."""
     parser = Parser(prog="reference_models.mnist.record", description="Collect finished runs into a record.")
-    parser.add_argument("runs", type=Path, nargs="*", help="folders of finished runs; the first gives the weights")
+    parser.add_argument(
+        "runs", type=Path, nargs="*", help="folders of finished runs, or records; the first gives the weights"
+    )
     parser.add_argument("--output", type=Path, default=RECORD, help="default: the committed record")
     options = parser.parse_args(arguments)
     if not options.runs:

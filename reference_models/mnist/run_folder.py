@@ -16,7 +16,7 @@ from typing import Any
 
 from reference_models.mnist import digest
 from reference_models.mnist.checkpoint import packed, write_atomically
-from reference_models.mnist.documents import RUN, difference, formatted, read_run
+from reference_models.mnist.documents import RUN, difference, formatted, read_run, sealed
 from reference_models.mnist.errors import RunError
 from reference_models.mnist.loop import Training, best
 from reference_models.mnist.state import restore, state_of
@@ -71,7 +71,7 @@ class RunFolder:
     def finish(self, record: Mapping[str, Any]) -> None:
         """Write `record`, of this run alone, with the description of its last checkpoint."""
         described = json.loads((self.path / "last.json").read_text(encoding="utf-8"))
-        write_atomically(self.path / RUN, formatted({**record, "checkpoint": described}))
+        write_atomically(self.path / RUN, formatted(sealed({**record, "checkpoint": described})))
 
     def _write_checkpoint(self, name: str, weights: bytes, training: Training) -> None:
         file = f"{name}.safetensors"

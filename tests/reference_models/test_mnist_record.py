@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 from functools import partial
@@ -8,6 +9,7 @@ from safetensors.torch import load_file
 from reference_models.mnist import digest, evaluate, recipes, record, train
 from reference_models.mnist.checkpoint import load_weights
 from reference_models.mnist.command import execute
+from reference_models.mnist.documents import sealed
 from reference_models.mnist.errors import RunError
 from reference_models.mnist.evaluate import Scores
 from reference_models.mnist.model import Net
@@ -52,7 +54,7 @@ def test_runs_are_collected_with_the_first_ones_last_weights(runs, tmp_path):
 
 def test_the_schema_is_the_published_one(runs, tmp_path):
     collected = record.collect(runs, tmp_path / "record.json")
-    assert list(collected) == ["schema", "model", "recipe", "data", "environment", "runs", "checkpoint"]
+    assert list(collected) == ["schema", "model", "recipe", "data", "environment", "runs", "checkpoint", "digest"]
     assert collected["schema"] == 1
     assert list(collected["model"]) == ["class", "source", "sha256", "parameters", "state"]
     assert list(collected["recipe"]) == ["name", "sha256", "settings"]
@@ -95,9 +97,50 @@ def test_runs_of_different_digests_are_not_mixed(runs, tmp_path, part):
     shutil.copytree(runs[1], other)
     changed = json.loads((other / "run.json").read_text())
     (changed[part] if part != "data" else changed[part]["split"])["sha256"] = "0" * 64
-    (other / "run.json").write_text(json.dumps(changed))
+    (other / "run.json").write_text(json.dumps(sealed(changed)))
     with pytest.raises(RunError, match=f"`{part}.*sha256` is"):
         record.collect([runs[0], other], tmp_path / "record.json")
+
+
+def test_runs_join_an_earlier_record(runs, tmp_path):
+    first, second = runs
+    earlier = record.collect([first], tmp_path / "record.json")
+    collected = record.collect([tmp_path / "record.json", second], tmp_path / "record.json")
+    assert collected["runs"] == record.collect(runs, tmp_path / "at-once.json")["runs"]
+    assert [run["seed"] for run in collected["runs"]] == [0, 1]
+    assert collected["checkpoint"] == earlier["checkpoint"]
+
+
+def test_a_record_of_another_name_has_weights_of_its_own(runs, tmp_path):
+    collected = record.collect(runs, tmp_path / "record-B.json")
+    assert collected["checkpoint"]["file"] == "checkpoint-B.safetensors"
+    assert digest.of_bytes((tmp_path / "checkpoint-B.safetensors").read_bytes()) == collected["checkpoint"]["sha256"]
+
+
+def test_the_digest_is_of_all_the_rest(runs, tmp_path):
+    written = json.loads((runs[0] / "run.json").read_text())
+    seal = written.pop("digest")
+    assert seal == hashlib.sha256(json.dumps(written, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("remove", [True, False])
+def test_an_edited_run_is_refused(runs, tmp_path, remove):
+    other = tmp_path / "other"
+    shutil.copytree(runs[0], other)
+    edited = json.loads((other / "run.json").read_text())
+    edited["runs"][0]["test"]["correct"] += 1
+    if remove:
+        del edited["digest"]
+    (other / "run.json").write_text(json.dumps(edited))
+    with pytest.raises(RunError, match=r"run\.json` was edited after it was written"):
+        record.collect([other], tmp_path / "record.json")
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"schema": 1}', "[]"])
+def test_what_is_no_record_is_refused(content, tmp_path):
+    (tmp_path / "record.json").write_text(content)
+    with pytest.raises(RunError, match=r"record\.json`.* (cannot be read|is no record)"):
+        record.collect([tmp_path / "record.json"], tmp_path / "other.json")
 
 
 def test_a_seed_counts_once(runs, tmp_path):
