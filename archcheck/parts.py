@@ -20,6 +20,12 @@ UNEXPLAINED = "unexplained"
 CROSS_CHECK = "cross-check"
 """What a request needs for the facts to hold a `CrossCheck`."""
 
+TRAINING = "training"
+"""What a request needs for the facts to hold `Training`, the checkpoint evaluated."""
+
+RECORD = "record"
+"""What a request needs for the facts to hold `Training`, the record read and the checkpoint left alone."""
+
 META_WORDS = "`--meta` (in a contract `meta = true`)"
 """How users ask for a model without memory."""
 
@@ -214,7 +220,8 @@ class Training:
     """The record of a training run and what a fresh look at the checkpoint gave.
 
     `mismatches` says in plain words why the record does not belong to this model; empty means it does.
-    `correct` and `total` come from evaluating the committed checkpoint anew, on the held-out test set.
+    `correct` and `total` come from evaluating the committed checkpoint anew, on the held-out test set; a look at
+    the record alone leaves them and `checkpoint_problem` `None`.
     """
 
     record_file: str | None

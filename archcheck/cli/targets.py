@@ -17,7 +17,7 @@ from archcheck.engine import check_subject, find_models, measure_target
 from archcheck.errors import ArchcheckError, ContractError, SubjectError
 from archcheck.findings import Mishap, Report
 from archcheck.isolate import Worker
-from archcheck.parts import CROSS_CHECK
+from archcheck.parts import CROSS_CHECK, RECORD, TRAINING
 from archcheck.words import quote
 
 if TYPE_CHECKING:
@@ -112,9 +112,10 @@ def place(root: Path, target: str) -> Place:
 def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Namespace) -> Report:
     """Judge a subject, with the input, arguments and time limit of the command line in place of its own.
 
-    A look at the model does not run its trained weights over a test set: rules that need that are left to `check`.
+    A look at the model does not run its trained weights over a test set: rules that need that are left to `check`,
+    and of the training the record alone is read.
     """
-    left = [stated.instance for stated in entry.rules if "training" in stated.rule.needs]
+    left = [stated.instance for stated in entry.rules if TRAINING in stated.rule.needs]
     changes: dict[str, Any] = {
         "args": {**entry.args, **dict(options.args or ())},
         "rules": tuple(stated for stated in entry.rules if stated.instance not in left),
@@ -125,7 +126,8 @@ def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Nam
         changes["timeout"] = options.timeout
     if options.meta:
         changes["meta"] = True
-    report = check_subject(worker, contract, replace(entry, **changes), needs=_needs(options))
+    needs = [*_needs(options), *([RECORD] if entry.training and entry.training.record else [])]
+    report = check_subject(worker, contract, replace(entry, **changes), needs=needs)
     return _noting(report, f"not judged here but by `archcheck check`: {', '.join(left)}") if left else report
 
 

@@ -22,8 +22,10 @@ from archcheck.measure.tree import Tree
 from archcheck.parts import Training
 
 
-def training_facts(model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts, root: str) -> Training:
-    """Return the record of `spec` and everything that can be checked about it.
+def training_facts(
+    model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts, root: str, *, evaluate: bool = True
+) -> Training:
+    """Return the record of `spec` and everything that can be checked about it; `evaluate` tries its checkpoint, too.
 
     Raises:
         SubjectError: the contract's `evaluate` cannot be imported.
@@ -34,6 +36,8 @@ def training_facts(model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts
     if record is not None:
         mismatches = tuple(_mismatches(record, model, facts, root))
     checkpoint = spec.get("checkpoint")
+    if not evaluate:
+        return Training(record_file=file, record=record, mismatches=mismatches, checkpoint_file=checkpoint)
     correct = total = None
     trouble = None if checkpoint else "the contract names no `checkpoint`"
     if checkpoint and not spec.get("evaluate"):

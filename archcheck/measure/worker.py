@@ -205,6 +205,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     from archcheck.measure.load import load
     from archcheck.measure.model import measure_model
     from archcheck.measure.record import training_facts
+    from archcheck.parts import RECORD, TRAINING
 
     root, target = request["root"], request["target"]
     torch.manual_seed(0)  # the weights of an untrained subject, so that a report repeats to the last digit
@@ -223,10 +224,11 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     if meta and facts.params.bytes and not facts.subject.meta:
         facts = facts.noting("measured as it is, with memory: it was built before, or names a device of its own")
     encoded = facts.to_json()
-    if "training" in needs:
+    if {TRAINING, RECORD} & {*needs}:
         from archcheck.codec import encode
 
-        encoded["training"] = encode(training_facts(model, request.get("training") or {}, facts, root))
+        spec = request.get("training") or {}
+        encoded["training"] = encode(training_facts(model, spec, facts, root, evaluate=TRAINING in needs))
     return encoded
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from archcheck.errors import NotMeasured
 from archcheck.facts import Facts
-from archcheck.parts import Hidden, Params, Tensor
+from archcheck.parts import Hidden, Params, Tensor, Training
 from archcheck.render import cross_check
 from archcheck.render.options import HeadOf
 from archcheck.render.tree import idleness
@@ -148,13 +148,18 @@ def evidence(facts: Facts) -> Iterator[Line]:
         yield Line(label="unmeasured", text=listed(facts.unmeasured, SHOWN), alarming=True)
 
 
+def _record(training: Training) -> Line:
+    belongs = "belongs to this model" if training.record is not None else "there is none yet"
+    said = "; ".join(training.mismatches) or belongs
+    return Line(label="record", text=f"{training.record_file}: {said}", alarming=bool(training.mismatches))
+
+
 def _training(facts: Facts) -> Iterator[Line]:
     training = facts.training
     if training is None:
         return
     if training.record_file:
-        belongs = "; ".join(training.mismatches) or "belongs to this model"
-        yield Line(label="record", text=f"{training.record_file}: {belongs}", alarming=bool(training.mismatches))
+        yield _record(training)
     if training.checkpoint_problem:
         yield Line(label="checkpoint", text=training.checkpoint_problem, alarming=True)
     elif training.correct is not None and training.total:
