@@ -13,12 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from archcheck.facts import Facts
-from archcheck.findings import Finding, Outcome, Report, Verdict
+from archcheck.findings import Outcome, Report, Verdict
 from archcheck.parts import CrossCheck
 from archcheck.render import cross_check, sheet
+from archcheck.render.anatomy import anatomy
 from archcheck.render.options import Options
 from archcheck.render.tree import Row, hidden_rows, rows, tree
-from archcheck.render.words import builds, count, fix_of, one_line, place_of, points_text, tally, unmeasured
+from archcheck.render.words import one_line, points_text, tally, unmeasured
 
 STYLES = {
     Verdict.KEPT: "green",
@@ -38,8 +39,6 @@ WORDS = 3
 GAP = 2
 LEAST = 8
 """Columns that words get even where there is no room."""
-MOST = 10
-"""How many findings of one rule are written out."""
 
 
 def render_text(reports: Sequence[Report], options: Options) -> str:
@@ -154,7 +153,7 @@ def _differences(check: CrossCheck) -> Table:
 
 def _cells(row: Row) -> tuple[str, ...]:
     output = ", ".join(part for part in (row.output, row.warning) if part)
-    return "  " * row.level + row.name, row.type, output, row.params, row.macs
+    return "  " * row.level + row.name, row.type, output, row.params_text, row.macs_text
 
 
 def _shrunk(widths: Sequence[int], room: int) -> list[int]:
@@ -170,7 +169,7 @@ def _outcomes(report: Report) -> Iterator[RenderableType]:
     widest = max(len(one_line(outcome.instance)) for outcome in report.outcomes)
     for outcome in report.outcomes:
         yield _headline(report, outcome, widest)
-        if detail := list(_detail(report, outcome)):
+        if detail := list(anatomy(report, outcome)):
             yield _anatomy(detail)
 
 
@@ -197,39 +196,3 @@ def _anatomy(lines: Iterable[tuple[str, str]]) -> RenderableType:
     for label, text in lines:
         grid.add_row(Text(label, QUIET), _text(text))
     return Padding(grid, (0, 0, 0, LABEL + 2), expand=False)
-
-
-def _detail(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
-    """Return where, most, why, fix and more of an outcome that fails; the notes of any other."""
-    if outcome.fails:
-        first = outcome.findings[0] if outcome.findings else None
-        yield from _where(report, outcome, first)
-        for position, line in enumerate(outcome.most):
-            yield "" if position else "most", line
-        if outcome.because:
-            yield "why", f'"{outcome.because}"'
-        if fix := fix_of(outcome, first):
-            yield "fix", fix
-        yield from _further(report, outcome)
-        if outcome.waived:
-            yield "waived", f"{count(len(outcome.waived), 'finding')}: {outcome.waiver}"
-    for note in outcome.notes:
-        yield "note", note
-    if outcome.fails:
-        yield "more", f"archcheck explain {outcome.rule}"
-
-
-def _further(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
-    for before, finding in zip(outcome.findings, outcome.findings[1:MOST], strict=False):
-        yield "also", finding.message
-        yield from _where(report, outcome, finding)
-        if finding.fix and finding.fix != before.fix:
-            yield "fix", finding.fix
-    if rest := outcome.findings[MOST:]:
-        yield "also", f"{len(rest):,} more; --format json has them all"
-
-
-def _where(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[tuple[str, str]]:
-    place = place_of(report, outcome, finding)
-    if place:
-        yield "where", f"{place}  {builds(report.facts, finding)}".rstrip()

@@ -17,16 +17,32 @@ WIDEST = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table. `warning` says what is wrong with the layer, if anything is."""
+    """One line of the table. `warning` says what is wrong with the layer, if anything is.
+
+    `path` is that of the one layer in the line; a line that stands for several, or for a hidden weight, has none.
+    The parameters of a `hidden` weight are not among those of the model.
+    """
 
     level: int
     name: str
     type: str
+    path: str | None = None
     output: str = ""
-    params: str = ""
-    macs: str = ""
+    params: int = 0
+    macs: int = 0
     warning: str = ""
     quiet: bool = False
+    hidden: bool = False
+
+    @property
+    def params_text(self) -> str:
+        """The parameters for people: nothing for none, in brackets where they do not count."""
+        return f"({self.params:,})" if self.hidden else _figure(self.params)
+
+    @property
+    def macs_text(self) -> str:
+        """The multiply-accumulates for people: nothing for none."""
+        return _figure(self.macs)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -119,9 +135,10 @@ def _row(node: Node, level: int, *, cut: bool) -> Row:
         level=level,
         name=node.name,
         type=kind.strip(),
+        path=layer.path,
         output=shapes_text(layer.output_shapes),
-        params=_figure(layer.params),
-        macs=_figure(layer.macs),
+        params=layer.params,
+        macs=layer.macs,
         warning=node.warning,
     )
 
@@ -141,8 +158,8 @@ def _row_of_rest(nodes: Sequence[Node], level: int, text: str) -> Row:
         level=level,
         name=names,
         type=text,
-        params=_figure(sum(node.layer.params for node in nodes)),
-        macs=_figure(sum(node.layer.macs for node in nodes)),
+        params=sum(node.layer.params for node in nodes),
+        macs=sum(node.layer.macs for node in nodes),
         warning=next((node.warning for node in nodes if node.warning), ""),
         quiet=True,
     )
@@ -157,9 +174,10 @@ def hidden_rows(facts: Facts) -> Iterator[Row]:
             name=weight.name or weight.used_by,
             type="hidden weight",
             output=shapes_text((weight.shape,)),
-            params=f"({weight.elements:,})",
+            params=weight.elements,
             warning="a buffer" if weight.buffer else "not registered",
+            hidden=True,
         )
     if rest := weights[WIDEST:]:
         elements = sum(weight.elements for weight in rest)
-        yield Row(level=1, name="…", type=f"{len(rest):,} more hidden", params=f"({elements:,})", quiet=True)
+        yield Row(level=1, name="…", type=f"{len(rest):,} more hidden", params=elements, quiet=True, hidden=True)
