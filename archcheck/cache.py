@@ -189,10 +189,13 @@ def _changed(path: str) -> int | None:
 
 
 def _failed(request: Mapping[str, Any], answer: Any) -> bool:
-    """Whether a checkpoint could not be evaluated, which may have reasons that no file shows."""
+    """Whether a checkpoint or a trainer could not be tried, which may have reasons that no file shows."""
     spec = request.get("training") or {}
     tried = spec.get("checkpoint") and spec.get("evaluate")
-    return bool(tried and request["do"] == "measure" and (answer["training"] or {}).get("checkpoint_problem"))
+    if request["do"] != "measure":
+        return False
+    untold = any(part.get("problem") for part in answer["behaviour"].values())
+    return untold or bool(tried and (answer["training"] or {}).get("checkpoint_problem"))
 
 
 def _covers(read: Iterable[str], request: Mapping[str, Any]) -> bool:

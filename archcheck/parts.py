@@ -26,6 +26,12 @@ TRAINING = "training"
 RECORD = "record"
 """What a request needs for the facts to hold `Training`, the record read and the checkpoint left alone."""
 
+TRIAL = "trial"
+"""What a request needs for the facts to hold what a trial of the trainer shows."""
+
+HELD_OUT = "held-out"
+"""What a request needs beside `TRIAL` for the facts to tell what the evaluation and the declared data hold."""
+
 META_WORDS = "`--meta` (in a contract `meta = true`)"
 """How users ask for a model without memory."""
 

@@ -17,7 +17,7 @@ from archcheck.engine import check_subject, find_models, measure_target
 from archcheck.errors import ArchcheckError, ContractError, SubjectError
 from archcheck.findings import Mishap, Report
 from archcheck.isolate import Worker
-from archcheck.parts import CROSS_CHECK, RECORD, TRAINING
+from archcheck.parts import CROSS_CHECK, RECORD, TRAINING, TRIAL
 from archcheck.words import quote
 
 if TYPE_CHECKING:
@@ -112,10 +112,10 @@ def place(root: Path, target: str) -> Place:
 def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Namespace) -> Report:
     """Judge a subject, with the input, arguments and time limit of the command line in place of its own.
 
-    A look at the model does not run its trained weights over a test set: rules that need that are left to `check`,
-    and of the training the record alone is read.
+    A look at the model does not run its trained weights over a test set, nor its trainer: rules that need that are
+    left to `check`, and of the training the record alone is read.
     """
-    left = [stated.instance for stated in entry.rules if TRAINING in stated.rule.needs]
+    left = [stated.instance for stated in entry.rules if {TRAINING, TRIAL} & {*stated.rule.needs}]
     changes: dict[str, Any] = {
         "args": {**entry.args, **dict(options.args or ())},
         "rules": tuple(stated for stated in entry.rules if stated.instance not in left),

@@ -71,13 +71,19 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSpec:
-    """How a subject is trained and evaluated, and where the evidence of that lies."""
+    """How a subject is trained and evaluated, and where the evidence of that lies.
+
+    `data` gives the samples themselves, by the name of their set, and `describe` the recipe and the data of a record
+    as the code has them today.
+    """
 
     train: str | None = field(default=None, metadata={"check": check_function})
     evaluate: str | None = field(default=None, metadata={"check": check_function})
     checkpoint: str | None = field(default=None, metadata={"check": check_filled})
     record: str | None = field(default=None, metadata={"check": check_filled})
     epochs: int | None = field(default=None, metadata={"check": check_positive})
+    data: str | None = field(default=None, metadata={"check": check_function})
+    describe: str | None = field(default=None, metadata={"check": check_function})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

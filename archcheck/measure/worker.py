@@ -51,7 +51,8 @@ def _import_torch() -> None:
         import archcheck.measure.load
         import archcheck.measure.model
         import archcheck.measure.record
-        import archcheck.measure.train  # noqa: F401
+        import archcheck.measure.train
+        import archcheck.measure.trial  # noqa: F401
     gc.freeze()  # what torch made is never garbage: to look through it takes longer than to measure most networks
 
 
@@ -205,7 +206,8 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     from archcheck.measure.load import load
     from archcheck.measure.model import measure_model
     from archcheck.measure.record import training_facts
-    from archcheck.parts import RECORD, TRAINING
+    from archcheck.measure.trial import trial
+    from archcheck.parts import RECORD, TRAINING, TRIAL
 
     root, target = request["root"], request["target"]
     torch.manual_seed(0)  # the weights of an untrained subject, so that a report repeats to the last digit
@@ -229,6 +231,8 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
 
         spec = request.get("training") or {}
         encoded["training"] = encode(training_facts(model, spec, facts, root, evaluate=TRAINING in needs))
+    if TRIAL in needs and not facts.subject.meta:
+        encoded["behaviour"].update(trial(request))
     return encoded
 
 

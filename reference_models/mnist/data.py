@@ -1,6 +1,7 @@
 """Read MNIST from its four IDX files, verified by digest, and split the training file.
 
-The test file has its own function, so that a reader can see who opens it: `evaluate.py` alone.
+The test file has its own function, so that a reader can see who opens it: `evaluate.py`, and `samples`, which holds the
+sets side by side for whoever looks for an image in two of them.
 """
 
 import gzip
@@ -91,6 +92,12 @@ def load_test(folder: Path | None = None, limit: int | None = None) -> Digits:
     check_limit(limit)
     digits = _digits("t10k", folder or BUNDLED)
     return Digits(images=digits.images[:limit], labels=digits.labels[:limit])
+
+
+def samples() -> dict[str, Tensor]:
+    """Return the images of each set, `(N, 1, 28, 28)` uint8, to be compared: no one needs them to train or test."""
+    train, validation = load_train()
+    return {"train": train.images, "validation": validation.images, "test": load_test().images}
 
 
 def scaled(images: Tensor) -> Tensor:
