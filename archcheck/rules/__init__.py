@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from archcheck.rule import Rule, rule_name
+from archcheck.rules.accuracy import MinAccuracy
 from archcheck.rules.behaviour import LogProbabilities
 from archcheck.rules.budget import MaxBytes, MaxLayerShare, MaxParams, MaxTrainableParams
 from archcheck.rules.claims import Claim, Synced
@@ -14,7 +15,7 @@ from archcheck.rules.neighbours import FollowedBy, PrecededBy
 from archcheck.rules.presence import Count, Forbids, Requires, RequiresAny
 from archcheck.rules.shape import KeepsBatch, MinReceptiveField, OutputShape
 from archcheck.rules.structure import Channels, DropoutRate, Head, NoPadding
-from archcheck.rules.training import MinAccuracy, RecordMatchesModel
+from archcheck.rules.training import RecordMatchesModel
 
 BUILTIN: tuple[type[Rule], ...] = (
     MaxParams,

@@ -1,0 +1,147 @@
+"""Accuracy: what some recorded seeds, or a checkpoint, prove of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+from archcheck.decisions import Answer
+from archcheck.facts import Facts
+from archcheck.findings import Finding, Result
+from archcheck.parts import Training
+from archcheck.rule import Rule
+from archcheck.rules.looks import Look, faults_of_validation, look_at_artifact, look_at_epochs, look_at_recipe
+from archcheck.rules.runs import checkpoint_faults, faults_of_runs, fix_of, place_of, proven_training, runs_of
+from archcheck.words import amount
+
+LEAST_CONFIDENCE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinAccuracy(Rule):
+    """The accuracy is at least `limit`: of the recipe over its seeds, of this checkpoint, or within so many epochs.
+
+    `mode` says whose accuracy is promised, and with what errors that is judged:
+
+    * `"recipe"`, the default: the mean test accuracy over all seeds that the recipe may be trained with. Kept when the
+      one-sided lower bound of that mean, from the recorded seeds by Student's t, reaches the limit; broken when the
+      upper bound does not; otherwise undecided, which is broken, with the number of seeds that would probably tell. Of
+      recipes that miss the limit at most 5 % are kept, and of those that reach it at most 5 % are called broken,
+      where accuracies of seeds are independent and normal: 1 - `confidence`. One seed bounds nothing. No standard
+      deviation below half an example of the test set is believed, as equal counts do not prove that there is none.
+    * `"artifact"`: the committed checkpoint, evaluated anew. So many correct of so many is compared with the limit
+      exactly, without any error: it is a statement about this checkpoint on this test set, not about another training
+      or other data. Of the population that the test set is drawn from, a note gives the exact two-sided interval
+      (Clopper and Pearson).
+    * `"epochs-to-target"`: the first epoch whose validation accuracy reaches the limit, infinite for a run that never
+      gets there. Kept when the median over all seeds is at most `within-epochs` by its one-sided bound, an order
+      statistic, which needs five seeds and holds whatever the distribution is; broken and undecided likewise, with the
+      same errors of at most 1 - `confidence`; the confidence that is attained is stated. An epoch has
+      `validation_correct` and `validation_total`, or `validation_accuracy`, a share.
+
+    These bounds hold where the number of seeds was chosen before the first result. Whoever looks after each seed and
+    stops when it suits is right far less often. `archcheck train SUBJECT --until-decided` does look, and by bounds that
+    hold at every number of seeds at once: a test martingale for normal accuracies whose spread is unknown, after Lai
+    (1976) and Wang and Ramdas (arXiv:2310.03722), for the median a sign test after Robbins (1970). Each error is again
+    at most 1 - `confidence`, however often one looks and whenever one stops. The record says so under `stopping`, and
+    is then judged by the same bounds.
+
+    In every mode the record must belong to this model (see `record-matches-model`) and hold at least `seeds` runs, none
+    longer than `within-epochs` (but for epochs to the target), each with its epochs and judged on the same test set
+    after the last of them, and the committed checkpoint must reproduce its count. Without a record, or with one of
+    another model, there is nothing to judge: the verdict is `error`. `limit` is a share: 0.994 is 99.4 %, and so is
+    `"99.4 %"`.
+
+    In a contract: `min-accuracy = { limit = 0.994, within-epochs = 20, seeds = 5 }`
+    """
+
+    narrows = False
+    needs = ("training",)
+    limit: float = field(metadata={"unit": "share"})
+    mode: Literal["recipe", "artifact", "epochs-to-target"] = "recipe"
+    within_epochs: int | None = None
+    seeds: int = 1
+    confidence: float = field(default=0.95, metadata={"unit": "share"})
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that is no share, fewer than one seed, and what does not go with the mode."""
+        Rule.__post_init__(self)
+        if not 0 < self.limit <= 1:
+            raise ValueError(f"`limit` is a share between 0 and 1 (0.994 for 99.4 %), found {self.limit:g}")
+        if self.seeds < 1:
+            raise ValueError(f"`seeds` must be at least 1, found {self.seeds}")
+        if self.within_epochs is not None and self.within_epochs < 1:
+            raise ValueError(f"`within-epochs` must be at least 1, found {self.within_epochs}")
+        if not LEAST_CONFIDENCE < self.confidence < 1:
+            raise ValueError(f"`confidence` is a share above 0.5 and below 1, found {self.confidence:g}")
+        if self.mode == "epochs-to-target" and self.within_epochs is None:
+            raise ValueError('mode "epochs-to-target" needs `within-epochs`, which the median is compared with')
+        if self.mode == "artifact" and self.seeds > 1:
+            raise ValueError(
+                '`seeds` are of a recipe, and mode "artifact" judges one checkpoint; leave one of them out'
+            )
+
+    @property
+    def of_seeds(self) -> bool:
+        """Whether more seeds can decide: whether it is a promise about the recipe."""
+        return self.mode != "artifact"
+
+    def check(self, facts: Facts) -> Result:
+        """Judge the record and the fresh evaluation."""
+        facts.demand_numbers()
+        training = proven_training(facts)
+        record = training.record or {}
+        faults = [*self._too_few(record), *self.faults(record), *checkpoint_faults(training)]
+        look = None if any(self.faults(record)) else self._look(training)
+        where, fix = place_of(training, facts), fix_of(facts)
+        findings = [Finding(message=fault, where=where, fix=fix) for fault in faults]
+        if look and not faults and look.answer is not Answer.KEPT:
+            findings = [Finding(message=look.message, where=where, fix=self._fix(look, facts))]
+        return Result(
+            examined=1,
+            findings=tuple(findings),
+            found=look.found if look else None,
+            limit=self.within_epochs if self.mode == "epochs-to-target" else self.limit,
+            unit=look.unit if look else None,
+            kept=look.message if look else None,
+            notes=(*(look.notes if look else ()), *_fresh(training)),
+        )
+
+    def faults(self, record: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return why the runs of a record prove nothing, however many there are."""
+        runs = runs_of(record)
+        if self.mode == "epochs-to-target":
+            return (*faults_of_runs(runs), *faults_of_validation(runs))
+        return tuple(faults_of_runs(runs, self.within_epochs))
+
+    def look(self, record: Mapping[str, Any], *, anytime: bool) -> Look:
+        """Return what the faultless runs of a record say of the recipe, by fixed or by anytime bounds."""
+        runs, limit = runs_of(record), Fraction(str(self.limit))
+        if self.mode == "epochs-to-target":
+            return look_at_epochs(runs, limit, self.within_epochs or 0, self.confidence, anytime=anytime)
+        return look_at_recipe(runs, limit, self.confidence, anytime=anytime)
+
+    def _look(self, training: Training) -> Look | None:
+        record = training.record or {}
+        if self.of_seeds:
+            return self.look(record, anytime=record.get("stopping") is not None)
+        if training.correct is None or not training.total:
+            return None
+        return look_at_artifact(training.correct, training.total, Fraction(str(self.limit)), self.confidence)
+
+    def _too_few(self, record: Mapping[str, Any]) -> Iterator[str]:
+        count = len(runs_of(record))
+        if count < self.seeds:
+            yield f"the record holds {amount(count, 'seeds')}, {self.seeds} are promised"
+
+    def _fix(self, look: Look, facts: Facts) -> str:
+        if look.answer is Answer.BROKEN:
+            return fix_of(facts)
+        return f"add seeds until it is decided (`archcheck train {facts.subject.name} --until-decided`)"
+
+
+def _fresh(training: Training) -> Iterator[str]:
+    if training.correct is not None and training.total:
+        yield f"the checkpoint gives {training.correct:,} of {training.total:,} on the test set"
