@@ -13,7 +13,8 @@ from archcheck.measure.arguments import map_tensors, tensors_in
 from archcheck.measure.example import Example
 
 Call = Callable[..., Any]
-PROBES: dict[str, Callable[[Call, Example], Mapping[str, Any]]] = {}
+PROBES: dict[str, Callable[..., Mapping[str, Any]]] = {}
+"""By name, what takes a forward pass, an example and the parameters that a rule gave."""
 
 
 def probe(name: str) -> Callable[[Any], Any]:
@@ -26,7 +27,7 @@ def probe(name: str) -> Callable[[Any], Any]:
     return register
 
 
-def run(name: str, forward: Call, example: Example) -> Mapping[str, Any]:
+def run(name: str, forward: Call, example: Example, **parameters: Any) -> Mapping[str, Any]:
     """Run one probe in evaluation mode, without gradients.
 
     Raises:
@@ -34,7 +35,7 @@ def run(name: str, forward: Call, example: Example) -> Mapping[str, Any]:
     """
     try:
         with torch.no_grad():
-            return PROBES[name](forward, example)
+            return PROBES[name](forward, example, **parameters)
     except SubjectError:
         raise
     except Exception as error:  # whatever the subject raises

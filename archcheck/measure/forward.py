@@ -17,10 +17,10 @@ from archcheck.measure.answers import shapes_of
 from archcheck.measure.arguments import map_tensors, tensors_in
 from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, candidates
+from archcheck.measure.faults import raised_at, shapes_are_wrong
 from archcheck.measure.layer_calls import Layers
 from archcheck.measure.looks import Looks
 from archcheck.measure.meta import is_without_memory, without_memory
-from archcheck.measure.places import is_subject
 from archcheck.measure.restore import Snapshot
 from archcheck.measure.trace import Tracer
 from archcheck.measure.tree import Tree, join
@@ -76,7 +76,7 @@ class Passes:
         except SubjectError:
             raise
         except Exception as error:  # whatever the subject raises
-            if _says_shapes_are_wrong(error) or self.on_meta:
+            if shapes_are_wrong(error) or self.on_meta:
                 raise _forward_error(example, error, meta=self.on_meta) from error
         return self._trace_real(example, training=training)
 
@@ -111,27 +111,50 @@ class Passes:
             raise _forward_error(example, failure) from failure
 
     def _run(self, example: Example, *, training: bool, how: str) -> Trace:
-        real = how != "shapes"
-        with self.untouched(values=real):
-            set_mode(self.tree, training)
-            tracer = Tracer(self.tree, self._looks, self._layers, real=real)
-            with torch.no_grad() if how == "differentiable" else torch.inference_mode():
-                convert = torch.clone if real else partial(_without_values, tracer)
-                args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
-                with tracer.watching(), _any_batch(), _uncompiled(), _deep():
-                    for tensor in (*tensors_in(args), *tensors_in(kwargs)):
-                        tracer.add_input(tensor)
-                    tracer.set_outputs(self.model(*args, **kwargs))
+        tracer = self._tracer(real=how != "shapes")
+        with _any_batch():
+            self._run_under(tracer, example, training=training, differentiable=how == "differentiable")
         _demand_sight(tracer.trace, self.tree)
         return tracer.trace
 
-    def _real_output_shapes(self, example: Example) -> tuple[tuple[int, ...], ...]:
+    def _tracer(self, *, real: bool) -> Tracer:
+        return Tracer(self.tree, self._looks, self._layers, real=real)
+
+    def _run_under(self, tracer: Tracer, example: Example, *, training: bool, differentiable: bool = False) -> None:
+        real = tracer.trace.real
+        with self.untouched(values=real):
+            set_mode(self.tree, training)
+            with torch.no_grad() if differentiable else torch.inference_mode():
+                convert = torch.clone if real else partial(_without_values, tracer)
+                args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
+                with tracer.watching(), _uncompiled(), _deep():
+                    for tensor in (*tensors_in(args), *tensors_in(kwargs)):
+                        tracer.add_input(tensor)
+                    tracer.set_outputs(self.model(*args, **kwargs))
+
+    def try_shapes(self, example: Example, *, training: bool) -> tuple[Trace, Exception | None]:
+        """Trace by shapes alone, and only so: what ran, and the error that ended it, if one did.
+
+        BatchNorm refuses a single value a channel in training, as it does outside. Floating inputs may be meta tensors.
+        """
+        tracer = self._tracer(real=False)
+        try:
+            self._run_under(tracer, example, training=training)
+        except Exception as error:  # whatever the subject raises
+            return tracer.trace, error
+        return tracer.trace, None
+
+    def real_shapes(self, example: Example, *, training: bool) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of the outputs of a real forward pass; raise whatever the subject raises."""
         with self.untouched(values=True), torch.no_grad():
-            set_mode(self.tree, training=False)
-            try:
-                return shapes_of(self.model(*example.args, **example.kwargs))
-            except Exception as error:
-                raise _forward_error(example, error) from error
+            set_mode(self.tree, training)
+            return shapes_of(self.model(*example.args, **example.kwargs))
+
+    def _real_output_shapes(self, example: Example) -> tuple[tuple[int, ...], ...]:
+        try:
+            return self.real_shapes(example, training=False)
+        except Exception as error:
+            raise _forward_error(example, error) from error
 
     @cached_property
     def on_meta(self) -> bool:
@@ -213,14 +236,6 @@ def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
     return tensor.clone()
 
 
-def _says_shapes_are_wrong(error: Exception) -> bool:
-    """Whether one of our own shape rules refused, which a run on real tensors would only repeat."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return traceback is not None and traceback.tb_frame.f_code.co_filename.endswith("shape_rules.py")
-
-
 def _forward_error(example: Example, error: Exception, *, meta: bool = False) -> SubjectError:
     shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
     message = f"the forward pass failed on input {shapes}{_raised_at(error)}: {described(error)}"
@@ -231,14 +246,8 @@ def _forward_error(example: Example, error: Exception, *, meta: bool = False) ->
 
 
 def _raised_at(error: BaseException) -> str:
-    """Return the innermost line of the subject's own code in the traceback."""
-    place, traceback = "", error.__traceback__
-    while traceback is not None:
-        file = traceback.tb_frame.f_code.co_filename
-        if is_subject(file):
-            place = f" at {Path(file).name}:{traceback.tb_lineno}"
-        traceback = traceback.tb_next
-    return place
+    where = raised_at(error)
+    return f" at {Path(where.file).name}:{where.line}" if where else ""
 
 
 def _is_plain(module: torch.nn.Module) -> bool:

@@ -13,7 +13,7 @@ import torch
 from archcheck.activations import activations_of
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts, diff_ops
-from archcheck.measure import behave, graph, idle, ledger
+from archcheck.measure import accept, behave, graph, idle, ledger
 from archcheck.measure.answers import dtype_of
 from archcheck.measure.cross_check import cross_check
 from archcheck.measure.events import Trace
@@ -24,6 +24,7 @@ from archcheck.measure.layers import layers_of
 from archcheck.measure.places import class_where, relative
 from archcheck.measure.restore import same_torch
 from archcheck.parts import CROSS_CHECK, Cost, Op, Shapes, Subject, Tensor
+from archcheck.probes import parsed
 
 
 def measure_model(
@@ -64,7 +65,7 @@ def _measured(
     if confirm:
         evaluation = passes.confirmed(chosen, evaluation)
     training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
-    behaviour = _probe(passes, chosen, needs)
+    behaviour = {need: told for need in needs if (told := _probe(passes, chosen, evaluation, need, root)) is not None}
     facts = _facts(passes, chosen, evaluation, training, target=target, root=root)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts))
@@ -113,14 +114,16 @@ def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Tr
         return None, (f"training mode: {error}",)
 
 
-def _probe(passes: Passes, example: Example, needs: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
-    found = {}
-    for need in needs:
-        if need in behave.PROBES and not passes.on_meta:
-            with passes.untouched(values=True):
-                set_mode(passes.tree, training=False)
-                found[need] = behave.run(need, passes.model, example)
-    return found
+def _probe(passes: Passes, example: Example, evaluation: Trace, need: str, root: str) -> Mapping[str, Any] | None:
+    """Return what a probe tells, `None` where none is asked for or there are no numbers for it."""
+    name, parameters = parsed(need)
+    if name == accept.NAME:
+        return accept.accepted(passes, example, evaluation, root, **parameters)
+    if name not in behave.PROBES or passes.on_meta:
+        return None
+    with passes.untouched(values=True):
+        set_mode(passes.tree, training=False)
+        return behave.run(name, passes.model, example, **parameters)
 
 
 def _outside(tensor: torch.Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from archcheck.rule import Rule, rule_name
+from archcheck.rules.accepts import Accepts
 from archcheck.rules.accuracy import MinAccuracy
 from archcheck.rules.behaviour import LogProbabilities
 from archcheck.rules.budget import MaxBytes, MaxLayerShare, MaxParams, MaxTrainableParams
@@ -45,6 +46,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     NoFrozenParams,
     OutputShape,
     KeepsBatch,
+    Accepts,
     MinReceptiveField,
     LogProbabilities,
     MinAccuracy,

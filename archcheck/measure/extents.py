@@ -1,0 +1,183 @@
+"""Which extents to try: a search through a box of sizes for a point that fails, and for the smallest such point.
+
+Nothing here knows what a point stands for. The search is deterministic, and bounded by a number of tries instead of
+seconds, so that a verdict does not depend on how busy a machine is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+Point = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """All points between two corners, both included."""
+
+    low: Point
+    high: Point
+
+    @property
+    def count(self) -> int:
+        """How many points there are."""
+        return math.prod(high - low + 1 for low, high in zip(self.low, self.high, strict=True))
+
+    def points(self) -> Iterator[Point]:
+        """Yield every point, in the order of the first extent, then the second, and so on."""
+        return itertools.product(*(range(low, high + 1) for low, high in zip(self.low, self.high, strict=True)))
+
+    def corners(self) -> Iterator[Point]:
+        """Yield every corner: all lower bounds first, all upper bounds next."""
+        yield self.low
+        yield self.high
+        yield from itertools.product(*zip(self.low, self.high, strict=True))
+
+
+class Tries:
+    """Counts and remembers what was tried. Beyond `limit` points nothing fails any more, and it is `spent`."""
+
+    def __init__(self, fails: Callable[[Point], bool], limit: int) -> None:
+        self.known: dict[Point, bool] = {}
+        self.limit = limit
+        self.spent = False
+        self._fails = fails
+
+    def __call__(self, point: Point) -> bool:
+        """Whether `point` fails."""
+        known = self.known.get(point)
+        if known is not None:
+            return known
+        if len(self.known) >= self.limit:
+            self.spent = True
+            return False
+        self.known[point] = found = self._fails(point)
+        return found
+
+    @property
+    def left(self) -> int:
+        """How many more points may be tried."""
+        return self.limit - len(self.known)
+
+
+def search(box: Box, fails: Tries) -> Point | None:
+    """Return a point of `box` that fails, `None` if none was found.
+
+    A box with no more points than may be tried is tried whole. Of any other these are: every corner, the lines along
+    each axis that start from the lower and the upper bounds, whole where half of the tries suffice for that, and what
+    hypothesis thinks of.
+    """
+    if box.count <= fails.left:
+        return next(filter(fails, box.points()), None)
+    found = next(filter(fails, box.corners()), None) or next(filter(fails, _lines(box, fails.left // 2)), None)
+    return found or _guess(box, fails, fails.left) or next(filter(fails, _strewn(box, fails)), None)
+
+
+def smallest(box: Box, fails: Tries, start: Point) -> Point:
+    """Return a failing point at or below `start`, which fails: making any one extent of it smaller ends that.
+
+    That holds for all smaller values of the extent where there were tries enough, and for the next one otherwise.
+    """
+    below = Box(box.low, start)
+    if below.count <= fails.left:
+        return next(filter(fails, below.points()), start)
+    point = _descend(box, fails, start)
+    guess = _guess(Box(box.low, point), fails, fails.left // 2)
+    return point if guess is None else _descend(box, fails, guess)
+
+
+def _lines(box: Box, share: int) -> Iterator[Point]:
+    """Yield the points along each axis, in steps where `share` points do not suffice for all of them."""
+    axes = range(len(box.low))
+    each = max(2, share // (2 * len(box.low)))
+    for origin, axis in itertools.product((box.low, box.high), axes):
+        low, high = box.low[axis], box.high[axis]
+        for value in range(low, high + 1, max(1, math.ceil((high - low) / each))):
+            yield _moved(origin, axis, value)
+
+
+def _strewn(box: Box, fails: Tries) -> Iterator[Point]:
+    """Yield points anywhere in the box until no more may be tried."""
+    numbers = random.Random(0)
+    while fails.left:
+        yield tuple(numbers.randint(low, high) for low, high in zip(box.low, box.high, strict=True))
+
+
+def _descend(box: Box, fails: Tries, point: Point) -> Point:
+    """Make one extent after the other as small as it can be, until none can be smaller."""
+    before: Point | None = None
+    while point != before:
+        before = point
+        for axis in range(len(point)):
+            point = _lowest(box.low[axis], axis, point, fails)
+    return point
+
+
+def _lowest(low: int, axis: int, point: Point, fails: Tries) -> Point:
+    high = point[axis]
+    if high - low <= fails.left // (2 * len(point)):
+        values = (_moved(point, axis, value) for value in range(low, high))
+        return next(filter(fails, values), point)
+    if low < high and fails(_moved(point, axis, low)):
+        return _moved(point, axis, low)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fails(_moved(point, axis, middle)) else (middle, high)
+    return _moved(point, axis, high)
+
+
+def _moved(point: Point, axis: int, value: int) -> Point:
+    return (*point[:axis], value, *point[axis + 1 :])
+
+
+def _guess(box: Box, fails: Tries, count: int) -> Point | None:
+    """Return the smallest failing point that hypothesis finds in `count` tries of its own and those of shrinking."""
+    if count < 1:
+        return None
+    from hypothesis import HealthCheck, Phase, find, settings
+    from hypothesis import strategies as st
+    from hypothesis.errors import NoSuchExample
+
+    quiet = settings(
+        derandomize=True,
+        database=None,
+        deadline=None,
+        max_examples=count,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+    extents = st.tuples(*(st.integers(low, high) for low, high in zip(box.low, box.high, strict=True)))
+    try:
+        with _without_constants():
+            return find(extents, fails, settings=quiet)
+    except NoSuchExample:
+        return None
+
+
+@contextmanager
+def _without_constants() -> Iterator[None]:
+    """Keep hypothesis from trying numbers that occur in the source of whatever is imported.
+
+    What it finds would depend on that, and it writes what it reads there to a folder `.hypothesis`.
+    """
+    from hypothesis.internal.conjecture import providers
+
+    names = ("_get_local_constants", "CONSTANTS_CACHE", "GLOBAL_CONSTANTS")
+    if not all(hasattr(providers, name) for name in names):  # an older one, which does not do so
+        yield
+        return
+    before = {name: getattr(providers, name) for name in names}
+    empty = type(before["GLOBAL_CONSTANTS"])()
+    providers._get_local_constants = lambda: empty
+    providers.CONSTANTS_CACHE = {}  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(providers, name, value)
