@@ -17,7 +17,7 @@ Axes of length one are left out of both, so that `(N, 28, 28)` and `(N, 1, 28, 2
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -112,11 +112,11 @@ def _batches(samples: Any) -> Iterator[torch.Tensor]:
         yield from (_sample(item).unsqueeze(0) for item in _items(samples))
 
 
-def _items(samples: Any) -> Iterable[Any]:
+def _items(samples: Any) -> Iterator[Any]:
     """Return the items of a dataset; one with a length may count on it to end."""
     if hasattr(samples, "__getitem__") and hasattr(samples, "__len__"):
         return (samples[index] for index in range(len(samples)))
-    return iter(samples)
+    return (item for item in samples)
 
 
 def _sample(item: Any) -> torch.Tensor:

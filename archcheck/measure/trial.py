@@ -202,7 +202,7 @@ def _of_declared(sets: Mapping[str, list[Key]], tested: list[Key], trained: list
 
 def _overlap(a: str, b: str, sets: Mapping[str, list[Key]]) -> Facts:
     """Tell which samples of one set are in another; of the test set, if it is one of them."""
-    of, among = (a, b) if a == "test" else (b, a)
+    of, among = (b, a) if b == "test" else (a, b)
     return {"of": of, "among": among, **_among(sets[of], sets[among])}
 
 

@@ -99,7 +99,7 @@ class Watch:
 
         for tensor in tensors_in(output):
             if tensor.requires_grad:
-                tensor.register_hook(back)
+                tensor.register_hook(back)  # type: ignore[no-untyped-call]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Watch:
         """A copy of the model, such as a moving average, is watched with it."""

@@ -9,6 +9,7 @@ from archcheck.rules.behaviour import LogProbabilities
 from archcheck.rules.budget import MaxBytes, MaxLayerShare, MaxParams, MaxTrainableParams
 from archcheck.rules.claims import Claim, Synced
 from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory
+from archcheck.rules.evidence import AugmentationReachesTheBatch, HeldOutTestIsDisjoint
 from archcheck.rules.growth import MaxGrowth
 from archcheck.rules.interplay import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
 from archcheck.rules.ledger import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
@@ -51,6 +52,8 @@ BUILTIN: tuple[type[Rule], ...] = (
     LogProbabilities,
     MinAccuracy,
     RecordMatchesModel,
+    AugmentationReachesTheBatch,
+    HeldOutTestIsDisjoint,
     Claim,
     Synced,
 )

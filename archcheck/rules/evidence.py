@@ -28,10 +28,10 @@ class AugmentationReachesTheBatch(Rule):
     the model is compared. Of the samples of the second epoch, at most the share `repeated` may be samples of the
     first; a flip of every other image leaves a half of a half unchanged in both, and never more than three quarters.
 
-    Where no sample comes twice, the trainer may as well draw new ones: that is told apart only where it takes a
-    `limit` smaller than what two epochs show. Else the verdict is `error`. Augmentation that is a part of the network
-    is not seen, as it acts on what has reached the model. Only calls of the model itself are seen, and of its inputs
-    the first, whose first axis is the batch.
+    Where no sample comes twice, the trainer may as well draw new ones from a stream: one that takes a `limit`, and
+    keeps to it in the trial, has a set of samples that it shows again. Else the verdict is `error`. Augmentation that
+    is a part of the network is not seen, as it acts on what has reached the model. Only calls of the model itself are
+    seen, and of its inputs the first, whose first axis is the batch.
 
     In a contract: `augmentation-reaches-the-batch = true`
     """
@@ -54,7 +54,7 @@ class AugmentationReachesTheBatch(Rule):
         if not first["distinct"] or not of:
             raise _unknown("one of the two epochs of the trial trained on nothing", facts)
         limit = trial["limit"]
-        if not again and (limit is None or first["distinct"] + of <= limit):
+        if not again and (limit is None or max(first["samples"], second["samples"]) > limit):
             raise _unknown("no sample came twice in two epochs, so it is unknown whether they are new", facts, _CUT)
         share = again / of
         message = f"{again:,} of {amount(of, 'samples')} of the second epoch came in the first, bit for bit"
@@ -104,6 +104,7 @@ class HeldOutTestIsDisjoint(Rule):
         """List what test samples are found among, then what the declared data leave out."""
         trial, held = _trial(facts, TRIAL), _trial(facts, HELD_OUT)
         found = list(_leaks(held))
+        most = max((count for count, _ in found), default=0)
         faults = [text for count, text in found if count > self.limit]
         if held["declared"]:
             faults += _strangers(held, augmented=_augmented(trial))
@@ -113,10 +114,10 @@ class HeldOutTestIsDisjoint(Rule):
         return Result(
             examined=1,
             findings=tuple(Finding(message=fault, where=where, fix=_SPLIT) for fault in faults),
-            found=max((count for count, _ in found), default=0),
+            found=most,
             limit=self.limit,
             unit="test samples among the others",
-            kept=_kept(trial, held),
+            kept=_kept(trial, held, most, self.limit),
             notes=tuple(_notes(trial, held)),
         )
 
@@ -205,13 +206,16 @@ def _demand_whole(trial: Mapping[str, Any], held: Mapping[str, Any], facts: Fact
         raise _unknown(f"no more than {held['samples']:,} test samples were seen in time", facts, _DECLARE)
 
 
-def _kept(trial: Mapping[str, Any], held: Mapping[str, Any]) -> str:
+def _kept(trial: Mapping[str, Any], held: Mapping[str, Any], known: int, limit: int) -> str:
     if held["declared"]:
         sets = held["declared"]["sets"]
+        samples = sets["test"]["samples"]
         others = ", ".join(f"{each['samples']:,} of `{name}`" for name, each in sets.items() if name != "test")
-        return f"none of {sets['test']['samples']:,} test samples is among {others}"
-    others = f"{trial['epochs'][0]['distinct']:,} that train the model"
-    return f"none of {held['samples']:,} test samples is among {others}"
+    else:
+        samples, others = held["samples"], f"{trial['epochs'][0]['distinct']:,} that train the model"
+    if known:
+        return f"{known:,} of {samples:,} test samples among {others}, {limit:,} are allowed"
+    return f"none of {samples:,} test samples is among {others}"
 
 
 def _notes(trial: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str]:

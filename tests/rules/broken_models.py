@@ -25,6 +25,7 @@ from archcheck.rule import Rule, rule_name
 from archcheck.rules import BUILTIN
 from archcheck.testing import judge_example, rule_of
 from archcheck.where import Where
+from tests.evidence_samples import write_project
 
 RUNS = tuple(
     {"seed": seed, "epochs": [{"epoch": 1}], "selected": "last", "test": {"correct": correct, "total": 10_000}}
@@ -36,6 +37,8 @@ FROM_A_RECORD = {
     "record-matches-model": ("record-matches-model = true", ("the record is of another source of the model",)),
 }
 """Rules that judge a record, which no example has: a line of a contract, and how the record is of another model."""
+FROM_A_TRIAL = {"augmentation-reaches-the-batch": "overwritten", "held-out-test-is-disjoint": "chosen"}
+"""Rules that watch a trainer, which no example has, and the trainer of `evidence_samples` that breaks each."""
 CONTRACT = '[subjects.net]\nmodel = "model.py:Net"\ninput = {input}\n[subjects.net.rules]\n{rule}\n'
 STATED_AT = Where(file="archcheck.toml", line=5)
 
@@ -55,6 +58,8 @@ def reports(folder: Path) -> Iterator[tuple[type[Rule], Report]]:
                     yield rule, on_disk(example, folder / f"{rule_name(rule)}-{number}", worker)
             if rule_name(rule) in FROM_A_RECORD:
                 yield rule, from_a_record(rule)
+            if rule_name(rule) in FROM_A_TRIAL:
+                yield rule, from_a_trial(rule, folder / rule_name(rule), worker)
 
 
 def on_disk(example: Example, folder: Path, worker: Worker) -> Report:
@@ -99,6 +104,18 @@ def from_a_record(rule: type[Rule]) -> Report:
     facts = replace(facts, subject=subject, training=training)
     stated = Stated(rule=rule_of(line, rule), instance=rule_name(rule), where=STATED_AT)
     return Report(subject="net", facts=facts, outcomes=judge(facts, [stated]))
+
+
+def from_a_trial(rule: type[Rule], folder: Path, worker: Worker) -> Report:
+    folder.mkdir()
+    train = FROM_A_TRIAL[rule_name(rule)]
+    write_project(folder, train=train)
+    training = f'[subjects.net.training]\ntrain = "trainers.py:{train}"\nevaluate = "trainers.py:evaluate"\n'
+    contract = CONTRACT.format(input=[1, 1, 8, 8], rule=f"{rule_name(rule)} = true")
+    (folder / "archcheck.toml").write_text(contract + training)
+    with chdir(folder):
+        (report,) = check_contract(load(Path("archcheck.toml")), worker=worker)
+    return report
 
 
 def printed(report: Report) -> str:
