@@ -101,21 +101,22 @@ def _attained(size: int, confidence: float) -> float:
 
 def epochs_to(run: Run, target: Fraction) -> float:
     """Return the first epoch, counted from one, whose validation accuracy reaches `target`, or `NEVER`."""
-    shares = enumerate(map(_validation, epochs_of(run)), 1)
+    shares = enumerate(map(validation_of, epochs_of(run)), 1)
     return next((number for number, share in shares if share is not None and share >= target), NEVER)
 
 
 def faults_of_validation(runs: Sequence[Run]) -> Iterator[str]:
     """Yield which runs have no validation accuracy in any epoch."""
     for run in runs:
-        if all(_validation(epoch) is None for epoch in epochs_of(run)):
+        if all(validation_of(epoch) is None for epoch in epochs_of(run)):
             yield (
                 f"seed {run.get('seed')} has no validation accuracy: its trainer must yield `validation_correct` and "
                 "`validation_total`, or `validation_accuracy`"
             )
 
 
-def _validation(epoch: Run) -> Fraction | None:
+def validation_of(epoch: Run) -> Fraction | None:
+    """Return the validation accuracy after an epoch; `None` where it has none."""
     correct, total = epoch.get("validation_correct"), epoch.get("validation_total")
     if isinstance(correct, int) and isinstance(total, int) and 0 <= correct <= total and total > 0:
         return Fraction(correct, total)
