@@ -15,10 +15,11 @@ from archcheck.words import did_you_mean, quote
 
 
 def format_of(word: str) -> str:
-    """Read the name of a format."""
-    from archcheck.render import FORMATS
+    """Read the name of a format; that its libraries are missing is found out before the measuring, not after it."""
+    from archcheck.render import FORMATS, demand_libraries
 
     if word in FORMATS:
+        demand_libraries(word)
         return word
     hint = did_you_mean(word, FORMATS, f"the formats are {', '.join(FORMATS)}")
     raise argparse.ArgumentTypeError(f"{quote(word)} is not a format{hint}")

@@ -1,6 +1,6 @@
 """A report as text: for people, for tools, for a pull request. Pure functions; nothing here prints.
 
-rich is imported when the format `text` is asked for, and only then.
+rich is imported when the format `text` is asked for, jinja2 and matplotlib when `html` is, and only then.
 """
 
 from __future__ import annotations
@@ -19,13 +19,19 @@ from archcheck.render.options import Options
 from archcheck.render.sarif import render_sarif
 from archcheck.words import did_you_mean, quote
 
-__all__ = ["FORMATS", "Options", "render"]
+__all__ = ["FORMATS", "Options", "demand_libraries", "render"]
 
 
 def _render_text(reports: Sequence[Report], options: Options) -> str:
     from archcheck.render.text import render_text
 
     return render_text(reports, options)
+
+
+def _render_html(reports: Sequence[Report], options: Options) -> str:
+    from archcheck.render.html import render_html
+
+    return render_html(reports, options)
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Report], Options], str]] = MappingProxyType(
@@ -36,9 +42,18 @@ FORMATS: Mapping[str, Callable[[Sequence[Report], Options], str]] = MappingProxy
         "markdown": render_markdown,
         "github": render_github,
         "sarif": render_sarif,
+        "html": _render_html,
     }
 )
 """Name of a format -> the function that writes it."""
+
+
+def demand_libraries(format_name: str) -> None:
+    """Raise `ArchcheckError`, in one line, unless what a format takes beside archcheck itself is installed."""
+    if format_name == "html":
+        from archcheck.render.html import demand_libraries as demand
+
+        demand()
 
 
 def render(reports: Sequence[Report], format_name: str = "text", **options: Any) -> str:

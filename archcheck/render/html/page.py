@@ -1,0 +1,164 @@
+"""A page as data: what the template shows of each report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from archcheck.facts import Facts
+from archcheck.findings import Outcome, Report, Verdict
+from archcheck.render import cross_check, sheet
+from archcheck.render.anatomy import anatomy
+from archcheck.render.html.drawing import Drawing, draw
+from archcheck.render.html.evidence import Evidence, evidence_of
+from archcheck.render.html.plan import Paper, plan
+from archcheck.render.options import Options
+from archcheck.render.sheet import Line
+from archcheck.render.tree import Row, hidden_rows, rows, tree
+from archcheck.render.words import count, points_text, tally, unmeasured
+from archcheck.rules.figures import figure_text, find_figure
+
+FIGURES = {
+    "params.total": "parameters",
+    "cost.macs": "multiply-accumulates",
+    "cost.fvcore_flops": "FLOPs as published",
+    "cost.activations": "activations",
+    "cost.peak_activation_bytes": "bytes of activations at the peak",
+    "params.bytes": "bytes of parameters and buffers",
+}
+"""Path of a fact -> what stands below the figure."""
+_WORST = (Verdict.ERROR, Verdict.BROKEN, Verdict.VACUOUS, Verdict.WAIVED, Verdict.KEPT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A number that stands out: the `fact` that it is, its value as in JSON, and as people write it."""
+
+    fact: str
+    value: int
+    text: str
+    noun: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An outcome with its anatomy as labelled lines, and its points."""
+
+    outcome: Outcome
+    lines: tuple[tuple[str, str], ...]
+    points: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """A row of the layer table, and which share of the whole its bars show, from 0 to 1."""
+
+    row: Row
+    params: float
+    macs: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The facts of one subject: figures that stand out, labelled lines, layers, and the pictures."""
+
+    figures: tuple[Figure, ...]
+    header: tuple[sheet.Line, ...]
+    lines: tuple[sheet.Line, ...]
+    layers: tuple[LayerRow, ...]
+    differences: tuple[cross_check.Row, ...]
+    drawing: Drawing | None
+    ops: int
+    differing: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What is told of one subject; `id` begins the names of all that can be linked to in it."""
+
+    id: str
+    subject: str
+    verdict: str
+    tally: str
+    error: str
+    judged: tuple[Judged, ...]
+    measured: Measured | None
+    evidence: Evidence | None
+
+    @property
+    def fails(self) -> bool:
+        """Whether a reader should look into it."""
+        return bool(self.error) or any(each.outcome.fails for each in self.judged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The whole page; `verdict` is that of the run."""
+
+    title: str
+    verdict: str
+    tally: str
+    sections: tuple[Section, ...]
+
+
+def page_of(reports: Sequence[Report], options: Options) -> Page:
+    """Return what a page of these reports shows. All its drawings share one paper, so that it stays a page."""
+    paper = Paper()
+    return Page(
+        title=reports[0].subject if len(reports) == 1 else count(len(reports), "subject"),
+        verdict=verdict_of(reports),
+        tally=tally(reports),
+        sections=tuple(_section(report, options, paper, f"s{number}") for number, report in enumerate(reports, 1)),
+    )
+
+
+def verdict_of(reports: Sequence[Report]) -> str:
+    """Return the worst that became of reports, in a word; `measured` where no rule judged anything."""
+    found = {outcome.verdict for report in reports for outcome in report.outcomes}
+    found |= {Verdict.ERROR for report in reports if report.error}
+    return next((verdict.value for verdict in _WORST if verdict in found), "measured")
+
+
+def _section(report: Report, options: Options, paper: Paper, name: str) -> Section:
+    return Section(
+        id=name,
+        subject=report.subject,
+        verdict=verdict_of([report]),
+        tally=tally([report]) if report.outcomes else "",
+        error=unmeasured(report),
+        judged=tuple(
+            Judged(outcome=outcome, lines=tuple(anatomy(report, outcome)), points=points_text([outcome]))
+            for outcome in report.outcomes
+        ),
+        measured=_measured(report.facts, options, paper) if report.facts else None,
+        evidence=evidence_of(report),
+    )
+
+
+def _measured(facts: Facts, options: Options, paper: Paper) -> Measured:
+    planned = plan(facts, paper)
+    return Measured(
+        figures=tuple(_figure(facts, fact, noun) for fact, noun in FIGURES.items()),
+        header=(Line(label="target", text=facts.subject.target), *sheet.header(facts)),
+        lines=(*sheet.totals(facts), *sheet.ledger(facts), *sheet.ending(facts, options.head), *sheet.evidence(facts)),
+        layers=tuple(_layers(facts, options.depth)),
+        differences=tuple(cross_check.rows(facts.cross_check)) if facts.cross_check else (),
+        drawing=draw(facts, planned) if planned else None,
+        ops=len(facts.ops),
+        differing=len(facts.train_ops) if facts.train_length else None,
+    )
+
+
+def _figure(facts: Facts, fact: str, noun: str) -> Figure:
+    return Figure(fact=fact, value=int(find_figure(fact).of(facts)[0]), text=figure_text(fact, facts), noun=noun)
+
+
+def _layers(facts: Facts, depth: int) -> Iterator[LayerRow]:
+    for row in (*rows(tree(facts), depth), *hidden_rows(facts)):
+        params = 0.0 if row.hidden else _share(row.params, facts.params.total)
+        yield LayerRow(row=row, params=params, macs=_share(row.macs, facts.cost.macs))
+
+
+def _share(part: int, whole: int) -> float:
+    """Return which share of the whole a part is, for a bar: between 0 and 1, whatever a report says."""
+    return min(1.0, max(0.0, part / whole)) if whole else 0.0

@@ -1,0 +1,35 @@
+"""The templates, and what they may call. The only module that imports jinja2."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from archcheck.render.html.curves import draw_curves
+from archcheck.render.html.evidence import Evidence, described
+from archcheck.render.html.page import Page
+from archcheck.render.words import one_line
+from archcheck.rules.looks import percents
+
+
+def fill(page: Page) -> str:
+    """Return the page as HTML; every value in it is escaped, and on one line."""
+    environment = Environment(
+        loader=PackageLoader("archcheck.render", "html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(curves=_curves, described=described, percents=percents)
+    return environment.get_template("page.html.jinja").render(page=page)
+
+
+def _visible(value: object) -> object:
+    """Spell out what a browser would obey or hide in a text; what a template wrote itself is left alone."""
+    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _curves(evidence: Evidence, name: str) -> Markup:
+    return Markup(draw_curves(evidence, name))  # numbers alone: no text of a report comes into it
