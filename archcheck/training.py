@@ -8,7 +8,8 @@ a trial and is written only where it is told to.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from archcheck.findings import SCHEMA
 from archcheck.isolate import Worker
 
 OnEpoch = Callable[[Mapping[str, Any]], None]
+Choose = Callable[[Mapping[str, Any] | None], int | None]
+"""From the record so far, `None` before the first run, to the next seed; `None` when it is enough."""
+DAY = 24 * 3600.0
+"""Seconds that one seed may take."""
 _SAME = ("model", "recipe", "data")
 
 
@@ -30,7 +35,7 @@ def train(
     seeds: Sequence[int] = (),
     epochs: int | None = None,
     output: Path | None = None,
-    timeout: float = 24 * 3600.0,
+    timeout: float = DAY,
     on_epoch: OnEpoch | None = None,
 ) -> tuple[Mapping[str, Any], Path | None]:
     """Train `entry` once a seed; return the record with these runs, and where it was written (`None`: a trial).
@@ -41,50 +46,83 @@ def train(
         ArchcheckError: the contract names no trainer or evaluation, the record cannot take these runs, or the
             trainer failed (then the runs that ended before are kept).
     """
+    spec = trainer_of(entry)
+    target = output or (record_file(contract, spec) if epochs is None else None)
+    record = read_record(target)
+    chosen = tuple(seeds) or (free_seed(record),)
+    _refuse_known_seeds(record, chosen, target)
+    left = iter(chosen)
+    trainer = Trainer(contract=contract, entry=entry, spec=spec, target=target, epochs=epochs, timeout=timeout)
+    trained = trainer.run(record, lambda _: next(left, None), on_epoch)
+    assert trained is not None
+    return trained, target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trainer:
+    """A subject's trainer and the record that takes its runs; `stated` are further keys of the record."""
+
+    contract: Contract
+    entry: SubjectEntry
+    spec: TrainingSpec
+    target: Path | None
+    epochs: int | None = None
+    timeout: float = DAY
+    stated: Mapping[str, Any] = field(default_factory=dict)
+
+    def run(
+        self, record: Mapping[str, Any] | None, choose: Choose, on_epoch: OnEpoch | None
+    ) -> Mapping[str, Any] | None:
+        """Train one seed after the other, writing each before the next begins; return the record with all of them."""
+        checkpoint = self._checkpoint() if record is None else None
+        request = self._request()
+        with Worker(timeout=self.timeout) as worker:
+            while (seed := choose(record)) is not None:
+                save = str(checkpoint) if checkpoint and record is None else None
+                watch = _watch(record, self.target, on_epoch)
+                answer = worker.ask({**request, "seed": seed, "save": save}, on_progress=watch)
+                record = {**_with_run(record, answer, checkpoint), **self.stated}
+                if self.target is not None:
+                    _write(self.target, record)
+        return record
+
+    def _request(self) -> dict[str, Any]:
+        return {
+            "do": "train",
+            "target": self.entry.model,
+            "root": str(self.contract.root),
+            "args": dict(self.entry.args),
+            "input": encode(self.entry.input),
+            "training": encode(self.spec),
+            "epochs": self.epochs or self.spec.epochs,
+        }
+
+    def _checkpoint(self) -> Path | None:
+        """Return where the weights of a record's first run go: where the contract says, or beside another output."""
+        if self.target is None or not self.spec.checkpoint:
+            return None
+        file = Path(self.contract.root, self.spec.checkpoint)
+        file = file if self.target == record_file(self.contract, self.spec) else self.target.with_name(file.name)
+        if file.exists():
+            raise ArchcheckError(
+                f"`{file}` exists, and there is no record `{self.target}` that it belongs to; move it away first"
+            )
+        return file
+
+
+def trainer_of(entry: SubjectEntry) -> TrainingSpec:
+    """Return how a subject is trained. Raises `ArchcheckError` when its contract does not say so."""
     spec = entry.training
     if spec is None or not spec.train or not spec.evaluate:
         raise ArchcheckError(
             f"`{entry.name}` at {entry.where} has no trainer; give `train` and `evaluate` under its `training`"
         )
-    recorded = Path(contract.root, spec.record) if spec.record and epochs is None else None
-    target = output or recorded
-    record = _existing(target)
-    known = {run.get("seed") for run in record["runs"]} if record else set()
-    chosen = tuple(seeds) or (_free_seed(known),)
-    _refuse_known_seeds(known, chosen, target)
-    checkpoint = _checkpoint(contract, spec, target, recorded) if record is None else None
-    request = {
-        "do": "train",
-        "target": entry.model,
-        "root": str(contract.root),
-        "args": dict(entry.args),
-        "input": encode(entry.input),
-        "training": encode(spec),
-        "epochs": epochs or spec.epochs,
-    }
-    with Worker(timeout=timeout) as worker:
-        for seed in chosen:
-            save = str(checkpoint) if checkpoint and record is None else None
-            watch = _watch(record, target, on_epoch)
-            answer = worker.ask({**request, "seed": seed, "save": save}, on_progress=watch)
-            record = _with_run(record, answer, checkpoint)
-            if target is not None:
-                _write(target, record)
-    assert record is not None
-    return record, target
+    return spec
 
 
-def _checkpoint(contract: Contract, spec: TrainingSpec, target: Path | None, recorded: Path | None) -> Path | None:
-    """Return where the weights of a record's first run go: where the contract says, or beside another output."""
-    if target is None or not spec.checkpoint:
-        return None
-    file = Path(contract.root, spec.checkpoint)
-    file = file if target == recorded else target.with_name(file.name)
-    if file.exists():
-        raise ArchcheckError(
-            f"`{file}` exists, and there is no record `{target}` that it belongs to; move it away first"
-        )
-    return file
+def record_file(contract: Contract, spec: TrainingSpec) -> Path | None:
+    """Return the file of the record that the contract names, if it names one."""
+    return Path(contract.root, spec.record) if spec.record else None
 
 
 def _watch(record: Mapping[str, Any] | None, target: Path | None, on_epoch: OnEpoch | None) -> OnEpoch:
@@ -98,7 +136,8 @@ def _watch(record: Mapping[str, Any] | None, target: Path | None, on_epoch: OnEp
     return watch
 
 
-def _existing(target: Path | None) -> dict[str, Any] | None:
+def read_record(target: Path | None) -> dict[str, Any] | None:
+    """Return the record in a file, `None` where there is none yet. Raises `ArchcheckError` for anything else."""
     if target is None or not target.exists():
         if target is not None and not target.parent.is_dir():
             raise ArchcheckError(f"there is no folder `{target.parent}` for the record; make it first")
@@ -107,19 +146,29 @@ def _existing(target: Path | None) -> dict[str, Any] | None:
         record = json.loads(target.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArchcheckError(f"`{target}` is no record ({error}); move it away or choose `--output`") from None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA or not isinstance(record.get("runs"), list):
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA or not _are_runs(record.get("runs")):
         raise ArchcheckError(f"`{target}` is no record of schema {SCHEMA}; move it away or choose `--output`")
     return record
 
 
-def _free_seed(known: Set[Any]) -> int:
+def _are_runs(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(run, dict) for run in value)
+
+
+def free_seed(record: Mapping[str, Any] | None) -> int:
+    """Return the first seed that the record does not hold yet."""
+    known = _seeds(record)
     return next(seed for seed in range(len(known) + 1) if seed not in known)
 
 
-def _refuse_known_seeds(known: Set[Any], seeds: Sequence[int], target: Path | None) -> None:
-    again = [seed for seed in seeds if seed in known]
-    if again:
-        free = _free_seed(known)
+def _seeds(record: Mapping[str, Any] | None) -> list[Any]:
+    return [run.get("seed") for run in record["runs"]] if record else []
+
+
+def _refuse_known_seeds(record: Mapping[str, Any] | None, seeds: Sequence[int], target: Path | None) -> None:
+    known = _seeds(record)
+    if again := [seed for seed in seeds if seed in known]:
+        free = free_seed(record)
         raise ArchcheckError(
             f"`{target}` holds seed {again[0]} already; choose another (`--seed {free}`) or `--output FILE`"
         )
@@ -138,7 +187,7 @@ def _agree(recorded: Any, found: Any) -> bool:
     return bool(recorded == found)
 
 
-def _with_run(record: dict[str, Any] | None, answer: Mapping[str, Any], checkpoint: Path | None) -> dict[str, Any]:
+def _with_run(record: Mapping[str, Any] | None, answer: Mapping[str, Any], checkpoint: Path | None) -> dict[str, Any]:
     about, run = answer["about"], answer["run"]
     if record is not None:
         elsewhere = {} if about["environment"] == record.get("environment") else {"environment": about["environment"]}

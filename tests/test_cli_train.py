@@ -59,3 +59,156 @@ def test_a_trial_is_not_recorded(archcheck, folder):
         "a trial: nothing is recorded",
     ]
     assert not (folder / "record.json").exists()
+
+
+def undecided(folder, counts, rule="{ limit = 0.9 }", total=1000, epochs=1):
+    """Have a trainer whose seeds have these results on the test set, and promise `rule` of it."""
+    write(
+        folder,
+        school_py=f"""
+            correct = None
+
+            def run(model, *, seed, epochs={epochs}):
+                global correct
+                correct = {list(counts)}[seed]
+                for epoch in range(epochs):
+                    yield {{"validation_accuracy": correct / {total}}}
+
+            def test(model):
+                return correct, {total}
+        """,
+        archcheck_toml=FILES["archcheck_toml"] + f"    [subjects.net.rules]\n        min-accuracy = {rule}\n",
+    )
+    return folder
+
+
+def recorded(folder):
+    return json.loads((folder / "record.json").read_text())
+
+
+def test_seeds_are_added_until_the_accuracy_is_known_to_be_kept(archcheck, folder):
+    """Four seeds are the first that may tell: 15.002 * 0.5 / 2 = 3.7505 examples off; five: 5.110 * 0.5 / 5 ** 0.5."""
+    undecided(folder, [904, 904, 903, 904, 904, 0])
+    run = archcheck("train", "net", "--until-decided", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == [
+        "net: seed 0, 1 epoch, 904 of 1,000 correct on the test set",
+        "net: min-accuracy undecided: mean test accuracy 90.40% over 1 seed, limit 90.00%; "
+        "needs more seeds: one gives no bound",
+        "net: seed 1, 1 epoch, 904 of 1,000 correct on the test set",
+        "net: min-accuracy undecided: mean test accuracy 90.40% over 2 seeds, limit 90.00%; "
+        "needs more seeds: about 4 in all",
+        "net: seed 2, 1 epoch, 903 of 1,000 correct on the test set",
+        "net: min-accuracy undecided: mean test accuracy 90.37% over 3 seeds, limit 90.00%; "
+        "needs more seeds: about 5 in all",
+        "net: seed 3, 1 epoch, 904 of 1,000 correct on the test set",
+        "net: min-accuracy undecided: mean test accuracy 90.3750% over 4 seeds, between 89.9999% and 90.7501% "
+        "(95% sure of each), limit 90.0000%; needs more seeds: about 5 in all",
+        "net: seed 4, 1 epoch, 904 of 1,000 correct on the test set",
+        "net: min-accuracy kept: mean test accuracy 90.38% over 5 seeds, at least 90.27% (95% sure), limit 90.00%",
+        "kept; recorded in record.json",
+    ]
+    record = recorded(folder)
+    assert [each["seed"] for each in record["runs"]] == [0, 1, 2, 3, 4]
+    assert record["stopping"] == {
+        "procedure": "until-decided",
+        "bounds": "anytime",
+        "max_seeds": 20,
+        "rules": {"min-accuracy": {"mode": "recipe", "limit": 0.9, "confidence": 0.95}},
+    }
+
+
+def test_an_accuracy_that_is_missed_ends_with_1(archcheck, folder):
+    undecided(folder, [880, 884, 882, 881, 883])
+    run = archcheck("train", "net", "--until-decided", cwd=folder)
+    assert run.returncode == 1, run.stderr
+    assert run.stdout.splitlines()[-2:] == [
+        "net: min-accuracy broken: mean test accuracy 88.17% over 4 seeds, at most 89.46% (95% sure), limit 90.00%",
+        "broken; recorded in record.json",
+    ]
+
+
+def test_what_is_not_decided_at_the_cap_is_given_up_and_may_be_gone_on_with(archcheck, folder):
+    undecided(folder, [904, 904, 903, 904, 904])
+    run = archcheck("train", "net", "--until-decided", "--max-seeds", "3", cwd=folder)
+    assert run.returncode == 1, run.stderr
+    assert run.stdout.splitlines()[-1] == "undecided, and --max-seeds is 3; recorded in record.json"
+    assert len(recorded(folder)["runs"]) == 3
+    run = archcheck("train", "net", "--until-decided", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert lines[0].startswith("net: min-accuracy undecided: mean test accuracy 90.37% over 3 seeds")
+    assert lines[1].startswith("net: seed 3, ")
+    assert lines[-1] == "kept; recorded in record.json"
+    before = (folder / "record.json").read_bytes()
+    run = archcheck("train", "net", "--until-decided", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert len(run.stdout.splitlines()) == 2
+    assert (folder / "record.json").read_bytes() == before
+
+
+def test_a_trainer_that_fails_leaves_the_seeds_before_it(archcheck, folder):
+    undecided(folder, [904, 904])
+    run = archcheck("train", "net", "--until-decided", cwd=folder)
+    assert run.returncode == 2
+    assert "IndexError" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert len(recorded(folder)["runs"]) == 2
+
+
+def test_as_many_seeds_as_are_promised_are_trained_though_it_is_known_before(archcheck, folder):
+    undecided(folder, [990] * 6, "{ limit = 0.9, seeds = 6 }")
+    run = archcheck("train", "net", "--until-decided", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert "over 5 seeds, at least 98.89% (95% sure), limit 90.00%; 6 seeds are promised\n" in run.stdout
+    assert len(recorded(folder)["runs"]) == 6
+
+
+def test_the_epochs_to_a_target_take_seven_seeds(archcheck, folder):
+    undecided(folder, [904] * 8, '{ limit = 0.9, mode = "epochs-to-target", within-epochs = 1 }')
+    run = archcheck("train", "net", "--until-decided", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert "validation accuracy 90.00% after 1 epochs in the median of 7 seeds, at most 1 (95% sure)" in run.stdout
+    assert len(recorded(folder)["runs"]) == 7
+
+
+def test_a_flawed_run_breaks_it_at_once(archcheck, folder):
+    undecided(folder, [904] * 8, "{ limit = 0.9, within-epochs = 1 }", epochs=2)
+    run = archcheck("train", "net", "--until-decided", cwd=folder)
+    assert run.returncode == 1, run.stderr
+    assert "net: min-accuracy broken: seed 0 trained 2 epochs, 1 are allowed\n" in run.stdout
+    assert len(recorded(folder)["runs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "rule", "says"),
+    [
+        (["--until-decided", "--seed", "1"], "0.9", "--until-decided chooses the seeds itself"),
+        (["--until-decided", "--epochs", "1"], "0.9", "leave out --seed and --epochs"),
+        (["--max-seeds", "3"], "0.9", "--max-seeds bounds what --until-decided adds"),
+        (["--until-decided"], "false", "`net` at archcheck.toml:2 promises no accuracy of its recipe"),
+        (["--until-decided"], '{ limit = 0.9, mode = "artifact" }', "promises no accuracy of its recipe"),
+        (
+            ["--until-decided", "--max-seeds", "3"],
+            "{ limit = 0.9, seeds = 4 }",
+            "promises 4 seeds, and --max-seeds is 3",
+        ),
+        (["--until-decided", "--max-seeds", "0"], "0.9", "--max-seeds"),
+    ],
+)
+def test_misuse_is_one_clear_line(archcheck, folder, words, rule, says):
+    undecided(folder, [], rule)
+    run = archcheck("train", "net", *words, cwd=folder)
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert says in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_nothing_is_concluded_from_the_record_of_another_model(archcheck, folder):
+    undecided(folder, [990] * 9)
+    assert archcheck("train", "net", "--until-decided", cwd=folder).returncode == 0
+    (folder / "net.py").write_text((folder / "net.py").read_text() + "# another\n")
+    run = archcheck("train", "net", "--until-decided", cwd=folder)
+    assert run.returncode == 2
+    assert "is of another model: `net.py` is not the source that was trained" in run.stderr

@@ -11,10 +11,13 @@ import sys
 import pytest
 
 from archcheck.contract import load
+from archcheck.deciding import train_until_decided
+from archcheck.decisions import Answer
 from archcheck.engine import check_contract
 from archcheck.errors import ArchcheckError, SubjectError
 from archcheck.findings import Verdict
 from archcheck.isolate import Worker
+from archcheck.seals import digest_of, sealed
 from archcheck.training import train
 
 MODEL = """
@@ -118,7 +121,7 @@ def outcomes(folder, worker):
 def edit(folder, change):
     record = json.loads((folder / "record.json").read_text())
     change(record)
-    (folder / "record.json").write_text(json.dumps(record))
+    (folder / "record.json").write_text(json.dumps(sealed(record)))  # as a forger would
 
 
 def test_a_record_and_a_checkpoint_come_out_and_keep_the_contract(project, worker):
@@ -128,6 +131,7 @@ def test_a_record_and_a_checkpoint_come_out_and_keep_the_contract(project, worke
     assert record["recipe"] == {"name": "sgd"}
     assert record["model"]["parameters"] == 6
     assert record["checkpoint"]["seed"] == 0
+    assert record["digest"] == digest_of(record)
     assert not list(project.glob("*.partial"))
     judged = outcomes(project, worker)
     assert [outcome.verdict for outcome in judged.values()] == [Verdict.KEPT, Verdict.KEPT]
@@ -276,7 +280,7 @@ def test_a_checkpoint_without_record_is_not_overwritten(project):
     ("trainer", "says"),
     [
         ("diverges", "`loss` is nan in epoch 2: the training diverged"),
-        ("raises", "failed after 1 epochs: RuntimeError: out of luck"),
+        ("raises", "failed after 1 epoch: RuntimeError: out of luck"),
         ("silent", "yielded nothing"),
         ("numbers", "yielded a float; it must yield one mapping an epoch"),
     ],
@@ -286,6 +290,17 @@ def test_trainers_that_go_wrong(trainer, says, tmp_path):
     with pytest.raises(SubjectError, match=says):
         train(contract, contract.subject("halves"))
     assert not (tmp_path / "record.json").exists()
+
+
+def test_a_record_says_that_seeds_were_added_until_it_was_decided_and_is_judged_so(tmp_path, worker):
+    contract = make(tmp_path)
+    answer, target = train_until_decided(contract, contract.subject("halves"))
+    assert answer is Answer.KEPT
+    runs = json.loads(target.read_text())["runs"]
+    assert len(runs) >= 4
+    judged = outcomes(tmp_path, worker)
+    assert [outcome.verdict for outcome in judged.values()] == [Verdict.KEPT, Verdict.KEPT]
+    assert "at any number of seeds" in judged["min-accuracy"].notes[1]
 
 
 def test_train_through_the_command_line(tmp_path):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from archcheck.cli.contracts import contract_of, known_rules_of
 from archcheck.cli.output import Progress, complain, note, show, write
@@ -96,32 +95,6 @@ def merge(options: Namespace) -> int:
     reports = shards.merge([_read_part(file) for file in options.reports])
     show(reports, options.format, options.output, outcomes_only=True)
     return exit_code(reports)
-
-
-def train(options: Namespace) -> int:
-    """Train a subject as its contract says; show what came out, and where the evidence is."""
-    from archcheck.contract.document import show_path
-    from archcheck.render.words import count
-    from archcheck.training import train as run
-
-    contract = contract_of(options)
-    entry = contract.subject(options.subject)
-    seeds = options.seed or ()
-    limits = {"timeout": options.timeout} if options.timeout else {}
-    record, target = run(
-        contract, entry, seeds=seeds, epochs=options.epochs, output=options.output, on_epoch=_show_epoch, **limits
-    )
-    for each in record["runs"][-max(1, len(seeds)) :]:
-        result = f"{each['test']['correct']:,} of {each['test']['total']:,} correct on the test set"
-        write(f"{entry.name}: seed {each['seed']}, {count(len(each['epochs']), 'epoch')}, {result}\n")
-    write(f"recorded in {show_path(target)}\n" if target else "a trial: nothing is recorded\n")
-    return 0
-
-
-def _show_epoch(values: Mapping[str, Any]) -> None:
-    from archcheck.findings import plain
-
-    note(plain(values))
 
 
 def explain(options: Namespace) -> int:

@@ -57,7 +57,7 @@ def _parser() -> tuple[_Parser, tuple[str, ...]]:
     _add_report(adder, commands.report)
     _add_check(adder, commands.check)
     _add_merge(adder, commands.merge)
-    _add_train(adder, commands.train)
+    _add_train(adder)
     _add_kept(adder)
     explain = _add(adder, "explain", commands.explain, "show what a rule promises, its parameters and examples")
     explain.add_argument("rule", metavar="RULE", help="the name of a rule, max-params")
@@ -123,18 +123,11 @@ def _add_merge(adder: Any, run: Command) -> None:
     _add_format(parser, "json")
 
 
-def _add_train(adder: Any, run: Command) -> None:
-    parser = _add(adder, "train", run, "train a subject as its contract says and record the evidence")
-    parser.add_argument("subject", metavar="SUBJECT")
-    parser.add_argument(
-        "--seed",
-        action="append",
-        type=int,
-        metavar="N",
-        help="a seed; once for each run; by default the first that is not yet recorded",
-    )
-    parser.add_argument("--epochs", type=positive(int), metavar="N", help="fewer epochs: a trial, not recorded")
-    parser.add_argument("--output", type=output_of, metavar="FILE", help="keep the record there")
+def _add_train(adder: Any) -> None:
+    from archcheck.cli import trainings
+
+    parser = _add(adder, "train", trainings.train, "train a subject as its contract says and record the evidence")
+    trainings.add_train(parser)
     _add_timeout(parser, "seconds that one request to the trainer may take; a day by default")
     _add_config(parser)
 
@@ -175,7 +168,7 @@ def _add_format(parser: argparse.ArgumentParser, default: str) -> None:
         type=format_of,
         default=default,
         metavar="FORMAT",
-        help="text, concise, json, markdown, github, sarif or html",
+        help="text, concise, json, markdown, github or sarif",
     )
     parser.add_argument("--output", type=output_of, metavar="FILE", help="write the report there")
 

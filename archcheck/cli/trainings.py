@@ -1,0 +1,108 @@
+"""`archcheck train`: its words, and what it shows."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from archcheck.cli.contracts import contract_of
+from archcheck.cli.output import note, write
+from archcheck.cli.values import output_of, positive
+from archcheck.errors import ArchcheckError
+
+if TYPE_CHECKING:
+    from archcheck.deciding import Standing
+
+
+def add_train(parser: ArgumentParser) -> None:
+    """Add the words of `train`."""
+    parser.add_argument("subject", metavar="SUBJECT")
+    parser.add_argument(
+        "--seed",
+        action="append",
+        type=int,
+        metavar="N",
+        help="a seed; once for each run; by default the first that is not yet recorded",
+    )
+    parser.add_argument("--epochs", type=positive(int), metavar="N", help="fewer epochs: a trial, not recorded")
+    parser.add_argument(
+        "--until-decided", action="store_true", help="add seeds until it is known whether min-accuracy is kept"
+    )
+    parser.add_argument(
+        "--max-seeds", type=positive(int), metavar="N", help="give that up when the record holds N seeds; 20 by default"
+    )
+    parser.add_argument("--output", type=output_of, metavar="FILE", help="keep the record there")
+
+
+def train(options: Namespace) -> int:
+    """Train a subject as its contract says; show what came out, and where the evidence is."""
+    if options.until_decided:
+        return _until_decided(options)
+    if options.max_seeds:
+        raise ArchcheckError("--max-seeds bounds what --until-decided adds; give both, or neither")
+    from archcheck.contract.document import show_path
+    from archcheck.training import train as run
+
+    contract = contract_of(options)
+    entry = contract.subject(options.subject)
+    seeds = options.seed or ()
+    record, target = run(
+        contract,
+        entry,
+        seeds=seeds,
+        epochs=options.epochs,
+        output=options.output,
+        on_epoch=_show_epoch,
+        **_limit(options),
+    )
+    for each in record["runs"][-max(1, len(seeds)) :]:
+        _show_run(entry.name, each)
+    write(f"recorded in {show_path(target)}\n" if target else "a trial: nothing is recorded\n")
+    return 0
+
+
+def _until_decided(options: Namespace) -> int:
+    """Train until it is decided; end with 0 only where it is kept."""
+    if options.seed or options.epochs:
+        raise ArchcheckError(
+            "--until-decided chooses the seeds itself, and trains each to its end; leave out --seed and --epochs"
+        )
+    from archcheck.contract.document import show_path
+    from archcheck.deciding import MOST_SEEDS, train_until_decided
+    from archcheck.decisions import Answer
+
+    contract = contract_of(options)
+    entry = contract.subject(options.subject)
+
+    def show_look(run: Mapping[str, Any] | None, standings: Sequence[Standing]) -> None:
+        if run is not None:
+            _show_run(entry.name, run)
+        for standing in standings:
+            answer = "" if standing.answer is Answer.UNDECIDED else f"{standing.answer}: "
+            write(f"{entry.name}: {standing.instance} {answer}{standing.message}\n")
+
+    most, limit = options.max_seeds or MOST_SEEDS, _limit(options)
+    answer, target = train_until_decided(
+        contract, entry, most=most, output=options.output, on_epoch=_show_epoch, on_look=show_look, **limit
+    )
+    given_up = f", and --max-seeds is {most}" if answer is Answer.UNDECIDED else ""
+    write(f"{answer}{given_up}; recorded in {show_path(target)}\n")
+    return int(answer is not Answer.KEPT)
+
+
+def _limit(options: Namespace) -> dict[str, float]:
+    return {"timeout": options.timeout} if options.timeout else {}
+
+
+def _show_run(name: str, run: Mapping[str, Any]) -> None:
+    from archcheck.render.words import count
+
+    result = f"{run['test']['correct']:,} of {run['test']['total']:,} correct on the test set"
+    write(f"{name}: seed {run['seed']}, {count(len(run['epochs']), 'epoch')}, {result}\n")
+
+
+def _show_epoch(values: Mapping[str, Any]) -> None:
+    from archcheck.findings import plain
+
+    note(plain(values))
