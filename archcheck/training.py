@@ -19,6 +19,7 @@ from archcheck.errors import ArchcheckError
 from archcheck.files import write_whole
 from archcheck.findings import SCHEMA
 from archcheck.isolate import Worker
+from archcheck.seals import sealed, tampering
 
 OnEpoch = Callable[[Mapping[str, Any]], None]
 Choose = Callable[[Mapping[str, Any] | None], int | None]
@@ -148,6 +149,8 @@ def read_record(target: Path | None) -> dict[str, Any] | None:
         raise ArchcheckError(f"`{target}` is no record ({error}); move it away or choose `--output`") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA or not _are_runs(record.get("runs")):
         raise ArchcheckError(f"`{target}` is no record of schema {SCHEMA}; move it away or choose `--output`")
+    if edited := tampering(record):  # which another run would seal
+        raise ArchcheckError(f"`{target}` takes no run: {edited}; bring it back, move it away or choose `--output`")
     return record
 
 
@@ -201,4 +204,4 @@ def _with_run(record: Mapping[str, Any] | None, answer: Mapping[str, Any], check
 
 
 def _write(target: Path, record: Mapping[str, Any]) -> None:
-    write_whole(target, json.dumps(record, indent=1) + "\n")
+    write_whole(target, json.dumps(sealed(record), indent=1) + "\n")

@@ -1,7 +1,8 @@
 """Whether a training record belongs to the model at hand, and what its checkpoint scores today.
 
 The record names the digest of the model's source, the names and shapes of its state, its parameters and the
-digest of the checkpoint. Each is compared with what is there now; the checkpoint is then evaluated anew.
+digest of the checkpoint, and has a seal of its own. Each is compared with what is there now, and so are the recipe and
+the data where the contract names a function that describes them; the checkpoint is then evaluated anew.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from archcheck.facts import Facts
 from archcheck.measure.load import load_module, load_object
 from archcheck.measure.tree import Tree
 from archcheck.parts import Training
+from archcheck.seals import tampering
+from archcheck.words import LONGEST, quote
 
 
 def training_facts(
@@ -28,13 +31,13 @@ def training_facts(
     """Return the record of `spec` and everything that can be checked about it; `evaluate` tries its checkpoint, too.
 
     Raises:
-        SubjectError: the contract's `evaluate` cannot be imported.
+        SubjectError: the contract's `evaluate` or `describe` cannot be imported, or `describe` failed.
     """
     file = spec.get("record")
     record, problem = _read(Path(root, file)) if file else (None, None)
     mismatches: tuple[str, ...] = (problem,) if problem else ()
     if record is not None:
-        mismatches = tuple(_mismatches(record, model, facts, root))
+        mismatches = (*_mismatches(record, model, facts, root), *_other_settings(record, spec, root))
     checkpoint = spec.get("checkpoint")
     if not evaluate:
         return Training(record_file=file, record=record, mismatches=mismatches, checkpoint_file=checkpoint)
@@ -98,7 +101,8 @@ def _read(file: Path) -> tuple[dict[str, Any] | None, str | None]:
 
 def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts, root: str) -> list[str]:
     claimed, actual = record.get("model") or {}, identity(model, facts.subject.target, root)
-    found = []
+    edited = tampering(record)
+    found = [edited] if edited else []
     if claimed.get("parameters") != facts.params.total:
         found.append(f"the record is of {_size(claimed.get('parameters'))}, this one has {facts.params.total:,}")
     if claimed.get("state") != actual["state"]:
@@ -109,6 +113,50 @@ def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts,
     if "fingerprint" in claimed and claimed["fingerprint"] != facts.subject.fingerprint:
         found.append("what the model executes differs from what was trained")
     return found
+
+
+def _other_settings(record: Mapping[str, Any], spec: Mapping[str, Any], root: str) -> Iterator[str]:
+    """Yield where the recipe and the data of the record first differ from those of today's code."""
+    shown = spec.get("describe")
+    if not shown:
+        return
+    try:
+        told = json.loads(json.dumps(load_object(shown, root)()))
+    except SubjectError:
+        raise
+    except Exception as error:
+        raise SubjectError("training", f"`{shown}` could not describe the training: {described(error)}") from error
+    if not isinstance(told, dict) or not {"recipe", "data"} & told.keys():
+        raise SubjectError("training", f"`{shown}` must give a mapping with `recipe` or `data`")
+    for key in ("recipe", "data"):
+        if key in told and (difference := _difference(record.get(key), told[key], key)):
+            yield f"the record is of another {key}: {difference}"
+
+
+def _difference(recorded: Any, told: Any, name: str) -> str | None:
+    """Say where two JSON values first differ, and how; a digest, which names nothing, is named last."""
+    if not (isinstance(recorded, dict) and isinstance(told, dict)):
+        same = recorded == told and isinstance(recorded, bool) is isinstance(told, bool)
+        return None if same else f"`{name}` is {_short(recorded)} there, {_short(told)} in the code"
+    keys = sorted(recorded.keys() | told.keys(), key=lambda key: ("sha256" in key, key))
+    parts = (_difference(recorded.get(key, ...), told.get(key, ...), f"{name}.{key}") for key in keys)
+    return next((part for part in parts if part), None)
+
+
+def _short(value: Any) -> str:
+    return "absent" if value is ... else quote(value) if isinstance(value, str) else json.dumps(value)[:LONGEST]
+
+
+def _chosen(record: Mapping[str, Any] | None, shown: str) -> str | None:
+    """Return why the checkpoint is not what the last epoch of its run left behind."""
+    stated = (record or {}).get("checkpoint") or {}
+    runs = [run for run in (record or {}).get("runs", ()) if isinstance(run, dict)]
+    run = next((run for run in runs if run.get("seed") == stated.get("seed")), {})
+    epochs = run.get("epochs")
+    last = len(epochs) if isinstance(epochs, list) else 0
+    if not last or stated.get("epoch") in (None, last):
+        return None
+    return f"`{shown}` is of epoch {stated['epoch']} of {last}: it was chosen, where the last one counts"
 
 
 def _size(claimed: object) -> str:
@@ -124,6 +172,8 @@ def _evaluate(
     claimed = ((record or {}).get("checkpoint") or {}).get("sha256")
     if claimed != hashlib.sha256(file.read_bytes()).hexdigest():
         return None, None, f"`{shown}` is not the checkpoint of the record (its SHA-256 differs)"
+    if chosen := _chosen(record, shown):
+        return None, None, chosen
     try:
         from safetensors.torch import load_file
     except ModuleNotFoundError:
