@@ -16,8 +16,12 @@ __all__ = ["RecordMatchesModel", "accuracies", "recorded"]
 class RecordMatchesModel(Rule):
     """The training record belongs to the model at hand: same source, same parameters, same state.
 
-    A record is evidence for the network that was trained, not for the one that stands in the file today. Without
-    a record there is nothing to judge: the verdict is `error`.
+    A record is evidence for the network that was trained, not for the one that stands in the file today. With
+    `describe = "pkg.mod:function"` under `training`, which returns `{"recipe": ..., "data": ...}` as the code has them,
+    it must be of this recipe and these data, too; the first setting that differs is named with both values. And it must
+    be as it was written: its `digest` is that of all the rest of it. Whoever means to deceive can write a new one;
+    against that there is the checkpoint, which `min-accuracy` evaluates anew, and training again. Without a record
+    there is nothing to judge: the verdict is `error`.
 
     In a contract: `record-matches-model = true`
     """
