@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from reference_models.mnist.augment import random_angles, rotated
+from reference_models.mnist.cheaper import cheaper
 from reference_models.mnist.data import Digits, normalised, scaled
 from reference_models.mnist.evaluate import score
 from reference_models.mnist.optimise import Schedule, make_optimizer, make_schedule
@@ -97,7 +98,7 @@ class Training:
     def _epoch(self, epoch: int, on_step: OnStep) -> Epoch:
         started = time.process_time()
         # Dropout draws from the global generator, which belongs to the caller between epochs.
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), cheaper(self.model):
             last, learning_rate = self._train(epoch, on_step)
         scores = score(self.model, self.validation)
         if isinstance(self.schedule, ReduceLROnPlateau):

@@ -18,6 +18,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> optim.Optimizer:
             betas=chosen.betas,
             eps=chosen.eps,
             weight_decay=chosen.weight_decay,
+            fused=True,  # one pass over all parameters
         )
     return optim.SGD(
         model.parameters(),
