@@ -8,6 +8,7 @@ cannot decide, or are wrong, a bounded number of real passes takes their place.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -108,8 +109,9 @@ class _Search:
         real = self._attempts.real(point)
         if real is None:
             raise Undecided(f"the model takes {shape_text(self._attempts.shape_at(point))}, which shapes alone refuse")
-        # A real pass that comes to its end does not tell which layer lost the batch.
-        return replace(failure, confirmed=True) if real.fault.layer < failure.fault.layer else real
+        if failure.fault.is_placed and not real.fault.is_placed:
+            return replace(failure, confirmed=True)  # a pass that comes to its end does not tell where the batch went
+        return real
 
     def _found(self, tries: Tries, start: Point | None) -> Point | None:
         point = start or search(self._box, tries)
@@ -119,9 +121,13 @@ class _Search:
         return smallest(self._box, tries, point)
 
     def _confirm_corners(self) -> Failure | None:
-        """Let real numbers have the last word on the smallest and the largest input."""
-        for corner in (self._box.low, self._box.high):
-            if self._may_run(corner) and self._attempts.real(corner) is not None:
+        """Let real numbers have the last word on the smallest input, and on the largest that they can be had for."""
+        corners = sorted(set(self._box.corners()), key=math.prod, reverse=True)
+        largest = self._box.high
+        if not self._may_run(largest):
+            largest = next((each for each in corners if self._attempts.too_much(each) is None), self._box.low)
+        for corner in (self._box.low, largest):
+            if self._attempts.too_much(corner) is None and self._attempts.real(corner) is not None:
                 shape = shape_text(self._attempts.shape_at(corner))
                 return self._on_real_tensors(Undecided(f"shapes alone let {shape} through"), corner)
         return None
@@ -136,18 +142,19 @@ class _Search:
         return reason is None
 
     def _on_real_tensors(self, reason: Undecided, start: Point | None = None) -> Failure | None:
-        most = self._attempts.too_much(self._box.high)
+        largest = start or self._box.high
+        most = self._attempts.too_much(largest)
         if most:
-            shape = shape_text(self._attempts.shape_at(self._box.high))
+            shape = shape_text(self._attempts.shape_at(largest))
             raise Unaffordable(f"{reason}, and {shape} {most}; narrow the bounds")
-        tries = Tries(lambda point: self._attempts.real(point) is not None, self._real_limit())
+        tries = Tries(lambda point: self._attempts.real(point) is not None, self._real_limit(largest))
         point = self._found(tries, start)
         self._tried = len(tries.known)
         self._notes.append(f"{reason}: decided by {amount(self._attempts.real_count, 'real forward passes')}")
         return None if point is None else self._attempts.real(point)
 
-    def _real_limit(self) -> int:
-        macs = max(1, self._attempts.cost(self._box.high)[0])
+    def _real_limit(self, largest: Point) -> int:
+        macs = max(1, self._attempts.cost(largest)[0])
         return max(FEWEST, min(REAL_TRIES, FEWEST * AFFORDABLE // macs))
 
 

@@ -92,13 +92,24 @@ def smallest(box: Box, fails: Tries, start: Point) -> Point:
 
 
 def _lines(box: Box, share: int) -> Iterator[Point]:
-    """Yield the points along each axis, in steps where `share` points do not suffice for all of them."""
-    axes = range(len(box.low))
+    """Yield the points along each axis.
+
+    Where `share` points do not suffice for all of them, half of those lie next to each other, so that none of every
+    few is missed, and the others are spread over the line.
+    """
     each = max(2, share // (2 * len(box.low)))
-    for origin, axis in itertools.product((box.low, box.high), axes):
-        low, high = box.low[axis], box.high[axis]
-        for value in range(low, high + 1, max(1, math.ceil((high - low) / each))):
+    for origin, axis in itertools.product((box.low, box.high), range(len(box.low))):
+        for value in _spread(box.low[axis], box.high[axis], each):
             yield _moved(origin, axis, value)
+
+
+def _spread(low: int, high: int, count: int) -> Iterator[int]:
+    if high - low < count:
+        yield from range(low, high + 1)
+        return
+    dense = count // 2
+    yield from range(low, low + dense)
+    yield from (low + dense + (high - low - dense) * step // (count - dense) for step in range(count - dense))
 
 
 def _strewn(box: Box, fails: Tries) -> Iterator[Point]:
@@ -139,9 +150,9 @@ def _guess(box: Box, fails: Tries, count: int) -> Point | None:
     """Return the smallest failing point that hypothesis finds in `count` tries of its own and those of shrinking."""
     if count < 1:
         return None
-    from hypothesis import HealthCheck, Phase, find, settings
+    from hypothesis import HealthCheck, Phase, Verbosity, find, settings
     from hypothesis import strategies as st
-    from hypothesis.errors import NoSuchExample
+    from hypothesis.errors import FailedHealthCheck, NoSuchExample
 
     quiet = settings(
         derandomize=True,
@@ -150,13 +161,14 @@ def _guess(box: Box, fails: Tries, count: int) -> Point | None:
         max_examples=count,
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
         print_blob=False,
     )
     extents = st.tuples(*(st.integers(low, high) for low, high in zip(box.low, box.high, strict=True)))
     try:
         with _without_constants():
             return find(extents, fails, settings=quiet)
-    except NoSuchExample:
+    except (NoSuchExample, FailedHealthCheck):  # the latter inside of a test of hypothesis, which bears no other in it
         return None
 
 

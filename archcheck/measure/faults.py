@@ -22,6 +22,11 @@ class Fault:
     where: Where | None = None
     called: Where | None = None
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether it is known where in the model it happened."""
+        return bool(self.layer or self.where)
+
 
 def raised_at(error: BaseException) -> Where | None:
     """Return the innermost line of the subject's own code in the traceback."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from archcheck.findings import Finding, Result
 from archcheck.probes import need
 from archcheck.rule import Rule
 from archcheck.where import Where
-from archcheck.words import shape_text
+from archcheck.words import listed, shape_text
 
 Extent = int | tuple[int, int]
 """One extent, or the least and the most that there may be."""
@@ -74,14 +75,15 @@ class Accepts(Rule):
     def __post_init__(self) -> None:
         """Refuse extents below one, bounds the wrong way round, and a promise about no axis."""
         Rule.__post_init__(self)
+        if unnumbered := [str(axis) for axis in self.axes if not re.fullmatch(r"-?\d+", str(axis))]:
+            raise ValueError(f'`axes` takes the numbers of axes, as in {{ "0" = [1, 64] }}, found {listed(unnumbered)}')
         stated = dict(self._stated())
         if not stated:
-            raise ValueError(f"no axis is given; name at least one of {', '.join(NAMED)} or `axes`")
-        for name, (low, high) in stated.items():
-            if not 1 <= low <= high:
-                raise ValueError(
-                    f"`{name}` must be an extent from 1 on, or the least and the most, found {low}, {high}"
-                )
+            raise ValueError(f"no axis is given; name at least one of {', '.join(NAMED)}, or give `axes`")
+        for name, bounds in stated.items():
+            if len(bounds) != 2 or not 1 <= bounds[0] <= bounds[1]:
+                found = " and ".join(map(str, bounds))
+                raise ValueError(f"`{name}` must be one extent, or the least and the most, from 1 on, found {found}")
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -125,10 +127,10 @@ class Accepts(Rule):
         named = {name: getattr(self, name) for name in NAMED}
         for name, extent in {**named, **{str(axis): extent for axis, extent in self.axes.items()}}.items():
             if extent is not None:
-                yield name, (extent, extent) if isinstance(extent, int) else (extent[0], extent[1])
+                yield name, (extent, extent) if isinstance(extent, int) else tuple(extent)
 
 
 def _bounds_text(name: str, bounds: tuple[int, int]) -> str:
     low, high = bounds
-    called = f"axis {name}" if name.lstrip("-").isdigit() else name
+    called = name if name in NAMED else f"axis {name}"
     return f"{called} {low}" if low == high else f"{called} {low}-{high}"
