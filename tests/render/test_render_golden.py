@@ -46,6 +46,8 @@ CASES = {
     "graded_80.txt": (GRADED, "text", {"width": 80, "outcomes_only": True}),
     "graded.md": (GRADED, "markdown", {}),
     "annotations.txt": (RUN, "github", {"base": "course/week 3"}),
+    "check.html": (RUN, "html", {}),
+    "ledger.html": (TROUBLED, "html", {}),
     "failed.json": ((failed(),), "json", {}),
 }
 

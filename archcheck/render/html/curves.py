@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _INK = {"#010101": "ink", "#020202": "muted", "#030303": "line", "#040404": "accent", "#050505": "limit"}
 """Colours that no palette has, and the variable of the page that takes the place of each."""
 INK, MUTED, LINE, ACCENT, LIMIT = _INK
-_SIZE = (8.2, 3.4)
+_SIZE = (8.2, 3.7)
 """Inches, at 72 pixels each."""
 _SETTINGS: Mapping[Any, Any] = {
     "svg.fonttype": "none",

@@ -10,7 +10,7 @@ from archcheck.render.html.plan import Box, Plan
 from archcheck.render.words import count, one_line, shapes_text
 from archcheck.selectors import GROUPS
 
-CHARACTERS = 42
+CHARACTERS = 39
 """How many characters fit into a box."""
 _LEAST = 6
 """Characters that are left of every word."""
@@ -44,7 +44,7 @@ def label(facts: Facts, plan: Plan, box: Box) -> Label:
     kind = "" if first.path == plan.path else type_of(facts, first.path)
     macs = sum(op.macs for op in ops)
     title, name, output = _fitted(
-        name_of(plan.path, box), f"{kind} {many}".strip(), shapes_text(facts.ops[first.stop - 1].shapes)
+        name_of(plan.path, box), f"{many} {kind}".strip(), shapes_text(facts.ops[first.stop - 1].shapes)
     )
     told = f"{name_of('', box)}: {count(len(ops), 'operation')}, {macs:,} multiply-accumulates"
     return Label(

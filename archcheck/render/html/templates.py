@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -14,6 +16,12 @@ from archcheck.rules.looks import percents
 
 def fill(page: Page) -> str:
     """Return the page as HTML; every value in it is escaped, and on one line."""
+    return _environment().get_template("page.html.jinja").render(page=page)
+
+
+@cache
+def _environment() -> Environment:
+    """Return the templates, which are compiled once."""
     environment = Environment(
         loader=PackageLoader("archcheck.render", "html"),
         autoescape=True,
@@ -23,7 +31,7 @@ def fill(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(curves=_curves, described=described, percents=percents)
-    return environment.get_template("page.html.jinja").render(page=page)
+    return environment
 
 
 def _visible(value: object) -> object:
