@@ -113,3 +113,45 @@ def test_numbers_of_tensors_and_arrays_are_recorded_as_numbers(archcheck, tmp_pa
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["runs"][0]["epochs"][0] == {"epoch": 1, "a": 2, "b": 0.5, "c": [1, 2]}
     assert record["model"]["class"] == "Net"
+
+
+HOOKS = """
+import torch
+from torch.nn.functional import cross_entropy
+
+class Module:
+    def training_step(self, model, batch):
+        return cross_entropy(model(batch), torch.zeros(len(batch), dtype=torch.long))
+    def on_train_epoch_end(self, loss):
+        return {"loss": loss.detach()}
+
+class Loop:
+    def __init__(self, hooks, epochs):
+        self.hooks, self.epochs = hooks, epochs
+    def fit(self, model, batches):
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(self.epochs):
+            for batch in batches:
+                optimiser.zero_grad()
+                loss = self.hooks.training_step(model, batch)
+                loss.backward()
+                optimiser.step()
+            yield self.hooks.on_train_epoch_end(loss)
+
+def run(model, *, seed, epochs):
+    return Loop(Module(), epochs).fit(model, torch.randn(4, 5, 2))
+
+def evaluate(model):
+    return torch.tensor(3.0), 4
+"""
+
+
+def test_a_loop_of_hooks_is_a_trainer(archcheck, tmp_path):
+    make(tmp_path, "")
+    (tmp_path / "trainer.py").write_text(HOOKS)
+    run = archcheck("train", "halves", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    (kept,) = json.loads((tmp_path / "record.json").read_text())["runs"]
+    assert kept["test"] == {"correct": 3, "total": 4}
+    assert kept["epochs"][1]["loss"] < kept["epochs"][0]["loss"]
+    assert "archcheck: note: seed 0, epoch 2, loss " in run.stderr
