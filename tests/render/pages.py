@@ -96,7 +96,7 @@ def run(seed: int, epochs: list[dict[str, object]], correct: int, total: int = 1
 def trained(*runs: dict[str, object], limit: float | None = 0.9, **values: object) -> Report:
     """A network with a record of these runs, judged by an accuracy unless `limit` is `None`."""
     record = {"schema": 1, "runs": list(runs)}
-    training = Training(record_file="record.json", record=record, mismatches=(), **values)  # type: ignore[arg-type]
+    training = Training(record_file="record.json", record=record, mismatches=(), **values)
     judged = (outcome("min-accuracy", Verdict.KEPT, found=0.95, limit=limit),) if limit is not None else ()
     return Report(subject="net", facts=replace(plain_net(), training=training), outcomes=judged)
 
@@ -105,4 +105,4 @@ def two_seeds(**values: object) -> Report:
     """Two seeds of three epochs, with 940 and 960 of 1,000 right on the test set."""
     first = run(0, [epoch(800), epoch(900), epoch(930)], 940)
     second = run(1, [epoch(820), epoch(910), epoch(950)], 960)
-    return trained(first, second, **values)  # type: ignore[arg-type]
+    return trained(first, second, **values)

@@ -93,14 +93,14 @@ def evil_report() -> Report:
         EVIL, Verdict.BROKEN, because=EVIL, most=(EVIL,), notes=(EVIL,), unit=EVIL, found=EVIL,
         findings=(Finding(message=EVIL, fix=EVIL, layer=EVIL, where=where(1, EVIL)), Finding(message=EVIL)),
     )  # fmt: skip
-    training = replace(two_seeds().facts.training, record_file=EVIL, mismatches=(EVIL,))  # type: ignore[union-attr]
-    training.record["runs"][0]["seed"] = EVIL  # type: ignore[index]
+    training = replace(two_seeds().facts.training, record_file=EVIL, mismatches=(EVIL,))
+    training.record["runs"][0]["seed"] = EVIL
     return Report(subject=EVIL, facts=replace(facts, training=training), outcomes=(broken,))
 
 
 def test_what_strangers_call_things_stays_text() -> None:
     report = evil_report()
-    lost = replace(failed(), subject=EVIL, error=replace(failed().error, message=EVIL))  # type: ignore[type-var]
+    lost = replace(failed(), subject=EVIL, error=replace(failed().error, message=EVIL))
     text = render((report, lost), "html")
     document = Document(text)
     assert not document.all("script")

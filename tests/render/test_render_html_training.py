@@ -62,7 +62,7 @@ def test_without_runs_there_is_nothing_to_show(record: object) -> None:
     report = two_seeds()
     assert report.facts
     assert report.facts.training
-    odd = replace(report.facts, training=replace(report.facts.training, record=record))  # type: ignore[arg-type]
+    odd = replace(report.facts, training=replace(report.facts.training, record=record))
     assert evidence_of(replace(report, facts=odd)) is None
     assert 'class="training"' not in render((replace(report, facts=odd),), "html")
     assert evidence_of(Report(subject="net", facts=plain_net())) is None
@@ -100,8 +100,8 @@ def test_the_page_has_the_figures_of_each_seed() -> None:
 
 def test_a_record_of_another_model_is_shown_with_that_said() -> None:
     report = two_seeds()
-    training = replace(report.facts.training, mismatches=("the record is of another model",))  # type: ignore
-    text = Document(render((replace(report, facts=replace(report.facts, training=training)),), "html")).one("main").text  # type: ignore
+    training = replace(report.facts.training, mismatches=("the record is of another model",))
+    text = Document(render((replace(report, facts=replace(report.facts, training=training)),), "html")).one("main").text
     assert "the record is of another model, so this proves nothing of the model at hand" in text
 
 
