@@ -1,10 +1,13 @@
 """`archcheck train` as a process."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from tests.cli_samples import write
+from tests.test_training import CONTRACT, make
 
 FILES = {
     "net_py": """
@@ -212,3 +215,18 @@ def test_nothing_is_concluded_from_the_record_of_another_model(archcheck, folder
     run = archcheck("train", "net", "--until-decided", cwd=folder)
     assert run.returncode == 2
     assert "is of another model: `net.py` is not the source that was trained" in run.stderr
+
+
+def test_the_readme_shows_a_real_run(archcheck, tmp_path):
+    """The figures are left out: another processor may put an example on the other side."""
+    make(tmp_path)
+    wanted = CONTRACT.replace("limit = 0.9,", "limit = 0.95,").replace(", seeds = 2", "")
+    (tmp_path / "archcheck.toml").write_text(wanted)
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(
+        r"^\$ archcheck train halves --until-decided \| tail -5\n((?:.*\n)*?)```$", readme, re.MULTILINE
+    )
+    run = archcheck("train", "halves", "--until-decided", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    last = "".join(run.stdout.splitlines(keepends=True)[-5:])
+    assert re.sub(r"\d+", "0", last) == re.sub(r"\d+", "0", shown)

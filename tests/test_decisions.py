@@ -23,7 +23,7 @@ LIMIT = Fraction(994, 1000)
 def test_errors_are_as_rare_as_stated(name, offset, spread):
     procedure = BY_NAME[name]
     rates = simulate(procedure, offset, REPLICATIONS, spread)
-    assert excess(procedure, offset, rates, REPLICATIONS) == ""
+    assert excess(procedure, offset, rates, REPLICATIONS, spread) == ""
     assert rates.kept + rates.broken + rates.undecided == pytest.approx(1)
 
 

@@ -1,6 +1,6 @@
 """Simulate how often accuracies are decided wrongly, and how many seeds that takes.
 
-    python tests/benchmarks/decisions.py [--replications 10000] [--jobs 2]
+    python tests/benchmarks/decisions.py [--replications 10000]
 
 A recipe's seeds get so many of 10,000 test examples right: a normal count with the flagship's standard deviation
 of 6.5 examples, rounded, or a binomial one (about 7.7). The limit is 99.4 %, the true mean lies by so many percentage
@@ -10,8 +10,9 @@ on` goes on by the anytime bound where five fixed seeds left it open. Of each: h
 and undecided, and the seeds that were trained, their mean and their 90 % quantile.
 
 Stated are errors of at most 5 %: recipes below the limit that are kept, recipes at or above it that are broken (and, as
-a mean at the limit is the worst case of both, either answer there); `fixed 5, then on` may err twice as often. Exit
-code 1 if one of these (not `naive`) errs more often than that beyond four standard errors of the simulation.
+a mean at the limit is the worst case of both, either answer there); `fixed 5, then on` may err twice as often. That is
+of normal accuracies: counts near the whole test set are a little skewed, and a fifth more is allowed of binomial ones.
+Exit code 1 if one of these (not `naive`) errs more often than that beyond four standard errors of the simulation.
 """
 
 from __future__ import annotations
@@ -98,6 +99,8 @@ def binomial_counts(mean: float, shape: tuple[int, int], generator: np.random.Ge
 
 
 SPREADS = {"normal": normal_counts, "binomial": binomial_counts}
+ALLOWED = {"normal": 1.0, "binomial": 1.2}
+"""By what the stated errors are multiplied: they are those of normal accuracies."""
 
 
 def simulate(procedure: Procedure, offset: float, replications: int, spread: str = "normal", seed: int = SEED) -> Rates:
@@ -116,11 +119,12 @@ def simulate(procedure: Procedure, offset: float, replications: int, spread: str
     )
 
 
-def excess(procedure: Procedure, offset: float, rates: Rates, replications: int) -> str:
+def excess(procedure: Procedure, offset: float, rates: Rates, replications: int, spread: str = "normal") -> str:
     """Return which error is more frequent than what is stated, beyond four standard errors; empty if none is."""
     if procedure.error is None:
         return ""
-    allowed = procedure.error + 4 * (procedure.error * (1 - procedure.error) / replications) ** 0.5
+    error = procedure.error * ALLOWED[spread]
+    allowed = error + 4 * (error * (1 - error) / replications) ** 0.5
     wrong = {"kept": rates.kept if offset <= 0 else 0.0, "broken": rates.broken if offset >= 0 else 0.0}
     return ", ".join(f"{name} TOO OFTEN" for name, rate in wrong.items() if rate > allowed)
 
@@ -136,7 +140,7 @@ def main() -> int:
         for procedure in PROCEDURES:
             for offset in OFFSETS:
                 rates = simulate(procedure, offset, options.replications, spread)
-                fault = excess(procedure, offset, rates, options.replications)
+                fault = excess(procedure, offset, rates, options.replications, spread)
                 right &= not fault
                 print(
                     f"{procedure.name:<20}{offset:>+7.2f}{100 * rates.kept:>8.2f}{100 * rates.broken:>8.2f}"
