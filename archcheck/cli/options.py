@@ -168,7 +168,7 @@ def _add_format(parser: argparse.ArgumentParser, default: str) -> None:
         type=format_of,
         default=default,
         metavar="FORMAT",
-        help="text, concise, json, markdown, github or sarif",
+        help="text, concise, json, markdown, github, sarif or html",
     )
     parser.add_argument("--output", type=output_of, metavar="FILE", help="write the report there")
 
