@@ -104,7 +104,3 @@ class Watch:
     def __deepcopy__(self, memo: dict[int, Any]) -> Watch:
         """A copy of the model, such as a moving average, is watched with it."""
         return self
-
-    def __reduce__(self) -> Any:
-        """A model that is saved whole takes a watch along that nobody reads."""
-        return Watch, ()
