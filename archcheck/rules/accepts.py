@@ -34,12 +34,12 @@ class Accepts(Rule):
     or the keyword of the input that is meant, by default the first of numbers. Another input of as many axes, or of
     the same first extents, varies along each axis where it has the same extent.
 
-    The search goes over shapes alone: at most five hundred inputs, fewer for a network of hundreds of layers. Those are
-    all there are if they are no more, else every corner, the lines along each axis, and inputs that hypothesis thinks of
-    and makes smaller; a failure of few inputs inside of a large box may escape. It is the same each time. No extent of
-    the input that is reported can be made smaller with the input still failing, and it fails a real forward pass, too;
-    real numbers also have the last word on the smallest and the largest input. Where values decide what a model does, as
-    in `if x.sum() > 0`, some dozen real passes take the place of shapes, which a note says.
+    The search goes over shapes alone: at most five hundred inputs, fewer for a network of hundreds of layers. Those
+    are all there are if they are no more, else every corner, the lines along each axis, and inputs that hypothesis
+    thinks of and makes smaller; a failure of few inputs inside of a large box may escape. It is the same each time.
+    No extent of the input that is reported can be made smaller with the input still failing, and it fails a real
+    forward pass, too; real numbers also have the last word on the smallest and the largest input. Where values decide
+    what a model does, as in `if x.sum() > 0`, some dozen real passes take the place of shapes, which a note says.
 
     `mode` is `eval`, `train` or `both`. In training BatchNorm refuses a single value a channel, so that a batch of one
     fails where a map has come down to 1x1.
