@@ -63,7 +63,10 @@ def student_cdf(t: float, freedom: float) -> float:
 
     Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.1 with 26.5.27.
     """
-    tail = beta_cdf(freedom / (freedom + t * t), freedom / 2, 0.5) / 2
+    square = t * t
+    if square < freedom:  # where the argument below would be rounded towards one
+        return 0.5 + math.copysign(beta_cdf(square / (freedom + square), 0.5, freedom / 2) / 2, t)
+    tail = beta_cdf(freedom / (freedom + square), freedom / 2, 0.5) / 2
     return tail if t < 0 else 1 - tail
 
 

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archcheck.distributions import beta_cdf, beta_quantile, fair_tail, student_cdf, student_quantile
@@ -35,6 +35,8 @@ def test_quantiles_of_student_are_those_of_the_table(freedom):
 
 
 @given(st.floats(-1e3, 1e3))
+@example(1e-4)
+@example(-1e-9)
 def test_student_with_one_and_two_degrees_of_freedom_has_a_closed_form(t):
     assert student_cdf(t, 1) == pytest.approx(0.5 + math.atan(t) / math.pi, abs=1e-13)
     assert student_cdf(t, 2) == pytest.approx(0.5 + t / (2 * math.sqrt(2 + t * t)), abs=1e-13)
