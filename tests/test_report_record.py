@@ -7,6 +7,7 @@ import json
 import pytest
 
 from archcheck.cli import main
+from archcheck.seals import sealed
 
 CONTRACT = """
 [subjects.net]
@@ -23,7 +24,7 @@ max-params = 6
 min-accuracy = 0.9
 """
 MODEL = "import torch.nn as nn\n\nclass Net(nn.Linear):\n    def __init__(self):\n        super().__init__(2, 2)\n"
-RECORD = {"schema": 1, "model": {"parameters": 7}, "runs": [{"seed": 0, "epochs": [{"loss": 1.0}]}]}
+RECORD = sealed({"schema": 1, "model": {"parameters": 7}, "runs": [{"seed": 0, "epochs": [{"loss": 1.0}]}]})
 
 
 @pytest.fixture
