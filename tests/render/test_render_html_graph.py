@@ -170,3 +170,15 @@ def test_words_fit_into_their_box() -> None:
     for box in drawn(replace(net, ops=ops)).boxes:
         assert len(box.label.title + box.label.name + box.label.output) <= 39
     assert fit("two\nlines", 20) == "two lines"
+
+
+def opened(net: Facts) -> list[bool]:
+    """Whether each inner drawing is open at first."""
+    document = Document(render((Report(subject="net", facts=net),), "html"))
+    return ["open" in each.attributes for each in document.all("details")]
+
+
+def test_a_short_graph_is_open_and_of_a_long_one_its_only_part() -> None:
+    assert opened(net_of(*blocks(1, 45, "stem"), *blocks(1, 45, "body"))) == [True, True]
+    assert not any(opened(net_of(*blocks(1, 90, "stem"), *blocks(1, 90, "body"))))
+    assert opened(net_of("", *blocks(80, 5))) == [True, False]
