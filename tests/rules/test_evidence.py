@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from archcheck.cache import Cache
 from archcheck.contract import load
 from archcheck.engine import check_contract
 from archcheck.findings import Verdict
@@ -146,3 +147,16 @@ def test_so_many_known_duplicates_are_allowed_and_no_more(judged):
     assert kept.verdict is Verdict.KEPT
     assert kept.kept == "2 of 20 test samples among 33 that train the model, 2 are allowed"
     assert judged(train="leaky", rule="1")[HELD_OUT].verdict is Verdict.BROKEN
+
+
+def test_a_trial_is_remembered_and_one_that_failed_is_not(tmp_path):
+    cache = Cache(tmp_path / "cache")
+
+    def entries(train):
+        write_project(tmp_path, train=train)
+        with Worker(cache=cache) as worker:
+            list(check_contract(load(tmp_path / "archcheck.toml"), worker=worker))
+        return len(list((tmp_path / "cache").glob("*.json")))
+
+    assert entries("fails") == 0
+    assert entries("plain") == 1
