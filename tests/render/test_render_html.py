@@ -227,3 +227,18 @@ def test_the_libraries_are_imported_for_a_page_and_only_then() -> None:
         "assert there() == {'jinja2'}, there()"  # and matplotlib where there is something to draw
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_page_of_a_whole_course_stays_small_and_says_what_it_leaves_out() -> None:
+    many = [replace(two_seeds(), subject=f"student {number}") for number in range(100)]
+    deep = [Report(subject=f"net {number}", facts=residual_net()) for number in range(50)]
+    text = render((*many, *deep), "html")
+    assert len(text) < 5_000_000
+    document = Document(text)
+    assert len(document.all("svg", class_="curves")) == 24
+    assert text.count("The curves are not drawn, to keep the page small") == 76
+    assert len(document.having("data-seed")) == 200  # the figures are all there
+    left_out = text.count("Layers further inside are left out, to keep the page small")
+    assert 0 < left_out < 50
+    assert len(document.having("data-fact")) == 6 * 150
+    assert len(document.having("data-layer")) <= 3_000 + left_out

@@ -66,6 +66,7 @@ class Measured:
     header: tuple[sheet.Line, ...]
     lines: tuple[sheet.Line, ...]
     layers: tuple[LayerRow, ...]
+    cut: bool
     differences: tuple[cross_check.Row, ...]
     drawing: Drawing | None
     ops: int
@@ -84,6 +85,7 @@ class Section:
     judged: tuple[Judged, ...]
     measured: Measured | None
     evidence: Evidence | None
+    curves: bool
 
     @property
     def fails(self) -> bool:
@@ -120,6 +122,9 @@ def verdict_of(reports: Sequence[Report]) -> str:
 
 
 def _section(report: Report, options: Options, paper: Paper, name: str) -> Section:
+    evidence = evidence_of(report)
+    curves = evidence is not None and evidence.drawable and paper.curves > 0
+    paper.curves -= curves
     return Section(
         id=name,
         subject=report.subject,
@@ -131,17 +136,20 @@ def _section(report: Report, options: Options, paper: Paper, name: str) -> Secti
             for outcome in report.outcomes
         ),
         measured=_measured(report.facts, options, paper) if report.facts else None,
-        evidence=evidence_of(report),
+        evidence=evidence,
+        curves=curves,
     )
 
 
 def _measured(facts: Facts, options: Options, paper: Paper) -> Measured:
     planned = plan(facts, paper)
+    layers, cut = _fitting(facts, options.depth, paper)
     return Measured(
         figures=tuple(_figure(facts, fact, noun) for fact, noun in FIGURES.items()),
         header=(Line(label="target", text=facts.subject.target), *sheet.header(facts)),
         lines=(*sheet.totals(facts), *sheet.ledger(facts), *sheet.ending(facts, options.head), *sheet.evidence(facts)),
-        layers=tuple(_layers(facts, options.depth)),
+        layers=layers,
+        cut=cut,
         differences=tuple(cross_check.rows(facts.cross_check)) if facts.cross_check else (),
         drawing=draw(facts, planned) if planned else None,
         ops=len(facts.ops),
@@ -151,6 +159,16 @@ def _measured(facts: Facts, options: Options, paper: Paper) -> Measured:
 
 def _figure(facts: Facts, fact: str, noun: str) -> Figure:
     return Figure(fact=fact, value=int(find_figure(fact).of(facts)[0]), text=figure_text(fact, facts), noun=noun)
+
+
+def _fitting(facts: Facts, depth: int, paper: Paper) -> tuple[tuple[LayerRow, ...], bool]:
+    """Return the layers as deep as there is paper for, the model itself at least, and whether any are left out."""
+    for shown in range(depth, 0, -1):
+        layers = tuple(_layers(facts, shown))
+        if len(layers) <= paper.rows:
+            paper.rows -= len(layers)
+            return layers, shown < depth
+    return tuple(_layers(facts, 0)), depth > 0
 
 
 def _layers(facts: Facts, depth: int) -> Iterator[LayerRow]:

@@ -8,7 +8,7 @@ of them is drawn. So a graph of any length stays readable, from the model inward
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
 from archcheck.facts import Facts
@@ -21,7 +21,7 @@ MANY = 60
 DEEP = 12
 """Drawings inside of one another, beyond which modules are no longer told apart."""
 MOST = 3_000
-"""Boxes that a whole page may have."""
+"""Boxes, and rows of layers, that a whole page may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,12 @@ class Plan:
 
 @dataclass(slots=True, kw_only=True)
 class Paper:
-    """The room that drawings share: boxes that are left, and drawings so far."""
+    """The room that all subjects of a page share: boxes, rows and curves that are left, and drawings so far."""
 
     boxes: int = MOST
-    drawings: int = field(default=0)
+    rows: int = MOST
+    curves: int = 24
+    drawings: int = 0
 
 
 def plan(facts: Facts, paper: Paper) -> Plan | None:
