@@ -91,6 +91,8 @@ def _names(tensor: torch.Tensor, trace: Trace, index: int, tree: Tree) -> tuple[
         flat = ("batch", "channels", "length")
     elif rank == 3:
         flat = ("length", "batch", "channels") if _time_first(reader, tree) else ("batch", "length", "channels")
+    elif rank == 2 and _is_recurrent(reader, tree):
+        flat = ("length", "channels")
     elif rank == 2:
         return ("batch",), ("length",) if not tensor.is_floating_point() else ("channels", "length")
     else:
@@ -114,6 +116,12 @@ def _time_first(reader: Event | None, tree: Tree) -> bool:
     """Whether the layer that reads a sequence, or one around it, is told that the batch comes second."""
     around = set(lineage(reader.layer if reader else ""))
     return any(node.path in around and getattr(node.module, "batch_first", True) is False for node in tree.nodes)
+
+
+def _is_recurrent(reader: Event | None, tree: Tree) -> bool:
+    """Whether a recurrent layer of torch reads the input, which takes two axes for one sequence without a batch."""
+    path = reader.layer if reader else None
+    return any(node.path == path and isinstance(node.module, torch.nn.RNNBase) for node in tree.nodes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,76 +1,65 @@
-"""Probes: how a model behaves on real numbers. Each runs only when a rule asks for it."""
+"""Probes of the first output: whether it is log-probabilities, and whether it keeps the batch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch.nn import Module
 
 from archcheck.errors import SubjectError, described
 from archcheck.measure.arguments import map_tensors, tensors_in
+from archcheck.measure.bench import Bench
 from archcheck.measure.example import Example
-
-Call = Callable[..., Any]
-PROBES: dict[str, Callable[..., Mapping[str, Any]]] = {}
-"""By name, what takes a forward pass, an example and the parameters that a rule gave."""
+from archcheck.words import shape_text
 
 
-def probe(name: str) -> Callable[[Any], Any]:
-    """Register a probe under the name that rules ask for."""
-
-    def register(function: Any) -> Any:
-        PROBES[name] = function
-        return function
-
-    return register
-
-
-def run(name: str, forward: Call, example: Example, **parameters: Any) -> Mapping[str, Any]:
-    """Run one probe in evaluation mode, without gradients.
-
-    Raises:
-        SubjectError: the forward pass failed on real numbers, or gave no values.
-    """
-    try:
-        with torch.no_grad():
-            return PROBES[name](forward, example, **parameters)
-    except SubjectError:
-        raise
-    except Exception as error:  # whatever the subject raises
-        raise SubjectError("forward", f"the forward pass failed on real numbers: {described(error)}") from error
-
-
-@probe("log-probabilities")
-def _log_probabilities(forward: Call, example: Example) -> Mapping[str, Any]:
+def log_probabilities(bench: Bench, axis: int | None = None) -> Mapping[str, Any]:
     """How far the first output is from log-probabilities, on the example and on ten times the example.
 
     All floating inputs, positional and by keyword, are multiplied; others stay as they are. The class axis is
-    1, or 0 where the output has one axis. `sum_error` is the largest distance of a sum of exponentials from
-    one, taken in float64, so that it measures the model and not this sum; it is `None` where the sum itself is
-    no number. `finite` says that the output holds neither NaN nor infinity, save minus infinity, which is the
-    logarithm of zero.
+    `axis`, by default 1, or 0 where the output has one axis. `sum_error` is the largest distance of a sum of
+    exponentials from one, taken in float64, so that it measures the model and not this sum; it is `None` where the
+    sum itself is no number. `finite` says that the output holds neither NaN nor infinity, save minus infinity, which
+    is the logarithm of zero. `others` are the axes along which the sums are one instead, within a hundredth.
     """
-    shape: tuple[int, ...] = ()
     finite, errors = True, []
     for scale in (1.0, 10.0):
-        output = _first_output(forward, _scaled(example, scale)).double()
-        shape = tuple(output.shape)
-        sums = output.exp().sum(dim=1 if output.dim() > 1 else -1)
+        output = _first_output(bench.model, _scaled(bench.example, scale)).double()
+        chosen = class_axis(output, axis)
+        errors.append((output.exp().sum(dim=chosen) - 1).abs().max())
         finite = finite and not bool((output.isnan() | output.isposinf()).any())
-        errors.append((sums - 1).abs().max())
     worst = float(torch.stack(errors).max())  # a tensor's maximum, which NaN does not vanish in
-    return {"finite": finite, "sum_error": worst if math.isfinite(worst) else None, "shape": list(shape)}
+    others = [other for other in range(output.dim()) if other != chosen and _sums_to_one(output, other)]
+    error = worst if math.isfinite(worst) else None
+    return {"finite": finite, "sum_error": error, "shape": list(output.shape), "axis": chosen, "others": others}
 
 
-@probe("keeps-batch")
-def _keeps_batch(forward: Call, example: Example) -> Mapping[str, Any]:
+def class_axis(output: torch.Tensor, axis: int | None) -> int:
+    """Return the axis of classes, counted from 0: 1 unless another is given, 0 of an output with one axis.
+
+    Raises:
+        SubjectError: the output has no such axis.
+    """
+    given = min(1, max(0, output.dim() - 1)) if axis is None else axis
+    if not -output.dim() <= given < output.dim():
+        raise SubjectError("forward", f"the first output has shape {shape_text(output.shape)}, and no axis {given}")
+    return given % output.dim()
+
+
+def _sums_to_one(output: torch.Tensor, axis: int) -> bool:
+    return bool(((output.exp().sum(dim=axis) - 1).abs() < 0.01).all())
+
+
+def keeps_batch(bench: Bench) -> Mapping[str, Any]:
     """How many samples the first output holds, for the example and for a batch of another size.
 
     The batch is the first axis of the first input; every input with as many entries along its first axis is repeated
     with it. `output` is the shape of the first output; where the other batch fails, `error` says why in its place.
     """
+    forward, example = bench.model, bench.example
     size = next((tensor.shape[0] for tensor in tensors_in(example.args) if tensor.dim()), None)
     if size is None:
         size = next((tensor.shape[0] for tensor in tensors_in(dict(example.kwargs)) if tensor.dim()), None)
@@ -85,7 +74,7 @@ def _keeps_batch(forward: Call, example: Example) -> Mapping[str, Any]:
     return {"runs": runs}
 
 
-def _batch_run(forward: Call, example: Example, size: int) -> dict[str, Any]:
+def _batch_run(forward: Module, example: Example, size: int) -> dict[str, Any]:
     output = next(tensors_in(forward(*example.args, **example.kwargs)), None)
     if output is None:
         raise SubjectError("forward", "the forward pass returned no tensor, so there is no batch to look at")
@@ -112,7 +101,7 @@ def _scaled(example: Example, scale: float) -> Example:
     return Example(tuple(map_tensors(scaled, list(example.args))), map_tensors(scaled, dict(example.kwargs)))
 
 
-def _first_output(forward: Call, example: Example) -> torch.Tensor:
+def _first_output(forward: Module, example: Example) -> torch.Tensor:
     output = next(tensors_in(forward(*example.args, **example.kwargs)), None)
     if output is None:
         raise SubjectError("forward", "the forward pass returned no tensor, so there are no values to look at")

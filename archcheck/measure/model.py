@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import torch
 from archcheck.activations import activations_of
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts, diff_ops
-from archcheck.measure import accept, behave, graph, idle, ledger
+from archcheck.measure import accept, graph, idle, ledger
 from archcheck.measure.answers import dtype_of
+from archcheck.measure.bench import Bench
 from archcheck.measure.cross_check import cross_check
 from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, given
@@ -22,6 +23,7 @@ from archcheck.measure.field import receptive_field
 from archcheck.measure.forward import Passes, inputs_of, passes_of, set_mode
 from archcheck.measure.layers import layers_of
 from archcheck.measure.places import class_where, relative
+from archcheck.measure.probing import PROBES, run_probe
 from archcheck.measure.restore import same_torch
 from archcheck.parts import CROSS_CHECK, Cost, Op, Shapes, Subject, Tensor
 from archcheck.probes import parsed
@@ -36,13 +38,15 @@ def measure_model(
     root: str | None = None,
     needs: Iterable[str] = (),
     confirm: bool = False,
+    fresh: Callable[[], torch.nn.Module] | None = None,
 ) -> Facts:
     """Measure `model` in this process and leave it as it was.
 
     `example` is a tensor, a sequence of positional inputs, a mapping of keyword inputs, an `Example`, or
     `None` to infer the input from the first layer. `needs` names the probes to run, and `cross-check` where fvcore
     shall count, too. `root` is the folder that places in files are relative to. With `confirm`, a real forward pass
-    in evaluation mode has to succeed and give the same shapes.
+    in evaluation mode has to succeed and give the same shapes. `fresh` builds the model anew, for probes that compare
+    with one that nobody has used.
 
     Raises:
         SubjectError: `model` is no module, its forward pass failed, or its input could not be inferred.
@@ -52,12 +56,21 @@ def measure_model(
     chosen = example if isinstance(example, Example) or example is None else given(example)
     target = target or f"{type(model).__module__}:{type(model).__qualname__}"
     with same_torch():
-        facts = _measured(model, chosen, tuple(needs), confirm=confirm, target=target, root=root or str(Path.cwd()))
+        facts = _measured(
+            model, chosen, tuple(needs), confirm=confirm, target=target, root=root or str(Path.cwd()), fresh=fresh
+        )
     return replace(facts, subject=replace(facts.subject, name=name or type(model).__name__))
 
 
 def _measured(
-    model: torch.nn.Module, example: Example | None, needs: Sequence[str], *, confirm: bool, target: str, root: str
+    model: torch.nn.Module,
+    example: Example | None,
+    needs: Sequence[str],
+    *,
+    confirm: bool,
+    target: str,
+    root: str,
+    fresh: Callable[[], torch.nn.Module] | None,
 ) -> Facts:
     """Return the facts; all else that measuring makes is gone when garbage is collected again."""
     passes = passes_of(model, example)
@@ -65,7 +78,8 @@ def _measured(
     if confirm:
         evaluation = passes.confirmed(chosen, evaluation)
     training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
-    behaviour = {need: told for need in needs if (told := _probe(passes, chosen, evaluation, need, root)) is not None}
+    bench = Bench(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
+    behaviour = {need: told for need in needs if (told := _probe(bench, need)) is not None}
     facts = _facts(passes, chosen, evaluation, training, target=target, root=root)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts))
@@ -114,16 +128,17 @@ def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Tr
         return None, (f"training mode: {error}",)
 
 
-def _probe(passes: Passes, example: Example, evaluation: Trace, need: str, root: str) -> Mapping[str, Any] | None:
+def _probe(bench: Bench, need: str) -> Mapping[str, Any] | None:
     """Return what a probe tells, `None` where none is asked for or there are no numbers for it."""
     name, parameters = parsed(need)
+    passes = bench.passes
     if name == accept.NAME:
-        return accept.accepted(passes, example, evaluation, root, **parameters)
-    if name not in behave.PROBES or passes.on_meta:
+        return accept.accepted(passes, bench.example, bench.trace, bench.root, **parameters)
+    if name not in PROBES or passes.on_meta:
         return None
     with passes.untouched(values=True):
         set_mode(passes.tree, training=False)
-        return behave.run(name, passes.model, example, **parameters)
+        return run_probe(name, bench, **parameters)
 
 
 def _outside(tensor: torch.Tensor) -> Tensor:

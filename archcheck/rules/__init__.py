@@ -5,7 +5,7 @@ from __future__ import annotations
 from archcheck.rule import Rule, rule_name
 from archcheck.rules.accepts import Accepts
 from archcheck.rules.accuracy import MinAccuracy
-from archcheck.rules.behaviour import LogProbabilities
+from archcheck.rules.behaviour import DeterministicInEval, FiniteOutput, IndependentOfBatch
 from archcheck.rules.budget import MaxBytes, MaxLayerShare, MaxParams, MaxTrainableParams
 from archcheck.rules.claims import Claim, Synced
 from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory
@@ -15,6 +15,7 @@ from archcheck.rules.interplay import NoBiasBeforeNorm, NoDoubleActivation, NoDr
 from archcheck.rules.ledger import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
 from archcheck.rules.neighbours import FollowedBy, PrecededBy
 from archcheck.rules.presence import Count, Forbids, Requires, RequiresAny
+from archcheck.rules.probabilities import LogProbabilities
 from archcheck.rules.shape import KeepsBatch, MinReceptiveField, OutputShape
 from archcheck.rules.structure import Channels, DropoutRate, Head, NoPadding
 from archcheck.rules.training import RecordMatchesModel
@@ -49,6 +50,9 @@ BUILTIN: tuple[type[Rule], ...] = (
     KeepsBatch,
     Accepts,
     MinReceptiveField,
+    FiniteOutput,
+    DeterministicInEval,
+    IndependentOfBatch,
     LogProbabilities,
     MinAccuracy,
     RecordMatchesModel,

@@ -1,68 +1,258 @@
-"""Behaviour: what a network does with real numbers."""
+"""Behaviour in evaluation: what a network gives for real numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from archcheck.errors import NotMeasured
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
+from archcheck.probes import need
 from archcheck.rule import Rule
+from archcheck.rules.probed import check_tolerance, distance_text, other_shapes, probed, same_shapes, spot
+from archcheck.words import listed
+
+Input = Literal["example", "zeros", "large", "noise"]
+INPUTS: tuple[Input, ...] = ("example", "zeros", "large", "noise")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogProbabilities(Rule):
-    """The first output is log-probabilities: along the class axis its exponentials sum to one.
+class FiniteOutput(Rule):
+    """All floating outputs are numbers, on the example and on zeros, large values and noise: no NaN, no infinity.
 
-    That is what `nn.NLLLoss` expects. The class axis is 1, as in `(N, C)` and `(N, C, H, W)`. Measured in
-    evaluation mode on the example and on ten times the example; `tolerance` bounds the distance of the sums
-    from one (float32 rounding of a sum over 1,000 classes stays below 1e-4).
+    Evaluation mode. `inputs` names those that are tried: `example`, `zeros`, `large` (the example times `large`, by
+    default 1,000, and 16 in float16, which ends at 65,504) and `noise`, which is normal with the example's mean and
+    deviation, or uniform between its extremes where nothing in it is negative. Where the inputs are integers, these
+    are all the smallest, all the largest, and random numbers between the smallest and the largest that the example
+    shows. Masks, and integers beside floating inputs, such as lengths, stay as they are. There is no tolerance.
+
+    The place is that of the operation which made the first such value; minus infinity counts as a mask until it
+    makes NaN or reaches the output.
 
     Example, kept:
-        rule = log-probabilities = true
-        model = nn.Sequential(nn.Linear(3, 4), nn.LogSoftmax(dim=1))
+        rule = finite-output = true
+        model = nn.Sequential(nn.Linear(3, 4), nn.Softmax(dim=1))
         input = [2, 3]
 
     Example, broken:
-        rule = log-probabilities = true
-        model = nn.Sequential(nn.Linear(3, 4), nn.Softmax(dim=1))
+        rule = finite-output = true
+        model =
+            def forward(self, x):
+                return (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True)
         input = [2, 3]
-        says = the output is no log-probabilities
+        says = NaN in the output on zeros, first made by `div`
+
+    Example, broken:
+        rule = finite-output = ["large"]
+        model =
+            def forward(self, x):
+                return x.exp() / x.exp().sum(1, keepdim=True)
+        input = [2, 3]
+        says = NaN in the output on 1,000 times the example, first made by `exp`
     """
 
     narrows = False
-    needs = ("log-probabilities",)
-    tolerance: float = 1e-4
+    inputs: tuple[Input, ...] = INPUTS
+    large: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a promise about no input, and a factor that is none."""
+        Rule.__post_init__(self)
+        if not self.inputs:
+            raise ValueError("`inputs` is empty: the rule would look at nothing")
+        if self.large is not None and not 0 < self.large < float("inf"):
+            raise ValueError(f"`large` must be a positive number, found {self.large:g}")
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The probe, with the inputs to try."""
+        return (need("finite-output", inputs=list(self.inputs), factor=self.large),)
 
     def check(self, facts: Facts) -> Result:
-        """Compare the measured sums with one."""
-        facts.demand_numbers()
-        measured = facts.behaviour.get("log-probabilities")
-        if measured is None:
-            raise NotMeasured("the output's values were not measured")
-        error, fault = measured["sum_error"], self._fault(measured)
-        findings: tuple[Finding, ...] = ()
-        if fault is not None:
-            message = f"the output is no log-probabilities: {fault}"
-            fix = "end the network in `nn.LogSoftmax(dim=1)`, or drop the rule and train with `nn.CrossEntropyLoss`"
-            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=fix),)
+        """List the inputs on which an output is not finite."""
+        measured = probed(self, facts)
+        runs, factor = measured["runs"], measured["factor"]
+        findings = tuple(_not_finite(run, _called(run["input"], factor), facts) for run in runs if _fails(run))
+        return Result(
+            examined=len(runs),
+            findings=findings,
+            found=len(findings),
+            limit=0,
+            unit="inputs without a finite output",
+            kept=f"finite on {', '.join(_called(run['input'], factor) for run in runs)}",
+        )
+
+
+def _called(name: str, factor: float) -> str:
+    return {"example": "the example", "large": f"{factor:,g} times the example"}.get(name, name)
+
+
+def _fails(run: Mapping[str, Any]) -> bool:
+    return bool(run["error"] or run["faults"])
+
+
+def _not_finite(run: Mapping[str, Any], called: str, facts: Facts) -> Finding:
+    layer, where, op = spot(run["at"], facts)
+    if run["error"]:
+        message, fix = f"the forward pass fails on {called}: {run['error']}", "mend the forward pass"
+    else:
+        name, fault = next(iter(run["faults"].items()))
+        output = f"the output `{name}`" if name else "the output"
+        message = f"{fault} in {output} on {called}" + (f", first made by `{op}`" if op else "")
+        message += f" in `{layer}`" if layer else ""
+        fix = "bound what is divided, exponentiated or rooted there, as `clamp` or an epsilon do"
+    return Finding(message=message, layer=layer, where=where, fix=f"{fix}, or narrow finite-output")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeterministicInEval(Rule):
+    """In evaluation the same input gives the same outputs, whatever random numbers are drawn, and call after call.
+
+    Dropout that stays on, noise that asks for no mode, statistics that go on moving. Three passes on the example: two
+    in a row with the same random numbers, and one with others. All floating outputs are compared; `tolerance` bounds
+    the largest difference, divided by the largest number in the output. It is 16 roundings of the coarsest dtype of
+    the model by default (1.9e-6 for float32, 3.6e-15 for float64, 0.016 for float16, 0.125 for bfloat16): the same
+    operations on the same shapes give the same bits in one thread, and threads may add up in another order.
+
+    Example, kept:
+        rule = deterministic-in-eval = true
+        model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5))
+        input = [2, 3]
+
+    Example, broken:
+        rule = deterministic-in-eval = true
+        model =
+            def forward(self, x):
+                return F.dropout(x, 0.5)
+        input = [2, 3]
+        says = the output changes with the random numbers: `bernoulli_` draws some in evaluation
+    """
+
+    narrows = False
+    needs = ("deterministic-in-eval",)
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a tolerance below zero."""
+        Rule.__post_init__(self)
+        check_tolerance(self.tolerance)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the measured distances with the tolerance."""
+        measured = probed(self, facts)
+        limit = same_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance
+        findings = tuple(self._findings(measured, limit, facts))
         return Result(
             examined=1,
             findings=findings,
-            found=error,
-            limit=self.tolerance,
-            unit="distance of the sums from one",
-            kept=f"the sums are one within {self.tolerance:g}",
+            found=measured["other_seed"]["distance"],
+            limit=limit,
+            unit="relative difference",
+            kept="the same outputs with other random numbers and in a second call",
         )
 
-    def _fault(self, measured: Mapping[str, Any]) -> str | None:
-        error, axis = measured["sum_error"], min(1, max(0, len(measured["shape"]) - 1))
-        if not measured["finite"]:
-            return "it holds NaN or infinity"
-        if error is None:
-            return f"the sums of exponentials along axis {axis} are beyond all numbers"
-        if error <= self.tolerance:
-            return None
-        return f"exponentials along axis {axis} sum to one within {error:.3g}, limit {self.tolerance:g}"
+    def _findings(self, measured: Mapping[str, Any], limit: float, facts: Facts) -> Iterator[Finding]:
+        seeds, calls = measured["other_seed"], measured["second_call"]
+        if not _within(calls["distance"], limit):
+            yield _drifting(calls["distance"], measured["changed"], facts)
+        if not _within(seeds["distance"], limit):
+            at = measured["draws"][0] if measured["draws"] else None
+            layer, where, op = spot(at, facts)
+            told = f"`{op}` draws some in evaluation" if op else "they are not torch's"
+            told += f" in `{layer}`" if layer else ""
+            yield Finding(
+                message=f"the output changes with the random numbers: {told} ({distance_text(seeds['distance'])})",
+                layer=layer,
+                where=where,
+                fix="ask for the mode, as `F.dropout(x, p, self.training)` does",
+            )
+
+
+def _drifting(distance: float | None, changed: Sequence[str], facts: Facts) -> Finding:
+    layer = facts.layer(changed[0].rpartition(".")[0]) if changed else None
+    told = f"{listed(changed[:3])} changed meanwhile" if changed else "something beside its buffers changes"
+    return Finding(
+        message=f"a second call with the same input gives another output ({distance_text(distance)}): {told}",
+        layer=layer.path if layer else "",
+        where=(layer and layer.where) or facts.subject.where,
+        fix="let state move in training only: `if self.training:`",
+    )
+
+
+def _within(distance: float | None, limit: float) -> bool:
+    return distance is not None and distance <= limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndependentOfBatch(Rule):
+    """In evaluation the outputs of a sample do not depend on the samples beside it.
+
+    BatchNorm that takes the statistics of the batch, a mean or a maximum over axis 0, attention across samples: the
+    accuracy of such a model changes with how it is served. A sample is run as the third of three, then beside two
+    other neighbours, then alone; what is compared are its parts of all floating outputs that grow with the batch.
+    The neighbours and it are noise like that of `finite-output`. The axis of samples is that of `accepts`.
+
+    `tolerance` bounds the largest difference, divided by the largest number in the output, for both comparisons. By
+    default it is 16 roundings of the coarsest dtype beside other neighbours, since the same operations on the same
+    shapes give the same bits. A sample alone is computed by other kernels, which add up in another order: there it is
+    256 roundings (3.1e-5 for float32, 5.7e-14 for float64), where networks of torchvision with 20 to 120 layers show 2,
+    and 32 roundings of 16-bit dtypes, whose sums are taken in float32.
+
+    Example, kept:
+        rule = independent-of-batch = true
+        model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+        input = [2, 3]
+
+    Example, broken:
+        rule = independent-of-batch = true
+        model =
+            def forward(self, x):
+                return x - x.mean(0)
+        input = [2, 3]
+        says = the output of a sample changes with its neighbours
+    """
+
+    narrows = False
+    needs = ("independent-of-batch",)
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a tolerance below zero."""
+        Rule.__post_init__(self)
+        check_tolerance(self.tolerance)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the measured distances with the tolerances."""
+        measured = probed(self, facts)
+        message = self._message(measured)
+        findings: tuple[Finding, ...] = ()
+        if message is not None:
+            fix = "take statistics over the axes of one sample, or only `if self.training:`"
+            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=fix),)
+        shared = [name or "the output" for name in measured["shared"]]
+        return Result(
+            examined=1,
+            findings=findings,
+            found=measured["neighbours"]["distance"],
+            limit=same_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance,
+            unit="relative difference",
+            kept="a sample's outputs are its own, beside others and alone",
+            notes=(f"not looked at, for they do not grow with the batch: {listed(shared)}",) if shared else (),
+        )
+
+    def _message(self, measured: Mapping[str, Any]) -> str | None:
+        dtype, beside, alone = measured["dtype"], measured["neighbours"], measured["alone"]
+        near, far = self.tolerance, self.tolerance
+        if not _within(beside["distance"], same_shapes(dtype) if near is None else near):
+            return f"{_output(beside)} of a sample changes with its neighbours ({distance_text(beside['distance'])})"
+        if measured["failure"]:
+            return f"a sample alone fails in evaluation: {measured['failure']}"
+        if not _within(alone["distance"], other_shapes(dtype) if far is None else far):
+            apart = distance_text(alone["distance"])
+            return f"{_output(alone)} of a sample changes with the size of the batch or its place there ({apart})"
+        return None
+
+
+def _output(apart: Mapping[str, Any]) -> str:
+    return f"the output `{apart['output']}`" if apart["output"] else "the output"

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from archcheck.engine import check
-from archcheck.errors import SubjectError
+from archcheck.engine import check, measure
+from archcheck.errors import NotMeasured
 from archcheck.findings import Report, Verdict
-from archcheck.measure import behave
 from archcheck.measure.example import Example
+from archcheck.measure.probing import run_probe
 from archcheck.rules import LogProbabilities
 
 IMAGE = torch.ones(2, 3)
+TOKENS = torch.tensor([[3, 1, 6]])
 
 
 class Output(nn.Module):
@@ -39,7 +42,7 @@ def report(make, example=IMAGE) -> Report:
 def test_log_probabilities_are_kept():
     found = report(lambda x: x)
     assert found.outcomes[0].verdict is Verdict.KEPT
-    assert found.facts.behaviour["log-probabilities"].keys() == {"finite", "sum_error", "shape"}
+    assert found.facts.behaviour["log-probabilities"].keys() == {"finite", "sum_error", "shape", "axis", "others"}
 
 
 def test_the_logarithm_of_zero_is_a_log_probability():
@@ -92,7 +95,23 @@ def test_integers_are_not_multiplied():
         (lambda x: 1 / 0, "failed on real numbers: ZeroDivisionError: division by zero"),
     ],
 )
-def test_an_output_without_values_is_no_crash(forward, says):
-    with pytest.raises(SubjectError, match=re.escape(says)) as caught:
-        behave.run("log-probabilities", forward, Example((IMAGE,), {}))
-    assert caught.value.kind == "forward"
+def test_an_output_without_values_is_an_error(forward, says):
+    bench = SimpleNamespace(model=forward, example=Example((IMAGE,), {}))
+    assert says in run_probe("log-probabilities", bench)["problem"]
+    facts = replace(measure(nn.Identity(), example=IMAGE), behaviour={"log-probabilities": {"problem": says}})
+    with pytest.raises(NotMeasured, match=re.escape(says)):
+        LogProbabilities().check(facts)
+
+
+def test_classes_may_be_along_another_axis():
+    model = nn.Sequential(nn.Embedding(7, 5), nn.LogSoftmax(-1))
+    for axis, verdict in ((-1, Verdict.KEPT), (2, Verdict.KEPT), (1, Verdict.BROKEN), (None, Verdict.BROKEN)):
+        outcome = check(model, example=TOKENS, rules=[LogProbabilities(axis=axis)]).outcomes[0]
+        assert outcome.verdict is verdict
+        if verdict is Verdict.BROKEN:
+            assert outcome.findings[0].fix == "they do along axis 2: name it, as in `axis = 2`"
+
+
+def test_an_axis_that_is_not_there_is_an_error():
+    outcome = check(nn.LogSoftmax(1), example=IMAGE, rules=[LogProbabilities(axis=2)]).outcomes[0]
+    assert outcome.headline == "error log-probabilities: the first output has shape 2x3, and no axis 2"

@@ -1,0 +1,36 @@
+"""Probes by name: how a model behaves on real numbers. Each runs only when a rule asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from archcheck.errors import SubjectError, described
+from archcheck.measure.behave import keeps_batch, log_probabilities
+from archcheck.measure.behave_eval import deterministic_in_eval, finite_output, independent_of_batch
+from archcheck.measure.bench import Bench
+
+PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
+    "keeps-batch": keeps_batch,
+    "log-probabilities": log_probabilities,
+    "finite-output": finite_output,
+    "deterministic-in-eval": deterministic_in_eval,
+    "independent-of-batch": independent_of_batch,
+}
+"""What takes a bench and the parameters that a rule gave, and returns JSON values."""
+
+
+def run_probe(name: str, bench: Bench, **parameters: Any) -> Mapping[str, Any]:
+    """Run one probe, without gradients unless it asks for them.
+
+    What keeps it from telling anything, such as a forward pass that fails on real numbers, is told as its `problem`.
+    """
+    try:
+        with torch.no_grad():
+            return PROBES[name](bench, **parameters)
+    except SubjectError as error:
+        return {"problem": str(error)}
+    except Exception as error:  # whatever the subject raises
+        return {"problem": f"the forward pass failed on real numbers: {described(error)}"}

@@ -1,0 +1,85 @@
+"""Log-probabilities: what a loss expects of the last layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from archcheck.facts import Facts
+from archcheck.findings import Finding, Result
+from archcheck.probes import need
+from archcheck.rule import Rule
+from archcheck.rules.probed import probed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogProbabilities(Rule):
+    """The first output is log-probabilities: along the class axis its exponentials sum to one.
+
+    That is what `nn.NLLLoss` expects. The class axis is `axis`, by default 1 as in `(N, C)` and `(N, C, H, W)`; a
+    language model's `(N, T, C)` takes `axis = -1`. Measured in evaluation mode on the example and on ten times the
+    example; `tolerance` bounds the distance of the sums from one (float32 rounding of a sum over 1,000 classes stays
+    below 1e-4).
+
+    Example, kept:
+        rule = log-probabilities = true
+        model = nn.Sequential(nn.Linear(3, 4), nn.LogSoftmax(dim=1))
+        input = [2, 3]
+
+    Example, kept:
+        rule = log-probabilities = { axis = -1 }
+        model = nn.Sequential(nn.Linear(3, 4), nn.LogSoftmax(dim=2))
+        input = [2, 5, 3]
+
+    Example, broken:
+        rule = log-probabilities = true
+        model = nn.Sequential(nn.Linear(3, 4), nn.Softmax(dim=1))
+        input = [2, 3]
+        says = the output is no log-probabilities
+    """
+
+    narrows = False
+    tolerance: float = 1e-4
+    axis: int | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The probe, with the axis if one is given."""
+        return (need("log-probabilities", axis=self.axis),)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the measured sums with one."""
+        measured = probed(self, facts)
+        error, fault = measured["sum_error"], self._fault(measured)
+        findings: tuple[Finding, ...] = ()
+        if fault is not None:
+            message = f"the output is no log-probabilities: {fault}"
+            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=_fix(measured)),)
+        return Result(
+            examined=1,
+            findings=findings,
+            found=error,
+            limit=self.tolerance,
+            unit="distance of the sums from one",
+            kept=f"the sums are one within {self.tolerance:g}",
+        )
+
+    def _fault(self, measured: Mapping[str, Any]) -> str | None:
+        error, axis = measured["sum_error"], measured["axis"]
+        if not measured["finite"]:
+            return "it holds NaN or infinity"
+        if error is None:
+            return f"the sums of exponentials along axis {axis} are beyond all numbers"
+        if error <= self.tolerance:
+            return None
+        return f"exponentials along axis {axis} sum to one within {error:.3g}, limit {self.tolerance:g}"
+
+
+def _fix(measured: Mapping[str, Any]) -> str:
+    if measured["others"]:
+        return f"they do along axis {measured['others'][-1]}: name it, as in `axis = {measured['others'][-1]}`"
+    return (
+        f"end the network in `nn.LogSoftmax(dim={measured['axis']})`, or drop the rule and train with "
+        "`nn.CrossEntropyLoss`"
+    )
