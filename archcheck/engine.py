@@ -130,7 +130,10 @@ def _texts(contract: Contract, entry: SubjectEntry) -> Texts:
 
 
 def measure_target(worker: Worker, target: str, **options: Any) -> Facts:
-    """Measure a target that no contract names; `options` are those of a request (`input`, `args`, `meta`, `needs`)."""
+    """Measure a target that no contract names; `options` are those of a request.
+
+    They are `input`, `args`, `meta`, `needs`, and `careful` for a file that nobody has prepared.
+    """
     request = {"do": "measure", "target": target, "root": str(Path.cwd()), **options}
     return _facts(worker.ask(request))
 
@@ -143,8 +146,8 @@ def _facts(answer: Any) -> Facts:
 
 
 def find_models(worker: Worker, target: str) -> tuple[str, ...]:
-    """Return the targets (`file.py:Net`) that a file or target stands for."""
-    return tuple(worker.ask({"do": "find", "target": target, "root": str(Path.cwd())}))
+    """Return the targets (`file.py:Net`) that a file or target stands for; nothing that it does leaves traces."""
+    return tuple(worker.ask({"do": "find", "target": target, "root": str(Path.cwd()), "careful": True}))
 
 
 def needs_of(rules: Iterable[Rule]) -> frozenset[str]:

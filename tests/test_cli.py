@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -141,7 +140,7 @@ def test_a_reader_that_has_gone_away_is_no_error(project, saved, arguments):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_ends_the_worker_and_shows_no_traceback(tmp_path, number, code):
-    write(tmp_path, slow_py='import os, time\nopen("pid", "w").write(str(os.getpid()))\ntime.sleep(600)\n')
+    write(tmp_path, slow_py="import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n")
     with subprocess.Popen(
         [sys.executable, "-m", "archcheck", "report", "slow.py"],
         cwd=tmp_path,
@@ -149,21 +148,12 @@ def test_an_interrupt_ends_the_worker_and_shows_no_traceback(tmp_path, number, c
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        worker = _wait_for_number(tmp_path / "pid")
+        worker = int(process.stderr.readline())
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == code
     assert "Traceback" not in errors
     assert not _runs(worker)
-
-
-def _wait_for_number(file):
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if file.exists() and file.read_text():
-            return int(file.read_text())
-        time.sleep(0.05)
-    raise AssertionError(f"{file} was not written")
 
 
 def _runs(pid):

@@ -49,7 +49,7 @@ def test_prints_stay_off_the_answer(ask, capfd):
         ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "crash", "was killed by SIGKILL"),
         ("import ctypes\nctypes.string_at(0)", "crash", "was killed by SIGSEGV"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGRTMIN + 1)", "crash", "was killed by signal 35"),
-        ("input()", "import", "EOFError"),
+        ("import sys\nraise EOFError(sys.stdin.read())", "import", "EOFError"),
         ("raise MemoryError", "import", "MemoryError"),
         ("import sys\nsys.exit(3)", "import", "called sys.exit(3)"),
         # The process that goes on is not the one that was asked.

@@ -41,7 +41,7 @@ def reports_of(options: Namespace) -> tuple[Report, ...]:
 def _is_name(target: str) -> bool:
     """Whether the target can only be the name of a subject."""
     path = Path(target)
-    return ":" not in target and not path.exists() and path.name == target and path.suffix != ".py"
+    return ":" not in target and not path.exists() and path.name == target and path.suffix not in (".py", ".ipynb")
 
 
 def _named(options: Namespace) -> tuple[Contract, SubjectEntry]:
@@ -141,7 +141,12 @@ def _noting(report: Report, text: str) -> Report:
 
 def _measure(worker: Worker, target: str, options: Namespace) -> Report:
     """Measure a model that no contract covers."""
-    request: dict[str, Any] = {"args": dict(options.args or ()), "meta": options.meta, "needs": _needs(options)}
+    request: dict[str, Any] = {
+        "args": dict(options.args or ()),
+        "meta": options.meta,
+        "needs": _needs(options),
+        "careful": True,
+    }
     if options.input:
         request["input"] = encode(options.input)
     try:

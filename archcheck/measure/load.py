@@ -1,20 +1,18 @@
 """Find and build the subject that a target names.
 
-A target is `file.py`, `file.py:Name`, `package.module:Name` or `package/module.py:Name`; the name is a class, a
-factory or an instance. A file inside a package is imported by its dotted name, so that relative imports work.
+A target is `file.py`, `file.py:Name`, `notebook.ipynb:Name`, `package.module:Name` or `package/module.py:Name`; the
+name is a class, a factory or an instance. A file inside a package is imported by its dotted name, so that relative
+imports work. What a file does beside defining is left out where it has to be (see `execution`).
 """
 
 from __future__ import annotations
 
-import ast
 import importlib
-import importlib.util
-import inspect
 import re
 import sys
-import traceback
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,10 +20,26 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError, described
+from archcheck.measure import execution, stubs
+from archcheck.measure.arguments_of import Guess, guess, missing_arguments
+from archcheck.measure.guard import Refused, harmless
+from archcheck.measure.imports import above, dotted_name, import_alone, package_of, prefer, relative_levels, seek
+from archcheck.measure.load_errors import explained_error, import_error, not_one, not_there, place
 from archcheck.measure.meta import needs_numbers, refused, without_memory
+from archcheck.measure.notebooks import cells
+from archcheck.measure.pretrained import without_downloads
+from archcheck.measure.roots import roots
 
-_FILE = re.compile(r"^(?P<file>.+\.py)(?::(?P<name>[\w.]+))?$")
+_FILE = re.compile(r"^(?P<file>.+\.(?:py|ipynb))(?::(?P<name>[\w.]+))?$")
 _MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model, and what has to be said of how it came about."""
+
+    model: torch.nn.Module
+    notes: tuple[str, ...] = ()
 
 
 def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
@@ -36,24 +50,74 @@ def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False)
     Raises:
         SubjectError: with one line that says what is missing and what to do next.
     """
-    module, name = load_module(target, root)
-    if name is None:
-        found = roots(module)
-        if len(found) != 1:
-            raise _not_one(target, found)
-        name = found[0]
-    return build(attribute(module, name, target), target, args, meta=meta)
+    return load_noted(target, root, args, meta=meta).model
 
 
-def find(target: str, root: str) -> list[str]:
-    """Return the targets with a name that `target` stands for: every root class of a file, else itself."""
+def load_noted(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False, careful: bool = False) -> Loaded:
+    """Return the model that `target` names, as `load` does, with notes on how it was loaded.
+
+    `careful` is for a file that nobody has prepared: nothing that it does while it is loaded may leave traces, and
+    arguments that are missing are guessed, which the notes say.
+    """
+    _begin(careful)
+    downloads: AbstractContextManager[list[str]] = without_downloads() if careful else nullcontext([])
+    with downloads as absent:
+        module, name = load_module(target, root)
+        value = attribute(module, name or _only_root(module, target), target)
+        guessed = guess(value, module, args) if careful and _is_made(value) else Guess({})
+        try:
+            with _leaving_nothing(target) if careful else nullcontext():
+                model = build(value, target, {**guessed.args, **args}, meta=meta)
+        except SubjectError as error:
+            raise explained_error(error, target, guessed.notes) from error
+    away = [f"pretrained weights were not downloaded, random ones stand for them: {file}" for file in absent]
+    notes = [*execution.notes(), *guessed.notes, *away, stubs.note()]
+    return Loaded(model, tuple(note for note in notes if note))
+
+
+def _begin(careful: bool) -> None:
+    execution.SETTINGS.careful = careful
+    stubs.forget()
+
+
+def _only_root(module: ModuleType, target: str) -> str:
+    found = roots(module)
+    if len(found) != 1:
+        raise not_one(target, found, module)
+    return found[0]
+
+
+@contextmanager
+def _leaving_nothing(target: str) -> Iterator[None]:
+    """Refuse what would leave traces while a model is built."""
+    try:
+        with harmless():
+            yield
+    except Refused as error:
+        where = execution.raised_at(error)
+        raise SubjectError(
+            "construct",
+            f"`{target}` {error} when it is built{f' at {where}' if where else ''}, which a report does not let it do; "
+            "judge it through a contract",
+        ) from error
+
+
+def _is_made(value: object) -> bool:
+    return callable(value) and (isinstance(value, type) or not isinstance(value, torch.nn.Module))
+
+
+def find(target: str, root: str, *, careful: bool = False) -> list[str]:
+    """Return the targets with a name that `target` stands for: every root of a file, else itself."""
     match = _FILE.match(target)
     if match is None or match["name"]:
         return [target]
-    module, _ = load_module(target, root)
+    _begin(careful)
+    downloads: AbstractContextManager[object] = without_downloads() if careful else nullcontext()
+    with downloads:
+        module, _ = load_module(target, root)
     found = roots(module)
     if not found:
-        raise _not_one(target, found)
+        raise not_one(target, found, module)
     return [f"{target}:{name}" for name in found]
 
 
@@ -62,7 +126,7 @@ def load_module(target: str, root: str) -> tuple[ModuleType, str | None]:
     if match := _FILE.match(target):
         return _import_file(Path(root, match["file"]), match["file"], root), match["name"]
     if match := _MODULE.match(target):
-        _prefer(root)
+        prefer([root])
         return _import(match["module"], target), match["name"]
     if Path(root, target).exists():
         folder = f"{target.rstrip('/')}/" if Path(root, target).is_dir() else ""
@@ -86,9 +150,7 @@ def attribute(module: ModuleType, name: str, target: str) -> Any:
     value: Any = module
     for part in name.split("."):
         if not hasattr(value, part):
-            known = ", ".join(f"`{root}`" for root in roots(module)[:5])
-            hint = f"; the models there: {known}" if known else ""
-            raise SubjectError("no-model", f"`{target}`: there is no `{part}` in {_short(module)}{hint}")
+            raise not_there(module, part, target)
         value = getattr(value, part)
     return value
 
@@ -101,7 +163,7 @@ def build(value: Any, target: str, args: Mapping[str, Any], *, meta: bool = Fals
         raise SubjectError(
             "no-model", f"`{target}` is a {type(value).__name__}, not a torch.nn.Module or a function that makes one"
         )
-    missing = _missing_arguments(value, args)
+    missing = missing_arguments(value, args)
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
         example = " ".join(f"{name}=…" for name in missing)
@@ -113,139 +175,51 @@ def build(value: Any, target: str, args: Mapping[str, Any], *, meta: bool = Fals
             model = value(**args)
     except Exception as error:
         if meta and needs_numbers(error):
-            raise refused(target, _place(error), error) from error
-        raise SubjectError("construct", f"`{target}` could not be built{_place(error)}: {described(error)}") from error
+            raise refused(target, place(error), error) from error
+        raise SubjectError("construct", f"`{target}` could not be built{place(error)}: {described(error)}") from error
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target}` made a {type(model).__name__}, not a torch.nn.Module")
     return model
 
 
-def roots(module: ModuleType) -> list[str]:
-    """Return the models of a module: classes it defines that no other class of it uses, in source order."""
-    classes = {
-        name: value
-        for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, torch.nn.Module) and value.__module__ == module.__name__
-    }
-    used = _used_names(module)
-    free = [name for name in classes if not any(name in names for user, names in used.items() if user != name)]
-    return free or list(classes)
-
-
-def _used_names(module: ModuleType) -> dict[str, set[str]]:
-    """Return for each class of the module the names that its body and its bases mention."""
-    try:
-        tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return {}
-    return {
-        node.name: {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-    }
-
-
-def _missing_arguments(value: Any, args: Mapping[str, Any]) -> list[str]:
-    try:
-        parameters = inspect.signature(value).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    return [
-        parameter.name
-        for parameter in parameters
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY, parameter.POSITIONAL_ONLY)
-        and parameter.name not in args
-    ]
-
-
 def _import_file(path: Path, shown: str, root: str) -> ModuleType:
     if not path.is_file():
         raise SubjectError("not-found", f"there is no file `{shown}`; is the path relative to {root}?")
-    package_root, name = _dotted(path.resolve())
-    _prefer(root)
-    if package_root != path.resolve().parent:
-        _prefer(str(package_root))
-        return _import(name, shown)
-    return _import_alone(path.resolve(), shown)
+    path = path.resolve()
+    package_root, name = dotted_name(path)
+    beside = [str(path.parent)] if package_root == path.parent else []
+    prefer([*beside, str(package_root), root])
+    seek([str(path.parent), *above(path, root)])
+    if beside or path.suffix == ".ipynb" or not _is_free(name, package_root):
+        return _import_alone(path, shown)
+    return _import(name, shown)
 
 
-def _dotted(path: Path) -> tuple[Path, str]:
-    """Return the folder to import from and the dotted name, walking up through `__init__.py`."""
-    parts, folder = [path.stem], path.parent
-    while (folder / "__init__.py").is_file():
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    return folder, ".".join(parts)
+def _is_free(name: str, folder: Path) -> bool:
+    """Whether the name of a package means the one in `folder`: not that of Python, nor one that is imported already."""
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return False
+    known = sys.modules.get(top)
+    return known is None or str(folder / top) in map(str, getattr(known, "__path__", ()))
 
 
 def _import_alone(path: Path, shown: str) -> ModuleType:
     """Import a file that is in no package, under a name of its own: `model.py` may exist in many folders."""
-    name = f"archcheck_subject_{path.stem}_{abs(hash(str(path))):x}"
-    if name in sys.modules:
-        return sys.modules[name]
-    _prefer(str(path.parent))
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    name = f"archcheck_subject_{re.sub(r'[^a-zA-Z0-9_]', '_', path.stem)}_{abs(hash(str(path))):x}"
     try:
-        spec.loader.exec_module(module)
+        if path.suffix == ".ipynb":
+            return import_alone(name, path, cells=cells(path, shown))
+        levels = relative_levels(path)
+        return import_alone(name, path, package=package_of(path.parent, levels) if levels else "")
+    except SubjectError:
+        raise
     except BaseException as error:
-        del sys.modules[name]
-        raise _import_error(error, shown) from error
-    return module
+        raise import_error(error, shown) from error
 
 
 def _import(name: str, shown: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except BaseException as error:
-        raise _import_error(error, shown) from error
-
-
-def _import_error(error: BaseException, shown: str) -> SubjectError:
-    at = _place(error)
-    if isinstance(error, SyntaxError):
-        line = f"{Path(error.filename or shown).name}:{error.lineno}"
-        return SubjectError("syntax", f"`{shown}` has a syntax error at {line}: {error.msg}")
-    if isinstance(error, ModuleNotFoundError):
-        missing = f"needs the module `{error.name}`{at}, which is not installed here"
-        return SubjectError("import", f"`{shown}` {missing}; install it and try again")
-    if isinstance(error, SystemExit):
-        guard = 'guard that with `if __name__ == "__main__":`'
-        return SubjectError("import", f"`{shown}` called sys.exit({error.code!r}) while it was imported{at}; {guard}")
-    if isinstance(error, KeyboardInterrupt):
-        return SubjectError("import", f"`{shown}` raised KeyboardInterrupt while it was imported{at}")
-    return SubjectError("import", f"`{shown}` could not be imported{at}: {described(error)}")
-
-
-def _place(error: BaseException) -> str:
-    """Return ` at file.py:12`, the last line outside of Python's own import machinery, torch and archcheck."""
-    own = str(Path(__file__).parent)
-    torch_folder = str(Path(torch.__file__).parent)
-    place = ""
-    for frame in traceback.extract_tb(error.__traceback__):
-        if not frame.filename.startswith(("<", own, torch_folder)) and "/importlib/" not in frame.filename:
-            place = f" at {Path(frame.filename).name}:{frame.lineno}"
-    return place
-
-
-def _prefer(folder: str) -> None:
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-
-
-def _short(module: ModuleType) -> str:
-    return f"`{Path(module.__file__).name}`" if module.__file__ else f"`{module.__name__}`"
-
-
-def _not_one(target: str, found: list[str]) -> SubjectError:
-    if not found:
-        return SubjectError(
-            "no-model",
-            f"`{target}` defines no subclass of torch.nn.Module; name a file that does, or `file.py:factory`",
-        )
-    names = ", ".join(f"`{target}:{name}`" for name in found)
-    return SubjectError("no-model", f"`{target}` defines several models; name one: {names}")
+        raise import_error(error, shown) from error

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from archcheck.measure.texts import class_in_cell
 from archcheck.where import Where
 
 
@@ -55,6 +56,8 @@ def class_where(cls: Any) -> Where | None:
 @lru_cache(maxsize=1024)
 def _class_where(cls: Any) -> Where | None:
     try:
+        if cell := class_in_cell(cls.__module__, cls.__qualname__):
+            return Where(file=cell[0], line=cell[1])
         file = inspect.getsourcefile(cls)
         if file is None or not is_subject(file):
             return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import torch
 
 from archcheck.measure.places import class_where
+from archcheck.measure.texts import parse
 from archcheck.measure.tree import Node
 from archcheck.where import Where
 
@@ -124,12 +124,3 @@ def _calls(file: str) -> dict[int, ast.Call]:
         elif isinstance(node, ast.Call):
             found.setdefault(node.lineno, node)
     return found
-
-
-@cache
-def parse(file: str) -> ast.Module | None:
-    """Return the syntax tree of a source file, `None` if it cannot be read."""
-    try:
-        return ast.parse(Path(file).read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return None
