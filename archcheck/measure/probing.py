@@ -10,6 +10,7 @@ import torch
 from archcheck.errors import SubjectError, described
 from archcheck.measure.behave import keeps_batch, log_probabilities
 from archcheck.measure.behave_eval import deterministic_in_eval, finite_output, independent_of_batch
+from archcheck.measure.behave_gradients import gradients_reach
 from archcheck.measure.bench import Bench
 
 PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
@@ -18,6 +19,7 @@ PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
     "finite-output": finite_output,
     "deterministic-in-eval": deterministic_in_eval,
     "independent-of-batch": independent_of_batch,
+    "gradients-reach": gradients_reach,
 }
 """What takes a bench and the parameters that a rule gave, and returns JSON values."""
 

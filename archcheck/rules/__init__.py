@@ -10,6 +10,7 @@ from archcheck.rules.budget import MaxBytes, MaxLayerShare, MaxParams, MaxTraina
 from archcheck.rules.claims import Claim, Synced
 from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory
 from archcheck.rules.evidence import AugmentationReachesTheBatch, HeldOutTestIsDisjoint
+from archcheck.rules.gradients import GradientsReach
 from archcheck.rules.growth import MaxGrowth
 from archcheck.rules.interplay import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
 from archcheck.rules.ledger import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
@@ -53,6 +54,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     FiniteOutput,
     DeterministicInEval,
     IndependentOfBatch,
+    GradientsReach,
     LogProbabilities,
     MinAccuracy,
     RecordMatchesModel,

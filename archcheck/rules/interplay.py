@@ -42,22 +42,35 @@ class NoBiasBeforeNorm(Rule):
         """Look at every bias in the graph of training, where normalisation takes the statistics of the batch."""
         demand_reach(self, facts)
         ops = facts.executed("train")
-        readers = consumers(ops)
-        calls: dict[tuple[str, ...] | int, list[Op]] = {}
-        for op in ops:
-            if op.live and selects(self.on, op, facts) and _bias(op, ops, facts):
-                calls.setdefault(op.params or op.index, []).append(op)
-        # A layer that is called twice needs its bias where only one of the calls is normalised.
-        norms = [(each[0], [_norm_after(op, readers, facts) for op in each]) for each in calls.values()]
-        useless = [(op, after[0]) for op, after in norms if after[0] and all(after)]
+        calls, useless = _biases(ops, facts, self.on)
         return Result(
-            examined=len(calls),
+            examined=calls,
             findings=tuple(_useless_bias(op, norm, _bias(op, ops, facts), facts) for op, norm in useless),
             found=sum(_bias(op, ops, facts) for op, _ in useless),
             limit=0,
             unit="parameters without effect",
             kept="no bias before a normalisation that subtracts it",
         )
+
+
+def cancelled_biases(facts: Facts) -> Iterator[str]:
+    """Yield the names of the parameters that are such biases."""
+    ops = facts.executed("train")
+    for op, _ in _biases(ops, facts, None)[1]:
+        if op.params and facts.params.sizes.get(op.params[-1]) == _bias(op, ops, facts):
+            yield op.params[-1]
+
+
+def _biases(ops: Sequence[Op], facts: Facts, on: str | None) -> tuple[int, list[tuple[Op, Op | None]]]:
+    """Return how many biases are added, and the operations whose bias the normalisation beside them subtracts."""
+    readers = consumers(ops)
+    calls: dict[tuple[str, ...] | int, list[Op]] = {}
+    for op in ops:
+        if op.live and selects(on, op, facts) and _bias(op, ops, facts):
+            calls.setdefault(op.params or op.index, []).append(op)
+    # A layer that is called twice needs its bias where only one of the calls is normalised.
+    norms = [(each[0], [_norm_after(op, readers, facts) for op in each]) for each in calls.values()]
+    return len(calls), [(op, after[0]) for op, after in norms if after[0] and all(after)]
 
 
 def _bias(op: Op, ops: Sequence[Op], facts: Facts) -> int:

@@ -1,0 +1,208 @@
+"""`gradients-reach`: what is cut off, dead or without effect is named with its layer and line, what waits is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archcheck.engine import check
+from archcheck.facts import Facts
+from archcheck.findings import Verdict
+from archcheck.rules import GradientsReach
+
+ROWS = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
+IMAGE = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def judged(model, example=ROWS, **options):
+    """Return the outcome; what was measured survives JSON, and the model is as it was before."""
+    model.train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    report = check(model, example=example, rules=[GradientsReach(**options)])
+    assert Facts.from_json(json.loads(json.dumps(report.facts.to_json(), allow_nan=False))) == report.facts
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(layer.training for layer in model.modules())
+    return report.outcomes[0]
+
+
+class Cut(nn.Module):
+    """A body of two layers, a head, and `between` them."""
+
+    def __init__(self, between):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4))
+        self.head = nn.Linear(4, 3)
+        self.between = between
+
+    def forward(self, x):
+        return {"scores": self.head(self.between(self, self.body(x)))}
+
+
+def test_a_whole_network_is_reached():
+    outcome = judged(Cut(lambda self, x: x.relu()))
+    assert outcome.headline == "kept gradients-reach: all 6 parameter tensors get a gradient"
+    assert outcome.notes == ()
+
+
+def test_what_is_detached_is_one_finding_at_the_line_that_builds_it():
+    outcome = judged(Cut(lambda self, x: x.detach()))
+    (finding,) = outcome.findings
+    assert finding.message == "no gradient reaches `body` (Sequential): 59 parameters"
+    assert outcome.found == 6 * 5 + 5 + 5 * 4 + 4
+    assert finding.layer == "body"
+    assert "self.body = nn.Sequential" in Path(__file__).read_text().splitlines()[finding.where.line - 1]
+
+
+def test_a_pass_without_gradients_cuts_off_the_whole_model():
+    class Blind(nn.Linear):
+        def forward(self, x):
+            with torch.no_grad():
+                return super().forward(x)
+
+    outcome = judged(Blind(6, 2))
+    assert outcome.summary == "no gradient reaches the model: 14 parameters"
+
+
+def test_a_relu_below_zero_is_dead():
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
+    nn.init.constant_(model[0].bias, -1e3)
+    outcome = judged(model)
+    assert [finding.message for finding in outcome.findings] == [
+        "the gradient is zero everywhere in `0` (Linear): 35 parameters",
+        "the gradient is zero everywhere in `2.weight`: 10 parameters",
+    ]
+
+
+def test_a_branch_whose_result_is_dropped_gets_nothing():
+    class Branches(Cut):
+        def forward(self, x):
+            self.head(self.body(x))
+            return x * self.scale
+
+    model = Branches(None)
+    model.scale = nn.Parameter(torch.ones(()))
+    outcome = judged(model)
+    assert {finding.layer for finding in outcome.findings} == {"body", "head"}
+    assert outcome.found == 59 + 15
+
+
+def test_a_gradient_that_is_no_number_is_told():
+    class Rooted(nn.Linear):
+        def forward(self, x):
+            return (super().forward(x) * 0).sqrt()
+
+    assert judged(Rooted(6, 2)).summary.startswith("the gradient is not finite in the model: 14 parameters")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_bias_before_batch_norm_is_a_note_unless_strict(strict):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3), nn.BatchNorm2d(2))
+    outcome = judged(model, IMAGE, strict=strict)
+    if strict:
+        assert [finding.message for finding in outcome.findings] == [
+            "the gradient is rounding alone in `0.bias`: 4 parameters",
+            "the gradient is rounding alone in `3.bias`: 2 parameters",
+        ]
+        assert [finding.layer for finding in outcome.findings] == ["0", "3"]
+    else:
+        assert outcome.verdict is Verdict.KEPT
+        assert outcome.notes == (
+            "the gradient of 6 biases before a normalisation is zero but for rounding (no-bias-before-norm)",
+        )
+
+
+class Residual(nn.Module):
+    def __init__(self, gamma):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(1)
+        nn.init.constant_(self.norm.weight, gamma)
+
+    def forward(self, x):
+        return x + self.norm(self.conv(x))
+
+
+def test_what_waits_for_a_scale_that_starts_at_zero_is_a_note():
+    outcome = judged(Residual(0.0), IMAGE)
+    assert outcome.verdict is Verdict.KEPT
+    assert outcome.notes == (
+        "no gradient yet in 1 parameter tensor, until the 2 that start at zero, such as `norm.weight`, have moved",
+    )
+    assert judged(Residual(1.0), IMAGE).notes == ()
+
+
+def test_a_constant_factor_of_zero_is_no_start():
+    class Zero(Residual):
+        def forward(self, x):
+            return x + 0.0 * self.norm(self.conv(x))
+
+    outcome = judged(Zero(1.0), IMAGE)
+    assert outcome.summary.startswith("the gradient is zero everywhere in the model")
+
+
+def test_dropout_and_blocks_that_are_skipped_at_random_cut_nothing():
+    class Depth(Cut):
+        def forward(self, x):
+            keep = torch.empty(len(x), 1).bernoulli_(0.05)
+            return self.head(F.dropout(self.body(x), 0.99) * keep)
+
+    assert judged(Depth(None)).verdict is Verdict.KEPT
+
+
+def test_experts_take_turns():
+    class Experts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.experts = nn.ModuleList(nn.Linear(6, 2) for _ in range(2))
+
+        def forward(self, x):
+            first = self.experts[0](x) * (x[:, :1] > 0)
+            return first + self.experts[1](x) if bool(x.mean() > ROWS.mean()) else first
+
+    assert judged(Experts()).verdict is Verdict.KEPT
+
+
+def test_frozen_parameters_are_no_concern_and_none_is_vacuous():
+    model = Cut(lambda self, x: x.detach())
+    model.body.requires_grad_(False)
+    assert judged(model).headline == "kept gradients-reach: all 2 parameter tensors get a gradient"
+    assert judged(model.requires_grad_(False)).verdict is Verdict.VACUOUS
+    assert judged(nn.ReLU()).verdict is Verdict.VACUOUS
+
+
+def test_the_rule_may_look_at_one_layer_only():
+    model = Cut(lambda self, x: x.detach())
+    assert judged(model, on="head").headline == "kept gradients-reach: all 2 parameter tensors get a gradient"
+    assert judged(model, on="body").verdict is Verdict.BROKEN
+    assert judged(model, on="boby").verdict is Verdict.ERROR
+
+
+def test_a_model_that_takes_targets_in_training_is_measured_in_evaluation():
+    class Targets(nn.Linear):
+        def forward(self, x):
+            if self.training:
+                raise ValueError("targets must be given")
+            return super().forward(x)
+
+    outcome = judged(Targets(6, 2))
+    assert outcome.verdict is Verdict.KEPT
+    assert outcome.notes == ("measured in evaluation: in training the forward pass takes other inputs",)
+
+
+@pytest.mark.parametrize("example", [torch.randn(9, 6), torch.randn(9, 2, 6)])
+def test_sequences_and_tied_weights_are_reached(example):
+    assert judged(nn.LSTM(6, 5, 2, dropout=0.5), example).verdict is Verdict.KEPT
+    model = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6))
+    model[2].weight = model[0].weight
+    assert judged(model).headline == "kept gradients-reach: all 3 parameter tensors get a gradient"
+
+
+def test_tokens_reach_their_table():
+    model = nn.Sequential(nn.Embedding(9, 4, sparse=True), nn.Linear(4, 2))
+    assert judged(model, torch.randint(0, 9, (2, 5))).verdict is Verdict.KEPT
