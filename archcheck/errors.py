@@ -13,7 +13,11 @@ class ArchcheckError(Exception):
 
 def described(error: BaseException) -> str:
     """Return `ValueError: what it says` on one line, cut at 300 characters, whatever the error's text holds."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300] or 'no message'}"
+    try:
+        text = " ".join(str(error).split())[:300]
+    except BaseException:
+        text = ""
+    return f"{type(error).__name__}: {text or 'no message'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

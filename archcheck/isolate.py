@@ -1,9 +1,9 @@
 """The parent's end of the worker: start it, ask it, and never wait for it longer than agreed.
 
 The worker is a process of its own that imports torch and forks a child for each subject. Requests and replies are
-JSON lines over two pipes, and carry a number that tells which reply belongs to which request; whatever the
-subject prints goes to standard error. A subject that hangs, crashes or runs out of memory becomes a `SubjectError`
-that says so, and no process of it is left. What a cache knows is not asked.
+JSON lines over two pipes, and begin with a number, drawn by lot, that tells which reply belongs to which request;
+whatever the subject prints goes to standard error. A subject that hangs, crashes or runs out of memory becomes a
+`SubjectError` that says so, and no process of it is left. What a cache knows is not asked.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,44 +25,50 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from archcheck.errors import SubjectError
+from archcheck.sandbox import confined
 
 if TYPE_CHECKING:
     from archcheck.cache import Cache
 
 TIMEOUT = 120.0
-"""Seconds that one request may take, the import of torch included."""
+"""Seconds that one request may take; the import of torch, which no subject can help, is not counted."""
 
 _START = (
     "import sys; sys.path.append({root!r}); "
-    "from archcheck.measure.worker import main; main({request}, {reply}, forks={forks})"
+    "from archcheck.measure.serve import main; main({request}, {reply}, forks={forks}, scratch={scratch!r})"
 )
 _POLL = 0.1
 """Seconds between two looks at whether the worker lives; its pipe may be held open by what a subject started."""
-_GRACE = 5.0
-"""Seconds for the worker to end its child, which takes it a moment."""
+_START_LIMIT = 300.0
+"""Seconds for a worker to start: torch on a disk in the network takes its time."""
+_GRACE = 10.0
+"""Seconds for the worker to end its child and what that has started, which takes it a moment."""
 _REPEATABLE = ("find", "measure")
 """The requests whose answers may be kept."""
 
 
 def _can_fork() -> bool:
     """Whether a child may be forked here; the system libraries of macOS do not bear it, Windows has no such thing."""
-    return hasattr(os, "fork") and sys.platform != "darwin"
+    return sys.platform == "linux"
 
 
 class Worker:
     """A context manager around at most one worker process, started by the first request.
 
     Every request finds a process without a trace of the ones before it: a child of the worker or, where none can
-    be forked, a worker of its own.
+    be forked, a worker of its own. With `sandbox` it has no network and can write nowhere but where it works.
     """
 
-    def __init__(self, *, timeout: float = TIMEOUT, cache: Cache | None = None) -> None:
+    def __init__(self, *, timeout: float = TIMEOUT, cache: Cache | None = None, sandbox: bool = False) -> None:
         self.timeout = timeout
         self.cache = cache
+        self._sandbox = sandbox
+        self._root = ""
+        self._scratch: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._requests = self._replies = -1
         self._buffer = bytearray()
-        self._number = 0
+        self._number = ""
         self._cancelled = False
         self._forks = _can_fork()
 
@@ -83,6 +92,8 @@ class Worker:
         Raises:
             SubjectError: the subject could not be loaded or measured, or the worker hung or died.
         """
+        if self._sandbox:
+            request = {**request, "sandbox": True}  # what was measured outside of it does not count
         if self.cache is None or request["do"] not in _REPEATABLE:
             return self._ask(request, timeout, on_progress)["answer"]
         answer = self.cache.recall(request)
@@ -97,10 +108,11 @@ class Worker:
     ) -> Mapping[str, Any]:
         """Send `request` and return the reply, which holds an answer."""
         limit = timeout or self.timeout
-        deadline = time.monotonic() + limit
-        self._number += 1
+        self._number = secrets.token_hex(16)
         try:
-            self._send({"id": self._number, **request})
+            self._send({"id": self._number, **request, "limit": limit})
+            # The worker watches the time itself, and lives on: this is for one that does not come to it.
+            deadline = time.monotonic() + limit + (_GRACE if self._forks else 0)
             while "progress" in (reply := self._receive(deadline, limit)):
                 if on_progress:
                     on_progress(reply["progress"])
@@ -109,6 +121,8 @@ class Worker:
             raise
         if not self._forks:
             self.close()
+        if "late" in reply:
+            raise _late(limit)
         if "died" in reply:
             raise _crash(reply["died"])
         if "error" in reply:
@@ -129,8 +143,7 @@ class Worker:
         os.close(self._requests)
         os.close(self._replies)
         if self._forks:
-            # This ends a worker that still imports torch. Later it takes no notice and, as its pipes are closed,
-            # ends its child, which is out of our reach.
+            # What the worker has started is out of our reach, but not of its keeper's, whom this tells.
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=_GRACE)
@@ -138,14 +151,20 @@ class Worker:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _start(self) -> None:
+    def _start(self, root: str) -> None:
         request_read, self._requests = os.pipe()
         self._replies, reply_write = os.pipe()
-        root = str(Path(__file__).resolve().parent.parent)
-        code = _START.format(root=root, request=request_read, reply=reply_write, forks=self._forks)
+        self._scratch, self._root = tempfile.mkdtemp(prefix="archcheck-"), root
+        own = str(Path(__file__).resolve().parent.parent)
+        code = _START.format(
+            root=own, request=request_read, reply=reply_write, forks=self._forks, scratch=self._scratch
+        )
+        command = [sys.executable, "-P", "-c", code]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code],
+            confined(command, self._scratch, [root, own]) if self._sandbox else command,
             stdin=subprocess.DEVNULL,
             stdout=_stderr(),
             pass_fds=(request_read, reply_write),
@@ -153,6 +172,9 @@ class Worker:
         )
         os.close(request_read)
         os.close(reply_write)
+        beginning = time.monotonic()
+        while b"ready" not in self._read_line(beginning + _START_LIMIT, _START_LIMIT):
+            pass
 
     def _refuse_if_cancelled(self) -> None:
         if self._cancelled:
@@ -160,9 +182,10 @@ class Worker:
 
     def _send(self, request: Mapping[str, Any]) -> None:
         self._refuse_if_cancelled()
-        if self._process is None or self._process.poll() is not None:
+        root = str(request["root"])
+        if self._process is None or self._process.poll() is not None or (self._sandbox and root != self._root):
             self.close()
-            self._start()
+            self._start(root)
         left = memoryview(json.dumps(request).encode() + b"\n")
         try:
             while left:
@@ -171,11 +194,11 @@ class Worker:
             raise self._died() from None
 
     def _receive(self, deadline: float, limit: float) -> Any:
-        """Return the next reply to the last request; a reply to another one says nothing about this subject."""
-        while True:
-            reply = json.loads(self._read_line(deadline, limit), object_hook=_unmarked)
-            if reply.get("id") == self._number:
-                return reply
+        """Return the next reply to the last request; any other line says nothing about this subject."""
+        beginning = json.dumps({"id": self._number})[:-1].encode()
+        while not (line := self._read_line(deadline, limit)).startswith(beginning):
+            pass
+        return json.loads(line, object_hook=_unmarked)
 
     def _read_line(self, deadline: float, limit: float) -> bytes:
         assert self._process is not None
@@ -194,7 +217,7 @@ class Worker:
             elif dead:
                 raise self._died()
             elif left <= 0:
-                raise SubjectError("timeout", f"was not done after {limit:g} s; raise `--timeout` if it needs more")
+                raise _late(limit)
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line
@@ -202,9 +225,14 @@ class Worker:
     def _died(self) -> SubjectError:
         assert self._process is not None
         try:
-            return _crash(self._process.wait(timeout=5))
+            code = self._process.wait(timeout=_GRACE)
+            return _crash(128 - code if self._sandbox and code > 128 else code)  # bubblewrap tells signals that way
         except subprocess.TimeoutExpired:
             return SubjectError("crash", "closed the pipe to archcheck and went on running")
+
+
+def _late(limit: float) -> SubjectError:
+    return SubjectError("timeout", f"was not done after {limit:g} s; raise `--timeout` if it needs more")
 
 
 def _crash(code: int) -> SubjectError:

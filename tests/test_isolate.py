@@ -15,6 +15,7 @@ import pytest
 from archcheck import isolate
 from archcheck.errors import SubjectError
 from archcheck.isolate import Worker
+from archcheck.measure.worker import line_of
 
 NET = "import torch.nn as nn\nclass Net(nn.Linear):\n    def __init__(self):\n        super().__init__(3, 4)\n"
 
@@ -157,27 +158,28 @@ def test_a_crash_keeps_the_worker_and_its_torch(worker, ask):
 
 
 def test_a_reply_to_another_request_is_dropped(monkeypatch):
-    worker = Worker()
-    lines = iter([b'{"id": 0, "answer": "old"}', b'{"answer": "nobody\'s"}', b'{"id": 1, "answer": "new"}'])
-    monkeypatch.setattr(worker, "_send", lambda request: None)
-    monkeypatch.setattr(worker, "_read_line", lambda deadline, limit: next(lines))
+    def send(request):
+        right = f'{{"id": "{request["id"]}", "answer": "new"}}'
+        lines.extend([b'{"id": "0", "answer": "old"}', b'{"answer": "nobody\'s"}', b"", b"\xff[", right.encode()])
+
+    worker, lines = Worker(), []
+    monkeypatch.setattr(worker, "_send", send)
+    monkeypatch.setattr(worker, "_read_line", lambda deadline, limit: lines.pop(0))
     assert worker.ask({"do": "measure"}) == "new"
 
 
-def test_numbers_that_json_lacks_come_through(worker, tmp_path, monkeypatch):
+def test_numbers_that_json_lacks_come_through(monkeypatch):
     def loads(text, **options):
         return load(text, parse_constant=pytest.fail, **options)
 
-    load = json.loads
+    def send(request):
+        line = line_of({"id": request["id"], "answer": {"losses": (math.inf, -math.inf, math.nan, 1.5)}})
+        monkeypatch.setattr(worker, "_read_line", lambda deadline, limit: line)
+
+    worker, load = Worker(), json.loads
     monkeypatch.setattr(isolate.json, "loads", loads)
-    (tmp_path / "school.py").write_text(
-        "import torch\ninf = float('inf')\ndef model(): return torch.nn.Linear(3, 4)\n"
-        "def run(model, seed): yield {'losses': (inf, -inf, inf - inf, 1.5)}\ndef test(model): return 1, 2\n"
-    )
-    training = {"train": "school.py:run", "evaluate": "school.py:test"}
-    request = {"do": "train", "target": "school.py:model", "root": str(tmp_path), "training": training, "seed": 0}
-    (epoch,) = worker.ask(request)["run"]["epochs"]
-    *known, nan, last = epoch["losses"]
+    monkeypatch.setattr(worker, "_send", send)
+    *known, nan, last = worker.ask({"do": "measure"})["losses"]
     assert known == [math.inf, -math.inf]
     assert math.isnan(nan)
     assert last == 1.5

@@ -114,8 +114,9 @@ def test_torch_is_imported_once(tmp_path):
     with Worker() as worker:
         for _ in range(3):
             worker.ask({"do": "find", "target": "model.py", "root": str(tmp_path)})
-        assert worker._process is not None
-        assert (tmp_path / "parents").read_text().split() == [str(worker._process.pid)] * 3
+        parents = (tmp_path / "parents").read_text().split()
+        assert len(parents) == 3
+        assert len(set(parents)) == 1
 
 
 @pytest.mark.usefixtures("no_forks")

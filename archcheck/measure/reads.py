@@ -32,10 +32,12 @@ class Reads:
     """The files and folders that this process reads from now on, apart from those within the folders `besides`.
 
     A folder that holds the project is watched, even if it is one of them. There is no end to this: a hook cannot
-    be taken off, so it is for a process that measures one subject.
+    be taken off, so it is for a process that measures one subject. `moved` is the folder that this process works in,
+    the one that it reads as, and the one that is removed with all that was made there (see `workplace`).
     """
 
-    def __init__(self, root: str, besides: Iterable[str]) -> None:
+    def __init__(self, root: str, besides: Iterable[str], *, moved: tuple[str, str, str] | None = None) -> None:
+        self._moved = moved
         inside = os.path.join(root, "")
         folders = {os.path.join(each, "") for folder in besides for each in (folder, os.path.realpath(folder))}
         self._besides = (*_KERNEL, *(folder for folder in folders if not inside.startswith(folder)))
@@ -90,8 +92,8 @@ class Reads:
 
     def _note(self, path: str) -> bool:
         """Note a path the first time it is read; return whether it is a file or folder that counts."""
-        path = _source(os.path.abspath(path))
-        if path.startswith(self._besides):
+        path = self._real(_source(os.path.abspath(path)))
+        if not path or path.startswith(self._besides):
             return False
         if path not in self._read:
             try:
@@ -102,6 +104,17 @@ class Reads:
                 if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
                     self._read[path] = found.st_ctime_ns
         return self._read.get(path) is not None
+
+    def _real(self, path: str) -> str:
+        """Return what a path stands for outside of the folder that is removed; nothing for what is only there."""
+        if self._moved is None or not path.startswith(f"{self._moved[2]}/"):
+            return path
+        inside, here, place = self._moved
+        real = os.path.realpath(path)
+        if not real.startswith(f"{os.path.realpath(place)}/"):
+            return real
+        below = path.removeprefix(inside)
+        return f"{here}{below}" if below != path and (not below or below.startswith("/")) else ""
 
 
 def _source(path: str) -> str:

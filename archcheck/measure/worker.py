@@ -1,131 +1,53 @@
-"""The worker process: load a subject, measure it, send back facts. Torch and the subject live here only.
+"""What the process that measures does: load a subject, measure it, send back facts. It alone has torch and the subject.
 
-The worker imports torch once and forks a child for each request, so that a subject finds nothing of the one
-before it: no modules, no patches, no defaults. The child answers over a pipe of its own; only the worker writes to
-the parent, and it ends the child with all that the child started. Requests and replies are JSON, one a line.
-Everything that the subject prints goes to standard error, and it finds an empty standard input.
+Requests and replies are JSON, one a line. Everything that the subject prints goes to standard error, and it finds an
+empty standard input. Who starts this process, and ends it, is told in `serve`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import math
 import os
-import select
-import signal
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from archcheck.measure.reads import Reads
 
 Send = Callable[[Mapping[str, Any]], None]
 
-_POLL = 0.05
-"""Seconds between two looks at whether the child lives; its pipe may be held open by what it started."""
+
+def settled(line: bytes, place: str) -> dict[str, Any]:
+    """Return the request of a line, made ready for: within bounds, in a folder of its own below `place`.
+
+    A trainer is left where it is, as what it writes is what it is for.
+    """
+    request: dict[str, Any] = json.loads(line)
+    if request["do"] == "train":
+        return request
+    from archcheck.measure.limits import limit
+    from archcheck.measure.workplace import settle
+
+    limit(place)
+    here, root = os.getcwd(), os.path.abspath(request["root"])  # noqa: PTH100, PTH109 - as strings
+    file = re.match(r".+\.(?:py|ipynb)(?=:|$)", request.get("target", ""))
+    beside = [os.path.dirname(os.path.join(root, file[0]))] if file else []  # noqa: PTH118, PTH120
+    return {**request, "root": root, "moved": (settle(place, [root, *beside]), here, place)}
 
 
-def main(requests: int, replies: int, *, forks: bool) -> NoReturn:
-    """Answer requests until the parent closes its end; without `forks` in this very process."""
-    os.dup2(2, 1)  # a print of the subject is not part of the report
-    if forks:
-        _import_torch()
-        # From here on there may be a child to end first: the end of the requests tells when.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Unbuffered, so that whatever comes after a request stays in the pipe and can be waited for.
-    with contextlib.suppress(BrokenPipeError), os.fdopen(requests, "rb", buffering=0) as lines:
-        while line := lines.readline():
-            if forks:
-                _serve(line, requests, replies)
-            else:
-                _answer(line, replies)
-    os._exit(0)
-
-
-def _import_torch() -> None:
-    """Import what every child needs, and start no thread: a fork would lose it."""
-    with contextlib.suppress(Exception):  # a child meets the same error, and answers with it
-        import archcheck.measure.load
-        import archcheck.measure.model
-        import archcheck.measure.record
-        import archcheck.measure.train
-        import archcheck.measure.trial  # noqa: F401
-    gc.freeze()  # what torch made is never garbage: to look through it takes longer than to measure most networks
-
-
-def _serve(line: bytes, requests: int, replies: int) -> None:
-    """Let a child answer; pass on what it says, or how it died, when nothing of it is left."""
-    child, answers = _fork(line, requests, replies)
-    answer = b""
-    try:
-        for message in _messages(child, answers, requests):
-            if "progress" not in json.loads(message):
-                answer = message
-                break
-            _write(replies, message)
-    finally:
-        code = _end(child)
-        os.close(answers)
-    _write(replies, answer or _line({"id": json.loads(line)["id"], "died": code}))
-
-
-def _fork(line: bytes, requests: int, replies: int) -> tuple[int, int]:
-    """Return the child that answers the request, and the pipe that its answer comes from."""
-    answers, answer = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(answer)
-        return child, answers
-    code = 1
-    try:
-        os.setsid()  # a group of its own, which can be killed whole
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for descriptor in (requests, replies, answers):
-            os.close(descriptor)
-        _answer(line, answer)
-        code = 0
-    finally:
-        os._exit(code)  # not through the worker's frames, nor what the subject registered for an exit
-
-
-def _messages(child: int, answers: int, requests: int) -> Iterator[bytes]:
-    """Yield the lines that the child writes, until it is dead or the parent has left."""
-    watched, buffer, dead = [answers, requests], bytearray(), False
-    while True:
-        ready, _, _ = select.select(watched, [], [], _POLL)
-        if requests in ready:  # its end, as the next request only follows a reply
-            return
-        if answers in ready:
-            chunk = os.read(answers, 1 << 16)
-            if not chunk:
-                watched.remove(answers)
-            buffer += chunk
-            if b"\n" in chunk:
-                *lines, buffer = buffer.split(b"\n")
-                yield from map(bytes, lines)
-        elif dead:  # since before the last look at the pipe, so that no answer is missed
-            return
-        dead = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _end(child: int) -> int:
-    """Kill the child with its group and return its exit code, negative for a signal."""
-    for kill in (os.killpg, os.kill):  # it may not have come to lead a group yet
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _write(descriptor: int, line: bytes) -> None:
-    left = memoryview(line + b"\n")  # a slice of it is no copy: an answer may be long
+def write(descriptor: int, line: bytes) -> None:
+    """Write a line, apart from whatever else somebody has written there."""
+    left = memoryview(b"\n" + line + b"\n")  # a slice of it is no copy: an answer may be long
     while left:
         left = left[os.write(descriptor, left) :]
 
 
-def _line(message: Mapping[str, Any]) -> bytes:
+def line_of(message: Mapping[str, Any]) -> bytes:
+    """Return a message as JSON."""
     try:
         return json.dumps(message, allow_nan=False).encode()
     except ValueError:
@@ -143,7 +65,7 @@ def _marked(value: Any) -> Any:
     return value
 
 
-def _sender(number: int, descriptor: int) -> Send:
+def _sender(number: str, descriptor: int) -> Send:
     owner = os.getpid()
 
     def send(message: Mapping[str, Any]) -> None:
@@ -152,28 +74,30 @@ def _sender(number: int, descriptor: int) -> Send:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # the subject may have put anything there
                 stream.flush()
-        _write(descriptor, _line({"id": number, **message}))
+        write(descriptor, line_of({"id": number, **message}))
 
     return send
 
 
-def _answer(line: bytes, descriptor: int) -> None:
-    from archcheck.errors import SubjectError
+def answer(request: Mapping[str, Any], descriptor: int) -> None:
+    """Do what is asked for and write the answer, or what has kept it from being found."""
+    from archcheck.errors import SubjectError, described
 
-    request = json.loads(line)
     send = _sender(request["id"], descriptor)
     try:
         reads = _reads(request)
-        answer = _ACTIONS[request["do"]](request, send)
-        send({"answer": answer, "read": reads and reads.known()})
+        found = _ACTIONS[request["do"]](request, send)
+        send({"answer": found, "read": reads and _repeatable() and reads.known()})
     except SubjectError as error:
         send({"error": {"kind": error.kind, "message": str(error)}})
     except MemoryError:
         send({"error": {"kind": "memory", "message": "ran out of memory"}})
     except SystemExit as error:
         send({"error": {"kind": "crash", "message": f"called sys.exit({error.code!r}) while it was measured"}})
-    except BaseException as error:
+    except Exception as error:
         send({"error": {"kind": "internal", "message": _internal(error)}})
+    except BaseException as error:  # Python's way to end a program, not ours to fail
+        send({"error": {"kind": "crash", "message": f"ended with {described(error)} while it was measured"}})
 
 
 def _reads(request: Mapping[str, Any]) -> Reads | None:
@@ -182,14 +106,24 @@ def _reads(request: Mapping[str, Any]) -> Reads | None:
         return None
     from archcheck.measure.reads import Reads
 
-    return Reads(request["root"], request["besides"])
+    return Reads(request["root"], request["besides"], moved=request.get("moved"))
+
+
+def _repeatable() -> bool:
+    """Whether the answer may be kept: an import that failed, and was done without, may succeed the next time."""
+    from archcheck.measure.execution import has_failed
+
+    return not has_failed()
 
 
 def _internal(error: BaseException) -> str:
     import traceback
 
-    traceback.print_exc(file=sys.stderr)
-    return f"archcheck itself failed: {type(error).__name__}: {error}; please report this with the lines above"
+    from archcheck.errors import described
+
+    with contextlib.suppress(Exception):  # the subject may have put anything there
+        traceback.print_exc(file=sys.stderr)
+    return f"archcheck itself failed: {described(error)}; please report this with the lines above"
 
 
 def _one_thread() -> None:
@@ -203,26 +137,33 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
 
     _one_thread()
     from archcheck.measure.example import example_of
-    from archcheck.measure.load import load
+    from archcheck.measure.load import load_noted
+    from archcheck.measure.load_errors import explained
     from archcheck.measure.model import measure_model
     from archcheck.measure.record import training_facts
+    from archcheck.measure.tamper import watched
     from archcheck.measure.trial import trial
     from archcheck.parts import RECORD, TRAINING, TRIAL
 
+    unaltered = watched()
     root, target = request["root"], request["target"]
     torch.manual_seed(0)  # the weights of an untrained subject, so that a report repeats to the last digit
     meta = bool(request.get("meta"))
-    model = load(target, root, request.get("args") or {}, meta=meta)
-    needs = request.get("needs") or ()
-    facts = measure_model(
-        model,
-        example=example_of(request.get("input"), root),
-        name=request.get("name"),
-        target=target,
-        root=root,
-        needs=needs,
-        confirm=True,
-    )
+    loaded = load_noted(target, root, request.get("args") or {}, meta=meta, careful=bool(request.get("careful")))
+    model, needs = loaded.model, request.get("needs") or ()
+    unaltered()
+    with explained(target):
+        facts = measure_model(
+            model,
+            example=example_of(request.get("input"), root),
+            name=request.get("name"),
+            target=target,
+            root=root,
+            needs=needs,
+            confirm=True,
+        )
+    for note in loaded.notes:
+        facts = facts.noting(note)
     if meta and facts.params.bytes and not facts.subject.meta:
         facts = facts.noting("measured as it is, with memory: it was built before, or names a device of its own")
     encoded = facts.to_json()
@@ -233,13 +174,14 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
         encoded["training"] = encode(training_facts(model, spec, facts, root, evaluate=TRAINING in needs))
     if TRIAL in needs and not facts.subject.meta:
         encoded["behaviour"].update(trial(request))
+    unaltered()
     return encoded
 
 
 def _find(request: Mapping[str, Any], send: Send) -> Any:
     from archcheck.measure.load import find
 
-    return find(request["target"], request["root"])
+    return find(request["target"], request["root"], careful=bool(request.get("careful")))
 
 
 def _train(request: Mapping[str, Any], send: Send) -> Any:

@@ -13,7 +13,7 @@ from tests.cli_samples import environment
 NO_WORKER = """
 import sys
 from archcheck import isolate
-def start(self): raise SystemExit("a worker was started")
+def start(self, root): raise SystemExit("a worker was started")
 isolate.Worker._start = start
 """
 MAIN = "from archcheck.cli import main\ncode = main(sys.argv[1:])\nassert 'torch' not in sys.modules\nsys.exit(code)"
