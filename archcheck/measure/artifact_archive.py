@@ -1,0 +1,113 @@
+"""The outside of a file that somebody else wrote, and the zip archives among them, looked at before anything is read.
+
+Torch stores its archives uncompressed, each entry once. An archive of another make is refused, so that what is read
+never takes more memory than the file is long.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+from typing import NoReturn
+
+from archcheck.errors import SubjectError
+
+MANY = 1_000_000
+"""Entries of an archive that are too many to be one of torch's."""
+
+BROKEN = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, OverflowError, struct.error)
+"""What reading a damaged archive raises, besides `OSError`."""
+
+_ZIP = b"PK\x03\x04"
+_EMPTY_ZIP = b"PK\x05\x06"
+
+
+def refuse(shown: str, what: str, fix: str) -> NoReturn:
+    """Raise a `SubjectError` that says what is wrong with the file `shown`, and what to do."""
+    raise SubjectError("artifact", f"`{shown}` {what}; {fix}")
+
+
+def regular_file(root: str, shown: str) -> Path:
+    """Return the file, which is a regular one that can be read and is not empty; raise `SubjectError` for any other."""
+    path = Path(root, shown)
+    try:
+        found = path.stat()
+        if path.is_dir():
+            refuse(shown, "is a folder", "name the file in it")
+        if not path.is_file():
+            refuse(shown, "is neither a file nor a folder", "name a regular file")
+        with path.open("rb") as file:
+            file.read(1)
+    except FileNotFoundError:
+        raise SubjectError("not-found", f"there is no file `{shown}`; is the path relative to {root}?") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        refuse(shown, f"cannot be read: {reason}", "is it yours to read, and where you say?")
+    if not found.st_size:
+        refuse(shown, "is empty", "write it anew")
+    return path
+
+
+def starts(path: Path, count: int) -> bytes:
+    """Return the first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(count)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file begins as a zip archive does."""
+    return starts(path, 4) in (_ZIP, _EMPTY_ZIP)
+
+
+class Archive:
+    """The entries of a zip archive below its one folder, as torch writes it."""
+
+    def __init__(self, path: Path, shown: str) -> None:
+        """Read the directory. Raises `SubjectError` for one that torch would not write."""
+        self.shown = shown
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (*BROKEN, OSError) as error:
+            self.damaged(str(error))
+        infos = self._zip.infolist()
+        if not infos or len(infos) > MANY:
+            self.damaged(f"its directory names {len(infos):,} entries")
+        self.top = infos[0].filename.split("/")[0]
+        self._infos = {info.filename.removeprefix(f"{self.top}/"): info for info in infos}
+        self._check(infos, path.stat().st_size)
+
+    def _check(self, infos: list[zipfile.ZipInfo], size: int) -> None:
+        if len(self._infos) != len(infos):
+            self.damaged("two of its entries have the same name")
+        if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos):
+            self.damaged("its entries are compressed or encrypted, which torch never does")
+        total = sum(info.file_size for info in infos)
+        if total > size or any(info.file_size != info.compress_size for info in infos):
+            self.damaged(f"its entries claim {total:,} bytes, the file has {size:,}")
+
+    def damaged(self, reason: str) -> NoReturn:
+        """Raise the `SubjectError` of an archive that is not as torch wrote it."""
+        refuse(self.shown, f"is damaged or no archive of torch: {reason}", "write it anew")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the entries, without the folder that holds them all."""
+        return tuple(self._infos)
+
+    def size(self, name: str) -> int:
+        """Return the bytes of an entry, which is there."""
+        return self._infos[name].file_size
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of an entry; raise `SubjectError` where it is not there or damaged."""
+        info = self._infos.get(name)
+        if info is None:
+            self.damaged(f"it holds no entry `{name}`")
+        try:
+            content = self._zip.read(info)
+        except (*BROKEN, OSError) as error:
+            self.damaged(str(error))
+        if len(content) != info.file_size:
+            self.damaged(f"`{name}` ends early")
+        return content

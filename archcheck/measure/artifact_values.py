@@ -1,0 +1,166 @@
+"""The words of the format in which torch writes the graph of an exported program, read as plain values.
+
+Every value is a table with one key that says its sort, such as `{"as_ints": [2, 2]}`. The numbers of dtypes are those
+of torch's own schema (`torch/_export/serde/schema.py`). Nothing is looked up by name in any module, and no expression
+is evaluated. Sorts that stand for Python objects are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+DTYPES: Mapping[int, torch.dtype] = {
+    1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64, 6: torch.float16, 7: torch.float32,
+    8: torch.float64, 9: torch.complex32, 10: torch.complex64, 11: torch.complex128, 12: torch.bool,
+    13: torch.bfloat16, 28: torch.uint16, 29: torch.float8_e4m3fn, 30: torch.float8_e5m2, 31: torch.float8_e4m3fnuz,
+    32: torch.float8_e5m2fnuz, 34: torch.uint32, 35: torch.uint64,
+}  # fmt: skip
+"""The numbers that stand for dtypes."""
+
+_FORMATS = {
+    1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d, 4: torch.preserve_format,
+}  # fmt: skip
+_LAYOUTS = {1: torch.sparse_coo, 2: torch.sparse_csr, 7: torch.strided}
+_INFINITE = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
+
+
+class Foreign(Exception):  # noqa: N818 - a state of the file, told by whoever opened it
+    """The file asks for something that only foreign code could do; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The result of another node, or an input of the graph."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """A graph within the graph, as the table that describes it."""
+
+    graph: Mapping[str, Any]
+
+
+def tagged(value: Any) -> tuple[str, Any]:
+    """Return the one key of a table and its value; raise `ValueError` for anything else."""
+    if not isinstance(value, dict) or len(value) != 1:
+        raise ValueError(f"expected a table with one key, found {str(value)[:60]}")
+    ((key, inner),) = value.items()
+    return key, inner
+
+
+def entry(table: Any, key: str, kind: type) -> Any:
+    """Return `table[key]`, which is of `kind`; raise `ValueError` for anything else."""
+    value = table.get(key) if isinstance(table, dict) else None
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"expected `{key}` to be a {kind.__name__}")
+    return value
+
+
+def argument(value: Any) -> Any:
+    """Return what an argument stands for: a plain value, a `Ref`, an `Inner`, or lists and tables of these.
+
+    Raises `ValueError` for what is none, `Foreign` for a sort that only foreign code could make.
+    """
+    sort, inner = tagged(value)
+    if sort not in _SORTS:
+        raise Foreign(f"an argument of the sort `{str(sort)[:40]}`")
+    return _SORTS[sort](inner)
+
+
+def _ref(value: Any) -> Ref:
+    return Ref(entry(value, "name", str))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str) and value in _INFINITE:
+        return _INFINITE[value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected a number, found {str(value)[:60]}")
+    return float(value)
+
+
+def _plain(kind: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) is not kind:
+            raise ValueError(f"expected a value of {kind.__name__}, found {str(value)[:60]}")
+        return value
+
+    return read
+
+
+def _named(value: Any) -> Any:
+    """Read a number that is known, or the name of one that a node computes."""
+    sort, inner = tagged(value)
+    readers = {"as_name": _plain(str), "as_int": _plain(int), "as_float": _number, "as_bool": _plain(bool)}
+    if sort not in readers:
+        raise ValueError(f"expected a number or a name, found `{str(sort)[:40]}`")
+    read = readers[sort](inner)
+    return Ref(read) if sort == "as_name" else read
+
+
+def _optional(value: Any) -> Any:
+    sort, inner = tagged(value)
+    return _ref(inner) if sort == "as_tensor" else None
+
+
+def _each(read: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
+    def read_all(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise ValueError(f"expected a list, found {str(value)[:60]}")
+        return [read(item) for item in value]
+
+    return read_all
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a table, found {str(value)[:60]}")
+    return {key: argument(item) for key, item in value.items()}
+
+
+def _among(known: Mapping[int, Any]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) is not int or value not in known:
+            raise ValueError(f"a dtype, layout or memory format that is not known: {str(value)[:20]}")
+        return known[value]
+
+    return read
+
+
+_SORTS: Mapping[str, Callable[[Any], Any]] = {
+    "as_none": lambda value: None,
+    "as_tensor": _ref,
+    "as_tensors": _each(_ref),
+    "as_nested_tensors": _each(_each(_ref)),
+    "as_optional_tensor": _optional,
+    "as_optional_tensors": _each(_optional),
+    "as_int": _plain(int),
+    "as_ints": _each(_plain(int)),
+    "as_int_lists": _each(_each(_plain(int))),
+    "as_float": _number,
+    "as_floats": _each(_number),
+    "as_float_lists": _each(_each(_number)),
+    "as_bool": _plain(bool),
+    "as_bools": _each(_plain(bool)),
+    "as_string": _plain(str),
+    "as_strings": _each(_plain(str)),
+    "as_sym_int": _named,
+    "as_sym_ints": _each(_named),
+    "as_sym_float": _named,
+    "as_sym_floats": _each(_named),
+    "as_sym_bool": _named,
+    "as_sym_bools": _each(_named),
+    "as_complex": lambda value: complex(entry(value, "real", float), entry(value, "imag", float)),
+    "as_scalar_type": _among(DTYPES),
+    "as_memory_format": _among(_FORMATS),
+    "as_layout": _among(_LAYOUTS),
+    "as_device": lambda value: torch.device("cpu"),  # wherever it was exported, it is measured here
+    "as_graph": lambda value: Inner(entry(value, "graph", dict)),
+    "as_string_to_argument": _table,
+}

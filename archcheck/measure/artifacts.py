@@ -1,0 +1,67 @@
+"""Files that hold a network without its code: exported programs, which run from their graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from archcheck.facts import Facts
+from archcheck.measure.artifact_archive import Archive, is_zip, refuse, regular_file
+from archcheck.measure.artifact_program import Program, read_program
+from archcheck.measure.artifact_run import Exported, module_of
+from archcheck.measure.example import Example, from_specs
+
+EXPORTED = (".pt2",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A model that came from a file, an input that it takes, and what a reader should know of both."""
+
+    model: torch.nn.Module
+    example: Example
+    notes: tuple[str, ...]
+
+    def noted(self, facts: Facts) -> Facts:
+        """Return `facts` with the notes."""
+        for note in self.notes:
+            facts = facts.noting(note)
+        return facts
+
+
+def is_artifact(target: str) -> bool:
+    """Whether a target names a file that holds a network without its code."""
+    return Path(target).suffix.lower() in EXPORTED
+
+
+def open_artifact(target: str, root: str) -> Artifact:
+    """Read the network in a file; nothing of the file is run as code.
+
+    Raises:
+        SubjectError: in one line, what is wrong with the file and what to do.
+    """
+    path = regular_file(root, target)
+    if not is_zip(path):
+        refuse(target, "is no archive of `torch.export.save`: it is not a zip file", "save the program anew")
+    archive = Archive(path, target)
+    if "archive_format" not in archive.names or archive.read("archive_format") != b"pt2":
+        refuse(target, "is no archive of `torch.export.save` of torch 2.8 or newer", "export the model again")
+    program = read_program(archive)
+    model = module_of(program)
+    return Artifact(model=model, example=_example(program), notes=tuple(_notes(program, model)))
+
+
+def _example(program: Program) -> Example:
+    specs = [{"shape": spec.usual, "dtype": str(spec.dtype).removeprefix("torch.")} for spec in program.inputs]
+    return from_specs(specs)
+
+
+def _notes(program: Program, model: Exported) -> list[str]:
+    said = {
+        True: "in training mode, which it runs in for good",
+        False: "in evaluation mode: what training does is unknown",
+        None: "in a mode that its operators do not tell: what training does is unknown",
+    }[model.recorded_training]
+    return [f"run from the graph in the file, exported by torch {program.torch_version} {said}"]
