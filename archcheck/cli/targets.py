@@ -23,6 +23,9 @@ from archcheck.words import quote
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
 
+FILES = (".py", ".ipynb", ".pt2")
+"""What the names of files end in that are no names of subjects."""
+
 Place = tuple[Path | None, str]
 """A file and the name within it; the name is empty for a whole file."""
 
@@ -41,7 +44,7 @@ def reports_of(options: Namespace) -> tuple[Report, ...]:
 def _is_name(target: str) -> bool:
     """Whether the target can only be the name of a subject."""
     path = Path(target)
-    return ":" not in target and not path.exists() and path.name == target and path.suffix not in (".py", ".ipynb")
+    return ":" not in target and not path.exists() and path.name == target and path.suffix not in FILES
 
 
 def _named(options: Namespace) -> tuple[Contract, SubjectEntry]:

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from archcheck.facts import Facts
+from archcheck.errors import SubjectError
 from archcheck.measure.artifact_archive import Archive, is_zip, refuse, regular_file
 from archcheck.measure.artifact_program import Program, read_program
 from archcheck.measure.artifact_run import Exported, module_of
-from archcheck.measure.example import Example, from_specs
+from archcheck.measure.example import Example, example_of, from_specs
+from archcheck.measure.load import load_noted
 
 EXPORTED = (".pt2",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
-    """A model that came from a file, an input that it takes, and what a reader should know of both."""
+class Opened:
+    """A model, an example input that is made when it is asked for, and what a reader should know of both."""
 
     model: torch.nn.Module
-    example: Example
-    notes: tuple[str, ...]
+    example: Callable[[], Any]
+    notes: tuple[str, ...] = ()
 
-    def noted(self, facts: Facts) -> Facts:
-        """Return `facts` with the notes."""
-        for note in self.notes:
-            facts = facts.noting(note)
-        return facts
+
+def subject_of(request: Mapping[str, Any]) -> Opened:
+    """Return the model that a request asks for, of a file without code or of source, with the input to measure it on.
+
+    Raises:
+        SubjectError: in one line, what is wrong with the target and what to do.
+    """
+    target, root, args = request["target"], request["root"], request.get("args") or {}
+    if is_artifact(target):
+        if args:
+            raise SubjectError("construct", f"`{target}` is built already; leave `--args` or `args` out")
+        opened = open_artifact(target, root)
+        return replace(opened, example=partial(example_of, request["input"], root)) if request.get("input") else opened
+    loaded = load_noted(target, root, args, meta=bool(request.get("meta")), careful=bool(request.get("careful")))
+    return Opened(model=loaded.model, example=partial(example_of, request.get("input"), root), notes=loaded.notes)
 
 
 def is_artifact(target: str) -> bool:
@@ -36,7 +50,7 @@ def is_artifact(target: str) -> bool:
     return Path(target).suffix.lower() in EXPORTED
 
 
-def open_artifact(target: str, root: str) -> Artifact:
+def open_artifact(target: str, root: str) -> Opened:
     """Read the network in a file; nothing of the file is run as code.
 
     Raises:
@@ -50,7 +64,7 @@ def open_artifact(target: str, root: str) -> Artifact:
         refuse(target, "is no archive of `torch.export.save` of torch 2.8 or newer", "export the model again")
     program = read_program(archive)
     model = module_of(program)
-    return Artifact(model=model, example=_example(program), notes=tuple(_notes(program, model)))
+    return Opened(model=model, example=partial(_example, program), notes=tuple(_notes(program, model)))
 
 
 def _example(program: Program) -> Example:

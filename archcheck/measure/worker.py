@@ -136,8 +136,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     import torch
 
     _one_thread()
-    from archcheck.measure.example import example_of
-    from archcheck.measure.load import load_noted
+    from archcheck.measure.artifacts import subject_of
     from archcheck.measure.load_errors import explained
     from archcheck.measure.model import measure_model
     from archcheck.measure.record import training_facts
@@ -149,13 +148,13 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     root, target = request["root"], request["target"]
     torch.manual_seed(0)  # the weights of an untrained subject, so that a report repeats to the last digit
     meta = bool(request.get("meta"))
-    loaded = load_noted(target, root, request.get("args") or {}, meta=meta, careful=bool(request.get("careful")))
+    loaded = subject_of(request)
     model, needs = loaded.model, request.get("needs") or ()
     unaltered()
     with explained(target):
         facts = measure_model(
             model,
-            example=example_of(request.get("input"), root),
+            example=loaded.example(),
             name=request.get("name"),
             target=target,
             root=root,
