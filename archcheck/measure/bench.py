@@ -56,6 +56,13 @@ class Bench:
         except ValueError:
             return None
 
+    @property
+    def samples(self) -> int:
+        """How many samples the example holds, one where no axis counts them."""
+        axis = self.batch_axis
+        chosen = choose(self.example, None, self.trace, self.tree) if axis is not None else None
+        return max(1, chosen.tensor.shape[axis]) if chosen is not None and axis is not None else 1
+
     def run(self, example: Example, *, training: bool = False, seed: int = 0) -> Outputs:
         """Return the floating outputs of one pass and put the model back as it was."""
         with self.passes.untouched(values=True):

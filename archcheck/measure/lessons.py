@@ -8,7 +8,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcheck.errors import SubjectError, described
-from archcheck.measure.axes import choose
 from archcheck.measure.bench import Bench, Outputs
 from archcheck.measure.example import Example
 from archcheck.measure.variants import Samples, noise
@@ -23,8 +22,7 @@ def lesson(bench: Bench, most: int, budget: float, seed: int) -> tuple[Example, 
     axis = bench.batch_axis
     if axis is None:
         return noise(bench.example, seed), 1
-    samples = choose(bench.example, None, bench.trace, bench.tree).tensor.shape[axis]
-    affordable = budget * samples / (3 * bench.macs)  # backwards costs twice what forwards does
+    affordable = budget * bench.samples / (3 * bench.macs)  # backwards costs twice what forwards does
     count = int(min(most, max(2, affordable)))
     return Samples(bench, count, seed).pick(range(count)), count
 

@@ -11,6 +11,7 @@ from archcheck.errors import SubjectError, described
 from archcheck.measure.behave import keeps_batch, log_probabilities
 from archcheck.measure.behave_eval import deterministic_in_eval, finite_output, independent_of_batch
 from archcheck.measure.behave_gradients import gradients_reach
+from archcheck.measure.behave_lessons import initial_loss, overfits_one_batch
 from archcheck.measure.bench import Bench
 
 PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
@@ -20,6 +21,8 @@ PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
     "deterministic-in-eval": deterministic_in_eval,
     "independent-of-batch": independent_of_batch,
     "gradients-reach": gradients_reach,
+    "initial-loss": initial_loss,
+    "overfits-one-batch": overfits_one_batch,
 }
 """What takes a bench and the parameters that a rule gave, and returns JSON values."""
 

@@ -14,6 +14,7 @@ from archcheck.rules.gradients import GradientsReach
 from archcheck.rules.growth import MaxGrowth
 from archcheck.rules.interplay import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
 from archcheck.rules.ledger import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
+from archcheck.rules.lessons import InitialLoss, OverfitsOneBatch
 from archcheck.rules.neighbours import FollowedBy, PrecededBy
 from archcheck.rules.presence import Count, Forbids, Requires, RequiresAny
 from archcheck.rules.probabilities import LogProbabilities
@@ -56,6 +57,8 @@ BUILTIN: tuple[type[Rule], ...] = (
     IndependentOfBatch,
     GradientsReach,
     LogProbabilities,
+    InitialLoss,
+    OverfitsOneBatch,
     MinAccuracy,
     RecordMatchesModel,
     AugmentationReachesTheBatch,
