@@ -36,12 +36,20 @@ def test_recipe_b_is_the_documented_one():
     assert settings["schedule"]["kind"] == "reduce_on_plateau"
 
 
+def test_sprint_is_recipe_a_but_for_what_it_says():
+    a, sprint = recipes.find("A").settings(), recipes.find("sprint").settings()
+    assert (sprint["epochs"], sprint["batch_size"], sprint["schedule"]["max_learning_rate"]) == (3, 64, 0.01)
+    for settings in (a, sprint):
+        del settings["epochs"], settings["batch_size"], settings["schedule"]["max_learning_rate"]
+    assert sprint == a
+
+
 def test_what_the_documents_leave_open_is_torchs_default():
     for name in ("A", "B"):
         recipe = recipes.find(name)
         optimizer = make_optimizer(Net(), recipe)
         plain = type(optimizer)(Net().parameters(), lr=0.1, weight_decay=1.0)
-        known = {"lr", "weight_decay", "momentum"}
+        known = {"lr", "weight_decay", "momentum", "fused"}  # the last says how, not what is computed
         assert {k: v for k, v in optimizer.defaults.items() if k not in known} == {
             k: v for k, v in plain.defaults.items() if k not in known
         }
