@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archcheck import snapshot
-from archcheck.codec import encode
+from archcheck.codec import decode, encode
 from archcheck.contract import Contract, Stated, SubjectEntry, Waiver
 from archcheck.contract.document import show_path
 from archcheck.errors import NotMeasured, SubjectError
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Mishap, Outcome, Report, Result, Verdict, sum_points
 from archcheck.isolate import Worker
+from archcheck.parts import Weights
 from archcheck.rule import Rule, rule_name
 from archcheck.texts import Texts, read_text
 from archcheck.waive import waive
@@ -72,7 +73,7 @@ def chosen_entries(contract: Contract, names: Sequence[str] = ()) -> tuple[Subje
     return tuple(contract.subject(name) for name in dict.fromkeys(names)) or contract.subjects
 
 
-def check_entry(worker: Worker, contract: Contract, entry: SubjectEntry) -> Report:
+def check_entry(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Report:
     """Judge a subject as the gate does: one that nothing is promised of is an error."""
     return check_subject(worker, contract, entry) if entry.rules else _without_rules(entry)
 
@@ -112,6 +113,8 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
         "input": encode(entry.input),
         "args": dict(entry.args),
         "meta": entry.meta,
+        "weights": entry.weights,
+        "unsafe": entry.unsafe,
         "needs": sorted(needs_of(stated.rule for stated in entry.rules).union(needs)),
         "training": encode(entry.training),
     }
@@ -132,10 +135,19 @@ def _texts(contract: Contract, entry: SubjectEntry) -> Texts:
 def measure_target(worker: Worker, target: str, **options: Any) -> Facts:
     """Measure a target that no contract names; `options` are those of a request.
 
-    They are `input`, `args`, `meta`, `needs`, and `careful` for a file that nobody has prepared.
+    They are `input`, `args`, `meta`, `weights`, `unsafe`, `needs`, and `careful` for a file that nobody has prepared.
     """
     request = {"do": "measure", "target": target, "root": str(Path.cwd()), **options}
     return _facts(worker.ask(request))
+
+
+def measure_weights(worker: Worker, target: str) -> Weights:
+    """Return what tensors a file holds, of which nobody knows how they belong together; nothing of it runs."""
+    answer = worker.ask({"do": "weights", "target": target, "root": str(Path.cwd())})
+    try:
+        return decode(Weights, answer)
+    except ValueError as error:
+        raise SubjectError("internal", f"what was read is no list of tensors: {error}; try `--no-cache`") from None
 
 
 def _facts(answer: Any) -> Facts:

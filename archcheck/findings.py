@@ -12,6 +12,7 @@ from typing import Any
 from archcheck.codec import decode, encode
 from archcheck.errors import ArchcheckError, SubjectError
 from archcheck.facts import Facts, check_graph
+from archcheck.parts import Weights
 from archcheck.where import Where
 
 SCHEMA = 1
@@ -117,6 +118,7 @@ class Mishap:
 class Report:
     """A subject, its facts (or why there are none) and the outcome of every rule of its contract.
 
+    A file of tensors, of which nobody knows how they belong together, has `weights` in place of facts.
     `points` is the sum of what its rules are worth, `None` if none carries points, and `earned` what it got of that:
     nothing when it could not be measured.
     """
@@ -124,6 +126,7 @@ class Report:
     subject: str
     facts: Facts | None = None
     error: Mishap | None = None
+    weights: Weights | None = None
     outcomes: tuple[Outcome, ...] = ()
     points: float | None = None
     earned: float | None = None
@@ -149,12 +152,14 @@ class Report:
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; a report without facts carries `error` in their place, and no `facts`.
+        """Return plain JSON values; a report without facts carries `error` or `weights` in their place.
 
         `totals` counts the rules by verdict; whoever reads the report back counts anew.
         """
         encoded: dict[str, Any] = encode(self)
-        del encoded["facts" if self.facts is None else "error"]
+        has = "facts" if self.facts else "weights" if self.weights else "error"
+        for name in {"facts", "error", "weights"} - {has}:
+            del encoded[name]
         return {**encoded, "totals": self.totals}
 
     @property

@@ -43,7 +43,7 @@ _START_LIMIT = 300.0
 """Seconds for a worker to start: torch on a disk in the network takes its time."""
 _GRACE = 10.0
 """Seconds for the worker to end its child and what that has started, which takes it a moment."""
-_REPEATABLE = ("find", "measure")
+_REPEATABLE = ("find", "measure", "weights")
 """The requests whose answers may be kept."""
 
 

@@ -30,7 +30,7 @@ def report(options: Namespace) -> int:
 
         reports = reports_of(options)
     show(reports, options.format, options.output, depth=options.depth)
-    return 0 if any(one.facts for one in reports) else 2
+    return 0 if any(one.facts or one.weights for one in reports) else 2
 
 
 def _refuse_cross_check(options: Namespace) -> None:
@@ -79,8 +79,7 @@ def check(options: Namespace) -> int:
         entries = tuple(shard.share(entries))
         if not entries:
             note(f"shard {shard} of {count(len(shard.subjects), 'subject')} has nothing to judge")
-    if options.meta:
-        entries = tuple(replace(entry, meta=True) for entry in entries)
+    entries = tuple(replace(entry, meta=entry.meta or options.meta, unsafe=options.unsafe) for entry in entries)
     with workers_of(options, len(entries)) as workers, Progress(len(entries)) as progress:
         reports = tuple(map(progress.count, check_many(contract, entries, workers)))
     show(reports, options.format, options.output, outcomes_only=True, shard=shard)

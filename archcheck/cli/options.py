@@ -79,7 +79,7 @@ def _add_report(adder: Any, run: Command) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="file.py, file.py:Class, pkg.mod:Class, a subject, or a saved JSON report",
+        help="file.py, file.py:Class, pkg.mod:Class, model.pt2, weights.safetensors, a subject, or a saved JSON report",
     )
     parser.add_argument(
         "--input",
@@ -95,6 +95,9 @@ def _add_report(adder: Any, run: Command) -> None:
         type=argument_of,
         metavar="NAME=VALUE",
         help="arguments of the model's constructor, width=16",
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE", help="judge the architecture with the tensors of this .safetensors or .pt file"
     )
     parser.add_argument(
         "--depth", type=int, default=3, metavar="N", help="show layers down to this depth of the module tree"
@@ -155,6 +158,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     _add_timeout(parser, "seconds that a subject may take; 120 by default")
     parser.add_argument(
         "--meta", action="store_true", help="build models without memory: by shapes alone, however large they are"
+    )
+    parser.add_argument(
+        "--unsafe", action="store_true", help="read models out of pickles and TorchScript, which runs the code in them"
     )
     parser.add_argument(
         "--no-cache", action="store_true", help="measure anew what is known from before, and keep no answer"

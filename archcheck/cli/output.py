@@ -24,7 +24,7 @@ def show(reports: Sequence[Report], format_name: str, output: Path | None, **cho
     """
     from archcheck.render import render
 
-    if output or format_name != "text" or any(report.facts for report in reports):
+    if output or format_name != "text" or any(report.facts or report.weights for report in reports):
         surroundings = {"color": not output and wants_color(), "width": None if output else width(), "base": base()}
         text = render(reports, format_name, **surroundings, **choices)
         save(text, output) if output else write(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from argparse import Namespace
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from archcheck.cli.contracts import contract_of
 from archcheck.cli.output import note
 from archcheck.cli.workers import worker_of
 from archcheck.codec import encode
-from archcheck.engine import check_subject, find_models, measure_target
+from archcheck.endings import PICKLED, TENSORS, ends, is_file
+from archcheck.engine import check_subject, find_models, measure_target, measure_weights
 from archcheck.errors import ArchcheckError, ContractError, SubjectError
 from archcheck.findings import Mishap, Report
 from archcheck.isolate import Worker
@@ -22,9 +24,6 @@ from archcheck.words import quote
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
-
-FILES = (".py", ".ipynb", ".pt2")
-"""What the names of files end in that are no names of subjects."""
 
 Place = tuple[Path | None, str]
 """A file and the name within it; the name is empty for a whole file."""
@@ -38,13 +37,27 @@ def reports_of(options: Namespace) -> tuple[Report, ...]:
     with worker_of(options) as worker:
         if _is_name(options.target):
             return (_check(worker, *_named(options), options),)
+        if ends(options.target, TENSORS) or (ends(options.target, PICKLED) and not options.unsafe):
+            return (_list_tensors(worker, options),)
         return tuple(_report_models(worker, options))
+
+
+def _list_tensors(worker: Worker, options: Namespace) -> Report:
+    """Report what is in a file of tensors."""
+    for name in ("input", "args", "weights", "cross_check", "meta"):
+        if getattr(options, name):
+            word = name.replace("_", "-")
+            raise ArchcheckError(
+                f"--{word} is of no use for {options.target}, which holds tensors and no structure; name the "
+                f"architecture, as in `archcheck report model.py:Net --weights {options.target}`"
+            )
+    return Report(subject=Path(options.target).name, weights=measure_weights(worker, options.target))
 
 
 def _is_name(target: str) -> bool:
     """Whether the target can only be the name of a subject."""
     path = Path(target)
-    return ":" not in target and not path.exists() and path.name == target and path.suffix not in FILES
+    return ":" not in target and not path.exists() and path.name == target and not is_file(target)
 
 
 def _named(options: Namespace) -> tuple[Contract, SubjectEntry]:
@@ -129,6 +142,10 @@ def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Nam
         changes["timeout"] = options.timeout
     if options.meta:
         changes["meta"] = True
+    if options.weights:
+        changes["weights"] = os.path.relpath(options.weights, contract.root)
+    if options.unsafe:
+        changes["unsafe"] = True
     needs = [*_needs(options), *([RECORD] if entry.training and entry.training.record else [])]
     report = check_subject(worker, contract, replace(entry, **changes), needs=needs)
     return _noting(report, f"not judged here but by `archcheck check`: {', '.join(left)}") if left else report
@@ -147,6 +164,8 @@ def _measure(worker: Worker, target: str, options: Namespace) -> Report:
     request: dict[str, Any] = {
         "args": dict(options.args or ()),
         "meta": options.meta,
+        "weights": options.weights,
+        "unsafe": options.unsafe,
         "needs": _needs(options),
         "careful": True,
     }

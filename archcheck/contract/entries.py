@@ -117,7 +117,8 @@ class SubjectEntry:
     """A subject as a contract names it.
 
     `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or
-    names a function that makes one. With `meta` it is built without memory. `timeout` is in seconds.
+    names a function that makes one. `weights` is a file of tensors for it. With `meta` it is built without memory, with
+    `unsafe`, which only the command line can say, a pickle is read. `timeout` is in seconds.
     `snapshot` is the file of its committed measures, `archcheck.snapshot.json` beside the contract by default.
     """
 
@@ -129,6 +130,8 @@ class SubjectEntry:
     rules: tuple[Stated, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     timeout: float | None = field(default=None, metadata={"check": check_positive})
+    weights: str | None = field(default=None, metadata={"check": check_filled})
     meta: bool = False
+    unsafe: bool = field(default=False, metadata={"key": False})
     snapshot: str | None = field(default=None, metadata={"check": check_filled})
     where: Where = field(metadata={"key": False})

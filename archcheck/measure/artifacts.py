@@ -1,23 +1,23 @@
-"""Files that hold a network without its code: exported programs, which run from their graph."""
+"""What a request measures: source, or a file that holds a network without its code; with or without weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from archcheck.endings import EXPORTED, PICKLED, TENSORS, ends
 from archcheck.errors import SubjectError
 from archcheck.measure.artifact_archive import Archive, is_zip, refuse, regular_file
+from archcheck.measure.artifact_pickles import read_state, run_pickle, structureless
 from archcheck.measure.artifact_program import Program, read_program
 from archcheck.measure.artifact_run import Exported, module_of
+from archcheck.measure.artifact_weights import fit
 from archcheck.measure.example import Example, example_of, from_specs
 from archcheck.measure.load import load_noted
-
-EXPORTED = (".pt2",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,25 +33,43 @@ def subject_of(request: Mapping[str, Any]) -> Opened:
     """Return the model that a request asks for, of a file without code or of source, with the input to measure it on.
 
     Raises:
-        SubjectError: in one line, what is wrong with the target and what to do.
+        SubjectError: in one line, what is wrong with the target or with its weights, and what to do.
     """
+    opened = _opened(request)
+    if not request.get("weights"):
+        return opened
+    if ends(request["target"], EXPORTED + PICKLED):
+        raise SubjectError("weights", f"`{request['target']}` has weights of its own; leave `weights` out")
+    return replace(opened, notes=(*opened.notes, *fit(opened.model, request["weights"], request["root"])))
+
+
+def _opened(request: Mapping[str, Any]) -> Opened:
     target, root, args = request["target"], request["root"], request.get("args") or {}
-    if is_artifact(target):
-        if args:
-            raise SubjectError("construct", f"`{target}` is built already; leave `--args` or `args` out")
+    example = partial(example_of, request.get("input"), root)
+    if args and ends(target, EXPORTED + TENSORS + PICKLED):
+        raise SubjectError("construct", f"`{target}` is built already; leave `--args` or `args` out")
+    if ends(target, EXPORTED):
         opened = open_artifact(target, root)
-        return replace(opened, example=partial(example_of, request["input"], root)) if request.get("input") else opened
+        return replace(opened, example=example) if request.get("input") else opened
+    if ends(target, TENSORS):
+        structureless(target)
+    if ends(target, PICKLED):
+        note = "loaded under --unsafe: the code that the file names has run"
+        return Opened(model=_pickled(target, root, request), example=example, notes=(note,))
     loaded = load_noted(target, root, args, meta=bool(request.get("meta")), careful=bool(request.get("careful")))
-    return Opened(model=loaded.model, example=partial(example_of, request.get("input"), root), notes=loaded.notes)
+    return Opened(model=loaded.model, example=example, notes=loaded.notes)
 
 
-def is_artifact(target: str) -> bool:
-    """Whether a target names a file that holds a network without its code."""
-    return Path(target).suffix.lower() in EXPORTED
+def _pickled(target: str, root: str, request: Mapping[str, Any]) -> torch.nn.Module:
+    path = regular_file(root, target)
+    if not request.get("unsafe"):
+        read_state(path, target)  # which says why, if there is more in it than tensors
+        structureless(target)
+    return run_pickle(path, target, root)
 
 
 def open_artifact(target: str, root: str) -> Opened:
-    """Read the network in a file; nothing of the file is run as code.
+    """Read the exported program in a file; nothing of the file is run as code.
 
     Raises:
         SubjectError: in one line, what is wrong with the file and what to do.
@@ -64,7 +82,7 @@ def open_artifact(target: str, root: str) -> Opened:
         refuse(target, "is no archive of `torch.export.save` of torch 2.8 or newer", "export the model again")
     program = read_program(archive)
     model = module_of(program)
-    return Opened(model=model, example=partial(_example, program), notes=tuple(_notes(program, model)))
+    return Opened(model=model, example=partial(_example, program), notes=(_note(program, model),))
 
 
 def _example(program: Program) -> Example:
@@ -72,10 +90,10 @@ def _example(program: Program) -> Example:
     return from_specs(specs)
 
 
-def _notes(program: Program, model: Exported) -> list[str]:
+def _note(program: Program, model: Exported) -> str:
     said = {
         True: "in training mode, which it runs in for good",
         False: "in evaluation mode: what training does is unknown",
         None: "in a mode that its operators do not tell: what training does is unknown",
     }[model.recorded_training]
-    return [f"run from the graph in the file, exported by torch {program.torch_version} {said}"]
+    return f"run from the graph in the file, exported by torch {program.torch_version} {said}"

@@ -183,6 +183,14 @@ def _find(request: Mapping[str, Any], send: Send) -> Any:
     return find(request["target"], request["root"], careful=bool(request.get("careful")))
 
 
+def _weights(request: Mapping[str, Any], send: Send) -> Any:
+    from archcheck.codec import encode
+    from archcheck.measure.artifact_weights import described_weights
+
+    _one_thread()
+    return encode(described_weights(request["target"], request["root"]))
+
+
 def _train(request: Mapping[str, Any], send: Send) -> Any:
     _one_thread()
     from archcheck.measure.train import train
@@ -194,4 +202,5 @@ _ACTIONS: Mapping[str, Callable[[Mapping[str, Any], Send], Any]] = {
     "measure": _measure,
     "find": _find,
     "train": _train,
+    "weights": _weights,
 }

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from archcheck.findings import Finding, Outcome, Report, Verdict
 from archcheck.render.options import Options
+from archcheck.render.stored import summary
 from archcheck.render.words import one_line, place_of, totals, unmeasured
 from archcheck.where import Where
 
@@ -25,6 +26,8 @@ def render_concise(reports: Sequence[Report], options: Options) -> str:
 def _lines(report: Report) -> Iterator[str]:
     if report.error:
         yield _line(None, Verdict.ERROR.value, "-", report, unmeasured(report))
+    if report.weights:
+        yield _line(None, "measured", "-", report, f"{summary(report.weights)}, structure unknown")
     for outcome in report.outcomes:
         yield from _of_outcome(report, outcome)
     if report.facts and not report.outcomes:

@@ -16,6 +16,7 @@ One document holds a report of each subject, in the order of the run::
   mean; every key is written, `null` where there is nothing to say. What was not measured is `null`, never zero.
 * A subject that could not be measured has `"error": {"kind": ..., "message": ...}` in place of `facts`; `kind` is a
   stable word of those that `archcheck.errors.SubjectError` lists.
+* A file that holds tensors alone has `weights` in place of `facts`: what is in it, and nothing of structure.
 * `points` is what a rule, or all rules of a subject, are worth and `earned` what they got of that: all of it when kept
   or waived, else nothing. `totals` counts the rules of a subject: `rules`, and each verdict by its name.
 * A part of a run has `"shard": {"index": 2, "count": 4, "subjects": [...]}`, with the subjects of the whole run.

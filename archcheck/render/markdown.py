@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from archcheck.findings import Outcome, Report, Verdict, plain
 from archcheck.parts import CrossCheck
-from archcheck.render import cross_check
+from archcheck.render import cross_check, stored
 from archcheck.render.options import Options
 from archcheck.render.words import count, fix_of, listed, one_line, place_of, points_text, tally, totals, unmeasured
 
@@ -46,6 +46,9 @@ def _subject(report: Report) -> Iterator[str]:
 
 
 def _totals(report: Report) -> str:
+    if report.weights:
+        bad = [f"{each.not_finite:,} values in {each.name} are not finite" for each in report.weights.not_finite]
+        return ", ".join([f"{stored.summary(report.weights)}, structure unknown", *map(escape, bad)])
     if report.facts is None:
         return ""
     facts = report.facts

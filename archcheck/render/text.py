@@ -14,8 +14,8 @@ from rich.text import Text
 
 from archcheck.facts import Facts
 from archcheck.findings import Outcome, Report, Verdict
-from archcheck.parts import CrossCheck
-from archcheck.render import cross_check, sheet
+from archcheck.parts import CrossCheck, Weights
+from archcheck.render import cross_check, sheet, stored
 from archcheck.render.anatomy import anatomy
 from archcheck.render.options import Options
 from archcheck.render.tree import Row, hidden_rows, rows, tree
@@ -84,6 +84,8 @@ def _report(report: Report, options: Options) -> Iterator[RenderableType]:
         yield from _facts(report.facts, options)
         if report.outcomes:
             yield ""
+    if report.weights:
+        yield from _tensors(report.weights)
     if report.error:
         yield _columns(Verdict.ERROR, _text(f"{report.subject}: {unmeasured(report)}"))
     if report.outcomes:
@@ -107,6 +109,20 @@ def _facts(facts: Facts, options: Options) -> Iterator[RenderableType]:
     if facts.cross_check and facts.cross_check.differences:
         yield ""
         yield _differences(facts.cross_check)
+
+
+def _tensors(weights: Weights) -> Iterator[RenderableType]:
+    yield _text(weights.file, "bold")
+    yield ""
+    table = _table()
+    for title in stored.TITLES:
+        figures = title in stored.FIGURES
+        table.add_column(title, justify="right" if figures else "left", no_wrap=figures, overflow="fold")
+    for row in stored.rows(weights):
+        table.add_row(*map(_text, row))
+    yield table
+    yield ""
+    yield _lines(stored.lines(weights))
 
 
 def _lines(lines: Iterable[sheet.Line]) -> RenderableType:

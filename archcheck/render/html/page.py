@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from archcheck.facts import Facts
 from archcheck.findings import Outcome, Report, Verdict
-from archcheck.render import cross_check, sheet
+from archcheck.render import cross_check, sheet, stored
 from archcheck.render.anatomy import anatomy
 from archcheck.render.html.drawing import Drawing, draw
 from archcheck.render.html.evidence import Evidence, evidence_of
@@ -84,6 +84,8 @@ class Section:
     error: str
     judged: tuple[Judged, ...]
     measured: Measured | None
+    stored: tuple[sheet.Line, ...]
+    tensors: tuple[tuple[str, ...], ...]
     evidence: Evidence | None
     curves: bool
 
@@ -136,6 +138,8 @@ def _section(report: Report, options: Options, paper: Paper, name: str) -> Secti
             for outcome in report.outcomes
         ),
         measured=_measured(report.facts, options, paper) if report.facts else None,
+        stored=tuple(stored.lines(report.weights)) if report.weights else (),
+        tensors=tuple(stored.rows(report.weights)) if report.weights else (),
         evidence=evidence,
         curves=curves,
     )
