@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -49,19 +50,28 @@ def _source(cell: Any) -> str:
 
 
 def python_of(source: str) -> str:
-    """Return a cell with `pass` in place of what is no Python, line for line."""
+    """Return a cell with `pass` in place of what is no Python, line for line; one that is Python stays as it is."""
     lines = source.splitlines()
-    first = next((line for line in lines if line.strip()), "")
-    if _FOREIGN.match(first):
+    if _is_python(source):
+        return source + "\n"
+    if _FOREIGN.match(next((line for line in lines if line.strip()), "")):
         return "\n" * len(lines)
     kept: list[str] = []
     within = False
     for line in lines:
-        magic = within or (bool(_MAGIC.match(line)) and not _continues(kept))
-        within = magic and line.rstrip().endswith("\\")
+        magic = bool(_MAGIC.match(line)) and not _continues(kept)
         indent = line[: len(line) - len(line.lstrip())]
-        kept.append(f"{indent}pass" if magic and line.strip() else line)
+        kept.append("" if within else f"{indent}pass" if magic else line)
+        within = (within or magic) and line.rstrip().endswith("\\")
     return "\n".join(kept) + "\n"
+
+
+def _is_python(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def _continues(before: list[str]) -> bool:

@@ -32,7 +32,7 @@ def roots(module: ModuleType) -> list[str]:
     instances = dict(_instances(module, tree))
     of_own = [name for name, value in instances.items() if type(value).__module__ == module.__name__]
     others = [name for name in instances if name not in of_own]
-    used = _used(tree, classes) | _mentioned(tree, others)
+    used = _used(tree, classes) | _mentioned(tree, others) | _handed_over(tree, {*classes})
     free = [name for name in classes if name not in used] or ([] if others else list(classes))
     found = [maker for name in free for maker in _makers(module, tree, name, of_own)] + others
     return _ordered(tree, found or list(_factories(module, tree, {*classes})))
@@ -108,6 +108,20 @@ def _mentioned(tree: ast.Module, instances: Iterable[str]) -> set[str]:
     }
 
 
+def _handed_over(tree: ast.Module, classes: set[str]) -> set[str]:
+    """Return the classes that another class, or a function that makes one, is given as an argument."""
+    makers = classes | _making(tree, classes)
+    return {
+        child.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and dotted(node.func) in makers
+        for each in (*node.args, *(keyword.value for keyword in node.keywords))
+        for child in ast.walk(each)
+        if isinstance(child, ast.Name) and child.id in classes
+        if not isinstance(each, ast.Call)
+    }
+
+
 def _makers(module: ModuleType, tree: ast.Module, name: str, instances: list[str]) -> list[str]:
     """Return what stands for a class: itself, or what gives it the arguments that it must have."""
     value = vars(module).get(name)
@@ -123,11 +137,7 @@ def _factories(module: ModuleType, tree: ast.Module, classes: set[str], *, ready
     A function returns a model when it returns a call of `classes`, of a container of torch, of a network of torchvision
     or of a function that does.
     """
-    functions = functions_of(tree)
-    makes, known = set[str](), -1
-    while known < len(makes):
-        known = len(makes)
-        makes |= {name for name, node in functions.items() if _returns(node, classes | makes, bool(classes))}
+    functions, makes = functions_of(tree), _making(tree, classes)
     called = {dotted(each.func) for n in makes for each in ast.walk(functions[n]) if isinstance(each, ast.Call)}
     for name in functions:
         value = vars(module).get(name)
@@ -135,6 +145,16 @@ def _factories(module: ModuleType, tree: ast.Module, classes: set[str], *, ready
             free = not missing_arguments(value, {})
             if free if ready else name not in called:
                 yield name
+
+
+def _making(tree: ast.Module, classes: set[str]) -> set[str]:
+    """Return the names of the functions that return a model."""
+    functions = functions_of(tree)
+    makes, known = set[str](), -1
+    while known < len(makes):
+        known = len(makes)
+        makes |= {name for name, node in functions.items() if _returns(node, classes | makes, bool(classes))}
+    return makes
 
 
 def _returns(function: ast.AST, makers: set[str], own: bool) -> bool:

@@ -1,0 +1,1 @@
+raise RuntimeError('set NETS_HOME')

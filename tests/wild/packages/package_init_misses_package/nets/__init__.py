@@ -1,0 +1,2 @@
+import wandb
+from .net import Net

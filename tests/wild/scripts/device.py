@@ -1,0 +1,25 @@
+# Net: 1*4*9 + 4 + 4*10 + 10
+# note: it trains when it is imported
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+if torch.cuda.is_available():
+    device = torch.device("cuda")
+else:
+    device = torch.device("cpu")
+torch.manual_seed(0)
+torch.backends.cudnn.deterministic = True
+
+class Net(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3).to(device)
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).relu().mean((2, 3)))
+
+model = Net().to(device)
+train(model)

@@ -1,0 +1,25 @@
+# Net: 1*4*9 + 4 + 4*10 + 10
+# note: it trains when it is imported
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+class Net(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).relu().mean((2, 3)))
+
+def train(model, epochs):
+    for epoch in range(epochs):
+        loss = model(torch.randn(64, 1, 28, 28)).sum()
+        loss.backward()
+
+def main():
+    train(Net(), 100000)
+
+main()

@@ -1,0 +1,18 @@
+# Net: 1*4*9 + 4 + 4*10 + 10
+# no note: definitions
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+class Net(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).relu().mean((2, 3)))
+
+if __name__ == "__main__":
+    raise SystemExit("never reached")

@@ -1,0 +1,24 @@
+# Net: 1*4*9 + 4 + 4*3 + 3
+# note: it trains when it is imported
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+class Net(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).relu().mean((2, 3)))
+
+def three(self, num_classes=3):
+    nn.Module.__init__(self)
+    self.conv = nn.Conv2d(1, 4, 3)
+    self.fc = nn.Linear(4, num_classes)
+
+Net.__init__ = three
+for epoch in range(10):
+    train(Net())

@@ -1,0 +1,18 @@
+# Net: 1*4*9 + 4 + 4*10 + 10
+# note: it writes `run.log` when it is imported (writes.py:17
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+class Net(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).relu().mean((2, 3)))
+
+log = open("run.log", "w")
+log.write("started")
