@@ -12,6 +12,7 @@ from archcheck.measure.closeness import distance, farthest
 from archcheck.measure.example import Example
 from archcheck.measure.faults import fault_of
 from archcheck.measure.places import relative
+from archcheck.measure.tree import Tree
 from archcheck.measure.variants import Samples, large, noise, zeros
 from archcheck.measure.witness import draws, fault_in, origin
 
@@ -52,7 +53,8 @@ def deterministic_in_eval(bench: Bench) -> Mapping[str, Any]:
         first = {name: tensor.clone() for name, tensor in first.items()}
         before = {name: tensor.clone() for name, tensor in bench.tree.buffers()}
         second = bench.call(bench.example, seed=0)
-        changed = [name for name, tensor in bench.tree.buffers() if distance(tensor, before[name]) != 0]
+        after = Tree(bench.model).buffers()  # one that was assigned anew is another tensor
+        changed = [name for name, tensor in after if name not in before or distance(tensor, before[name]) != 0]
     other = bench.run(bench.example, seed=1)
     noisy, drifting = farthest(first, other), farthest(first, second)
     spots = draws(bench, lambda: bench.run(bench.example, seed=1)) if noisy[1] != 0 else []

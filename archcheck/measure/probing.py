@@ -10,8 +10,10 @@ import torch
 from archcheck.errors import SubjectError, described
 from archcheck.measure.behave import keeps_batch, log_probabilities
 from archcheck.measure.behave_eval import deterministic_in_eval, finite_output, independent_of_batch
+from archcheck.measure.behave_export import exports
 from archcheck.measure.behave_gradients import gradients_reach
 from archcheck.measure.behave_lessons import initial_loss, overfits_one_batch
+from archcheck.measure.behave_state import state_dict_round_trip
 from archcheck.measure.bench import Bench
 
 PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
@@ -23,6 +25,8 @@ PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
     "gradients-reach": gradients_reach,
     "initial-loss": initial_loss,
     "overfits-one-batch": overfits_one_batch,
+    "state-dict-round-trip": state_dict_round_trip,
+    "exports": exports,
 }
 """What takes a bench and the parameters that a rule gave, and returns JSON values."""
 

@@ -160,6 +160,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
             root=root,
             needs=needs,
             confirm=True,
+            fresh=lambda: subject_of(request).model,
         )
     for note in loaded.notes:
         facts = facts.noting(note)

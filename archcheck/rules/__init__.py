@@ -16,6 +16,7 @@ from archcheck.rules.interplay import NoBiasBeforeNorm, NoDoubleActivation, NoDr
 from archcheck.rules.ledger import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
 from archcheck.rules.lessons import InitialLoss, OverfitsOneBatch
 from archcheck.rules.neighbours import FollowedBy, PrecededBy
+from archcheck.rules.portable import Exports, StateDictRoundTrip
 from archcheck.rules.presence import Count, Forbids, Requires, RequiresAny
 from archcheck.rules.probabilities import LogProbabilities
 from archcheck.rules.shape import KeepsBatch, MinReceptiveField, OutputShape
@@ -59,6 +60,8 @@ BUILTIN: tuple[type[Rule], ...] = (
     LogProbabilities,
     InitialLoss,
     OverfitsOneBatch,
+    StateDictRoundTrip,
+    Exports,
     MinAccuracy,
     RecordMatchesModel,
     AugmentationReachesTheBatch,

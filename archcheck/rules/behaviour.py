@@ -10,7 +10,7 @@ from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
 from archcheck.probes import need
 from archcheck.rule import Rule
-from archcheck.rules.probed import check_tolerance, distance_text, other_shapes, probed, same_shapes, spot
+from archcheck.rules.probed import check_tolerance, distance_text, other_shapes, probed, same_shapes, spot, within
 from archcheck.words import listed
 
 Input = Literal["example", "zeros", "large", "noise"]
@@ -154,9 +154,9 @@ class DeterministicInEval(Rule):
 
     def _findings(self, measured: Mapping[str, Any], limit: float, facts: Facts) -> Iterator[Finding]:
         seeds, calls = measured["other_seed"], measured["second_call"]
-        if not _within(calls["distance"], limit):
+        if not within(calls["distance"], limit):
             yield _drifting(calls["distance"], measured["changed"], facts)
-        if not _within(seeds["distance"], limit):
+        if not within(seeds["distance"], limit):
             at = measured["draws"][0] if measured["draws"] else None
             layer, where, op = spot(at, facts)
             told = f"`{op}` draws some in evaluation" if op else "they are not torch's"
@@ -178,10 +178,6 @@ def _drifting(distance: float | None, changed: Sequence[str], facts: Facts) -> F
         where=(layer and layer.where) or facts.subject.where,
         fix="let state move in training only: `if self.training:`",
     )
-
-
-def _within(distance: float | None, limit: float) -> bool:
-    return distance is not None and distance <= limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,11 +240,11 @@ class IndependentOfBatch(Rule):
     def _message(self, measured: Mapping[str, Any]) -> str | None:
         dtype, beside, alone = measured["dtype"], measured["neighbours"], measured["alone"]
         near, far = self.tolerance, self.tolerance
-        if not _within(beside["distance"], same_shapes(dtype) if near is None else near):
+        if not within(beside["distance"], same_shapes(dtype) if near is None else near):
             return f"{_output(beside)} of a sample changes with its neighbours ({distance_text(beside['distance'])})"
         if measured["failure"]:
             return f"a sample alone fails in evaluation: {measured['failure']}"
-        if not _within(alone["distance"], other_shapes(dtype) if far is None else far):
+        if not within(alone["distance"], other_shapes(dtype) if far is None else far):
             apart = distance_text(alone["distance"])
             return f"{_output(alone)} of a sample changes with the size of the batch or its place there ({apart})"
         return None

@@ -37,14 +37,19 @@ def check_tolerance(tolerance: float | None) -> None:
         raise ValueError(f"`tolerance` must be zero or more, found {tolerance:g}")
 
 
-def probed(rule: Rule, facts: Facts) -> Mapping[str, Any]:
-    """Return what the first probe of a rule told.
+def within(distance: float | None, limit: float) -> bool:
+    """Whether a distance keeps a limit; one beyond all numbers keeps none."""
+    return distance is not None and distance <= limit
+
+
+def probed(rule: Rule, facts: Facts, asked: str | None = None) -> Mapping[str, Any]:
+    """Return what a probe of a rule told, by default its first.
 
     Raises:
         NotMeasured: it was not run, or could not tell anything.
     """
     facts.demand_numbers()
-    measured = facts.behaviour.get(rule.needs[0])
+    measured = facts.behaviour.get(asked or rule.needs[0])
     if measured is None:
         raise NotMeasured("this was not measured: the model was not run on real numbers for it")
     if measured.get("problem"):

@@ -197,7 +197,7 @@ def test_state_that_moves_in_evaluation_is_named():
             self.register_buffer("calls", torch.zeros(()))
 
         def forward(self, x):
-            self.calls += 1
+            self.calls = self.calls + 1
             return x * self.calls
 
     model = nn.Sequential(nn.Linear(6, 6), Counts())
