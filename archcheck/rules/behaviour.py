@@ -149,7 +149,7 @@ class DeterministicInEval(Rule):
             found=measured["other_seed"]["distance"],
             limit=limit,
             unit="relative difference",
-            kept="the same outputs with other random numbers and in a second call",
+            kept="the same outputs whatever is drawn, call after call",
         )
 
     def _findings(self, measured: Mapping[str, Any], limit: float, facts: Facts) -> Iterator[Finding]:
