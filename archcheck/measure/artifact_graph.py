@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,23 @@ def _node(table: Any, number: int, before: tuple[Around, ...], depth: int) -> No
         where=place(metadata.get("stack_trace")),
         inner=inner,
     )
+
+
+def check_names(graph: Graph, given: Iterable[str], outputs: Iterable[str]) -> None:
+    """Raise `ValueError` unless every name is given, or made by a node, before it is read."""
+    known = set(given)
+    for node in graph.nodes:
+        _demand(node.reads, known, f"node `{node.name[:80]}`")
+        for inner in node.inner:
+            check_names(inner, refs(inner.inputs), refs(inner.outputs))
+        known.update(node.makes)
+    _demand(outputs, known, "the output")
+
+
+def _demand(names: Iterable[str], known: Set[str], who: str) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{who} reads `{name[:80]}`, which nobody gives")
 
 
 def _inputs(table: Any) -> list[dict[str, Any]]:

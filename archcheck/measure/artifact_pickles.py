@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import torch
 
 from archcheck.errors import SubjectError, described
-from archcheck.measure.artifact_archive import BROKEN, Archive, is_zip, refuse
+from archcheck.measure.artifact_archive import BROKEN, Archive, is_zip, refuse, starts
 from archcheck.measure.imports import prefer
 
 _WITHIN = ("state_dict", "model_state_dict", "model", "state", "module", "net", "params", "weights")
@@ -45,7 +45,12 @@ def read_state(path: Path, shown: str) -> tuple[dict[str, torch.Tensor], str | N
 def _refuse_code(path: Path, shown: str) -> None:
     if is_script(path):
         refuse(shown, "is a TorchScript archive, which is code", _WAYS)
-    if is_zip(path) and "archive_format" in Archive(path, shown).names:
+    if not is_zip(path):
+        if starts(path, 1) != b"\x80":
+            refuse(
+                shown, "is damaged or no file of torch: it begins as neither an archive nor a pickle", "save it anew"
+            )
+    elif "archive_format" in Archive(path, shown).names:
         refuse(shown, "is an exported program", "let its name end in `.pt2`")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.artifact_archive import Archive, refuse
-from archcheck.measure.artifact_graph import Graph, graph_of, refs, specs
+from archcheck.measure.artifact_graph import Graph, check_names, graph_of, refs, specs
 from archcheck.measure.artifact_tensors import tensors_of
 from archcheck.measure.artifact_values import DTYPES, Foreign, argument, entry, tagged
 
@@ -72,6 +72,8 @@ def read_program(archive: Archive) -> Program:
         _check_format(archive, table)
         program = _program(table)
         _add_tensors(program, entry(table, "graph_module", dict)["signature"]["input_specs"], archive, name)
+        given = {*program.state, *program.given, *(each.name for each in program.inputs)}
+        check_names(program.graph, given, program.outputs)
     except Foreign as error:
         refuse(archive.shown, f"would run {error}", "archcheck runs no code of a file; measure the source instead")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -15,6 +15,8 @@ from archcheck.measure.artifact_archive import Archive, refuse
 from archcheck.measure.artifact_values import DTYPES, entry, tagged
 
 _MOST_AXES = 64
+_REPEATED = 1 << 24
+"""Elements of a tensor that repeats its bytes, as expanded ones do."""
 _KINDS = {"weights": "weight_", "constants": "tensor_"}
 """What the archive holds tensors as, and how the entries with raw bytes begin."""
 
@@ -86,7 +88,7 @@ def _tensor(storage: bytearray, name: str, look: _Look, *, is_param: bool) -> to
     dtype, sizes, strides, offset, trained = look
     reach = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True)) + 1
     needed = reach * dtype.itemsize if math.prod(sizes) else 0
-    if needed > len(storage):
+    if needed > len(storage) or math.prod(sizes) > max(len(storage), _REPEATED):
         raise ValueError(f"`{name}` takes {needed:,} bytes, of which the archive holds {len(storage):,}")
     whole = len(storage) // dtype.itemsize * dtype.itemsize
     flat = torch.frombuffer(storage, dtype=torch.uint8)[:whole].view(dtype) if whole else torch.empty(0, dtype=dtype)

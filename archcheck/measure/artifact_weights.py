@@ -161,9 +161,7 @@ def _load(model: torch.nn.Module, tensors: Tensors, state: Mapping[str, torch.Te
         present = [twin for twin in twins if twin in read]
         if present and not all(torch.equal(read[present[0]], read[twin]) for twin in present[1:]):
             both = " and ".join(f"`{twin}`" for twin in present[:2])
-            raise SubjectError(
-                "weights", f"`{tensors.file}`: {both} are one tensor in the model and differ in the file"
-            )
+            raise SubjectError("weights", f"{both} are one tensor in the model and differ in `{tensors.file}`")
         if present:
             read.setdefault(name, read[present[0]])
     extra = {name: value for name, value in torch.nn.Module.state_dict(model).items() if name not in state}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +19,7 @@ from archcheck.measure.artifact_run import Exported, module_of
 from archcheck.measure.artifact_weights import fit
 from archcheck.measure.example import Example, example_of, from_specs
 from archcheck.measure.load import load_noted
+from archcheck.words import shape_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,16 @@ def open_artifact(target: str, root: str) -> Opened:
     return Opened(model=model, example=partial(_example, program), notes=(_note(program, model),))
 
 
+LARGEST = 1 << 31
+"""Bytes of an example input that is made without being asked for."""
+
+
 def _example(program: Program) -> Example:
+    for spec in program.inputs:
+        if min((*spec.usual, 0)) < 0 or math.prod(spec.usual) * spec.dtype.itemsize > LARGEST:
+            raise SubjectError(
+                "input", f"the program was exported with an input of {shape_text(spec.usual)}; give one with `--input`"
+            )
     specs = [{"shape": spec.usual, "dtype": str(spec.dtype).removeprefix("torch.")} for spec in program.inputs]
     return from_specs(specs)
 

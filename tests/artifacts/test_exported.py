@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from artifacts.exported_files import Tiny, changed, export, nodes_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -17,6 +16,7 @@ from archcheck.measure.model import measure_model
 from archcheck.rule import rule_name
 from archcheck.where import Where
 from reference_models.mnist.model import Net
+from tests.artifacts.exported_files import Tiny, changed, export, nodes_of
 
 IMAGE = torch.zeros(1, 1, 6, 6)
 
