@@ -75,7 +75,7 @@ def chosen_entries(contract: Contract, names: Sequence[str] = ()) -> tuple[Subje
 
 def check_entry(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Report:
     """Judge a subject as the gate does: one that nothing is promised of is an error."""
-    return check_subject(worker, contract, entry) if entry.rules else _without_rules(entry)
+    return check_subject(worker, contract, entry, needs=needs) if entry.rules else _without_rules(entry)
 
 
 def _without_rules(entry: SubjectEntry) -> Report:

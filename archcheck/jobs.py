@@ -12,14 +12,16 @@ from archcheck.findings import Report
 from archcheck.isolate import Worker
 
 
-def check_many(contract: Contract, entries: Sequence[SubjectEntry], workers: Sequence[Worker]) -> Iterator[Report]:
+def check_many(
+    contract: Contract, entries: Sequence[SubjectEntry], workers: Sequence[Worker], *, needs: Sequence[str] = ()
+) -> Iterator[Report]:
     """Judge subjects of `contract` in `workers`, and yield a report for each in the order of `entries`.
 
     A subject that fails is its own report's error and stops no other. Whoever leaves early, by an exception or by
     closing the iterator, ends all workers and what they run.
     """
     if len(workers) == 1:
-        yield from (check_entry(workers[0], contract, entry) for entry in entries)
+        yield from (check_entry(workers[0], contract, entry, needs=needs) for entry in entries)
         return
     free: SimpleQueue[Worker] = SimpleQueue()
     for worker in workers:
@@ -28,7 +30,7 @@ def check_many(contract: Contract, entries: Sequence[SubjectEntry], workers: Seq
     def check(entry: SubjectEntry) -> Report:
         worker = free.get()
         try:
-            return check_entry(worker, contract, entry)
+            return check_entry(worker, contract, entry, needs=needs)
         finally:
             free.put(worker)
 

@@ -21,6 +21,9 @@ UNEXPLAINED = "unexplained"
 CROSS_CHECK = "cross-check"
 """What a request needs for the facts to hold a `CrossCheck`."""
 
+PARANOID = "paranoid"
+"""What a request needs for a second look on real numbers."""
+
 TRAINING = "training"
 """What a request needs for the facts to hold `Training`, the checkpoint evaluated."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from archcheck.cli.contracts import contract_of, known_rules_of
 from archcheck.cli.output import Progress, complain, note, show, write
 from archcheck.errors import ArchcheckError
+from archcheck.parts import PARANOID
 from archcheck.words import did_you_mean, quote
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ def check(options: Namespace) -> int:
         if not entries:
             note(f"shard {shard} of {count(len(shard.subjects), 'subject')} has nothing to judge")
     entries = tuple(replace(entry, meta=entry.meta or options.meta, unsafe=options.unsafe) for entry in entries)
+    needs = [PARANOID] if options.paranoid else []
     with workers_of(options, len(entries)) as workers, Progress(len(entries)) as progress:
-        reports = tuple(map(progress.count, check_many(contract, entries, workers)))
+        reports = tuple(map(progress.count, check_many(contract, entries, workers, needs=needs)))
     show(reports, options.format, options.output, outcomes_only=True, shard=shard)
     return exit_code(reports)
 

@@ -19,7 +19,7 @@ from archcheck.engine import check_subject, find_models, measure_target, measure
 from archcheck.errors import ArchcheckError, ContractError, SubjectError
 from archcheck.findings import Mishap, Report
 from archcheck.isolate import Worker
-from archcheck.parts import CROSS_CHECK, RECORD, TRAINING, TRIAL
+from archcheck.parts import CROSS_CHECK, PARANOID, RECORD, TRAINING, TRIAL
 from archcheck.words import quote
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Nam
 
 
 def _needs(options: Namespace) -> list[str]:
-    return [CROSS_CHECK] if options.cross_check else []
+    asked = {CROSS_CHECK: options.cross_check, PARANOID: options.paranoid}
+    return [need for need, wanted in asked.items() if wanted]
 
 
 def _noting(report: Report, text: str) -> Report:

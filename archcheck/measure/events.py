@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from archcheck.measure.answers import Answer
 from archcheck.where import Where
+
+if TYPE_CHECKING:
+    from archcheck.measure.silence import Silence
 
 
 @dataclass(slots=True)
@@ -90,6 +93,8 @@ class Trace:
     bounds: set[str] = field(default_factory=set)
     peak_bytes: int = 0
     real: bool = False
+    silence: Silence | None = None
+    foreign: list[Where | None] = field(default_factory=list)
 
     @cached_property
     def live(self) -> list[bool]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,8 +23,10 @@ from archcheck.measure.layer_calls import Layers
 from archcheck.measure.looks import Looks
 from archcheck.measure.meta import is_without_memory, without_memory
 from archcheck.measure.restore import Snapshot
+from archcheck.measure.silence import Silence
 from archcheck.measure.trace import Tracer
 from archcheck.measure.tree import Tree, join
+from archcheck.measure.unwatched import seed
 from archcheck.parts import META_WORDS
 
 AFFORDABLE = 20_000_000_000
@@ -120,7 +123,7 @@ class Passes:
     def _tracer(self, *, real: bool) -> Tracer:
         return Tracer(self.tree, self._looks, self._layers, real=real)
 
-    def _run_under(self, tracer: Tracer, example: Example, *, training: bool, differentiable: bool = False) -> None:
+    def _run_under(self, tracer: Tracer, example: Example, *, training: bool, differentiable: bool = False) -> Any:
         real = tracer.trace.real
         with self.untouched(values=real):
             set_mode(self.tree, training)
@@ -130,7 +133,17 @@ class Passes:
                 with tracer.watching(), _uncompiled(), _deep():
                     for tensor in (*tensors_in(args), *tensors_in(kwargs)):
                         tracer.add_input(tensor)
-                    tracer.set_outputs(self.model(*args, **kwargs))
+                    output = self.model(*args, **kwargs)
+                    tracer.set_outputs(output)
+                return map_tensors(torch.clone, output) if real else output
+
+    def follow(self, example: Example, *, training: bool) -> tuple[Trace, Any]:
+        """Trace on real tensors and look at each operation's numbers; return the output, too. Raise what it raises."""
+        tracer = Tracer(self.tree, self._looks, self._layers, real=True, silence=Silence())
+        with _any_batch():
+            seed()
+            output = self._run_under(tracer, example, training=training)
+        return tracer.trace, output
 
     def try_shapes(self, example: Example, *, training: bool) -> tuple[Trace, Exception | None]:
         """Trace by shapes alone, and only so: what ran, and the error that ended it, if one did.

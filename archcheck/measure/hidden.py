@@ -36,7 +36,7 @@ def hidden(tree: Tree, traces: Sequence[Trace], root: str) -> tuple[Hidden, ...]
             entry = _entry(event, origin, names, root)
             if identity not in kept:
                 alike = made.setdefault(entry, {})
-                identity = (entry, alike.setdefault(_content(origin) or identity, len(alike)))
+                identity = (entry, alike.setdefault(content_of(origin.source) or identity, len(alike)))
             found.setdefault(identity, entry)
     for trace in traces:
         found.update((entry.name, entry) for entry in _packed(trace, tree, root))
@@ -99,12 +99,12 @@ def _identity(origin: Origin, trace: Trace) -> object:
     return (address, origin.shape) if address else id(source)
 
 
-def _content(origin: Origin) -> bytes | None:
+def content_of(tensor: torch.Tensor | None) -> bytes | None:
     """Return the numbers of a tensor that came from outside; `None` for what the pass drew itself."""
-    if origin.source is None or origin.source.device.type == "meta":
+    if tensor is None or tensor.device.type == "meta":
         return None
     try:
-        return origin.source.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     except RuntimeError:  # a layout without one memory
         return None
 

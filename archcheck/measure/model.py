@@ -13,7 +13,7 @@ import torch
 from archcheck.activations import activations_of
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts, diff_ops
-from archcheck.measure import accept, graph, idle, ledger
+from archcheck.measure import accept, graph, idle, ledger, paranoid
 from archcheck.measure.answers import dtype_of
 from archcheck.measure.bench import Bench
 from archcheck.measure.cross_check import cross_check
@@ -25,7 +25,7 @@ from archcheck.measure.layers import layers_of
 from archcheck.measure.places import class_where, relative
 from archcheck.measure.probing import PROBES, run_probe
 from archcheck.measure.restore import same_torch
-from archcheck.parts import CROSS_CHECK, Cost, Op, Shapes, Subject, Tensor
+from archcheck.parts import CROSS_CHECK, PARANOID, Cost, Op, Shapes, Subject, Tensor
 from archcheck.probes import parsed
 
 
@@ -80,19 +80,28 @@ def _measured(
     training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
     bench = Bench(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
     behaviour = {need: told for need in needs if (told := _probe(bench, need)) is not None}
-    facts = _facts(passes, chosen, evaluation, training, target=target, root=root)
+    second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else paranoid.NOTHING
+    facts = _facts(passes, chosen, evaluation, training, second, target=target, root=root)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts))
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured)
 
 
 def _facts(
-    passes: Passes, example: Example, evaluation: Trace, training: Trace | None, *, target: str, root: str
+    passes: Passes,
+    example: Example,
+    evaluation: Trace,
+    training: Trace | None,
+    second: paranoid.Second,
+    *,
+    target: str,
+    root: str,
 ) -> Facts:
     model, tree = passes.model, passes.tree
     in_evaluation = graph.build(evaluation, root)
     in_training = graph.build(training, root, like=in_evaluation) if training else None
-    ops, train_ops = in_evaluation.ops, in_training.ops if in_training else ()
+    ops = second.heard(in_evaluation, training=False)
+    train_ops = second.heard(in_training, training=True) if in_training else ()
     traces = [evaluation, training] if training else [evaluation]
     return Facts(
         subject=Subject(
@@ -101,7 +110,7 @@ def _facts(
             fingerprint=graph.fingerprint(in_evaluation, in_training, tree.shapes()),
             environment={"torch": str(torch.__version__), "python": platform.python_version()},
             where=relative(class_where(type(model)), root),
-            notes=_notes(passes, example, evaluation),
+            notes=(*_notes(passes, example, evaluation), *second.notes),
             meta=passes.on_meta,
         ),
         params=ledger.params(tree, traces, (ops, train_ops), root),

@@ -21,14 +21,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcheck.errors import SubjectError
 from archcheck.measure.answers import KNOWN, Answer, answer, dtype_of, remember, shape_of, source
-from archcheck.measure.arguments import bind, tensors_in
+from archcheck.measure.arguments import Call, bind, tensors_in
 from archcheck.measure.events import Event, Trace
+from archcheck.measure.kinds import kind_of
 from archcheck.measure.layer_calls import Layers, holder_of
 from archcheck.measure.looks import Looks
 from archcheck.measure.memory import Memory
 from archcheck.measure.operators import Operator, operator_of
 from archcheck.measure.shape_run import ShapeRunner, fresh
 from archcheck.measure.shape_tensor import ShapeTensor
+from archcheck.measure.silence import Silence
+from archcheck.measure.stamps import Stamps
 from archcheck.measure.tree import Tree
 
 
@@ -42,10 +45,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # A private hook of torch: without it the first dispatch imports the compiler (about 1.5 s).
         return False
 
-    def __init__(self, tree: Tree, looks: Looks, layers: Layers, *, real: bool = False) -> None:
+    def __init__(
+        self, tree: Tree, looks: Looks, layers: Layers, *, real: bool = False, silence: Silence | None = None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tree = tree
-        self.trace = Trace(real=real)
+        self.trace = Trace(real=real, silence=silence)
+        self._stamps = Stamps() if silence else None
         self.memory = Memory()
         self._shapes = ShapeRunner(tree.names, self.memory)
         self._looks = looks
@@ -71,7 +77,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         operator, caller = operator_of(func), sys._getframe(1)
         counts = operator.writes_first and self._only_counts(args[0])
         if self.trace.real:
-            return func(*args, **kwargs) if counts else self._run_real(operator, args, kwargs, caller)
+            if counts:
+                return func(*args, **kwargs)
+            if operator.inside:
+                return self._inside(func, args, kwargs)
+            return self._run_real(operator, args, kwargs, caller)
         if counts:
             return args[0]
         look, tensors, by_shape = self._looks.of(func, args, kwargs, self._shapes.without_values)
@@ -114,9 +124,45 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _run_real(self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any], caller: FrameType) -> Any:
         call = bind(operator.func, args, kwargs)
         tensors = list(tensors_in(call))
+        if self.trace.silence is not None:
+            return self._run_closely(operator, call, tensors, args, kwargs, caller)
         result = fresh(operator, operator.func(*args, **kwargs), tensors)
         told = answer(operator.name, call, list(tensors_in(result)), mutates=operator.mutates)
         return self._record(told, tensors, result, caller)
+
+    def _run_closely(
+        self,
+        operator: Operator,
+        call: Call,
+        tensors: list[torch.Tensor],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        caller: FrameType,
+    ) -> Any:
+        """Run an operation as `_run_real` does, and look at its numbers."""
+        silence = self.trace.silence
+        assert silence is not None
+        self._demand_stamps(tensors, caller)
+        before = silence.before(kind_of(operator.name), call, operator.mutates)
+        result = fresh(operator, operator.func(*args, **kwargs), tensors)
+        outputs = list(tensors_in(result))
+        told = answer(operator.name, call, outputs, mutates=operator.mutates)
+        self._record(told, tensors, result, caller)
+        silence.note(self.trace.events[-1], call, tensors, outputs, before)
+        for tensor in outputs:
+            self._stamp(tensor)
+        return result
+
+    def _stamp(self, tensor: torch.Tensor) -> None:
+        if self._stamps is not None:
+            self._stamps.put(tensor, self.memory.of(tensor).written)
+
+    def _demand_stamps(self, tensors: Sequence[torch.Tensor], caller: FrameType | None) -> None:
+        """Note where numbers have changed since the operation that made them."""
+        stamps = self._stamps
+        for tensor in tensors if stamps is not None else ():
+            if stamps is not None and stamps.is_broken(tensor, self.memory.of(tensor).written):
+                self.trace.foreign.append(self._layers.now(caller)[1])
 
     def _record(self, told: Answer, tensors: list[torch.Tensor], result: Any, caller: FrameType | None) -> Any:
         if told.macs is None:
@@ -201,7 +247,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def add_input(self, tensor: torch.Tensor) -> None:
         """Make `tensor` known as an input of the model."""
-        self._made(tensor, self._add(source("input", tensor), (), None).index)
+        event = self._add(source("input", tensor), (), None)
+        self._made(tensor, event.index)
+        if self.trace.silence is not None:
+            self.trace.silence.enter(event)
+            self._stamp(tensor)
 
     def set_outputs(self, output: Any) -> None:
         """Note the tensors that the model returned."""
@@ -209,5 +259,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not tensors:
             hint = "; did its `forward` forget to return?" if output is None else ""
             raise SubjectError("output", f"the model returned no tensor but a {type(output).__name__}{hint}")
+        self._demand_stamps(tensors, None)
         self.trace.outputs = tuple(self._operand(tensor)[1] for tensor in tensors)
         self.trace.output_tensors = tuple((shape_of(tensor), dtype_of(tensor)) for tensor in tensors)

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from archcheck.contract import load
-from archcheck.engine import check_contract
+from archcheck.engine import check_entry
 from archcheck.findings import Report, Verdict
 from archcheck.isolate import Worker
+from archcheck.parts import PARANOID
 from tests.evasion.catalogue import SUBJECTS, contract, evasions
 
 EVASIONS = dict(evasions())
@@ -28,7 +29,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, R
 
         class Reports(dict[str, Report]):
             def __missing__(self, name: str) -> Report:
-                (self[name],) = check_contract(judged, [name], worker=worker)
+                self[name] = check_entry(worker, judged, judged.subject(name), needs=[PARANOID])
                 return self[name]
 
         yield Reports()
