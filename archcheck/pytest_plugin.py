@@ -39,15 +39,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="measure anew what is known from before, and keep no answer",
     )
+    group.addoption(
+        "--archcheck-no-paranoid", action="store_true", help="leave out the second look at each model on real numbers"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and, under `--archcheck`, the contract."""
     config.addinivalue_line("markers", "archcheck: a rule of an archcheck contract")
     if config.getoption("--archcheck"):
+        from archcheck.parts import PARANOID
+
         file = _contract_file(config)
         remembers = not config.getoption("--archcheck-no-cache")
-        config.pluginmanager.register(ContractRun(file, remembers=remembers), NAME)
+        needs = [] if config.getoption("--archcheck-no-paranoid") else [PARANOID]
+        config.pluginmanager.register(ContractRun(file, remembers=remembers, needs=needs), NAME)
         if not any(_covers(config, argument, file) for argument in config.args):
             config.args.append(str(file))
 
@@ -78,9 +84,10 @@ def _covers(config: pytest.Config, argument: str, file: Path) -> bool:
 class ContractRun:
     """What one process holds during a run: the contract's file, the worker, and a report for each subject."""
 
-    def __init__(self, file: Path, *, remembers: bool) -> None:
+    def __init__(self, file: Path, *, remembers: bool, needs: Sequence[str]) -> None:
         self.file = file
         self.remembers = remembers
+        self.needs = needs
         self.collected = False
         self._worker: Worker | None = None
         self._reports: dict[str, Report] = {}
@@ -93,7 +100,7 @@ class ContractRun:
 
         if entry.name not in self._reports:
             self._worker = self._worker or Worker(cache=Cache() if self.remembers else None)
-            self._reports[entry.name] = check_subject(self._worker, contract, entry)
+            self._reports[entry.name] = check_subject(self._worker, contract, entry, needs=self.needs)
         return self._reports[entry.name]
 
     def pytest_report_header(self) -> str:

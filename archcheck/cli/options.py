@@ -12,6 +12,8 @@ from archcheck.cli.values import argument_of, format_of, input_of, output_of, po
 from archcheck.errors import ArchcheckError
 from archcheck.words import did_you_mean, quote
 
+_PARANOID = "look at each model a second time, on real numbers and unwatched: does it do what was measured?"
+
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -105,6 +107,7 @@ def _add_report(adder: Any, run: Command) -> None:
     parser.add_argument(
         "--cross-check", action="store_true", help="let fvcore count, too, and say where and why it counts otherwise"
     )
+    parser.add_argument("--paranoid", action="store_true", help=_PARANOID)
     _add_common(parser)
 
 
@@ -117,6 +120,10 @@ def _add_check(adder: Any, run: Command) -> None:
     parser.add_argument(
         "--shard", type=shard_of, metavar="I/N", help="judge part I of N, counted from 1; `archcheck merge` joins them"
     )
+    parser.add_argument(
+        "--no-paranoid", dest="paranoid", action="store_false", help="leave out the second look on real numbers"
+    )
+    parser.add_argument("--paranoid", action="store_true", default=True, help=f"{_PARANOID}; the default")
     _add_common(parser)
 
 
