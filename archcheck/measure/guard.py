@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-SHORT = 20.0
+SHORT = 10.0
 """Seconds that the files of a subject may run while they are imported."""
 LONG = 60.0
 """Seconds for the definitions alone: packages that take long to import are imported then, too."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from archcheck.errors import SubjectError
-from archcheck.measure.load import find, load
+from archcheck.measure import execution
+from archcheck.measure.load import find, load, load_noted
 
 NET = """
 import torch.nn as nn
@@ -30,6 +31,12 @@ def factory(width):
 instance = Net(5)
 number = 3
 """
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    """Forget the files of other tests, as a process that loads one subject has none."""
+    execution.RUNS.clear()
 
 
 @pytest.fixture
@@ -128,3 +135,20 @@ def test_wrong_files(write, text, kind, says):
     assert caught.value.kind == kind
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_import_that_goes_on_is_ended_and_done_without(write, monkeypatch):
+    monkeypatch.setattr(execution, "SHORT", 0.2)
+    root = write(NET + "import time\ntime.sleep(600)\n")
+    loaded = load_noted("model.py:Net", root, {})
+    assert loaded.model.head.in_features == 3
+    assert loaded.notes == (
+        "loaded by its definitions only, as importing it takes more than 0.2 s (model.py:23); not run: model.py:23",
+    )
+
+
+def test_only_a_report_guesses_arguments(write):
+    root = write(NET.replace("width=3", "in_features").replace("(width", "(in_features"))
+    assert load_noted("model.py:Net", root, {}, careful=True).notes == ("built as at model.py:21: `Net(5)`",)
+    with pytest.raises(SubjectError, match="needs `in_features` to be built"):
+        load_noted("model.py:Net", root, {})
