@@ -143,7 +143,7 @@ def test_an_import_that_goes_on_is_ended_and_done_without(write, monkeypatch):
     loaded = load_noted("model.py:Net", root, {})
     assert loaded.model.head.in_features == 3
     assert loaded.notes == (
-        "loaded by its definitions only, as importing it takes more than 0.2 s (model.py:23); not run: model.py:23",
+        "loaded by its definitions only, as importing it takes more than 0.2 s (model.py:24); not run: model.py:24",
     )
 
 
