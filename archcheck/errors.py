@@ -14,10 +14,17 @@ class ArchcheckError(Exception):
 def described(error: BaseException) -> str:
     """Return `ValueError: what it says` on one line, cut at 300 characters, whatever the error's text holds."""
     try:
-        text = " ".join(str(error).split())[:300]
+        text = one_line(str(error))[:300]
     except BaseException:
         text = ""
     return f"{type(error).__name__}: {text or 'no message'}"
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line; what a terminal would obey instead of showing it is written out in ASCII."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in " ".join(text.split())
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

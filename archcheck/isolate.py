@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from archcheck.errors import SubjectError
+from archcheck.errors import SubjectError, one_line
 from archcheck.sandbox import confined
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Worker:
         if "died" in reply:
             raise _crash(reply["died"])
         if "error" in reply:
-            raise SubjectError(reply["error"]["kind"], reply["error"]["message"])
+            raise SubjectError(reply["error"]["kind"], one_line(reply["error"]["message"]))
         answered: Mapping[str, Any] = reply
         return answered
 

@@ -42,6 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--archcheck-no-paranoid", action="store_true", help="leave out the second look at each model on real numbers"
     )
+    group.addoption(
+        "--archcheck-sandbox",
+        action="store_true",
+        help="measure without a network, where nothing can be written; needs bubblewrap",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,10 +57,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
         file = _contract_file(config)
         remembers = not config.getoption("--archcheck-no-cache")
+        sandbox = _sandbox(config)
         needs = [] if config.getoption("--archcheck-no-paranoid") else [PARANOID]
-        config.pluginmanager.register(ContractRun(file, remembers=remembers, needs=needs), NAME)
+        run = ContractRun(file, remembers=remembers, sandbox=sandbox, needs=needs)
+        config.pluginmanager.register(run, NAME)
         if not any(_covers(config, argument, file) for argument in config.args):
             config.args.append(str(file))
+
+
+def _sandbox(config: pytest.Config) -> bool:
+    """Whether subjects are measured in a sandbox; a usage error where there is none."""
+    if not config.getoption("--archcheck-sandbox"):
+        return False
+    from archcheck.errors import ArchcheckError
+    from archcheck.sandbox import refuse_if_unable
+
+    try:
+        refuse_if_unable()
+    except ArchcheckError as error:
+        raise pytest.UsageError(f"archcheck: {error}") from None
+    return True
 
 
 def _contract_file(config: pytest.Config) -> Path:
@@ -84,9 +105,10 @@ def _covers(config: pytest.Config, argument: str, file: Path) -> bool:
 class ContractRun:
     """What one process holds during a run: the contract's file, the worker, and a report for each subject."""
 
-    def __init__(self, file: Path, *, remembers: bool, needs: Sequence[str]) -> None:
+    def __init__(self, file: Path, *, remembers: bool, sandbox: bool, needs: Sequence[str]) -> None:
         self.file = file
         self.remembers = remembers
+        self.sandbox = sandbox
         self.needs = needs
         self.collected = False
         self._worker: Worker | None = None
@@ -99,7 +121,7 @@ class ContractRun:
         from archcheck.isolate import Worker
 
         if entry.name not in self._reports:
-            self._worker = self._worker or Worker(cache=Cache() if self.remembers else None)
+            self._worker = self._worker or Worker(cache=Cache() if self.remembers else None, sandbox=self.sandbox)
             self._reports[entry.name] = check_subject(self._worker, contract, entry, needs=self.needs)
         return self._reports[entry.name]
 

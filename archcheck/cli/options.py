@@ -172,6 +172,11 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-cache", action="store_true", help="measure anew what is known from before, and keep no answer"
     )
+    parser.add_argument(
+        "--sandbox",
+        action="store_true",
+        help="measure without a network, where nothing can be written; needs bubblewrap",
+    )
     _add_config(parser)
 
 

@@ -8,11 +8,16 @@ from contextlib import ExitStack, contextmanager
 
 from archcheck.cache import Cache
 from archcheck.isolate import TIMEOUT, Worker
+from archcheck.sandbox import refuse_if_unable
 
 
 def worker_of(options: Namespace) -> Worker:
-    """Return a worker with the `--timeout` of the command line, and without a cache under `--no-cache`."""
-    return Worker(timeout=options.timeout or TIMEOUT, cache=None if options.no_cache else Cache())
+    """Return a worker as the command line wants it: `--timeout`, `--no-cache`, and `--sandbox` where there is one."""
+    sandbox = getattr(options, "sandbox", False)
+    if sandbox:
+        refuse_if_unable()
+    cache = None if options.no_cache else Cache()
+    return Worker(timeout=options.timeout or TIMEOUT, cache=cache, sandbox=sandbox)
 
 
 @contextmanager

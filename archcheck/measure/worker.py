@@ -95,9 +95,20 @@ def answer(request: Mapping[str, Any], descriptor: int) -> None:
     except SystemExit as error:
         send({"error": {"kind": "crash", "message": f"called sys.exit({error.code!r}) while it was measured"}})
     except Exception as error:
-        send({"error": {"kind": "internal", "message": _internal(error)}})
+        if _has_folder():
+            send({"error": {"kind": "internal", "message": _internal(error)}})
+        else:
+            send({"error": {"kind": "crash", "message": "removed the folder that it worked in while it was measured"}})
     except BaseException as error:  # Python's way to end a program, not ours to fail
         send({"error": {"kind": "crash", "message": f"ended with {described(error)} while it was measured"}})
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - only whether there is one
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _reads(request: Mapping[str, Any]) -> Reads | None:
