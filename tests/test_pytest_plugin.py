@@ -33,7 +33,7 @@ STUB = """
         "no-unused-params": dict(verdict=Verdict.ERROR, findings=(Finding(message="nobody looked"),)),
     }
 
-    def check_subject(worker, contract, entry):
+    def check_subject(worker, contract, entry, *, needs):
         with open("measured.txt", "a") as log:
             log.write(entry.name + "\\n")
         if entry.name == "gone":
