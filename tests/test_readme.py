@@ -59,7 +59,7 @@ def test_the_evidence_is_what_the_record_says():
 
 def test_the_figures_of_the_flagship_are_those_that_are_measured():
     assert run("archcheck", "sync", "--check", "README.md", "mnist").startswith("same     README.md: ")
-    assert re.search(r"^\| test accuracy \| 99\.\d\d % \(mean, n = 5 seeds\) \|$", README, re.MULTILINE)
+    assert re.search(r"^\| test accuracy \| 99\.\d\d % \(mean, n = 10 seeds\) \|$", README, re.MULTILINE)
 
 
 def test_the_rule_table_is_made_of_the_rules():

@@ -1,6 +1,6 @@
 """The evidence: what finished runs measured, and of which network, recipe and data.
 
-    python -m reference_models.mnist.record                          what the committed record says
+    python -m reference_models.mnist.record                          what the committed records say
     python -m reference_models.mnist.record runs/A-0 runs/A-1 ... [--output RECORD.json]
     python -m reference_models.mnist.record RECORD.json runs/A-2 ... [--output RECORD.json]   adds runs to a record
 
@@ -134,8 +134,19 @@ def summary(record: Mapping[str, Any]) -> str:
     )
 
 
+def titled(record: Mapping[str, Any]) -> str:
+    """Return the summary with the recipe's name and epochs before it."""
+    recipe = record["recipe"]
+    return f"{recipe['name']}, {recipe['settings']['epochs']} epochs: {summary(record)}"
+
+
+def committed() -> list[Path]:
+    """Return the files of the committed records, recipe A's first."""
+    return [RECORD, *sorted(RECORD.parent.glob("record-*.json"))]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Collect finished runs into a record, or say what the committed one says."""
+    """Collect finished runs into a record, or say what the committed ones say."""
     parser = Parser(prog="reference_models.mnist.record", description="Collect finished runs into a record.")
     parser.add_argument(
         "runs", type=Path, nargs="*", help="folders of finished runs, or records; the first gives the weights"
@@ -143,7 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=RECORD, help="default: the committed record")
     options = parser.parse_args(arguments)
     if not options.runs:
-        sys.stdout.write(f"{summary(json.loads(RECORD.read_text(encoding='utf-8')))}\n")
+        for path in committed():
+            sys.stdout.write(f"{titled(read_record(path))}\n")
         return
     record = collect(options.runs, options.output)
     sys.stdout.write(f"Wrote {options.output}\n{summary(record)}\n")

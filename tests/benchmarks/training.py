@@ -85,12 +85,16 @@ class UsualWay:
 
     def _train(self) -> None:
         self.model.train()
+        losses, correct = 0.0, 0
         for images, labels in DataLoader(self.train, batch_size=BATCH, shuffle=True, num_workers=2):
             self.optimizer.zero_grad()
-            loss = F.nll_loss(self.model(images), labels)
+            output = self.model(images)
+            loss = F.nll_loss(output, labels)
             loss.backward()
             self.optimizer.step()
-            self.schedule.step()  # type: ignore[call-arg]
+            self.schedule.step()
+            losses += loss.item()  # the log shows loss and accuracy as they run
+            correct += output.argmax(dim=1).eq(labels).sum().item()
 
     def _test(self) -> None:
         self.model.eval()

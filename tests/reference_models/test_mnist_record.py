@@ -222,7 +222,36 @@ def test_the_committed_checkpoint_reaches_the_recorded_count(committed):
     assert abs(correct - committed["runs"][0]["test"]["correct"]) <= 2
 
 
-def test_without_runs_the_command_says_what_the_committed_record_says(capsys):
+def test_without_runs_the_command_says_what_the_committed_records_say(capsys):
     assert execute(partial(record.main, [])) == 0
-    committed = json.loads(record.RECORD.read_text(encoding="utf-8"))
-    assert capsys.readouterr().out == f"{record.summary(committed)}\n"
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["A", "B", "sprint"]
+    for path, line in zip(record.committed(), lines, strict=True):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        assert (
+            line
+            == f"{content['recipe']['name']}, {len(content['runs'][0]['epochs'])} epochs: {record.summary(content)}"
+        )
+
+
+@pytest.mark.parametrize("path", record.committed(), ids=lambda path: path.stem)
+def test_every_committed_record_is_of_this_network_its_recipe_and_data(path):
+    content = record.read_record(path)
+    name = content["recipe"]["name"]
+    described = json.loads(json.dumps(record.header(Net(), recipes.find(name))))
+    for part in ("schema", "model", "recipe", "data"):
+        assert content[part] == described[part]
+    weights = path.with_name(content["checkpoint"]["file"])
+    assert digest.of_bytes(weights.read_bytes()) == content["checkpoint"]["sha256"]
+    for run in content["runs"]:
+        assert [row["epoch"] for row in run["epochs"]] == list(range(1, recipes.find(name).epochs + 1))
+        assert run["test"]["total"] == 10_000
+
+
+@pytest.mark.parametrize(("name", "seeds", "mean", "least"), [("A", 10, 9950, 9940), ("sprint", 10, 9940, 0)])
+def test_the_recipes_reach_what_is_said_of_them(name, seeds, mean, least):
+    (path,) = [path for path in record.committed() if record.read_record(path)["recipe"]["name"] == name]
+    counts = [run["test"]["correct"] for run in record.read_record(path)["runs"]]
+    assert len(counts) == seeds
+    assert sum(counts) >= mean * seeds
+    assert min(counts) >= least
