@@ -174,6 +174,17 @@ def test_only_the_project_is_read_again(project, asked, judged, cache_folder):
     }  # fmt: skip
 
 
+def test_what_is_read_by_a_relative_name_is_watched_where_it_is(small, asked, judged, monkeypatch):
+    folder = small("words = open('words').read() if os.path.exists('words') else open('other').read()")
+    (folder / "words").write_text("1")
+    monkeypatch.chdir(folder)
+    assert asked(judged, folder) == 1
+    assert asked(judged, folder) == 0
+    (folder / "words").write_text("2")
+    assert asked(judged, folder) == 1
+    assert asked(judged, folder) == 0
+
+
 def test_the_models_of_a_file_are_known_too(tmp_path, worker, asked, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, one_py="from torch import nn\nclass A(nn.Linear): pass\n")

@@ -137,6 +137,22 @@ def test_a_crash_in_the_sandbox_is_told_as_one(project):
     assert "net: the process was killed by SIGKILL" in done.stderr
 
 
+@pytest.mark.skipif(bool(refusal()), reason=refusal() or "bubblewrap works")
+def test_archcheck_as_a_whole_works_where_it_can_write_to_tmp_alone(project):
+    """The conditions that README asks a container for."""
+    folders = (str(project), str(Path(__file__).parents[2]), sys.prefix)
+    command = [sys.executable, "-m", "archcheck", "check", "--no-cache"]
+    changes = {"TMPDIR": "/tmp", "HOME": "/tmp", "PORT": "9", "OUTSIDE": "0"}
+    words = confined(command, str(project), folders)
+    words[words.index("--bind")] = "--ro-bind"  # not even the project
+    done = subprocess.run(
+        words, cwd=project, env=environment(**changes), capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "beside OSError Read-only file system" in done.stderr
+    assert "new done" in done.stderr
+
+
 def test_the_tool_is_asked_for_no_network_and_no_writing(project, fake):
     log = fake(RUNS)
     done = archcheck(project, "check", "--sandbox", PORT="9", OUTSIDE="0")
