@@ -43,6 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--archcheck-no-paranoid", action="store_true", help="leave out the second look at each model on real numbers"
     )
     group.addoption(
+        "--archcheck-unsafe",
+        action="store_true",
+        help="read models out of pickles and TorchScript, which runs the code in them",
+    )
+    group.addoption(
         "--archcheck-sandbox",
         action="store_true",
         help="measure without a network, where nothing can be written; needs bubblewrap",
@@ -59,7 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
         remembers = not config.getoption("--archcheck-no-cache")
         sandbox = _sandbox(config)
         needs = [] if config.getoption("--archcheck-no-paranoid") else [PARANOID]
-        run = ContractRun(file, remembers=remembers, sandbox=sandbox, needs=needs)
+        unsafe = config.getoption("--archcheck-unsafe")
+        run = ContractRun(file, remembers=remembers, sandbox=sandbox, unsafe=unsafe, needs=needs)
         config.pluginmanager.register(run, NAME)
         if not any(_covers(config, argument, file) for argument in config.args):
             config.args.append(str(file))
@@ -105,10 +111,11 @@ def _covers(config: pytest.Config, argument: str, file: Path) -> bool:
 class ContractRun:
     """What one process holds during a run: the contract's file, the worker, and a report for each subject."""
 
-    def __init__(self, file: Path, *, remembers: bool, sandbox: bool, needs: Sequence[str]) -> None:
+    def __init__(self, file: Path, *, remembers: bool, sandbox: bool, unsafe: bool, needs: Sequence[str]) -> None:
         self.file = file
         self.remembers = remembers
         self.sandbox = sandbox
+        self.unsafe = unsafe
         self.needs = needs
         self.collected = False
         self._worker: Worker | None = None
@@ -122,7 +129,8 @@ class ContractRun:
 
         if entry.name not in self._reports:
             self._worker = self._worker or Worker(cache=Cache() if self.remembers else None, sandbox=self.sandbox)
-            self._reports[entry.name] = check_subject(self._worker, contract, entry, needs=self.needs)
+            asked = replace(entry, unsafe=self.unsafe)
+            self._reports[entry.name] = check_subject(self._worker, contract, asked, needs=self.needs)
         return self._reports[entry.name]
 
     def pytest_report_header(self) -> str:

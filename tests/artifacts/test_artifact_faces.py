@@ -106,10 +106,13 @@ def test_unsafe_runs_the_code_of_a_pickle(archcheck, files):
     assert "loaded under --unsafe: the code that the file names has run" in notes
 
 
-def test_the_rules_of_a_file_are_tests(archcheck, files, pytester, monkeypatch):
+def test_the_rules_of_a_file_are_tests(files, pytester, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     shutil.copytree(files, pytester.path, dirs_exist_ok=True)
     done = pytester.runpytest_subprocess("--archcheck", "-q", "-p", "no:cacheprovider")
     done.assert_outcomes(passed=3, failed=2, errors=2)
+    unsafe = pytester.runpytest_subprocess("--archcheck", "--archcheck-unsafe", "-q", "-k", "pickled")
+    unsafe.assert_outcomes(passed=1, deselected=6)
     done.stdout.fnmatch_lines(["*dropout-rate*training mode: the file holds the graph of evaluation*"])
 
 
