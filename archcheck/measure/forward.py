@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from archcheck.measure.events import Trace
 from archcheck.measure.example import Example, candidates
 from archcheck.measure.faults import raised_at, shapes_are_wrong
 from archcheck.measure.layer_calls import Layers
+from archcheck.measure.leeway import any_batch, deep, uncompiled
 from archcheck.measure.looks import Looks
 from archcheck.measure.meta import is_without_memory, without_memory
 from archcheck.measure.restore import Snapshot
@@ -115,7 +114,7 @@ class Passes:
 
     def _run(self, example: Example, *, training: bool, how: str) -> Trace:
         tracer = self._tracer(real=how != "shapes")
-        with _any_batch():
+        with any_batch():
             self._run_under(tracer, example, training=training, differentiable=how == "differentiable")
         _demand_sight(tracer.trace, self.tree)
         return tracer.trace
@@ -130,7 +129,7 @@ class Passes:
             with torch.no_grad() if differentiable else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
-                with tracer.watching(), _uncompiled(), _deep():
+                with tracer.watching(), uncompiled(), deep():
                     for tensor in (*tensors_in(args), *tensors_in(kwargs)):
                         tracer.add_input(tensor)
                     output = self.model(*args, **kwargs)
@@ -140,7 +139,7 @@ class Passes:
     def follow(self, example: Example, *, training: bool) -> tuple[Trace, Any]:
         """Trace on real tensors and look at each operation's numbers; return the output, too. Raise what it raises."""
         tracer = Tracer(self.tree, self._looks, self._layers, real=True, silence=Silence())
-        with _any_batch():
+        with any_batch():
             seed()
             output = self._run_under(tracer, example, training=training)
         return tracer.trace, output
@@ -198,48 +197,6 @@ def _lazy_buffers(model: torch.nn.Module) -> list[torch.nn.UninitializedBuffer]:
 
 def _blank(buffer: torch.nn.UninitializedBuffer) -> torch.nn.UninitializedBuffer:
     return torch.nn.UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]
-
-
-@contextmanager
-def _uncompiled() -> Iterator[None]:
-    """Let `torch.compile`, `torch.cond` and the like run their Python code as it is: a compiler would trace the trace.
-
-    Where nothing has imported the compiler there is nothing to switch off, and asking would import it (1.5 s).
-    """
-    if "torch._dynamo" not in sys.modules:
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
-
-
-@contextmanager
-def _deep() -> Iterator[None]:
-    """Let calls nest twice as deep as usual, for the call of a layer takes more frames while it is watched."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(2 * limit)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
-
-
-@contextmanager
-def _any_batch() -> Iterator[None]:
-    """Let BatchNorm take a single value a channel in training.
-
-    Torch refuses it because a variance of one value means nothing; here no value means anything, and an example
-    of one image is what people give.
-    """
-    check = getattr(torch.nn.functional, "_verify_batch_size", None)
-    if check is None:
-        yield
-        return
-    torch.nn.functional._verify_batch_size = lambda size: None  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        torch.nn.functional._verify_batch_size = check  # type: ignore[attr-defined]
 
 
 def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:

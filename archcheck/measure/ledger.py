@@ -15,18 +15,28 @@ from archcheck.parts import Op, Params
 
 def params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], root: str) -> Params:
     """Return the ledger, counted by identity of the tensors."""
+    with torch._C.DisableTorchFunctionSubclass():  # a tensor of the subject's may answer for torch
+        return _params(tree, traces, graphs, root)
+
+
+def numel(tensor: torch.Tensor) -> int:
+    """Return how many elements a tensor has, whatever its class says."""
+    return int(torch._C.TensorBase.numel(tensor))
+
+
+def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], root: str) -> Params:
     named = list(tree.parameters())
     unique = list({id(tensor): tensor for _, tensor in named}.values())
     buffers = {id(tensor): tensor for _, tensor in tree.buffers()}
-    sizes = {tree.names[id(tensor)]: tensor.numel() for tensor in unique}
-    trainable = sum(tensor.numel() for tensor in unique if tensor.requires_grad)
+    sizes = {tree.names[id(tensor)]: numel(tensor) for tensor in unique}
+    trainable = sum(numel(tensor) for tensor in unique if tensor.requires_grad)
     total = sum(sizes.values())
     by_dtype = _by_dtype([*unique, *buffers.values()])
     return Params(
         total=total,
         trainable=trainable,
         frozen=total - trainable,
-        buffers=sum(tensor.numel() for tensor in buffers.values()),
+        buffers=sum(numel(tensor) for tensor in buffers.values()),
         bytes=sum(by_dtype.values()),
         bytes_by_dtype=by_dtype,
         tied=_tied(named),
@@ -42,7 +52,7 @@ def _by_dtype(tensors: Iterable[torch.Tensor]) -> dict[str, int]:
     totals: dict[str, int] = {}
     for tensor in tensors:
         dtype = dtype_of(tensor)
-        totals[dtype] = totals.get(dtype, 0) + tensor.numel() * tensor.element_size()
+        totals[dtype] = totals.get(dtype, 0) + numel(tensor) * torch._C.TensorBase.element_size(tensor)
     return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -44,7 +44,7 @@ class Looks:
     def _read(self, values: Iterable[Any], key: list[Any], tensors: list[torch.Tensor]) -> bool:
         found = False
         for value in values:
-            kind = value.__class__
+            kind = type(value)  # `__class__` may be spoofed
             if kind is ShapeTensor:
                 tensors.append(value)
                 key.append(value.outside)

@@ -25,7 +25,7 @@ from archcheck.measure.layers import layers_of
 from archcheck.measure.places import class_where, relative
 from archcheck.measure.probing import PROBES, run_probe
 from archcheck.measure.restore import same_torch
-from archcheck.parts import CROSS_CHECK, PARANOID, Cost, Op, Shapes, Subject, Tensor
+from archcheck.parts import CROSS_CHECK, PARANOID, Cost, Hidden, Op, Params, Shapes, Subject, Tensor
 from archcheck.probes import parsed
 
 
@@ -113,7 +113,7 @@ def _facts(
             notes=(*_notes(passes, example, evaluation), *second.notes),
             meta=passes.on_meta,
         ),
-        params=ledger.params(tree, traces, (ops, train_ops), root),
+        params=_with(ledger.params(tree, traces, (ops, train_ops), root), second.numbers),
         layers=layers_of(tree, evaluation, (ops, train_ops), root),
         ops=ops,
         train_ops=diff_ops(ops, train_ops),
@@ -127,6 +127,10 @@ def _facts(
         ),
         unused_layers=idle.unused_layers(tree, traces),
     )
+
+
+def _with(params: Params, numbers: tuple[Hidden, ...]) -> Params:
+    return replace(params, hidden=(*params.hidden, *numbers)) if numbers else params
 
 
 def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from archcheck.measure.arguments import op_name
 from archcheck.measure.bounds import BOUNDS
+from archcheck.measure.guard import is_own
 from archcheck.measure.kinds import is_known
 from archcheck.measure.shape_rules import RULES
 
@@ -27,10 +31,11 @@ class Operator:
     """One overload: its name, whether it `mutates` or `writes_first`, `makes_views`, needs to be looked `inside`.
 
     `by_shape` says that its result follows from the outsides of its operands and its other arguments; `written` are
-    the names of the arguments that it writes to.
+    the names of the arguments that it writes to, and `body` is the subject's function behind an operator of its own.
     """
 
     __slots__ = (
+        "body",
         "by_shape",
         "func",
         "inside",
@@ -55,6 +60,16 @@ class Operator:
         self.written = tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write)
         self.by_shape = self.name not in _BY_VALUE and (self.writes_first or not self.mutates)
         self.inside = _is_opaque(self.name, func)
+        self.body = _body(func)
+
+
+def _body(func: Any) -> Callable[..., Any] | None:
+    """Return the function of the subject that `torch.library.custom_op` made an operator of, if one did."""
+    if "torch._library.custom_ops" not in sys.modules:
+        return None
+    made = torch._library.custom_ops.OPDEFS.get(func._schema.name)
+    body: Callable[..., Any] | None = getattr(made, "_init_fn", None)
+    return body if body is not None and is_own(inspect.unwrap(body).__code__.co_filename) else None
 
 
 def _writes_first(schema: Any) -> bool:

@@ -154,7 +154,7 @@ class Flow:
 
     def _origin(self, event: Event) -> Origin | None:
         sort: Literal["constant", "random", "ramp"]
-        if event.kind == "constant":
+        if event.kind == "constant" or (event.op == "set_" and len(event.operands) == 1):  # memory from outside
             sort = "constant"
         elif event.kind == "random" and not self._fills_a_constant(event):
             sort = "random"

@@ -28,13 +28,15 @@ from archcheck.measure.forward import AFFORDABLE, Passes, set_mode
 from archcheck.measure.graph import Graph
 from archcheck.measure.hidden import content_of
 from archcheck.measure.places import relative
-from archcheck.parts import Op
+from archcheck.parts import Hidden, Op
 from archcheck.where import Where
 
 ALLOWANCE = 5 * AFFORDABLE
 """Multiply-accumulates up to which a second look is taken on real numbers: about five seconds of one core."""
 _RUNS = 10
 """Samples that pass through the model then."""
+NUMBERS = 64
+"""Different numbers of Python that a line may multiply by: more are weights, one by one."""
 MANY = 257
 """Samples of the pass by shapes that looks for code which minds how many there are."""
 _CLOSE = 1e-3
@@ -46,10 +48,11 @@ Sign = tuple[str, str, str, tuple[str, ...], Where | None]
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """What a second look found: per mode the operations that say nothing, and what is to be noted."""
+    """What a second look found: per mode the operations that say nothing, notes, and weights in Python."""
 
     quiet: Mapping[bool, frozenset[Sign]]
     notes: tuple[str, ...]
+    numbers: tuple[Hidden, ...] = ()
 
     def heard(self, graph: Graph, *, training: bool) -> tuple[Op, ...]:
         """Return the operations of a graph, those that say nothing as reaching no output."""
@@ -84,7 +87,7 @@ def look(passes: Passes, example: Example, evaluation: Trace, training: Trace | 
         return Second({}, ("too large to be run a second time on real numbers: its structure is confirmed by shapes",))
     seeker.look_after_many_calls()
     quiet = {mode: seeker.look_for_real(mode) for mode in traces}
-    return Second(quiet, tuple(dict.fromkeys(seeker.notes)))
+    return Second(quiet, tuple(dict.fromkeys(seeker.notes)), tuple(seeker.numbers))
 
 
 class _Look:
@@ -92,6 +95,7 @@ class _Look:
         self._passes, self._example, self._traces, self._root = passes, example, traces, root
         self._signs = {training: _signs(trace) for training, trace in traces.items()}
         self.notes: list[str] = []
+        self.numbers: list[Hidden] = []
 
     def look_at_batches(self) -> None:
         """Compare with passes of one and of many samples, by shapes."""
@@ -138,11 +142,18 @@ class _Look:
             self.notes.append(f"its numbers in {_mode(training)} differ from run to run: structure alone is confirmed")
         if trace.foreign:
             where = relative(trace.foreign[0], self._root)
-            raise _differs(training, f"something else than torch writes to a tensor, read at {where}")
+            raise _differs(training, f"something else than torch writes to a tensor, read{_at(where)}")
         self._demand_same(training, trace, f"on real numbers, with a batch of {_batch_of(example)}")
         self._demand_constants(trace, example, training)
         assert trace.silence is not None
+        if not training:
+            factors = ((where, len(found)) for where, found in trace.silence.factors.items() if len(found) > NUMBERS)
+            self.numbers += [self._number(count, where) for where, count in factors]
         return _quiet(trace)
+
+    def _number(self, count: int, where: Where | None) -> Hidden:
+        place = relative(where, self._root)
+        return Hidden(name="numbers in Python", shape=(count,), elements=count, used_by="mul", layer="", where=place)
 
     def _unwatched(self, example: Example, training: bool) -> Any:
         with self._passes.untouched(values=True), self._jittered():
@@ -185,7 +196,7 @@ class _Look:
         for event, other in zip(first, _constants(again), strict=False):
             if content_of(event.source) != content_of(other.source):
                 where = relative(event.where, self._root)
-                raise _differs(training, f"something else than torch computes a part of the output, read at {where}")
+                raise _differs(training, f"something else than torch computes a part of the output, read{_at(where)}")
 
     def _other(self, count: int, *, values: bool) -> Example | None:
         """Return the example with `count` samples, `None` where it is not known what counts them."""
@@ -200,6 +211,10 @@ class _Look:
 
     def _batch(self) -> int:
         return _batch_of(self._example)
+
+
+def _at(where: Where | None) -> str:
+    return f" at {where}" if where else ""
 
 
 def _mode(training: bool) -> str:

@@ -97,7 +97,7 @@ class Values:
         groups: dict[object, list[torch.Tensor]] = {}
         with torch.no_grad():
             for tensor in tensors:
-                if tensor.layout is torch.strided and tensor.device.type != "meta" and not tensor.is_quantized:
+                if _has_numbers(tensor):
                     row = tensor.detach() if tensor.dim() == 1 else _row(tensor)
                     groups.setdefault((tensor.dtype, tensor.device), []).append(row)
             self._groups = [(rows, torch.cat(rows)) for rows in groups.values()]
@@ -108,6 +108,12 @@ class Values:
             if not torch.equal(torch.cat(rows), before):
                 for row, part in zip(rows, torch.split(before, [len(row) for row in rows]), strict=True):
                     row.copy_(part)
+
+
+def _has_numbers(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has numbers of its own; one whose class answers for torch says what it likes."""
+    plain = type(tensor).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+    return plain and tensor.layout is torch.strided and tensor.device.type != "meta" and not tensor.is_quantized
 
 
 def _row(tensor: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ import torch
 
 from archcheck.measure.arguments import Call
 from archcheck.measure.events import Event
+from archcheck.where import Where
 
 _PRODUCTS = frozenset({
     "add", "batch_norm", "bmm", "clamp", "conv", "conv_transpose", "div", "group_norm", "instance_norm", "layer_norm",
@@ -28,10 +29,14 @@ _CONDITIONS = frozenset({"condition", "mask"})
 
 
 class Silence:
-    """Follows one pass on real tensors; `cut` are the edges, as (reader, maker), over which nothing comes."""
+    """Follows one pass on real tensors; `cut` are the edges, as (reader, maker), over which nothing comes.
+
+    `factors` are the different numbers of Python that products on each line multiply by.
+    """
 
     def __init__(self) -> None:
         self.cut: set[tuple[int, int]] = set()
+        self.factors: dict[Where | None, set[float]] = {}
         self._silent: set[int] = set()
         self._zero: set[int] = set()
         self._dependent: list[bool] = []
@@ -48,8 +53,12 @@ class Silence:
         """Look at one operation and its numbers."""
         while len(self._dependent) < event.index:  # constants, which have no operands
             self._dependent.append(False)
-        dependent = [index >= 0 and self._dependent[index] for index in event.operands]
+        fresh = event.kind == "factory"  # it takes the outside of its operands, not their numbers
+        dependent = [index >= 0 and self._dependent[index] and not fresh for index in event.operands]
         self._dependent.append(any(dependent))
+        factor = call.get("other") if event.kind in ("mul", "div") and any(dependent) else None
+        if isinstance(factor, float):
+            self.factors.setdefault(event.where, set()).add(factor)
         if not outputs or not outputs[0].is_floating_point() or outputs[0].layout is not torch.strided:
             return
         out = outputs[0]

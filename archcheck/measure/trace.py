@@ -13,6 +13,7 @@ import sys
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -23,6 +24,7 @@ from archcheck.errors import SubjectError
 from archcheck.measure.answers import KNOWN, Answer, answer, dtype_of, remember, shape_of, source
 from archcheck.measure.arguments import Call, bind, tensors_in
 from archcheck.measure.events import Event, Trace
+from archcheck.measure.guard import is_own
 from archcheck.measure.kinds import kind_of
 from archcheck.measure.layer_calls import Layers, holder_of
 from archcheck.measure.looks import Looks
@@ -75,13 +77,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not isinstance(func, torch._ops.OpOverload):
             return self._higher_order(func, args, kwargs)
         operator, caller = operator_of(func), sys._getframe(1)
+        own = operator.body or next((kind for kind in types if kind is not ShapeTensor and _is_opened(kind)), None)
+        if own is not None:
+            return self._inside_own(own, func, types, args, kwargs)
         counts = operator.writes_first and self._only_counts(args[0])
         if self.trace.real:
-            if counts:
-                return func(*args, **kwargs)
-            if operator.inside:
-                return self._inside(func, args, kwargs)
-            return self._run_real(operator, args, kwargs, caller)
+            return func(*args, **kwargs) if counts else self._run_real(operator, args, kwargs, caller)
         if counts:
             return args[0]
         look, tensors, by_shape = self._looks.of(func, args, kwargs, self._shapes.without_values)
@@ -116,12 +117,21 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Whether a write is bookkeeping on an integer buffer, such as BatchNorm's count of batches."""
         return id(target) in self.tree.names and not target.is_floating_point()
 
+    def _inside_own(self, own: Any, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        """Look inside an operator that the subject made of a function, or what it lets tensors of its own do."""
+        with self:
+            if isinstance(own, type):
+                return own.__torch_dispatch__(func, types, args, kwargs)  # type: ignore[attr-defined]
+            return own(*args, **kwargs)
+
     def _inside(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Look inside a composite operation that nobody knows whole."""
         with self:
             return func.decompose(*args, **kwargs)
 
     def _run_real(self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any], caller: FrameType) -> Any:
+        if operator.inside:
+            return self._inside(operator.func, args, kwargs)
         call = bind(operator.func, args, kwargs)
         tensors = list(tensors_in(call))
         if self.trace.silence is not None:
@@ -262,3 +272,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._demand_stamps(tensors, None)
         self.trace.outputs = tuple(self._operand(tensor)[1] for tensor in tensors)
         self.trace.output_tensors = tuple((shape_of(tensor), dtype_of(tensor)) for tensor in tensors)
+
+
+@cache
+def _is_opened(kind: type) -> bool:
+    """Whether a class of the subject's computes what is asked of its tensors itself, which is to be seen."""
+    return is_own(getattr(getattr(kind.__torch_dispatch__, "__code__", None), "co_filename", "<"))  # type: ignore[attr-defined]

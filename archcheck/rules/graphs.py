@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -85,13 +86,16 @@ def dropouts(facts: Facts, on: str | None = None) -> list[Dropout]:
     """
     found = leaks(facts, on)
     spoken_for = Counter(_site(leak.op) for leak in found)
+    draws = _draws(facts.executed("train"))
     for op in facts.executed("train"):
         if not (_drops(op) and selects(on, op, facts)):
             continue
         if spoken_for[_site(op)]:
             spoken_for[_site(op)] -= 1
         else:
-            found.append(Dropout(op=op, rate=op.attributes["p"], fault=_fault(op)))
+            many = draws[op.inputs, op.where, op.layer]
+            averaged = f"is drawn {many:,} times for one tensor, which averages it away" if many >= DRAWS else None
+            found.append(Dropout(op=op, rate=op.attributes["p"], fault=_fault(op) or averaged))
     return sorted(found, key=lambda dropout: dropout.op.index)
 
 
@@ -114,10 +118,38 @@ def _site(op: Op) -> tuple[str, str, Where | None]:
     return op.layer, op.op, op.where
 
 
+ACTS = 0.001
+"""Elements that a dropout has to drop in a pass, on average, to count: less is none in a thousand passes."""
+
+DRAWS = 30
+"""Times that one tensor is dropped at one place, beyond which the draws are taken to be averaged away."""
+
+
+def _draws(ops: Sequence[Op]) -> Counter[tuple[tuple[int, ...], Where | None, str]]:
+    """Count how often one and the same tensor is dropped at one place, copies of it included."""
+    draws: Counter[tuple[tuple[int, ...], Where | None, str]] = Counter()
+    for op in ops:
+        if _drops(op):
+            draws[(op.inputs, op.where, op.layer)] += _copies(op, ops)
+    return draws
+
+
+def _copies(op: Op, ops: Sequence[Op]) -> int:
+    """Return into how many copies a tensor was spread before an operation, 1 for none."""
+    before = ops[op.inputs[0]] if op.inputs else op
+    first = before
+    while first.kind == "reshape" and first.inputs:
+        first = ops[first.inputs[0]]
+    sizes = [math.prod(each.shapes[0]) if each.shapes else 0 for each in (before, first)]
+    return max(1, sizes[0] // max(1, sizes[1])) if first.kind not in ("constant", "factory") else 1
+
+
 def _fault(op: Op) -> str | None:
     """Return why a dropout has no effect in the graph that `op` is part of."""
     if op.attributes["p"] <= 0:
         return "has rate 0"
+    if op.shapes and (rate := op.attributes["p"]) * (elements := math.prod(op.shapes[0])) < ACTS:
+        return f"has rate {rate:g}, which drops none of its {elements:,} elements in {1 / ACTS:,.0f} passes"
     if not op.attributes["training"]:
         return "is off in training"
     if op.attributes.get("num_layers", 2) < 2:
@@ -136,7 +168,18 @@ def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
     found = live(facts, selector, on)
     if selector == "linear":  # a convolution that sees the whole map at once is one, too, where one is asked for
         found += [op for op in live(facts, None, on) if op.attributes.get("linear_like")]
-    return [op for op in found if op.attributes.get("coverage") != "trivial"]
+    in_training = _sites(facts)
+    return [op for op in found if op.attributes.get("coverage") != "trivial" and not _rests(op, in_training)]
+
+
+def _sites(facts: Facts) -> frozenset[tuple[str, str]] | None:
+    """Return where what runs in training reaches an output, as layer and kind; `None` where that is not known."""
+    return frozenset((op.layer, op.kind) for op in facts.executed("train") if op.live) if facts.train_length else None
+
+
+def _rests(op: Op, in_training: frozenset[tuple[str, str]] | None) -> bool:
+    """Whether a normalisation takes part in evaluation only: what is trained then is another network."""
+    return op.kind in GROUPS["norm"] and in_training is not None and (op.layer, op.kind) not in in_training
 
 
 def shortfalls(facts: Facts, selector: str, on: str | None = None) -> Iterator[tuple[str, Layer | None, Op | None]]:
@@ -145,8 +188,11 @@ def shortfalls(facts: Facts, selector: str, on: str | None = None) -> Iterator[t
         for dropout in dropouts(facts, on):
             if dropout.fault is not None:
                 yield f"{label(dropout.op, facts)} {dropout.fault}", facts.layer(dropout.op.layer), dropout.op
+    in_training = _sites(facts)
     for op in facts.ops:
         reason = _shortfall(op, selector, facts)
+        if reason is None and selects(selector, op, facts) and _rests(op, in_training):
+            reason = "takes part in evaluation only, not in training"
         if reason and selects(on, op, facts):
             yield f"{label(op, facts)} {reason}", facts.layer(op.layer), op
     for layer in facts.layers:

@@ -77,10 +77,11 @@ class Unseen(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-        if func.overloadpacket is torch.ops.aten.detach:
-            return cls(args[0].inner)
-        first, second = (each.inner if isinstance(each, cls) else each for each in args[:2])
-        return mixed(first.repeat(1, 8), second)
+        if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.matmul):
+            return mixed(args[0].repeat(1, 8), args[1].inner)
+        if isinstance(args[0], list):
+            return func([each.inner.reshape(-1) if isinstance(each, cls) else each for each in args[0]])
+        return cls(args[0].inner)
 
 
 class OwnDispatch(Honest):
