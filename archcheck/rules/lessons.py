@@ -115,7 +115,7 @@ class OverfitsOneBatch(Rule):
     What cannot learn a few samples of noise by heart learns nothing: a block is frozen, a gradient is cut, a softmax is
     taken twice, the input does not reach the output. Eight samples of noise get classes in turn, or, in a model of
     tokens that scores every position, each its own number; `mse` sets random numbers between 0.1 and 0.9 as targets of
-    the first output. Learning rates of 0.001, 0.01 and 0.0001 are tried in this order, for `steps` steps each, from
+    the first output. Learning rates of 0.0003, 0.003 and 0.03 are tried in this order, for `steps` steps each, from
     the model as it is; dropout drops nothing meanwhile. BatchNorm takes the statistics of the batch.
 
     Blind guessing gives every sample the same: its least loss is the entropy of the labels, or the variance of the

@@ -56,7 +56,10 @@ TORCHVISION = (
 )
 KNOWN = {
     ("inception_v3", "initial-loss"): "it draws the last layer with a deviation of 0.1 over 2,048 features",
-    ("vit_b_16", "overfits-one-batch"): "a step costs more than a hundredth of what the rule pays for",
+    (
+        "vit_b_16",
+        "overfits-one-batch",
+    ): "a step takes a hundred billion multiply-accumulates, too many for its patience",
 }
 """What is not kept for a reason of the network's own."""
 

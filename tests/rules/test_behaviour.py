@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 from archcheck.engine import check
 from archcheck.facts import Facts
 from archcheck.findings import Verdict
+from archcheck.measure.closeness import distance
 from archcheck.rules import DeterministicInEval, FiniteOutput, IndependentOfBatch
 
 ROWS = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
@@ -158,6 +160,40 @@ def test_masks_and_lengths_beside_other_inputs_stay():
     mask, lengths = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 0]]), torch.tensor([2, 3])
     assert judged(Masked(), (TOKENS, mask, lengths), FiniteOutput()).verdict is Verdict.KEPT
     assert all(torch.equal(each, mask) and torch.equal(other, lengths) for each, other in seen)
+
+
+def test_integers_beside_floating_inputs_stay():
+    seen = []
+
+    class Steps(nn.Module):
+        def forward(self, x, step):
+            seen.append(step.clone())
+            return x + step
+
+    assert judged(Steps(), (ROWS, torch.tensor([[7], [9]])), FiniteOutput()).verdict is Verdict.KEPT
+    assert all(torch.equal(step, torch.tensor([[7], [9]])) for step in seen)
+
+
+def test_a_model_may_overwrite_its_input():
+    assert judged(Does(lambda self, x: x.mul_(2)), ROWS.clone(), DeterministicInEval()).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        ([4.0, 1.0], [4.0, 1.0], 0.0),
+        ([4.0, 1.0], [4.0, 3.0], 0.5),
+        ([400.0, 100.0], [400.0, 300.0], 0.5),
+        ([0.0, 0.0], [0.0, 0.0], 0.0),
+        ([nan, inf, -inf], [nan, inf, -inf], 0.0),
+        ([nan, 1.0], [1.0, 1.0], None),
+        ([inf, 1.0], [-inf, 1.0], None),
+        ([1.0], [1.0, 1.0], None),
+        ([], [], 0.0),
+    ],
+)
+def test_distances_are_of_the_largest_number(one, other, apart):
+    assert distance(torch.tensor(one), torch.tensor(other)) == apart
 
 
 # --- deterministic-in-eval ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,17 @@ def test_a_bias_before_batch_norm_is_a_note_unless_strict(strict):
         )
 
 
+def test_a_cancelled_bias_is_a_note_even_where_rounding_leaves_nothing():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
+    facts = check(model, example=IMAGE, rules=[GradientsReach()]).facts
+    found = {**facts.behaviour["gradients-reach"], "zero": ["0.bias"], "tiny": []}
+    result = GradientsReach().check(replace(facts, behaviour={"gradients-reach": found}))
+    assert result.findings == ()
+    assert result.notes[0].startswith("the gradient of 4 biases before a normalisation is zero")
+    found["zero"] = ["1.bias"]
+    assert GradientsReach().check(replace(facts, behaviour={"gradients-reach": found})).findings
+
+
 class Residual(nn.Module):
     def __init__(self, gamma):
         super().__init__()
@@ -195,7 +207,7 @@ def test_a_model_that_takes_targets_in_training_is_measured_in_evaluation():
     assert outcome.notes == ("measured in evaluation: in training the forward pass takes other inputs",)
 
 
-@pytest.mark.parametrize("example", [torch.randn(9, 6), torch.randn(9, 2, 6)])
+@pytest.mark.parametrize("example", [torch.zeros(9, 6), torch.randn(9, 2, 6)])
 def test_sequences_and_tied_weights_are_reached(example):
     assert judged(nn.LSTM(6, 5, 2, dropout=0.5), example).verdict is Verdict.KEPT
     model = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6))

@@ -136,6 +136,16 @@ def test_many_classes_do_not_make_blind_guessing_look_like_learning():
     assert outcome.verdict is Verdict.BROKEN
 
 
+def test_each_position_of_tokens_is_to_be_told_apart():
+    class Everywhere(Scores):
+        def forward(self, ids):
+            return self.scores.expand(*ids.shape, -1)
+
+    outcome = judged(Everywhere(*(0.0 for _ in range(9))), OverfitsOneBatch(axis=-1), TOKENS)
+    assert outcome.verdict is Verdict.BROKEN
+    assert outcome.found == pytest.approx(1.0, abs=0.2)
+
+
 @pytest.mark.parametrize(
     "model",
     [
