@@ -43,12 +43,12 @@ import json
 facts = {"params": {"total": 1}, "forged": True}
 for number in (0, 1, 2, 3, "0", "1", None):
     for line in ({"id": number, "answer": facts}, {"id": number, "progress": facts}, {"answer": facts}):
-        for descriptor in range(3, 256):
+        for descriptor in range(3, 2048):
             try:
                 os.write(descriptor, json.dumps(line).encode() + b"\\n")
             except OSError:
                 pass
-for descriptor in range(3, 256):
+for descriptor in range(3, 2048):
     try:
         os.write(descriptor, b"no line, no JSON \\xff [[[[")
     except OSError:
@@ -171,7 +171,8 @@ SUBJECTS: dict[str, tuple[str, str]] = {
     ),
     "locks-its-folder": (_net("os.makedirs('a/b')\nopen('a/b/c', 'w')\nos.chmod('a/b', 0)\nos.chmod('a', 0)"), JUDGED),
     "removes-its-folder": (
-        _net("import shutil\nfolder = os.path.abspath('../../..')\nshutil.rmtree(folder, ignore_errors=True)\n"
+        _net("import shutil\nfolder = os.path.dirname(os.path.dirname(os.environ['TMPDIR']))\n"
+             "assert os.path.basename(folder).startswith('archcheck-')\nshutil.rmtree(folder, ignore_errors=True)\n"
              "open(folder, 'w')"), f"removed the folder that it worked in|{JUDGED}"
     ),
     "after-that": (_net(), JUDGED),
