@@ -9,8 +9,10 @@ what compiled code opens by itself, and an installed package that is edited in p
 or opens connections is measured every time, and so is one that failed.
 
 Entries lie outside of the project, in a folder that only its owner may write, and are sealed with a key that lies
-beside them. That keeps damaged and misplaced entries from being believed, which are accidents. It does not keep out a
-subject that means harm: its code runs with the rights of who measures it, and can read the key.
+beside them. That keeps damaged and misplaced entries from being believed. A subject that opens anything there is
+refused, and what comes there while one is measured that fails, starts processes or opens connections is removed.
+Neither keeps out a subject that goes about it with care: its code runs with the rights of who measures it, can read the
+key, and compiled code writes unseen. A sandbox does.
 """
 
 # Paths are the strings that the worker saw, and there may be thousands of them.
@@ -59,6 +61,28 @@ class Cache:
         """The folders whose files are no part of an entry."""
         self._given = folder
 
+    @property
+    def folder(self) -> Path:
+        """Where the entries are, whether or not there is such a folder yet."""
+        return (self._given or default_folder()).absolute()
+
+    def seen(self) -> Mapping[str, object]:
+        """Return what is in the folder, to `distrust` what a subject puts there."""
+        with contextlib.suppress(OSError):
+            return {each.name: _mark(each) for each in os.scandir(self.folder)}
+        return {}
+
+    def distrust(self, seen: Mapping[str, object]) -> None:
+        """Remove what came into the folder since, or changed there, and was not kept by this process.
+
+        What others keep there in the meantime is measured once more.
+        """
+        with contextlib.suppress(OSError):
+            for each in os.scandir(self.folder):
+                with contextlib.suppress(OSError):
+                    if _mark(each) not in (seen.get(each.name), _kept.get(each.path)):
+                        os.unlink(each.path)
+
     def recall(self, request: Mapping[str, Any]) -> Any:
         """Return the answer to `request` that still holds, `None` if there is none."""
         with contextlib.suppress(Exception):  # whatever is wrong with an entry, the subject can be measured
@@ -67,6 +91,7 @@ class Cache:
             if entry["schema"] == SCHEMA and entry["name"] == file.name and _contents(entry["read"]) == entry["read"]:
                 with contextlib.suppress(OSError):
                     os.utime(file)
+                    _kept[str(file)] = _mark(file)
                 return entry["answer"]
         return None
 
@@ -85,6 +110,7 @@ class Cache:
             entry = {"schema": SCHEMA, "name": file.name, "read": contents, "answer": answer}
             body = json.dumps(entry).encode()
             _replace(file, _seal(self._own_key(), body) + b"\n" + body)
+            _kept[str(file)] = _mark(file)
             self._prune()
 
     def _file(self, request: Mapping[str, Any]) -> Path:
@@ -98,7 +124,7 @@ class Cache:
     @cached_property
     def _folder(self) -> Path:
         """The folder, which is made if need be; `OSError` if others than this user may write there."""
-        folder = (self._given or default_folder()).absolute()
+        folder = self.folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
         if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o022):
@@ -125,6 +151,7 @@ class Cache:
             return self._key()
         except (OSError, ValueError):
             _replace(self._folder / _KEY, secrets.token_bytes(_KEY_LENGTH))
+            _kept[str(self._folder / _KEY)] = _mark(self._folder / _KEY)
         return self._key()  # another process may have made its own just now
 
     def _prune(self) -> None:
@@ -134,6 +161,16 @@ class Cache:
         for number, (age, file) in enumerate(ages):
             if number >= ENTRIES or age > DAYS * 86_400:
                 file.unlink(missing_ok=True)
+
+
+_kept: dict[str, object] = {}
+"""What this process has kept and used, for all its caches."""
+
+
+def _mark(file: Path | os.DirEntry[str]) -> object:
+    """Return what changes when a file is written or used."""
+    found = os.stat(file, follow_symlinks=False)
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def default_folder() -> Path:

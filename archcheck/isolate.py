@@ -98,9 +98,16 @@ class Worker:
             return self._ask(request, timeout, on_progress)["answer"]
         answer = self.cache.recall(request)
         if answer is None:
-            reply = self._ask({**request, "besides": self.cache.besides}, timeout, on_progress)
+            seen = self.cache.seen()
+            reply: Mapping[str, Any] = {}
+            try:
+                watched = {"besides": self.cache.besides, "cache": str(self.cache.folder)}
+                reply = self._ask({**request, **watched}, timeout, on_progress)
+            finally:
+                if reply.get("read") is None:  # it failed, or did what cannot be followed: it may have written there
+                    self.cache.distrust(seen)
             answer = reply["answer"]
-            self.cache.keep(request, answer, reply.get("read"))
+            self.cache.keep(request, answer, reply["read"])
         return answer
 
     def _ask(

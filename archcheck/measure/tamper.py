@@ -54,6 +54,11 @@ _HEARD = frozenset({
 })  # fmt: skip
 """What Python tells of a look at other code's objects and frames; frames count while a forward pass runs."""
 
+_WRITING = frozenset(
+    {"os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate"}
+)
+"""What Python tells of changes to files, beside that one is opened."""
+
 _OURS = os.path.join(Path(__file__).parent.parent, "")  # noqa: PTH118 - the trailing separator is the point
 _FORWARD = str(Path(__file__).with_name("forward.py"))
 
@@ -69,9 +74,15 @@ class Seal:
         self._watchers = sys.getprofile(), sys.gettrace()
         self._heard = ""
         self._hearing = False
+        self._cache: tuple[str, ...] = ()
 
-    def watch(self) -> None:
-        """Listen from now on for a subject that looks at what measures it, or watches it; there is no end to this."""
+    def watch(self, cache: str) -> None:
+        """Listen from now on for a subject that looks at what measures it, watches it, or opens files in `cache`.
+
+        There is no end to this.
+        """
+        folders = {cache, os.path.realpath(cache)} if cache else ()
+        self._cache = tuple(os.path.join(folder, "") for folder in folders)  # noqa: PTH118
         sys.addaudithook(self._hear)
 
     def demand(self) -> None:
@@ -103,7 +114,14 @@ class Seal:
             if now != self._before[place]:
                 yield from _differing(place, self._before[place], now, _hideable(owner))
 
+    def _is_cached(self, path: object) -> bool:
+        if not isinstance(path, str | bytes | os.PathLike):
+            return False
+        return bool(self._cache) and os.path.abspath(os.fsdecode(path)).startswith(self._cache)  # noqa: PTH100
+
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if (event == "open" or event in _WRITING) and any(map(self._is_cached, arguments[:2])):
+            self._heard = self._heard or f"`{event}` in the cache"
         if event not in _HEARD or self._hearing or self._heard:
             return
         self._hearing = True  # to look for the caller is heard, too
@@ -193,8 +211,8 @@ def seal() -> Seal:
     return _seals[0]
 
 
-def watched() -> Callable[[], None]:
-    """Watch a subject from now on, and return what demands that nothing was tampered with."""
+def watched(cache: str) -> Callable[[], None]:
+    """Watch a subject from now on, and return what demands that nothing was tampered with, nor the folder `cache`."""
     kept = seal()
-    kept.watch()
+    kept.watch(cache)
     return kept.demand

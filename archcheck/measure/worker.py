@@ -155,7 +155,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     from archcheck.measure.trial import trial
     from archcheck.parts import RECORD, TRAINING, TRIAL
 
-    unaltered = watched()
+    unaltered = watched(request.get("cache") or "")
     root, target = request["root"], request["target"]
     torch.manual_seed(0)  # the weights of an untrained subject, so that a report repeats to the last digit
     meta = bool(request.get("meta"))
