@@ -1,10 +1,12 @@
 """Measure every model of torchvision and print a table.
 
-    python tests/benchmarks/zoo.py [--output zoo.jsonl] [--only PREFIX ...] [--fvcore]
+    python tests/benchmarks/zoo.py [--output zoo.jsonl] [--only PREFIX ...] [--fvcore] [--paranoid] [--size PIXELS]
 
 The columns are the model, its parameters, multiply-accumulates, activations, bytes at the peak, seconds, how it was
 traced (by shapes alone or on real tensors), and operations that are not counted or only bounded. With `--fvcore`
-follows what fvcore counts of it, flops and activations, and below each difference with its reason.
+follows what fvcore counts of it, flops and activations, and below each difference with its reason. With `--paranoid`
+each classifier takes a second look on real numbers, too: the seconds that this takes on top, and what it says where it
+has something to say; `--size` gives images of that side, where a model takes them, so that large models can be run.
 
 Resumable: each model's line is appended to the output as soon as it is there, and models that have one are
 passed over. Models are built on the CPU with random weights. The last lines count how many were measured, how
@@ -27,7 +29,7 @@ from torchvision import models
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts
 from archcheck.measure import measure_model
-from archcheck.parts import CROSS_CHECK, CrossCheck
+from archcheck.parts import CROSS_CHECK, PARANOID, CrossCheck
 
 DETECTION = ("rcnn", "retinanet", "ssd", "fcos")
 VIDEO = ("r3d", "mc3", "r2plus1d", "s3d", "swin3d", "mvit")
@@ -54,13 +56,31 @@ def build(name: str) -> torch.nn.Module:
     return models.get_model(name, **options)
 
 
-def measure(name: str, *, fvcore: bool) -> dict[str, Any]:
+def is_classifier(name: str) -> bool:
+    others = (*DETECTION, *VIDEO, "raft", "fcn", "deeplab", "lraspp", "quantized")
+    return not any(word in name for word in others)
+
+
+def second_look(model: torch.nn.Module, inputs: Any) -> dict[str, Any]:
+    start = time.process_time()
+    try:
+        facts = measure_model(model, example=inputs, needs=[PARANOID])
+    except SubjectError as error:
+        return {"alarm": str(error)}
+    first = measure_model(model, example=inputs)
+    quiet = [op.layer for op, known in zip(facts.ops, first.ops, strict=True) if op.live is not known.live]
+    alarm = f"says nothing: {quiet}" if quiet else ""
+    return {"alarm": alarm, "notes": facts.subject.notes, "seconds": round(time.process_time() - start, 3)}
+
+
+def measure(name: str, *, fvcore: bool, paranoid: bool, size: int | None) -> dict[str, Any]:
     try:
         model = build(name)
     except Exception as error:
         return {"model": name, "error": f"cannot be built here: {type(error).__name__}: {error}"[:200]}
     expected = sum(parameter.numel() for parameter in model.parameters())
-    inputs = example(name)  # once, for both measure the same pass only on the same numbers
+    # Made once, for both measure the same pass only on the same numbers.
+    inputs = torch.rand(1, 3, size, size) if size and is_classifier(name) else example(name)
     start = time.process_time()
     try:
         facts = measure_model(model, example=inputs)
@@ -68,6 +88,8 @@ def measure(name: str, *, fvcore: bool) -> dict[str, Any]:
         return {"model": name, "error": str(error)}
     seconds = time.process_time() - start
     row = described(name, facts) | {"params_right": facts.params.total == expected, "seconds": round(seconds, 3)}
+    if paranoid and is_classifier(name):
+        row["paranoid"] = second_look(model, inputs)
     if fvcore:
         check = measure_model(model, example=inputs, needs=[CROSS_CHECK]).cross_check
         assert check is not None
@@ -116,9 +138,17 @@ def show(row: dict[str, Any]) -> None:
     rest = ", ".join([*row["uncounted"], *(f"bounded {name}" for name in row["bounds"])])
     print(
         f"{row['model']:<36}{row['params']:>13,}{row['macs']:>18,}{row['activations']:>14,}"
-        f"{row['peak_bytes']:>15,}{row['seconds']:>9.2f}s  {how:<7}{rest}{beside(row)}",
+        f"{row['peak_bytes']:>15,}{row['seconds']:>9.2f}s  {how:<7}{rest}{looked(row)}{beside(row)}",
         flush=True,
     )
+
+
+def looked(row: dict[str, Any]) -> str:
+    """Return what a second look says."""
+    found = row.get("paranoid")
+    if found is None:
+        return ""
+    return f"  looked again: {found['alarm'] or 'the same'}, {'; '.join(found.get('notes', ()))}".rstrip(", ")
 
 
 def beside(row: dict[str, Any]) -> str:
@@ -139,6 +169,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("zoo.jsonl"))
     parser.add_argument("--only", nargs="*", default=[""])
     parser.add_argument("--fvcore", action="store_true", help="let fvcore count beside")
+    parser.add_argument("--paranoid", action="store_true", help="look at classifiers a second time, on real numbers")
+    parser.add_argument("--size", type=int, help="the side of the images that classifiers are given")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -148,7 +180,7 @@ def main() -> None:
         if not name.startswith(tuple(options.only)):
             continue
         if name not in rows or (options.fvcore and not rows[name].keys() & {"fvcore", "error"}):
-            rows[name] = measure(name, fvcore=options.fvcore)
+            rows[name] = measure(name, fvcore=options.fvcore, paranoid=options.paranoid, size=options.size)
             with options.output.open("a") as file:
                 file.write(json.dumps(rows[name]) + "\n")
         show(rows[name])
@@ -157,6 +189,10 @@ def main() -> None:
     print(f"parameter totals wrong: {sum(not row['params_right'] for row in done)}")
     print(f"with hidden weights: {[row['model'] for row in done if row['hidden']]}")
     print(f"with unused parameters: {[row['model'] for row in done if row['unused']]}")
+    if options.paranoid:
+        again = [row for row in done if "paranoid" in row]
+        alarms = [row["model"] for row in again if row["paranoid"]["alarm"]]
+        print(f"looked at {len(again)} again, alarms: {alarms or 'none'}")
     if options.fvcore:
         summarise([row for row in done if "fvcore" in row])
 
