@@ -59,7 +59,7 @@ KNOWN = {
     (
         "vit_b_16",
         "overfits-one-batch",
-    ): "a step takes a hundred billion multiply-accumulates, too many for its patience",
+    ): "a step takes a hundred billion multiply-accumulates: too many",
 }
 """What is not kept for a reason of the network's own."""
 
