@@ -10,7 +10,7 @@ The operations that turn out to say nothing on real numbers (see `silence`) are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +28,7 @@ from archcheck.measure.forward import AFFORDABLE, Passes, set_mode
 from archcheck.measure.graph import Graph
 from archcheck.measure.hidden import content_of
 from archcheck.measure.places import relative
+from archcheck.measure.sameness import Sign, are_close, beyond, named, sign, signs
 from archcheck.parts import Hidden, Op
 from archcheck.where import Where
 
@@ -39,11 +40,6 @@ NUMBERS = 64
 """Different numbers of Python that a line may multiply by: more are weights, one by one."""
 MANY = 257
 """Samples of the pass by shapes that looks for code which minds how many there are."""
-_CLOSE = 1e-3
-"""How far numbers may be apart, as a share of the largest: other kernels sum in another order."""
-
-Sign = tuple[str, str, str, tuple[str, ...], Where | None]
-"""What an operation is in any batch: kind, operator, layer, parameters and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +63,6 @@ NOTHING = Second({}, ())
 """What is known without a second look."""
 
 
-def sign(event: Event) -> Sign:
-    """Return what an operation is in any batch."""
-    return event.kind, event.op, event.layer, event.params, event.where
-
-
 def look(passes: Passes, example: Example, evaluation: Trace, training: Trace | None, root: str) -> Second:
     """Take a second look at what the traces of both modes say of a model.
 
@@ -93,7 +84,7 @@ def look(passes: Passes, example: Example, evaluation: Trace, training: Trace | 
 class _Look:
     def __init__(self, passes: Passes, example: Example, traces: dict[bool, Trace], root: str) -> None:
         self._passes, self._example, self._traces, self._root = passes, example, traces, root
-        self._signs = {training: _signs(trace) for training, trace in traces.items()}
+        self._signs = {training: signs(trace) for training, trace in traces.items()}
         self.notes: list[str] = []
         self.numbers: list[Hidden] = []
 
@@ -136,8 +127,8 @@ class _Look:
     def _compare_real(self, example: Example, training: bool, given: Any) -> frozenset[Sign]:
         with self._jittered():
             trace, output = self._passes.follow(example, training=training)
-        if not _are_close(given, output):
-            if _are_close(given, self._unwatched(example, training)):
+        if not are_close(given, output):
+            if are_close(given, self._unwatched(example, training)):
                 raise _differs(training, "gives other numbers when nobody watches it")
             self.notes.append(f"its numbers in {_mode(training)} differ from run to run: structure alone is confirmed")
         if trace.foreign:
@@ -173,12 +164,12 @@ class _Look:
             yield
 
     def _demand_same(self, training: bool, found: Trace, how: str) -> None:
-        expected, seen = self._signs[training], _signs(found)
-        missing, more = expected.keys() - seen.keys(), seen.keys() - expected.keys()
+        expected, seen = self._signs[training], signs(found)
+        missing, more = beyond(expected, seen), beyond(seen, expected)
         if not missing and not more:
             return
         says = " and ".join(
-            f"{verb} {_named(signs, self._root)}" for verb, signs in (("leaves out", missing), ("adds", more)) if signs
+            f"{verb} {named(signs, self._root)}" for verb, signs in (("leaves out", missing), ("adds", more)) if signs
         )
         trace = self._traces[training]
         if trace.real or trace.bounds or found.bounds:
@@ -245,23 +236,6 @@ def _varied(example: Example) -> Example:
     return replace(example, args=tuple(args), kwargs=kwargs)
 
 
-def _signs(trace: Trace) -> dict[Sign, Event]:
-    return {
-        sign(event): event
-        for event, live, dependent in zip(trace.events, trace.live, trace.dependent, strict=True)
-        if live and dependent
-    }
-
-
-def _named(signs: Iterable[Sign], root: str) -> str:
-    """Name the first of several operations, layers of torch first, and how many more there are."""
-    kind, op, layer, _, where = min(signs, key=lambda each: (not each[3], str(each[4])))
-    place = relative(where, root)
-    more = len(list(signs)) - 1
-    named = f"{kind} in `{layer}`" if layer else f"{kind} (`{op}`)"
-    return f"{named}{f' at {place}' if place else ''}{f' and {more} more' if more else ''}"
-
-
 def _constants(trace: Trace) -> list[Event]:
     made = (event for event, live in zip(trace.events, trace.live, strict=True) if live and event.kind == "constant")
     return [event for event in made if (event.dtype or "").startswith("float")]
@@ -278,19 +252,3 @@ def _quiet(trace: Trace) -> frozenset[Sign]:
             pending += [made for made in trace.events[index].inputs if (index, made) not in trace.silence.cut]
     heard = {sign(event) for event in trace.events if loud[event.index]}
     return frozenset(sign(event) for event in trace.events if trace.live[event.index]) - heard
-
-
-def _are_close(first: Any, second: Any) -> bool:
-    pairs = list(zip(tensors_in(first), tensors_in(second), strict=False))
-    return len(pairs) == len(list(tensors_in(first))) == len(list(tensors_in(second))) and all(
-        _is_close(a.detach(), b.detach()) for a, b in pairs
-    )
-
-
-def _is_close(first: torch.Tensor, second: torch.Tensor) -> bool:
-    if first.shape != second.shape or first.dtype != second.dtype:
-        return False
-    if not first.is_floating_point():
-        return bool(torch.equal(first, second))
-    largest = float(first.double().abs().nan_to_num(0.0, 0.0, 0.0).max()) if first.numel() else 0.0
-    return torch.allclose(first.double(), second.double(), rtol=0.0, atol=_CLOSE * max(largest, 1e-6), equal_nan=True)

@@ -101,8 +101,10 @@ class Silence:
 
     def _cut_all_but(self, event: Event, kept: int) -> None:
         for k, index in enumerate(event.operands):
+            if k == kept or index < 0 or index == event.operands[kept] or event.roles[k] in _CONDITIONS:
+                continue
             loud = index in self._zero and index not in self._silent  # zeros that may be others the next time
-            if k != kept and index >= 0 and index != event.operands[kept] and not loud:
+            if self._dependent[index] and not loud:
                 self.cut.add((event.index, index))
 
     def _is_settled(self, event: Event) -> bool:

@@ -1,0 +1,168 @@
+"""A second look says nothing of networks that do nothing wrong, however odd; it says where it cannot tell."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torchvision import models
+
+from archcheck.errors import SubjectError
+from archcheck.measure import measure_model
+from archcheck.parts import PARANOID
+
+
+class Apply(nn.Module):
+    def __init__(self, function, **parts):
+        super().__init__()
+        self.function = [function]
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, *inputs):
+        return self.function[0](self, *inputs)
+
+
+def looked(model, *inputs):
+    """Return the facts of a second look, and of a first one."""
+    return measure_model(model, example=inputs, needs=[PARANOID]), measure_model(model, example=inputs)
+
+
+def published(name):
+    torch.manual_seed(0)
+    return models.get_model(name, weights=None)
+
+
+def block(zero):
+    """A residual block whose last normalisation begins at zero."""
+    norm = nn.BatchNorm2d(4)
+    nn.init.constant_(norm.weight, zero)
+    return Apply(lambda self, x: x + self.norm(self.conv(x)), conv=nn.Conv2d(4, 4, 3, padding=1), norm=norm)
+
+
+def quantised(self, x):
+    """The straight-through estimator of VQ-VAE."""
+    code = self.codes[torch.cdist(x, self.codes).argmin(-1)]
+    return x + (code - x).detach()
+
+
+def count(self, x):
+    self.calls += 1
+    return self.a(x)
+
+
+def encoded(self, x):
+    table = np.sin(np.arange(x.shape[1], dtype="f4")[:, None] / 10)
+    return self.a(x + torch.from_numpy(table))
+
+
+def one_by_one(self, x):
+    return torch.stack([self.a(row) for row in x])
+
+
+def mixed(self, x):
+    """Two experts and a gate that chooses by sign."""
+    gate = self.gate(x)
+    return torch.where(gate > 0, self.a(x), self.b(x))
+
+
+def restarted(self, x):
+    mask = F.dropout(torch.ones_like(x[:, :1]), 0.2, self.training)
+    return self.a(x * mask)
+
+
+def linear():
+    return nn.Linear(6, 6)
+
+
+ODD = {
+    "a residual branch that begins at zero": (block(0.0), (1, 4, 6, 6)),
+    "a gate that begins at zero": (
+        Apply(lambda self, x: x + self.gate * self.a(x), a=linear(), gate=nn.Parameter(torch.zeros(1))),
+        (2, 6),
+    ),
+    "a small scale of layers": (
+        Apply(lambda self, x: x + self.gate * self.a(x), a=linear(), gate=nn.Parameter(torch.full((6,), 1e-6))),
+        (2, 6),
+    ),
+    "straight-through": (Apply(quantised, codes=nn.Parameter(torch.randn(8, 6))), (3, 6)),
+    "a counter that decides nothing": (Apply(count, a=linear(), calls=0), (2, 6)),
+    "positions from numpy": (Apply(encoded, a=linear()), (1, 5, 6)),
+    "a loop over the batch": (Apply(one_by_one, a=linear()), (3, 6)),
+    "experts": (Apply(mixed, a=linear(), b=linear(), gate=linear()), (4, 6)),
+    "one mask of dropout for all features": (Apply(restarted, a=linear()), (2, 6)),
+    "an attention mask of zeros": (
+        Apply(
+            lambda self, x: F.scaled_dot_product_attention(self.a(x), x, x, torch.zeros(x.shape[1], x.shape[1])),
+            a=linear(),
+        ),
+        (2, 5, 6),
+    ),
+    "a transformer": (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (2, 5, 8)),
+    "a batch that is not the first axis": (nn.GRU(3, 4), (7, 2, 3)),
+    "an input of zeros": (nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2)), (0,)),
+    "only one size of the batch": (Apply(lambda self, x: self.a(x.view(2, 6)), a=linear()), (2, 6)),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_networks_are_what_they_seem(name):
+    model, shape = ODD[name]
+    inputs = torch.zeros(2, 6) if shape == (0,) else torch.rand(shape)
+    again, first = looked(model, inputs)
+    assert [op.live for op in again.ops] == [op.live for op in first.ops]
+    assert [op.live for op in again.train_ops] == [op.live for op in first.train_ops]
+    assert again.params == first.params
+    assert again.subject.notes == first.subject.notes
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "convnext_tiny"]
+)
+def test_published_networks_are_what_they_seem(name):
+    again, first = looked(published(name), torch.rand(1, 3, 64, 64))
+    assert [op.live for op in again.ops] == [op.live for op in first.ops]
+    assert again.params == first.params
+    assert again.subject.notes == first.subject.notes
+
+
+def test_a_network_is_left_as_it_was():
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.1))
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    image = torch.rand(4, 3)
+    states = torch.get_rng_state(), random.getstate()
+    looked(model, image)
+    assert all(torch.equal(before[name], each) for name, each in model.state_dict().items())
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert random.getstate() == states[1]
+
+
+def test_a_graph_that_depends_on_values_is_said_to():
+    def forward(self, x):
+        return self.a(x) if x.sum() > 4.5 else self.b(x)
+
+    model = Apply(forward, a=linear(), b=nn.Sequential(nn.ReLU(), linear()))
+    again, _ = looked(model, torch.ones(1, 6))  # a second sample, and smaller values, go the other way
+    assert any("depends on the input" in note for note in again.subject.notes)
+
+
+def test_numbers_that_never_repeat_are_said_to():
+    ticks = itertools.count()
+    again, _ = looked(Apply(lambda self, x: self.a(x) + next(ticks), a=linear()), torch.rand(1, 6))
+    assert any("differ from run to run" in note for note in again.subject.notes)
+
+
+def test_what_differs_is_named_with_its_line():
+    def forward(self, x):
+        return self.norm(self.a(x)) if x.shape[0] == 1 else self.a(x)
+
+    with pytest.raises(
+        SubjectError, match=r"evaluation mode: with a batch of 257 it leaves out batch_norm in `norm` at"
+    ):
+        looked(Apply(forward, a=linear(), norm=nn.BatchNorm1d(6)), torch.rand(1, 6))
