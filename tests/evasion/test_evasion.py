@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,8 @@ def test_no_evasion_is_kept(reports, name):
     report = reports[name]
     assert report.error or {outcome.verdict for outcome in report.outcomes} != {Verdict.KEPT}
     assert "archcheck itself failed" not in said(report)
+
+
+def test_the_readme_counts_them():
+    readme = Path(__file__).parent.parent.parent / "README.md"
+    assert f"prints what becomes of {len(EVASIONS)} networks" in " ".join(readme.read_text(encoding="utf-8").split())
