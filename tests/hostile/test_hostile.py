@@ -78,6 +78,8 @@ def test_pytest_has_an_error_for_each_that_could_not_be_measured(processes, tmp_
         "--archcheck-no-cache",
         "--junitxml",
         str(tmp_path / "said.xml"),
+        "--basetemp",
+        str(tmp_path / "of-pytest"),  # its workers make one beside the files that are looked for
     ]
     done = run(tmp_path, [sys.executable, "-m", "pytest", *options, *processes])
     said = said_by_pytest(tmp_path / "said.xml")
