@@ -35,7 +35,7 @@ TIMEOUT = 120.0
 
 _START = (
     "import sys; sys.path.append({root!r}); "
-    "from archcheck.measure.serve import main; main({request}, {reply}, forks={forks}, scratch={scratch!r})"
+    "from archcheck.measure.process.serve import main; main({request}, {reply}, forks={forks}, scratch={scratch!r})"
 )
 _POLL = 0.1
 """Seconds between two looks at whether the worker lives; its pipe may be held open by what a subject started."""

@@ -90,7 +90,7 @@ def test_every_public_name_is_there_and_nothing_else():
 
 def test_measure_stays_the_function_when_the_package_of_that_name_is_imported():
     assert imported_by(
-        "import archcheck, archcheck.measure, archcheck.measure.bounds; "
+        "import archcheck, archcheck.measure, archcheck.measure.shapes.bounds; "
         "from archcheck.engine import measure; assert archcheck.measure is measure"
     )
 

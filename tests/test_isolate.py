@@ -15,7 +15,7 @@ import pytest
 from archcheck import isolate
 from archcheck.errors import SubjectError
 from archcheck.isolate import Worker
-from archcheck.measure.worker import line_of
+from archcheck.measure.process.worker import line_of
 
 NET = "import torch.nn as nn\nclass Net(nn.Linear):\n    def __init__(self):\n        super().__init__(3, 4)\n"
 

@@ -1,6 +1,6 @@
 """Measure a model once: what it declares, what it executes, what it costs. The only part that imports torch.
 
-`measure_model` measures an instance in this process; `archcheck.measure.worker` does the same in a process of
+`measure_model` measures an instance in this process; `archcheck.measure.process.worker` does the same in a process of
 its own for a target that has to be imported first.
 """
 

@@ -13,18 +13,20 @@ import torch
 from archcheck.activations import activations_of
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts, diff_ops
-from archcheck.measure import accept, graph, idle, ledger, paranoid
-from archcheck.measure.answers import dtype_of
-from archcheck.measure.bench import Bench
-from archcheck.measure.cross_check import cross_check
-from archcheck.measure.events import Trace
-from archcheck.measure.example import Example, given
-from archcheck.measure.field import receptive_field
-from archcheck.measure.forward import Passes, inputs_of, passes_of, set_mode
-from archcheck.measure.layers import layers_of
-from archcheck.measure.places import class_where, relative
-from archcheck.measure.probing import PROBES, run_probe
-from archcheck.measure.restore import same_torch
+from archcheck.measure.behaviour import accept
+from archcheck.measure.behaviour.bench import Bench
+from archcheck.measure.behaviour.probing import PROBES, run_probe
+from archcheck.measure.distrust import paranoid
+from archcheck.measure.loading.example import Example, given
+from archcheck.measure.operators.answers import dtype_of
+from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.forward import Passes, inputs_of, passes_of, set_mode
+from archcheck.measure.passes.restore import same_torch
+from archcheck.measure.peers.cross_check import cross_check
+from archcheck.measure.structure import graph, idle, ledger
+from archcheck.measure.structure.field import receptive_field
+from archcheck.measure.structure.layers import layers_of
+from archcheck.measure.subject.places import class_where, relative
 from archcheck.parts import CROSS_CHECK, PARANOID, Cost, Hidden, Op, Params, Shapes, Subject, Tensor
 from archcheck.probes import parsed
 

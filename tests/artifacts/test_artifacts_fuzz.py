@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from archcheck.errors import SubjectError
-from archcheck.measure.artifact_weights import described_weights
-from archcheck.measure.artifacts import open_artifact
+from archcheck.measure.artifacts.request import open_artifact
+from archcheck.measure.artifacts.weights import described_weights
 from archcheck.measure.model import measure_model
 from tests.artifacts.exported_files import Tiny, entries, export, write
 

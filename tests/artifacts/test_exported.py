@@ -13,7 +13,7 @@ from archcheck.engine import judge
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts
 from archcheck.findings import Verdict
-from archcheck.measure.artifacts import open_artifact
+from archcheck.measure.artifacts.request import open_artifact
 from archcheck.measure.model import measure_model
 from archcheck.rule import rule_name
 from archcheck.where import Where

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from archcheck.errors import SubjectError
-from archcheck.measure.artifact_operators import function_of
-from archcheck.measure.artifacts import open_artifact
+from archcheck.measure.artifacts.operators import function_of
+from archcheck.measure.artifacts.request import open_artifact
 from archcheck.measure.model import measure_model
 from tests.artifacts.exported_files import Tiny, changed, entries, export, harm, nodes_of, write
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from archcheck.errors import SubjectError
-from archcheck.measure.artifact_weights import described_weights, fit
+from archcheck.measure.artifacts.weights import described_weights, fit
 from archcheck.parts import Stored
 from tests.artifacts.exported_files import Tiny, harm
 

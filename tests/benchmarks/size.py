@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from archcheck.facts import Facts
 from archcheck.measure import measure_model
-from archcheck.measure.meta import without_memory
+from archcheck.measure.operators.meta import without_memory
 
 LAYERS, WIDTH, HEADS, KEY_HEADS, INNER, VOCABULARY = 80, 8_192, 64, 8, 28_672, 128_256
 HEAD_WIDTH = WIDTH // HEADS

@@ -125,7 +125,7 @@ def of_archcheck(monkeypatch, tmp_path):
 
 def of_its_sources(monkeypatch, tmp_path):
     sources = Path(shutil.copytree(surroundings._SOURCES, tmp_path / "sources"))
-    (sources / "measure" / "cost.py").open("a").write("\n")
+    (sources / "measure" / "operators" / "cost.py").open("a").write("\n")
     monkeypatch.setattr(surroundings, "_SOURCES", sources)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
-from archcheck.measure.answers import KNOWN
+from archcheck.measure.operators.answers import KNOWN
 
 
 def deep():

@@ -9,7 +9,7 @@ from networks import Apply, zeros
 from torch import nn
 
 from archcheck.measure import measure_model
-from archcheck.measure.contraction import contraction_macs
+from archcheck.measure.operators.contraction import contraction_macs
 
 
 def einsum(equation):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from types import SimpleNamespace
 
-from archcheck.measure.differences import Evidence, differences
-from archcheck.measure.fvcore_counts import Side
+from archcheck.measure.peers.differences import Evidence, differences
+from archcheck.measure.peers.fvcore_counts import Side
 from archcheck.parts import UNEXPLAINED
 
 

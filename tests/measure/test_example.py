@@ -9,7 +9,7 @@ from torch import nn
 
 from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
-from archcheck.measure.example import from_specs
+from archcheck.measure.loading.example import from_specs
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from archcheck.measure.extents import Box, Tries, search, smallest
+from archcheck.measure.shapes.extents import Box, Tries, search, smallest
 
 WIDE = Box((1, 28, 28), (64, 64, 64))
 

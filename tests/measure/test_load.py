@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from archcheck.errors import SubjectError
-from archcheck.measure import execution
-from archcheck.measure.load import find, load, load_noted
+from archcheck.measure.loading import execution
+from archcheck.measure.loading.load import find, load, load_noted
 
 NET = """
 import torch.nn as nn

@@ -15,8 +15,8 @@ from archcheck import check, rules
 from archcheck.errors import SubjectError
 from archcheck.findings import Verdict
 from archcheck.measure import measure_model
-from archcheck.measure.load import load
-from archcheck.measure.meta import without_memory
+from archcheck.measure.loading.load import load
+from archcheck.measure.operators.meta import without_memory
 from tests.cli_samples import environment
 from tests.measure.networks import Apply
 
@@ -226,7 +226,7 @@ def test_no_compiler_is_imported():
         import sys, torch
         from torch import nn
         from archcheck.measure import measure_model
-        from archcheck.measure.meta import without_memory
+        from archcheck.measure.operators.meta import without_memory
         with without_memory():
             layers = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 8), nn.LayerNorm(8)]
             model = nn.Sequential(*layers)

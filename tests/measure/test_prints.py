@@ -7,7 +7,7 @@ import select
 
 import pytest
 
-from archcheck.measure.prints import Prints
+from archcheck.measure.process.prints import Prints
 
 
 @pytest.mark.parametrize("endless", [False, True])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from archcheck.errors import SubjectError
-from archcheck.measure.samples import declared, exact, keys_of
+from archcheck.measure.evidence.samples import declared, exact, keys_of
 
 IMAGES = torch.randint(0, 256, (300, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)

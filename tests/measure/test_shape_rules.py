@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import rand
 
-from archcheck.measure.arguments import bind, op_name
-from archcheck.measure.shape_rules import RULES
+from archcheck.measure.shapes.arguments import bind, op_name
+from archcheck.measure.shapes.rules import RULES
 
 aten = torch.ops.aten
 

@@ -13,10 +13,10 @@ from torch import nn
 
 from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
-from archcheck.measure.answers import KNOWN
-from archcheck.measure.example import given
-from archcheck.measure.forward import Passes
-from archcheck.measure.shape_tensor import ShapeTensor
+from archcheck.measure.loading.example import given
+from archcheck.measure.operators.answers import KNOWN
+from archcheck.measure.passes.forward import Passes
+from archcheck.measure.shapes.tensor import ShapeTensor
 
 
 def linear(function, **attributes):

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from archcheck.measure import trial, watch
-from archcheck.measure.load import load_object
+from archcheck.measure.evidence import trial, watch
+from archcheck.measure.loading.load import load_object
 
 SCHOOL = """
 import random

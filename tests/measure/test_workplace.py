@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from archcheck.measure import workplace
-from archcheck.measure.workplace import remove, settle
+from archcheck.measure.process import workplace
+from archcheck.measure.process.workplace import remove, settle
 
 
 @pytest.fixture

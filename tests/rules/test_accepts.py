@@ -17,7 +17,7 @@ from archcheck import SubjectError, rules
 from archcheck.engine import check
 from archcheck.facts import Facts
 from archcheck.findings import Verdict
-from archcheck.measure import accept
+from archcheck.measure.behaviour import accept
 from archcheck.probes import need, parsed
 from archcheck.rules import Accepts
 
@@ -316,7 +316,7 @@ def test_a_real_search_beyond_the_machine_is_an_error():
 
 
 def test_a_failure_that_only_shapes_show_is_none(monkeypatch):
-    from archcheck.measure.shape_rules import RULES
+    from archcheck.measure.shapes.rules import RULES
 
     def refuse(call):
         if call["self"].shape[0] > 5:

@@ -14,7 +14,7 @@ from torch import nn
 from archcheck.engine import check
 from archcheck.facts import Facts
 from archcheck.findings import Verdict
-from archcheck.measure.closeness import distance
+from archcheck.measure.behaviour.closeness import distance
 from archcheck.rules import DeterministicInEval, FiniteOutput, IndependentOfBatch
 
 ROWS = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))

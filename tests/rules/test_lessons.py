@@ -12,8 +12,8 @@ from torch import nn
 from archcheck.engine import check
 from archcheck.facts import Facts
 from archcheck.findings import Verdict
-from archcheck.measure import behave_lessons
-from archcheck.measure.optimise import Adam
+from archcheck.measure.behaviour import learning
+from archcheck.measure.behaviour.optimise import Adam
 from archcheck.rules import InitialLoss, OverfitsOneBatch
 
 ROWS = torch.randn(2, 12, generator=torch.Generator().manual_seed(0))
@@ -172,7 +172,7 @@ def test_nothing_to_train_is_vacuous_and_a_detached_output_broken():
 
 
 def test_what_is_not_learned_for_its_money_is_an_error(monkeypatch):
-    monkeypatch.setattr(behave_lessons, "BUDGET", 3 * 12 * 4 * 8 * 5)
+    monkeypatch.setattr(learning, "BUDGET", 3 * 12 * 4 * 8 * 5)
     model = nn.Sequential(nn.Linear(12, 4), nn.Softmax(1), nn.Softmax(1))
     outcome = judged(model, OverfitsOneBatch())
     assert outcome.verdict is Verdict.ERROR

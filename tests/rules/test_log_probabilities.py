@@ -15,8 +15,8 @@ from torch import nn
 from archcheck.engine import check, measure
 from archcheck.errors import NotMeasured
 from archcheck.findings import Report, Verdict
-from archcheck.measure.example import Example
-from archcheck.measure.probing import run_probe
+from archcheck.measure.behaviour.probing import run_probe
+from archcheck.measure.loading.example import Example
 from archcheck.rules import LogProbabilities
 
 IMAGE = torch.ones(2, 3)

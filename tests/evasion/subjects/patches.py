@@ -124,7 +124,7 @@ def poisoned_module():
 
 def poisoned_record():
     """Puts a module in place of one that is not imported yet."""
-    for name in ("archcheck.measure.trial", "archcheck.measure.paranoid"):
+    for name in ("archcheck.measure.evidence.trial", "archcheck.measure.distrust.paranoid"):
         sys.modules[name] = types.ModuleType(name)
     return Honest()
 

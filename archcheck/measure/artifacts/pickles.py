@@ -1,0 +1,124 @@
+"""Files that torch pickles: tensors alone are read as they are, anything else runs code and has to be asked for."""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+
+from archcheck.errors import SubjectError, described
+from archcheck.measure.artifacts.archive import BROKEN, Archive, is_zip, refuse, starts
+from archcheck.measure.loading.imports import prefer
+
+_WITHIN = ("state_dict", "model_state_dict", "model", "state", "module", "net", "params", "weights")
+"""Where training scripts keep the tensors of a model beside an optimiser's."""
+
+_REASON = "is a pickle, and reading it runs the code that it names"
+_WAYS = "save `model.state_dict()` with safetensors, or the program with `torch.export.save`; `--unsafe` runs it"
+
+
+def read_state(path: Path, shown: str) -> tuple[dict[str, torch.Tensor], str | None]:
+    """Return the tensors of a pickle by name, and the key that they were under, if under any.
+
+    Torch's restricted reader makes tensors and plain values and calls nothing else.
+
+    Raises:
+        SubjectError: the file holds more than that, is damaged, or is TorchScript.
+    """
+    _refuse_code(path, shown)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = torch.load(path, weights_only=True, map_location="cpu")
+    except MemoryError:
+        raise
+    except Exception as error:
+        _refuse_pickle(shown, error)
+    return _tensors(found, shown)
+
+
+def _refuse_code(path: Path, shown: str) -> None:
+    if is_script(path):
+        refuse(shown, "is a TorchScript archive, which is code", _WAYS)
+    if not is_zip(path):
+        if starts(path, 1) != b"\x80":
+            refuse(
+                shown, "is damaged or no file of torch: it begins as neither an archive nor a pickle", "save it anew"
+            )
+    elif "archive_format" in Archive(path, shown).names:
+        refuse(shown, "is an exported program", "let its name end in `.pt2`")
+
+
+def _refuse_pickle(shown: str, error: Exception) -> NoReturn:
+    named = re.search(r"GLOBAL ([\w.]{1,100})", str(error))
+    if named or "Unsupported" in str(error):
+        what = f" (`{named[1]}`)" if named else ""
+        refuse(shown, f"{_REASON}{what}", _WAYS)
+    refuse(shown, f"is damaged or no file of torch: {described(error)[:120]}", "save it anew")
+
+
+def _tensors(found: Any, shown: str) -> tuple[dict[str, torch.Tensor], str | None]:
+    """Return the tensors in what a restricted reader made, and the key that they were under."""
+    tables = [(None, found), *((key, found.get(key)) for key in _WITHIN if isinstance(found, Mapping))]
+    fitting = [(dict(value), key) for key, value in tables if _is_state(value)]
+    if not fitting:
+        refuse(shown, f"holds no table of tensors but a {type(found).__name__}", "save `model.state_dict()`")
+    return fitting[0]
+
+
+def _is_state(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(map(_is_entry, value.items()))
+
+
+def _is_entry(item: tuple[Any, Any]) -> bool:
+    name, value = item
+    return isinstance(name, str) and isinstance(value, torch.Tensor) and value.layout is torch.strided
+
+
+def run_pickle(path: Path, shown: str, root: str) -> torch.nn.Module:
+    """Return the whole model that a pickle or TorchScript archive holds. This runs the code of the file.
+
+    Raises:
+        SubjectError: it could not be read, or holds no model.
+    """
+    prefer([root])
+    try:
+        found = _scripted(path) if is_script(path) else _unpickled(path)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise SubjectError("artifact", f"`{shown}` could not be read: {described(error)}") from error
+    if not isinstance(found, torch.nn.Module):
+        structureless(shown, f"a {type(found).__name__}")
+    return found
+
+
+def is_script(path: Path) -> bool:
+    """Whether a file is a TorchScript archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.partition("/")[2] for name in archive.namelist()]
+    except (*BROKEN, OSError):
+        return False
+    return "constants.pkl" in names or any(name.startswith("code/") for name in names)
+
+
+def _scripted(path: Path) -> Any:
+    return torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+
+
+def _unpickled(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.load(path, weights_only=False, map_location="cpu")
+
+
+def structureless(shown: str, what: str = "tensors") -> NoReturn:
+    """Raise the error of a file that holds no structure which could be judged."""
+    fix = f'name the architecture, `model = "model.py:Net"` with `weights = "{shown}"`'
+    raise SubjectError("artifact", f"`{shown}` holds {what} and no structure that could be judged; {fix}")

@@ -1,0 +1,137 @@
+"""The tensors of an exported program, made of the raw bytes that its archive holds; none is unpickled as code."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import torch
+
+from archcheck.measure.artifacts.archive import Archive, refuse
+from archcheck.measure.artifacts.values import DTYPES, entry, tagged
+
+_MOST_AXES = 64
+_REPEATED = 1 << 24
+"""Elements of a tensor that repeats its bytes, as expanded ones do."""
+_KINDS = {"weights": "weight_", "constants": "tensor_"}
+"""What the archive holds tensors as, and how the entries with raw bytes begin."""
+
+
+def tensors_of(archive: Archive, kind: str, model: str) -> dict[str, torch.Tensor]:
+    """Return the tensors of `kind`, `"weights"` or `"constants"`, by name; what is one memory in the file stays one.
+
+    Raises:
+        SubjectError: an entry is damaged, or is a pickle that holds more than tensors.
+    """
+    legacy = f"data/{kind}/{model}.pt"
+    if legacy in archive.names:
+        return _unpickled_all(archive, legacy)
+    try:
+        config = entry(json.loads(archive.read(f"data/{kind}/{model}_{kind}_config.json")), "config", dict)
+        return dict(_made(archive, kind, config))
+    except (ValueError, RecursionError) as error:
+        archive.damaged(f"{kind}: {str(error)[:200]}")
+
+
+def _made(archive: Archive, kind: str, config: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    storages: dict[str, bytearray] = {}
+    made: dict[object, torch.Tensor] = {}
+    for name, payload in config.items():
+        path = entry(payload, "path_name", str)
+        if not path.startswith(_KINDS[kind]):
+            _refuse_object(archive, name)
+        full = f"data/{kind}/{path}"
+        if payload.get("use_pickle"):
+            yield name, _unpickled(archive, full, name)
+            continue
+        if path not in storages:
+            storages[path] = bytearray(archive.read(full))
+        look = _look(entry(payload, "tensor_meta", dict))
+        is_param = payload.get("is_param") is True
+        key = path, look, is_param
+        if key not in made:
+            made[key] = _tensor(storages[path], name, look, is_param=is_param)
+        yield name, made[key]
+
+
+_Look = tuple[torch.dtype, tuple[int, ...], tuple[int, ...], int, bool]
+"""Dtype, shape, strides, offset, and whether it is trained."""
+
+
+def _look(meta: Mapping[str, Any]) -> _Look:
+    number = entry(meta, "dtype", int)
+    if number not in DTYPES or entry(meta, "layout", int) != 7:
+        raise ValueError(f"a tensor of an unknown dtype or layout ({number})")
+    sizes, strides = numbers(entry(meta, "sizes", list)), numbers(entry(meta, "strides", list))
+    (offset,) = numbers([meta.get("storage_offset")])
+    if len(sizes) != len(strides) or len(sizes) > _MOST_AXES or min((*sizes, *strides, offset)) < 0:
+        raise ValueError(f"a tensor of shape {sizes[:8]} with strides {strides[:8]} from {offset}")
+    return DTYPES[number], sizes, strides, offset, entry(meta, "requires_grad", bool)
+
+
+def numbers(values: list[Any]) -> tuple[int, ...]:
+    """Return sizes that are known; raise `ValueError` for any other."""
+    found = []
+    for value in values:
+        sort, inner = tagged(value)
+        if sort != "as_int" or type(inner) is not int or not -(2**62) < inner < 2**62:
+            raise ValueError(f"a size that is no number: {str(value)[:60]}")
+        found.append(inner)
+    return tuple(found)
+
+
+def _tensor(storage: bytearray, name: str, look: _Look, *, is_param: bool) -> torch.Tensor:
+    dtype, sizes, strides, offset, trained = look
+    reach = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True)) + 1
+    needed = reach * dtype.itemsize if math.prod(sizes) else 0
+    if needed > len(storage) or math.prod(sizes) > max(len(storage), _REPEATED):
+        raise ValueError(f"`{name}` takes {needed:,} bytes, of which the archive holds {len(storage):,}")
+    whole = len(storage) // dtype.itemsize * dtype.itemsize
+    flat = torch.frombuffer(storage, dtype=torch.uint8)[:whole].view(dtype) if whole else torch.empty(0, dtype=dtype)
+    tensor = flat.as_strided(sizes, strides, offset) if needed else torch.empty(sizes, dtype=dtype)
+    if not is_param:
+        return tensor
+    return torch.nn.Parameter(tensor, requires_grad=trained and (dtype.is_floating_point or dtype.is_complex))
+
+
+def _unpickled_all(archive: Archive, name: str) -> dict[str, torch.Tensor]:
+    found = _restricted(archive, name, "the weights")
+    if not isinstance(found, Mapping):
+        archive.damaged(f"`{name}` is no table of tensors")
+    for key, value in found.items():
+        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+            _refuse_object(archive, str(key))
+    return dict(found)
+
+
+def _unpickled(archive: Archive, path: str, name: str) -> torch.Tensor:
+    found = _restricted(archive, path, f"`{name}`")
+    if not isinstance(found, torch.Tensor):
+        _refuse_object(archive, name)
+    return found
+
+
+def _restricted(archive: Archive, path: str, what: str) -> Any:
+    """Read a pickle by torch's own reader, which makes tensors and calls nothing else."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(io.BytesIO(archive.read(path)), weights_only=True, map_location="cpu")
+    except Exception:
+        refuse(
+            archive.shown,
+            f"keeps {what} as a pickle that names more than tensors, and reading it would run code",
+            "export the model again, with plain tensors as weights",
+        )
+
+
+def _refuse_object(archive: Archive, name: str) -> NoReturn:
+    refuse(
+        archive.shown,
+        f"holds the object `{name[:80]}`, which only its own code could read",
+        "export a model whose weights and constants are tensors",
+    )

@@ -1,0 +1,171 @@
+"""Tensors in a file: what is there, whether it fits an architecture, and the architecture with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from archcheck.endings import PICKLED, TENSORS, ends
+from archcheck.errors import SubjectError, described
+from archcheck.measure.artifacts.archive import regular_file
+from archcheck.measure.artifacts.pickles import read_state
+from archcheck.measure.artifacts.safetensors import Safetensors, names_of
+from archcheck.measure.operators.answers import dtype_of
+from archcheck.measure.operators.meta import is_without_memory
+from archcheck.parts import Stored, Weights
+from archcheck.words import amount, shape_text
+
+_SHOWN = 3
+_AT_ONCE = 1 << 24
+"""Elements that are looked at at a time."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Tensors:
+    """The tensors of a file: their outsides, and how to read each."""
+
+    file: str
+    format: str
+    outsides: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+    read: Callable[[str], torch.Tensor]
+    notes: list[str] = field(default_factory=list)
+
+
+def open_tensors(target: str, root: str) -> Tensors:
+    """Read what tensors a file holds; nothing of it runs.
+
+    Raises:
+        SubjectError: in one line, what is wrong with the file and what to do.
+    """
+    if not ends(target, TENSORS + PICKLED):
+        raise SubjectError("artifact", f"`{target}` holds no tensors that are known here; name a `.safetensors` file")
+    path = regular_file(root, target)
+    if ends(target, TENSORS):
+        file = Safetensors(path, target)
+        outsides = {name: (file.slots[name].shape, file.slots[name].dtype) for name in names_of(file.slots)}
+        return Tensors(file=target, format="safetensors", outsides=outsides, read=file.read)
+    state, key = read_state(path, target)
+    outsides = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
+    notes = [f"the tensors under `{key}` of the file; what else it holds was left alone"] if key else []
+    return Tensors(file=target, format="pickle", outsides=outsides, read=state.__getitem__, notes=notes)
+
+
+def described_weights(target: str, root: str) -> Weights:
+    """Return what tensors a file holds. Raises `SubjectError` as `open_tensors` does."""
+    tensors = open_tensors(target, root)
+    stored = tuple(
+        Stored(
+            name=name,
+            shape=shape,
+            dtype=str(dtype).removeprefix("torch."),
+            bytes=math.prod(shape) * dtype.itemsize,
+            not_finite=_not_finite(tensors.read(name)),
+        )
+        for name, (shape, dtype) in tensors.outsides.items()
+    )
+    sizes: dict[str, int] = {}
+    for one in stored:
+        sizes[one.dtype] = sizes.get(one.dtype, 0) + one.bytes
+    by_dtype = dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0])))
+    return Weights(
+        file=target,
+        format=tensors.format,
+        tensors=stored,
+        bytes=sum(by_dtype.values()),
+        bytes_by_dtype=by_dtype,
+        notes=tuple(tensors.notes),
+    )
+
+
+def _not_finite(tensor: torch.Tensor) -> int:
+    """Return how many numbers of a tensor are infinite or none."""
+    if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
+        return 0
+    parts = tensor.detach().reshape(-1).split(_AT_ONCE)  # type: ignore[no-untyped-call]
+    return sum(int((~torch.isfinite(part.float() if part.dtype.itemsize == 1 else part)).sum()) for part in parts)
+
+
+def fit(model: torch.nn.Module, target: str, root: str) -> tuple[str, ...]:
+    """Load the tensors of a file into `model`, each where it belongs, and return notes on that.
+
+    A model without memory takes none; it is only compared.
+
+    Raises:
+        SubjectError: a tensor is missing, is not wanted, has another shape or dtype, or holds what is not finite.
+    """
+    tensors = open_tensors(target, root)
+    state = _state(model)
+    misfits = list(_misfits(tensors, state))
+    if misfits:
+        hint = _prefix_hint(tensors.outsides, state)
+        raise SubjectError("weights", f"`{target}` does not fit {type(model).__name__}: {_some(misfits)}{hint}")
+    loaded = f"with the weights of {target}: {amount(len(tensors.outsides), 'tensors')} of the names, shapes and dtypes"
+    if is_without_memory(state.values()):
+        return (*tensors.notes, f"{loaded} that it has; none was loaded, as it has no memory")
+    _load(model, tensors, state)
+    return (*tensors.notes, f"{loaded} that it has, all values finite")
+
+
+def _state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return the state of a model by torch's own function, whatever the subject has put in its place."""
+    found = torch.nn.Module.state_dict(model, keep_vars=True)
+    return {name: tensor for name, tensor in found.items() if isinstance(tensor, torch.Tensor)}
+
+
+def _twins(state: Mapping[str, torch.Tensor]) -> dict[str, list[str]]:
+    """Return for each name all names of the same tensor: of tied ones, files often hold one."""
+    groups: dict[int, list[str]] = {}
+    for name, tensor in state.items():
+        groups.setdefault(id(tensor), []).append(name)
+    return {name: groups[id(tensor)] for name, tensor in state.items()}
+
+
+def _misfits(tensors: Tensors, state: Mapping[str, torch.Tensor]) -> Iterator[str]:
+    twins = _twins(state)
+    missing = [name for name in state if not any(twin in tensors.outsides for twin in twins[name])]
+    unexpected = [name for name in tensors.outsides if name not in state]
+    for what, names in (("missing", missing), ("unexpected", unexpected)):
+        if names:
+            yield f"{what} {_some([f'`{name}`' for name in names], ', ')}"
+    for name, (shape, dtype) in tensors.outsides.items():
+        if name in state and not torch.nn.parameter.is_lazy(state[name]):
+            wanted = state[name]
+            if (shape, dtype) != (tuple(wanted.shape), wanted.dtype):
+                there = f"{shape_text(shape)} {str(dtype).removeprefix('torch.')}"
+                yield f"`{name}` is {there} in the file, {shape_text(wanted.shape)} {dtype_of(wanted)} in the model"
+
+
+def _some(items: list[str], separator: str = "; ") -> str:
+    rest = len(items) - _SHOWN
+    return separator.join(items[:_SHOWN]) + (f"{separator}and {rest:,} more" if rest > 0 else "")
+
+
+def _prefix_hint(found: Mapping[str, object], state: Mapping[str, object]) -> str:
+    """Return what to do where all names of the file begin alike, as those of a wrapped model do."""
+    prefix = next(iter(found), "").partition(".")[0] + "."
+    if prefix != "." and all(name.startswith(prefix) and name.removeprefix(prefix) in state for name in found):
+        return f"; all its names begin with `{prefix}`: save the state of the model within the wrapper"
+    return "; is it a file of this architecture, built with the same arguments?"
+
+
+def _load(model: torch.nn.Module, tensors: Tensors, state: Mapping[str, torch.Tensor]) -> None:
+    read = {name: tensors.read(name) for name in tensors.outsides}
+    bad = {name: count for name, tensor in read.items() if (count := _not_finite(tensor))}
+    if bad:
+        said = [f"{count:,} in `{name}`" for name, count in bad.items()]
+        raise SubjectError("weights", f"`{tensors.file}` holds values that are not finite: {_some(said, ', ')}")
+    for name, twins in _twins(state).items():
+        present = [twin for twin in twins if twin in read]
+        if present and not all(torch.equal(read[present[0]], read[twin]) for twin in present[1:]):
+            both = " and ".join(f"`{twin}`" for twin in present[:2])
+            raise SubjectError("weights", f"{both} are one tensor in the model and differ in `{tensors.file}`")
+        if present:
+            read.setdefault(name, read[present[0]])
+    extra = {name: value for name, value in torch.nn.Module.state_dict(model).items() if name not in state}
+    try:
+        torch.nn.Module.load_state_dict(model, {**extra, **read})
+    except Exception as error:
+        raise SubjectError("weights", f"`{tensors.file}` could not be loaded: {described(error)}") from error

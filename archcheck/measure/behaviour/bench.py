@@ -1,0 +1,129 @@
+"""The bench that probes work on: a model with its example, run on real numbers and put back after every run."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from archcheck.errors import SubjectError
+from archcheck.measure.loading.example import Example
+from archcheck.measure.operators.answers import dtype_of
+from archcheck.measure.passes.axes import choose
+from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.forward import Passes, inputs_of, set_mode
+from archcheck.measure.shapes.arguments import map_tensors
+from archcheck.measure.subject.tree import Tree
+
+Outputs = dict[str, torch.Tensor]
+"""The floating outputs of a pass by name, in the order in which they are returned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What a probe is given. `fresh` builds the model anew, `None` where only the instance is known."""
+
+    passes: Passes
+    example: Example
+    trace: Trace
+    root: str
+    fresh: Callable[[], torch.nn.Module] | None = None
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The model itself."""
+        return self.passes.model
+
+    @property
+    def tree(self) -> Tree:
+        """Its layers and tensors."""
+        return self.passes.tree
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one pass on the example, at least one."""
+        return max(1, sum(event.macs for event in self.trace.events))
+
+    @property
+    def batch_axis(self) -> int | None:
+        """The axis of the first input that counts samples, `None` where there is none for certain."""
+        try:
+            return choose(self.example, None, self.trace, self.tree).batch
+        except ValueError:
+            return None
+
+    @property
+    def samples(self) -> int:
+        """How many samples the example holds, one where no axis counts them."""
+        axis = self.batch_axis
+        chosen = choose(self.example, None, self.trace, self.tree) if axis is not None else None
+        return max(1, chosen.tensor.shape[axis]) if chosen is not None and axis is not None else 1
+
+    def run(self, example: Example, *, training: bool = False, seed: int = 0) -> Outputs:
+        """Return the floating outputs of one pass and put the model back as it was."""
+        with self.passes.untouched(values=True):
+            return self.call(example, training=training, seed=seed)
+
+    def call(self, example: Example, *, training: bool = False, seed: int = 0) -> Outputs:
+        """Return the floating outputs of one pass, whose traces stay in the model."""
+        seed_all(seed)
+        set_mode(self.tree, training)
+        return outputs_of(called(self.model, example))
+
+    def dtype(self, outputs: Outputs) -> str:
+        """Return the name of the coarsest floating dtype among parameters, buffers, inputs and outputs."""
+        tensors = (*self.tree.tensors(), *inputs_of(self.example), *outputs.values())
+        floating = [tensor for tensor in tensors if tensor.is_floating_point()]
+        return dtype_of(max(floating, key=lambda tensor: torch.finfo(tensor.dtype).eps)) if floating else "float32"
+
+
+def called(model: torch.nn.Module, example: Example) -> Any:
+    """Return what a model gives for an example, whose tensors it may overwrite."""
+    args, kwargs = map_tensors(torch.clone, list(example.args)), map_tensors(torch.clone, dict(example.kwargs))
+    return model(*args, **kwargs)
+
+
+def outputs_of(value: Any) -> Outputs:
+    """Return the floating tensors of what a model gave: `""` for a tensor alone, else `logits`, `0.hidden` and so on.
+
+    Raises:
+        SubjectError: there is none that has any values.
+    """
+    found = {name: tensor for name, tensor in _named(value, "") if _has_values(tensor)}
+    if not found:
+        raise SubjectError("forward", "the forward pass returned no floating numbers, so there are none to look at")
+    return found
+
+
+def _has_values(tensor: torch.Tensor) -> bool:
+    return (tensor.is_floating_point() or tensor.is_complex()) and tensor.numel() > 0
+
+
+def _named(value: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield name, value
+        return
+    parts: Mapping[Any, Any] = {}
+    if isinstance(value, Mapping):
+        parts = value
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        parts = dict(zip(value._fields, value, strict=True))
+    elif isinstance(value, list | tuple):
+        parts = dict(enumerate(value))
+    elif hasattr(value, "__dict__") and not isinstance(value, type | torch.nn.Module):
+        parts = vars(value)
+    for key, part in parts.items():
+        yield from _named(part, f"{name}.{key}" if name else str(key))
+
+
+def seed_all(seed: int) -> None:
+    """Start every source of random numbers that is loaded anew."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(seed)

@@ -1,0 +1,43 @@
+"""How far two outputs are apart, beside the size of their numbers."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from archcheck.measure.behaviour.bench import Outputs
+
+
+def distance(one: torch.Tensor, other: torch.Tensor) -> float | None:
+    """Return the largest difference of two tensors, divided by the largest number in either.
+
+    NaN in the same places are alike, and so are infinities; a number and none are apart by more than any number, and
+    so are tensors of different shapes: `None`.
+    """
+    if one.shape != other.shape:
+        return None
+    one, other = _real(one), _real(other)
+    if one.numel() == 0:
+        return 0.0
+    usual = one.isfinite() & other.isfinite()
+    same = usual | (one.isnan() & other.isnan()) | (one == other)
+    if not bool(same.all()):
+        return None
+    one, other = one[usual], other[usual]
+    apart = float((one - other).abs().max()) if len(one) else 0.0
+    size = max(float(one.abs().max()), float(other.abs().max())) if len(one) else 0.0
+    return apart / size if apart and math.isfinite(apart) and size else 0.0 if not apart else None
+
+
+def farthest(one: Outputs, other: Outputs) -> tuple[str, float | None]:
+    """Return the name of the output in which two runs differ most, and by how much, as `distance` does."""
+    if one.keys() != other.keys():
+        return next(iter(one.keys() ^ other.keys())), None
+    found = [(name, distance(tensor, other[name])) for name, tensor in one.items()]
+    return max(found, key=lambda each: math.inf if each[1] is None else each[1])
+
+
+def _real(tensor: torch.Tensor) -> torch.Tensor:
+    tensor = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+    return tensor.detach().double().flatten()

@@ -1,0 +1,122 @@
+"""Probes of evaluation: whether outputs are numbers, the same each time, and each sample's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from archcheck.codec import encode
+from archcheck.errors import SubjectError, described
+from archcheck.measure.behaviour.bench import Bench, Outputs
+from archcheck.measure.behaviour.closeness import distance, farthest
+from archcheck.measure.behaviour.variants import Samples, large, noise, zeros
+from archcheck.measure.behaviour.witness import draws, fault_in, origin
+from archcheck.measure.loading.example import Example
+from archcheck.measure.passes.faults import fault_of
+from archcheck.measure.subject.places import relative
+from archcheck.measure.subject.tree import Tree
+
+LARGE = 1_000.0
+LARGE_HALF = 16.0
+"""Factors of the example that are large: float16 ends at 65,504, and sums of a layer come close to that."""
+
+
+def finite_output(bench: Bench, inputs: Sequence[str], factor: float | None = None) -> Mapping[str, Any]:
+    """What is not finite in which output, for each of `inputs`, and where it begins."""
+    dtype = bench.dtype(bench.run(bench.example))
+    factor = factor or (LARGE_HALF if dtype == "float16" else LARGE)
+    makers = {
+        "example": lambda: bench.example,
+        "zeros": lambda: zeros(bench.example),
+        "large": lambda: large(bench.example, factor),
+        "noise": lambda: noise(bench.example, seed=1),
+    }
+    return {"factor": factor, "runs": [{"input": name, **_finite_run(bench, makers[name]())} for name in inputs]}
+
+
+def _finite_run(bench: Bench, example: Example) -> dict[str, Any]:
+    try:
+        outputs = bench.run(example)
+    except Exception as error:  # whatever the subject raises: that it fails is the answer
+        raised = fault_of(error, bench.tree)
+        where = encode(relative(raised.where or raised.called, bench.root))
+        return {"error": described(error), "faults": {}, "at": {"op": None, "layer": raised.layer, "where": where}}
+    faults = {name: fault for name, tensor in outputs.items() if (fault := fault_in(tensor))}
+    at = origin(bench, lambda: bench.run(example)) if faults else None
+    return {"error": None, "faults": faults, "at": at and at.told(bench.root)}
+
+
+def deterministic_in_eval(bench: Bench) -> Mapping[str, Any]:
+    """How far outputs of the same input are apart: with other random numbers, and in a second call with the same."""
+    with bench.passes.untouched(values=True):
+        first = bench.call(bench.example, seed=0)
+        first = {name: tensor.clone() for name, tensor in first.items()}
+        before = {name: tensor.clone() for name, tensor in bench.tree.buffers()}
+        second = bench.call(bench.example, seed=0)
+        after = Tree(bench.model).buffers()  # one that was assigned anew is another tensor
+        changed = [name for name, tensor in after if name not in before or distance(tensor, before[name]) != 0]
+    other = bench.run(bench.example, seed=1)
+    noisy, drifting = farthest(first, other), farthest(first, second)
+    spots = draws(bench, lambda: bench.run(bench.example, seed=1)) if noisy[1] != 0 else []
+    return {
+        "dtype": bench.dtype(first),
+        "other_seed": _apart(noisy),
+        "second_call": _apart(drifting),
+        "draws": [spot.told(bench.root) for spot in spots[:5]],
+        "changed": changed,
+    }
+
+
+def _apart(found: tuple[str, float | None]) -> dict[str, Any]:
+    """Return the output and the distance; `None` for one beyond all numbers."""
+    return {"output": found[0], "distance": found[1]}
+
+
+def independent_of_batch(bench: Bench) -> Mapping[str, Any]:
+    """How far a sample's outputs are apart: beside other neighbours at the same place, and alone at another.
+
+    A model that takes no batch of one has its `failure` told, and is looked at beside one neighbour instead.
+    """
+    samples = Samples(bench, 5, seed=1)
+    try:
+        beside = bench.run(samples.pick([1, 2, 0]))
+    except Exception as error:
+        raise SubjectError("forward", f"the model takes no batch of three: {described(error)}") from error
+    others = bench.run(samples.pick([3, 4, 0]))
+    fewer, failure = [0], None
+    try:
+        apart = bench.run(samples.pick(fewer))
+    except Exception as error:  # whatever the subject raises: that it fails is an answer
+        fewer, failure = [3, 0], described(error)
+        apart = bench.run(samples.pick(fewer))
+    axes = _batch_axes(beside, apart, len(fewer))
+    if not axes:
+        raise SubjectError("forward", "no output grows with the batch, so no sample has one of its own")
+    own = _last(beside, axes, 3)
+    return {
+        "dtype": bench.dtype(beside),
+        "neighbours": _apart(farthest(own, _last(others, axes, 3))),
+        "alone": _apart(farthest(own, _last(apart, axes, len(fewer)))),
+        "failure": failure,
+        "shared": sorted(beside.keys() - axes.keys()),
+    }
+
+
+def _batch_axes(three: Outputs, fewer: Outputs, count: int) -> dict[str, int]:
+    """Return the axis of each output that has so many entries for each of three and of `count` samples."""
+    found: dict[str, int] = {}
+    for name in three.keys() & fewer.keys():
+        one, other = three[name].shape, fewer[name].shape
+        axes = [axis for axis, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]]
+        if len(one) == len(other) and len(axes) == 1 and one[axes[0]] * count == other[axes[0]] * 3:
+            found[name] = axes[0]
+    return found
+
+
+def _last(outputs: Outputs, axes: Mapping[str, int], count: int) -> Outputs:
+    """Return what belongs to the last of `count` samples."""
+    return {
+        name: tensor.narrow(axis, tensor.shape[axis] // count * (count - 1), tensor.shape[axis] // count)
+        for name, axis in axes.items()
+        if (tensor := outputs.get(name)) is not None
+    }

@@ -1,0 +1,71 @@
+"""Probe of exports: whether a model can be written down for other runtimes, and gives the same there."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from archcheck.codec import encode
+from archcheck.errors import SubjectError, described
+from archcheck.measure.behaviour.bench import Bench, outputs_of
+from archcheck.measure.behaviour.closeness import farthest
+from archcheck.measure.passes.faults import fault_of
+from archcheck.measure.passes.forward import set_mode
+from archcheck.measure.shapes.arguments import map_tensors
+from archcheck.measure.subject.places import relative
+
+
+def exports(bench: Bench, to: str) -> Mapping[str, Any]:
+    """What keeps a model from being exported, with the place; else how far the exported outputs are apart.
+
+    Raises:
+        SubjectError: the packages for `onnx` are not installed.
+    """
+    if to == "onnx":
+        _demand_onnx()
+    before = bench.run(bench.example)
+    args = tuple(map_tensors(torch.clone, list(bench.example.args)))
+    kwargs = map_tensors(torch.clone, dict(bench.example.kwargs))
+    told: dict[str, Any] = {"dtype": bench.dtype(before), "error": None, "at": None, "output": "", "distance": 0.0}
+    with bench.passes.untouched(values=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        set_mode(bench.tree, training=False)
+        try:
+            program = torch.export.export(bench.model, args, kwargs)
+            if to == "onnx":
+                _to_onnx(program)
+        except Exception as error:  # of the exporter or of the subject: that it fails is the answer
+            fault = fault_of(error, bench.tree)
+            where = encode(relative(fault.where or fault.called, bench.root))
+            said = described(error).partition(" (")[0].partition(". ")[0]  # advice on the exporter's own names follows
+            return {**told, "error": said, "at": {"op": None, "layer": fault.layer, "where": where}}
+        after = outputs_of(program.module()(*bench.example.args, **bench.example.kwargs))
+        told["output"], told["distance"] = farthest(_numbered(before), _numbered(after))
+    return told
+
+
+def _numbered(outputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return outputs by their number: what holds them may be of another class after an export."""
+    return {str(number): tensor for number, tensor in enumerate(outputs.values())}
+
+
+def _demand_onnx() -> None:
+    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
+    if missing:
+        names = " ".join(missing)
+        raise SubjectError("output", f"`onnx` is asked for, and {names} not installed: `pip install {names}`")
+
+
+def _to_onnx(program: Any) -> None:
+    """Write an exported program down as ONNX, and have the checker of that format read it."""
+    onnx = importlib.import_module("onnx")
+    memory = io.BytesIO()
+    written = torch.onnx.export(program, verbose=False, dynamo=True)
+    assert written is not None
+    onnx.save_model(written.model_proto, memory)
+    onnx.checker.check_model(onnx.load_model_from_string(memory.getvalue()), full_check=True)

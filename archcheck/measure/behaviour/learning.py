@@ -1,0 +1,182 @@
+"""Probes of learning: the loss that a model starts from, and whether a few steps make it learn a batch by heart."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.nn.functional import mse_loss, nll_loss
+
+from archcheck.errors import SubjectError
+from archcheck.measure.behaviour.bench import Bench, Outputs
+from archcheck.measure.behaviour.lessons import lesson, taught
+from archcheck.measure.behaviour.optimise import Adam
+from archcheck.measure.behaviour.outputs import class_axis
+from archcheck.measure.loading.example import Example
+from archcheck.measure.passes.forward import inputs_of
+
+START_SAMPLES, START_BUDGET = 32, 60e9
+"""Samples of the batch that the first loss is taken on, and multiply-accumulates that it may cost."""
+SAMPLES = 8
+"""Samples to be learned by heart, where all steps of one rate can be paid for them."""
+RATES = (3e-4, 3e-3, 3e-2)
+"""Learning rates, tried in this order: what deep networks learn with, transformers too, then what small ones need."""
+BUDGET = 3e12
+"""Multiply-accumulates that all steps together may cost: a minute or two of one core."""
+PATIENCE = 100.0
+"""Seconds after which a probe gives up, which is no verdict."""
+
+
+def initial_loss(bench: Bench, loss: str, axis: int | None = None) -> Mapping[str, Any]:
+    """The loss of the first output in training, on noise, when each class is the right one as often as any other.
+
+    It is the mean over all classes instead of a draw, so that no luck is in it. `classes` is the extent of the class
+    axis. `probabilities` says that the output is the result of a softmax already.
+    """
+    example, samples = lesson(bench, START_SAMPLES, START_BUDGET, seed=1)
+    with bench.passes.untouched(values=True):
+        outputs, mode = taught(bench, example, seed=1)
+        output = _scores(outputs)
+    axis = class_axis(output, axis)
+    log = output.log_softmax(axis) if loss == "cross-entropy" else output
+    found = float(-log.mean())
+    return {
+        "loss": found if math.isfinite(found) else None,
+        "classes": output.shape[axis],
+        "axis": axis,
+        "probabilities": _are_probabilities(output, axis),
+        "mode": mode,
+        "samples": samples,
+    }
+
+
+def _scores(outputs: Outputs) -> torch.Tensor:
+    return next(iter(outputs.values())).detach().double()
+
+
+def _are_probabilities(output: torch.Tensor, axis: int) -> bool:
+    return bool((output >= 0).all()) and bool(((output.sum(axis) - 1).abs() < 1e-2).all()) and output.shape[axis] > 1
+
+
+def overfits_one_batch(bench: Bench, loss: str, steps: int, share: float, axis: int | None = None) -> Mapping[str, Any]:
+    """Train on one batch of noise with labels that nothing explains; tell the losses that each learning rate reaches.
+
+    A rate is left when its loss has come down to `share` of `blind`, or is no number. `blind` is the least loss of a
+    model that gives each sample the same, or the first loss where that is nothing, as with one sample. Every rate
+    starts from the model as it is.
+
+    Raises:
+        SubjectError: the steps cost more than `BUDGET`, or take longer than `PATIENCE`, and the loss is not there yet.
+    """
+    trained = [tensor for tensor in bench.tree.tensors() if tensor.requires_grad]
+    if not trained:
+        return {"trained": 0, "rates": []}
+    example, samples = lesson(bench, SAMPLES, BUDGET / steps, seed=1)
+    lessons = _Lessons(bench, example, trained, _Task(loss, axis, example), 3 * bench.macs * samples / bench.samples)
+    rates: list[dict[str, Any]] = []
+    for rate in RATES:
+        with bench.passes.untouched(values=True):
+            losses = list(lessons.learn(rate, steps, share))
+        finite = [each for each in losses if math.isfinite(each)]
+        first = losses[0] if math.isfinite(losses[0]) else None
+        rates.append({"rate": rate, "first": first, "least": min(finite, default=None), "steps": len(losses) - 1})
+        if first is None or min(finite) <= share * lessons.blind:
+            break
+    return {"trained": len(trained), "samples": samples, "blind": lessons.blind, "rates": rates}
+
+
+class _Lessons:
+    """One batch, and what steps on it may still cost, in operations: no other work on the machine makes them more."""
+
+    def __init__(self, bench: Bench, example: Example, trained: list[torch.Tensor], task: _Task, cost: float) -> None:
+        self.blind = 0.0
+        self._bench = bench
+        self._example = example
+        self._trained = trained
+        self._task = task
+        self._cost = cost
+        self._left = BUDGET
+        self._deadline = time.monotonic() + PATIENCE
+
+    def learn(self, rate: float, steps: int, share: float) -> Iterator[float]:
+        """Yield the loss before each step, and after the last."""
+        optimiser = Adam(self._trained, rate)
+        for step in range(steps + 1):
+            for tensor in self._trained:
+                tensor.grad = None
+            value = self._loss()
+            found = float(value)
+            yield found
+            done = not math.isfinite(found) or found <= share * self.blind or not value.requires_grad
+            if done or step == steps:
+                return
+            self._pay()
+            value.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+
+    @torch.enable_grad()
+    def _loss(self) -> torch.Tensor:
+        outputs, _ = taught(self._bench, self._example, seed=1)
+        output = next(iter(outputs.values()))
+        value = self._task.loss(output)
+        self.blind = self.blind or self._task.blind(output) or float(value)
+        return value
+
+    def _pay(self) -> None:
+        self._left -= self._cost
+        if self._left < 0:
+            spent = f"{BUDGET / 1e9:,.0f} billion multiply-accumulates"
+        elif time.monotonic() > self._deadline:
+            spent = f"{PATIENCE:g} s"
+        else:
+            return
+        raise SubjectError("forward", f"the batch was not learned in {spent}; give a smaller input, or fewer `steps`")
+
+
+class _Task:
+    """What the first output is to become: labels, or numbers for `mse`, that are the same at every step."""
+
+    def __init__(self, name: str, axis: int | None, example: Example) -> None:
+        self._name = name
+        self._axis = axis
+        self._example = example
+
+    def loss(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the mean loss of an output."""
+        if self._name == "mse":
+            return mse_loss(output.float(), _targets(output))
+        scores = output.movedim(class_axis(output, self._axis), -1).float()
+        logs = scores.log_softmax(-1) if self._name == "cross-entropy" else scores
+        return nll_loss(logs.flatten(0, -2), self._labels(scores).flatten())
+
+    def blind(self, output: torch.Tensor) -> float:
+        """Return the least loss of a model that does not look at its input: the entropy of labels, or a variance."""
+        if self._name == "mse":
+            return float(_targets(output).var(0, correction=0).mean())
+        counts = self._labels(output.movedim(class_axis(output, self._axis), -1)).flatten().bincount().double()
+        shares = counts[counts > 0] / counts.sum()
+        return float(-(shares * shares.log()).sum())
+
+    def _labels(self, scores: torch.Tensor) -> torch.Tensor:
+        return _labels(scores.shape[:-1], scores.shape[-1], self._example).to(scores.device)
+
+
+def _targets(output: torch.Tensor) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(2)
+    return torch.rand(output.shape, generator=generator).mul(0.8).add(0.1).to(output.device)
+
+
+def _labels(shape: tuple[int, ...], classes: int, example: Example) -> torch.Tensor:
+    """Return a class for each position: of tokens their own number, else one for each sample.
+
+    Classes take turns in an order that is shuffled, so that no sample has that of its neighbour by rule.
+    """
+    tokens = next((each for each in inputs_of(example) if each.shape == shape and not each.is_floating_point()), None)
+    if tokens is not None and len(shape) > 1:
+        return tokens.long() % classes
+    samples = shape[0] if shape else 1
+    order = torch.randperm(samples, generator=torch.Generator().manual_seed(2)) % classes
+    return order.view(-1, *(1,) * (len(shape) - 1)).expand(shape) if shape else order[0]

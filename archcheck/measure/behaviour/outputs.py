@@ -1,0 +1,111 @@
+"""Probes of the first output: whether it is log-probabilities, and whether it keeps the batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.nn import Module
+
+from archcheck.errors import SubjectError, described
+from archcheck.measure.behaviour.bench import Bench
+from archcheck.measure.loading.example import Example
+from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.words import shape_text
+
+
+def log_probabilities(bench: Bench, axis: int | None = None) -> Mapping[str, Any]:
+    """How far the first output is from log-probabilities, on the example and on ten times the example.
+
+    All floating inputs, positional and by keyword, are multiplied; others stay as they are. The class axis is
+    `axis`, by default 1, or 0 where the output has one axis. `sum_error` is the largest distance of a sum of
+    exponentials from one, taken in float64, so that it measures the model and not this sum; it is `None` where the
+    sum itself is no number. `finite` says that the output holds neither NaN nor infinity, save minus infinity, which
+    is the logarithm of zero. `others` are the axes along which the sums are one instead, within a hundredth.
+    """
+    finite, errors = True, []
+    for scale in (1.0, 10.0):
+        output = _first_output(bench.model, _scaled(bench.example, scale)).double()
+        chosen = class_axis(output, axis)
+        errors.append((output.exp().sum(dim=chosen) - 1).abs().max())
+        finite = finite and not bool((output.isnan() | output.isposinf()).any())
+    worst = float(torch.stack(errors).max())  # a tensor's maximum, which NaN does not vanish in
+    others = [other for other in range(output.dim()) if other != chosen and _sums_to_one(output, other)]
+    error = worst if math.isfinite(worst) else None
+    return {"finite": finite, "sum_error": error, "shape": list(output.shape), "axis": chosen, "others": others}
+
+
+def class_axis(output: torch.Tensor, axis: int | None) -> int:
+    """Return the axis of classes, counted from 0: 1 unless another is given, 0 of an output with one axis.
+
+    Raises:
+        SubjectError: the output has no such axis.
+    """
+    given = min(1, max(0, output.dim() - 1)) if axis is None else axis
+    if not -output.dim() <= given < output.dim():
+        raise SubjectError("forward", f"the first output has shape {shape_text(output.shape)}, and no axis {given}")
+    return given % output.dim()
+
+
+def _sums_to_one(output: torch.Tensor, axis: int) -> bool:
+    return bool(((output.exp().sum(dim=axis) - 1).abs() < 0.01).all())
+
+
+def keeps_batch(bench: Bench) -> Mapping[str, Any]:
+    """How many samples the first output holds, for the example and for a batch of another size.
+
+    The batch is the first axis of the first input; every input with as many entries along its first axis is repeated
+    with it. `output` is the shape of the first output; where the other batch fails, `error` says why in its place.
+    """
+    forward, example = bench.model, bench.example
+    size = next((tensor.shape[0] for tensor in tensors_in(example.args) if tensor.dim()), None)
+    if size is None:
+        size = next((tensor.shape[0] for tensor in tensors_in(dict(example.kwargs)) if tensor.dim()), None)
+    if size is None:
+        raise SubjectError("input", "no input has an axis, so there is no batch to keep")
+    runs = [_batch_run(forward, example, size)]
+    other = 3 if size != 3 else 2
+    try:
+        runs.append(_batch_run(forward, _with_batch(example, size, other), other))
+    except Exception as error:  # whatever the subject raises: that it fails is the answer
+        runs.append({"batch": other, "output": None, "error": described(error)})
+    return {"runs": runs}
+
+
+def _batch_run(forward: Module, example: Example, size: int) -> dict[str, Any]:
+    output = next(tensors_in(forward(*example.args, **example.kwargs)), None)
+    if output is None:
+        raise SubjectError("forward", "the forward pass returned no tensor, so there is no batch to look at")
+    return {"batch": size, "output": list(output.shape), "error": None}
+
+
+def _with_batch(example: Example, size: int, other: int) -> Example:
+    """Return the example with `other` samples in place of `size`, its own ones repeated in turn."""
+
+    def repeated(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.dim() == 0 or tensor.shape[0] != size:
+            return tensor
+        return tensor[torch.arange(other, device=tensor.device) % size]
+
+    return Example(tuple(map_tensors(repeated, list(example.args))), map_tensors(repeated, dict(example.kwargs)))
+
+
+def _scaled(example: Example, scale: float) -> Example:
+    """Return the example with its floating inputs times `scale`, in memory of its own."""
+
+    def scaled(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor * scale if tensor.is_floating_point() else tensor.clone()
+
+    return Example(tuple(map_tensors(scaled, list(example.args))), map_tensors(scaled, dict(example.kwargs)))
+
+
+def _first_output(forward: Module, example: Example) -> torch.Tensor:
+    output = next(tensors_in(forward(*example.args, **example.kwargs)), None)
+    if output is None:
+        raise SubjectError("forward", "the forward pass returned no tensor, so there are no values to look at")
+    if output.numel() == 0:
+        shape = "x".join(map(str, output.shape))
+        raise SubjectError("forward", f"the forward pass returned an empty tensor ({shape}), which has no values")
+    return output

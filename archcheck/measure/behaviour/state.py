@@ -1,0 +1,120 @@
+"""Probe of the saved state: whether a fresh model that loads it gives the same outputs."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from archcheck.errors import described
+from archcheck.measure.behaviour.bench import Bench, Outputs, called, outputs_of, seed_all
+from archcheck.measure.behaviour.closeness import distance, farthest
+from archcheck.measure.behaviour.lessons import lesson
+from archcheck.measure.passes.forward import set_mode
+from archcheck.measure.subject.tree import Tree, join
+
+BUDGET = 60e9
+"""Multiply-accumulates of the batch that the model is used on before it is saved."""
+NAMED = 5
+"""How many parts of the state are named that did not come along."""
+
+
+def state_dict_round_trip(bench: Bench) -> Mapping[str, Any]:
+    """Use a model, save its state to bytes, load them into a fresh one, and tell how far their outputs are apart.
+
+    Its parameters are moved a little and a batch of noise passes through it in training, so that all state that
+    changes has changed. `built` says that the other model was built anew, with other random numbers; it is a copy of
+    the model as it was where nothing is known that builds one. `lost` are parts of the state that differ.
+    """
+    fresh, built = _fresh(bench)
+    with bench.passes.untouched(values=True):
+        trained = _use(bench)
+        before = {name: tensor.clone() for name, tensor in bench.call(bench.example).items()}
+        error, after = _transferred(bench, fresh)
+        lost = [] if after is None else list(_lost(Tree(bench.model), Tree(fresh)))[:NAMED]
+    output, apart = ("", None) if after is None else farthest(before, after)
+    return {
+        "dtype": bench.dtype(before),
+        "built": built,
+        "trained": trained,
+        "error": error,
+        "output": output,
+        "distance": apart,
+        "lost": lost,
+    }
+
+
+def _fresh(bench: Bench) -> tuple[torch.nn.Module, bool]:
+    if bench.fresh is not None:
+        seed_all(1)
+        built = bench.fresh()
+        if built is not bench.model:
+            return built, True
+    return copy.deepcopy(bench.model), False
+
+
+def _use(bench: Bench) -> bool:
+    """Change what use changes; return whether a pass in training was possible."""
+    generator = torch.Generator().manual_seed(0)
+    for tensor in bench.tree.tensors():
+        if isinstance(tensor, torch.nn.Parameter) and tensor.is_floating_point() and tensor.numel():
+            size = max(float(tensor.double().abs().mean()), 0.01)
+            tensor.add_(torch.randn(tensor.shape, generator=generator).mul(0.01 * size).to(tensor))
+    try:
+        example, _ = lesson(bench, 4, BUDGET, seed=1)
+        bench.call(example, training=True)
+    except Exception:  # whatever the subject raises: it may want targets in training
+        return False
+    return True
+
+
+def _transferred(bench: Bench, fresh: torch.nn.Module) -> tuple[str | None, Outputs | None]:
+    """Return why the state could not go over, or the outputs of the model that has it."""
+    memory, stage = io.BytesIO(), "saved"
+    try:
+        torch.save(bench.model.state_dict(), memory)
+        memory.seek(0)
+        stage = "read with `weights_only=True`"
+        state = torch.load(memory, weights_only=True)
+        stage = "loaded into a fresh model"
+        fresh.load_state_dict(state)
+    except Exception as error:  # of pickle, of torch or of the subject
+        return f"the state cannot be {stage}: {described(error)}", None
+    seed_all(0)
+    set_mode(Tree(fresh), training=False)
+    return None, outputs_of(called(fresh, bench.example))
+
+
+def _lost(used: Tree, fresh: Tree) -> Iterator[dict[str, str]]:
+    """Yield the buffers and plain attributes that two models of the same layers have with other values."""
+    others = {node.path: node for node in fresh.nodes}
+    for node in used.nodes:
+        other = others.get(node.path)
+        if other is None:
+            continue
+        buffers = dict(other.buffers)
+        for name, tensor in node.buffers:
+            if name not in buffers or distance(tensor, buffers[name]) != 0:
+                yield {"layer": node.path, "name": join(node.path, name), "kind": "buffer"}
+        plain = other.module.__dict__
+        for name, value in node.module.__dict__.items():
+            if name != "training" and not name.startswith("_") and _differ(value, plain.get(name)):
+                yield {"layer": node.path, "name": join(node.path, name), "kind": "plain attribute"}
+
+
+def _differ(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return distance(one, other) != 0
+    if isinstance(one, bool | int | float | str):
+        return bool(one != other)
+    if isinstance(one, torch.nn.Module) and isinstance(other, torch.nn.Module):
+        return _differ(one.state_dict(), other.state_dict())
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() != other.keys() or any(_differ(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple | deque) and isinstance(other, list | tuple | deque):
+        return len(one) != len(other) or any(map(_differ, one, other))
+    return isinstance(one, torch.Tensor) or isinstance(other, torch.Tensor)

@@ -1,0 +1,254 @@
+"""A second look at a model: on real numbers, in batches of other sizes, by someone who seems not to measure.
+
+What was measured by shapes has to be what a user gets. So the model runs once more in each mode, with two samples:
+unwatched, with nothing of ours in sight; and watched, operation by operation. Both must give the same numbers, and
+what the watched pass executes must be what the graph by shapes says, but for the extent of the batch. A pass by shapes
+with one sample, one with many, and one as if after a million calls must say so, too.
+
+The operations that turn out to say nothing on real numbers (see `silence`) are returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from archcheck.errors import SubjectError, described
+from archcheck.measure.distrust.counters import run_on
+from archcheck.measure.distrust.sameness import Sign, are_close, beyond, named, sign, signs
+from archcheck.measure.loading.example import Example
+from archcheck.measure.passes import unwatched
+from archcheck.measure.passes.axes import Varied, choose
+from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
+from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.measure.structure.graph import Graph
+from archcheck.measure.structure.hidden import content_of
+from archcheck.measure.subject.places import relative
+from archcheck.parts import Hidden, Op
+from archcheck.where import Where
+
+ALLOWANCE = 5 * AFFORDABLE
+"""Multiply-accumulates up to which a second look is taken on real numbers: about five seconds of one core."""
+_RUNS = 10
+"""Samples that pass through the model then."""
+NUMBERS = 64
+"""Different numbers of Python that a line may multiply by: more are weights, one by one."""
+MANY = 257
+"""Samples of the pass by shapes that looks for code which minds how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """What a second look found: per mode the operations that say nothing, notes, and weights in Python."""
+
+    quiet: Mapping[bool, frozenset[Sign]]
+    notes: tuple[str, ...]
+    numbers: tuple[Hidden, ...] = ()
+
+    def heard(self, graph: Graph, *, training: bool) -> tuple[Op, ...]:
+        """Return the operations of a graph, those that say nothing as reaching no output."""
+        quiet = self.quiet.get(training)
+        if not quiet:
+            return graph.ops
+        events = zip(graph.ops, graph.trace.events, strict=True)
+        return tuple(replace(op, live=False) if op.live and sign(event) in quiet else op for op, event in events)
+
+
+NOTHING = Second({}, ())
+"""What is known without a second look."""
+
+
+def look(passes: Passes, example: Example, evaluation: Trace, training: Trace | None, root: str) -> Second:
+    """Take a second look at what the traces of both modes say of a model.
+
+    Raises:
+        SubjectError: it does something else when it is looked at again.
+    """
+    if passes.on_meta:
+        return NOTHING
+    traces = {False: evaluation} | ({True: training} if training else {})
+    seeker = _Look(passes, example, traces, root)
+    seeker.look_at_batches()
+    if _RUNS * sum(event.macs for event in traces[False].events) > ALLOWANCE:
+        return Second({}, ("too large to be run a second time on real numbers: its structure is confirmed by shapes",))
+    seeker.look_after_many_calls()
+    quiet = {mode: seeker.look_for_real(mode) for mode in traces}
+    return Second(quiet, tuple(dict.fromkeys(seeker.notes)), tuple(seeker.numbers))
+
+
+class _Look:
+    def __init__(self, passes: Passes, example: Example, traces: dict[bool, Trace], root: str) -> None:
+        self._passes, self._example, self._traces, self._root = passes, example, traces, root
+        self._signs = {training: signs(trace) for training, trace in traces.items()}
+        self.notes: list[str] = []
+        self.numbers: list[Hidden] = []
+
+    def look_at_batches(self) -> None:
+        """Compare with passes of one and of many samples, by shapes."""
+        for training, trace in self._traces.items():
+            for count in (1, MANY) if not trace.real else ():
+                other = self._other(count, values=False)
+                if other is not None:
+                    found, error = self._passes.try_shapes(other, training=training)
+                    if error is None:
+                        self._demand_same(training, found, f"with a batch of {count}")
+
+    def look_after_many_calls(self) -> None:
+        """Compare with a pass that takes place as if after a million others."""
+        if any(trace.real for trace in self._traces.values()):
+            return
+        with run_on(self._passes, self._example) as counter:
+            for training in self._traces if counter else ():
+                found, error = self._passes.try_shapes(self._example, training=training)
+                if error is None:
+                    self._demand_same(training, found, f"after many calls, as `{counter}` counts them,")
+
+    def look_for_real(self, training: bool) -> frozenset[Sign]:
+        """Compare with passes on real numbers; return what says nothing there."""
+        other = self._other(3 if self._batch() == 2 else 2, values=True)
+        for example in (other, _varied(self._example)):
+            if example is None:
+                continue
+            try:
+                given = self._unwatched(example, training)
+            except Exception as error:
+                failure = error
+                continue
+            return self._compare_real(example, training, given)
+        mode = _mode(training)
+        self.notes.append(f"not confirmed on real numbers in {mode}, where it failed: {described(failure)}")
+        return frozenset()
+
+    def _compare_real(self, example: Example, training: bool, given: Any) -> frozenset[Sign]:
+        with self._jittered():
+            trace, output = self._passes.follow(example, training=training)
+        if not are_close(given, output):
+            if are_close(given, self._unwatched(example, training)):
+                raise _differs(training, "gives other numbers when nobody watches it")
+            self.notes.append(f"its numbers in {_mode(training)} differ from run to run: structure alone is confirmed")
+        if trace.foreign:
+            where = relative(trace.foreign[0], self._root)
+            raise _differs(training, f"something else than torch writes to a tensor, read{_at(where)}")
+        self._demand_same(training, trace, f"on real numbers, with a batch of {_batch_of(example)}")
+        self._demand_constants(trace, example, training)
+        assert trace.silence is not None
+        if not training:
+            factors = ((where, len(found)) for where, found in trace.silence.factors.items() if len(found) > NUMBERS)
+            self.numbers += [self._number(count, where) for where, count in factors]
+        return _quiet(trace)
+
+    def _number(self, count: int, where: Where | None) -> Hidden:
+        place = relative(where, self._root)
+        return Hidden(name="numbers in Python", shape=(count,), elements=count, used_by="mul", layer="", where=place)
+
+    def _unwatched(self, example: Example, training: bool) -> Any:
+        with self._passes.untouched(values=True), self._jittered():
+            set_mode(self._passes.tree, training)
+            return map_tensors(torch.clone, unwatched.outputs(self._passes.model, example))
+
+    @contextmanager
+    def _jittered(self) -> Iterator[None]:
+        """Move the parameters that can be trained a little: those that begin at zero are not there to stay."""
+        with self._passes.untouched(values=True):
+            generator = torch.Generator().manual_seed(1)
+            with torch.no_grad():
+                for _, tensor in self._passes.tree.parameters():
+                    if tensor.requires_grad and tensor.is_floating_point():
+                        scale = 0.01 * float(tensor.abs().mean()) or 0.01
+                        tensor += (torch.rand(tensor.shape, generator=generator) * scale).to(tensor)
+            yield
+
+    def _demand_same(self, training: bool, found: Trace, how: str) -> None:
+        expected, seen = self._signs[training], signs(found)
+        missing, more = beyond(expected, seen), beyond(seen, expected)
+        if not missing and not more:
+            return
+        says = " and ".join(
+            f"{verb} {named(signs, self._root)}" for verb, signs in (("leaves out", missing), ("adds", more)) if signs
+        )
+        trace = self._traces[training]
+        if trace.real or trace.bounds or found.bounds:
+            self.notes.append(f"its graph depends on the input: {how} it {says} in {_mode(training)}")
+            return
+        raise _differs(training, f"{how} it {says}")
+
+    def _demand_constants(self, trace: Trace, example: Example, training: bool) -> None:
+        """Refuse numbers that come from nowhere and follow the input: something else than torch made them of it."""
+        first = _constants(trace)
+        if not first:
+            return
+        with self._jittered():
+            again, _ = self._passes.follow(_varied(example), training=training)
+        for event, other in zip(first, _constants(again), strict=False):
+            if content_of(event.source) != content_of(other.source):
+                where = relative(event.where, self._root)
+                raise _differs(training, f"something else than torch computes a part of the output, read{_at(where)}")
+
+    def _other(self, count: int, *, values: bool) -> Example | None:
+        """Return the example with `count` samples, `None` where it is not known what counts them."""
+        try:
+            chosen = choose(self._example, None, self._traces[False], self._passes.tree)
+        except ValueError:
+            return None
+        if chosen.batch is None or chosen.tensor.shape[chosen.batch] == count:
+            return None
+        found = Varied(chosen, (chosen.batch,)).example_at(self._example, (count,), values=values)
+        return _varied(found) if values else found
+
+    def _batch(self) -> int:
+        return _batch_of(self._example)
+
+
+def _at(where: Where | None) -> str:
+    return f" at {where}" if where else ""
+
+
+def _mode(training: bool) -> str:
+    return "training" if training else "evaluation"
+
+
+def _differs(training: bool, what: str) -> SubjectError:
+    return SubjectError(
+        "differs", f"is not what it seems in {_mode(training)} mode: {what}; `--no-paranoid` takes no second look"
+    )
+
+
+def _batch_of(example: Example) -> int:
+    tensor = next((each for each in tensors_in([*example.args, *example.kwargs.values()]) if each.dim()), None)
+    return 1 if tensor is None else int(tensor.shape[0])
+
+
+def _varied(example: Example) -> Example:
+    """Return the example with other numbers within its range: floats are shrunk, each by its own factor."""
+
+    def vary(tensor: torch.Tensor) -> torch.Tensor:
+        if not tensor.is_floating_point():
+            return tensor
+        factors = 0.5 + 0.5 * torch.rand(tensor.shape, generator=torch.Generator().manual_seed(2)).to(tensor.dtype)
+        return tensor * factors if tensor.any() else factors
+
+    args, kwargs = map_tensors(vary, list(example.args)), map_tensors(vary, dict(example.kwargs))
+    return replace(example, args=tuple(args), kwargs=kwargs)
+
+
+def _constants(trace: Trace) -> list[Event]:
+    made = (event for event, live in zip(trace.events, trace.live, strict=True) if live and event.kind == "constant")
+    return [event for event in made if (event.dtype or "").startswith("float")]
+
+
+def _quiet(trace: Trace) -> frozenset[Sign]:
+    """Return the operations that reach an output by the letter, and by none of the edges over which something comes."""
+    assert trace.silence is not None
+    loud, pending = [False] * len(trace.events), [index for index in trace.outputs if index >= 0]
+    while pending:
+        index = pending.pop()
+        if not loud[index]:
+            loud[index] = True
+            pending += [made for made in trace.events[index].inputs if (index, made) not in trace.silence.cut]
+    heard = {sign(event) for event in trace.events if loud[event.index]}
+    return frozenset(sign(event) for event in trace.events if trace.live[event.index]) - heard

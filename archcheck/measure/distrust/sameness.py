@@ -1,0 +1,78 @@
+"""Whether two passes of a model are the same: what they execute, whatever the batch, and the numbers they give."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+
+from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.subject.places import relative
+from archcheck.selectors import GROUPS
+from archcheck.where import Where
+
+_CLOSE = 1e-3
+"""How far numbers may be apart, as a share of the largest: other kernels sum in another order."""
+
+_MEANT = frozenset(
+    kind for group in ("norm", "activation", "pool", "recurrent", "weights") for kind in GROUPS[group]
+) | {"dropout", "matmul", "softmax", "log_softmax"}
+"""Kinds that nobody chooses but the model; for others, such as distances, torch may choose a kernel by their size."""
+
+Sign = tuple[str, str, str, tuple[str, ...], Where | None]
+"""What an operation is in any batch: kind, operator, layer, parameters and line."""
+
+
+def sign(event: Event) -> Sign:
+    """Return what an operation is in any batch."""
+    return event.kind, event.op, event.layer, event.params, event.where
+
+
+def signs(trace: Trace) -> dict[Sign, Event]:
+    """Return the operations on the way from an input to an output."""
+    return {
+        sign(event): event
+        for event, live, dependent in zip(trace.events, trace.live, trace.dependent, strict=True)
+        if live and dependent
+    }
+
+
+def beyond(found: Mapping[Sign, Event], others: Mapping[Sign, Event]) -> set[Sign]:
+    """Return the signs that are not among `others`, but for what torch chooses by size on a line that runs in both."""
+    read: dict[tuple[str, Where | None], set[str]] = {}
+    for _, _, layer, params, where in others:
+        read.setdefault((layer, where), set()).update(params)
+    return {each for each in found.keys() - others.keys() if not _is_choice_of_torch(each, read)}
+
+
+def _is_choice_of_torch(one: Sign, read: Mapping[tuple[str, Where | None], set[str]]) -> bool:
+    kind, _, layer, params, where = one
+    return kind not in _MEANT and (layer, where) in read and read[layer, where].issuperset(params)
+
+
+def named(found: Collection[Sign], root: str) -> str:
+    """Name the first of several operations, layers of torch first, and how many more there are."""
+    kind, op, layer, _, where = min(found, key=lambda each: (not each[3], str(each[4])))
+    place = relative(where, root)
+    more = len(found) - 1
+    named = f"{kind} in `{layer}`" if layer else f"{kind} (`{op}`)"
+    return f"{named}{f' at {place}' if place else ''}{f' and {more} more' if more else ''}"
+
+
+def are_close(first: Any, second: Any) -> bool:
+    """Whether two outputs hold the same tensors, but for the order in which kernels sum."""
+    pairs = list(zip(tensors_in(first), tensors_in(second), strict=False))
+    return len(pairs) == len(list(tensors_in(first))) == len(list(tensors_in(second))) and all(
+        _is_close(a.detach(), b.detach()) for a, b in pairs
+    )
+
+
+def _is_close(first: torch.Tensor, second: torch.Tensor) -> bool:
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    if not first.is_floating_point():
+        return bool(torch.equal(first, second))
+    largest = float(first.double().abs().nan_to_num(0.0, 0.0, 0.0).max()) if first.numel() else 0.0
+    return torch.allclose(first.double(), second.double(), rtol=0.0, atol=_CLOSE * max(largest, 1e-6), equal_nan=True)

@@ -1,0 +1,1 @@
+"""What stands behind a claim of accuracy: trainers at work, records, checkpoints, samples."""

@@ -1,0 +1,196 @@
+"""Whether a training record belongs to the model at hand, and what its checkpoint scores today.
+
+The record names the digest of the model's source, the names and shapes of its state, its parameters and the
+digest of the checkpoint, and has a seal of its own. Each is compared with what is there now, and so are the recipe and
+the data where the contract names a function that describes them; the checkpoint is then evaluated anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from archcheck.errors import SubjectError, described
+from archcheck.facts import Facts
+from archcheck.measure.loading.load import load_module, load_object
+from archcheck.measure.subject.tree import Tree
+from archcheck.parts import Training
+from archcheck.seals import tampering
+from archcheck.words import LONGEST, quote
+
+
+def training_facts(
+    model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts, root: str, *, evaluate: bool = True
+) -> Training:
+    """Return the record of `spec` and everything that can be checked about it; `evaluate` tries its checkpoint, too.
+
+    Raises:
+        SubjectError: the contract's `evaluate` or `describe` cannot be imported, or `describe` failed.
+    """
+    file = spec.get("record")
+    record, problem = _read(Path(root, file)) if file else (None, None)
+    mismatches: tuple[str, ...] = (problem,) if problem else ()
+    if record is not None:
+        mismatches = (*_mismatches(record, model, facts, root), *_other_settings(record, spec, root))
+    checkpoint = spec.get("checkpoint")
+    if not evaluate:
+        return Training(record_file=file, record=record, mismatches=mismatches, checkpoint_file=checkpoint)
+    correct = total = None
+    trouble = None if checkpoint else "the contract names no `checkpoint`"
+    if checkpoint and not spec.get("evaluate"):
+        trouble = "the contract names no `evaluate`, so the checkpoint cannot be tried"
+    if trouble is None and checkpoint and not facts.subject.meta:
+        correct, total, trouble = _evaluate(model, Path(root, checkpoint), checkpoint, spec["evaluate"], record, root)
+    return Training(
+        record_file=file,
+        record=record,
+        mismatches=mismatches,
+        checkpoint_file=checkpoint,
+        checkpoint_problem=trouble,
+        correct=correct,
+        total=total,
+    )
+
+
+def identity(model: torch.nn.Module, target: str, root: str) -> dict[str, Any]:
+    """Return what a record says of its model: class, source file and digest, parameters, digest of the state.
+
+    The source is the file that `target` names: a factory's model may be made of torch's own classes.
+    """
+    module, _ = load_module(target, root)
+    source = Path(module.__file__) if module.__file__ else None
+    parameters = {id(tensor): tensor.numel() for _, tensor in Tree(model).parameters()}
+    return {
+        "class": type(model).__name__,
+        "source": source.name if source else None,
+        "sha256": None if source is None else text_digest(source),
+        "parameters": sum(parameters.values()),
+        "state": state_digest(model),
+    }
+
+
+def text_digest(file: Path) -> str:
+    """Return the SHA-256 of a source file, the same on systems with other line ends."""
+    return hashlib.sha256(file.read_text(encoding="utf-8").encode()).hexdigest()  # reading makes every line end "\n"
+
+
+def state_digest(model: torch.nn.Module) -> str:
+    """Return the SHA-256 of the names and shapes of the state, in its order."""
+    state = torch.nn.Module.state_dict(model)
+    text = json.dumps([[name, list(tensor.shape)] for name, tensor in state.items()], separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(file: Path) -> tuple[dict[str, Any] | None, str | None]:
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None, None
+    except (OSError, ValueError) as error:
+        return None, f"the record cannot be read: {error}"
+    if not isinstance(record, dict) or record.get("schema") != 1 or not isinstance(record.get("runs"), list):
+        return None, "the record is not one of schema 1 with a list `runs`"
+    return record, None
+
+
+def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts, root: str) -> list[str]:
+    claimed, actual = record.get("model") or {}, identity(model, facts.subject.target, root)
+    edited = tampering(record)
+    found = [edited] if edited else []
+    if claimed.get("parameters") != facts.params.total:
+        found.append(f"the record is of {_size(claimed.get('parameters'))}, this one has {facts.params.total:,}")
+    if claimed.get("state") != actual["state"]:
+        found.append("the names or shapes of the state differ from those in the record")
+    if claimed.get("sha256") != actual["sha256"]:
+        found.append(f"`{actual['source']}` is not the source that was trained (its SHA-256 differs from the record's)")
+    # The structure that runs, whatever file its parts come from; only a record that archcheck wrote has it.
+    if "fingerprint" in claimed and claimed["fingerprint"] != facts.subject.fingerprint:
+        found.append("what the model executes differs from what was trained")
+    return found
+
+
+def _other_settings(record: Mapping[str, Any], spec: Mapping[str, Any], root: str) -> Iterator[str]:
+    """Yield where the recipe and the data of the record first differ from those of today's code."""
+    shown = spec.get("describe")
+    if not shown:
+        return
+    try:
+        told = json.loads(json.dumps(load_object(shown, root)()))
+    except SubjectError:
+        raise
+    except Exception as error:
+        raise SubjectError("training", f"`{shown}` could not describe the training: {described(error)}") from error
+    if not isinstance(told, dict) or not {"recipe", "data"} & told.keys():
+        raise SubjectError("training", f"`{shown}` must give a mapping with `recipe` or `data`")
+    for key in ("recipe", "data"):
+        if key in told and (difference := _difference(record.get(key), told[key], key)):
+            yield f"the record is of another {key}: {difference}"
+
+
+def _difference(recorded: Any, told: Any, name: str) -> str | None:
+    """Say where two JSON values first differ, and how; a digest, which names nothing, is named last."""
+    if not (isinstance(recorded, dict) and isinstance(told, dict)):
+        same = recorded == told and isinstance(recorded, bool) is isinstance(told, bool)
+        return None if same else f"`{name}` is {_short(recorded)} there, {_short(told)} in the code"
+    keys = sorted(recorded.keys() | told.keys(), key=lambda key: ("sha256" in key, key))
+    parts = (_difference(recorded.get(key, ...), told.get(key, ...), f"{name}.{key}") for key in keys)
+    return next((part for part in parts if part), None)
+
+
+def _short(value: Any) -> str:
+    return "absent" if value is ... else quote(value) if isinstance(value, str) else json.dumps(value)[:LONGEST]
+
+
+def _chosen(record: Mapping[str, Any] | None, shown: str) -> str | None:
+    """Return why the checkpoint is not what the last epoch of its run left behind."""
+    stated = (record or {}).get("checkpoint") or {}
+    runs = [run for run in (record or {}).get("runs", ()) if isinstance(run, dict)]
+    run = next((run for run in runs if run.get("seed") == stated.get("seed")), {})
+    epochs = run.get("epochs")
+    last = len(epochs) if isinstance(epochs, list) else 0
+    if not last or stated.get("epoch") in (None, last):
+        return None
+    return f"`{shown}` is of epoch {stated['epoch']} of {last}: it was chosen, where the last one counts"
+
+
+def _size(claimed: object) -> str:
+    known = isinstance(claimed, int) and not isinstance(claimed, bool)
+    return f"a model with {claimed:,} parameters" if known else "a model of unknown size"
+
+
+def _evaluate(
+    model: torch.nn.Module, file: Path, shown: str, evaluate: str, record: Mapping[str, Any] | None, root: str
+) -> tuple[int | None, int | None, str | None]:
+    if not file.is_file():
+        return None, None, f"there is no checkpoint `{shown}`"
+    claimed = ((record or {}).get("checkpoint") or {}).get("sha256")
+    if claimed != hashlib.sha256(file.read_bytes()).hexdigest():
+        return None, None, f"`{shown}` is not the checkpoint of the record (its SHA-256 differs)"
+    if chosen := _chosen(record, shown):
+        return None, None, chosen
+    try:
+        from safetensors.torch import load_file
+    except ModuleNotFoundError:
+        raise SubjectError(
+            "training", "reading the checkpoint needs `safetensors`; install `archcheck-torch[training]`"
+        ) from None
+    try:
+        trained = copy.deepcopy(model)
+        torch.nn.Module.load_state_dict(trained, load_file(file))
+        trained.eval()
+        correct, total = map(int, load_object(evaluate, root)(trained))
+    except SubjectError:
+        raise
+    except Exception as error:
+        return (
+            None,
+            None,
+            f"`{shown}` could not be evaluated: {described(error)}",
+        )
+    return correct, total, None

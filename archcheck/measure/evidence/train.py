@@ -1,0 +1,148 @@
+"""Run a subject's trainer by its protocol and report each epoch as it ends.
+
+The trainer is any callable `(model, *, seed, epochs) -> iterator of mappings, one an epoch`; the evaluation is
+any callable `(model) -> (correct, total)` and is called once, after the last epoch. A trainer that is told how many
+`epochs` to train yields as many mappings, no fewer and no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from archcheck.errors import SubjectError, described
+from archcheck.files import write_whole
+from archcheck.measure.evidence.record import identity
+from archcheck.measure.loading.example import example_of
+from archcheck.measure.loading.load import load, load_object
+from archcheck.measure.model import measure_model
+from archcheck.words import amount
+
+
+def train(request: Mapping[str, Any], progress: Callable[[Any], None]) -> dict[str, Any]:
+    """Train one seed; return the run, what it is a run of, and the digest of the checkpoint if one was asked for.
+
+    Raises:
+        SubjectError: the trainer failed, diverged, yielded something else than mappings, or not one an epoch; or the
+            evaluation failed, or gave no counts.
+    """
+    root, seed, spec = request["root"], request["seed"], request["training"]
+    torch.manual_seed(seed)
+    model = load(request["target"], root, request.get("args") or {})
+    trainer, evaluate = load_object(spec["train"], root), load_object(spec["evaluate"], root)
+    about: dict[str, Any] = {"model": _identity(model, request), "environment": _environment()}
+    epochs = _epochs(trainer, model, request, about, progress)
+    correct, total = _counts(evaluate, model, spec["evaluate"])
+    run: dict[str, Any] = {
+        "seed": seed,
+        "epochs": epochs,
+        "selected": "last",
+        "test": {"correct": correct, "total": total},
+    }
+    answer: dict[str, Any] = {"about": about, "run": run}
+    if request.get("save"):
+        answer["checkpoint"] = _save(model, Path(request["save"]))
+    return answer
+
+
+def _epochs(
+    trainer: Any,
+    model: torch.nn.Module,
+    request: Mapping[str, Any],
+    about: dict[str, Any],
+    progress: Callable[[Any], None],
+) -> list[dict[str, Any]]:
+    shown = request["training"]["train"]
+    wanted: int | None = request.get("epochs")
+    asked = {"epochs": wanted} if wanted else {}
+    epochs: list[dict[str, Any]] = []
+    try:
+        for item in trainer(model, seed=request["seed"], **asked):
+            if not isinstance(item, Mapping):
+                raise SubjectError(
+                    "training", f"`{shown}` yielded a {type(item).__name__}; it must yield one mapping an epoch"
+                )
+            if len(epochs) == wanted:
+                raise SubjectError(
+                    "training", f"`{shown}` went on after the {amount(wanted, 'epochs')} it was asked for"
+                )
+            values = dict(item)
+            about.update(_about(values.pop("about", {}), shown))
+            epochs.append(_plain(values, len(epochs) + 1))
+            progress({"about": about, "epoch": {"seed": request["seed"], **epochs[-1]}})
+    except SubjectError:
+        raise
+    except Exception as error:
+        after = amount(len(epochs), "epochs")
+        raise SubjectError("training", f"`{shown}` failed after {after}: {described(error)}") from error
+    if not epochs:
+        raise SubjectError("training", f"`{shown}` yielded nothing; it must yield one mapping an epoch")
+    if wanted and len(epochs) < wanted:
+        raise SubjectError("training", f"`{shown}` ended after {len(epochs)} of the {wanted} epochs it was asked for")
+    return epochs
+
+
+def _counts(evaluate: Any, model: torch.nn.Module, shown: str) -> tuple[int, int]:
+    """Return how many of the test set are right, and how many there are."""
+    try:
+        correct, total = map(_count, evaluate(model))
+    except Exception as error:
+        raise SubjectError("training", f"`{shown}` gave no (correct, total): {described(error)}") from error
+    if not 0 <= correct <= total or total == 0:
+        raise SubjectError("training", f"`{shown}` gave {correct:,} correct of {total:,}, which no test set has")
+    return correct, total
+
+
+def _count(value: Any) -> int:
+    if (whole := int(value)) != value:
+        raise ValueError(f"{value} is no count")
+    return whole
+
+
+def _about(value: Any, shown: str) -> dict[str, Any]:
+    """Return what a trainer says of its run, as JSON; it may not speak for archcheck."""
+    try:
+        plain = json.loads(json.dumps(dict(value), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise SubjectError("training", f"`about` of `{shown}` is no JSON: {described(error)}") from None
+    return {key: part for key, part in plain.items() if key not in ("model", "environment")}
+
+
+def _plain(values: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Return JSON values only; a loss that is not a number ends the run here, not in the record."""
+    plain: dict[str, Any] = {"epoch": number}
+    for key, value in values.items():
+        if hasattr(value, "item"):  # a tensor, or a number of NumPy's
+            value = value.item()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SubjectError("training", f"`{key}` is {value} in epoch {number}: the training diverged")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise SubjectError("training", f"`{key}` in epoch {number} is no JSON: {described(error)}") from None
+        plain[str(key)] = value
+    return plain
+
+
+def _identity(model: torch.nn.Module, request: Mapping[str, Any]) -> dict[str, Any]:
+    facts = measure_model(model, example=example_of(request.get("input"), request["root"]))
+    return {**identity(model, request["target"], request["root"]), "fingerprint": facts.subject.fingerprint}
+
+
+def _environment() -> dict[str, Any]:
+    return {"torch": str(torch.__version__), "python": platform.python_version(), "threads": torch.get_num_threads()}
+
+
+def _save(model: torch.nn.Module, file: Path) -> str:
+    from safetensors.torch import save
+
+    content = save({name: tensor.contiguous() for name, tensor in torch.nn.Module.state_dict(model).items()})
+    write_whole(file, content)
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,117 @@
+"""Say in one line what went wrong with a subject's files: what, where, and what to do next."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from archcheck.errors import SubjectError, described
+from archcheck.measure.loading import execution, stubs
+from archcheck.measure.loading.roots import roots
+from archcheck.measure.subject.guard import Refused
+
+
+@contextmanager
+def explained(target: str) -> Iterator[None]:
+    """Have errors of measuring `target` name the package that is missing, or the line that was not run.
+
+    What was computed with a package that is not there counts for nothing, even where the subject goes on.
+    """
+    try:
+        yield
+    except SubjectError as error:
+        raise explained_error(error, target) from error
+    if stubs.STUBS.needed:
+        raise _needs_package(target, stubs.STUBS.needed)
+
+
+def explained_error(error: SubjectError, target: str, guesses: tuple[str, ...] = ()) -> SubjectError:
+    """Return an error with what it may come from: a missing package, a line that was not run, guessed arguments."""
+    if stubs.STUBS.needed:
+        return _needs_package(target, stubs.STUBS.needed)
+    said = [why] if (why := execution.unset_name(error)) else []
+    return SubjectError(error.kind, "; ".join([error.message, *said, *guesses]))
+
+
+def _needs_package(target: str, name: str) -> SubjectError:
+    return SubjectError("import", f"`{target}` needs `{name}`, {stubs.install(name)}")
+
+
+def not_there(module: ModuleType, name: str, target: str) -> SubjectError:
+    """Return the error of a name that a module does not have, and why it has not."""
+    run = execution.RUNS.get(module.__name__)
+    if run is not None and name in run.broken:
+        error = run.broken[name]
+        if isinstance(error, stubs.MissingPackage):
+            at = execution.raised_at(error)
+            return SubjectError("import", f"`{target}` {error.msg}{f' (at {at})' if at else ''}")
+        why = execution.unset_name(error)
+        return import_error(error, target, f"; {why}" if why else "")
+    if run is not None and name in run.unset:
+        return SubjectError("no-model", f"`{target}`: `{name}` is set at {run.unset[name]}; guard what runs there")
+    if run is not None and run.failure and not roots(module):
+        return import_error(run.failure, target)
+    known = ", ".join(f"`{root}`" for root in roots(module)[:5])
+    hint = f"; the models there: {known}" if known else ""
+    return SubjectError("no-model", f"`{target}`: there is no `{name}` in {_short(module)}{hint}")
+
+
+def import_error(error: BaseException, shown: str, more: str = "") -> SubjectError:
+    """Return the error of a file that cannot be imported."""
+    at = place(error)
+    if isinstance(error, Refused):
+        return SubjectError("import", f"`{shown}` {error} while it is imported{at}, which a report does not let it do")
+    if isinstance(error, SyntaxError):
+        line = f"{Path(error.filename or shown).name}:{error.lineno}"
+        return SubjectError("syntax", f"`{shown}` has a syntax error at {line}: {error.msg}")
+    if isinstance(error, ModuleNotFoundError):
+        missing = f"needs the module `{error.name}`{at}, which is not installed here"
+        return SubjectError("import", f"`{shown}` {missing}; install it and try again")
+    if isinstance(error, SystemExit):
+        guard = 'guard that with `if __name__ == "__main__":`'
+        return SubjectError("import", f"`{shown}` called sys.exit({error.code!r}) while it was imported{at}; {guard}")
+    if isinstance(error, KeyboardInterrupt):
+        return SubjectError("import", f"`{shown}` raised KeyboardInterrupt while it was imported{at}")
+    return SubjectError("import", f"`{shown}` could not be imported{at}: {described(error)}{more}")
+
+
+def place(error: BaseException) -> str:
+    """Return ` at file.py:12`, the last line outside of Python's own import machinery, torch and archcheck."""
+    own = str(Path(__file__).parents[1])
+    torch_folder = str(Path(torch.__file__).parent)
+    found = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if not frame.filename.startswith(("<", own, torch_folder)) and "/importlib/" not in frame.filename:
+            found = f" at {Path(frame.filename).name}:{frame.lineno}"
+    return found
+
+
+def _short(module: ModuleType) -> str:
+    return f"`{_file_name(module)}`"
+
+
+def _file_name(module: ModuleType) -> str:
+    return Path(module.__file__).name if module.__file__ else module.__name__
+
+
+def not_one(target: str, found: list[str], module: ModuleType) -> SubjectError:
+    """Return the error of a file that stands for no model, or for several."""
+    run = execution.RUNS.get(module.__name__)
+    if not found and run is not None and run.failure is not None:
+        return import_error(run.failure, target)
+    needed = stubs.first_of(_file_name(module)) if not found else None
+    if needed:
+        name, at = needed
+        return SubjectError("import", f"`{target}` needs the module `{name}` at {at}, {stubs.install(name)}")
+    if not found:
+        return SubjectError(
+            "no-model",
+            f"`{target}` defines no subclass of torch.nn.Module; name a file that does, or `file.py:factory`",
+        )
+    names = ", ".join(f"`{target}:{name}`" for name in found)
+    return SubjectError("no-model", f"`{target}` defines several models; name one: {names}")

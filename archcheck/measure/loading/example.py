@@ -1,0 +1,132 @@
+"""Example inputs: given by the contract, made by the subject's own function, or inferred from the first layer."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from archcheck.errors import SubjectError
+from archcheck.measure.loading.load import load_object
+from archcheck.measure.subject.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Positional and keyword inputs of one forward pass, and how they came about."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    note: str | None = None
+
+
+def given(value: Any) -> Example:
+    """Return an example from what a caller hands over: a tensor, a sequence of them, or a mapping by keyword."""
+    if isinstance(value, Mapping):
+        return Example((), dict(value))
+    if isinstance(value, tuple | list):
+        return Example(tuple(value), {})
+    return Example((value,), {})
+
+
+def from_specs(specs: Sequence[Mapping[str, Any]]) -> Example:
+    """Return an example of random tensors, one for each `{shape, dtype, low, high}`.
+
+    Raises:
+        SubjectError: a dtype that torch does not have.
+    """
+    return Example(tuple(_tensor(spec) for spec in specs), {})
+
+
+def example_of(given: Any, root: str) -> Any:
+    """Return the example that a contract or `--input` asks for: a function's, one of specs, or none to infer it."""
+    if given is None:
+        return None
+    return load_object(given, root)() if isinstance(given, str) else from_specs(given)
+
+
+def _tensor(spec: Mapping[str, Any]) -> torch.Tensor:
+    name = spec.get("dtype") or "float32"
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        raise SubjectError(
+            "input", f"`{name}` is not a dtype of torch; write `float32`, `int64`, `bool` or another one"
+        )
+    shape, low, high = tuple(spec["shape"]), spec.get("low"), spec.get("high")
+    generator = torch.Generator().manual_seed(0)
+    if dtype == torch.bool:
+        return torch.randint(0, 2, shape, generator=generator).to(dtype)
+    if not dtype.is_floating_point and not dtype.is_complex:
+        return torch.randint(int(low or 0), int(2 if high is None else high), shape, generator=generator).to(dtype)
+    if low is None and high is None:
+        return torch.randn(shape, generator=generator).to(dtype)
+    bottom, top = (0.0 if low is None else low), (1.0 if high is None else high)
+    return (torch.rand(shape, generator=generator) * (top - bottom) + bottom).to(dtype)
+
+
+def candidates(tree: Tree) -> Iterator[Example]:
+    """Yield inputs that the first layer suggests, the likeliest first.
+
+    The first layer with weights tells the rank and the channels; sizes are those of the usual data sets:
+    28 for one channel (MNIST), 32 and 224 for three (CIFAR, ImageNet), the order by the layer's stride.
+    """
+    for node in tree.nodes:
+        shapes = _input_shapes(node.module)
+        for shape, dtype in shapes:
+            what = f"{type(node.module).__name__} `{node.path or '(the model)'}`"
+            note = f"input {'x'.join(map(str, shape))} ({dtype}) inferred from the first layer, {what}"
+            yield Example((_tensor({"shape": shape, "dtype": dtype}),), {}, note)
+        if shapes:
+            return
+
+
+def _input_shapes(module: torch.nn.Module) -> list[tuple[tuple[int, ...], str]]:
+    nn = torch.nn
+    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        return [((1, module.in_channels, *size), "float32") for size in _sizes(module)]
+    if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+        axes = len(module.kernel_size)
+        return [((1, module.in_channels, *(size,) * axes), "float32") for size in (1, 4, 7, 8)]
+    if isinstance(module, nn.Linear):
+        return [((1, module.in_features), "float32"), ((1, 16, module.in_features), "float32")] + [
+            (shape, "float32") for shape in _images_of(module.in_features)
+        ]
+    if isinstance(module, nn.Embedding):
+        return [((1, 16), "int64"), ((16,), "int64")]
+    if isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
+        return [((1, 16, module.input_size), "float32")]
+    if isinstance(module, nn.TransformerEncoderLayer):
+        return [((1, 16, module.self_attn.embed_dim), "float32")]
+    if isinstance(module, nn.BatchNorm2d):
+        return [((1, module.num_features, size, size), "float32") for size in (28, 32, 64, 224)]
+    if isinstance(module, nn.BatchNorm1d):
+        return [((1, module.num_features), "float32"), ((1, module.num_features, 128), "float32")]
+    return []
+
+
+def _sizes(module: Any) -> list[tuple[int, ...]]:
+    axes = len(module.kernel_size)
+    if axes == 1:
+        return [(size,) for size in (128, 1024, 16000)]
+    if axes == 3:
+        return [(16, 112, 112), (16, 32, 32)]
+    order: tuple[int, ...]
+    if module.in_channels == 1:
+        order = (28, 32, 64, 128, 224)
+    elif module.stride[0] > 1 or module.kernel_size[0] > 5:
+        order = (224, 32, 64, 96, 128, 299, 28)
+    else:
+        order = (32, 224, 64, 96, 128, 28, 299)
+    return [(size, size) for size in order]
+
+
+def _images_of(features: int) -> list[tuple[int, ...]]:
+    """Return image shapes that flatten to `features`."""
+    found: list[tuple[int, ...]] = []
+    for channels, size in itertools.product((1, 3), (28, 32, 64, 96, 224, 8)):
+        if channels * size * size == features:
+            found.append((1, channels, size, size))
+    return found

@@ -1,0 +1,232 @@
+"""Run a file of the subject: as it is, or by its definitions only where it does more than to define.
+
+A file that shows signs of that is not run as it is. Any other is tried, and loaded by its definitions when it fails,
+goes on for long or would leave traces. What was left out is remembered, for the report's notes and for its errors.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from archcheck.errors import described
+from archcheck.measure.loading.defaults import defaults
+from archcheck.measure.loading.definitions import Definitions, names_set_by
+from archcheck.measure.loading.harmless import DEFAULTS
+from archcheck.measure.loading.signs import functions_of, sign_in
+from archcheck.measure.loading.stubs import STUBS
+from archcheck.measure.subject.guard import LONG, SHORT, Refused, TooLong, harmless, is_own, limited
+from archcheck.measure.subject.texts import file_of, is_cell, keep_classes, text_of
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """How a file of the subject was run; places are `net.py:12`, `lines` those that were left out."""
+
+    files: tuple[str, ...]
+    why: str | None = None
+    failure: BaseException | None = None
+    lines: list[str] = field(default_factory=list)
+    unset: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, BaseException] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+    read_files: tuple[str, ...] = ()
+    trees: tuple[ast.Module, ...] = ()
+    read: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The name of the file."""
+        return Path(file_of(self.files[0])).name
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What the report says of it."""
+        if self.why:
+            left = f"; not run: {', '.join(_ranges(self.lines))}" if self.lines else ""
+            yield f"loaded by its definitions only, as {self.why}{left}"
+        if self.unread:
+            yield f"left out for a syntax error: {', '.join(self.unread)}"
+        if self.read:
+            yield f"arguments of the command line are the defaults of the parser in {self.shown}"
+
+
+@dataclass(slots=True)
+class _Settings:
+    careful: bool = False
+    """Whether files may leave no traces when they are imported."""
+    depth: int = 0
+
+
+SETTINGS = _Settings()
+RUNS: dict[str, Run] = {}
+"""The files of the subject that this process has run, by the name of their module."""
+
+
+def run(module: ModuleType, files: Sequence[str]) -> None:
+    """Run the source of a file, or of the cells of a notebook, in `module`.
+
+    Raises:
+        SyntaxError, OSError: the source cannot be read. A cell with such an error is left out.
+    """
+    record = RUNS[module.__name__] = Run(files=tuple(files))
+    trees = {file: tree for file in files if (tree := _tree(file, record)) is not None}
+    for file, tree in trees.items():
+        if is_cell(file):
+            keep_classes(module.__name__, file, tree)
+    record.read_files, record.trees = tuple(trees), tuple(trees.values())
+    whole = ast.Module(body=[node for tree in trees.values() for node in tree.body], type_ignores=[])
+    record.why = _sign(trees, whole)
+    if record.why is None:
+        before = dict(module.__dict__)
+        try:
+            with _watched(SHORT):
+                for file, tree in trees.items():
+                    exec(compile(tree, file, "exec", dont_inherit=True), module.__dict__)
+            return
+        except BaseException as error:
+            record.failure, record.why = error, _why(error, record)
+            module.__dict__.clear()
+            module.__dict__.update(before)
+    with _watched(LONG):
+        _run_definitions(module, trees, whole, record)
+
+
+def place(file: str, line: int) -> str:
+    """Return `net.py:12`, or `nb.ipynb:cell 3:12`."""
+    return f"{Path(file).name}:{line}"
+
+
+def raised_at(error: BaseException) -> str:
+    """Return the innermost line of the subject's files that an error went through, `` if there is none."""
+    where, traceback = "", error.__traceback__
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if is_own(file):
+            where = place(file, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return where
+
+
+def _tree(file: str, record: Run) -> ast.Module | None:
+    try:
+        return ast.parse(text_of(file), file)
+    except SyntaxError as error:
+        if not is_cell(file):
+            raise
+        record.unread.append(place(file, error.lineno or 1))
+        return None
+
+
+def _sign(trees: dict[str, ast.Module], whole: ast.Module) -> str | None:
+    functions = functions_of(whole)
+    for file, tree in trees.items():
+        if sign := sign_in(tree, functions):
+            return f"it {sign.what} when it is imported ({place(file, sign.line)})"
+    return None
+
+
+def _why(error: BaseException, record: Run) -> str:
+    at = f" ({where})" if (where := raised_at(error)) else ""
+    if isinstance(error, Refused):
+        return f"it {error} when it is imported{at}"
+    if isinstance(error, TooLong):
+        return f"importing it takes more than {SHORT:g} s{at}"
+    if isinstance(error, SystemExit):
+        return f"it calls sys.exit when it is imported{at}"
+    return f"importing it fails{at}: {described(error)}"
+
+
+@contextmanager
+def _watched(seconds: float) -> Iterator[None]:
+    """Limit the time, and what may be done, of the outermost file; the files that it imports run within."""
+    outermost = SETTINGS.depth == 0
+    SETTINGS.depth += 1
+    STUBS.sealed = False
+    try:
+        with limited(seconds) if outermost else nullcontext(), harmless() if SETTINGS.careful else nullcontext():
+            yield
+    finally:
+        SETTINGS.depth -= 1
+        STUBS.sealed = SETTINGS.depth == 0
+
+
+def _run_definitions(module: ModuleType, trees: dict[str, ast.Module], whole: ast.Module, record: Run) -> None:
+    names = module.__dict__
+
+    def read_defaults() -> Any:
+        record.read = True
+        return defaults(trees.values(), names)
+
+    names[DEFAULTS] = read_defaults
+    definitions = Definitions(whole)
+    for file in trees:
+        # Taken from a tree of its own: what stays of a statement takes its place in the tree.
+        for statement in definitions.of(ast.parse(text_of(file), file).body):
+            _run_statement(statement, file, names, record)
+        _remember(definitions, file, record)
+    del names[DEFAULTS]
+
+
+def _remember(definitions: Definitions, file: str, record: Run) -> None:
+    for statement in definitions.left:
+        record.lines.append(place(file, statement.lineno))
+        for name in names_set_by(statement):
+            record.unset.setdefault(name, f"{place(file, statement.lineno)}, which was not run")
+    definitions.left.clear()
+
+
+def _run_statement(statement: ast.stmt, file: str, names: dict[str, Any], record: Run) -> None:
+    code = compile(ast.Module(body=[statement], type_ignores=[]), file, "exec", dont_inherit=True)
+    try:
+        exec(code, names)
+    except TooLong:
+        raise
+    except BaseException as error:
+        at = place(file, statement.lineno)
+        if isinstance(statement, ast.ClassDef):
+            record.broken[statement.name] = error
+        elif not isinstance(statement, ast.FunctionDef | ast.Import | ast.ImportFrom):
+            record.lines.append(at)
+        for name in names_set_by(statement):
+            record.unset.setdefault(name, f"{at}, which failed: {described(error)}")
+
+
+def _ranges(places: Sequence[str]) -> list[str]:
+    """Return `net.py:12, 14, 20` for places of one file, the first nine."""
+    shown: list[str] = []
+    for each in dict.fromkeys(places):
+        file, _, line = each.rpartition(":")
+        shown.append(line if shown and _file_of(shown, file) else each)
+    return [*shown[:9], f"and {len(shown) - 9} more"] if len(shown) > 9 else shown
+
+
+def _file_of(shown: list[str], file: str) -> bool:
+    named = next((each for each in reversed(shown) if ":" in each), "")
+    return named.rpartition(":")[0] == file
+
+
+def unset_name(error: BaseException | None) -> str | None:
+    """Return why the name is not there that an error, or one that led to it, misses; `None` if it misses no name."""
+    while error is not None:
+        if isinstance(error, NameError) and error.name:
+            found = next((run.unset[error.name] for run in RUNS.values() if error.name in run.unset), None)
+            if found:
+                return f"`{error.name}` is set at {found}"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def has_failed() -> bool:
+    """Whether a file could not be run as it is, which may be otherwise the next time."""
+    return any(each.failure is not None for each in RUNS.values())
+
+
+def notes() -> list[str]:
+    """Return what the report says of all files of the subject that were run."""
+    return [note for each in RUNS.values() if is_own(each.files[0]) for note in each.notes]

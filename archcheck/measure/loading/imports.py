@@ -1,0 +1,178 @@
+"""How the files of a subject import one another, whatever they are called and wherever they were meant to be started.
+
+The subject's own files come first for the subject, and last for everybody else: a `random.py` beside the model is
+nobody's `random` but its own. A file never imports itself by its own name. What is found neither beside the file nor
+installed is looked for up to the root of the repository, and then stood in for (see `stubs`).
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import FrameType, ModuleType
+
+from archcheck.measure.loading import execution
+from archcheck.measure.loading.stubs import is_stub, may_stand_in, stub_spec
+from archcheck.measure.subject.guard import is_own
+from archcheck.measure.subject.texts import parse
+
+
+class SubjectLoader(SourceFileLoader):
+    """Runs a file of the subject as `execution` does, and writes no compiled file beside it."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the file."""
+        execution.run(module, [self.path])
+
+
+class NotebookLoader(SourceFileLoader):
+    """Runs the cells of a notebook; `inspect` asks for it to believe in files that are not there."""
+
+    def __init__(self, name: str, path: str, cells: Sequence[str]) -> None:
+        super().__init__(name, path)
+        self._cells = cells
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the cells in order."""
+        execution.run(module, self._cells)
+
+
+class _Beside:
+    """Finds the subject's files for the subject, before anything else does."""
+
+    def __init__(self) -> None:
+        self.folders: list[str] = []
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+        """Return a file of the subject, with the loader for it."""
+        if path is not None:
+            return _own(PathFinder.find_spec(name, path)) if any(is_own(f"{each}/") for each in path) else None
+        importer = _importer()
+        if importer is None:
+            return None
+        asked = importer.f_code.co_filename
+        spaces = None
+        for folder in self.folders:
+            spec = PathFinder.find_spec(name, [folder])
+            if spec is not None and spec.origin is None:
+                spaces = spaces or spec
+            elif spec is not None and spec.origin != asked:
+                return _own(spec) or spec
+        installed = PathFinder.find_spec(name)
+        if installed is None or installed.origin is None or installed.origin == asked:
+            return spaces if name not in sys.builtin_module_names else None
+        return _own(installed)
+
+
+class _Missing:
+    """Stands in for what nothing else finds."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+        """Return a stand-in, where the import goes without saying."""
+        if is_stub(name.rpartition(".")[0]):
+            return stub_spec(name, "")
+        frame = _importer()
+        if frame is None or not execution.SETTINGS.depth or not may_stand_in(frame.f_code.co_filename, frame.f_lineno):
+            return None
+        return stub_spec(name, execution.place(frame.f_code.co_filename, frame.f_lineno))
+
+
+_BESIDE, _MISSING = _Beside(), _Missing()
+
+
+def prefer(folders: Iterable[str]) -> None:
+    """Look for the subject's imports in these folders first; everybody else finds them there, too, after all else."""
+    if _BESIDE not in sys.meta_path:
+        sys.meta_path.insert(0, _BESIDE)
+        sys.meta_path.append(_MISSING)
+    _BESIDE.folders[:0] = [folder for folder in dict.fromkeys(folders) if folder not in _BESIDE.folders]
+    seek(_BESIDE.folders)
+
+
+def seek(folders: Iterable[str]) -> None:
+    """Let everybody find modules in these folders that are nowhere else."""
+    sys.path += [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
+
+
+def import_alone(name: str, path: Path, *, package: str = "", cells: Sequence[str] = ()) -> ModuleType:
+    """Import a file or a notebook under a name of its own, as a part of `package` where it imports relatives."""
+    name = f"{package}.{path.stem}" if package else name
+    if name in sys.modules:
+        return sys.modules[name]
+    loader = NotebookLoader(name, str(path), cells) if path.suffix == ".ipynb" else SubjectLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def package_of(folder: Path, levels: int) -> str:
+    """Make packages of a folder and those above, `levels` in all, without running an `__init__.py`; return the name."""
+    folders = [folder, *folder.parents][: max(levels, 1)][::-1]
+    name = ""
+    for each in folders:
+        name = f"{name}.{each.name}" if name else f"archcheck_package_{abs(hash(str(each))):x}"
+        if name not in sys.modules:
+            package = ModuleType(name)
+            package.__path__ = [str(each)]
+            sys.modules[name] = package
+    return name
+
+
+def dotted_name(path: Path) -> tuple[Path, str]:
+    """Return the folder to import a file from and its dotted name, walking up through `__init__.py`."""
+    parts, folder = [path.stem] if path.stem != "__init__" else [], path.parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return folder, ".".join(parts)
+
+
+def relative_levels(path: Path) -> int:
+    """Return how many levels up the relative imports of a file reach, 0 where it has none."""
+    tree = parse(str(path))
+    nodes = ast.walk(tree) if tree else ()
+    return max((node.level for node in nodes if isinstance(node, ast.ImportFrom)), default=0)
+
+
+def above(path: Path, root: str) -> list[str]:
+    """Return the folders above that of a file, up to the root of its repository, or to `root` where it is in none."""
+    parents = list(path.parent.parents)
+    ends = [each for each in (path.parent, *parents) if (each / ".git").exists() or (each / "pyproject.toml").is_file()]
+    end = ends[0] if ends else Path(root).resolve()
+    return [str(each) for each in parents if each.is_relative_to(end)]
+
+
+def _own(spec: ModuleSpec | None) -> ModuleSpec | None:
+    """Return the spec of a Python file of the subject with our loader; none for any other."""
+    if spec is None or type(spec.loader) is not SourceFileLoader or not spec.origin or not is_own(spec.origin):
+        return None
+    spec.loader = SubjectLoader(spec.name, spec.origin)
+    return spec
+
+
+def _importer() -> FrameType | None:
+    """Return the frame of the subject that imports, or ours when we import it; `None` when anybody else does."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file == _TARGETS:
+            return frame
+        if not (file.startswith("<frozen importlib") or file.endswith("/importlib/__init__.py") or file == __file__):
+            return frame if is_own(file) else None
+        frame = frame.f_back
+    return None
+
+
+_TARGETS = str(Path(__file__).with_name("load.py"))
+"""Where targets are imported, for the subject."""

@@ -1,0 +1,233 @@
+"""Find and build the subject that a target names.
+
+A target is `file.py`, `file.py:Name`, `notebook.ipynb:Name`, `package.module:Name` or `package/module.py:Name`; the
+name is a class, a factory or an instance. A file inside a package is imported by its dotted name, so that relative
+imports work. What a file does beside defining is left out where it has to be (see `execution`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from archcheck.errors import SubjectError, described
+from archcheck.measure.loading import execution, stubs
+from archcheck.measure.loading.constructor import Guess, guess, missing_arguments
+from archcheck.measure.loading.errors import explained_error, import_error, not_one, not_there, place
+from archcheck.measure.loading.imports import (
+    above,
+    dotted_name,
+    import_alone,
+    package_of,
+    prefer,
+    relative_levels,
+    seek,
+)
+from archcheck.measure.loading.notebooks import cells
+from archcheck.measure.loading.pretrained import without_downloads
+from archcheck.measure.loading.roots import roots
+from archcheck.measure.operators.meta import needs_numbers, refused, without_memory
+from archcheck.measure.subject.guard import Refused, harmless
+
+_FILE = re.compile(r"^(?P<file>.+\.(?:py|ipynb))(?::(?P<name>[\w.]+))?$")
+_MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model, and what has to be said of how it came about."""
+
+    model: torch.nn.Module
+    notes: tuple[str, ...] = ()
+
+
+def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
+    """Return the model that `target` names, built with `args` if it is a class or a factory.
+
+    With `meta` it is built without memory; what stands in its file already built stays as it is.
+
+    Raises:
+        SubjectError: with one line that says what is missing and what to do next.
+    """
+    return load_noted(target, root, args, meta=meta).model
+
+
+def load_noted(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False, careful: bool = False) -> Loaded:
+    """Return the model that `target` names, as `load` does, with notes on how it was loaded.
+
+    `careful` is for a file that nobody has prepared: nothing that it does while it is loaded may leave traces, and
+    arguments that are missing are guessed, which the notes say.
+    """
+    _begin(careful)
+    downloads: AbstractContextManager[list[str]] = without_downloads() if careful else nullcontext([])
+    with downloads as absent:
+        module, name = load_module(target, root)
+        value = attribute(module, name or _only_root(module, target), target)
+        guessed = guess(value, module, args) if careful and _is_made(value) else Guess({})
+        try:
+            with _leaving_nothing(target) if careful else nullcontext():
+                model = build(value, target, {**guessed.args, **args}, meta=meta)
+        except SubjectError as error:
+            raise explained_error(error, target, guessed.notes) from error
+    away = [f"pretrained weights were not downloaded, random ones stand for them: {file}" for file in absent]
+    notes = [*execution.notes(), *guessed.notes, *away, stubs.note()]
+    return Loaded(model, tuple(note for note in notes if note))
+
+
+def _begin(careful: bool) -> None:
+    execution.SETTINGS.careful = careful
+    stubs.forget()
+
+
+def _only_root(module: ModuleType, target: str) -> str:
+    found = roots(module)
+    if len(found) != 1:
+        raise not_one(target, found, module)
+    return found[0]
+
+
+@contextmanager
+def _leaving_nothing(target: str) -> Iterator[None]:
+    """Refuse what would leave traces while a model is built."""
+    try:
+        with harmless():
+            yield
+    except Refused as error:
+        where = execution.raised_at(error)
+        raise SubjectError(
+            "construct",
+            f"`{target}` {error} when it is built{f' at {where}' if where else ''}, which a report does not let it do; "
+            "judge it through a contract",
+        ) from error
+
+
+def _is_made(value: object) -> bool:
+    return callable(value) and (isinstance(value, type) or not isinstance(value, torch.nn.Module))
+
+
+def find(target: str, root: str, *, careful: bool = False) -> list[str]:
+    """Return the targets with a name that `target` stands for: every root of a file, else itself."""
+    match = _FILE.match(target)
+    if match is None or match["name"]:
+        return [target]
+    _begin(careful)
+    downloads: AbstractContextManager[object] = without_downloads() if careful else nullcontext()
+    with downloads:
+        module, _ = load_module(target, root)
+    found = roots(module)
+    if not found:
+        raise not_one(target, found, module)
+    return [f"{target}:{name}" for name in found]
+
+
+def load_module(target: str, root: str) -> tuple[ModuleType, str | None]:
+    """Import the module of a target; return it with the name that the target gives, if any."""
+    if match := _FILE.match(target):
+        return _import_file(Path(root, match["file"]), match["file"], root), match["name"]
+    if match := _MODULE.match(target):
+        prefer([root])
+        return _import(match["module"], target), match["name"]
+    if Path(root, target).exists():
+        folder = f"{target.rstrip('/')}/" if Path(root, target).is_dir() else ""
+        raise SubjectError("not-found", f"`{target}` is not a Python file; name one, as in `{folder}model.py:Net`")
+    raise SubjectError(
+        "not-found",
+        f"there is no file, subject or module `{target}`; write `file.py`, `file.py:Class` or `package.module:Class`",
+    )
+
+
+def load_object(target: str, root: str) -> Any:
+    """Return any object by target: an example function, a trainer, an evaluation."""
+    module, name = load_module(target, root)
+    if name is None:
+        raise SubjectError("not-found", f"`{target}` names no function; write `{target}:name`")
+    return attribute(module, name, target)
+
+
+def attribute(module: ModuleType, name: str, target: str) -> Any:
+    """Return `module.name`, dots allowed."""
+    value: Any = module
+    for part in name.split("."):
+        if not hasattr(value, part):
+            raise not_there(module, part, target)
+        value = getattr(value, part)
+    return value
+
+
+def build(value: Any, target: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
+    """Return the model: call a class or factory with `args`, without memory for `meta`; take an instance as it is."""
+    if isinstance(value, torch.nn.Module) and not isinstance(value, type):
+        return value
+    if not callable(value):
+        raise SubjectError(
+            "no-model", f"`{target}` is a {type(value).__name__}, not a torch.nn.Module or a function that makes one"
+        )
+    missing = missing_arguments(value, args)
+    if missing:
+        names = ", ".join(f"`{name}`" for name in missing)
+        example = " ".join(f"{name}=…" for name in missing)
+        raise SubjectError(
+            "construct", f"`{target}` needs {names} to be built; give `--args {example}` or `args` in the contract"
+        )
+    try:
+        with without_memory() if meta else nullcontext():
+            model = value(**args)
+    except Exception as error:
+        if meta and needs_numbers(error):
+            raise refused(target, place(error), error) from error
+        raise SubjectError("construct", f"`{target}` could not be built{place(error)}: {described(error)}") from error
+    if not isinstance(model, torch.nn.Module):
+        raise SubjectError("no-model", f"`{target}` made a {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def _import_file(path: Path, shown: str, root: str) -> ModuleType:
+    if not path.is_file():
+        raise SubjectError("not-found", f"there is no file `{shown}`; is the path relative to {root}?")
+    path = path.resolve()
+    package_root, name = dotted_name(path)
+    beside = [str(path.parent)] if package_root == path.parent else []
+    prefer([*beside, str(package_root), root])
+    seek([str(path.parent), *above(path, root)])
+    if beside or path.suffix == ".ipynb" or not _is_free(name, package_root):
+        return _import_alone(path, shown)
+    return _import(name, shown)
+
+
+def _is_free(name: str, folder: Path) -> bool:
+    """Whether the name of a package means the one in `folder`: not that of Python, nor one that is imported already."""
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return False
+    known = sys.modules.get(top)
+    return known is None or str(folder / top) in map(str, getattr(known, "__path__", ()))
+
+
+def _import_alone(path: Path, shown: str) -> ModuleType:
+    """Import a file that is in no package, under a name of its own: `model.py` may exist in many folders."""
+    name = f"archcheck_subject_{re.sub(r'[^a-zA-Z0-9_]', '_', path.stem)}_{abs(hash(str(path))):x}"
+    try:
+        if path.suffix == ".ipynb":
+            return import_alone(name, path, cells=cells(path, shown))
+        levels = relative_levels(path)
+        return import_alone(name, path, package=package_of(path.parent, levels) if levels else "")
+    except SubjectError:
+        raise
+    except BaseException as error:
+        raise import_error(error, shown) from error
+
+
+def _import(name: str, shown: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except BaseException as error:
+        raise import_error(error, shown) from error

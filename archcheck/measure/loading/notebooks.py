@@ -1,0 +1,80 @@
+"""A notebook as Python: its code cells in order, without what only IPython understands."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from archcheck.errors import SubjectError
+from archcheck.measure.subject.texts import keep
+
+_FOREIGN = re.compile(r"%%(?!time|timeit|capture|prun)\w+")
+"""The first line of a cell in another language: `%%bash`, `%%writefile`, `%%html`."""
+_MAGIC = re.compile(r"\s*(?:[%!?]|[\w.]+\?{1,2}\s*$|[\w.,\s]+=\s*[%!]\s*\w)")
+"""A line for IPython: `%matplotlib inline`, `!pip install`, `nn.Linear?`, `files = !ls`."""
+
+
+def cells(path: Path, shown: str) -> list[str]:
+    """Return the names of the code cells of a notebook, whose sources `texts` knows from now on.
+
+    A cell is named by its number among all cells of the notebook, counted from 1. Its lines keep their numbers: where a
+    magic stood, there is a `pass`.
+
+    Raises:
+        SubjectError: the file is no notebook.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        sources = {number: _source(cell) for number, cell in _numbered(document) if cell["cell_type"] == "code"}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SubjectError("syntax", f"`{shown}` is no notebook of Jupyter: {error}; save it there once more") from None
+    names = []
+    for number, source in sources.items():
+        names.append(f"{path}:cell {number}")
+        keep(names[-1], python_of(source))
+    return names
+
+
+def _numbered(document: Any) -> list[tuple[int, Any]]:
+    if "cells" in document:
+        return list(enumerate(document["cells"], 1))
+    return list(enumerate((cell for sheet in document["worksheets"] for cell in sheet["cells"]), 1))
+
+
+def _source(cell: Any) -> str:
+    text = cell["source"] if "source" in cell else cell["input"]
+    return text if isinstance(text, str) else "".join(text)
+
+
+def python_of(source: str) -> str:
+    """Return a cell with `pass` in place of what is no Python, line for line; one that is Python stays as it is."""
+    lines = source.splitlines()
+    if _is_python(source):
+        return source + "\n"
+    if _FOREIGN.match(next((line for line in lines if line.strip()), "")):
+        return "\n" * len(lines)
+    kept: list[str] = []
+    within = False
+    for line in lines:
+        magic = bool(_MAGIC.match(line)) and not _continues(kept)
+        indent = line[: len(line) - len(line.lstrip())]
+        kept.append("" if within else f"{indent}pass" if magic else line)
+        within = (within or magic) and line.rstrip().endswith("\\")
+    return "\n".join(kept) + "\n"
+
+
+def _is_python(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _continues(before: list[str]) -> bool:
+    """Whether a line goes on with an expression, so that a `%` at its start divides."""
+    text = before[-1].rstrip() if before else ""
+    return text.endswith(("\\", "(", "[", "{", ",", "+", "*"))

@@ -1,0 +1,192 @@
+"""Stand-ins for packages that are not installed, so that a class that does not need them can be measured.
+
+A stand-in can be imported and handed around while files are imported, as `np.ndarray` is in an annotation. Nothing can
+be computed with one: a call, a base class, a number or, once the files are imported, as much as an attribute of it
+raises `MissingPackage` and is remembered, so that a subject that swallows the error is not measured either.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, NoReturn
+
+from archcheck.measure.subject.texts import parse
+
+_DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dotenv": "python-dotenv",
+    "git": "gitpython",
+    "mpl_toolkits": "matplotlib",
+    "pytorch_lightning": "pytorch-lightning",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "torch_geometric": "torch-geometric",
+    "yaml": "pyyaml",
+} | {
+    name: name
+    for name in (
+        *("albumentations", "captum", "datasets", "dgl", "einops", "fastai", "gym", "gymnasium", "h5py", "imageio"),
+        *("keras", "kornia", "librosa", "lightning", "matplotlib", "monai", "mlflow", "networkx", "nltk", "numba"),
+        *("numpy", "omegaconf", "optuna", "pandas", "plotly", "requests", "scipy", "seaborn", "spacy", "tensorboard"),
+        *("tensorboardX", "tensorflow", "tiktoken", "timm", "tokenizers", "torchaudio", "torchinfo", "torchmetrics"),
+        *("torchsummary", "torchtext", "torchviz", "torchvision", "tqdm", "transformers", "wandb", "yacs"),
+    )
+}
+"""What to install for what is imported. For other names nothing is advised: a stranger may own them."""
+
+
+class MissingPackage(ImportError):  # noqa: N818 - the state of an installation
+    """Something was to be computed with a package that is not installed."""
+
+
+@dataclass(slots=True)
+class Stubs:
+    """The packages that are stood in for, each with the place of its first import, and the first that was needed."""
+
+    places: dict[str, str] = field(default_factory=dict)
+    sealed: bool = False
+    needed: str | None = None
+
+    def need(self, name: str) -> NoReturn:
+        """Raise `MissingPackage`; from now on nothing that is computed counts, once the files are imported."""
+        if self.sealed:
+            self.needed = self.needed or name
+        raise MissingPackage(f"needs `{name}`, {install(name)}", name=name.partition(".")[0])
+
+
+STUBS = Stubs()
+"""Those of this process, which measures one subject."""
+
+
+def install(name: str) -> str:
+    """Return what is wrong with a module that is not there, and what to do about it, as the end of a sentence."""
+    package = name.partition(".")[0]
+    if package in sys.modules and not isinstance(sys.modules[package], StubModule):
+        return f"which the `{package}` that is installed here has not; install the version that it is written for"
+    if package == "google":
+        return "which is there on Colab alone; leave it out of what the model needs"
+    if package in _DISTRIBUTIONS:
+        return f"which is not installed here; install it (`pip install {_DISTRIBUTIONS[package]}`) and try again"
+    return "which is not installed here, nor a file beside it; install it and try again"
+
+
+def _refusing(name: str) -> Any:
+    def refuse(self: Stub, *args: Any, **kwargs: Any) -> NoReturn:
+        STUBS.need(object.__getattribute__(self, "_name"))
+
+    refuse.__name__ = name
+    return refuse
+
+
+class Stub:
+    """Anything of a package that is not installed."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Stub:
+        return _attribute(self._name, name)
+
+    def __getitem__(self, key: object) -> Stub:
+        return _attribute(self._name, "__version__")
+
+    def __or__(self, other: object) -> Stub:
+        """`np.ndarray | None` in an annotation."""
+        return self
+
+    __ror__ = __or__
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"<{self._name}, which is not installed>"
+
+
+for _name in (
+    *("call", "mro_entries", "instancecheck", "subclasscheck", "iter", "next", "len", "bool", "contains", "enter"),
+    *("int", "float", "index", "complex", "eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert", "matmul"),
+    *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "floordiv", "rfloordiv", "mod", "rmod"),
+    *("pow", "rpow", "rmatmul", "and", "rand", "xor", "array", "round", "str", "format", "setitem", "torch_function"),
+):
+    setattr(Stub, f"__{_name}__", _refusing(_name))
+
+
+class StubModule(ModuleType):
+    """A package that is not installed, or a part of one."""
+
+    def __getattr__(self, name: str) -> Stub:
+        return _attribute(self.__name__, name)
+
+
+def _attribute(owner: str, name: str) -> Stub:
+    if name.startswith("__") and name != "__version__":
+        raise AttributeError(name)
+    if STUBS.sealed:
+        STUBS.need(f"{owner}.{name}")
+    return Stub(f"{owner}.{name}")
+
+
+class StubLoader:
+    """Makes the module of a package that is not installed."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return the stand-in; a package, as any part of it may be imported."""
+        return StubModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Do nothing."""
+
+
+def stub_spec(name: str, place: str) -> ModuleSpec:
+    """Return how to import a stand-in for `name`, and remember that there is one."""
+    STUBS.places.setdefault(name, place)
+    spec = ModuleSpec(name, StubLoader(), is_package=True)  # type: ignore[arg-type]
+    spec.submodule_search_locations = []
+    return spec
+
+
+def is_stub(name: str) -> bool:
+    """Whether `name` is stood in for."""
+    return name in STUBS.places
+
+
+def may_stand_in(file: str, line: int) -> bool:
+    """Whether the import at a line goes without saying: outside of functions, and nothing is done where it fails."""
+    tree = parse(file)
+    return tree is not None and any(node.lineno <= line <= (node.end_lineno or 0) for node in _plain_imports(tree))
+
+
+def _plain_imports(node: ast.AST) -> Iterator[ast.stmt]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        elif isinstance(child, ast.If | ast.For | ast.While | ast.ClassDef | ast.Module):
+            yield from _plain_imports(child)
+
+
+def forget() -> None:
+    """Forget all stand-ins, and what was needed of them, before another subject is loaded."""
+    for name in STUBS.places:
+        sys.modules.pop(name, None)
+    STUBS.places.clear()
+    STUBS.needed = None
+
+
+def first_of(file: str) -> tuple[str, str] | None:
+    """Return the first stand-in that a file of this name imports, with its place; `None` if there is none."""
+    return next((each for each in STUBS.places.items() if each[1].startswith(f"{file}:")), None)
+
+
+def note() -> str | None:
+    """Return what the report says of the packages that are stood in for."""
+    names = [name for name in STUBS.places if name.rpartition(".")[0] not in STUBS.places]
+    return f"not installed, and not needed to measure this: {', '.join(names)}" if names else None

@@ -1,0 +1,1 @@
+"""What a dispatched operation is called, what it gives, and what it costs."""

@@ -1,0 +1,216 @@
+"""Multiply-accumulates of single operations: one fused multiply-add is one, bias and elementwise work is none.
+
+The convention is that of published tables for convolution, linear, matrix products and attention. A known
+operation without such products costs 0; an unknown one has no cost (`None`) and is named in the report.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+
+from archcheck.measure.operators.contraction import contraction_macs
+from archcheck.measure.operators.vocabulary import FREE, KINDS, QUANTIZED, base_name, is_listed
+from archcheck.measure.shapes.arguments import Call
+from archcheck.measure.shapes.base import broadcast
+from archcheck.measure.shapes.packed import opened, shape_of
+
+_MULTIPLYING = frozenset({"conv", "conv_transpose", "linear", "bilinear", "matmul", "attention", "lstm", "gru", "rnn"})
+_FORMULAS: dict[str, Callable[[Call, torch.Tensor], int | None]] = {}
+
+
+def multiply_accumulates(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> int | None:
+    """Return the multiply-accumulates of one call; `None` when the operation is unknown."""
+    formula = _FORMULAS.get(base_name(name))
+    if formula is None or not outputs:
+        return 0 if _is_free(name) else None
+    try:
+        return formula(opened(call) if "quantized" in name else call, outputs[0])
+    except (KeyError, StopIteration, AttributeError):  # an overload that takes other arguments
+        return None
+
+
+@cache
+def _is_free(name: str) -> bool:
+    if KINDS.get(base_name(name)) in _MULTIPLYING:
+        return False
+    if is_listed(name) or name in FREE or base_name(name) in FREE:
+        return True
+    if name.endswith("_backward"):  # code that differentiates in its forward pass
+        return _is_free(name.removesuffix("_backward"))
+    packet = getattr(torch.ops.aten, name, None)
+    return packet is not None and any(
+        torch.Tag.pointwise in getattr(packet, overload).tags or _is_view(getattr(packet, overload))
+        for overload in packet.overloads()
+    )
+
+
+def _is_view(func: Any) -> bool:
+    returns = func._schema.returns
+    return bool(returns) and all(value.alias_info is not None and not value.alias_info.is_write for value in returns)
+
+
+def _costs(*names: str) -> Callable[[Any], Any]:
+    def register(function: Any) -> Any:
+        _FORMULAS.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def _quantized(kind: str) -> list[str]:
+    return [name for name, meaning in QUANTIZED.items() if meaning == kind]
+
+
+def _elements(sizes: Iterable[int]) -> int:
+    return math.prod(map(int, sizes))
+
+
+@_costs("linear", *_quantized("linear"))
+def _linear(call: Call, out: torch.Tensor) -> int:
+    return out.numel() * int(call["weight"].shape[-1])
+
+
+@_costs(
+    "conv1d", "conv2d", "conv3d", "convolution", "_convolution", "torchvision::deform_conv2d", *_quantized("conv")
+)  # fmt: skip
+def _conv(call: Call, out: torch.Tensor) -> int:
+    if call.get("transposed"):
+        return int(call["input"].numel()) * _elements(call["weight"].shape[1:])
+    return out.numel() * _elements(call["weight"].shape[1:])
+
+
+@_costs("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", *_quantized("conv_transpose"))
+def _conv_transpose(call: Call, out: torch.Tensor) -> int:
+    # Every input element is multiplied with the kernel of every output channel of its group.
+    return int(call["input"].numel()) * _elements(call["weight"].shape[1:])
+
+
+@_costs("convolution_backward")
+def _conv_backward(call: Call, out: torch.Tensor) -> int:
+    # The gradient of the input and that of the weight take as many products as the convolution did.
+    products: int = _conv(call, call["grad_output"])
+    return products * sum(map(int, call["output_mask"][:2]))
+
+
+@_costs("conv_tbc")
+def _conv_over_time(call: Call, out: torch.Tensor) -> int:
+    return out.numel() * _elements(call["weight"].shape[:2])  # the weight is (kernel, in, out)
+
+
+@_costs("mm", "bmm", "matmul", "mv", "dot", "vdot", "inner", "_int_mm", "_scaled_mm", "_weight_int8pack_mm")
+def _matmul(call: Call, out: torch.Tensor) -> int:
+    return out.numel() * int(call["self"].shape[-1])
+
+
+@_costs("addmm", "baddbmm", "addmv", "addbmm")
+def _addmm(call: Call, out: torch.Tensor) -> int:
+    left = next(call[key] for key in ("mat1", "batch1", "mat") if key in call)
+    batch = left.shape[0] if "batch1" in call and left.dim() == 3 and out.dim() == 2 else 1
+    return out.numel() * int(left.shape[-1]) * int(batch)
+
+
+@_costs("outer", "ger", "addr")
+def _outer(call: Call, out: torch.Tensor) -> int:
+    return out.numel()
+
+
+@_costs("linalg_vecdot")
+def _vecdot(call: Call, out: torch.Tensor) -> int:
+    return _elements(broadcast(call["x"].shape, call["y"].shape))
+
+
+@_costs("_grouped_mm", "_scaled_grouped_mm")
+def _grouped(call: Call, out: torch.Tensor) -> int:
+    # Groups are rows of the left side, or a part of the axis that both share; or columns of a right side without
+    # groups of its own, and then each matrix of the left side meets only its columns.
+    left, right = call["self"], call["mat2"]
+    groups = int(left.shape[0]) if left.dim() > right.dim() else 1
+    return int(left.numel()) * int(right.shape[-1]) // groups
+
+
+@_costs("tensordot")
+def _tensordot(call: Call, out: torch.Tensor) -> int:
+    return out.numel() * _elements(call["self"].shape[axis] for axis in call["dims_self"])
+
+
+@_costs("bilinear")
+def _bilinear(call: Call, out: torch.Tensor) -> int:
+    return (out.numel() // out.shape[-1]) * int(call["weight"].numel())
+
+
+@_costs("_trilinear")
+def _trilinear(call: Call, out: torch.Tensor) -> int:
+    """Return the product of all axes of the three operands, each stretched by its `expand` axes."""
+    shapes = []
+    for number in ("1", "2", "3"):
+        shape = list(call["i" + number].shape)
+        for axis in sorted(call["expand" + number]):
+            shape.insert(axis, 1)
+        shapes.append(shape)
+    return _elements(broadcast(*shapes))
+
+
+_FUSED_ATTENTION = "_scaled_dot_product_flash_attention_for_cpu"
+
+
+@_costs("scaled_dot_product_attention", _FUSED_ATTENTION)
+def _attention(call: Call, out: torch.Tensor) -> int:
+    return attention_scores(call, out) * int(call["query"].shape[-1] + call["value"].shape[-1])
+
+
+@_costs(_FUSED_ATTENTION + "_backward")
+def _attention_backward(call: Call, out: torch.Tensor) -> int:
+    # The scores anew, and the gradients of the scores, the values, the queries and the keys.
+    scores = attention_scores(call, call["out"])
+    return scores * int(3 * call["query"].shape[-1] + 2 * call["value"].shape[-1])
+
+
+def attention_scores(call: Call, out: torch.Tensor) -> int:
+    """Return the elements of the score matrix, `(…, L, S)`, of an attention whose output is `(…, L, Ev)`."""
+    return _elements(out.shape[:-1]) * int(call["key"].shape[-2])
+
+
+@_costs("einsum")
+def _einsum(call: Call, out: torch.Tensor) -> int:
+    return contraction_macs(call["equation"], [tensor.shape for tensor in call["tensors"]], call.get("path"))
+
+
+@_costs("lstm", "gru", "rnn_tanh", "rnn_relu")
+def _recurrent(call: Call, out: torch.Tensor) -> int:
+    # Every step multiplies each weight matrix of every layer and direction once.
+    return _steps(call) * sum(int(weight.numel()) for weight in call["params"] if weight.dim() == 2)
+
+
+@_costs("mkldnn_rnn_layer")
+def _recurrent_layer(call: Call, out: torch.Tensor) -> int:
+    return _steps(call) * int(call["weight0"].numel() + call["weight1"].numel())
+
+
+@_costs("quantized_lstm", "quantized_gru")
+def _quantized_recurrent(call: Call, out: torch.Tensor) -> int:
+    """The weights are packed, so their sizes follow from the gates: four of a state that is a pair, else three."""
+    is_pair = isinstance(call["hx"], list | tuple)
+    state, source = call["hx"][0] if is_pair else call["hx"], call.get("data", call.get("input"))
+    hidden, directions = int(state.shape[-1]), 2 if call["bidirectional"] else 1
+    widths = [int(source.shape[-1])] + [hidden * directions] * (call["num_layers"] - 1)
+    weights = directions * sum((4 if is_pair else 3) * hidden * (width + hidden) for width in widths)
+    return _steps(call) * weights
+
+
+def _steps(call: Call) -> int:
+    source = call["data"] if "data" in call else call["input"]
+    return int(source.numel() // source.shape[-1])
+
+
+@_costs("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell", *_quantized("cell"))
+def _cell(call: Call, out: torch.Tensor) -> int:
+    return _steps(call) * (_weights(call["w_ih"]) + _weights(call["w_hh"]))
+
+
+def _weights(weight: Any) -> int:
+    return int(weight.numel()) if isinstance(weight, torch.Tensor) else _elements(shape_of(weight)[0])

@@ -1,0 +1,222 @@
+"""Canonical names and attributes of single operations: what each one means, not how it was spelled.
+
+What takes more than one operation to tell (whether a mean is a global pooling, whether a product is with a
+weight) is settled in `graph`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+
+from archcheck.measure.operators.cost import attention_scores
+from archcheck.measure.operators.vocabulary import FACTORIES, KINDS, RANDOM, base_name, is_listed
+from archcheck.measure.shapes.arguments import Call, per_axis
+from archcheck.measure.shapes.packed import opened
+
+Attributes = dict[str, Any]
+_DESCRIBERS: dict[str, Callable[[str, Call, Sequence[torch.Tensor]], Attributes]] = {}
+
+
+def kind_of(name: str) -> str:
+    """Return the canonical kind of an operator; an in-place form is the same kind, an unknown one its own name."""
+    base = base_name(name)
+    if base in FACTORIES:
+        return "factory"
+    return "random" if base in RANDOM else KINDS.get(base, base)
+
+
+@cache
+def is_known(name: str, func: Any) -> bool:
+    """Whether a composite operator is understood whole, so that there is no need to look inside."""
+    return is_listed(name) or torch.Tag.pointwise in func.tags
+
+
+def describe(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> tuple[str, Attributes]:
+    """Return the kind of one call and what a rule may want to know of it."""
+    kind = kind_of(name)
+    if "quantized" in name:
+        call = opened(call)
+    if kind == "conv" and call.get("transposed"):
+        kind = "conv_transpose"
+    if kind == "hardtanh" and (call.get("min_val"), call.get("max_val")) == (0, 6):
+        kind = "relu6"  # which torch spells so
+    describer = _DESCRIBERS.get(kind)
+    if describer is None:
+        return kind, {}
+    try:
+        return kind, describer(name, call, outputs)
+    except (KeyError, IndexError, TypeError, AttributeError):  # an overload that takes other arguments
+        return kind, {}
+
+
+def _describes(*kinds: str) -> Callable[[Any], Any]:
+    def register(function: Any) -> Any:
+        _DESCRIBERS.update(dict.fromkeys(kinds, function))
+        return function
+
+    return register
+
+
+@_describes("conv", "conv_transpose")
+def _conv(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    if name == "conv_tbc":
+        return _conv_over_time(call)
+    weight, x = call["weight"], call["input"]
+    axes = weight.dim() - 2
+    transposed = "transpose" in name or call.get("transposed", False)
+    kernel = tuple(weight.shape[2:])
+    padding = call.get("padding", 0)
+    pads = padding if isinstance(padding, str) else per_axis(padding, axes)
+    attributes = {
+        "kernel": kernel,
+        "stride": per_axis(call.get("stride", 1), axes),
+        "padding": pads,
+        "dilation": per_axis(call.get("dilation", 1), axes),
+        "groups": (groups := call.get("groups", 1)),
+        "in_channels": weight.shape[0] if transposed else weight.shape[1] * groups,
+        "out_channels": weight.shape[1] * groups if transposed else weight.shape[0],
+        "bias": call.get("bias") is not None,
+    }
+    extent, out = tuple(x.shape[-axes:]), tuple(outputs[0].shape[-axes:])
+    if not transposed and groups == 1 and math.prod(out) == 1 and kernel == extent:
+        attributes["linear_like"] = True  # one output position that sees the whole map: a matrix product
+    return attributes
+
+
+def _conv_over_time(call: Call) -> Attributes:
+    """Describe `torch.conv_tbc`, whose input is (T, N, C) and whose weight is (kernel, in, out)."""
+    kernel, inputs, outputs = call["weight"].shape
+    geometry = {"kernel": (kernel,), "stride": (1,), "padding": (call["pad"],), "dilation": (1,), "groups": 1}
+    return {**geometry, "in_channels": inputs, "out_channels": outputs, "bias": True}
+
+
+@_describes("linear")
+def _linear(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    weight = call["weight"]
+    return {
+        "in_features": weight.shape[-1],
+        "out_features": weight.shape[0],
+        "bias": call.get("bias") is not None,
+    }
+
+
+@_describes("batch_norm", "instance_norm")
+def _batch_norm(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    features = call["input"].shape[1]
+    training = call.get("training", call.get("use_input_stats"))
+    return {
+        "features": features,
+        "training": bool(training),
+        "affine": call.get("weight") is not None,
+        "epsilon": call.get("eps"),
+    }
+
+
+@_describes("group_norm")
+def _group_norm(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    return {"features": outputs[0].shape[1], "groups": call["num_groups" if "num_groups" in call else "group"]}
+
+
+@_describes("dropout")
+def _dropout(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    return {"p": float(call["p"]), "training": bool(call["train"])}
+
+
+@_describes("attention")
+def _attention(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    # The module passes 0 in evaluation, so a rate above 0 means that dropout is on.
+    rate = float(call.get("dropout_p", 0.0))
+    return {
+        "p": rate,
+        "training": rate > 0,
+        "causal": bool(call.get("is_causal")),
+        "scores": attention_scores(call, outputs[0]),
+    }
+
+
+@_describes("lstm", "gru", "rnn")
+def _recurrent(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    return {
+        "p": float(call["dropout"]),
+        "training": bool(call["train"]),
+        "num_layers": call["num_layers"],
+        "bidirectional": bool(call["bidirectional"]),
+    }
+
+
+@_describes("max_pool", "avg_pool")
+def _pool(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    if "output_size" in call:
+        axes = len(call["output_size"])
+        extent, out = call["self"].shape[-axes:], outputs[0].shape[-axes:]
+        # An adaptive window covers the map whatever its size.
+        return {"adaptive": True, **_coverage(tuple(extent), tuple(out), tuple(extent))}
+    axes = len(call["kernel_size"])
+    kernel = per_axis(call["kernel_size"], axes)
+    extent, out = call["self"].shape[-axes:], outputs[0].shape[-axes:]
+    padding = per_axis(call.get("padding", 0), axes)
+    reach = tuple(size - pad for size, pad in zip(kernel, padding, strict=True))
+    return {
+        "kernel": kernel,
+        "stride": per_axis(call.get("stride") or kernel, axes),
+        "padding": padding,
+        **_coverage(tuple(extent), tuple(out), reach),
+    }
+
+
+def _coverage(extent: tuple[int, ...], out: tuple[int, ...], reach: tuple[int, ...]) -> Attributes:
+    """Say whether a pooling to one position covers its whole map of `extent`, given the `reach` of its window.
+
+    `real`: it gathers more than one position; `trivial`: the map was one position already; `partial`: the
+    window leaves a border out, so that a corner of the map stands for all of it.
+    """
+    attributes: Attributes = {"extent": extent}
+    if math.prod(out) != 1:
+        return attributes
+    if math.prod(extent) == 1:
+        attributes["coverage"] = "trivial"
+    elif all(seen >= size for seen, size in zip(reach, extent, strict=True)):
+        attributes["coverage"] = "real"
+    else:
+        attributes["coverage"] = "partial"
+    return attributes
+
+
+@_describes("mean", "sum", "amax", "max")
+def _reduce(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    x, dims = call["self"], call.get("dim")
+    axes = range(x.dim()) if dims in (None, [], ()) else [axis % x.dim() for axis in per_axis(dims, 1)]
+    return {"dims": tuple(sorted(axes)), "of": tuple(x.shape), "keepdim": bool(call.get("keepdim"))}
+
+
+@_describes("softmax", "log_softmax")
+def _softmax(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    return {"dim": call["dim"] % max(1, outputs[0].dim())}
+
+
+@_describes("permute")
+def _permute(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    axes = outputs[0].dim()
+    if "dims" in call:
+        return {"order": tuple(axis % axes for axis in call["dims"])}
+    order = list(range(axes))
+    first, second = (call["dim0"], call["dim1"]) if "dim0" in call else (axes - 2, axes - 1)
+    order[first], order[second] = order[second], order[first]
+    return {"order": tuple(order)}
+
+
+@_describes("upsample")
+def _upsample(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    x = call.get("input", call.get("self"))
+    assert x is not None
+    return {"scale": tuple(out / size for out, size in zip(outputs[0].shape[2:], x.shape[2:], strict=True))}
+
+
+@_describes("pad")
+def _pad(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    return {"pad": tuple(call.get("pad", call.get("padding")))}

@@ -1,0 +1,130 @@
+"""Build a subject without memory: on torch's meta device a tensor has an outside and no numbers.
+
+A network of seventy billion parameters is built in a second that way, and measured by shapes alone. What needs numbers
+cannot be done with it: no real forward pass confirms the shapes, no probe runs, no checkpoint is tried. Numbers that
+the code itself spells, such as a schedule of rates from `torch.linspace`, are real, and so is what little is computed
+from them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._device import _device_constructors
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from archcheck.errors import SubjectError, described
+from archcheck.measure.operators.schema import Operator, operator_of
+from archcheck.measure.shapes.arguments import bind, map_tensors, tensors_in
+from archcheck.measure.shapes.rules import RULES, broadcast
+from archcheck.measure.shapes.tensor import META, meta_of
+from archcheck.parts import META_WORDS
+
+_SPELLED = frozenset(
+    {torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor}
+    | {torch.arange, torch.linspace, torch.logspace, torch.range}
+)
+"""Functions whose result has numbers that the code spells."""
+
+_SMALL = 1 << 20
+"""Elements up to which results of real tensors are real, too."""
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Let tensors that are made inside have no numbers, unless they name a device or the code spells their numbers."""
+    with _OnMeta(), _Outsides():  # type: ignore[no-untyped-call]
+        yield
+
+
+def is_without_memory(tensors: Iterable[torch.Tensor | None]) -> bool:
+    """Whether any of these tensors has no numbers."""
+    return any(tensor is not None and tensor.device.type == "meta" for tensor in tensors)
+
+
+def to_meta(value: Any) -> Any:
+    """Return `value` with its tensors, however they are nested, on the meta device."""
+    return map_tensors(meta_of, value)
+
+
+def needs_numbers(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, is torch's refusal to give the numbers of a tensor that has none."""
+    while error is not None:
+        if isinstance(error, RuntimeError | TypeError | ValueError) and _META.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+_META = re.compile(r"\bmeta\b|unallocated storage", re.IGNORECASE)
+
+
+def refused(target: str, place: str, error: BaseException) -> SubjectError:
+    """Return the error of a subject that looks at numbers while it is built."""
+    return SubjectError(
+        "construct",
+        f"`{target}` needs real numbers to be built{place}, and without memory it has none: leave {META_WORDS} out "
+        f"({described(error)})",
+    )
+
+
+class _OnMeta(TorchFunctionMode):
+    """Has functions make meta tensors, as `with torch.device("meta")` does, but for numbers that the code spells."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        """Run one function of torch."""
+        kwargs = kwargs or {}
+        if func in _device_constructors() and func not in _SPELLED and kwargs.get("device") is None:
+            kwargs = {**kwargs, "device": META}
+        return func(*args, **kwargs)
+
+
+class _Outsides(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Computes what operations on meta tensors give, by shape rules where there are any, and skips initialisation.
+
+    Torch's own kernels for meta tensors are written in Python, and the first of them imports a compiler.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # A private hook of torch: without it the first dispatch imports the compiler, too.
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        """Compute one operation of a constructor."""
+        kwargs = kwargs or {}
+        tensors = list(tensors_in((args, kwargs)))
+        if not tensors or not isinstance(func, torch._ops.OpOverload):
+            return func(*args, **kwargs)
+        operator = operator_of(func)
+        if not is_without_memory(tensors) and (operator.mutates or operator.makes_views or _at_most(tensors) <= _SMALL):
+            return func(*args, **kwargs)
+        if operator.writes_first and tensors[0].device.type == "meta":
+            return args[0]  # whatever is written, there is nowhere to write it
+        args, kwargs = to_meta(args), _staying(to_meta(kwargs))
+        result = _by_rule(operator, args, kwargs)
+        return func(*args, **kwargs) if result is None else result
+
+
+def _at_most(tensors: Sequence[torch.Tensor]) -> int:
+    """Return how many elements the result of an operation has at most, of those that do not repeat."""
+    try:
+        return math.prod(broadcast(*(tensor.shape for tensor in tensors)))
+    except RuntimeError:  # matrices
+        return math.prod(tensor.numel() for tensor in tensors)
+
+
+def _by_rule(operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    rule = None if operator.mutates else RULES.get(operator.name)
+    return rule(bind(operator.func, args, kwargs)) if rule else None
+
+
+def _staying(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments without the device that a tensor is to be moved to: what has no numbers stays where it is."""
+    return {name: META if isinstance(value, torch.device) else value for name, value in kwargs.items()}

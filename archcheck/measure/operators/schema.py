@@ -1,0 +1,94 @@
+"""What torch's schema says of an operator, looked up once."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from archcheck.measure.operators.kinds import is_known
+from archcheck.measure.shapes.arguments import op_name
+from archcheck.measure.shapes.bounds import BOUNDS
+from archcheck.measure.shapes.rules import RULES
+from archcheck.measure.subject.guard import is_own
+
+VALUES = frozenset({"item", "_local_scalar_dense", "is_nonzero", "equal", "allclose"})
+"""Operators that hand a value to Python."""
+
+_BY_VALUE = VALUES | {"_pack_padded_sequence", "_pad_packed_sequence"}
+
+_RESHAPING = frozenset({
+    "resize_", "t_", "transpose_", "squeeze_", "unsqueeze_", "set_", "resize_as_", "as_strided_", "swapaxes_",
+    "swapdims_",
+})  # fmt: skip
+"""Operators that change the outside of the tensor they are called on."""
+
+
+class Operator:
+    """One overload: its name, whether it `mutates` or `writes_first`, `makes_views`, needs to be looked `inside`.
+
+    `by_shape` says that its result follows from the outsides of its operands and its other arguments; `written` are
+    the names of the arguments that it writes to, and `body` is the subject's function behind an operator of its own.
+    """
+
+    __slots__ = (
+        "body",
+        "by_shape",
+        "func",
+        "inside",
+        "makes_views",
+        "mutates",
+        "name",
+        "reshapes",
+        "returns",
+        "writes_first",
+        "written",
+    )
+
+    def __init__(self, func: Any) -> None:
+        schema = func._schema
+        self.func = func
+        self.name = op_name(func)
+        self.mutates = bool(schema.is_mutable)
+        self.returns = len(schema.returns)
+        self.makes_views = any(value.alias_info is not None for value in schema.returns)
+        self.reshapes = self.name in _RESHAPING
+        self.writes_first = self.mutates and not self.reshapes and _writes_first(schema)
+        self.written = tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write)
+        self.by_shape = self.name not in _BY_VALUE and (self.writes_first or not self.mutates)
+        self.inside = _is_opaque(self.name, func)
+        self.body = _body(func)
+
+
+def _body(func: Any) -> Callable[..., Any] | None:
+    """Return the function of the subject that `torch.library.custom_op` made an operator of, if one did."""
+    if "torch._library.custom_ops" not in sys.modules:
+        return None
+    made = torch._library.custom_ops.OPDEFS.get(func._schema.name)
+    body: Callable[..., Any] | None = getattr(made, "_init_fn", None)
+    return body if body is not None and is_own(inspect.unwrap(body).__code__.co_filename) else None
+
+
+def _writes_first(schema: Any) -> bool:
+    first = schema.arguments[0] if schema.arguments else None
+    alias = None if first is None else first.alias_info
+    return alias is not None and alias.is_write and len(schema.returns) == 1
+
+
+def _is_opaque(name: str, func: Any) -> bool:
+    """Whether nobody knows the composite operator whole, so that it has to be decomposed."""
+    return bool(name not in RULES and name not in BOUNDS and not is_known(name, func) and func._can_decompose())
+
+
+_operators: dict[int, Operator] = {}
+
+
+def operator_of(func: torch._ops.OpOverload) -> Operator:
+    """Return what is known of an overload; torch keeps one object for each as long as the process lives."""
+    known = _operators.get(id(func))
+    if known is None or known.func is not func:
+        known = _operators[id(func)] = Operator(func)
+    return known

@@ -1,0 +1,1 @@
+"""Forward passes under the trace: what is executed, by which layer, on which line."""

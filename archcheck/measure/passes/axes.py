@@ -1,0 +1,182 @@
+"""What people call the axes of an input, and the example input with other extents along some of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from archcheck.facts import lineage
+from archcheck.measure.loading.example import Example
+from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.measure.shapes.extents import Point
+from archcheck.measure.shapes.tensor import META
+from archcheck.measure.subject.tree import Tree
+from archcheck.words import listed, shape_text
+
+_SPATIAL = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+_UNTOUCHED = frozenset({"add", "sub", "mul", "div", "dropout", "copy", "layer_norm", "identity", "relu"})
+"""Kinds of operations that leave the meaning of axes as it is, where they leave the shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One input of an example: which of its tensors, and what each of its axes may be called."""
+
+    index: int
+    tensor: torch.Tensor
+    names: tuple[tuple[str, ...], ...]
+
+    @property
+    def batch(self) -> int | None:
+        """The axis that counts samples, if there is one that does so for certain."""
+        return next((axis for axis, names in enumerate(self.names) if names == ("batch",)), None)
+
+    def axis(self, name: str) -> int:
+        """Return the axis that is called `name`, or that has this number.
+
+        Raises:
+            ValueError: there is no such axis.
+        """
+        if re.fullmatch(r"-?\d+", name):
+            if -len(self.names) <= int(name) < len(self.names):
+                return int(name) % len(self.names)
+            raise ValueError(f"the input {self._text} has no axis {name}")
+        for axis, names in enumerate(self.names):
+            if name in names:
+                return axis
+        known = listed(each for names in self.names for each in names)
+        raise ValueError(
+            f"the input {self._text} has no axis `{name}` but {known}; give another by its number in `axes`"
+        )
+
+    @property
+    def _text(self) -> str:
+        return shape_text(self.tensor.shape)
+
+
+def choose(example: Example, which: int | str | None, trace: Trace, tree: Tree) -> Chosen:
+    """Return the input of `example` at a position or of a name, by default the first of numbers.
+
+    Raises:
+        ValueError: there is no such input.
+    """
+    tensors = [*tensors_in(example.args), *tensors_in(dict(example.kwargs))]
+    if which is None:
+        chosen = next((each for each in tensors if each.dim() and each.dtype != torch.bool), None)
+    elif isinstance(which, str):
+        chosen = next(tensors_in(example.kwargs.get(which)), None)
+    else:
+        chosen = tensors[which] if 0 <= which < len(tensors) else None
+    if chosen is None or not chosen.dim():
+        named = "that has an axis" if which is None else f"`{which}`"
+        raise ValueError(f"there is no input {named}; the example has {len(tensors)}")
+    index = next(index for index, each in enumerate(tensors) if each is chosen)
+    return Chosen(index, chosen, _names(chosen, trace, index, tree))
+
+
+def _names(tensor: torch.Tensor, trace: Trace, index: int, tree: Tree) -> tuple[tuple[str, ...], ...]:
+    """Name the axes by what first looks at them: a convolution has its channels before the others, and so on."""
+    rank, reader = tensor.dim(), _first_reader(trace, index)
+    kernel = reader.attributes.get("kernel") if reader and reader.kind != "linear" else None
+    spatial = _SPATIAL.get(len(kernel)) if isinstance(kernel, list | tuple) else None
+    if spatial and rank in (len(spatial) + 1, len(spatial) + 2):
+        flat = ("batch", "channels", *spatial)[-rank:]
+    elif rank in (4, 5):
+        flat = ("batch", "channels", *_SPATIAL[rank - 2])
+    elif rank == 3 and reader and reader.kind in ("batch_norm", "instance_norm", "group_norm"):
+        flat = ("batch", "channels", "length")
+    elif rank == 3:
+        flat = ("length", "batch", "channels") if _time_first(reader, tree) else ("batch", "length", "channels")
+    elif rank == 2 and _is_recurrent(reader, tree):
+        flat = ("length", "channels")
+    elif rank == 2:
+        return ("batch",), ("length",) if not tensor.is_floating_point() else ("channels", "length")
+    else:
+        return (("batch", "length") if rank == 1 else ("batch",), *((),) * (rank - 1))
+    return tuple((name,) for name in flat)
+
+
+def _first_reader(trace: Trace, index: int) -> Event | None:
+    """Return the first operation that looks at an input more closely than adding to it does."""
+    same = {index}
+    for event in trace.events[index + 1 :]:
+        if same.isdisjoint(event.inputs):
+            continue
+        if event.kind not in _UNTOUCHED or event.shapes != trace.events[index].shapes:
+            return event
+        same.add(event.index)
+    return None
+
+
+def _time_first(reader: Event | None, tree: Tree) -> bool:
+    """Whether the layer that reads a sequence, or one around it, is told that the batch comes second."""
+    around = set(lineage(reader.layer if reader else ""))
+    return any(node.path in around and getattr(node.module, "batch_first", True) is False for node in tree.nodes)
+
+
+def _is_recurrent(reader: Event | None, tree: Tree) -> bool:
+    """Whether a recurrent layer of torch reads the input, which takes two axes for one sequence without a batch."""
+    path = reader.layer if reader else None
+    return any(node.path == path and isinstance(node.module, torch.nn.RNNBase) for node in tree.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Varied:
+    """The `axes` of the `chosen` input that are given other extents, and with them those of other inputs.
+
+    Another input goes with it along an axis where it has the same extent, if both have as many axes or begin with the
+    same extents up to there.
+    """
+
+    chosen: Chosen
+    axes: tuple[int, ...]
+
+    def shape_at(self, point: Point) -> tuple[int, ...]:
+        """Return the shape of the chosen input when the axes have the extents `point`."""
+        extents = dict(zip(self.axes, point, strict=True))
+        return tuple(extents.get(axis, extent) for axis, extent in enumerate(self.chosen.tensor.shape))
+
+    def example_at(self, example: Example, point: Point, *, values: bool) -> Example:
+        """Return the example with the extents `point`.
+
+        Values repeat those of the example in turn; without `values`, floating inputs are meta tensors.
+        """
+
+        def fit(tensor: torch.Tensor) -> torch.Tensor:
+            extents = {
+                axis: extent
+                for axis, extent in zip(self.axes, point, strict=True)
+                if _goes_with(tensor, self.chosen.tensor, axis)
+            }
+            return _repeated(tensor, extents) if values or not _floats(tensor) else _without_values(tensor, extents)
+
+        return Example(tuple(map_tensors(fit, list(example.args))), map_tensors(fit, dict(example.kwargs)))
+
+
+def _floats(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def _without_values(tensor: torch.Tensor, extents: Mapping[int, int]) -> torch.Tensor:
+    shape = [extents.get(axis, extent) for axis, extent in enumerate(tensor.shape)]
+    return torch.empty(shape, dtype=tensor.dtype, device=META)
+
+
+def _repeated(tensor: torch.Tensor, extents: Mapping[int, int]) -> torch.Tensor:
+    for axis, extent in extents.items():
+        if extent != tensor.shape[axis]:
+            turns = torch.arange(extent, device=tensor.device) % tensor.shape[axis]
+            tensor = tensor.index_select(axis, turns)
+    return tensor
+
+
+def _goes_with(tensor: torch.Tensor, chosen: torch.Tensor, axis: int) -> bool:
+    if tensor is chosen:
+        return True
+    if axis >= tensor.dim() or tensor.shape[axis] != chosen.shape[axis]:
+        return False
+    return tensor.dim() == chosen.dim() or tensor.shape[: axis + 1] == chosen.shape[: axis + 1]

@@ -1,0 +1,267 @@
+"""Run a model's forward pass under the trace: by shapes alone, or on real tensors where that fails."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from archcheck.errors import SubjectError, described
+from archcheck.measure.loading.example import Example, candidates
+from archcheck.measure.operators.answers import shapes_of
+from archcheck.measure.operators.meta import is_without_memory, without_memory
+from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.faults import raised_at, shapes_are_wrong
+from archcheck.measure.passes.layer_calls import Layers
+from archcheck.measure.passes.leeway import any_batch, deep, uncompiled
+from archcheck.measure.passes.restore import Snapshot
+from archcheck.measure.passes.silence import Silence
+from archcheck.measure.passes.trace import Tracer
+from archcheck.measure.passes.unwatched import seed
+from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.measure.shapes.looks import Looks
+from archcheck.measure.subject.tree import Tree, join
+from archcheck.parts import META_WORDS
+
+AFFORDABLE = 20_000_000_000
+"""Multiply-accumulates up to which a real forward pass confirms the shapes: about a second of one core."""
+
+
+class Passes:
+    """A model with what its forward passes share: its tree, its state to go back to, how its tensors look."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.model = model
+        self.tree = Tree(model)
+        self._looks = Looks(self.tree.names)
+        self._layers = Layers(self.tree)
+        self._snapshots: dict[bool, Snapshot] = {}
+
+    def untouched(self, *, values: bool) -> AbstractContextManager[None]:
+        """Run something with the model and put it back as it was; `values` as in `Snapshot`."""
+        if values not in self._snapshots:
+            self._snapshots[values] = Snapshot(self.tree, values=values)
+        return self._snapshots[values].kept()
+
+    def first(self, example: Example | None) -> tuple[Example, Trace]:
+        """Trace in evaluation mode, with the given example or the first inferred one that the model takes."""
+        if example is not None:
+            return example, self.trace(example, training=False)
+        failure: SubjectError | None = None
+        for candidate in candidates(self.tree):
+            try:
+                return candidate, self.trace(candidate, training=False)
+            except SubjectError as error:
+                failure = failure or error
+        if failure is None:
+            raise SubjectError(
+                "input",
+                "the input cannot be inferred: there is no first layer that tells; "
+                "give one, as in `--input 1,3,224,224`",
+            )
+        raise SubjectError(
+            "input",
+            f"no usual input size fits; give one with `--input`, as in `--input 1,3,224,224` (first try: {failure})",
+        )
+
+    def trace(self, example: Example, *, training: bool, real: bool = False) -> Trace:
+        """Trace by shapes alone, or on real tensors where that fails or `real` asks for it."""
+        if real:
+            return self._trace_real(example, training=training)
+        try:
+            return self._run(example, training=training, how="shapes")
+        except SubjectError:
+            raise
+        except Exception as error:  # whatever the subject raises
+            if shapes_are_wrong(error) or self.on_meta:
+                raise _forward_error(example, error, meta=self.on_meta) from error
+        return self._trace_real(example, training=training)
+
+    def confirmed(self, example: Example, traced: Trace) -> Trace:
+        """Return `traced`, or a trace on real tensors, after a real forward pass in evaluation mode.
+
+        Shapes alone let through what torch refuses (a wrong dtype, an index out of range), and cannot know which
+        way code goes that looks at values. Beyond `AFFORDABLE` operations the trace stands unconfirmed.
+
+        Raises:
+            SubjectError: the real pass failed.
+        """
+        if traced.real or sum(event.macs for event in traced.events) > AFFORDABLE or self.on_meta:
+            return traced
+        if not traced.bounds and self._real_output_shapes(example) == tuple(s for s, _ in traced.output_tensors):
+            return traced
+        return self._trace_real(example, training=False)
+
+    def _trace_real(self, example: Example, *, training: bool) -> Trace:
+        try:
+            return self._run(example, training=training, how="real")
+        except SubjectError:
+            raise
+        except Exception as error:
+            failure = error
+        try:
+            # Code that differentiates inside its forward pass cannot do so in inference mode.
+            return self._run(example, training=training, how="differentiable")
+        except SubjectError:
+            raise
+        except Exception:
+            raise _forward_error(example, failure) from failure
+
+    def _run(self, example: Example, *, training: bool, how: str) -> Trace:
+        tracer = self._tracer(real=how != "shapes")
+        with any_batch():
+            self._run_under(tracer, example, training=training, differentiable=how == "differentiable")
+        _demand_sight(tracer.trace, self.tree)
+        return tracer.trace
+
+    def _tracer(self, *, real: bool) -> Tracer:
+        return Tracer(self.tree, self._looks, self._layers, real=real)
+
+    def _run_under(self, tracer: Tracer, example: Example, *, training: bool, differentiable: bool = False) -> Any:
+        real = tracer.trace.real
+        with self.untouched(values=real):
+            set_mode(self.tree, training)
+            with torch.no_grad() if differentiable else torch.inference_mode():
+                convert = torch.clone if real else partial(_without_values, tracer)
+                args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
+                with tracer.watching(), uncompiled(), deep():
+                    for tensor in (*tensors_in(args), *tensors_in(kwargs)):
+                        tracer.add_input(tensor)
+                    output = self.model(*args, **kwargs)
+                    tracer.set_outputs(output)
+                return map_tensors(torch.clone, output) if real else output
+
+    def follow(self, example: Example, *, training: bool) -> tuple[Trace, Any]:
+        """Trace on real tensors and look at each operation's numbers; return the output, too. Raise what it raises."""
+        tracer = Tracer(self.tree, self._looks, self._layers, real=True, silence=Silence())
+        with any_batch():
+            seed()
+            output = self._run_under(tracer, example, training=training)
+        return tracer.trace, output
+
+    def try_shapes(self, example: Example, *, training: bool) -> tuple[Trace, Exception | None]:
+        """Trace by shapes alone, and only so: what ran, and the error that ended it, if one did.
+
+        BatchNorm refuses a single value a channel in training, as it does outside. Floating inputs may be meta tensors.
+        """
+        tracer = self._tracer(real=False)
+        try:
+            self._run_under(tracer, example, training=training)
+        except Exception as error:  # whatever the subject raises
+            return tracer.trace, error
+        return tracer.trace, None
+
+    def real_shapes(self, example: Example, *, training: bool) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of the outputs of a real forward pass; raise whatever the subject raises."""
+        with self.untouched(values=True), torch.no_grad():
+            set_mode(self.tree, training)
+            return shapes_of(self.model(*example.args, **example.kwargs))
+
+    def _real_output_shapes(self, example: Example) -> tuple[tuple[int, ...], ...]:
+        try:
+            return self.real_shapes(example, training=False)
+        except Exception as error:
+            raise _forward_error(example, error) from error
+
+    @cached_property
+    def on_meta(self) -> bool:
+        """Whether the model was built without memory."""
+        return is_without_memory(self.tree.tensors())
+
+
+def passes_of(model: torch.nn.Module, example: Example | None) -> Passes:
+    """Return the passes of `model`, or of a copy whose lazy layers have seen one real input and made parameters."""
+    passes = Passes(model)
+    if example is None or not passes.tree.is_lazy:
+        return passes
+    copied = copy.deepcopy(model, {id(tensor): _blank(tensor) for tensor in _lazy_buffers(model)})
+    on_meta = is_without_memory(tensor for module in model.modules() for tensor in module._parameters.values())
+    try:
+        with torch.no_grad(), without_memory() if on_meta else nullcontext():
+            copied.eval()(*example.args, **example.kwargs)
+    except Exception as error:
+        raise _forward_error(example, error) from error
+    return Passes(copied)
+
+
+def _lazy_buffers(model: torch.nn.Module) -> list[torch.nn.UninitializedBuffer]:
+    """Return the buffers that wait for their first input, which torch cannot copy."""
+    found = (each for module in model.modules() for each in module._buffers.values())
+    return [each for each in found if isinstance(each, torch.nn.UninitializedBuffer)]
+
+
+def _blank(buffer: torch.nn.UninitializedBuffer) -> torch.nn.UninitializedBuffer:
+    return torch.nn.UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]
+
+
+def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
+    """Floating inputs lose their values; integers, such as token ids and lengths, keep theirs."""
+    if tensor.is_floating_point() or tensor.is_complex():
+        return tracer.memory.shape_tensor_like(tensor)
+    return tensor.clone()
+
+
+def _forward_error(example: Example, error: Exception, *, meta: bool = False) -> SubjectError:
+    shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
+    message = f"the forward pass failed on input {shapes}{_raised_at(error)}: {described(error)}"
+    hint = f"; if it takes real numbers, leave {META_WORDS} out" if meta else ""
+    return SubjectError(
+        "forward", f"{message}; does the input fit the model? (`input` in the contract, `--input` here){hint}"
+    )
+
+
+def _raised_at(error: BaseException) -> str:
+    where = raised_at(error)
+    return f" at {Path(where.file).name}:{where.line}" if where else ""
+
+
+def _is_plain(module: torch.nn.Module) -> bool:
+    """Whether a module keeps its mode where torch does, and nothing else hangs on it; TorchScript keeps its own."""
+    return type(module).train is torch.nn.Module.train and not isinstance(module, torch.jit.ScriptModule)
+
+
+def set_mode(tree: Tree, training: bool) -> None:
+    """Switch to training or evaluation by the model's own `train(mode)`, where frozen BatchNorm is often kept frozen.
+
+    A method of that name with another purpose, such as a training loop, is not called.
+    """
+    model = tree.model
+    if all(_is_plain(node.module) for node in tree.nodes):
+        for node in tree.nodes:
+            node.module.__dict__["training"] = training
+        return
+    if "mode" in inspect.signature(type(model).train).parameters:
+        try:
+            model.train(training)
+        except TypeError:  # a child's method has another purpose
+            pass
+        else:
+            return
+    for node in tree.nodes:
+        node.module.training = training
+
+
+def _demand_sight(trace: Trace, tree: Tree) -> None:
+    """Refuse a pass in which layers ran unseen: what torch dispatches is traced in the thread of the pass alone."""
+    if any(trace.dependent[index] for index in trace.outputs if index >= 0):
+        return
+    ran = {event.layer for event in trace.events}
+    read = {name for event in trace.events for name in event.params}
+    for node in tree.nodes:
+        own = {join(node.path, name) for name, _ in node.parameters}
+        if own and node.path in trace.visits and node.path not in ran and own.isdisjoint(read):
+            raise SubjectError(
+                "thread",
+                f"`{node.path}` runs in a thread of its own, where operations cannot be seen; "
+                "call it in `forward` itself",
+            )
+
+
+def inputs_of(example: Example) -> list[torch.Tensor]:
+    """Return the tensors of an example, positional ones first."""
+    return [*tensors_in(example.args), *tensors_in(dict(example.kwargs))]

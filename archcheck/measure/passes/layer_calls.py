@@ -1,0 +1,107 @@
+"""Which layer runs now, and on which line of the subject: kept at every call of a module."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+
+from archcheck.measure.operators.answers import shapes_of
+from archcheck.measure.passes.events import Visit
+from archcheck.measure.subject.places import is_subject, line_of, place_of
+from archcheck.measure.subject.tree import Tree
+from archcheck.where import Where
+
+Call = tuple[str, bool, FrameType]
+"""The path of a layer, whether it is a leaf of torch's own, and who calls it."""
+
+
+_CALL = "_compiled_call_impl"
+_ABSENT = object()
+
+
+class Layers:
+    """The layers of a model that are being called, innermost last. One serves all passes of a model."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._visits: dict[str, Visit] = {}
+        self._calls: list[Call] = []
+        self._watchers = [
+            (node.module.__dict__, node.module.__dict__.get(_CALL, _ABSENT), self._watched(node.path, node.module))
+            for node in tree.nodes
+        ]
+
+    @contextmanager
+    def watching(self, visits: dict[str, Visit]) -> Iterator[None]:
+        """Note every call of a layer in `visits` until the end of the block, also when it raises.
+
+        Each module gets the attribute that torch asks, before anything else, for a compiled form of the module.
+        Hooks would take every call through the slow path of `nn.Module`, which costs more than a layer does without
+        arithmetic; another `nn.Module.__call__` would make Python forget what it knows of all classes of modules.
+        """
+        self._visits = visits
+        for attributes, _, call in self._watchers:
+            attributes[_CALL] = call
+        try:
+            yield
+        finally:
+            for attributes, before, _ in self._watchers:
+                if before is _ABSENT:
+                    attributes.pop(_CALL, None)
+                else:
+                    attributes[_CALL] = before
+
+    def _watched(self, path: str, module: torch.nn.Module) -> Callable[..., Any]:
+        calls, leaf = self._calls, _is_torchs_leaf(module)
+        run: Callable[..., Any] = module._call_impl
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls.append((path, leaf, sys._getframe(2)))  # beyond torch's own frame
+            visits = self._visits
+            try:
+                visit = visits.get(path)
+                if visit is not None:
+                    visit.calls += 1
+                    return run(*args, **kwargs)
+                visit = visits[path] = Visit(len(visits), 1, shapes_of(args))
+                output = run(*args, **kwargs)
+                visit.outputs = shapes_of(output)
+                return output
+            finally:
+                calls.pop()
+
+        return call
+
+    def now(self, frame: FrameType | None) -> tuple[str, Where | None]:
+        """Return the layer that runs an operation, and the line of the subject's code that does, seen from `frame`."""
+        if not self._calls:
+            return "", place_of(frame)
+        path, leaf, _ = self._calls[-1]
+        if not leaf:
+            return path, place_of(frame)
+        for _, _, caller in reversed(self._calls):
+            if is_subject(caller.f_code.co_filename):
+                return path, line_of(caller)
+        return path, None
+
+
+def holder_of(tensor: torch.Tensor, frame: FrameType | None) -> str:
+    """Name a tensor of a module that runs but is not registered, such as one kept in a plain list: `Linear.weight`."""
+    while frame is not None:
+        module = frame.f_locals.get("self")
+        if isinstance(module, torch.nn.Module):
+            own = {**module.__dict__.get("_parameters", {}), **module.__dict__.get("_buffers", {})}
+            for name, value in own.items():
+                if value is tensor:
+                    return f"{type(module).__name__}.{name}"
+        frame = frame.f_back
+    return ""
+
+
+def _is_torchs_leaf(module: torch.nn.Module) -> bool:
+    """Whether it is a layer of torch without parts, which runs nothing of the subject's: its caller is the place."""
+    return not module._modules and type(module).__module__.startswith("torch.nn.modules.")

@@ -1,0 +1,227 @@
+"""Leave a measured model, torch and the random state as they were.
+
+A forward pass may cache tensors, replace buffers, change parameters in place or swap their data. What it did
+on tensors without values must not stay behind, for the model would fail at its next call.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from archcheck.measure.operators.run import SMALL
+from archcheck.measure.subject.tree import Tree
+
+_CONTAINERS = (dict, list, set, deque)
+
+
+class Snapshot:
+    """The state of a model: attributes of every module and what they hold, data of every tensor.
+
+    With `values`, the numbers of parameters and gradients are kept, too: a run on real tensors may write to them.
+    Buffers and plain tensor attributes always keep theirs.
+    """
+
+    def __init__(self, tree: Tree, *, values: bool) -> None:
+        modules = [node.module for node in tree.nodes if not isinstance(node.module, torch.jit.ScriptModule)]
+        scripted = (node.module for node in tree.nodes if isinstance(node.module, torch.jit.ScriptModule))
+        self._scripted = [(module, module.training) for module in scripted if hasattr(module, "training")]
+        self._attributes = [(module.__dict__, dict(module.__dict__)) for module in modules]
+        containers, plain = _state(modules)
+        self._contents = [(container, container.copy()) for container in containers if container]
+        # Nearly all: a module has ten dictionaries of hooks.
+        self._empty = [container for container in containers if not container]
+        self._tensors = list(tree.tensors())
+        self._data = [tensor.data for tensor in self._tensors]
+        self._places = _places(self._tensors)
+        kept = [tensor for _, tensor in tree.buffers()] + plain
+        self._gradients = [(tensor, tensor.grad, tensor.requires_grad) for _, tensor in tree.parameters()]
+        if values:
+            kept += [tensor for _, tensor in tree.parameters()]
+            kept += [gradient for _, gradient, _ in self._gradients if gradient is not None]
+        self._values = Values(kept)
+
+    def restore(self) -> None:
+        """Put everything back."""
+        self._restore_attributes()
+        with torch.no_grad():
+            if _places(self._tensors) != self._places:
+                for tensor, data in zip(self._tensors, self._data, strict=True):
+                    tensor.data = data
+            self._values.restore()
+            for tensor, gradient, wanted in self._gradients:
+                if tensor.grad is not gradient:
+                    tensor.grad = gradient
+                if tensor.requires_grad is not wanted:
+                    tensor.requires_grad_(wanted)
+
+    def _restore_attributes(self) -> None:
+        for now, attributes in self._attributes:
+            now.clear()
+            now.update(attributes)
+        for scripted, training in self._scripted:
+            scripted.training = training
+        for container, contents in self._contents:
+            if isinstance(container, list):
+                container[:] = contents
+            elif isinstance(container, deque):
+                container.clear()
+                container.extend(contents)
+            else:
+                container.clear()
+                container.update(contents)
+        for container in self._empty:
+            if container:
+                container.clear()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Run something with the model and put it back as it was, also when that raises."""
+        try:
+            yield
+        finally:
+            self.restore()
+
+
+class Values:
+    """The numbers of tensors, copied together by dtype: most models have hundreds of small ones."""
+
+    def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
+        groups: dict[object, list[torch.Tensor]] = {}
+        with torch.no_grad():
+            for tensor in tensors:
+                if _has_numbers(tensor):
+                    row = tensor.detach() if tensor.dim() == 1 else _row(tensor)
+                    groups.setdefault((tensor.dtype, tensor.device), []).append(row)
+            self._groups = [(rows, torch.cat(rows)) for rows in groups.values()]
+
+    def restore(self) -> None:
+        """Write the numbers back where they have changed."""
+        for rows, before in self._groups:
+            if not torch.equal(torch.cat(rows), before):
+                for row, part in zip(rows, torch.split(before, [len(row) for row in rows]), strict=True):
+                    row.copy_(part)
+
+
+def _has_numbers(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has numbers of its own; one whose class answers for torch says what it likes."""
+    plain = type(tensor).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+    return plain and tensor.layout is torch.strided and tensor.device.type != "meta" and not tensor.is_quantized
+
+
+def _row(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a view of all numbers of a tensor in one row, in the order of its memory."""
+    if tensor.is_contiguous():
+        return tensor.detach().view(-1)
+    strides = tensor.stride()
+    return tensor.detach().permute(sorted(range(tensor.dim()), key=lambda axis: -strides[axis])).view(-1)
+
+
+def _places(tensors: list[torch.Tensor]) -> tuple[list[int], Sequence[object]]:
+    """Return where the numbers of tensors are and how they are read there."""
+    strided = torch.strided
+    outsides = [(each.shape, each.dtype, each.stride() if each.layout is strided else ()) for each in tensors]
+    return _addresses(tensors), outsides
+
+
+def _addresses(tensors: list[torch.Tensor]) -> list[int]:
+    """Return where the numbers of tensors are, -1 for one that has none."""
+    try:
+        return [tensor.data_ptr() for tensor in tensors]
+    except RuntimeError:
+        return [_address(tensor) for tensor in tensors]
+
+
+def _address(tensor: torch.Tensor) -> int:
+    try:
+        return tensor.data_ptr()
+    except RuntimeError:
+        return -1
+
+
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+_REGISTRIES = frozenset({"_parameters", "_buffers", "_modules"})
+_FOREIGN = frozenset({"torch", "numpy", *sys.stdlib_module_names})
+
+
+def _state(modules: list[torch.nn.Module]) -> tuple[list[Any], list[torch.Tensor]]:
+    """Return the containers and the tensors among the plain attributes of modules, and within those."""
+    containers: list[Any] = []
+    tensors: list[torch.Tensor] = []
+    within: list[Any] = []
+    for module in modules:
+        for name, value in module.__dict__.items():
+            kind = value.__class__
+            if kind in _PLAIN or (kind is tuple and _PLAIN.issuperset(map(type, value))):
+                continue
+            if isinstance(value, _CONTAINERS) and (not value or name in _REGISTRIES):
+                containers.append(value)
+            elif isinstance(value, torch.Tensor):
+                tensors.append(value)
+            else:
+                within.append(value)
+    _look_within(within, {id(module) for module in modules}, containers, tensors)
+    return containers, tensors
+
+
+def _look_within(pending: list[Any], seen: set[int], containers: list[Any], tensors: list[torch.Tensor]) -> None:
+    """Add the containers, the attributes of objects, and the small tensors that `pending` hold, however deep."""
+    while pending:
+        value = pending.pop()
+        if value.__class__ in _PLAIN or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.Tensor):
+            if value.numel() <= SMALL:  # no pass by shapes writes to a larger one
+                tensors.append(value)
+        elif isinstance(value, tuple):
+            pending += value
+        else:
+            container = value if isinstance(value, _CONTAINERS) else _attributes_of(value)
+            if container is not None:
+                containers.append(container)
+                pending += container.values() if isinstance(container, Mapping) else container
+
+
+def _attributes_of(value: Any) -> dict[str, Any] | None:
+    """Return the attributes of an object of the subject's, or of a layer that no other registers."""
+    kind = type(value)
+    if not isinstance(value, torch.nn.Module) and str(kind.__module__).partition(".")[0] in _FOREIGN:
+        return None
+    attributes = getattr(value, "__dict__", None)
+    return attributes if type(attributes) is dict else None
+
+
+@contextmanager
+def same_torch() -> Iterator[None]:
+    """Put the random states and torch's switches back; attention shows its parts meanwhile.
+
+    The fast path of attention would hide them in one operation. The collector of cyclic garbage pauses: with torch
+    imported, one of its sweeps takes longer than measuring most networks.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    states = torch.get_rng_state(), random.getstate()
+    dtype = torch.get_default_dtype()
+    numpy = sys.modules.get("numpy")
+    numpy_state = numpy.random.get_state() if numpy is not None else None
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+        torch.set_default_dtype(dtype)
+        torch.set_rng_state(states[0])
+        random.setstate(states[1])
+        if numpy is not None and numpy_state is not None:
+            numpy.random.set_state(numpy_state)

@@ -1,0 +1,132 @@
+"""What fvcore counts of a model, layer by layer, without leaving a trace of having looked.
+
+fvcore runs a real forward pass under torch's tracer. It leaves its hooks in the model when that fails, and talks while
+it works; so it gets a copy, in evaluation mode, and nothing that it says reaches anybody.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from archcheck.measure.loading.example import Example
+from archcheck.measure.operators.meta import to_meta, without_memory
+from archcheck.measure.passes.forward import Passes, set_mode
+from archcheck.measure.peers.fvcore_products import Key, Products
+from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.measure.subject.tree import Tree
+
+_MODEL = "model"
+"""The name under which fvcore finds the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One quantity: its counts by layer and operator, and by layer the operators that fvcore takes for nothing."""
+
+    own: Mapping[Key, int]
+    unknown: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What each layer runs itself, without what the layers inside of it run, under fvcore's names of operators."""
+
+    flops: Side
+    activations: Side
+    products: Products
+
+
+def fvcore_version() -> str:
+    """Return the version of fvcore, empty where it cannot be imported."""
+    try:
+        return str(_imported().__version__)
+    except ImportError:
+        return ""
+
+
+def fvcore_counts(passes: Passes, example: Example) -> Counts:
+    """Return what fvcore counts of one forward pass on `example`; whatever it raises, or the model, comes through."""
+    _imported()
+    from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
+
+    memory = without_memory() if passes.on_meta else nullcontext()
+    with warnings.catch_warnings(), passes.untouched(values=False), torch.no_grad(), memory:
+        warnings.simplefilter("ignore")
+        model, tensors = _flat(passes, example)
+        flops, activations = FlopCountAnalysis(model, tensors), ActivationCountAnalysis(model, tensors)
+        products = Products(flops, lambda scope: _path(scope.rpartition("/")[2]))
+        return Counts(_side(flops), _side(activations), products)
+
+
+def _imported() -> Any:
+    """Import fvcore, which scripts a function on the way and makes torch warn of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import fvcore
+        import fvcore.nn
+    return fvcore
+
+
+class _Flat(torch.nn.Module):
+    """A model that takes its tensors by position and gives a tuple of them, as torch's tracer demands."""
+
+    def __init__(self, model: torch.nn.Module, example: Example) -> None:
+        super().__init__()
+        self.add_module(_MODEL, model)
+        self._example = example
+
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        pending = iter(tensors)
+        args, kwargs = map_tensors(lambda _: next(pending), (self._example.args, dict(self._example.kwargs)))
+        return tuple(tensors_in(self.get_submodule(_MODEL)(*args, **kwargs)))
+
+
+def _flat(passes: Passes, example: Example) -> tuple[_Flat, tuple[torch.Tensor, ...]]:
+    copied = _copy(passes.model)
+    set_mode(Tree(copied), training=False)
+    tensors: list[torch.Tensor] = []
+    map_tensors(tensors.append, (example.args, dict(example.kwargs)))
+    return _Flat(copied, example), tuple(to_meta(each) if passes.on_meta else each.clone() for each in tensors)
+
+
+def _copy(model: torch.nn.Module) -> torch.nn.Module:
+    """Return a copy of a model, also of one that keeps computed tensors, which torch refuses to copy."""
+    values = [value for module in model.modules() for value in vars(module).values()]
+    computed = [value for value in values if isinstance(value, torch.Tensor) and value.grad_fn is not None]
+    return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed})
+
+
+def _side(analysis: Any) -> Side:
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    counts = analysis.by_module_and_operator()
+    unknown = _own({name: analysis.unsupported_ops(name) for name in counts})
+    return Side(
+        own={(layer, op): int(count) for layer, ops in _own(counts).items() for op, count in ops.items() if count},
+        unknown={layer: frozenset(_short(op) for op, times in ops.items() if times) for layer, ops in unknown.items()},
+    )
+
+
+def _own(by_layer: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str]]:
+    """Undo fvcore's sums over what is inside of each layer; return the rest by the layer's path in the model."""
+    own = {name: Counter(counts) for name, counts in by_layer.items()}
+    for name, counts in by_layer.items():
+        if name:
+            own[name.rpartition(".")[0]].subtract(counts)
+    return {_path(name): counts for name, counts in own.items() if name}
+
+
+def _path(name: str) -> str:
+    """Return the path in the model of what fvcore calls `model.layer1`."""
+    return name.partition(".")[2]
+
+
+def _short(op: str) -> str:
+    return op.removeprefix("aten::")

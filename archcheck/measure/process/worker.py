@@ -1,0 +1,218 @@
+"""What the process that measures does: load a subject, measure it, send back facts. It alone has torch and the subject.
+
+Requests and replies are JSON, one a line. Everything that the subject prints goes to standard error, and it finds an
+empty standard input. Who starts this process, and ends it, is told in `serve`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archcheck.measure.process.reads import Reads
+
+Send = Callable[[Mapping[str, Any]], None]
+
+
+def settled(line: bytes, place: str) -> dict[str, Any]:
+    """Return the request of a line, made ready for: within bounds, in a folder of its own below `place`.
+
+    A trainer is left where it is, as what it writes is what it is for.
+    """
+    request: dict[str, Any] = json.loads(line)
+    if request["do"] == "train":
+        return request
+    from archcheck.measure.process.limits import limit
+    from archcheck.measure.process.workplace import settle
+
+    limit(place)
+    here, root = os.getcwd(), os.path.abspath(request["root"])  # noqa: PTH100, PTH109 - as strings
+    file = re.match(r".+\.(?:py|ipynb)(?=:|$)", request.get("target", ""))
+    beside = [os.path.dirname(os.path.join(root, file[0]))] if file else []  # noqa: PTH118, PTH120
+    return {**request, "root": root, "moved": (settle(place, [root, *beside]), here, place)}
+
+
+def write(descriptor: int, line: bytes) -> None:
+    """Write a line, apart from whatever else somebody has written there."""
+    left = memoryview(b"\n" + line + b"\n")  # a slice of it is no copy: an answer may be long
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def line_of(message: Mapping[str, Any]) -> bytes:
+    """Return a message as JSON."""
+    try:
+        return json.dumps(message, allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_marked(message), allow_nan=False).encode()
+
+
+def _marked(value: Any) -> Any:
+    """Write infinity and NaN, which JSON does not have, as `{"$float": "inf"}`; the parent reads them back."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": str(value)}
+    if isinstance(value, Mapping):
+        return {key: _marked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_marked(item) for item in value]
+    return value
+
+
+def _sender(number: str, descriptor: int) -> Send:
+    owner = os.getpid()
+
+    def send(message: Mapping[str, Any]) -> None:
+        if os.getpid() != owner:  # forked by the subject while it was measured; one answer is enough
+            os._exit(0)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # the subject may have put anything there
+                stream.flush()
+        write(descriptor, line_of({"id": number, **message}))
+
+    return send
+
+
+def answer(request: Mapping[str, Any], descriptor: int) -> None:
+    """Do what is asked for and write the answer, or what has kept it from being found."""
+    from archcheck.errors import SubjectError, described
+
+    send = _sender(request["id"], descriptor)
+    try:
+        reads = _reads(request)
+        found = _ACTIONS[request["do"]](request, send)
+        send({"answer": found, "read": reads and _repeatable() and reads.known()})
+    except SubjectError as error:
+        send({"error": {"kind": error.kind, "message": str(error)}})
+    except MemoryError:
+        send({"error": {"kind": "memory", "message": "ran out of memory"}})
+    except SystemExit as error:
+        send({"error": {"kind": "crash", "message": f"called sys.exit({error.code!r}) while it was measured"}})
+    except Exception as error:
+        if _has_folder():
+            send({"error": {"kind": "internal", "message": _internal(error)}})
+        else:
+            send({"error": {"kind": "crash", "message": "removed the folder that it worked in while it was measured"}})
+    except BaseException as error:  # Python's way to end a program, not ours to fail
+        send({"error": {"kind": "crash", "message": f"ended with {described(error)} while it was measured"}})
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - only whether there is one
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _reads(request: Mapping[str, Any]) -> Reads | None:
+    """Watch what is read from here on, if the answer is to be kept."""
+    if "besides" not in request:
+        return None
+    from archcheck.measure.process.reads import Reads
+
+    return Reads(request["root"], request["besides"], moved=request.get("moved"))
+
+
+def _repeatable() -> bool:
+    """Whether the answer may be kept: an import that failed, and was done without, may succeed the next time."""
+    from archcheck.measure.loading.execution import has_failed
+
+    return not has_failed()
+
+
+def _internal(error: BaseException) -> str:
+    import traceback
+
+    from archcheck.errors import described
+
+    with contextlib.suppress(Exception):  # the subject may have put anything there
+        traceback.print_exc(file=sys.stderr)
+    return f"archcheck itself failed: {described(error)}; please report this with the lines above"
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _measure(request: Mapping[str, Any], send: Send) -> Any:
+    import torch
+
+    _one_thread()
+    from archcheck.measure.artifacts.request import subject_of
+    from archcheck.measure.distrust.tamper import watched
+    from archcheck.measure.evidence.record import training_facts
+    from archcheck.measure.evidence.trial import trial
+    from archcheck.measure.loading.errors import explained
+    from archcheck.measure.model import measure_model
+    from archcheck.parts import RECORD, TRAINING, TRIAL
+
+    unaltered = watched(request.get("cache") or "")
+    root, target = request["root"], request["target"]
+    torch.manual_seed(0)  # the weights of an untrained subject, so that a report repeats to the last digit
+    meta = bool(request.get("meta"))
+    loaded = subject_of(request)
+    model, needs = loaded.model, request.get("needs") or ()
+    unaltered()
+    with explained(target):
+        facts = measure_model(
+            model,
+            example=loaded.example(),
+            name=request.get("name"),
+            target=target,
+            root=root,
+            needs=needs,
+            confirm=True,
+            fresh=lambda: subject_of(request).model,
+        )
+    for note in loaded.notes:
+        facts = facts.noting(note)
+    if meta and facts.params.bytes and not facts.subject.meta:
+        facts = facts.noting("measured as it is, with memory: it was built before, or names a device of its own")
+    encoded = facts.to_json()
+    if {TRAINING, RECORD} & {*needs}:
+        from archcheck.codec import encode
+
+        spec = request.get("training") or {}
+        encoded["training"] = encode(training_facts(model, spec, facts, root, evaluate=TRAINING in needs))
+    if TRIAL in needs and not facts.subject.meta:
+        encoded["behaviour"].update(trial(request))
+    unaltered()
+    return encoded
+
+
+def _find(request: Mapping[str, Any], send: Send) -> Any:
+    from archcheck.measure.loading.load import find
+
+    return find(request["target"], request["root"], careful=bool(request.get("careful")))
+
+
+def _weights(request: Mapping[str, Any], send: Send) -> Any:
+    from archcheck.codec import encode
+    from archcheck.measure.artifacts.weights import described_weights
+
+    _one_thread()
+    return encode(described_weights(request["target"], request["root"]))
+
+
+def _train(request: Mapping[str, Any], send: Send) -> Any:
+    _one_thread()
+    from archcheck.measure.evidence.train import train
+
+    return train(request, lambda progress: send({"progress": progress}))
+
+
+_ACTIONS: Mapping[str, Callable[[Mapping[str, Any], Send], Any]] = {
+    "measure": _measure,
+    "find": _find,
+    "train": _train,
+    "weights": _weights,
+}

@@ -1,0 +1,1 @@
+"""Tensors without values, and the shapes that operations give for them without asking torch."""

@@ -1,0 +1,67 @@
+"""Which memory tensors stand in, and the peak of what lives at the same time.
+
+Views and in-place operations share a block and count once. Inputs count, for the caller holds them; parameters,
+buffers and constants do not.
+"""
+
+from __future__ import annotations
+
+import weakref
+
+import torch
+
+from archcheck.measure.shapes.blocks import Account, Block
+from archcheck.measure.shapes.tensor import Outside, ShapeTensor, extent_of, outside_of, shape_tensor
+
+
+class Memory:
+    """The blocks of one forward pass, and their `account`."""
+
+    def __init__(self) -> None:
+        self.account = Account()
+        self.new = self.account.new
+        self.any_stale = False
+        self._blocks: dict[int, Block] = {}
+        self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}  # of real memory that the pass made
+
+    def shape_tensor_like(self, tensor: torch.Tensor) -> ShapeTensor:
+        """Return a tensor without values with the outside of a real `tensor`, in memory of its own."""
+        outside = Outside(*outside_of(tensor)[:3], 0)
+        return shape_tensor(outside, self.new(extent_of(outside) * tensor.element_size()))
+
+    def of(self, tensor: torch.Tensor) -> Block:
+        """Return the block of any tensor; that of one from outside of the pass is not counted and kept."""
+        if isinstance(tensor, ShapeTensor):
+            return tensor.block
+        storage = _storage_of(tensor)
+        if storage is None:
+            return Block(0)
+        block = self._blocks.get(storage._cdata)
+        if block is None:
+            # Kept, for an address stays theirs only as long as they live.
+            block = self._blocks[storage._cdata] = Block(storage.nbytes(), keeps=storage)
+        return block
+
+    def count(self, tensor: torch.Tensor) -> None:
+        """Count the memory of a real tensor that the pass made or was given, unless it stands on the account."""
+        storage = None if isinstance(tensor, ShapeTensor) else _storage_of(tensor)
+        if storage is not None and storage._cdata not in self._blocks:
+            address = storage._cdata
+            self._blocks[address] = self.new(storage.nbytes())
+            self._alive[address] = weakref.ref(storage, lambda gone: self._forget(address))
+
+    def _forget(self, address: int) -> None:
+        self._blocks.pop(address, None)
+        self._alive.pop(address, None)
+
+    def spoil(self, tensor: torch.Tensor) -> None:
+        """Note that a real tensor was to be written to: its values are not what they should be."""
+        self.of(tensor).stale = self.any_stale = True
+
+
+def _storage_of(tensor: torch.Tensor) -> torch.UntypedStorage | None:
+    """Return the storage of a real tensor, `None` for layouts without one."""
+    try:
+        return tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return None

@@ -1,0 +1,211 @@
+"""From the events of a trace to the executed graph: liveness, and the meanings that take several operations.
+
+* a mean over all positions of a feature map is `global_avg_pool`, however it is written;
+* a product with a weight is `linear`, a product of two activations stays `matmul`;
+* an operation is `live` when its result reaches an output of the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.subject.places import Places
+from archcheck.parts import Op
+from archcheck.where import Where
+
+_CHANNELS_FIRST = frozenset(
+    {"conv", "conv_transpose", "batch_norm", "instance_norm", "group_norm", "max_pool", "avg_pool"}
+)
+_CHANNELS_LAST = frozenset({"linear", "layer_norm", "embedding", "attention", "lstm", "gru", "rnn", "rms_norm"})
+_POOLS = {
+    "mean": "global_avg_pool",
+    "sum": "global_avg_pool",
+    "avg_pool": "global_avg_pool",
+    "amax": "global_max_pool",
+    "max": "global_max_pool",
+    "max_pool": "global_max_pool",
+}
+
+
+_TAKES_MORE = frozenset({*_POOLS, "matmul"})
+"""Kinds whose meaning hangs on other operations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The executed graph of a trace; `ops` and the events of `trace` have the same numbers."""
+
+    trace: Trace
+    ops: tuple[Op, ...]
+
+
+def build(trace: Trace, root: str, like: Graph | None = None) -> Graph:
+    """Return the executed graph; paths in it are relative to `root` where they lie below it.
+
+    Operations that are the same in `like`, the graph of another mode, are the same objects.
+    """
+    meaning, places = _Meaning(trace), Places(root)
+    same = _same_so_far(trace, like)
+    ops = [
+        like.ops[event.index] if like and same[event.index] else _op(event, meaning, live, places.of(event.where))
+        for event, live in zip(trace.events, trace.live, strict=True)
+    ]
+    return Graph(trace, tuple(ops))
+
+
+def _op(event: Event, meaning: _Meaning, live: bool, where: Where | None) -> Op:
+    told = event.told
+    kind, attributes = meaning.of(event)
+    return Op(
+        index=event.index,
+        kind=kind,
+        op=told.op,
+        layer=event.layer,
+        inputs=event.inputs,
+        shapes=told.shapes,
+        dtype=told.dtype,
+        attributes=attributes,
+        params=event.params,
+        macs=told.macs or 0,
+        flops=told.flops,
+        live=live,
+        where=where,
+    )
+
+
+def _same_so_far(trace: Trace, like: Graph | None) -> list[bool]:
+    """Return for each event whether it is the same in another trace, and so is all that its meaning hangs on."""
+    if like is None:
+        return [False] * len(trace.events)
+    pairs = zip(trace.events, like.trace.events, strict=False)
+    same = [
+        event.told is other.told
+        and event.inputs == other.inputs
+        and event.params == other.params
+        and event.layer == other.layer
+        and event.where is other.where
+        and event.told.kind not in _TAKES_MORE
+        for event, other in pairs
+    ]
+    alive = [mine == theirs for mine, theirs in zip(trace.live, like.trace.live, strict=False)]
+    return [a and b for a, b in zip(same, alive, strict=True)] + [False] * (len(trace.events) - len(same))
+
+
+class _Meaning:
+    """Kinds and attributes that take more than one operation to tell."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._events = trace.events
+        self._layouts: dict[int, str] = {}  # by event
+
+    def of(self, event: Event) -> tuple[str, dict[str, object]]:
+        """Return the kind and the attributes of an event."""
+        told = event.told
+        if told.kind == "matmul":
+            return self._product_kind(event), told.attributes
+        if told.kind not in _POOLS:
+            return told.kind, told.attributes
+        coverage = self._coverage(event)
+        kind = _POOLS[told.kind] if coverage in ("real", "trivial") else told.kind
+        return kind, told.attributes | ({"coverage": coverage} if coverage else {})
+
+    def _product_kind(self, event: Event) -> str:
+        """A product of what depends on the input with what does not is a linear map."""
+        dependent = self._trace.dependent
+        activations = sum(1 for index in event.operands if index >= 0 and dependent[index])
+        # A bias counts as an operand too, so ask for exactly one side that depends on the input.
+        return "linear" if activations == 1 and len(event.operands) > 1 else "matmul"
+
+    def _coverage(self, event: Event) -> str | None:
+        """Return how a pooling to one position covers its map: `real`, `trivial`, `partial`, or `None`."""
+        if event.kind in ("avg_pool", "max_pool"):
+            coverage = event.attributes.get("coverage")
+            return None if coverage is None else str(coverage)
+        shape, dims = event.attributes.get("of", ()), event.attributes.get("dims", ())
+        if not event.inputs or not _covers_positions(shape, dims, self._layout(event.inputs[0])):
+            return None
+        if event.kind == "sum" and not self._is_scaled(event):
+            return None
+        if self._is_cut(self._events[event.inputs[0]]):
+            return "partial"
+        return "real" if math.prod(shape[axis] for axis in dims) > 1 else "trivial"
+
+    def _is_scaled(self, event: Event) -> bool:
+        """Whether a sum is divided by a number, which makes it a mean."""
+        readers = self._trace.readers.get(event.index, [])
+        return bool(readers) and all(later.kind in ("div", "mul") and len(later.inputs) == 1 for later in readers)
+
+    def _is_cut(self, event: Event) -> bool:
+        """Whether a map is a corner of a larger one."""
+        while event.kind == "slice" and len(event.inputs) == 1 and event.shapes:
+            before = self._events[event.inputs[0]]
+            same_axes = len(before.shapes) == 1 and len(before.shapes[0]) == len(event.shapes[0])
+            if same_axes and before.shapes[0][2:] != event.shapes[0][2:]:
+                return True
+            event = before
+        return False
+
+    def _layout(self, index: int) -> str:
+        """Return where the channels of a result are: `first`, `last`, or `""` for unknown."""
+        passed: list[Event] = []
+        event = self._events[index]
+        while event.index not in self._layouts and not _own_layout(event) and event.inputs:
+            passed.append(event)
+            event = self._events[event.inputs[0]]
+        layout = self._layouts.setdefault(event.index, _own_layout(event))
+        for event in reversed(passed):
+            if event.kind == "permute" and event.shapes:
+                layout = _permuted(layout, event.attributes.get("order", ()))
+            self._layouts[event.index] = layout
+        return layout
+
+
+def _covers_positions(shape: Sequence[int], dims: Sequence[int], layout: str) -> bool:
+    """Whether `dims` hold every position: every axis but the batch and the channels that has an extent left."""
+    axes = len(shape)
+    if axes < 3 or not dims:
+        return False
+    positions = range(1, axes - 1) if layout == "last" else range(2, axes)
+    if not set(dims) <= set(positions) or any(shape[axis] > 1 and axis not in dims for axis in positions):
+        return False
+    # Over the last axis of three, channels may be meant: only a map known to have them first is pooled.
+    return axes > 3 or layout != ""
+
+
+def _own_layout(event: Event) -> str:
+    """Return what an operation says by itself of where the channels of its result are."""
+    if event.kind in _CHANNELS_FIRST:
+        return "first"
+    if event.kind in _CHANNELS_LAST:
+        return "last"
+    return "first" if event.kind == "input" and event.shapes and len(event.shapes[0]) > 3 else ""
+
+
+def _permuted(layout: str, order: Sequence[int]) -> str:
+    channel = {"first": 1, "last": len(order) - 1}.get(layout)
+    if channel is None or channel not in order:
+        return ""
+    return {1: "first", len(order) - 1: "last"}.get(list(order).index(channel), "")
+
+
+def fingerprint(evaluation: Graph, training: Graph | None, shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return a digest of the executed structure: operations, edges, shapes, attributes; not names or values."""
+    looks: dict[tuple[int, str], tuple[int, str]] = {}  # what operations that look alike share, numbered
+    sizes: dict[tuple[str, ...], tuple[int, str]] = {}
+    lines: list[object] = []
+    for graph in (evaluation, training) if training else (evaluation,):
+        for op in graph.ops:
+            key = id(op.attributes), op.kind
+            if key not in looks:
+                text = f"{op.kind} {op.shapes} {op.dtype} {sorted(op.attributes.items())}"
+                looks[key] = len(looks), text
+            if op.params not in sizes:
+                sizes[op.params] = len(sizes), str([shapes.get(name) for name in op.params])
+            lines.append((looks[key][0], op.inputs, sizes[op.params][0]))
+        lines.append(None)
+    return hashlib.sha256(repr((list(looks.values()), list(sizes.values()), lines)).encode()).hexdigest()

@@ -1,0 +1,115 @@
+"""Layers that do nothing for any output, in evaluation or in training."""
+
+from __future__ import annotations
+
+import inspect
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import torch
+
+from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.subject.places import class_where
+from archcheck.measure.subject.tree import Tree
+from archcheck.where import Where
+
+_HOLDERS = (
+    torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList, torch.nn.ParameterDict,
+)  # fmt: skip
+"""Containers: an empty one stands for no layer, as in blocks whose shortcut is sometimes nothing."""
+
+
+def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:
+    """Return the layers that are never called, or whose results reach no output; of a branch, the outermost.
+
+    A layer counts as used, too, when an operation on the way to an output reads its parameters or buffers (the
+    `out_proj` of an attention is never called), when it is called and executes nothing (`Identity`), when it holds
+    one that is used, and when another method of its class runs. What lies within TorchScript cannot be told apart.
+    """
+    reached, ran, called = _reached(traces), _ran(traces), {path for trace in traces for path in trace.visits}
+    passing = called - ran  # they hand on what they get
+    around_passing: set[str] = set()
+    for path in passing:
+        _add_lineage(path.rpartition(".")[0], around_passing)
+    exempt, named = _exempt(tree), _RunByName(traces)
+    idle: list[str] = []
+    for node in tree.nodes:
+        path = node.path
+        if path in reached or path in passing or (idle and path.startswith(f"{idle[-1]}.")):
+            continue
+        if path in called or not (path in around_passing or path in exempt or named.has(type(node.module))):
+            idle.append(path)
+    return tuple(idle)
+
+
+def _reached(traces: Sequence[Trace]) -> set[str]:
+    """Return the layers around operations that reach an output, and around the parameters that these read."""
+    paths: set[str] = set()
+    for trace in traces:
+        for layer, params in {(event.layer, event.params) for event in _live(trace)}:
+            _add_lineage(layer, paths)
+            for name in params:
+                _add_lineage(name.rpartition(".")[0], paths)
+    return paths | {""}
+
+
+def _ran(traces: Sequence[Trace]) -> set[str]:
+    paths: set[str] = set()
+    for trace in traces:
+        for layer in {event.layer for event in trace.events}:
+            _add_lineage(layer, paths)
+    return paths
+
+
+def _live(trace: Trace) -> Iterator[Event]:
+    live = trace.live
+    return (event for event in trace.events if live[event.index])
+
+
+def _add_lineage(path: str, paths: set[str]) -> None:
+    while path and path not in paths:
+        paths.add(path)
+        path = path.rpartition(".")[0]
+
+
+def _exempt(tree: Tree) -> set[str]:
+    """Return the containers that are empty, and the layers within TorchScript, which calls no hooks."""
+    parents = {node.path.rpartition(".")[0] for node in tree.nodes if node.path}
+    scripted = {node.path for node in tree.nodes if isinstance(node.module, torch.jit.ScriptModule)}
+    empty = {
+        node.path
+        for node in tree.nodes
+        if isinstance(node.module, _HOLDERS) and not node.parameters and node.path not in parents
+    }
+    return empty | {path for path in scripted if path.rpartition(".")[0] in scripted}
+
+
+class _RunByName:
+    """Whether a method of a class runs though its layers are not called: `self.grid.points(x)`."""
+
+    def __init__(self, traces: Sequence[Trace]) -> None:
+        places = {id(event.where): event.where for trace in traces for event in _live(trace) if event.where is not None}
+        lines: dict[str, set[int]] = {}
+        for where in places.values():
+            lines.setdefault(where.file, set()).add(where.line)
+        self._lines = {file: sorted(numbers) for file, numbers in lines.items()}
+        self._known: dict[type, bool] = {}
+
+    def has(self, cls: type) -> bool:
+        """Whether a line of the class, or of one that it derives from, is on the way to an output."""
+        if cls not in self._known:
+            self._known[cls] = any(self._runs_in(span) for base in cls.__mro__ if (span := _span(base)) is not None)
+        return self._known[cls]
+
+    def _runs_in(self, span: tuple[Where, int]) -> bool:
+        start, end = span
+        lines = self._lines.get(start.file, [])
+        first = bisect_left(lines, start.line)
+        return first < len(lines) and lines[first] <= end
+
+
+@cache
+def _span(cls: type) -> tuple[Where, int] | None:
+    start = class_where(cls)
+    return None if start is None else (start, start.line + len(inspect.getsourcelines(cls)[0]) - 1)

@@ -1,0 +1,78 @@
+"""The module tree as facts: what each layer holds, how it was called, what it cost, where it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from archcheck.facts import lineage
+from archcheck.measure.passes.events import Trace, Visit
+from archcheck.measure.subject.places import Places
+from archcheck.measure.subject.source import layer_places
+from archcheck.measure.subject.tree import Node, Tree
+from archcheck.parts import Layer, Op
+
+
+def layers_of(tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], root: str) -> tuple[Layer, ...]:
+    """Return every registered layer in the order of the tree; calls, shapes and costs are those in evaluation."""
+    places, seen = layer_places(tree.nodes), Places(root)
+    macs = _by_layer(tree, ((op.layer, op.macs) for op in graphs[0] if op.macs))
+    live = _by_layer(tree, ((layer, 1) for layer in {op.layer for ops in graphs for op in ops if op.live}))
+    params = _subtree_params(tree)
+    return tuple(
+        Layer(
+            path=node.path,
+            type=type(node.module).__name__,
+            params=params.get(node.path, 0),
+            own_params=_own_params(node),
+            calls=visit.calls,
+            order=visit.order if visit.calls else None,
+            live=node.path in live,
+            input_shapes=visit.inputs,
+            output_shapes=visit.outputs,
+            macs=macs.get(node.path, 0),
+            where=seen.of(places.get(node.path)),
+        )
+        for node, visit in ((node, trace.visits.get(node.path) or _NEVER) for node in tree.nodes)
+    )
+
+
+_NEVER = Visit(order=-1)
+
+
+def _own_params(node: Node) -> int:
+    return sum([tensor.numel() for _, tensor in node.parameters]) if node.parameters else 0
+
+
+def _subtree_params(tree: Tree) -> dict[str, int]:
+    """Return for each layer the parameters in its subtree; a tensor tied within it counts once."""
+    holders: dict[int, list[str]] = {}
+    for node in tree.nodes:
+        for _, tensor in node.parameters:
+            holders.setdefault(id(tensor), []).append(node.path)
+    totals = _by_layer(
+        tree,
+        (
+            (node.path, sum([tensor.numel() for _, tensor in node.parameters if len(holders[id(tensor)]) == 1]))
+            for node in tree.nodes
+            if node.parameters
+        ),
+    )
+    for tensor in tree.tensors():
+        paths = holders.get(id(tensor), [])
+        if len(paths) > 1:
+            for above in {above for path in paths for above in lineage(path)}:
+                totals[above] = totals.get(above, 0) + tensor.numel()
+    return totals
+
+
+def _by_layer(tree: Tree, amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return for each layer the sum of the amounts of itself and of all below it."""
+    totals: dict[str, int] = {}
+    for layer, amount in amounts:
+        totals[layer] = totals.get(layer, 0) + amount
+    for node in reversed(tree.nodes):  # parents come before their children
+        amount = totals.get(node.path, 0)
+        if amount and node.path:
+            parent = node.path.rpartition(".")[0]
+            totals[parent] = totals.get(parent, 0) + amount
+    return totals
