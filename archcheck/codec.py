@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import reprlib
 import types
 import typing
 from collections.abc import Callable, Hashable, Mapping
@@ -22,6 +23,32 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 Reader = Callable[[Any], Any]
 """Reads a JSON value as one kind of value; raises `ValueError` for any other."""
+
+
+class Misfit(ValueError):  # noqa: N818 - the name says what it is
+    """A value that is not of the kind that is read, or a key that is missing; `path` leads there from the outside."""
+
+    def __init__(self, reason: str, path: tuple[str | int, ...] = ()) -> None:
+        self.reason = reason
+        self.path = path
+        super().__init__(f"{reason} at {_way(path)}" if path else reason)
+
+
+def _way(path: tuple[str | int, ...]) -> str:
+    """Return `a.totals.inputs[0]`; a key that is no plain name is quoted."""
+    plain = (step if isinstance(step, int) or step.isidentifier() else reprlib.repr(step) for step in path)
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in plain).removeprefix(".")
+
+
+def _inside(step: str | int, error: ValueError) -> Misfit:
+    """Return an error as it is seen from one step further out."""
+    if isinstance(error, Misfit):
+        return Misfit(error.reason, (step, *error.path))
+    return Misfit(str(error), (step,))
+
+
+def _unlike(wanted: object, value: Any) -> Misfit:
+    return Misfit(f"expected {wanted}, found {reprlib.repr(value)}")
 
 
 def encode(value: Any) -> Any:
@@ -53,8 +80,8 @@ def written_fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
 def decode(kind: type[T], value: Any) -> T:
     """Read `value` (as `encode` wrote it) as a `kind`.
 
-    Raises `ValueError` when a key is missing or a value has another type; unknown keys are ignored, so that
-    an older reader understands a newer writer of the same schema.
+    Raises `ValueError`, which says where, when a key is missing or a value has another type; unknown keys are ignored,
+    so that an older reader understands a newer writer of the same schema.
     """
     return cast(T, _reader(cast(Hashable, kind))(value))
 
@@ -83,7 +110,7 @@ def _read_scalar(kind: type, value: Any) -> Any:
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    raise ValueError(f"expected {getattr(kind, '__name__', kind)}, found {value!r}")
+    raise _unlike(getattr(kind, "__name__", kind), value)
 
 
 def _union_reader(kind: Any) -> Reader:
@@ -101,9 +128,16 @@ def _union_reader(kind: Any) -> Reader:
                 return reader(value)
             except ValueError:
                 continue
-        raise ValueError(f"expected {kind}, found {value!r}")
+        raise _unlike(kind, value)
 
     return read
+
+
+def _read_inside(reader: Reader, step: str | int, value: Any) -> Any:
+    try:
+        return reader(value)
+    except ValueError as error:
+        raise _inside(step, error) from None
 
 
 def _tuple_reader(items: tuple[Any, ...]) -> Reader:
@@ -112,12 +146,11 @@ def _tuple_reader(items: tuple[Any, ...]) -> Reader:
 
     def read(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"expected a list, found {value!r}")
-        if repeated:
-            return tuple(map(readers[0], value))
-        if len(readers) != len(value):
-            raise ValueError(f"expected {len(readers)} items, found {value!r}")
-        return tuple(reader(item) for reader, item in zip(readers, value, strict=True))
+            raise _unlike("a list", value)
+        if not repeated and len(readers) != len(value):
+            raise _unlike(f"{len(readers)} items", value)
+        chosen = readers * len(value) if repeated else readers
+        return tuple(_read_inside(reader, index, item) for index, (reader, item) in enumerate(zip(chosen, value, strict=True)))
 
     return read
 
@@ -127,21 +160,21 @@ def _mapping_reader(items: tuple[Any, ...]) -> Reader:
 
     def read(value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
-            raise ValueError(f"expected a table, found {value!r}")
-        return {str(key): reader(item) for key, item in value.items()}
+            raise _unlike("a table", value)
+        return {str(key): _read_inside(reader, str(key), item) for key, item in value.items()}
 
     return read
 
 
 def _read_dataclass(kind: type, value: Any) -> Any:
     if not isinstance(value, Mapping):
-        raise ValueError(f"expected {kind.__name__}, found {value!r}")
+        raise _unlike(kind.__name__, value)
     arguments = {}
     for name, reader, required in _fields(kind):
         if name in value:
-            arguments[name] = reader(value[name])
+            arguments[name] = _read_inside(reader, name, value[name])
         elif required:
-            raise ValueError(f"{kind.__name__} lacks the key `{name}`")
+            raise Misfit(f"{kind.__name__} lacks the key `{name}`")
     return kind(**arguments)
 
 

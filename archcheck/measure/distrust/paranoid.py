@@ -23,7 +23,8 @@ from archcheck.measure.distrust.sameness import Sign, are_close, beyond, named, 
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes import unwatched
 from archcheck.measure.passes.axes import Varied, choose
-from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
 from archcheck.measure.shapes.arguments import map_tensors, tensors_in
 from archcheck.measure.structure.graph import Graph

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
 from archcheck.measure.shapes.arguments import tensors_in
 from archcheck.measure.subject.places import relative
 from archcheck.selectors import GROUPS

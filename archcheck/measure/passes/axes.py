@@ -10,7 +10,8 @@ import torch
 
 from archcheck.facts import lineage
 from archcheck.measure.loading.example import Example
-from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
 from archcheck.measure.shapes.arguments import map_tensors, tensors_in
 from archcheck.measure.shapes.extents import Point
 from archcheck.measure.shapes.tensor import META

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.passes.events import Event
+from archcheck.measure.passes.event import Event
 from archcheck.measure.shapes.arguments import Call
 from archcheck.where import Where
 

@@ -25,7 +25,8 @@ from archcheck.measure.operators.answers import KNOWN, Answer, answer, dtype_of,
 from archcheck.measure.operators.kinds import kind_of
 from archcheck.measure.operators.run import ShapeRunner, fresh
 from archcheck.measure.operators.schema import Operator, operator_of
-from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.layer_calls import Layers, holder_of
 from archcheck.measure.passes.silence import Silence
 from archcheck.measure.passes.stamps import Stamps

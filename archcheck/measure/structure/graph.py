@@ -12,7 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
 from archcheck.measure.subject.places import Places
 from archcheck.parts import Op
 from archcheck.where import Where

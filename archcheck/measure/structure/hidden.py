@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from archcheck.facts import lineage
-from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
 from archcheck.measure.shapes.arguments import tensors_in
 from archcheck.measure.structure.origins import Origin
 from archcheck.measure.structure.roles import Use, weights_read

@@ -9,7 +9,8 @@ from functools import cache
 
 import torch
 
-from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
 from archcheck.measure.subject.places import class_where
 from archcheck.measure.subject.tree import Tree
 from archcheck.where import Where

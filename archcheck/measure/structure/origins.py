@@ -15,7 +15,8 @@ from typing import Literal
 import torch
 
 from archcheck.measure.operators.answers import dtype_of
-from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
 from archcheck.measure.subject.tree import Tree
 
 MIXING = frozenset({

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
 from archcheck.measure.structure.origins import MIXING, Flow, Origin
 from archcheck.measure.subject.tree import Tree
 

@@ -1,0 +1,67 @@
+"""One executed operation, as a trace holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from archcheck.measure.operators.answers import Answer
+from archcheck.where import Where
+
+
+@dataclass(slots=True)
+class Event:
+    """One executed operation as the trace saw it; `told` is what it shares with all calls that look alike.
+
+    `inputs` are the events whose results it reads, `operands` the event of each operand in the order of `roles`, -1
+    for a parameter, and `names` what the model calls each, `""` for what is no parameter or buffer. `source` is set for
+    tensors that come from outside of the pass.
+    """
+
+    index: int
+    told: Answer
+    layer: str
+    inputs: tuple[int, ...]
+    operands: tuple[int, ...]
+    names: tuple[str, ...]
+    params: tuple[str, ...]
+    where: Where | None
+    source: torch.Tensor | None = None
+    name: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The canonical name of the operation."""
+        return self.told.kind
+
+    @property
+    def op(self) -> str:
+        """The name that torch gives the operation."""
+        return self.told.op
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of its results."""
+        return self.told.shapes
+
+    @property
+    def dtype(self) -> str | None:
+        """The dtype of its first result."""
+        return self.told.dtype
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a rule may want to know of it, as JSON values."""
+        return self.told.attributes
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The argument that each operand stands in."""
+        return self.told.roles
+
+    @property
+    def macs(self) -> int:
+        """Its multiply-accumulates, as far as they are known."""
+        return self.told.macs or 0
