@@ -123,8 +123,8 @@ class OverfitsOneBatch(Rule):
     a tenth, and what ignores its input never goes below one.
 
     The steps are counted, and so is what they cost: expensive networks get fewer samples, two at least, and a batch
-    that is not learned for three trillion multiply-accumulates is an error, no verdict, so that none depends on how
-    busy a machine is; so are 100 seconds.
+    that is not learned for three trillion multiply-accumulates is an error, no verdict. So is one that takes 100
+    seconds: a busy machine can cost the answer, but never turns it.
 
     Example, kept:
         rule = overfits-one-batch = true
