@@ -94,6 +94,32 @@ def test_a_stateful_model_is_left_as_it_was_and_works_on(act, confirm):
         torch.nn.functional.mse_loss(model(torch.ones(2, 3)), zeros(2, 3)).backward()
 
 
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda: torch.arange(24.0).view(4, 6)[:, :3],
+        lambda: torch.arange(24.0).view(4, 6)[:, ::2],
+        lambda: torch.arange(24.0).view(2, 4, 3)[1].t(),
+        lambda: torch.arange(3.0).view(3, 1).expand(3, 4),
+        lambda: torch.arange(4.0).expand(3, 4),
+    ],
+)
+@pytest.mark.parametrize("confirm", [False, True])
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_part_of_a_larger_tensor_is_left_as_it_was(cut, confirm, trained):
+    def forward(self, x):
+        with torch.no_grad():
+            self.table[:, 0] = 7.0
+        return self.a(x) + self.table.sum()
+
+    model, table = Apply(forward, a=nn.Linear(3, 3)), cut()
+    model.register_parameter("table", nn.Parameter(table)) if trained else model.register_buffer("table", table)
+    before = table.clone()
+    facts = measure_model(model, example=zeros(1, 3), confirm=confirm)
+    assert facts.params.total == 12 + trained * table.numel()
+    assert torch.equal(table, before)
+
+
 def test_a_lazy_model_stays_lazy():
     model = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(2))
     facts = measure_model(model, example=zeros(1, 1, 8, 8))

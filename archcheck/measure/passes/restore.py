@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.operators.run import SMALL
+from archcheck.measure.shapes.tensor import extent_of, outside_of
 from archcheck.measure.subject.tree import Tree
 
 _CONTAINERS = (dict, list, set, deque)
@@ -117,11 +118,13 @@ def _has_numbers(tensor: torch.Tensor) -> bool:
 
 
 def _row(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a view of all numbers of a tensor in one row, in the order of its memory."""
+    """Return a view of the memory of a tensor from its first number to its last, in one row.
+
+    What lies between the numbers of a slice is part of it, and numbers that an expanded tensor repeats are so once.
+    """
     if tensor.is_contiguous():
         return tensor.detach().view(-1)
-    strides = tensor.stride()
-    return tensor.detach().permute(sorted(range(tensor.dim()), key=lambda axis: -strides[axis])).view(-1)
+    return tensor.detach().as_strided((extent_of(outside_of(tensor)),), (1,))
 
 
 def _places(tensors: list[torch.Tensor]) -> tuple[list[int], Sequence[object]]:
