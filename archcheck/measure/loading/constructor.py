@@ -178,18 +178,26 @@ def _settings(parameter: inspect.Parameter, module: ModuleType) -> tuple[Any, st
     named = parameter.name.lower().strip("_") in _SETTINGS
     names = vars(module)
     annotated = names.get(parameter.annotation) if isinstance(parameter.annotation, str) else parameter.annotation
-    if isinstance(annotated, type) and _is_settings_class(annotated, module, strict=False):
-        return annotated(), f"{annotated.__name__}() of this file"
+    if _is_settings_class(annotated, module, strict=False) and (made := _made(annotated)):
+        return made
     if not named:
         return None
     if parameter.name in names and not callable(names[parameter.name]):
         return names[parameter.name], f"that of {RUNS[module.__name__].shown}" if module.__name__ in RUNS else "its own"
-    for name, value in names.items():
-        if _is_settings_class(value, module, strict=True):
-            return value(), f"{name}() of this file"
+    for value in names.values():
+        if _is_settings_class(value, module, strict=True) and (made := _made(value)):
+            return made
     run = RUNS.get(module.__name__)
     read = defaults(run.trees, names) if run else None
     return (Namespace(**vars(read)), "the defaults of the argument parser of this file") if read else None
+
+
+def _made(settings: Any) -> tuple[Any, str] | None:
+    """Return an object of a class of settings; nothing where there is none without arguments or what it looks for."""
+    try:
+        return settings(), f"{settings.__name__}() of this file"
+    except Exception:  # whatever the subject raises
+        return None
 
 
 def _is_settings_class(value: Any, module: ModuleType, *, strict: bool) -> bool:

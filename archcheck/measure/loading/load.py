@@ -72,9 +72,11 @@ def load_noted(target: str, root: str, args: Mapping[str, Any], *, meta: bool = 
     with downloads as absent:
         module, name = load_module(target, root)
         value = attribute(module, name or _only_root(module, target), target)
-        guessed = guess(value, module, args) if careful and _is_made(value) else Guess({})
+        guessed = Guess({})
         try:
             with _leaving_nothing(target) if careful else nullcontext():
+                if careful and _is_made(value):
+                    guessed = guess(value, module, args)  # which may make objects of the file's classes
                 model = build(value, target, {**guessed.args, **args}, meta=meta)
         except SubjectError as error:
             raise explained_error(error, target, guessed.notes) from error
