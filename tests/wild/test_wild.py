@@ -2,8 +2,9 @@
 
 `# Net: 784*10 + 10` are its parameters, written as they are counted by hand; `# Net: error: text` the one line of what
 cannot be measured; `# note: text` and `# no note: text` what a note says or none says; `# where:` and `# layer PATH:`
-places; `# target:` what is named. A notebook says it in its first cell, a folder in `expected.txt`. One worker serves
-them all, as many files are given to one command; `test_wild_process.py` runs some as a process each.
+places; `# target:` what is named; `# unused:` layers. A notebook says it in its first cell, a folder in
+`expected.txt`. One worker serves them all, as many files are given to one command; `test_wild_process.py` runs some as
+a process each.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def test_a_report_without_a_flag(kind, name, places, report, monkeypatch):
         assert subject in error
         assert text in error
         return
-    promised = [line for line in lines if re.match(r"\w+: ", line) and not re.match(r"(note|where|target|frozen): ", line)]
+    promised = [line for line in lines if re.match(r"\w+: ", line) and not re.match(r"(note|where|target|frozen|unused): ", line)]
     assert len(promised) == len(reports)
     for line in lines:
         confirm(line, reports)
@@ -143,6 +144,8 @@ def confirm(line, reports):
         assert said in [each["subject"]["target"] for each in facts]
     elif what == "frozen":
         assert number(said) in [each["params"]["frozen"] for each in facts]
+    elif what == "unused":
+        assert said in [", ".join(each["unused_layers"]) for each in facts]
     elif what.startswith("layer "):
         layers = {layer["path"]: layer for each in facts for layer in each["layers"]}
         assert place(layers[what.removeprefix("layer ")]["where"]) == said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -12,6 +11,7 @@ import torch
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.subject.places import class_where
+from archcheck.measure.subject.source import class_statement
 from archcheck.measure.subject.tree import Tree
 from archcheck.where import Where
 
@@ -112,5 +112,5 @@ class _RunByName:
 
 @cache
 def _span(cls: type) -> tuple[Where, int] | None:
-    start = class_where(cls)
-    return None if start is None else (start, start.line + len(inspect.getsourcelines(cls)[0]) - 1)
+    start, statement = class_where(cls), class_statement(cls)
+    return None if start is None or statement is None else (start, statement.end_lineno or start.line)

@@ -53,14 +53,20 @@ def _assignments(cls: type) -> dict[str, Where]:
     for base in reversed(cls.__mro__):
         if base.__module__.startswith("torch.nn") or base is object:
             continue
-        where = class_where(base)
-        tree = None if where is None else parse(where.file)
-        if where is None or tree is None:
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef) and node.name == base.__name__ and _starts(node, where.line):
-                found.update(_assigned(node, where.file))
+        where, node = class_where(base), class_statement(base)
+        if where is not None and node is not None:
+            found.update(_assigned(node, where.file))
     return found
+
+
+def class_statement(cls: type) -> ast.ClassDef | None:
+    """Return the statement of a class of the subject's, also in a notebook; `None` where its source is not known."""
+    where = class_where(cls)
+    tree = None if where is None else parse(where.file)
+    if where is None or tree is None:
+        return None
+    statements = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == cls.__name__)
+    return next((node for node in statements if _starts(node, where.line)), None)
 
 
 def _starts(node: ast.ClassDef, line: int) -> bool:
