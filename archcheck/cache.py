@@ -73,13 +73,16 @@ class Cache:
         return {}
 
     def distrust(self, seen: Mapping[str, object]) -> None:
-        """Remove what came into the folder since, or changed there, and was not kept by this process.
+        """Remove entries, and a key, that came into the folder since, or changed there, and this process did not keep.
 
-        What others keep there in the meantime is measured once more.
+        What others keep there in the meantime is measured once more. Files of other names, which nothing here reads,
+        are left alone: the folder may hold somebody's work.
         """
         with contextlib.suppress(OSError):
             for each in os.scandir(self.folder):
                 with contextlib.suppress(OSError):
+                    if not (each.name == _KEY or _OWN.fullmatch(each.name)):
+                        continue
                     if _mark(each) not in (seen.get(each.name), _kept.get(each.path)):
                         os.unlink(each.path)
 

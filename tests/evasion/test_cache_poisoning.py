@@ -67,3 +67,11 @@ def test_what_this_process_has_kept_stays_when_a_subject_is_distrusted(tmp_path)
     judge(tmp_path, cache)
     Cache(cache).distrust(seen)
     assert len(list(cache.glob("*.json"))) == 1
+
+
+def test_a_file_of_somebody_else_beside_the_entries_stays(tmp_path):
+    seen = Cache(tmp_path).seen()
+    for name in ("thesis.txt", "key", "0" * 64 + ".json", ".archcheck-1.partial"):
+        (tmp_path / name).write_text("mine", encoding="utf-8")
+    Cache(tmp_path).distrust(seen)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
