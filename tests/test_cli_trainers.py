@@ -115,6 +115,24 @@ def test_numbers_of_tensors_and_arrays_are_recorded_as_numbers(archcheck, tmp_pa
     assert record["model"]["class"] == "Net"
 
 
+TIED = """
+    from torch import nn
+
+    class Net(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Linear(2, 2), nn.Linear(2, 2))
+            self[1].weight = self[0].weight
+"""
+
+
+def test_tied_weights_are_saved_and_tried(archcheck, tmp_path):
+    make(tmp_path, "yield {}")
+    write(tmp_path, model_py=TIED, archcheck_toml=f"{CONTRACT}    [subjects.halves.rules]\n    min-accuracy = 0.7\n")
+    assert archcheck("train", "halves", cwd=tmp_path).returncode == 0
+    run = archcheck("check", cwd=tmp_path)
+    assert "the checkpoint gives 3 of 4 on the test set" in run.stdout, run.stdout + run.stderr
+
+
 HOOKS = """
 import torch
 from torch.nn.functional import cross_entropy

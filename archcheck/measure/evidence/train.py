@@ -143,6 +143,8 @@ def _environment() -> dict[str, Any]:
 def _save(model: torch.nn.Module, file: Path) -> str:
     from safetensors.torch import save
 
-    content = save({name: tensor.contiguous() for name, tensor in torch.nn.Module.state_dict(model).items()})
+    # Each in memory of its own, as the format takes no tied weights.
+    state = {name: torch.clone(tensor).contiguous() for name, tensor in torch.nn.Module.state_dict(model).items()}
+    content = save(state)
     write_whole(file, content)
     return hashlib.sha256(content).hexdigest()
