@@ -77,13 +77,14 @@ def written_fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
     return tuple(field for field in dataclasses.fields(kind) if field.metadata.get("written", True))
 
 
-def decode(kind: type[T], value: Any) -> T:
-    """Read `value` (as `encode` wrote it) as a `kind`.
+def decode(kind: type[T], value: Any, *, at: str = "") -> T:
+    """Read `value` (as `encode` wrote it) as a `kind`; `at` is the key under which it stands in a document.
 
     Raises `ValueError`, which says where, when a key is missing or a value has another type; unknown keys are ignored,
     so that an older reader understands a newer writer of the same schema.
     """
-    return cast(T, _reader(cast(Hashable, kind))(value))
+    reader = _reader(cast(Hashable, kind))
+    return cast(T, _read_inside(reader, at, value) if at else reader(value))
 
 
 @cache
@@ -150,7 +151,9 @@ def _tuple_reader(items: tuple[Any, ...]) -> Reader:
         if not repeated and len(readers) != len(value):
             raise _unlike(f"{len(readers)} items", value)
         chosen = readers * len(value) if repeated else readers
-        return tuple(_read_inside(reader, index, item) for index, (reader, item) in enumerate(zip(chosen, value, strict=True)))
+        return tuple(
+            _read_inside(reader, index, item) for index, (reader, item) in enumerate(zip(chosen, value, strict=True))
+        )
 
     return read
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+import reprlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -215,9 +216,10 @@ def reports_from_json(value: Any) -> tuple[Report, ...]:
     """Read what `reports_to_json` wrote. Raises `ValueError` for anything else, or another schema."""
     if not isinstance(value, Mapping) or "reports" not in value:
         raise ValueError('not a report of archcheck: no key "reports"')
-    if value.get("schema") != SCHEMA:
-        raise ValueError(f"a report of schema {value.get('schema')!r}; this archcheck reads schema {SCHEMA}")
-    reports = decode(tuple[Report, ...], value["reports"])
+    schema = value.get("schema")
+    if type(schema) is not int or schema != SCHEMA:  # to Python, `true` is 1
+        raise ValueError(f"a report of schema {reprlib.repr(schema)}; this archcheck reads schema {SCHEMA}")
+    reports = decode(tuple[Report, ...], value["reports"], at="reports")
     for report in reports:
         if report.facts is not None:
             check_graph(report.facts)

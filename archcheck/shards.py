@@ -51,7 +51,7 @@ def read_part(file: str, value: Any) -> Part:
     """Read the JSON document of `file`. Raises `ValueError` when it is no report of archcheck."""
     reports = reports_from_json(value)
     assert isinstance(value, Mapping)
-    shard = None if value.get("shard") is None else decode(Shard, value["shard"])
+    shard = None if value.get("shard") is None else decode(Shard, value["shard"], at="shard")
     return Part(file=file, reports=reports, shard=shard)
 
 

@@ -47,9 +47,13 @@ class Totals:
     uncounted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in COUNTS:
-            if getattr(self, name) < 0:
-                raise ValueError(f"`{name}` is below zero: {getattr(self, name)}")
+        _refuse_negative(**{name: getattr(self, name) for name in COUNTS})
+
+
+def _refuse_negative(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 0:
+            raise ValueError(f"`{name}` is below zero: {count}")
 
 
 COUNTS = tuple(each.name for each in fields(Totals) if each.type == "int")
@@ -68,6 +72,9 @@ class LayerMeasures:
     params: int
     macs: int
     outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _refuse_negative(params=self.params, macs=self.macs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +137,14 @@ def snapshots_of(document: Any, shown: str) -> dict[str, Snapshot]:
     """Return the snapshots in a JSON document by subject. Raises `ArchcheckError` in one line if it is none."""
     if not is_snapshot(document):
         raise ArchcheckError(f'{shown} is no snapshot: it has no key "subjects"; {_REPAIR}')
-    if document.get("schema") != SCHEMA:
-        found = quote(json.dumps(document.get("schema")))
+    schema = document.get("schema")
+    if type(schema) is not int or schema != SCHEMA:  # to Python, `true` is 1
+        found = quote(json.dumps(schema))
         raise ArchcheckError(
             f"{shown} is a snapshot of schema {found.strip(chr(34))}, this archcheck reads schema {SCHEMA}; {_REPAIR}"
         )
     try:
-        return decode(dict[str, Snapshot], document["subjects"])
+        return decode(dict[str, Snapshot], document["subjects"], at="subjects")
     except ValueError as error:
         raise ArchcheckError(f"{shown} is damaged: {' '.join(str(error).split())[:200]}; {_REPAIR}") from None
 

@@ -61,7 +61,7 @@ def _read_part(file: Path) -> Part:
         raise ArchcheckError(f"{file} is a snapshot, not a report; compare it with a report by `archcheck diff`")
     try:
         return read_part(str(file), document)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         reason = " ".join(str(error).split())[:200]
         raise ArchcheckError(f"{file} is no report that can be shown: {reason}; {repair}") from None
 

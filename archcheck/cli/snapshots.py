@@ -145,12 +145,15 @@ def diff(options: Namespace) -> int:
     return 0
 
 
+_REPAIR = "`archcheck snapshot` and `archcheck check --format json` write what can be read"
+
+
 def _read_measures(file: Path) -> tuple[Measured, Limits]:
     """Return the measures in a saved report or snapshot, and the limits that a report states for them, by subject."""
     shown = show_path(file)
     if not file.exists():
         raise ArchcheckError(f"there is no file {shown}; name a saved report or a snapshot")
-    document = read_json(file, shown, "`archcheck snapshot` and `archcheck check --format json` write what can be read")
+    document = read_json(file, shown, _REPAIR)
     found, limits = (snapshots_of(document, shown), {}) if is_snapshot(document) else _of_reports(document, shown)
     if not found:
         raise ArchcheckError(f"{shown} holds no measures of any subject, so there is nothing to compare")
@@ -164,7 +167,9 @@ def _of_reports(document: object, shown: str) -> tuple[Measured, Limits]:
         reports = reports_from_json(document)
     except ValueError as error:
         reason = " ".join(str(error).split())[:200]
-        raise ArchcheckError(f"{shown} is neither a snapshot nor a report of this archcheck: {reason}") from None
+        raise ArchcheckError(
+            f"{shown} is neither a snapshot nor a report of this archcheck: {reason}; {_REPAIR}"
+        ) from None
     names = Counter(report.subject for report in reports)
     found, limits = {}, {}
     for report in reports:
