@@ -190,7 +190,8 @@ def _coverage(extent: tuple[int, ...], out: tuple[int, ...], reach: tuple[int, .
 @_describes("mean", "sum", "amax", "max")
 def _reduce(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
     x, dims = call["self"], call.get("dim")
-    axes = range(x.dim()) if dims in (None, [], ()) else [axis % x.dim() for axis in per_axis(dims, 1)]
+    whole = not x.dim() or dims in (None, [], ())  # of a single number, the only axis is none
+    axes = range(x.dim()) if whole else [axis % x.dim() for axis in per_axis(dims, 1)]
     return {"dims": tuple(sorted(axes)), "of": tuple(x.shape), "keepdim": bool(call.get("keepdim"))}
 
 
