@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch.nn.modules import module as torch_module
 
 from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
+from archcheck.measure.shapes.arguments import tensors_in
 
 
 class Stateful(nn.Module):
@@ -92,6 +94,17 @@ def test_a_stateful_model_is_left_as_it_was_and_works_on(act, confirm):
     assert model.count.item() == 0
     if act is not clamp_on_real_tensors:
         torch.nn.functional.mse_loss(model(torch.ones(2, 3)), zeros(2, 3)).backward()
+
+
+@pytest.mark.parametrize("hold", [lambda x: x, lambda x: [x], lambda x: {"x": x}, lambda x: OrderedDict(x=x)])
+def test_an_input_that_is_overwritten_is_left_as_it_was(hold):
+    def forward(self, x):
+        x = next(tensors_in(x)).mul_(2)
+        return self.a(x)
+
+    x = torch.ones(2, 3)
+    measure_model(Apply(forward, a=nn.Linear(3, 3)), example=(hold(x),), needs=["keeps-batch"], confirm=True)
+    assert torch.equal(x, torch.ones(2, 3))
 
 
 @pytest.mark.parametrize(

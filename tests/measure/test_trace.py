@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import numpy
 import pytest
@@ -32,6 +33,37 @@ def test_edges_follow_the_data():
         ("sigmoid", (0,)),
         ("add", (1, 2)),
     ]
+
+
+class Around:
+    """What layers hand one another: it knows itself, as a node of a tree does by way of its parent."""
+
+    def __init__(self, x):
+        self.x, self.me, self.others = x, self, [self]
+
+
+@dataclass(slots=True)
+class Given:
+    logits: torch.Tensor
+
+
+class Reader(nn.Linear):
+    def forward(self, around, code):
+        return Given(super().forward(around.x))
+
+
+def test_objects_that_hold_themselves_or_have_slots_are_looked_into_and_code_is_not():
+    def forward(self, x):
+        return self.reader(Around(x), F)
+
+    facts = measure_model(Apply(forward, reader=Reader(3, 4)), example=zeros(2, 3))
+    assert [each.shape for each in facts.shape.outputs] == [(2, 4)]
+    assert facts.layers[1].input_shapes == ((2, 3),)
+
+
+def test_a_single_number_can_be_summed_along_its_only_axis():
+    facts = measure_model(Apply(lambda self, x: x * x.mean().sum(dim=0)), example=zeros(2, 3))
+    assert [op.attributes.get("dims") for op in facts.ops if op.kind == "sum"] == [[]]
 
 
 def test_a_dropped_result_is_not_live():

@@ -16,7 +16,7 @@ from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.axes import choose
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes, inputs_of, set_mode
-from archcheck.measure.shapes.arguments import map_tensors
+from archcheck.measure.shapes.arguments import attributes_of, map_tensors
 from archcheck.measure.subject.tree import Tree
 
 Outputs = dict[str, torch.Tensor]
@@ -107,15 +107,15 @@ def _named(value: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
     if isinstance(value, torch.Tensor):
         yield name, value
         return
-    parts: Mapping[Any, Any] = {}
+    parts: Mapping[Any, Any]
     if isinstance(value, Mapping):
         parts = value
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
         parts = dict(zip(value._fields, value, strict=True))
     elif isinstance(value, list | tuple):
         parts = dict(enumerate(value))
-    elif hasattr(value, "__dict__") and not isinstance(value, type | torch.nn.Module):
-        parts = vars(value)
+    else:
+        parts = attributes_of(value)
     for key, part in parts.items():
         yield from _named(part, f"{name}.{key}" if name else str(key))
 

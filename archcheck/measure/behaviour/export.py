@@ -12,7 +12,7 @@ import torch
 
 from archcheck.codec import encode
 from archcheck.errors import SubjectError, described
-from archcheck.measure.behaviour.bench import Bench, outputs_of
+from archcheck.measure.behaviour.bench import Bench, called, outputs_of
 from archcheck.measure.behaviour.closeness import farthest
 from archcheck.measure.passes.faults import fault_of
 from archcheck.measure.passes.forward import set_mode
@@ -44,7 +44,7 @@ def exports(bench: Bench, to: str) -> Mapping[str, Any]:
             where = encode(relative(fault.where or fault.called, bench.root))
             said = described(error).partition(" (")[0].partition(". ")[0]  # advice on the exporter's own names follows
             return {**told, "error": said, "at": {"op": None, "layer": fault.layer, "where": where}}
-        after = outputs_of(program.module()(*bench.example.args, **bench.example.kwargs))
+        after = outputs_of(called(program.module(), bench.example))
         told["output"], told["distance"] = farthest(_numbered(before), _numbered(after))
     return told
 

@@ -10,7 +10,7 @@ import torch
 from torch.nn import Module
 
 from archcheck.errors import SubjectError, described
-from archcheck.measure.behaviour.bench import Bench
+from archcheck.measure.behaviour.bench import Bench, called
 from archcheck.measure.loading.example import Example
 from archcheck.measure.shapes.arguments import map_tensors, tensors_in
 from archcheck.words import shape_text
@@ -75,7 +75,7 @@ def keeps_batch(bench: Bench) -> Mapping[str, Any]:
 
 
 def _batch_run(forward: Module, example: Example, size: int) -> dict[str, Any]:
-    output = next(tensors_in(forward(*example.args, **example.kwargs)), None)
+    output = next(tensors_in(called(forward, example)), None)
     if output is None:
         raise SubjectError("forward", "the forward pass returned no tensor, so there is no batch to look at")
     return {"batch": size, "output": list(output.shape), "error": None}

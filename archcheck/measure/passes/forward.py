@@ -160,7 +160,8 @@ class Passes:
         """Return the shapes of the outputs of a real forward pass; raise whatever the subject raises."""
         with self.untouched(values=True), torch.no_grad():
             set_mode(self.tree, training)
-            return shapes_of(self.model(*example.args, **example.kwargs))
+            args, kwargs = map_tensors(torch.clone, example.args), map_tensors(torch.clone, dict(example.kwargs))
+            return shapes_of(self.model(*args, **kwargs))
 
     def _real_output_shapes(self, example: Example) -> tuple[tuple[int, ...], ...]:
         try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -40,25 +43,50 @@ def _op_name(func: torch._ops.OpOverload) -> str:
     return name if namespace in ("aten", "prims") else f"{namespace}::{name}"
 
 
-def tensors_in(value: Any) -> Iterator[torch.Tensor]:
-    """Yield the tensors in an argument, a result or a model's output, however they are nested."""
+def tensors_in(value: Any, seen: dict[int, Any] | None = None) -> Iterator[torch.Tensor]:
+    """Yield the tensors in an argument, a result or a model's output, however they are nested.
+
+    An object is looked into once: it may hold itself, as a node does that knows its parent. `seen` are those so far.
+    """
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, str | bytes | int | float | complex | bool) or value is None:
         return
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from tensors_in(item)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for item in value:
-            yield from tensors_in(item)
-    elif hasattr(value, "__dict__") and not isinstance(value, type | torch.nn.Module):
-        # Dataclasses and the output classes of model libraries.
-        yield from tensors_in(vars(value))
+    else:
+        seen = {} if seen is None else seen
+        for item in _items(value, seen):
+            yield from tensors_in(item, seen)
+
+
+def _items(value: Any, seen: dict[int, Any]) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    if isinstance(value, list | tuple | set | frozenset):
+        return value
+    if id(value) in seen:
+        return ()
+    seen[id(value)] = value  # kept, so that no other gets its identity
+    return attributes_of(value).values()
+
+
+def attributes_of(value: Any) -> Mapping[str, Any]:
+    """Return what an object holds by name: a dataclass, one of a model library's output classes, any other of its kind.
+
+    What is code, such as a layer, a function or a module of Python, holds nothing.
+    """
+    if isinstance(value, type | torch.nn.Module | ModuleType | FunctionType):
+        return {}
+    if dataclasses.is_dataclass(value):  # which may have slots
+        return {each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)} | _own(value)
+    return _own(value)
+
+
+def _own(value: Any) -> dict[str, Any]:
+    return vars(value) if hasattr(value, "__dict__") else {}
 
 
 def map_tensors(function: Any, value: Any) -> Any:
-    """Apply `function` to every tensor in nested lists, tuples and mappings, keeping everything else."""
+    """Apply `function` to every tensor in nested lists, tuples and dictionaries, keeping everything else."""
     if isinstance(value, torch.Tensor):
         return function(value)
     if value is None or isinstance(value, int | float | str):
@@ -67,9 +95,15 @@ def map_tensors(function: Any, value: Any) -> Any:
         return type(value)(*(map_tensors(function, item) for item in value))
     if isinstance(value, list | tuple):
         return type(value)(map_tensors(function, item) for item in value)
-    if type(value) is dict:
-        return {key: map_tensors(function, item) for key, item in value.items()}
+    if type(value) in _DICTIONARIES:
+        mapped = value.copy()
+        mapped.update((key, map_tensors(function, item)) for key, item in value.items())
+        return mapped
     return value
+
+
+_DICTIONARIES = frozenset({dict, OrderedDict, defaultdict})
+"""Those of Python. The ones of a library may mind how they are made, and stay as they are."""
 
 
 def per_axis(value: Any, axes: int) -> tuple[int, ...]:
