@@ -9,7 +9,7 @@ from torch import nn
 
 from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
-from archcheck.measure.loading.example import from_specs
+from archcheck.measure.loading.example import example_of, from_specs
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,21 @@ def test_specs_say_shape_type_and_range():
 def test_an_unknown_type_is_one_line():
     with pytest.raises(SubjectError, match="`float7` is not a dtype of torch"):
         from_specs([{"shape": [1], "dtype": "float7"}])
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (
+            "def given():\n    raise OSError('no data')",
+            "`net.py:given` could not make an input at net.py:2: OSError: no data",
+        ),
+        ("given = 3", "`net.py:given` is a int, not a function that makes an input"),
+        ("def given():\n    3", "`net.py:given` gave nothing; it must return the input, or several as a tuple"),
+    ],
+)
+def test_a_function_that_makes_no_input_is_one_line(body, says, tmp_path):
+    (tmp_path / "net.py").write_text(f"{body}\n", encoding="utf-8")
+    with pytest.raises(SubjectError) as caught:
+        example_of("net.py:given", str(tmp_path))
+    assert (caught.value.kind, str(caught.value)) == ("input", says)

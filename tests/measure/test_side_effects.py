@@ -133,6 +133,12 @@ def test_a_part_of_a_larger_tensor_is_left_as_it_was(cut, confirm, trained):
     assert torch.equal(table, before)
 
 
+def test_an_input_that_a_lazy_model_overwrites_is_left_as_it_was():
+    x = torch.ones(2, 3)
+    measure_model(nn.Sequential(nn.Threshold(2, 0, inplace=True), nn.LazyLinear(2)), example=x)
+    assert torch.equal(x, torch.ones(2, 3))
+
+
 def test_a_lazy_model_stays_lazy():
     model = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(2))
     facts = measure_model(model, example=zeros(1, 1, 8, 8))

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError
+from archcheck.errors import SubjectError, described
+from archcheck.measure.loading.errors import place
 from archcheck.measure.loading.load import load_object
 from archcheck.measure.subject.tree import Tree
 
@@ -42,10 +43,29 @@ def from_specs(specs: Sequence[Mapping[str, Any]]) -> Example:
 
 
 def example_of(given: Any, root: str) -> Any:
-    """Return the example that a contract or `--input` asks for: a function's, one of specs, or none to infer it."""
+    """Return the example that a contract or `--input` asks for: a function's, one of specs, or none to infer it.
+
+    Raises:
+        SubjectError: the function cannot be had, failed, or gave nothing; or a dtype that torch does not have.
+    """
     if given is None:
         return None
-    return load_object(given, root)() if isinstance(given, str) else from_specs(given)
+    return _called(given, root) if isinstance(given, str) else from_specs(given)
+
+
+def _called(target: str, root: str) -> Any:
+    function = load_object(target, root)
+    if not callable(function):
+        raise SubjectError("input", f"`{target}` is a {type(function).__name__}, not a function that makes an input")
+    try:
+        example = function()
+    except SubjectError:
+        raise
+    except Exception as error:  # whatever the subject raises
+        raise SubjectError("input", f"`{target}` could not make an input{place(error)}: {described(error)}") from error
+    if example is None:
+        raise SubjectError("input", f"`{target}` gave nothing; it must return the input, or several as a tuple")
+    return example
 
 
 def _tensor(spec: Mapping[str, Any]) -> torch.Tensor:

@@ -160,7 +160,7 @@ class Passes:
         """Return the shapes of the outputs of a real forward pass; raise whatever the subject raises."""
         with self.untouched(values=True), torch.no_grad():
             set_mode(self.tree, training)
-            args, kwargs = map_tensors(torch.clone, example.args), map_tensors(torch.clone, dict(example.kwargs))
+            args, kwargs = _copied(example)
             return shapes_of(self.model(*args, **kwargs))
 
     def _real_output_shapes(self, example: Example) -> tuple[tuple[int, ...], ...]:
@@ -184,7 +184,8 @@ def passes_of(model: torch.nn.Module, example: Example | None) -> Passes:
     on_meta = is_without_memory(tensor for module in model.modules() for tensor in module._parameters.values())
     try:
         with torch.no_grad(), without_memory() if on_meta else nullcontext():
-            copied.eval()(*example.args, **example.kwargs)
+            args, kwargs = _copied(example)
+            copied.eval()(*args, **kwargs)
     except Exception as error:
         raise _forward_error(example, error) from error
     return Passes(copied)
@@ -205,6 +206,11 @@ def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
     if tensor.is_floating_point() or tensor.is_complex():
         return tracer.memory.shape_tensor_like(tensor)
     return tensor.clone()
+
+
+def _copied(example: Example) -> tuple[Any, Any]:
+    """Return the inputs of an example in memory of their own, which a model may write to."""
+    return map_tensors(torch.clone, example.args), map_tensors(torch.clone, dict(example.kwargs))
 
 
 def _forward_error(example: Example, error: Exception, *, meta: bool = False) -> SubjectError:
