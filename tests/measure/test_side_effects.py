@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import OrderedDict
 
 import pytest
@@ -13,7 +14,9 @@ from torch.nn.modules import module as torch_module
 
 from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
+from archcheck.measure.loading.stubs import STUBS, StubModule
 from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.parts import PARANOID
 
 
 class Stateful(nn.Module):
@@ -171,6 +174,15 @@ def test_random_states_and_switches_are_put_back():
     assert random.getstate() == states[0]
     assert numpy.random.get_state()[1].tolist() == states[1]
     assert torch.equal(torch.get_rng_state(), states[2])
+
+
+def test_what_stands_in_for_numpy_is_asked_for_no_random_numbers(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numpy", StubModule("numpy"))
+    monkeypatch.setattr(STUBS, "sealed", True)
+    monkeypatch.setattr(STUBS, "needed", None)
+    facts = measure_model(nn.Linear(3, 3), example=zeros(2, 3), needs=["deterministic-in-eval", PARANOID])
+    assert facts.behaviour["deterministic-in-eval"]["second_call"]["distance"] == 0
+    assert STUBS.needed is None
 
 
 def test_a_method_called_train_with_another_purpose_is_not_called():

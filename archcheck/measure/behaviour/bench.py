@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,7 @@ from archcheck.errors import SubjectError
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.axes import choose
+from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes, inputs_of, set_mode
 from archcheck.measure.shapes.arguments import attributes_of, map_tensors
@@ -118,12 +117,3 @@ def _named(value: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
         parts = attributes_of(value)
     for key, part in parts.items():
         yield from _named(part, f"{name}.{key}" if name else str(key))
-
-
-def seed_all(seed: int) -> None:
-    """Start every source of random numbers that is loaded anew."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(seed)

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from archcheck.errors import described
-from archcheck.measure.behaviour.bench import Bench, Outputs, called, outputs_of, seed_all
+from archcheck.measure.behaviour.bench import Bench, Outputs, called, outputs_of
 from archcheck.measure.behaviour.closeness import distance, farthest
 from archcheck.measure.behaviour.lessons import lesson
+from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.forward import set_mode
 from archcheck.measure.subject.tree import Tree, join
 

@@ -15,6 +15,7 @@ from archcheck.errors import SubjectError, described
 from archcheck.measure.loading.example import Example, candidates
 from archcheck.measure.operators.answers import shapes_of
 from archcheck.measure.operators.meta import is_without_memory, without_memory
+from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.faults import raised_at, shapes_are_wrong
 from archcheck.measure.passes.layer_calls import Layers
@@ -22,7 +23,6 @@ from archcheck.measure.passes.leeway import any_batch, deep, uncompiled
 from archcheck.measure.passes.restore import Snapshot
 from archcheck.measure.passes.silence import Silence
 from archcheck.measure.passes.trace import Tracer
-from archcheck.measure.passes.unwatched import seed
 from archcheck.measure.shapes.arguments import map_tensors, tensors_in
 from archcheck.measure.shapes.looks import Looks
 from archcheck.measure.subject.tree import Tree, join
@@ -140,7 +140,7 @@ class Passes:
         """Trace on real tensors and look at each operation's numbers; return the output, too. Raise what it raises."""
         tracer = Tracer(self.tree, self._looks, self._layers, real=True, silence=Silence())
         with any_batch():
-            seed()
+            seed_all(0)
             output = self._run_under(tracer, example, training=training)
         return tracer.trace, output
 

@@ -7,7 +7,6 @@ on tensors without values must not stay behind, for the model would fail at its 
 from __future__ import annotations
 
 import gc
-import random
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.operators.run import SMALL
+from archcheck.measure.passes.chance import same_chance
 from archcheck.measure.shapes.tensor import extent_of, outside_of
 from archcheck.measure.subject.tree import Tree
 
@@ -211,20 +211,14 @@ def same_torch() -> Iterator[None]:
     """
     collecting = gc.isenabled()
     gc.disable()
-    states = torch.get_rng_state(), random.getstate()
     dtype = torch.get_default_dtype()
-    numpy = sys.modules.get("numpy")
-    numpy_state = numpy.random.get_state() if numpy is not None else None
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with same_chance():
+            yield
     finally:
         if collecting:
             gc.enable()
         torch.backends.mha.set_fastpath_enabled(fast_path)
         torch.set_default_dtype(dtype)
-        torch.set_rng_state(states[0])
-        random.setstate(states[1])
-        if numpy is not None and numpy_state is not None:
-            numpy.random.set_state(numpy_state)

@@ -7,7 +7,6 @@ modes, hooks and variables of archcheck, and a clock that has not moved since th
 from __future__ import annotations
 
 import os
-import random
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.loading.example import Example
+from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.shapes.arguments import map_tensors
 
 _SIGNS = ("ARCHCHECK", "PYTEST")
@@ -33,19 +33,10 @@ def outputs(model: torch.nn.Module, example: Example) -> Any:
 
     Raises whatever the model raises.
     """
-    seed()
+    seed_all(0)
     call = partial(model, *_fresh(example.args), **_fresh(dict(example.kwargs)))
     with ThreadPoolExecutor(1) as pool, _hidden():
         return pool.submit(call).result()
-
-
-def seed() -> None:
-    """Let every run draw the same random numbers."""
-    torch.manual_seed(0)
-    random.seed(0)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(0)
 
 
 def _fresh(value: Any) -> Any:
