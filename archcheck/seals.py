@@ -1,18 +1,64 @@
-"""The seal of a training record: by its `digest`, a reader sees that it was edited after it was written.
+"""What a training record shows of itself: whether it has the form of one, and its seal.
 
-It is the SHA-256 of all the rest of the record as JSON with sorted keys and without spaces, so that it does not depend
-on how the file is laid out. It keeps honest people from a slip. Whoever means to deceive can seal a forgery: against
-that there is only the checkpoint, which is evaluated anew, and training again.
+By the seal, its `digest`, a reader sees that it was edited after it was written. It is the SHA-256 of all the rest of
+the record as JSON with sorted keys and without spaces, so that it does not depend on how the file is laid out. It keeps
+honest people from a slip. Whoever means to deceive can seal a forgery: against that there is only the checkpoint, which
+is evaluated anew, and training again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 SEAL = "digest"
+SCHEMA = 1
+"""Version of a record; it changes when a key changes its meaning or goes away."""
+OURS = frozenset({"schema", "model", "environment", "runs", "checkpoint", "stopping", SEAL})
+"""The keys of a record that are archcheck's own; all others are what the trainer says."""
+_WORDS = {dict: "a table", list: "a list", int: "an integer", str: "a string"}
+
+
+def misshapen(document: Any) -> str | None:
+    """Return in what a JSON document has not the form of a record, `None` if it has.
+
+    A key that is absent or null is no fault of form: what is missing for a proof, rules say.
+    """
+    whole = isinstance(document, Mapping) and type(document.get("schema")) is int and document["schema"] == SCHEMA
+    if not whole or not isinstance(document.get("runs"), list):
+        return f"it is not one of schema {SCHEMA} with a list `runs`"
+    return next(_misfits(document), None)
+
+
+def _misfits(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is of another type, each after the table that holds it."""
+    yield from _unlike(record, "", model=dict, checkpoint=dict)
+    yield from _unlike(record.get("checkpoint") or {}, "checkpoint.", sha256=str, seed=int, epoch=int)
+    yield from _each_unlike(record["runs"], "runs")
+    for number, run in enumerate(record["runs"]):
+        within = f"runs[{number}]."
+        yield from _unlike(run, within, seed=int, epochs=list, test=dict)
+        yield from _unlike(run.get("test") or {}, f"{within}test.", correct=int, total=int)
+        yield from _each_unlike(run.get("epochs") or [], f"{within}epochs")
+
+
+def _each_unlike(items: list[Any], name: str) -> Iterator[str]:
+    places = ((f"{name}[{number}]", item) for number, item in enumerate(items))
+    yield from (_fault(place, item, dict) for place, item in places if type(item) is not dict)
+
+
+def _unlike(table: Mapping[str, Any], within: str, **kinds: type) -> Iterator[str]:
+    for key, kind in kinds.items():
+        value = table.get(key)
+        if value is not None and type(value) is not kind:  # to Python, `true` is an integer
+            yield _fault(f"{within}{key}", value, kind)
+
+
+def _fault(place: str, value: Any, kind: type) -> str:
+    return f"`{place}` must be {_WORDS[kind]}, found {reprlib.repr(value)}"
 
 
 def sealed(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,15 +11,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from archcheck.codec import encode
 from archcheck.contract import Contract, SubjectEntry, TrainingSpec
 from archcheck.errors import ArchcheckError
-from archcheck.files import write_whole
-from archcheck.findings import SCHEMA
+from archcheck.files import json_of, write_whole
 from archcheck.isolate import Worker
-from archcheck.seals import sealed, tampering
+from archcheck.seals import SCHEMA, misshapen, sealed, tampering
 
 OnEpoch = Callable[[Mapping[str, Any]], None]
 Choose = Callable[[Mapping[str, Any] | None], int | None]
@@ -143,19 +142,18 @@ def read_record(target: Path | None) -> dict[str, Any] | None:
         if target is not None and not target.parent.is_dir():
             raise ArchcheckError(f"there is no folder `{target.parent}` for the record; make it first")
         return None
+    leave = "move it away or choose `--output`"
     try:
-        record = json.loads(target.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArchcheckError(f"`{target}` is no record ({error}); move it away or choose `--output`") from None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA or not _are_runs(record.get("runs")):
-        raise ArchcheckError(f"`{target}` is no record of schema {SCHEMA}; move it away or choose `--output`")
+        record = json_of(target.read_bytes())
+    except OSError as error:
+        raise ArchcheckError(f"`{target}` is no record: it cannot be read ({error.strerror}); {leave}") from None
+    except ValueError as error:
+        raise ArchcheckError(f"`{target}` is no record: it is {error}; {leave}") from None
+    if fault := misshapen(record):
+        raise ArchcheckError(f"`{target}` is no record: {fault}; {leave}")
     if edited := tampering(record):  # which another run would seal
-        raise ArchcheckError(f"`{target}` takes no run: {edited}; bring it back, move it away or choose `--output`")
-    return record
-
-
-def _are_runs(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(run, dict) for run in value)
+        raise ArchcheckError(f"`{target}` takes no run: {edited}; bring it back, {leave}")
+    return cast(dict[str, Any], record)
 
 
 def free_seed(record: Mapping[str, Any] | None) -> int:

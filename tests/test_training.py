@@ -63,6 +63,11 @@ def raises(model, *, seed, epochs=3):
 def silent(model, *, seed, epochs=3):
     return iter(())
 
+def boasts(model, *, seed, epochs=3):
+    ours = {"schema": 7, "model": "Net", "runs": 1, "checkpoint": "best.pt", "stopping": "early", "digest": "?"}
+    for _ in range(epochs):
+        yield {"about": {**ours, "note": "by hand"}}
+
 def numbers(model, *, seed, epochs=3):
     yield 1.0
 """
@@ -274,6 +279,15 @@ def test_a_checkpoint_without_record_is_not_overwritten(project):
     contract = load(project / "archcheck.toml")
     with pytest.raises(ArchcheckError, match="move it away first"):
         train(contract, contract.subject("halves"))
+
+
+def test_a_trainer_does_not_speak_for_archcheck(tmp_path):
+    contract = make(tmp_path, "boasts")
+    train(contract, contract.subject("halves"))
+    record, _ = train(contract, contract.subject("halves"))  # which reads what the first run wrote
+    assert (record["schema"], len(record["runs"]), record["note"]) == (1, 2, "by hand")
+    assert record["checkpoint"]["file"] == "checkpoint.safetensors"
+    assert "stopping" not in record
 
 
 @pytest.mark.parametrize(

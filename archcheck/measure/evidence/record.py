@@ -18,10 +18,11 @@ import torch
 
 from archcheck.errors import SubjectError, described
 from archcheck.facts import Facts
+from archcheck.files import json_of
 from archcheck.measure.loading.load import load_module, load_object
 from archcheck.measure.subject.tree import Tree
 from archcheck.parts import Training
-from archcheck.seals import tampering
+from archcheck.seals import misshapen, tampering
 from archcheck.words import LONGEST, quote
 
 
@@ -88,15 +89,17 @@ def state_digest(model: torch.nn.Module) -> str:
 
 
 def _read(file: Path) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the record in a file, or why it is none; where there is no file, neither."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json_of(file.read_bytes())
     except FileNotFoundError:
         return None, None
-    except (OSError, ValueError) as error:
-        return None, f"the record cannot be read: {error}"
-    if not isinstance(record, dict) or record.get("schema") != 1 or not isinstance(record.get("runs"), list):
-        return None, "the record is not one of schema 1 with a list `runs`"
-    return record, None
+    except OSError as error:
+        return None, f"the record cannot be read: {error.strerror}"
+    except ValueError as error:
+        return None, f"the record cannot be read: it is {error}"
+    fault = misshapen(record)
+    return (None, f"what is there is no record: {fault}") if fault else (record, None)
 
 
 def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts, root: str) -> list[str]:

@@ -23,6 +23,7 @@ from archcheck.measure.evidence.record import identity
 from archcheck.measure.loading.example import example_of
 from archcheck.measure.loading.load import load, load_object
 from archcheck.measure.model import measure_model
+from archcheck.seals import OURS
 from archcheck.words import amount
 
 
@@ -112,7 +113,7 @@ def _about(value: Any, shown: str) -> dict[str, Any]:
         plain = json.loads(json.dumps(dict(value), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise SubjectError("training", f"`about` of `{shown}` is no JSON: {described(error)}") from None
-    return {key: part for key, part in plain.items() if key not in ("model", "environment")}
+    return {key: part for key, part in plain.items() if key not in OURS}
 
 
 def _plain(values: Mapping[str, Any], number: int) -> dict[str, Any]:
