@@ -111,8 +111,15 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def percent(before: int, after: int) -> str:
-    """Return `+5.4 %`; from nothing, only that it is new."""
-    return f"{100 * (after - before) / before:+.1f} %" if before else "new"
+    """Return `+5.4 %`, of less than a tenth of one that it is below that; from nothing, only that it is new.
+
+    >>> percent(200, 211), percent(20_000, 20_001), percent(0, 1)
+    ('+5.5 %', 'below 0.1 %', 'new')
+    """
+    if not before:
+        return "new"
+    share = 100 * (after - before) / before
+    return "below 0.1 %" if 0 < abs(share) < 0.1 else f"{share:+.1f} %"
 
 
 def is_snapshot(document: Any) -> bool:

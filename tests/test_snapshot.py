@@ -158,6 +158,8 @@ def test_a_cost_that_became_unknown_is_incomparable(snapshot):
 
 def test_percent():
     assert [percent(200, 211), percent(200, 190), percent(0, 5)] == ["+5.5 %", "-5.0 %", "new"]
+    assert [percent(20_000, 20_001), percent(20_000, 19_999)] == ["below 0.1 %", "below 0.1 %"]
+    assert [percent(1_000, 1_001), percent(1_000, 999), percent(7, 7)] == ["+0.1 %", "-0.1 %", "+0.0 %"]
 
 
 def test_a_snapshot_without_layers_is_one(snapshot, tmp_path):

@@ -10,6 +10,7 @@ from archcheck.findings import Finding
 from archcheck.parts import Layer, Op
 from archcheck.rule import Rule, rule_name
 from archcheck.selectors import selects
+from archcheck.snapshot import percent
 from archcheck.words import amount, listed, quote
 
 
@@ -26,7 +27,7 @@ def excess(
     over = found - limit
     if over <= 0:
         return ()
-    share = f", +{100 * over / limit:.1f} %" if limit else ""
+    share = f", {percent(limit, found)}" if limit else ""
     return (
         Finding(
             message=f"{amount(found, unit)}{aside}, limit {limit:,} (+{over:,}{share})",

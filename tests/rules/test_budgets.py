@@ -235,3 +235,8 @@ def test_one_too_many_is_one_parameter():
     assert finding.fix == "remove 1 parameter, or raise max-params"
     (finding,) = outcome(MaxBytes(limit=4 * 239 - 1)).findings
     assert finding.fix == "remove 1 byte of parameters and buffers, or raise max-bytes"
+
+
+def test_a_tiny_excess_is_no_excess_of_nothing():
+    (outcome,) = check(nn.Linear(100, 100), example=torch.zeros(1, 100), rules=[MaxParams(limit=10_099)]).outcomes
+    assert outcome.summary == "10,100 parameters, limit 10,099 (+1, below 0.1 %)"
