@@ -10,7 +10,7 @@ from archcheck.findings import Finding
 from archcheck.parts import Layer, Op
 from archcheck.rule import Rule, rule_name
 from archcheck.selectors import selects
-from archcheck.snapshot import percent
+from archcheck.snapshot import percent as percent_more
 from archcheck.words import amount, listed, quote
 
 
@@ -27,7 +27,7 @@ def excess(
     over = found - limit
     if over <= 0:
         return ()
-    share = f", {percent(limit, found)}" if limit else ""
+    share = f", {percent_more(limit, found)}" if limit else ""
     return (
         Finding(
             message=f"{amount(found, unit)}{aside}, limit {limit:,} (+{over:,}{share})",
