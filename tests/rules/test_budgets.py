@@ -72,7 +72,7 @@ def test_the_figure(rule, found):
     assert outcome(replace(rule, limit=found)).verdict is Verdict.KEPT
     broken = outcome(replace(rule, limit=found - 1))
     assert broken.verdict is Verdict.BROKEN
-    assert f"limit {found - 1:,} (+1, +" in broken.summary
+    assert f"limit {found - 1:,} (+1, " in broken.summary
     assert broken.most
 
 
