@@ -10,7 +10,7 @@ The operations that turn out to say nothing on real numbers (see `silence`) are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +26,7 @@ from archcheck.measure.passes.axes import Varied, choose
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
+from archcheck.measure.passes.restore import row_of
 from archcheck.measure.shapes.arguments import map_tensors, tensors_in
 from archcheck.measure.structure.graph import Graph
 from archcheck.measure.structure.hidden import content_of
@@ -116,11 +117,12 @@ class _Look:
             if example is None:
                 continue
             try:
-                given = self._unwatched(example, training)
+                given = self._alone(example, training)
             except Exception as error:
                 failure = error
                 continue
             return self._compare_real(example, training, given)
+        self._demand_the_same_failure(training, failure)
         mode = _mode(training)
         self.notes.append(f"not confirmed on real numbers in {mode}, where it failed: {described(failure)}")
         return frozenset()
@@ -129,7 +131,7 @@ class _Look:
         with self._jittered():
             trace, output = self._passes.follow(example, training=training)
         if not are_close(given, output):
-            if are_close(given, self._unwatched(example, training)):
+            if are_close(given, self._alone(example, training)):
                 raise _differs(training, "gives other numbers when nobody watches it")
             self.notes.append(f"its numbers in {_mode(training)} differ from run to run: structure alone is confirmed")
         if trace.foreign:
@@ -147,10 +149,24 @@ class _Look:
         place = relative(where, self._root)
         return Hidden(name="numbers in Python", shape=(count,), elements=count, used_by="mul", layer="", where=place)
 
-    def _unwatched(self, example: Example, training: bool) -> Any:
+    def _alone(self, example: Example, training: bool) -> Any:
+        return self._run(example, training, unwatched.outputs)
+
+    def _run(self, example: Example, training: bool, outputs: Callable[[torch.nn.Module, Example], Any]) -> Any:
         with self._passes.untouched(values=True), self._jittered():
             set_mode(self._passes.tree, training)
-            return map_tensors(torch.clone, unwatched.outputs(self._passes.model, example))
+            return map_tensors(torch.clone, outputs(self._passes.model, example))
+
+    def _demand_the_same_failure(self, training: bool, failure: Exception) -> None:
+        """Refuse a model that runs as long as it sees who asks, and fails where it does not."""
+        try:
+            self._run(self._example, training, unwatched.in_sight)
+        except Exception:
+            return
+        try:
+            self._alone(self._example, training)
+        except Exception as error:
+            raise _differs(training, f"it fails when nobody watches it: {described(error)}") from failure
 
     @contextmanager
     def _jittered(self) -> Iterator[None]:
@@ -160,8 +176,9 @@ class _Look:
             with torch.no_grad():
                 for _, tensor in self._passes.tree.parameters():
                     if tensor.requires_grad and tensor.is_floating_point():
+                        row = row_of(tensor)  # one that is expanded cannot be written to itself
                         scale = 0.01 * float(tensor.abs().mean()) or 0.01
-                        tensor += (torch.rand(tensor.shape, generator=generator) * scale).to(tensor)
+                        row += (torch.rand(row.shape, generator=generator) * scale).to(row)
             yield
 
     def _demand_same(self, training: bool, found: Trace, how: str) -> None:

@@ -99,8 +99,7 @@ class Values:
         with torch.no_grad():
             for tensor in tensors:
                 if _has_numbers(tensor):
-                    row = tensor.detach() if tensor.dim() == 1 else _row(tensor)
-                    groups.setdefault((tensor.dtype, tensor.device), []).append(row)
+                    groups.setdefault((tensor.dtype, tensor.device), []).append(row_of(tensor))
             self._groups = [(rows, torch.cat(rows)) for rows in groups.values()]
 
     def restore(self) -> None:
@@ -117,13 +116,13 @@ def _has_numbers(tensor: torch.Tensor) -> bool:
     return plain and tensor.layout is torch.strided and tensor.device.type != "meta" and not tensor.is_quantized
 
 
-def _row(tensor: torch.Tensor) -> torch.Tensor:
+def row_of(tensor: torch.Tensor) -> torch.Tensor:
     """Return a view of the memory of a tensor from its first number to its last, in one row.
 
     What lies between the numbers of a slice is part of it, and numbers that an expanded tensor repeats are so once.
     """
     if tensor.is_contiguous():
-        return tensor.detach().view(-1)
+        return tensor.detach() if tensor.dim() == 1 else tensor.detach().view(-1)
     return tensor.detach().as_strided((extent_of(outside_of(tensor)),), (1,))
 
 
