@@ -79,6 +79,12 @@ def test_options_may_be_given_again_and_again():
     assert dict(options.args) == {"a": 1, "b": 2, "c": 3}
 
 
+@pytest.mark.parametrize("command", ["report", "init"])
+def test_the_help_names_every_file_that_holds_models(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert "notebook.ipynb" in capsys.readouterr().out
+
+
 def test_abbreviations_are_mistakes():
     with pytest.raises(ArchcheckError, match="--form"):
         parse(["check", "--form", "json"])

@@ -64,7 +64,7 @@ def add_diff(parser: ArgumentParser) -> None:
 
 def add_init(parser: ArgumentParser) -> None:
     """Add the words of `init`."""
-    parser.add_argument("target", metavar="TARGET", help="file.py, file.py:Class or pkg.mod:factory")
+    parser.add_argument("target", metavar="TARGET", help="file.py, notebook.ipynb, file.py:Class or pkg.mod:factory")
     parser.add_argument(
         "--input", action="append", type=input_of, metavar="SHAPE[:DTYPE]", help="as for `archcheck report`"
     )
