@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from archcheck.cli.first import _seen_from
 from archcheck.contract import load
 from archcheck.errors import ArchcheckError
 from archcheck.initial import roomy, toml
@@ -186,6 +187,29 @@ def test_a_pyproject_gets_the_prefix_and_paths_are_seen_from_the_contract(archch
     text = (folder / "sub" / "pyproject.toml").read_text()
     assert '[tool.archcheck.subjects.mlp]\nmodel = "../networks.py:Mlp"' in text
     assert archcheck("check", "--config", "sub/pyproject.toml", cwd=folder).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "seen"),
+    [
+        ("net.py:Net", "../net.py:Net"),
+        ("net.ipynb:Net", "../net.ipynb:Net"),
+        ("a/net.pt2", "../a/net.pt2"),
+        ("/net.py:Net", "/net.py:Net"),
+        ("house.nets:Net", "house.nets:Net"),
+    ],
+)
+def test_every_file_is_seen_from_the_contract(tmp_path, monkeypatch, target, seen):
+    monkeypatch.chdir(tmp_path)
+    named = _seen_from(target, Path("sub") / "archcheck.toml")
+    assert Path("sub", named).resolve() == Path("sub", seen).resolve()
+    assert _seen_from(target, None) == target
+
+
+def test_a_name_that_is_not_there_is_named_once(archcheck, folder):
+    run = archcheck("init", "networks.py:Nope", cwd=folder)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("archcheck: error: `networks.py:Nope`: there is no `Nope` in `networks.py`; ")
 
 
 def test_a_file_that_exists_is_left_alone(archcheck, folder):

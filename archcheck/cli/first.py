@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from archcheck.cli.output import complain, save, write
+from archcheck.cli.output import complain_of, save, write
 from archcheck.cli.workers import worker_of
 from archcheck.codec import encode
 from archcheck.contract.document import show_path
 from archcheck.contract.files import OWN_FILE, SHARED_FILE
+from archcheck.endings import is_file
 from archcheck.engine import find_models, measure_target
 from archcheck.errors import ArchcheckError, SubjectError
 from archcheck.initial import Draft, contract_text, toml
@@ -57,7 +58,7 @@ def _drafts(worker: Worker, options: Namespace) -> Iterator[Draft]:
         try:
             facts = measure_target(worker, target, **request)
         except SubjectError as error:
-            complain(f"{target}: {error}")
+            complain_of(target, str(error))
             continue
         name = _name(target, taken)
         taken.add(name)
@@ -75,7 +76,7 @@ def _name(target: str, taken: set[str]) -> str:
 
 def _seen_from(target: str, output: Path | None) -> str:
     """Return the target as a contract in the folder of `output` names it."""
-    match = re.fullmatch(r"(?P<file>.+\.py)(?P<name>:.*)?", target)
-    if output is None or match is None:
+    head, colon, name = (target, "", "") if is_file(target) else target.rpartition(":")
+    if output is None or not is_file(head):
         return target
-    return Path(os.path.relpath(match["file"], output.parent)).as_posix() + (match["name"] or "")
+    return Path(os.path.relpath(head, output.parent)).as_posix() + colon + name

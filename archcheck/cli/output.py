@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def show(reports: Sequence[Report], format_name: str, output: Path | None, **cho
         save(text, output) if output else write(text)
     for report in reports:
         if report.error:
-            complain(f"{report.subject}: {report.error.message}")
+            complain_of(report.subject, report.error.message)
 
 
 class Progress:
@@ -67,6 +68,13 @@ def complain(message: str) -> None:
     """Write an error to standard error, each of its lines marked as one."""
     for line in message.splitlines():
         sys.stderr.write(f"archcheck: error: {line}\n")
+
+
+def complain_of(name: str, message: str) -> None:
+    """Write an error about a subject or target; a message that begins with it, as `file.py:Net`, names it already."""
+    begins = re.match(r"`(?:[^`]*:)?([^`:]+)`", message)
+    named = begins is not None and name.rpartition(":")[2] == begins[1]
+    complain(message if named else f"{name}: {message}")
 
 
 def note(message: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archcheck.cli.contracts import contract_of
-from archcheck.cli.output import complain, note, save, write
+from archcheck.cli.output import complain, complain_of, note, save, write
 from archcheck.cli.workers import worker_of
 from archcheck.comparison import Comparison, compare, compare_all
 from archcheck.contract.document import show_path
@@ -79,7 +79,7 @@ def _measure(contract: Contract, entries: Iterable[SubjectEntry], options: Names
             try:
                 measured[entry.name] = take(measure_subject(worker, contract, replace(entry, rules=())))
             except SubjectError as error:
-                complain(f"{entry.name}: {error}")
+                complain_of(entry.name, str(error))
     return measured
 
 
