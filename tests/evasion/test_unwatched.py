@@ -10,6 +10,7 @@ from torch import nn
 
 from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
+from archcheck.measure.distrust.sameness import are_close
 from archcheck.parts import PARANOID
 
 
@@ -73,3 +74,11 @@ def test_a_network_that_fails_on_other_numbers_is_not_said_to_hide():
     notes = look(Particular(4, 4)).subject.notes
     assert "not confirmed on real numbers in evaluation, where it failed: ValueError: ones, please" in notes
     assert "not confirmed on real numbers in training, where it failed: ValueError: ones, please" in notes
+
+
+@pytest.mark.parametrize("make", [torch.Tensor.to_sparse, lambda x: torch.complex(x, -x), lambda x: x.double()])
+def test_outputs_of_any_make_are_compared_but_for_the_order_of_sums(make):
+    one = torch.tensor([[1.0, 0.0], [0.0, 1e6]])
+    assert are_close(make(one), make(one + one * 1e-5))
+    assert not are_close(make(one), make(one * 1.1))
+    assert not are_close(make(one), one.to(torch.float16))

@@ -73,6 +73,10 @@ def are_close(first: Any, second: Any) -> bool:
 def _is_close(first: torch.Tensor, second: torch.Tensor) -> bool:
     if first.shape != second.shape or first.dtype != second.dtype:
         return False
+    if first.layout is not torch.strided:
+        return first.layout is second.layout and _is_close(first.to_dense(), second.to_dense())
+    if first.is_complex():
+        return _is_close(torch.view_as_real(first.resolve_conj()), torch.view_as_real(second.resolve_conj()))
     if not first.is_floating_point():
         return bool(torch.equal(first, second))
     largest = float(first.double().abs().nan_to_num(0.0, 0.0, 0.0).max()) if first.numel() else 0.0
