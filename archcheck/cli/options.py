@@ -81,8 +81,8 @@ def _add_report(adder: Any, run: Command) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="file.py, notebook.ipynb, file.py:Class, pkg.mod:Class, model.pt2, weights.safetensors, a subject, or a saved "
-        "JSON report",
+        help="file.py, notebook.ipynb, file.py:Class, pkg.mod:Class, model.pt2, weights.safetensors, a subject, "
+        "or a saved JSON report",
     )
     parser.add_argument(
         "--input",
