@@ -122,6 +122,17 @@ def test_the_file_of_a_subject_may_be_its_own(archcheck, folder):
     assert archcheck("check", "small", cwd=folder).returncode == 0
 
 
+def test_contracts_of_one_folder_do_not_take_out_the_measures_of_each_other(archcheck, kept):
+    before = (kept / FILE).read_bytes()
+    write(kept, vision_toml=CONTRACT.replace("subjects.small", "subjects.seeing"))
+    run = archcheck("snapshot", "seeing", "--config", "vision.toml", cwd=kept)
+    assert run.stdout == "seeing: new\nwritten to vision.snapshot.json; commit it\n"
+    checked = archcheck("snapshot", "--check", "seeing", "--config", "vision.toml", cwd=kept)
+    assert checked.stdout == "same     seeing: as in vision.snapshot.json\n"
+    assert archcheck("check", "seeing", "--config", "vision.toml", cwd=kept).returncode == 0
+    assert (kept / FILE).read_bytes() == before
+
+
 def test_a_folder_that_is_not_there_is_one_line(archcheck, folder):
     edit(folder, "archcheck.toml", "[subjects.small]", '[subjects.small]\nsnapshot = "kept/small.json"')
     run = archcheck("snapshot", cwd=folder)

@@ -119,7 +119,7 @@ class SubjectEntry:
     `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or
     names a function that makes one. `weights` is a file of tensors for it. With `meta` it is built without memory, with
     `unsafe`, which only the command line can say, a pickle is read. `timeout` is in seconds.
-    `snapshot` is the file of its committed measures, `archcheck.snapshot.json` beside the contract by default.
+    `snapshot` is the file of its committed measures; by default it lies beside the contract (`Contract.snapshot`).
     """
 
     name: str = field(metadata={"key": False})

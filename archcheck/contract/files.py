@@ -31,16 +31,21 @@ from archcheck.words import did_you_mean, listed, quote
 OWN_FILE = "archcheck.toml"
 SHARED_FILE = "pyproject.toml"
 SNAPSHOT_FILE = "archcheck.snapshot.json"
+"""Beside a contract of one of these names; one of another name has a snapshot of its own: `vision.snapshot.json`."""
 KEYS = ("subjects", "rules", "plugins")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """The subjects of a contract file. `file` is its name for people, `root` the folder that holds it."""
+    """The subjects of a contract file. `file` is its name for people, `root` the folder that holds it.
+
+    A folder may hold several contracts, which do not share the `snapshot` where their subjects name none.
+    """
 
     file: str
     root: Path
     subjects: tuple[SubjectEntry, ...]
+    snapshot: str = SNAPSHOT_FILE
 
     def subject(self, name: str) -> SubjectEntry:
         """Return the subject of that name. Raises `ArchcheckError` when there is none."""
@@ -52,7 +57,7 @@ class Contract:
 
     def snapshot_file(self, entry: SubjectEntry) -> Path:
         """Return the file of a subject's committed measures: its own, or the one beside the contract."""
-        return Path(self.root, entry.snapshot or SNAPSHOT_FILE)
+        return Path(self.root, entry.snapshot or self.snapshot)
 
 
 def discover(start: Path | None = None) -> Path | None:
@@ -80,7 +85,8 @@ def load(path: Path, known: Mapping[str, type[Rule]] | None = None) -> Contract:
     subjects = _read_contract(node, installed_rules(_built_in(), node.complain) if known is None else known, root)
     if content.document.problems:
         raise ContractError(*content.document.problems)
-    return Contract(file=content.document.file, root=root, subjects=subjects)
+    snapshot = SNAPSHOT_FILE if path.name in (OWN_FILE, SHARED_FILE) else f"{path.stem}.snapshot.json"
+    return Contract(file=content.document.file, root=root, subjects=subjects, snapshot=snapshot)
 
 
 def known_rules(path: Path | None) -> tuple[Mapping[str, type[Rule]], tuple[str, ...]]:
