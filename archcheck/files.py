@@ -72,7 +72,7 @@ def json_of(data: bytes) -> Any:
         raise ValueError(f"damaged: {quote(error.word)} in line {_line(error.word, text)} is no number here") from None
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
-    if _is_deep(document):
+    if is_deep(document):
         raise ValueError(_TOO_DEEP)
     return document
 
@@ -100,8 +100,8 @@ def _line(word: str, text: str) -> int:
     return text.count("\n", 0, found.start() if found else 0) + 1
 
 
-def _is_deep(document: Any) -> bool:
-    """Whether lists and tables are nested more than `DEEPEST` deep."""
+def is_deep(document: Any) -> bool:
+    """Whether the lists and tables of a document are nested more than `DEEPEST` deep."""
     level = [document]
     for _ in range(DEEPEST + 1):
         inner = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from archcheck.contract.coerce import Mismatch, coerce, show
 from archcheck.contract.lines import KeyPath, key_lines
 from archcheck.errors import ArchcheckError, ContractError, Problem
+from archcheck.files import is_deep
 from archcheck.where import Where
 from archcheck.words import quote
 
@@ -98,6 +99,8 @@ def parse(path: Path) -> Node:
     try:
         text = read_text(path)
         values = tomllib.loads(text)  # before the lines: `key_lines` trusts that the text is valid
+        if is_deep(values):  # as keys with many dots are without any recursion of the parser
+            raise RecursionError
         return Node(document=Document(file=file, lines=key_lines(text)), path=(), value=values)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1

@@ -58,6 +58,34 @@ def test_a_contract_with_something_cut_out_and_put_in(folder, data):
     read_or_tell(folder, text.encode(), "pyproject.toml")
 
 
+MODEL = '[subjects.it]\nmodel = "m:N"\n'
+DAMAGE = {
+    "nothing": b"",
+    "half of it": FLAGSHIP.encode()[: len(FLAGSHIP) // 2],
+    "twice": (FLAGSHIP + "\n" + FLAGSHIP).encode(),
+    "a byte that is no text": FLAGSHIP.encode()[:20] + b"\xff" + FLAGSHIP.encode()[20:],
+    "UTF-16": FLAGSHIP.encode("utf-16"),
+    "ten megabytes of brackets": b"[" * 10_000_000,
+    "ten megabytes of lists": b"a = " + b"[" * 10_000_000,
+    "half a surrogate": f'{MODEL}args.x = "\\ud800"'.encode(),
+    "a huge integer": f"{MODEL}rules.max-params = {'9' * 5_000}".encode(),
+    "keys with many dots": f"{MODEL}args{'.a' * 2_000} = 1".encode(),
+    "a header with many dots": f"{MODEL}[subjects.it.args{'.a' * 2_000}]".encode(),
+    "many lists": f"{MODEL}args.x = {'[' * 200}{']' * 200}".encode(),
+    "many tables": f"{MODEL}args = {'{a = ' * 200}1{'}' * 200}".encode(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_contract_is_refused_with_a_line(folder, damage):
+    (folder / "pyproject.toml").write_bytes(DAMAGE[damage])
+    with pytest.raises(ContractError) as caught:
+        load(folder / "pyproject.toml")
+    (fault,) = str(caught.value).splitlines()
+    assert FAULT.fullmatch(fault)
+    assert len(fault) < 300
+
+
 WORDS = st.sampled_from(
     ["conv", "batchnorm", "max-params", "21k", "21 KiB", "a.b", "m:N", "float32", "1-x", "", "é\n", "torch:"]
 )
