@@ -162,26 +162,34 @@ class Worker:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _start(self, root: str) -> None:
+        self._scratch, self._root = tempfile.mkdtemp(prefix="archcheck-"), root
         request_read, self._requests = os.pipe()
         self._replies, reply_write = os.pipe()
-        self._scratch, self._root = tempfile.mkdtemp(prefix="archcheck-"), root
-        own = str(Path(__file__).resolve().parent.parent)
-        code = _START.format(
-            root=own, request=request_read, reply=reply_write, forks=self._forks, scratch=self._scratch
-        )
-        command = [sys.executable, "-P", "-c", code]
-        self._process = subprocess.Popen(
-            confined(command, self._scratch, [root, own]) if self._sandbox else command,
-            stdin=subprocess.DEVNULL,
-            stdout=_stderr(),
-            pass_fds=(request_read, reply_write),
-            start_new_session=True,
-        )
-        os.close(request_read)
-        os.close(reply_write)
+        try:
+            self._process = self._opened(request_read, reply_write, self._scratch)
+        except OSError as error:
+            for descriptor in (self._requests, self._replies):
+                os.close(descriptor)
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            raise SubjectError("crash", f"no process could be started for it: {error.strerror or error}") from error
+        finally:
+            os.close(request_read)
+            os.close(reply_write)
         beginning = time.monotonic()
         while b"ready" not in self._read_line(beginning + _START_LIMIT, _START_LIMIT):
             pass
+
+    def _opened(self, requests: int, replies: int, scratch: str) -> subprocess.Popen[bytes]:
+        own = str(Path(__file__).resolve().parent.parent)
+        code = _START.format(root=own, request=requests, reply=replies, forks=self._forks, scratch=scratch)
+        command = [sys.executable, "-P", "-c", code]
+        return subprocess.Popen(
+            confined(command, scratch, [self._root, own]) if self._sandbox else command,
+            stdin=subprocess.DEVNULL,
+            stdout=_stderr(),
+            pass_fds=(requests, replies),
+            start_new_session=True,
+        )
 
     def _refuse_if_cancelled(self) -> None:
         if self._cancelled:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,20 @@ def test_a_closed_worker_leaves_no_process(tmp_path):
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
     worker.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="it counts descriptors as Linux shows them")
+def test_a_process_that_cannot_be_started_is_a_line_and_leaves_nothing(monkeypatch, tmp_path):
+    def full(*args, **keywords):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(isolate.tempfile, "mkdtemp", partial(tempfile.mkdtemp, dir=tmp_path))
+    monkeypatch.setattr(isolate.subprocess, "Popen", full)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with Worker() as worker, pytest.raises(SubjectError, match="no process could be started for it: Cannot allocate"):
+        worker.ask({"do": "find", "target": "model.py", "root": str(tmp_path)})
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not list(tmp_path.iterdir())
 
 
 FORKS = """
