@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+import torch
 
 from archcheck.errors import SubjectError
 from archcheck.measure.loading import execution
 from archcheck.measure.loading.load import find, load, load_noted
+from archcheck.measure.loading.pretrained import without_downloads
 
 NET = """
 import torch.nn as nn
@@ -152,3 +156,10 @@ def test_only_a_report_guesses_arguments(write):
     assert load_noted("model.py:Net", root, {}, careful=True).notes == ("built as at model.py:21: `Net(5)`",)
     with pytest.raises(SubjectError, match="needs `in_features` to be built"):
         load_noted("model.py:Net", root, {})
+
+
+def test_a_module_that_is_marked_as_missing_is_in_nobodys_way(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nothing", None)  # as Python has it for what must not be imported
+    with without_downloads() as absent:
+        assert torch.hub.load_state_dict_from_url("https://example.invalid/net.pth") == {}
+    assert absent == ["net.pth"]

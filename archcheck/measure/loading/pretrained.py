@@ -38,7 +38,7 @@ def without_downloads() -> Iterator[list[str]]:
     def load_state(self: torch.nn.Module, state: Any, *args: Any, **kwargs: Any) -> Any:
         return None if isinstance(state, _Absent) else load(self, state, *args, **kwargs)
 
-    holders = [each for each in list(sys.modules.values()) if vars(each).get(_NAME) is original]
+    holders = [each for each in list(sys.modules.values()) if getattr(each, "__dict__", {}).get(_NAME) is original]
     for holder in holders:
         setattr(holder, _NAME, from_url)
     torch.nn.Module.load_state_dict = load_state  # type: ignore[method-assign,assignment]

@@ -176,9 +176,7 @@ def _makes(value: ast.expr, makers: set[str], own: bool) -> bool:
     if name in makers:
         return True
     if isinstance(value.func, ast.Attribute) and isinstance(value.func.value, ast.Call):
-        return value.func.attr in ("to", "cuda", "cpu", "eval", "float", "train") and _makes(
-            value.func.value, makers, own
-        )
+        return value.func.attr in _BEHIND and _makes(value.func.value, makers, own)
     first, _, last = name.rpartition(".")
     return not own and (last == "Sequential" or first.endswith("models"))
 
