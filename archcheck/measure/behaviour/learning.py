@@ -150,7 +150,7 @@ class _Task:
             return mse_loss(output.float(), _targets(output))
         scores = output.movedim(class_axis(output, self._axis), -1).float()
         logs = scores.log_softmax(-1) if self._name == "cross-entropy" else scores
-        return nll_loss(logs.flatten(0, -2), self._labels(scores).flatten())
+        return nll_loss(logs.reshape(-1, logs.shape[-1]), self._labels(scores).flatten())
 
     def blind(self, output: torch.Tensor) -> float:
         """Return the least loss of a model that does not look at its input: the entropy of labels, or a variance."""
