@@ -243,3 +243,8 @@ def test_pickles_that_are_code_are_refused_unread(tmp_path):
     assert "holds no table of tensors but a list" in refusal(tmp_path / "list.pt")
     (tmp_path / "noise.bin").write_bytes(b"no file of torch")
     assert "is damaged or no file of torch" in refusal(tmp_path / "noise.bin")
+
+
+def test_a_pickle_of_tensors_without_memory_is_refused(tmp_path):
+    torch.save({"a": torch.zeros(2), "b": torch.zeros(2, device="meta")}, tmp_path / "w.pt")
+    assert 'holds tensors without values, such as "b"; save a model that has memory' in refusal(tmp_path / "w.pt")

@@ -14,6 +14,7 @@ import torch
 from archcheck.errors import SubjectError, described
 from archcheck.measure.artifacts.archive import BROKEN, Archive, is_zip, refuse, starts
 from archcheck.measure.loading.imports import prefer
+from archcheck.words import quote
 
 _WITHIN = ("state_dict", "model_state_dict", "model", "state", "module", "net", "params", "weights")
 """Where training scripts keep the tensors of a model beside an optimiser's."""
@@ -68,7 +69,11 @@ def _tensors(found: Any, shown: str) -> tuple[dict[str, torch.Tensor], str | Non
     fitting = [(dict(value), key) for key, value in tables if _is_state(value)]
     if not fitting:
         refuse(shown, f"holds no table of tensors but a {type(found).__name__}", "save `model.state_dict()`")
-    return fitting[0]
+    state, key = fitting[0]
+    empty = next((name for name, tensor in state.items() if tensor.is_meta), None)
+    if empty is not None:
+        refuse(shown, f"holds tensors without values, such as {quote(empty)}", "save a model that has memory")
+    return state, key
 
 
 def _is_state(value: Any) -> bool:
