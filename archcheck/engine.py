@@ -179,10 +179,7 @@ def _judge_one(facts: Facts, stated: Stated) -> Outcome:
         return _error(stated, Finding(message=str(error), where=error.where, fix=error.fix))
     except Exception as error:  # a rule may be anybody's: its fault must not end the run
         return _error(stated, Finding(message=f"the rule itself failed: {type(error).__name__}: {error}"))
-    outcome = _outcome(stated, result, _verdict(stated.rule, result))
-    if outcome.contract is None or outcome.contract.line:
-        return outcome
-    return replace(outcome, contract=None)
+    return _outcome(stated, result, _verdict(stated.rule, result))
 
 
 def _error(stated: Stated, finding: Finding) -> Outcome:
@@ -211,7 +208,7 @@ def _outcome(stated: Stated, result: Result, verdict: Verdict) -> Outcome:
         notes=result.notes,
         because=stated.rule.because,
         points=stated.rule.points,
-        contract=stated.where,
+        contract=stated.where if stated.where.line else None,  # a rule that was given in Python stands nowhere
     )
 
 

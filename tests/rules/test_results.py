@@ -1,0 +1,132 @@
+"""Everything that the rules say of the examples in their documentation, against committed files, word for word.
+
+The examples are files here, so that findings have places. `ARCHCHECK_GOLDEN=write pytest tests/rules/test_results.py`
+writes the committed files anew.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import linecache
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import chdir
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archcheck.errors import NotMeasured
+from archcheck.explain import Example, examples
+from archcheck.facts import Facts
+from archcheck.findings import Finding, Result
+from archcheck.measure import measure_model
+from archcheck.measures import take
+from archcheck.rule import Rule, rule_name
+from archcheck.rules import BUILTIN
+from archcheck.snapshot import Committed
+from archcheck.testing import rule_of
+from archcheck.texts import Text, Texts
+from tests.rules.broken_models import source_of
+
+GOLDEN = Path(__file__).parent / "results"
+MEASURED = {
+    "accepts": r"(?<=Error: ).*",
+    "exports": r"(?<=export fails: ).*",
+    "initial-loss": r"\d+\.\d+",
+    "independent-of-batch": r"\d+\.\d+",
+    "state-dict-round-trip": r"\b\d\.\d+\b",
+    "overfits-one-batch": r"\d[\d.]*",
+}
+"""What differs from one version of torch to the next in what these rules say."""
+WITH_EXAMPLES = [rule for rule in BUILTIN if examples(rule)]
+
+
+@pytest.fixture(autouse=True)
+def _no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the modules that the examples are."""
+    monkeypatch.setitem(sys.modules, "model", None)
+
+
+@pytest.mark.parametrize("rule", WITH_EXAMPLES, ids=rule_name)
+def test_a_rule_says_of_its_examples_what_it_said_before(rule: type[Rule], tmp_path: Path) -> None:
+    found = "\n".join(block for example in examples(rule) for block in judged(rule, example, tmp_path))
+    found = re.sub(MEASURED.get(rule_name(rule), "$^"), "…", found)
+    file = GOLDEN / f"{rule_name(rule)}.txt"
+    if os.environ.get("ARCHCHECK_GOLDEN") == "write":
+        file.write_text(found)
+    assert found == file.read_text()
+
+
+def judged(rule: type[Rule], example: Example, folder: Path) -> Iterator[str]:
+    """Yield the example and all that its rule says of it, a line for each thing that it says."""
+    yield f"# {example.rule}\n# {' '.join((example.model or '').split())}"
+    stated = rule_of(example.rule, rule)
+    facts = facts_of(example, stated, folder)
+    try:
+        yield from lines_of(stated.check(facts))
+    except NotMeasured as error:
+        yield "not measured"
+        yield from lines_of_finding(Finding(message=str(error), where=error.where, fix=error.fix))
+    yield ""
+
+
+def lines_of(result: Result) -> Iterator[str]:
+    figures = f"found {shown(result.found)}, limit {shown(result.limit)}"
+    yield f"examined {result.examined}, {figures} ({result.unit})"
+    yield f"kept: {result.kept}"
+    for finding in result.findings:
+        yield from lines_of_finding(finding)
+    yield from (f"most: {line}" for line in result.most)
+    yield from (f"note: {line}" for line in result.notes)
+
+
+def lines_of_finding(finding: Finding) -> Iterator[str]:
+    yield f"finding: {finding.message}"
+    yield f"    layer {finding.layer!r} at {finding.where}"
+    yield f"    fix: {finding.fix}"
+
+
+def shown(figure: Any) -> str:
+    return f"{figure:.4g}" if isinstance(figure, float) else repr(figure)
+
+
+def facts_of(example: Example, rule: Rule, folder: Path) -> Facts:
+    """Measure the model of an example as the file `model.py` in a folder of its own."""
+    (folder / "model.py").write_text(source_of(example))
+    with chdir(folder):
+        torch.manual_seed(0)
+        facts = measure_model(built(folder / "model.py"), example=inputs(example), needs=rule.needs, confirm=True)
+        if "texts" in example.lines:
+            contents = tomllib.loads(f"texts = {example.lines['texts']}")["texts"]
+            files = {name: Text(shown=name, content=content) for name, content in contents.items()}
+            named = replace(facts.subject, name="net")
+            return replace(facts, subject=named, texts=Texts(files=files, subjects=("net",)))
+        if "was" in example.lines:
+            before = eval(example.lines["was"], {"torch": torch, "nn": nn, "F": F})
+            committed = take(measure_model(before, example=inputs(example)))
+            return replace(facts, snapshot=Committed(file="archcheck.snapshot.json", measures=committed))
+    return facts
+
+
+def built(file: Path) -> nn.Module:
+    spec = importlib.util.spec_from_file_location("model", file)
+    module = sys.modules["model"] = importlib.util.module_from_spec(spec)  # where places of its lines are looked for
+    linecache.checkcache()
+    spec.loader.exec_module(module)
+    return module.Net()
+
+
+def inputs(example: Example) -> Any:
+    shapes = tomllib.loads(f"input = {example.input}")["input"] if example.input else None
+    if shapes is None:
+        return None
+    several = any(isinstance(shape, list) for shape in shapes)
+    return tuple(torch.rand(shape) for shape in shapes) if several else torch.rand(shapes)
