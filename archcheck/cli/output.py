@@ -83,14 +83,14 @@ def note(message: str) -> None:
 
 
 def write(text: str) -> None:
-    """Write to standard output; a reader that has gone away is no error.
+    """Write to standard output; a reader that has gone away is no error, and what it has no letter for becomes `?`.
 
     Raises `ArchcheckError` when the text cannot be written.
     """
     if sys.stdout is None:  # closed before the process began
         return
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(_encodable(text, sys.stdout.encoding or "utf-8"))
         sys.stdout.flush()
     except BrokenPipeError:
         _flush_elsewhere()
@@ -99,6 +99,11 @@ def write(text: str) -> None:
         raise ArchcheckError(
             f"cannot write to standard output: {error.strerror}; `--output FILE` writes a file"
         ) from None
+
+
+def _encodable(text: str, encoding: str) -> str:
+    """Return a text as far as an encoding has it, such as that of a console or pipe that is not UTF-8."""
+    return text.encode(encoding, errors="replace").decode(encoding)
 
 
 def _flush_elsewhere() -> None:
