@@ -1,6 +1,7 @@
 """The command line's parts, in this process."""
 
 import argparse
+import io
 import os
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from archcheck.cli import main, output, targets
 from archcheck.cli.options import parse
-from archcheck.cli.values import argument_of, format_of, input_of, output_of, positive
+from archcheck.cli.values import argument_of, depth_of, format_of, input_of, output_of, positive
 from archcheck.contract.entries import InputSpec
 from archcheck.errors import ArchcheckError
 from archcheck.render import FORMATS
@@ -61,7 +62,12 @@ def test_inputs_are_shapes_with_a_dtype(word, spec):
         (output_of, ".", "name a file"),
         (positive(float), "-1", "positive number"),
         (positive(float), "nan", "positive number"),
-        (positive(int), "1.5", "positive number"),
+        (positive(int), "1.5", "positive whole number"),
+        (input_of, "1,4611686018427387904", "more than 9,007,199,254,740,992 elements"),
+        (input_of, "94906266,94906266", "more than 9,007,199,254,740,992 elements"),
+        (depth_of, "-1", "whole number from 0 on"),
+        (depth_of, "1.5", "whole number from 0 on"),
+        (depth_of, "", "whole number from 0 on"),
     ],
 )
 def test_a_word_that_cannot_be_read_says_what_could(read, word, says):
@@ -122,6 +128,14 @@ def test_width_is_that_of_the_terminal_and_a_file_has_none(monkeypatch):
     assert output.width() is None
     monkeypatch.setenv("COLUMNS", "72")
     assert output.width() == 72
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", "? 9 ?C\n"), ("cp1252", "? 9 °C\n"), ("utf-8", "─ 9 °C\n")])
+def test_what_a_console_has_no_letter_for_is_a_question_mark(monkeypatch, encoding, shown):
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    monkeypatch.setattr("sys.stdout", out)
+    output.write("─ 9 °C\n")
+    assert out.buffer.getvalue().decode(encoding) == shown
 
 
 def test_a_file_is_replaced_whole_and_follows_links(tmp_path):

@@ -53,10 +53,18 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
         except ValueError:
             number = 0
         if not 0 < number < float("inf"):
-            raise argparse.ArgumentTypeError(f"must be a positive number, not {quote(word)}")
+            what = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"must be a positive {what}, not {quote(word)}")
         return number
 
     return read
+
+
+def depth_of(word: str) -> int:
+    """Read how deep to go: a whole number, and 0 for the outermost alone."""
+    if not re.fullmatch(r"[0-9]{1,9}", word):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 on, not {quote(word)}")
+    return int(word)
 
 
 def input_of(word: str) -> InputSpec:

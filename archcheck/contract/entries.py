@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +18,17 @@ DTYPES = (
 )  # fmt: skip
 
 
+MOST_ELEMENTS = 2**53
+"""Elements of an input beyond which no count of it is exact, with memory or without."""
+
+
 def check_sizes(shape: tuple[int, ...]) -> None:
-    """Raise `ValueError` unless every size is positive."""
+    """Raise `ValueError` unless every size is positive, and all together are as many as an input can have."""
     for size in shape:
         if size < 1:
             raise ValueError(f"must hold positive sizes, found {size}")
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise ValueError(f"must not be of more than {MOST_ELEMENTS:,} elements")
 
 
 def check_dtype(dtype: str) -> None:
