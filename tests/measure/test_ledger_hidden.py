@@ -366,3 +366,34 @@ def test_published_models_hide_nothing_and_use_all(name):
     assert facts.params.hidden == ()
     assert facts.params.unused == ()
     assert facts.unused_layers == ()
+
+
+class Cut(nn.Module):
+    """Has one element of a memory of 100 as its parameter, or two halves of it, and reads what `reach` makes of it."""
+
+    def __init__(self, reach, *, whole):
+        super().__init__()
+        memory = torch.randn(100)
+        self.reach = [reach]
+        self.weight = nn.Parameter(memory[:50] if whole else memory[:1])
+        if whole:
+            self.other = nn.Parameter(memory[50:])
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.reach[0](self.weight))
+
+
+@pytest.mark.parametrize(
+    "reach",
+    [
+        lambda weight: weight.as_strided((4, 3), (3, 1)),
+        lambda weight: weight.as_strided((4, 3), (3, 1), 80),
+        lambda weight: weight.view(1, 1)[0].detach().as_strided((4, 3), (3, 1)),
+        lambda weight: weight.detach().resize_(4, 3),
+    ],
+)
+def test_memory_beside_a_parameter_is_hidden_where_it_is_reached(reach):
+    (found,) = measure_model(Cut(reach, whole=False), example=torch.zeros(1, 3)).params.hidden
+    assert (found.name, found.elements) == ("weight (the memory beside it)", 99)
+    assert found.where is not None
+    assert measure_model(Cut(reach, whole=True), example=torch.zeros(1, 3)).params.hidden == ()

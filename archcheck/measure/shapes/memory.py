@@ -33,7 +33,7 @@ class Memory:
         """Return the block of any tensor; that of one from outside of the pass is not counted and kept."""
         if isinstance(tensor, ShapeTensor):
             return tensor.block
-        storage = _storage_of(tensor)
+        storage = storage_of(tensor)
         if storage is None:
             return Block(0)
         block = self._blocks.get(storage._cdata)
@@ -44,7 +44,7 @@ class Memory:
 
     def count(self, tensor: torch.Tensor) -> None:
         """Count the memory of a real tensor that the pass made or was given, unless it stands on the account."""
-        storage = None if isinstance(tensor, ShapeTensor) else _storage_of(tensor)
+        storage = None if isinstance(tensor, ShapeTensor) else storage_of(tensor)
         if storage is not None and storage._cdata not in self._blocks:
             address = storage._cdata
             self._blocks[address] = self.new(storage.nbytes())
@@ -59,7 +59,7 @@ class Memory:
         self.of(tensor).stale = self.any_stale = True
 
 
-def _storage_of(tensor: torch.Tensor) -> torch.UntypedStorage | None:
+def storage_of(tensor: torch.Tensor) -> torch.UntypedStorage | None:
     """Return the storage of a real tensor, `None` for layouts without one."""
     try:
         return tensor.untyped_storage()

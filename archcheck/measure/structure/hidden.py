@@ -14,6 +14,7 @@ from archcheck.facts import lineage
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.structure.beyond import beyond
 from archcheck.measure.structure.origins import Origin
 from archcheck.measure.structure.roles import Use, weights_read
 from archcheck.measure.subject.places import relative
@@ -40,7 +41,7 @@ def hidden(tree: Tree, traces: Sequence[Trace], root: str) -> tuple[Hidden, ...]
                 identity = (entry, alike.setdefault(content_of(origin.source) or identity, len(alike)))
             found.setdefault(identity, entry)
     for trace in traces:
-        found.update((entry.name, entry) for entry in _packed(trace, tree, root))
+        found.update((entry.name, entry) for entry in (*_packed(trace, tree, root), *beyond(trace, tree, root)))
     return tuple(found.values())
 
 
