@@ -388,7 +388,7 @@ class Cut(nn.Module):
     [
         lambda weight: weight.as_strided((4, 3), (3, 1)),
         lambda weight: weight.as_strided((4, 3), (3, 1), 80),
-        lambda weight: weight.view(1, 1)[0].detach().as_strided((4, 3), (3, 1)),
+        lambda weight: weight[:1].flatten().detach().as_strided((4, 3), (3, 1)),
         lambda weight: weight.detach().resize_(4, 3),
     ],
 )

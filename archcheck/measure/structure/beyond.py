@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import torch
 
-from archcheck.measure.passes.events import Event, Trace
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
 from archcheck.measure.shapes.memory import storage_of
 from archcheck.measure.structure.origins import PLAIN
 from archcheck.measure.subject.places import relative
