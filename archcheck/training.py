@@ -168,6 +168,8 @@ def _seeds(record: Mapping[str, Any] | None) -> list[Any]:
 
 def _refuse_known_seeds(record: Mapping[str, Any] | None, seeds: Sequence[int], target: Path | None) -> None:
     known = _seeds(record)
+    if twice := [seed for seed in dict.fromkeys(seeds) if seeds.count(seed) > 1]:
+        raise ArchcheckError(f"seed {twice[0]} is given {seeds.count(twice[0])} times; give each once")
     if again := [seed for seed in seeds if seed in known]:
         free = free_seed(record)
         raise ArchcheckError(

@@ -9,7 +9,7 @@ import pytest
 
 from archcheck.cli import main, output, targets
 from archcheck.cli.options import parse
-from archcheck.cli.values import argument_of, depth_of, format_of, input_of, output_of, positive
+from archcheck.cli.values import argument_of, format_of, input_of, output_of, positive, whole_of
 from archcheck.contract.entries import InputSpec
 from archcheck.errors import ArchcheckError
 from archcheck.render import FORMATS
@@ -65,9 +65,10 @@ def test_inputs_are_shapes_with_a_dtype(word, spec):
         (positive(int), "1.5", "positive whole number"),
         (input_of, "1,4611686018427387904", "more than 9,007,199,254,740,992 elements"),
         (input_of, "94906266,94906266", "more than 9,007,199,254,740,992 elements"),
-        (depth_of, "-1", "whole number from 0 on"),
-        (depth_of, "1.5", "whole number from 0 on"),
-        (depth_of, "", "whole number from 0 on"),
+        (whole_of, "-1", "whole number from 0 on"),
+        (whole_of, "1.5", "whole number from 0 on"),
+        (whole_of, "9" * 19, "at most 18 digits"),
+        (whole_of, "", "whole number from 0 on"),
     ],
 )
 def test_a_word_that_cannot_be_read_says_what_could(read, word, says):
@@ -89,6 +90,12 @@ def test_options_may_be_given_again_and_again():
 def test_the_help_names_every_file_that_holds_models(command, capsys):
     assert main([command, "--help"]) == 0
     assert "notebook.ipynb" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", "9" * 23])
+def test_a_seed_that_torch_does_not_take_is_a_mistake(seed):
+    with pytest.raises(ArchcheckError, match="--seed: must be a whole number from 0 on"):
+        parse(["train", "net", f"--seed={seed}"])
 
 
 def test_abbreviations_are_mistakes():

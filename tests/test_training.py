@@ -256,6 +256,14 @@ def test_the_next_run_takes_the_next_seed_and_a_known_one_is_refused(project):
         train(contract, contract.subject("halves"), seeds=(1,))
 
 
+def test_a_seed_that_is_given_twice_is_refused_before_it_trains(project):
+    contract = load(project / "archcheck.toml")
+    before = (project / "record.json").read_bytes()
+    with pytest.raises(ArchcheckError, match=r"^seed 7 is given 2 times; give each once$"):
+        train(contract, contract.subject("halves"), seeds=(7, 8, 7))
+    assert (project / "record.json").read_bytes() == before
+
+
 def test_a_shortened_run_is_a_trial_and_recorded_nowhere(project):
     before = (project / "record.json").read_bytes()
     contract = load(project / "archcheck.toml")

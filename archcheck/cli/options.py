@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from archcheck.cli.output import write
-from archcheck.cli.values import argument_of, depth_of, format_of, input_of, output_of, positive, shard_of
+from archcheck.cli.values import argument_of, format_of, input_of, output_of, positive, shard_of, whole_of
 from archcheck.errors import ArchcheckError
 from archcheck.words import did_you_mean, quote
 
@@ -103,7 +103,7 @@ def _add_report(adder: Any, run: Command) -> None:
         "--weights", metavar="FILE", help="judge the architecture with the tensors of this .safetensors or .pt file"
     )
     parser.add_argument(
-        "--depth", type=depth_of, default=3, metavar="N", help="show layers down to this depth of the module tree"
+        "--depth", type=whole_of, default=3, metavar="N", help="show layers down to this depth of the module tree"
     )
     parser.add_argument(
         "--cross-check", action="store_true", help="let fvcore count, too, and say where and why it counts otherwise"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archcheck.cli.contracts import contract_of
 from archcheck.cli.output import note, write
-from archcheck.cli.values import output_of, positive
+from archcheck.cli.values import output_of, positive, whole_of
 from archcheck.errors import ArchcheckError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def add_train(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--seed",
         action="append",
-        type=int,
+        type=whole_of,
         metavar="N",
         help="a seed; once for each run; by default the first that is not yet recorded",
     )

@@ -60,10 +60,10 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
     return read
 
 
-def depth_of(word: str) -> int:
-    """Read how deep to go: a whole number, and 0 for the outermost alone."""
-    if not re.fullmatch(r"[0-9]{1,9}", word):
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 on, not {quote(word)}")
+def whole_of(word: str) -> int:
+    """Read a whole number from 0 on, of at most 18 digits: more are beyond what torch takes for a seed."""
+    if not re.fullmatch(r"[0-9]{1,18}", word):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 on with at most 18 digits, not {quote(word)}")
     return int(word)
 
 
