@@ -124,3 +124,21 @@ def test_a_wrong_value_is_refused_with_its_place(file: Path) -> None:
     file.write_bytes(written(document))
     with pytest.raises(ArchcheckError, match=r"expected int, found True at reports\[0\]\.facts\.ops\[1\]\.index; "):
         read_reports(file)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--input", "1,2"], ["--args", "a=1"], ["--weights", "w.pt"], ["--paranoid"], ["--meta"], ["--cross-check"]],
+)
+def test_an_option_that_would_do_nothing_is_refused(file: Path, words: list[str]) -> None:
+    good = file.with_name("good.json")
+    assert run("report", good, "--depth", "1")[0] == 0
+    code, out, (error,) = run("report", good, *words)
+    assert (code, out) == (2, "")
+    assert error.startswith(f"archcheck: error: {words[0]} needs the model itself, and {good} is a saved report; ")
+
+
+def test_an_empty_target_is_one_line() -> None:
+    code, out, (error,) = run("report", " ")
+    assert (code, out) == (2, "")
+    assert error.startswith("archcheck: error: the target is empty; name a file")

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 def report(options: Namespace) -> int:
     """Show what a target is. A broken rule does not make it fail; that nothing was measured does."""
+    if not options.target.strip():
+        raise ArchcheckError("the target is empty; name a file such as model.py, or a subject of the contract")
     file = Path(options.target)
     if file.suffix == ".json" and (file.is_file() or file.is_dir()):
-        _refuse_cross_check(options)
+        _refuse_what_measures(options)
         reports = read_reports(file)
     else:
         from archcheck.cli.targets import reports_of
@@ -34,12 +36,14 @@ def report(options: Namespace) -> int:
     return 0 if any(one.facts or one.weights for one in reports) else 2
 
 
-def _refuse_cross_check(options: Namespace) -> None:
-    if options.cross_check:
-        raise ArchcheckError(
-            f"--cross-check needs the model itself, and {options.target} is a saved report; "
-            "name the model's file, or leave the option out"
-        )
+def _refuse_what_measures(options: Namespace) -> None:
+    """Refuse options that would have no effect: a saved report is shown as it was measured."""
+    for name in ("input", "args", "weights", "cross_check", "paranoid", "meta"):
+        if getattr(options, name):
+            raise ArchcheckError(
+                f"--{name.replace('_', '-')} needs the model itself, and {options.target} is a saved report; "
+                "name the model's file, or leave the option out"
+            )
 
 
 def read_reports(file: Path) -> tuple[Report, ...]:
