@@ -194,7 +194,10 @@ class SubjectNode(pytest.Collector):
         self.entry = entry
 
     def collect(self) -> Iterator[RuleItem]:
-        """Make a test of every rule."""
+        """Make a test of every rule; a subject without any is an error, as judging nothing is no pass."""
+        if not self.entry.rules:
+            where = self.entry.where
+            raise self.CollectError(f"`{self.name}` at {where} has no rules, so nothing is promised; state some")
         for stated in self.entry.rules:
             yield RuleItem.from_parent(self, name=stated.instance, stated=stated)
 

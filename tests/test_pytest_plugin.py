@@ -280,3 +280,12 @@ def test_a_contract_that_pytest_ignores_has_not_passed(project):
 def test_the_plugin_can_be_blocked(project):
     result = project.runpytest_subprocess("-p", "no:archcheck", "--collect-only", "-q")
     assert collected(result) == ["test_other.py::test_other"]
+
+
+def test_a_subject_without_rules_is_an_error_beside_others(pytester):
+    pytester.makefile(".toml", archcheck='[subjects.bare]\nmodel = "net.py:Net"\n')
+    pytester.makepyfile("def test_it():\n    pass")
+    result = pytester.runpytest("--archcheck")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*`bare` at *archcheck.toml:1 has no rules, so nothing is promised; state some*"])
+    result.assert_outcomes(errors=1)
