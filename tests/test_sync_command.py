@@ -97,7 +97,7 @@ def test_check_writes_nothing_and_fails_when_something_is_stale(archcheck, folde
     run = archcheck("sync", "--check", cwd=folder)
     assert run.returncode == 1
     assert "README.md:9: small dropout: nothing -> 0.1\n" in run.stdout
-    assert run.stdout.endswith("stale    README.md: `archcheck sync` writes it anew\n")
+    assert run.stdout.endswith("stale    README.md: `archcheck sync README.md` writes it anew\n")
     assert (folder / "README.md").read_bytes() == README.encode()
 
 
@@ -141,10 +141,10 @@ def test_reports_do_not_hold_the_texts(archcheck, folder):
 MISTAKES = {
     "unclosed": ("0.1\n<!-- archcheck: small -->\n", ":2: \"<!-- archcheck: small -->\" is not closed; put <!--"),
     "stray": ("a\n\n<!-- /archcheck -->\n", ":3: <!-- /archcheck --> closes nothing; "),
-    "unknown": ("<!-- archcheck: smal --><!-- /archcheck -->", ':1: "smal" is not a subject; did you mean "small"?'),
+    "unknown": ("<!-- archcheck: smal --><!-- /archcheck -->", ':1: "smal" is not a subject; did you mean "small"?\n'),
     "no figure": (
         "a\n<!-- archcheck: small params.totl --><!-- /archcheck -->",
-        ':2: "params.totl" is not a figure; did you mean "params.total"?',
+        ':2: "params.totl" is not a figure; did you mean "params.total"?\n',
     ),
     "no record": (
         "<!-- archcheck: small training.accuracy --><!-- /archcheck -->", ":1: there is no record of a training run"
@@ -215,6 +215,13 @@ def test_badges_are_written_kept_and_taken_away(archcheck, folder):
     assert "badges/small-test-accuracy.json: something else -> nothing\n" in stale.stdout
     assert archcheck("sync", "--badges", "badges", "small", cwd=folder).returncode == 0
     assert not (folder / "badges/small-test-accuracy.json").exists()
+
+
+def test_a_stale_badge_says_what_writes_it(archcheck, folder):
+    run = archcheck("sync", "--badges", "badges", "small", "--check", cwd=folder)
+    assert run.returncode == 1
+    stale = "stale    badges/small-parameters.json: `archcheck sync --badges badges` writes it anew"
+    assert stale in run.stdout.splitlines()
 
 
 def test_badges_go_into_a_folder(archcheck, folder):

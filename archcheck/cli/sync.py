@@ -51,7 +51,8 @@ def sync(options: Namespace) -> int:
         changes = [*(_change(page, measured) for page in pages), *_badges(options.badges, measured)]
     except NotMeasured as error:
         place = f"{error.where}: " if error.where else ""
-        raise ArchcheckError(f"{place}{error}" + (f"; {error.fix}" if error.fix else "")) from None
+        asks = str(error).endswith("?")  # it suggests what to do itself
+        raise ArchcheckError(f"{place}{error}" + (f"; {error.fix}" if error.fix and not asks else "")) from None
     for change in changes:
         _apply(change, writes=not options.check)
     return int(options.check and any(change.lines for change in changes))
@@ -59,12 +60,16 @@ def sync(options: Namespace) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a file becomes: `content`, or nothing at all; `lines` say what differs, and `same` that nothing does."""
+    """What a file becomes: `content`, or nothing at all; `lines` say what differs, and `same` that nothing does.
+
+    `words` are what `archcheck sync` takes to write it.
+    """
 
     file: Path
     content: str | None
     lines: tuple[str, ...]
     same: str
+    words: str
 
 
 def _words(contract: Contract, options: Namespace) -> tuple[list[Path], tuple[str, ...]]:
@@ -147,6 +152,7 @@ def _change(page: Page, measured: Measured) -> Change:
             _told(region, stands[region], belongs) for region, belongs in contents.items() if stands[region] != belongs
         ),
         same=f"{count(len(contents), 'place')} between markers as measured",
+        words=show_path(page.file),
     )
 
 
@@ -164,7 +170,7 @@ def _badges(folder: Path | None, measured: Measured) -> Iterator[Change]:
             told = [message_of(each) if each is not None else "nothing" for each in (before, content)]
             lines = (f"{show_path(file)}: {' -> '.join(told)}",)
         if content is not None or lines:
-            yield Change(file=file, content=content, lines=lines, same="as measured")
+            yield Change(file=file, content=content, lines=lines, same="as measured", words=f"--badges {folder}")
 
 
 def _apply(change: Change, *, writes: bool) -> None:
@@ -174,7 +180,7 @@ def _apply(change: Change, *, writes: bool) -> None:
     if not change.lines:
         write(f"same     {show_path(change.file)}: {change.same}\n")
     elif not writes:
-        write(f"stale    {show_path(change.file)}: `archcheck sync` writes it anew\n")
+        write(f"stale    {show_path(change.file)}: `archcheck sync {change.words}` writes it anew\n")
     elif change.content is None:
         change.file.unlink(missing_ok=True)
     else:
