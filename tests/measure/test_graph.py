@@ -208,7 +208,7 @@ def test_the_shapes_of_parameters_are_a_part_of_the_structure():
 
 
 def both(forward, **layers):
-    """Build the graph of evaluation, and that of training like it; tell of the operations in training which are shared."""
+    """Build the graph of evaluation and, like it, that of training; tell which operations of the latter are shared."""
     example = given((zeros(2, 3, 4, 4),))
     passes = passes_of(Apply(forward, **layers), example)
     chosen, evaluation = passes.first(example)
