@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from archcheck.codec import decode
 from archcheck.errors import ArchcheckError
 from archcheck.findings import Report, reports_from_json
-from archcheck.words import listed
+from archcheck.words import amount, listed
 
 T = TypeVar("T")
 
@@ -101,7 +101,7 @@ def _kind(part: Part) -> tuple[int, tuple[str, ...]] | None:
 
 
 def _run(part: Part) -> str:
-    return f"shard {part.shard} of {len(part.shard.subjects)} subjects" if part.shard else "no shard"
+    return f"shard {part.shard} of {amount(len(part.shard.subjects), 'subjects')}" if part.shard else "no shard"
 
 
 def _missing_shards(parts: Sequence[Part]) -> list[str]:

@@ -109,8 +109,9 @@ def _is_floor(outcome: Outcome) -> bool:
 
 
 def _excess(waiver: Waiver, outcome: Outcome) -> Finding:
-    bound, found = (plain(_whole(number)) for number in (waiver.up_to or 0, _extent(waiver, outcome)))
-    unit = "" if _is_bound(outcome) else " findings"
+    most = _whole(waiver.up_to or 0)
+    bound, found = plain(most), plain(_whole(_extent(waiver, outcome)))
+    unit = "" if _is_bound(outcome) else " finding" if most == 1 else " findings"
     direction = "down to" if _is_floor(outcome) else "up to"
     fix = f"mend the model, or change `up-to` at {waiver.where}"
     return _complaint(waiver, f"holds {direction} {bound}{unit}, found {found}", fix)

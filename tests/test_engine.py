@@ -151,7 +151,7 @@ def test_a_waiver_of_any_other_rule_counts_its_findings(facts):
     assert outcome(facts, NoPadding(), waiver(up_to=1, layer="0")).findings[0].layer == "2"
     exceeded = outcome(facts, NoPadding(), waiver(up_to=1))
     assert len(exceeded.findings) == 3
-    assert exceeded.findings[-1].message == "the waiver at contract.toml:9 holds up to 1 findings, found 2"
+    assert exceeded.findings[-1].message == "the waiver at contract.toml:9 holds up to 1 finding, found 2"
 
 
 def test_what_exceeds_a_waiver_in_one_instance_is_waived_in_another(facts):

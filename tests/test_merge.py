@@ -85,6 +85,8 @@ def test_what_does_not_belong_together():
     assert line.startswith("2.json and 1.json are not of one run: shard 2/2 of 6 subjects and shard 1/2 of 5 subjects")
     (line,) = mistakes(part(1), part(2), whole("z"))
     assert line.startswith("whole.json and 1.json are not of one run: no shard and shard 1/2 of 5 subjects")
+    (line,) = mistakes(part(1, names=("a",)), whole("z"))
+    assert line.startswith("whole.json and 1.json are not of one run: no shard and shard 1/2 of 1 subject; ")
 
 
 def test_a_part_survives_json():

@@ -11,7 +11,7 @@ import pytest
 from archcheck.findings import Report
 from archcheck.render import render
 from archcheck.render.html.curves import draw_curves
-from archcheck.render.html.evidence import MOST, Evidence, evidence_of
+from archcheck.render.html.evidence import MOST, Evidence, described, evidence_of
 from tests.render.pages import Document, epoch, run, trained, two_seeds
 from tests.render.samples import outcome, plain_net
 
@@ -96,6 +96,10 @@ def test_the_page_has_the_figures_of_each_seed() -> None:
     assert "95.00% mean test accuracy over 2 seeds" in document.one("main").text
     label = next(each.attributes["aria-label"] for each in document.having("aria-label") if "curves" in str(each))
     assert label == "Training curves: 2 seeds, up to 3 epochs, test accuracy 94.00% to 96.00%, limit 90.00%"
+
+
+def test_one_seed_of_one_epoch_is_told_in_the_singular() -> None:
+    assert described(evidence(trained(run(0, [epoch(900)], 950)))).startswith("1 seed, up to 1 epoch, ")
 
 
 def test_a_record_of_another_model_is_shown_with_that_said() -> None:

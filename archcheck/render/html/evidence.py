@@ -11,6 +11,7 @@ from archcheck.findings import Report
 from archcheck.parts import Training
 from archcheck.rules.looks import percents, validation_of
 from archcheck.rules.runs import Run, epochs_of, result_of, runs_of
+from archcheck.words import amount
 
 CONFIDENCE = 0.95
 """Of the two-sided intervals that are drawn."""
@@ -152,9 +153,7 @@ def _limit(report: Report) -> float | None:
 def described(evidence: Evidence) -> str:
     """Return the figures of the curves in words, for those who do not see them."""
     tested = [curve.test for curve in evidence.curves if curve.test is not None]
-    parts = [
-        f"{len(evidence.curves):,} {'seed' if len(evidence.curves) == 1 else 'seeds'}, up to {evidence.epochs} epochs"
-    ]
+    parts = [f"{amount(len(evidence.curves), 'seeds')}, up to {amount(evidence.epochs, 'epochs')}"]
     if tested:
         low, high = percents(min(tested), max(tested))
         parts.append(f"test accuracy {low} to {high}")
