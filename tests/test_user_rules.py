@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from textwrap import dedent
 
@@ -71,6 +72,16 @@ def test_rules_of_the_project_and_of_installed_packages_are_judged(run):
     assert "waived   max-weight  net: weighs 16 (waived: agreed) (2 of 2 points)\n" in done.stdout
     assert "kept     max-height  net: as promised\n" in done.stdout
     assert done.stdout.endswith("2 rules: 1 kept, 1 waived; earned 2 of 2 points\n")
+
+
+def test_what_a_plugin_prints_stays_out_of_the_report(run, house):
+    project, _ = house
+    with (project / "ours.py").open("a") as file:
+        file.write("\nprint('hello')\n")
+    done = run("check", "--format", "json")
+    assert done.returncode == 0
+    assert "hello" in done.stderr
+    assert json.loads(done.stdout)["schema"] == 1
 
 
 def test_rules_and_explain_know_them(run, house, tmp_path):

@@ -13,7 +13,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -62,7 +62,8 @@ def _describe(entry: EntryPoint) -> str:
 def _add(plugin: str, load: Callable[[], Any], rules: dict[str, type[Rule]], complain: Complain) -> None:
     """Add what a plugin holds to `rules`."""
     try:
-        loaded = load()
+        with redirect_stdout(sys.stderr):  # standard output is for the report alone
+            loaded = load()
     except (Exception, SystemExit) as error:  # whatever a module does while it is imported
         complain(f"{plugin} cannot be imported: {described(error)}")
         return
