@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +22,8 @@ _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:[0-9][0-9.eE+-]*|Infinity|NaN)')
 
 
 def write_whole(file: Path, content: str | bytes) -> None:
-    """Write `file`, text as UTF-8, whole or not at all; a link is followed to the file that it names.
+    """Write `file`, text as UTF-8, whole or not at all; a link is followed to the file that it names,
+    and who may read or run a file that is there stays as it was.
 
     What is no regular file, such as `/dev/null`, is written to as it is. Raises `OSError` when it cannot be
     written; then it is as it was before.
@@ -34,6 +36,8 @@ def write_whole(file: Path, content: str | bytes) -> None:
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(data)
+        if target.exists():
+            shutil.copymode(target, partial)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

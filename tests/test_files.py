@@ -33,6 +33,15 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path, monk
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o755, 0o640])
+def test_who_may_read_and_run_a_file_stays_as_it_was(tmp_path, mode):
+    file = tmp_path / "a"
+    file.write_text("before")
+    file.chmod(mode)
+    write_whole(file, "after")
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("after", mode)
+
+
 def test_a_link_stays_one(tmp_path):
     (tmp_path / "folder").mkdir()
     link = tmp_path / "link"
