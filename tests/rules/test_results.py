@@ -1,4 +1,4 @@
-"""Everything that the rules say of the examples in their documentation, against committed files, word for word.
+"""Everything that the rules say of the examples in their documentation, and of a few more, word for word.
 
 The examples are files here, so that findings have places. `ARCHCHECK_GOLDEN=write pytest tests/rules/test_results.py`
 writes the committed files anew.
@@ -35,18 +35,21 @@ from archcheck.snapshot import Committed
 from archcheck.testing import rule_of
 from archcheck.texts import Text, Texts
 from tests.rules.broken_models import source_of
+from tests.rules.result_cases import cases
 
 GOLDEN = Path(__file__).parent / "results"
 MEASURED = {
     "accepts": r"(?<=Error: ).*",
+    "deterministic-in-eval": r"(?<=by )\d[\d.]*",
     "exports": r"(?<=export fails: ).*",
     "initial-loss": r"\d+\.\d+",
     "independent-of-batch": r"\d+\.\d+",
+    "log-probabilities": r"(?<=found )\d\.\d+|(?<=within )\d\.\d+(?=, limit)",
     "state-dict-round-trip": r"\b\d\.\d+\b",
     "overfits-one-batch": r"\d[\d.]*",
 }
 """What differs from one version of torch to the next in what these rules say."""
-WITH_EXAMPLES = [rule for rule in BUILTIN if examples(rule)]
+EXAMPLES = {rule: [*examples(rule), *cases()[rule_name(rule)]] for rule in BUILTIN if examples(rule)}
 
 
 @pytest.fixture(autouse=True)
@@ -55,9 +58,9 @@ def _no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "model", None)
 
 
-@pytest.mark.parametrize("rule", WITH_EXAMPLES, ids=rule_name)
+@pytest.mark.parametrize("rule", EXAMPLES, ids=rule_name)
 def test_a_rule_says_of_its_examples_what_it_said_before(rule: type[Rule], tmp_path: Path) -> None:
-    found = "\n".join(block for example in examples(rule) for block in judged(rule, example, tmp_path))
+    found = "\n".join(block for example in EXAMPLES[rule] for block in judged(rule, example, tmp_path))
     found = re.sub(MEASURED.get(rule_name(rule), "$^"), "…", found)
     file = GOLDEN / f"{rule_name(rule)}.txt"
     if os.environ.get("ARCHCHECK_GOLDEN") == "write":
