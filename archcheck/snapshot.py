@@ -8,6 +8,7 @@ Nothing in it depends on where or with what it was measured: no lines, no versio
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -169,6 +170,6 @@ def committed(file: Path, name: str, shown: str) -> Committed:
     except ArchcheckError as error:
         return Committed(file=shown, measures=None, problem=str(error))
     if name not in found:
-        problem = f"{shown} holds no snapshot of {quote(name)}; write one with `archcheck snapshot {name}`"
+        problem = f"{shown} holds no snapshot of {quote(name)}; write one with `archcheck snapshot {shlex.quote(name)}`"
         return Committed(file=shown, measures=None, problem=problem)
     return Committed(file=shown, measures=found[name])

@@ -133,6 +133,15 @@ def test_contracts_of_one_folder_do_not_take_out_the_measures_of_each_other(arch
     assert (kept / FILE).read_bytes() == before
 
 
+def test_a_name_of_two_words_is_one_in_the_command_that_is_shown(archcheck, folder):
+    edit(folder, "archcheck.toml", "[subjects.small]", '[subjects."so small"]')
+    assert archcheck("snapshot", "large", cwd=folder).returncode == 0
+    run = archcheck("snapshot", "--check", "so small", cwd=folder)
+    says = f"{FILE} holds no snapshot of \"so small\"; write one with `archcheck snapshot 'so small'`"
+    assert run.stderr == f"archcheck: error: {says}\n"
+    assert f"{says}\n" in archcheck("check", "so small", cwd=folder).stdout
+
+
 def test_a_folder_that_is_not_there_is_one_line(archcheck, folder):
     edit(folder, "archcheck.toml", "[subjects.small]", '[subjects.small]\nsnapshot = "kept/small.json"')
     run = archcheck("snapshot", cwd=folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ from archcheck.measures import take
 from archcheck.render.comparison import FORMATS, summary
 from archcheck.render.words import one_line
 from archcheck.snapshot import COUNTS, Snapshot, incomparable, is_snapshot, read_snapshot, snapshot_text, snapshots_of
+from archcheck.words import quote
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
@@ -107,10 +109,10 @@ def _check(shown: str, committed: Measured, today: Measured, gone: Iterable[str]
     for name, now in today.items():
         before = committed.get(name)
         if before is None:
-            complain(f'{shown} holds no snapshot of "{name}"; write one with `archcheck snapshot {name}`')
+            complain(f"{shown} holds no snapshot of {quote(name)}; write one with {_command(name)}")
             code = 2
         elif reason := incomparable(before.totals, now.totals, COUNTS):
-            complain(f"{name}: {reason}; write it anew with `archcheck snapshot {name}`")
+            complain(f"{name}: {reason}; write it anew with {_command(name)}")
             code = 2
         else:
             code = max(code, _compared(shown, compare(name, before, now)))
@@ -120,7 +122,7 @@ def _check(shown: str, committed: Measured, today: Measured, gone: Iterable[str]
 
 
 def _compared(shown: str, comparison: Comparison) -> int:
-    name, anew = one_line(comparison.subject), f"`archcheck snapshot {one_line(comparison.subject)}`"
+    name, anew = one_line(comparison.subject), _command(comparison.subject)
     grown = any(change.grew for change in comparison.totals)
     if comparison.same:
         write(f"same     {name}: as in {shown}\n")
@@ -132,6 +134,11 @@ def _compared(shown: str, comparison: Comparison) -> int:
         word = "smaller" if any(change.shrank for change in comparison.totals) else "changed"
         write(f"{word}  {name}: {summary(comparison)}\n         {shown} is stale: write it anew with {anew}\n")
     return int(grown)
+
+
+def _command(name: str) -> str:
+    """Return the command that writes the measures of a subject, as one pastes it into a shell."""
+    return f"`archcheck snapshot {shlex.quote(one_line(name))}`"
 
 
 def diff(options: Namespace) -> int:
