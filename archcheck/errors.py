@@ -51,8 +51,8 @@ class SubjectError(ArchcheckError):
     """A subject that could not be loaded or measured.
 
     `kind` is a stable word for tools: `not-found`, `no-model`, `syntax`, `import`, `construct`, `input`,
-    `forward`, `timeout`, `crash`, `memory`, `output`, `training`, `artifact`, `weights`, `no-rules`, `cancelled` or
-    `internal`.
+    `ragged`, `forward`, `mode`, `differs`, `tampering`, `thread`, `timeout`, `crash`, `memory`, `output`, `training`,
+    `artifact`, `weights`, `no-rules`, `cancelled` or `internal`.
     """
 
     def __init__(self, kind: str, message: str) -> None:

@@ -19,6 +19,7 @@ import torch
 from archcheck.errors import SubjectError, described
 from archcheck.facts import Facts
 from archcheck.files import json_of
+from archcheck.measure.evidence import state
 from archcheck.measure.loading.load import load_module, load_object
 from archcheck.measure.subject.tree import Tree
 from archcheck.parts import Training
@@ -72,20 +73,13 @@ def identity(model: torch.nn.Module, target: str, root: str) -> dict[str, Any]:
         "source": source.name if source else None,
         "sha256": None if source is None else text_digest(source),
         "parameters": sum(parameters.values()),
-        "state": state_digest(model),
+        "state": state.digest(model),
     }
 
 
 def text_digest(file: Path) -> str:
     """Return the SHA-256 of a source file, the same on systems with other line ends."""
     return hashlib.sha256(file.read_text(encoding="utf-8").encode()).hexdigest()  # reading makes every line end "\n"
-
-
-def state_digest(model: torch.nn.Module) -> str:
-    """Return the SHA-256 of the names and shapes of the state, in its order."""
-    state = torch.nn.Module.state_dict(model)
-    text = json.dumps([[name, list(tensor.shape)] for name, tensor in state.items()], separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read(file: Path) -> tuple[dict[str, Any] | None, str | None]:
@@ -185,15 +179,32 @@ def _evaluate(
         ) from None
     try:
         trained = copy.deepcopy(model)
-        torch.nn.Module.load_state_dict(trained, load_file(file))
+        state.fill(trained, load_file(file))
         trained.eval()
-        correct, total = map(int, load_object(evaluate, root)(trained))
+        correct, total = counts(load_object(evaluate, root), trained)
     except SubjectError:
         raise
     except Exception as error:
-        return (
-            None,
-            None,
-            f"`{shown}` could not be evaluated: {described(error)}",
-        )
+        return None, None, f"`{shown}` could not be evaluated: {described(error)}"
     return correct, total, None
+
+
+class ImpossibleCountsError(ValueError):
+    """More right than there are, or none at all."""
+
+
+def counts(evaluate: Any, model: torch.nn.Module) -> tuple[int, int]:
+    """Return how many of the test set are right, and how many there are, as `evaluate` of the subject says.
+
+    Raises `ImpossibleCountsError`, and whatever the subject raises.
+    """
+    correct, total = map(_count, evaluate(model))
+    if not 0 <= correct <= total or total == 0:
+        raise ImpossibleCountsError(f"{correct:,} correct of {total:,}, which no test set has")
+    return correct, total
+
+
+def _count(value: Any) -> int:
+    if (whole := int(value)) != value:
+        raise ValueError(f"{value} is no count")
+    return whole

@@ -19,7 +19,8 @@ import torch
 
 from archcheck.errors import SubjectError, described
 from archcheck.files import write_whole
-from archcheck.measure.evidence.record import identity
+from archcheck.measure.evidence.record import ImpossibleCountsError, counts, identity
+from archcheck.measure.evidence.state import tensors
 from archcheck.measure.loading.example import example_of
 from archcheck.measure.loading.load import load, load_object
 from archcheck.measure.model import measure_model
@@ -93,18 +94,11 @@ def _epochs(
 def _counts(evaluate: Any, model: torch.nn.Module, shown: str) -> tuple[int, int]:
     """Return how many of the test set are right, and how many there are."""
     try:
-        correct, total = map(_count, evaluate(model))
+        return counts(evaluate, model)
+    except ImpossibleCountsError as error:
+        raise SubjectError("training", f"`{shown}` gave {error}") from error
     except Exception as error:
         raise SubjectError("training", f"`{shown}` gave no (correct, total): {described(error)}") from error
-    if not 0 <= correct <= total or total == 0:
-        raise SubjectError("training", f"`{shown}` gave {correct:,} correct of {total:,}, which no test set has")
-    return correct, total
-
-
-def _count(value: Any) -> int:
-    if (whole := int(value)) != value:
-        raise ValueError(f"{value} is no count")
-    return whole
 
 
 def _about(value: Any, shown: str) -> dict[str, Any]:
@@ -145,7 +139,6 @@ def _save(model: torch.nn.Module, file: Path) -> str:
     from safetensors.torch import save
 
     # Each in memory of its own, as the format takes no tied weights.
-    state = {name: torch.clone(tensor).contiguous() for name, tensor in torch.nn.Module.state_dict(model).items()}
-    content = save(state)
+    content = save({name: torch.clone(tensor).contiguous() for name, tensor in tensors(model).items()})
     write_whole(file, content)
     return hashlib.sha256(content).hexdigest()
