@@ -1,0 +1,338 @@
+"""What the rules on records of a training say, word for word, and what they show as figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from archcheck.engine import measure
+from archcheck.errors import NotMeasured
+from archcheck.findings import Finding, Result
+from archcheck.parts import Training
+from archcheck.rules import Claim, MinAccuracy, RecordMatchesModel, Synced
+from archcheck.rules.figures import accuracy_text, figure_text, table
+from archcheck.texts import Text, Texts
+from archcheck.where import Where
+
+FACTS = measure(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1), nn.Dropout(0.25)), example=torch.zeros(1, 2))
+FACTS = replace(FACTS, subject=replace(FACTS.subject, name="net", where=Where(file="net.py", line=3)))
+THERE = Where(file="record.json", line=1)
+ANEW = "train anew (`archcheck train net`), or bring back what was trained"
+
+
+def run(seed, correct=9_500, epochs=2, **changes):
+    counted = [{"epoch": number + 1} for number in range(epochs)]
+    return {
+        "seed": seed,
+        "epochs": counted,
+        "selected": "last",
+        "test": {"correct": correct, "total": 10_000},
+        **changes,
+    }
+
+
+def trained(*runs, fresh=None, mismatches=(), record_file="record.json", problem=None, **record):
+    correct, total = fresh or (None, None)
+    whole = {"schema": 1, "runs": list(runs), "checkpoint": {"seed": 0}, **record}
+    training = Training(
+        record_file=record_file,
+        record=whole if runs else None,
+        mismatches=mismatches,
+        correct=correct,
+        total=total,
+        checkpoint_problem=problem,
+    )
+    return replace(FACTS, training=training)
+
+
+def finding(message, fix=ANEW):
+    return Finding(message=message, where=THERE, fix=fix)
+
+
+def refusal(call):
+    with pytest.raises(NotMeasured) as caught:
+        call()
+    return str(caught.value), caught.value.where, caught.value.fix
+
+
+@pytest.mark.parametrize(("correct", "shown", "bounds"), [(9_500, "95.00", "94.55% to 95.42%"), (9_499, "94.99", None)])
+def test_a_checkpoint_is_judged_by_its_own_count(correct, shown, bounds):
+    result = MinAccuracy(limit=0.95, mode="artifact").check(trained(run(0), run(1), fresh=(correct, 10_000)))
+    message = f"the checkpoint gives {correct:,} of 10,000 correct, {shown}%, limit 95.00%"
+    assert result == Result(
+        examined=1,
+        findings=() if bounds else (finding(message),),
+        found=correct / 10_000,
+        limit=0.95,
+        unit="test accuracy of the checkpoint",
+        kept=message,
+        notes=(
+            f"exact, of this checkpoint on this test set; of the population behind it {bounds or '94.54% to 95.41%'} "
+            "(Clopper-Pearson, 95%)",
+            f"the checkpoint gives {correct:,} of 10,000 on the test set",
+        ),
+    )
+
+
+# Of 94, 94.5 and 95 %: the mean is 94.5 %, and one step of Student's t to either side 2.92 * 0.5 % / sqrt(3) = 0.843 %.
+@pytest.mark.parametrize(
+    ("limit", "message", "findings"),
+    [
+        (0.9, "mean test accuracy 94.50% over 3 seeds, at least 93.66% (95% sure), limit 90.00%", 0),
+        (0.96, "mean test accuracy 94.50% over 3 seeds, at most 95.34% (95% sure), limit 96.00%", 1),
+    ],
+)
+def test_a_recipe_is_judged_by_the_mean_over_its_seeds(limit, message, findings):
+    runs = [run(seed, correct) for seed, correct in enumerate((9_400, 9_500, 9_450))]
+    assert MinAccuracy(limit=limit).check(trained(*runs, fresh=(9_400, 10_000))) == Result(
+        examined=1,
+        findings=(finding(message),) * findings,
+        found=0.945,
+        limit=limit,
+        unit="mean test accuracy",
+        kept=message,
+        notes=(
+            "3 seeds, 94.00% to 95.00%, standard deviation 0.500%",
+            "bounds 93.66% and 95.34%, each 95% sure by Student's t, their number chosen beforehand",
+            "the checkpoint gives 9,400 of 10,000 on the test set",
+        ),
+    )
+
+
+def test_what_is_undecided_needs_more_seeds():
+    runs = [run(seed, correct) for seed, correct in enumerate((9_400, 9_600, 9_550))]
+    (found,) = MinAccuracy(limit=0.95).check(trained(*runs, fresh=(9_400, 10_000))).findings
+    assert found.message.startswith(
+        "undecided: mean test accuracy 95.17% over 3 seeds, between 93.41% and 96.92% (95% sure of each), limit 95.00%"
+    )
+    assert found.fix == "add seeds until it is decided (`archcheck train net --until-decided`)"
+    assert found.where == THERE
+
+
+def test_one_seed_decides_nothing_and_a_checkpoint_that_is_missing_is_told():
+    assert MinAccuracy(limit=0.95).check(trained(run(0, 9_600), problem="no file")) == Result(
+        examined=1,
+        findings=(finding("no file"),),
+        found=0.96,
+        limit=0.95,
+        unit="mean test accuracy",
+        kept="undecided: mean test accuracy 96.00% over 1 seed, limit 95.00%; needs more seeds: one gives no bound",
+        notes=("1 seed, 96.00% to 96.00%", "no bounds yet by Student's t, their number chosen beforehand"),
+    )
+
+
+def test_fewer_seeds_than_are_promised_are_told():
+    findings = MinAccuracy(limit=0.9, seeds=3).check(trained(run(0), run(1, 9_510), fresh=(9_500, 10_000))).findings
+    assert findings == (finding("the record holds 2 seeds, 3 are promised"),)
+
+
+def test_all_that_is_wrong_with_a_record_is_told():
+    runs = (run(0), run(1, selected="best"), run(1, epochs=0), run(3, test={"correct": 3, "total": 2_000}))
+    facts = trained(*runs, run(4, test=None), fresh=(9_500, 10_000))
+    result = MinAccuracy(limit=0.95, within_epochs=1).check(facts)
+    assert result.findings == tuple(
+        map(
+            finding,
+            (
+                "the record holds a seed twice",
+                "the seeds were judged on test sets of different sizes: 2,000 and 10,000",
+                "seed 0 trained 2 epochs, 1 are allowed",
+                "seed 1 trained 2 epochs, 1 are allowed",
+                'seed 1 has a result chosen by "best", not that of the last epoch',
+                "seed 1 records no epochs",
+                "seed 3 trained 2 epochs, 1 are allowed",
+                "seed 4 trained 2 epochs, 1 are allowed",
+                "seed 4 has no result on the test set",
+            ),
+        )
+    )
+    assert (result.found, result.unit, result.kept, result.examined) == (None, None, None, 1)
+    assert result.notes == ("the checkpoint gives 9,500 of 10,000 on the test set",)
+
+
+def test_a_record_without_a_file_is_told_at_the_subject():
+    facts = trained(run(0), run(0), fresh=(9_500, 10_000), record_file=None)
+    assert [found.where for found in MinAccuracy(limit=0.9).check(facts).findings] == [FACTS.subject.where]
+
+
+@pytest.mark.parametrize("mismatches", [(), ("the recipe differs", "the data differ")])
+def test_every_mismatch_of_a_record_is_a_finding(mismatches):
+    assert RecordMatchesModel().check(trained(run(0), mismatches=mismatches)) == Result(
+        examined=1, findings=tuple(map(finding, mismatches)), kept="the record is of this model"
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "refused"),
+    [
+        (FACTS, ("the training record was not read; judge through a contract that names it", None, None)),
+        (trained(), ("there is no record `record.json`", THERE, ANEW)),
+        (trained(record_file=None), ("there is no record of a training run", FACTS.subject.where, ANEW)),
+        (trained(mismatches=("it is no JSON",)), ("it is no JSON", THERE, ANEW)),
+        (trained(3), ("the record holds no run", THERE, ANEW)),
+    ],
+)
+def test_what_is_no_record_is_told(facts, refused):
+    assert refusal(lambda: MinAccuracy(limit=0.9).check(facts)) == refused
+    assert refusal(lambda: RecordMatchesModel().check(facts)) == refused
+
+
+def test_a_record_of_another_model_proves_nothing():
+    facts = trained(run(0), mismatches=("it is of another model",))
+    expected = "it is of another model, so it proves nothing", THERE, ANEW
+    assert refusal(lambda: MinAccuracy(limit=0.9).check(facts)) == expected
+    assert refusal(lambda: figure_text("training.accuracy", facts)) == expected
+
+
+# --- figures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("training.accuracy", "95.56 %"),
+        ("training.seeds", "2"),
+        ("training.epochs", "2, 3"),
+        ("training.correct", "9,601"),
+        ("training.total", "10,000"),
+        ("dropout", "0.1, 0.25"),
+        ("params.total", "6"),
+        ("training.record.runs.1.seed", "1"),
+        ("training.record.recipe.rate", "0.125"),
+    ],
+)
+def test_figures_are_written_as_texts_show_them(path, text):
+    record = {"recipe": {"rate": 0.125, "name": "A", "on": True}}
+    assert figure_text(path, trained(run(0, 9_601), run(1, 9_512, epochs=3), fresh=(9_601, 10_000), **record)) == text
+
+
+def test_no_dropout_at_all_is_written_as_none():
+    assert figure_text("dropout", measure(nn.Linear(2, 2), example=torch.zeros(1, 2))) == "none"
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("training.correct", "no checkpoint was evaluated"),
+        ("training.record.recipe.rte", 'the record has no "recipe.rte"'),
+        ("training.record.runs.1", 'the record has no "runs.1"'),
+        ("training.record.recipe.name", '"training.record.recipe.name" is no number'),
+        ("training.record.recipe.on", '"training.record.recipe.on" is no number'),
+        ("training.record.recipe.most", '"training.record.recipe.most" is no number'),
+    ],
+)
+def test_a_figure_that_is_not_known_is_told(path, says):
+    facts = trained(run(0), recipe={"rate": 0.1, "name": "A", "on": True, "most": float("inf")})
+    assert refusal(lambda: figure_text(path, facts))[0] == says
+
+
+def test_why_no_checkpoint_was_evaluated_is_told():
+    assert refusal(lambda: figure_text("training.total", trained(run(0), problem="no file")))[0] == "no file"
+
+
+def test_the_table_shows_an_accuracy_where_one_is_proved():
+    lines = (
+        "| measure | value |",
+        "|---|---|",
+        "| parameters | 6 |",
+        "| multiply-accumulates | 4 on 1x2 |",
+        "| activations | 16 bytes at the peak |",
+    )
+    assert table(FACTS) == lines
+    assert table(trained(run(0))) == (*lines, "| test accuracy | 95.00 % (n = 1 seed) |")
+    assert table(trained(run(0, 9_601), run(1, 9_512)))[-1] == "| test accuracy | 95.56 % (mean, n = 2 seeds) |"
+    assert accuracy_text(trained(run(0), fresh=(1, 2))) is None
+    several = replace(FACTS, shape=replace(FACTS.shape, inputs=(*FACTS.shape.inputs, *FACTS.shape.inputs)))
+    assert table(several)[3] == "| multiply-accumulates | 4 on 1x2, 1x2 |"
+    assert table(replace(FACTS, shape=replace(FACTS.shape, inputs=())))[3] == "| multiply-accumulates | 4 |"
+
+
+# --- texts that state them ------------------------------------------------------------------------------------------
+
+
+def beside(content, facts=FACTS):
+    files = {"a.md": Text(shown="docs/a.md", content=content)}
+    return replace(facts, texts=Texts(files=files, subjects=("net", "other")))
+
+
+def claimed(content, fact, facts=FACTS, **options):
+    return Claim(file="a.md", pattern=r"^it has (.*)$", fact=fact, **options).check(beside(content, facts))
+
+
+@pytest.mark.parametrize(
+    ("fact", "text", "holds"),
+    [
+        ("training.accuracy", "it has 95.56 %", True),
+        ("training.accuracy", "it has 95.56", True),
+        ("training.accuracy", "it has 0.9556", True),
+        ("training.accuracy", "it has 95.57", False),
+        ("training.record.recipe.rate", "it has 0.5", True),
+        ("training.record.recipe.rate", "it has 50", False),
+        ("training.record.recipe.one", "it has 1", True),
+        ("training.record.recipe.steps", "it has 100", True),
+    ],
+)
+def test_shares_may_be_written_as_percentages(fact, text, holds):
+    facts = trained(run(0, 9_601), run(1, 9_511), recipe={"rate": 0.5, "one": 1, "steps": 100})
+    assert bool(claimed(f"first\n{text}\n", fact, facts).findings) is not holds
+
+
+def test_a_claim_that_does_not_hold_shows_all_digits_and_the_line():
+    facts = trained(run(0, 9_601), run(1, 9_512))
+    (found,) = claimed("first\nit has 95.58 %\n", "training.accuracy", facts).findings
+    assert found == Finding(
+        message="docs/a.md says 95.58 %, and training.accuracy is 95.565 %",
+        where=Where(file="docs/a.md", line=2),
+        fix="write 95.565 %, or mend the model",
+    )
+
+
+def test_what_is_caught_and_is_no_number_is_told():
+    (found,) = claimed("it has many\n", "params.total").findings
+    assert found.where == Where(file="docs/a.md", line=1)
+    assert found.fix == "let the group of `pattern` catch the number that stands there, or write 6"
+
+
+def synced(content, facts=FACTS):
+    return Synced(files=("a.md",)).check(beside(content, facts))
+
+
+def test_a_table_that_is_stale_is_told_row_by_row():
+    stale = (
+        "| measure | value |\n|---|---|\n| parameters | 7 |\n| activations | 16 bytes at the peak |\n| speed | 3 |\n"
+    )
+    (found,) = synced(f"text\n<!-- archcheck: net -->\n{stale}<!-- /archcheck -->\n").findings
+    assert found.message == (
+        "the table of net in docs/a.md is stale: parameters 7 -> 6; "
+        "multiply-accumulates nothing -> 4 on 1x2; speed 3 -> nothing"
+    )
+    assert (found.where, found.fix) == (Where(file="docs/a.md", line=2), "`archcheck sync docs/a.md` writes it anew")
+
+
+@pytest.mark.parametrize(("stands", "says"), [("  ", "nothing"), ("7  and\n8", "7 and 8")])
+def test_a_figure_that_is_stale_is_told(stands, says):
+    (found,) = synced(f"<!-- archcheck: net params.total -->{stands}<!-- /archcheck -->").findings
+    assert found.message == f"docs/a.md says {says} for net params.total, which is 6"
+
+
+@pytest.mark.parametrize(
+    ("path", "says", "fix"),
+    [
+        (
+            "params.totl",
+            '"params.totl" is not a figure; did you mean "params.total"?',
+            "name a figure there that is one",
+        ),
+        (
+            "training.seeds",
+            "the training record was not read; judge through a contract that names it",
+            None,
+        ),
+    ],
+)
+def test_a_marker_of_what_is_not_known_is_told_at_its_line(path, says, fix):
+    text = f"first\n<!-- archcheck: net {path} -->1<!-- /archcheck -->"
+    assert refusal(lambda: synced(text)) == (says, Where(file="docs/a.md", line=2), fix)
