@@ -80,3 +80,11 @@ def test_a_function_that_makes_no_input_is_one_line(body, says, tmp_path):
     with pytest.raises(SubjectError) as caught:
         example_of("net.py:given", str(tmp_path))
     assert (caught.value.kind, str(caught.value)) == ("input", says)
+
+
+def test_an_input_beyond_all_memory_is_refused_in_a_line():
+    with pytest.raises(
+        SubjectError, match=r"an input of 1000x1x100000x100000 float32 does not fit into memory"
+    ) as told:
+        from_specs([{"shape": [1000, 1, 100_000, 100_000]}])
+    assert told.value.kind == "memory"

@@ -13,6 +13,7 @@ from archcheck.errors import SubjectError, described
 from archcheck.measure.loading.errors import place
 from archcheck.measure.loading.load import load_object
 from archcheck.measure.subject.tree import Tree
+from archcheck.words import shape_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,17 @@ def _tensor(spec: Mapping[str, Any]) -> torch.Tensor:
         raise SubjectError(
             "input", f"`{name}` is not a dtype of torch; write `float32`, `int64`, `bool` or another one"
         )
+    try:
+        return _drawn(spec, dtype)
+    except (MemoryError, RuntimeError) as error:  # torch has no kind of its own for it
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            shown = shape_text(spec["shape"])
+            raise SubjectError("memory", f"an input of {shown} {name} does not fit into memory; give less") from None
+        raise
+
+
+def _drawn(spec: Mapping[str, Any], dtype: torch.dtype) -> torch.Tensor:
+    """Return the same random numbers each time, in the range that the spec gives."""
     shape, low, high = tuple(spec["shape"]), spec.get("low"), spec.get("high")
     generator = torch.Generator().manual_seed(0)
     if dtype == torch.bool:
