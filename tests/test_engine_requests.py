@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from archcheck.engine import check, check_contract, check_entry, chosen_entries,
 from archcheck.errors import ArchcheckError, NotMeasured, SubjectError
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result, Verdict
+from archcheck.measures import take
 from archcheck.parts import Stored, Weights
 from archcheck.rule import Rule
 from archcheck.rules import MaxParams
@@ -202,14 +204,13 @@ def test_texts_are_read_from_the_folder_of_the_contract_and_shown_as_from_here(t
     claim = "rules = { claim = [{ file = 'README.md', pattern = '(\\d+) parameters', fact = 'params.total' }] }\n"
     (tmp_path / "archcheck.toml").write_text(rules + claim + '[subjects.b]\nmodel = "net.py:Net"\n')
     stated = load(tmp_path / "archcheck.toml")
-    with contextlib.chdir(tmp_path):
+    (tmp_path / "below").mkdir()
+    with contextlib.chdir(tmp_path / "below"):
         facts = measure_subject(Asked(), stated, stated.subject("a"))
     assert facts.texts.subjects == ("a", "b")
     assert list(facts.texts.files) == ["README.md"]
-    assert (facts.texts.files["README.md"].content, facts.texts.files["README.md"].shown) == (
-        "6 parameters",
-        "README.md",
-    )
+    read = facts.texts.files["README.md"]
+    assert (read.content, read.shown) == ("6 parameters", "../README.md")
 
 
 def test_the_committed_measures_are_read_where_a_rule_needs_them(tmp_path):
@@ -223,6 +224,28 @@ def test_the_committed_measures_are_read_where_a_rule_needs_them(tmp_path):
     assert none.snapshot is None
     assert facts.snapshot.file == asked_for.snapshot.file == "archcheck.snapshot.json"
     assert "there is no snapshot archcheck.snapshot.json" in facts.snapshot.problem
+
+
+def test_the_committed_measures_are_those_of_the_subject(tmp_path):
+    text = '[subjects.a]\nmodel = "net.py:Net"\nrules = { max-growth = 0 }\n'
+    (tmp_path / "archcheck.toml").write_text(text)
+    small = measure(nn.Linear(1, 1), example=torch.zeros(1, 1))
+    measures = {"a": encode(take(small)), "b": encode(take(measure(nn.Linear(9, 9), example=torch.zeros(1, 9))))}
+    (tmp_path / "archcheck.snapshot.json").write_text(json.dumps({"schema": 1, "subjects": measures}))
+    stated = load(tmp_path / "archcheck.toml")
+    assert measure_subject(Asked(), stated, stated.subject("a")).snapshot.measures == take(small)
+
+
+def test_the_waivers_of_a_subject_are_its_own(tmp_path):
+    subject = '[subjects.{}]\nmodel = "net.py:Net"\nrules = {{ max-params = 5 }}\n'
+    waiver = 'waivers = [{ rule = "max-params", reason = "so" }]\n'
+    (tmp_path / "archcheck.toml").write_text(subject.format("a") + waiver + subject.format("b"))
+    reports = check_contract(load(tmp_path / "archcheck.toml"), worker=Asked())
+    assert [report.outcomes[0].verdict for report in reports] == [Verdict.WAIVED, Verdict.BROKEN]
+
+
+def test_nothing_that_was_checked_breaks_nothing():
+    assert engine.exit_code([]) == 0
 
 
 # --- judging in this process ----------------------------------------------------------------------------------------
@@ -240,7 +263,8 @@ class Breaks(Rule):
 
     def check(self, facts: Facts) -> Result:
         finding = Finding(message="too much")
-        return Result(examined=3, findings=(finding,), found=2, limit=1, unit="things", most=("a",), notes=("b",))
+        figures = {"found": 2, "limit": 1, "unit": "things", "kept": "2 things"}
+        return Result(examined=3, findings=(finding,), most=("a",), notes=("b",), **figures)
 
 
 class Keeps(Rule):

@@ -100,3 +100,18 @@ def test_facts_saved_before_these_fields_existed_can_be_read():
     saved = measure_model(nn.Linear(3, 4), example=zeros(1, 3)).to_json()
     del saved["unused_layers"], saved["params"]["bytes_by_dtype"]
     assert Facts.from_json(saved).params.total == 16
+
+
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        ((2, 1), [("float64", 16), ("float32", 4)]),
+        ((1, 3), [("float32", 12), ("float64", 8)]),
+        ((2, 4), [("float32", 16), ("float64", 16)]),
+    ],
+)
+def test_bytes_are_listed_the_most_first_and_then_by_name(elements, expected):
+    doubles, floats = elements
+    numbers = nn.ParameterList([torch.zeros(doubles, dtype=torch.float64), torch.zeros(floats)])
+    model = Apply(lambda self, x: x.relu(), numbers=numbers)
+    assert list(measure_model(model, example=zeros(1)).params.bytes_by_dtype.items()) == expected
