@@ -45,7 +45,7 @@ def wrong_follower(op: Op, by: str, readers: Readers, facts: Facts, *, direct: b
     pending, seen, joining = [op], {op.index}, list[Op]()
     while pending:
         current = pending.pop()
-        following = readers.get(current.index, ())
+        following = [reader for reader in readers.get(current.index, ()) if reader.kind not in _OF_SHAPES]
         if not following or current.index in facts.shape.output_ops:
             return "the output"
         for reader in following:
@@ -63,6 +63,9 @@ def wrong_follower(op: Op, by: str, readers: Readers, facts: Facts, *, direct: b
             seen.update(reader.index for reader in pending)
     return next((reader.kind for reader in joining if reader.index not in seen), None)
 
+
+_OF_SHAPES = ("factory", "random")
+"""Kinds that read no values: `zeros_like` asks for a shape and a dtype alone."""
 
 _ARITHMETIC = frozenset({
     "add", "sub", "mul", "div", "pow", "exp", "abs", "neg", "clamp", "clamp_min", "clamp_max", "clip", "maximum",

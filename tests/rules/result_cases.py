@@ -73,7 +73,49 @@ RESIDUAL = model(
     "y = x + self.scale * self.b(self.a(x)); return self.norm(self.conv(y[:, None]))",
 )
 
+BODY = model("self.body = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))", "return self.body(x.relu()).relu()")
+BODY_IDLE = model(
+    "self.body = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))", "return self.body(x.relu())"
+)
+TWICE = model("self.fc = nn.Linear(3, 3)", "return self.fc(self.fc(x.relu()))")
+LEFT = model("self.fc = nn.Linear(6, 3)", "return self.fc(torch.cat([x, x.relu()], 1))")
+RIGHT = model("self.fc = nn.Linear(6, 3)", "return self.fc(torch.cat([x.relu(), x], 1))")
+FAR = model("self.fc = nn.Linear(6, 3)", "return self.fc(torch.cat([x, x.relu().tanh()], 1))")
+SQUARE = model("self.fc = nn.Linear(3, 3)", "y = x.relu(); return self.fc(y @ y)")
+TWO_RELUS = model(
+    "self.a = nn.Linear(3, 3); self.fc = nn.Linear(3, 3)", "y = self.a(x); return self.fc(y.relu() * y.relu())"
+)
+ONE_RELU = model(
+    "self.a = nn.Linear(3, 3); self.fc = nn.Linear(3, 3)", "y = self.a(x).relu(); return self.fc(y * y.sigmoid())"
+)
+FACTORY = model(
+    "self.fc = nn.Linear(3, 3); self.norm = nn.BatchNorm1d(3)",
+    "y = self.fc(x); return self.norm(torch.maximum(y, torch.zeros_like(y)))",
+)
+CONSTANT = model(
+    "self.fc = nn.Linear(3, 3); self.norm = nn.BatchNorm1d(3)",
+    "y = self.fc(x); return self.norm(torch.where(y > 0, y, torch.tensor(0.5)))",
+)
+NAMED = model(
+    "self.last = nn.Linear(3, 3); self.middle = nn.Linear(3, 3); self.first = nn.Linear(3, 3)",
+    "return self.first(self.middle(self.last(x)))",
+)
+POINTS = "nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, (1, 3)))"
+WAS = "nn.Sequential(nn.Linear(2, 20), nn.Sequential(nn.Linear(20, 10), nn.Linear(10, 40)), nn.Linear(40, 5))"
+
 CASES = {
+    "max-growth": [
+        ("limit = 100", DEEP, "[1, 2]", WAS),
+        ('limit = "10 %"', DEEP, "[1, 2]", WAS),
+        ('limit = "1k"', DEEP, "[1, 2]", WAS),
+        ("limit = 0.5", DEEP, "[1, 2]", WAS),
+        ('limit = 0, of = ["params", "bytes", "activations"]', DEEP, "[1, 2]", WAS),
+        ('limit = 0, on = "1.**"', DEEP, "[1, 2]", WAS),
+        ('limit = 0, on = "Linear", of = ["macs"]', DEEP, "[1, 2]", WAS),
+        ('limit = 5, on = "2"', DEEP, "[1, 2]", WAS),
+        ("limit = 0", HIDDEN, "[1, 30]", "nn.Linear(30, 2)"),
+        ("limit = 0", "nn.Linear(3, 4)", "[1, 3]", DEEP.replace("(2, 20)", "(3, 20)")),
+    ],
     "max-params": [
         ("limit = 1_000", HIDDEN, "[1, 30]"),
         ("limit = 5_000", HIDDEN, "[1, 30]"),
@@ -129,12 +171,33 @@ CASES = {
         ('kind = "linear", max = 1', HIDDEN, "[1, 30]"),
     ],
     "followed-by": [
+        ('layer = "linear", by = "batch_norm"', FACTORY, "[2, 3]"),
+        ('layer = "linear", by = "batch_norm"', CONSTANT, "[2, 3]"),
+        ('layer = "body*", by = "relu"', BODY, "[2, 3]"),
+        ('layer = "body*", by = "relu"', BODY_IDLE, "[2, 3]"),
+        ('layer = "fc*", by = "relu"', TWICE, "[2, 3]"),
+        ('layer = "Conv2d", by = "BatchNorm2d"', POOLED, "[1, 1, 8, 8]"),
+        ('layer = "conv", by = "relu", exempt = ["1x1"]', POINTS, "[1, 1, 8, 8]"),
+        ('layer = "linear", by = "relu", exempt = ["first"]', NAMED, "[2, 3]"),
+        ('layer = "linear", by = "relu", exempt = ["last"]', NAMED, "[2, 3]"),
         ('layer = "conv", by = "batch_norm"', BRANCHES, "[1, 1, 8, 8]"),
         ('layer = "conv", by = "batch_norm"', POOLED, "[1, 1, 8, 8]"),
         ('layer = "Conv2d", by = "relu", exempt = ["first"]', MAPS, "[1, 1, 12, 12]"),
         ('layer = "linear", by = "relu", exempt = ["0", "last"]', DEEP, "[1, 2]"),
     ],
     "preceded-by": [
+        *(
+            ('layer = "Linear", by = "relu"', each, "[3, 3]")
+            for each in (BODY, TWICE, LEFT, RIGHT, FAR, SQUARE, TWO_RELUS, ONE_RELU, NAMED)
+        ),
+        ('layer = "body*", by = "relu"', BODY, "[2, 3]"),
+        ('layer = "body*", by = "relu"', BODY_IDLE, "[2, 3]"),
+        ('layer = "fc*", by = "relu"', TWICE, "[2, 3]"),
+        ('layer = "fc*", by = "relu"', FAR, "[2, 3]"),
+        ('layer = "fc*", by = "a*"', TWO_RELUS, "[2, 3]"),
+        ('layer = "BatchNorm2d", by = "Conv2d"', POOLED, "[1, 1, 8, 8]"),
+        ('layer = "linear", by = "relu", exempt = ["first"]', NAMED, "[2, 3]"),
+        ('layer = "linear", by = "relu", exempt = ["Linear"]', NAMED, "[2, 3]"),
         ('layer = "batch_norm", by = "conv"', BRANCHES, "[1, 1, 8, 8]"),
         ('layer = "conv", by = "relu"', MAPS, "[1, 1, 12, 12]"),
         ('layer = "linear", by = "relu", exempt = ["0", "last"]', DEEP, "[1, 2]"),
@@ -241,8 +304,10 @@ def cases() -> dict[str, list[Example]]:
     """Return the cases of each rule as examples, whose verdicts nothing depends on."""
     found = defaultdict(list)
     for rule, several in CASES.items():
-        for stated, source, shape in several:
+        for stated, source, shape, *was in several:
             table = f"{rule} = {{ {stated} }}" if stated else f"{rule} = true"
             lines = {"rule": table, "model": textwrap.dedent(source).replace("\n    nn.", " nn."), "input": shape}
+            if was:
+                lines["was"] = was[0]
             found[rule].append(Example(verdict="", lines=lines, source=""))
     return found

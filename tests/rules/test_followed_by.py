@@ -140,3 +140,29 @@ def test_a_gate_from_another_branch_may_not():
     ).outcomes
     assert outcome.verdict is Verdict.BROKEN
     assert len(outcome.findings) == 2
+
+
+class SpelledRelu(nn.Module):
+    """A convolution, what `spelled` makes of its result, and a normalisation."""
+
+    def __init__(self, spelled):
+        super().__init__()
+        self.conv, self.norm, self.spelled = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), [spelled]
+
+    def forward(self, x):
+        return self.norm(self.spelled[0](self.conv(x)))
+
+
+@pytest.mark.parametrize(
+    ("spelled", "verdict"),
+    [
+        (lambda y: torch.maximum(y, torch.zeros_like(y)), Verdict.KEPT),
+        (lambda y: torch.where(y > 0, y, torch.zeros_like(y)), Verdict.KEPT),
+        (lambda y: y + torch.randn_like(y), Verdict.BROKEN),
+        (lambda y: torch.zeros_like(y), Verdict.BROKEN),
+    ],
+)
+def test_what_reads_a_shape_alone_follows_nothing(spelled, verdict):
+    rule = FollowedBy(layer="conv", by="batch_norm")
+    report = check(SpelledRelu(spelled), example=torch.zeros(1, 1, 8, 8), rules=[rule])
+    assert report.outcomes[0].verdict is verdict, report.outcomes[0].summary
