@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torchvision import models
+from torchvision.ops import stochastic_depth
 
 from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
@@ -76,6 +77,24 @@ def restarted(self, x):
     return self.a(x * mask)
 
 
+def asked(self, x):
+    """Four experts, each normalised, of which a sample asks one; the others' results are times zero."""
+    shares = F.one_hot(x[:, :4].argmax(-1), 4).to(x)
+    return sum(shares[:, [number]] * getattr(self, f"norm{number}")(self.a(x)) for number in range(4))
+
+
+def zeros():
+    """The last layer of a branch that begins with nothing, as in diffusion models."""
+    layer = linear()
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def norm():
+    return nn.BatchNorm1d(6)
+
+
 def linear():
     return nn.Linear(6, 6)
 
@@ -101,6 +120,35 @@ ODD = {
             lambda self, x: F.scaled_dot_product_attention(self.a(x), x, x, torch.zeros(x.shape[1], x.shape[1])),
             a=linear(),
         ),
+        (2, 5, 6),
+    ),
+    "a rounded normalisation": (
+        Apply(lambda self, x: self.a(self.norm(4 * x).round()), a=linear(), norm=norm()),
+        (4, 6),
+    ),
+    "the signs of a normalisation": (
+        Apply(lambda self, x: self.norm(self.a(x)).sign(), a=linear(), norm=norm()),
+        (4, 6),
+    ),
+    "a branch that is dropped at random": (
+        Apply(
+            lambda self, x: x + stochastic_depth(self.drop(self.norm(self.a(x))), 0.7, "batch", self.training),
+            a=linear(),
+            norm=norm(),
+            drop=nn.Dropout(0.1),
+        ),
+        (2, 6),
+    ),
+    "a dropout before a layer of zeros": (
+        Apply(lambda self, x: x + self.a(self.drop(x)), a=zeros(), drop=nn.Dropout(0.1)),
+        (2, 6),
+    ),
+    "experts that nobody asks": (
+        Apply(asked, a=linear(), **{f"norm{number}": norm() for number in range(4)}),
+        (4, 6),
+    ),
+    "a normalisation of one token": (
+        Apply(lambda self, x: self.norm(self.drop(self.a(x))[:, 0]), a=linear(), norm=norm(), drop=nn.Dropout(0.1)),
         (2, 5, 6),
     ),
     "a transformer": (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (2, 5, 8)),

@@ -10,16 +10,20 @@ The operations that turn out to say nothing on real numbers (see `silence`) are 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from archcheck.errors import SubjectError, described
 from archcheck.measure.distrust.counters import run_on
-from archcheck.measure.distrust.sameness import Sign, are_close, beyond, named, sign, signs
+from archcheck.measure.distrust.influence import Place, unfelt
+from archcheck.measure.distrust.others import batch_of, varied
+from archcheck.measure.distrust.sameness import Sign, are_close, are_finite, beyond, named, sign, signs
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes import unwatched
 from archcheck.measure.passes.axes import Varied, choose
@@ -27,7 +31,7 @@ from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
 from archcheck.measure.passes.restore import row_of
-from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.measure.shapes.arguments import map_tensors
 from archcheck.measure.structure.graph import Graph
 from archcheck.measure.structure.hidden import content_of
 from archcheck.measure.subject.places import relative
@@ -38,6 +42,8 @@ ALLOWANCE = 5 * AFFORDABLE
 """Multiply-accumulates up to which a second look is taken on real numbers: about five seconds of one core."""
 _RUNS = 10
 """Samples that pass through the model then."""
+TRIES = 12
+"""Passes on other numbers in all of which an operation has to say nothing; most models need a single one."""
 NUMBERS = 64
 """Different numbers of Python that a line may multiply by: more are weights, one by one."""
 MANY = 257
@@ -113,7 +119,7 @@ class _Look:
     def look_for_real(self, training: bool) -> frozenset[Sign]:
         """Compare with passes on real numbers; return what says nothing there."""
         other = self._other(3 if self._batch() == 2 else 2, values=True)
-        for example in (other, _varied(self._example)):
+        for example in (other, varied(self._example)):
             if example is None:
                 continue
             try:
@@ -137,13 +143,27 @@ class _Look:
         if trace.foreign:
             where = relative(trace.foreign[0], self._root)
             raise _differs(training, f"something else than torch writes to a tensor, read{_at(where)}")
-        self._demand_same(training, trace, f"on real numbers, with a batch of {_batch_of(example)}")
+        self._demand_same(training, trace, f"on real numbers, with a batch of {batch_of(example)}")
         self._demand_constants(trace, example, training)
         assert trace.silence is not None
         if not training:
             factors = ((where, len(found)) for where, found in trace.silence.factors.items() if len(found) > NUMBERS)
             self.numbers += [self._number(count, where) for where, count in factors]
-        return _quiet(trace)
+        with self._jittered():
+            places = unfelt(self._passes, example, partial(varied, example), training=training)
+        return self._still_quiet(_quiet(trace), example, training) | _signs_at(trace, places)
+
+    def _still_quiet(self, quiet: frozenset[Sign], example: Example, training: bool) -> frozenset[Sign]:
+        """Return what says nothing with other numbers either: a branch may be dropped at random, or by the input."""
+        for seed in range(1, TRIES):
+            if not quiet:
+                break
+            # What fails on strange numbers, or gives none, tells nothing.
+            with contextlib.suppress(Exception), self._jittered():
+                trace, output = self._passes.follow(varied(example, seed), training=training, seed=seed)
+                if are_finite(output):
+                    quiet &= _quiet(trace)
+        return quiet
 
     def _number(self, count: int, where: Where | None) -> Hidden:
         place = relative(where, self._root)
@@ -201,7 +221,7 @@ class _Look:
         if not first:
             return
         with self._jittered():
-            again, _ = self._passes.follow(_varied(example), training=training)
+            again, _ = self._passes.follow(varied(example), training=training)
         for event, other in zip(first, _constants(again), strict=False):
             if content_of(event.source) != content_of(other.source):
                 where = relative(event.where, self._root)
@@ -216,10 +236,10 @@ class _Look:
         if chosen.batch is None or chosen.tensor.shape[chosen.batch] == count:
             return None
         found = Varied(chosen, (chosen.batch,)).example_at(self._example, (count,), values=values)
-        return _varied(found) if values else found
+        return varied(found) if values else found
 
     def _batch(self) -> int:
-        return _batch_of(self._example)
+        return batch_of(self._example)
 
 
 def _at(where: Where | None) -> str:
@@ -236,27 +256,14 @@ def _differs(training: bool, what: str) -> SubjectError:
     )
 
 
-def _batch_of(example: Example) -> int:
-    tensor = next((each for each in tensors_in([*example.args, *example.kwargs.values()]) if each.dim()), None)
-    return 1 if tensor is None else int(tensor.shape[0])
-
-
-def _varied(example: Example) -> Example:
-    """Return the example with other numbers within its range: floats are shrunk, each by its own factor."""
-
-    def vary(tensor: torch.Tensor) -> torch.Tensor:
-        if not tensor.is_floating_point():
-            return tensor
-        factors = 0.5 + 0.5 * torch.rand(tensor.shape, generator=torch.Generator().manual_seed(2)).to(tensor.dtype)
-        return tensor * factors if tensor.any() else factors
-
-    args, kwargs = map_tensors(vary, list(example.args)), map_tensors(vary, dict(example.kwargs))
-    return replace(example, args=tuple(args), kwargs=kwargs)
-
-
 def _constants(trace: Trace) -> list[Event]:
     made = (event for event, live in zip(trace.events, trace.live, strict=True) if live and event.kind == "constant")
     return [event for event in made if (event.dtype or "").startswith("float")]
+
+
+def _signs_at(trace: Trace, places: frozenset[Place]) -> frozenset[Sign]:
+    live = (event for event, live in zip(trace.events, trace.live, strict=True) if live)
+    return frozenset(sign(event) for event in live if (event.kind, event.layer, event.where) in places)
 
 
 def _quiet(trace: Trace) -> frozenset[Sign]:

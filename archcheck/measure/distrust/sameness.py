@@ -81,3 +81,8 @@ def _is_close(first: torch.Tensor, second: torch.Tensor) -> bool:
         return bool(torch.equal(first, second))
     largest = float(first.double().abs().nan_to_num(0.0, 0.0, 0.0).max()) if first.numel() else 0.0
     return torch.allclose(first.double(), second.double(), rtol=0.0, atol=_CLOSE * max(largest, 1e-6), equal_nan=True)
+
+
+def are_finite(output: Any) -> bool:
+    """Whether an output holds numbers only."""
+    return all(bool(tensor.isfinite().all()) for tensor in tensors_in(output) if tensor.layout == torch.strided)

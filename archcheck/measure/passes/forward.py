@@ -136,11 +136,11 @@ class Passes:
                     tracer.set_outputs(output)
                 return map_tensors(torch.clone, output) if real else output
 
-    def follow(self, example: Example, *, training: bool) -> tuple[Trace, Any]:
+    def follow(self, example: Example, *, training: bool, seed: int = 0) -> tuple[Trace, Any]:
         """Trace on real tensors and look at each operation's numbers; return the output, too. Raise what it raises."""
         tracer = Tracer(self.tree, self._looks, self._layers, real=True, silence=Silence())
         with any_batch():
-            seed_all(0)
+            seed_all(seed)
             output = self._run_under(tracer, example, training=training)
         return tracer.trace, output
 

@@ -1,0 +1,33 @@
+"""Other examples for another look."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from archcheck.measure.loading.example import Example
+from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+
+
+def batch_of(example: Example) -> int:
+    """Return how many samples an example seems to hold."""
+    tensor = next((each for each in tensors_in([*example.args, *example.kwargs.values()]) if each.dim()), None)
+    return 1 if tensor is None else int(tensor.shape[0])
+
+
+def varied(example: Example, seed: int = 0) -> Example:
+    """Return the example with other numbers: floats are shrunk, each by its own factor; with a seed, in any range."""
+
+    def vary(tensor: torch.Tensor) -> torch.Tensor:
+        if not tensor.is_floating_point():
+            return tensor
+        generator = torch.Generator().manual_seed(2 + seed)
+        if seed:
+            factors = 3 * torch.randn(tensor.shape, generator=generator).to(tensor.dtype)
+        else:
+            factors = 0.5 + 0.5 * torch.rand(tensor.shape, generator=generator).to(tensor.dtype)
+        return tensor * factors if tensor.any() else factors
+
+    args, kwargs = map_tensors(vary, list(example.args)), map_tensors(vary, dict(example.kwargs))
+    return replace(example, args=tuple(args), kwargs=kwargs)
