@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from archcheck.measure.distrust.sameness import are_finite
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.chance import seed_all
+from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.forward import Passes, set_mode
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.shapes.arguments import map_tensors, tensors_in
@@ -45,6 +46,12 @@ _WATCHED: Mapping[Any, str] = {
 Place = tuple[str, str, Where | None]
 """The kind, the layer and the line of a call."""
 Places = frozenset[Place]
+
+
+def is_watched(event: Event) -> bool:
+    """Whether an operation is one of those, and does anything: a dropout of rate 0, or in evaluation, does not."""
+    drops = bool(event.attributes.get("training") and event.attributes.get("p"))
+    return event.kind == "batch_norm" or (event.kind == "dropout" and drops)
 
 
 def unfelt(passes: Passes, example: Example, other: Callable[[int], Example], *, training: bool) -> Places:

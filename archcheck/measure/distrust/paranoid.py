@@ -21,7 +21,7 @@ import torch
 
 from archcheck.errors import SubjectError, described
 from archcheck.measure.distrust.counters import run_on
-from archcheck.measure.distrust.influence import Place, unfelt
+from archcheck.measure.distrust.influence import is_watched, unfelt
 from archcheck.measure.distrust.others import batch_of, varied
 from archcheck.measure.distrust.sameness import Sign, are_close, are_finite, beyond, named, sign, signs
 from archcheck.measure.loading.example import Example
@@ -149,9 +149,16 @@ class _Look:
         if not training:
             factors = ((where, len(found)) for where, found in trace.silence.factors.items() if len(found) > NUMBERS)
             self.numbers += [self._number(count, where) for where, count in factors]
+        return self._still_quiet(_quiet(trace), example, training) | self._unfelt(trace, example, training)
+
+    def _unfelt(self, trace: Trace, example: Example, training: bool) -> frozenset[Sign]:
+        """Return the normalisations and dropouts on the way to an output which that does not feel."""
+        live = [event for event in trace.events if trace.live[event.index] and is_watched(event)]
+        if not live:
+            return frozenset()
         with self._jittered():
             places = unfelt(self._passes, example, partial(varied, example), training=training)
-        return self._still_quiet(_quiet(trace), example, training) | _signs_at(trace, places)
+        return frozenset(sign(event) for event in live if (event.kind, event.layer, event.where) in places)
 
     def _still_quiet(self, quiet: frozenset[Sign], example: Example, training: bool) -> frozenset[Sign]:
         """Return what says nothing with other numbers either: a branch may be dropped at random, or by the input."""
@@ -259,11 +266,6 @@ def _differs(training: bool, what: str) -> SubjectError:
 def _constants(trace: Trace) -> list[Event]:
     made = (event for event, live in zip(trace.events, trace.live, strict=True) if live and event.kind == "constant")
     return [event for event in made if (event.dtype or "").startswith("float")]
-
-
-def _signs_at(trace: Trace, places: frozenset[Place]) -> frozenset[Sign]:
-    live = (event for event, live in zip(trace.events, trace.live, strict=True) if live)
-    return frozenset(sign(event) for event in live if (event.kind, event.layer, event.where) in places)
 
 
 def _quiet(trace: Trace) -> frozenset[Sign]:
