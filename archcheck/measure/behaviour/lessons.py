@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcheck.errors import SubjectError, described
 from archcheck.measure.behaviour.bench import Bench, Outputs
 from archcheck.measure.behaviour.variants import Samples, noise
 from archcheck.measure.loading.example import Example
+from archcheck.measure.shapes.dispatch import Dispatch
 
 
 def lesson(bench: Bench, most: int, budget: float, seed: int) -> tuple[Example, int]:
@@ -27,16 +27,11 @@ def lesson(bench: Bench, most: int, budget: float, seed: int) -> tuple[Example, 
     return Samples(bench, count, seed).pick(range(count)), count
 
 
-class KeepAll(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class KeepAll(Dispatch):  # type: ignore[no-untyped-call]
     """Lets every draw of zeros and ones come out as one, as dropout and stochastic depth make them.
 
     What a random mask drops gets no gradient, which is no fault of the model.
     """
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # A private hook of torch: without it the first dispatch imports the compiler.
-        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Run one operation."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcheck.codec import encode
 from archcheck.measure.behaviour.bench import Bench
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.shapes.arguments import op_name, tensors_in
+from archcheck.measure.shapes.dispatch import Dispatch
 from archcheck.measure.subject.places import relative
 from archcheck.where import Where
 
@@ -44,17 +44,12 @@ def fault_in(tensor: torch.Tensor) -> str:
     return "infinity" if tensor.is_complex() or bool(tensor.isposinf().any()) else "minus infinity"
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Watch(Dispatch):
     """Sees every operation of a pass together with the layer that runs it."""
 
     def __init__(self, layers: Layers) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._layers = layers
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # A private hook of torch: without it the first dispatch imports the compiler.
-        return False
 
     def spot(self, func: Any, **more: Any) -> Spot:
         """Return the operation that is being dispatched."""

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcheck.errors import SubjectError, described
 from archcheck.measure.operators.schema import Operator, operator_of
 from archcheck.measure.shapes.arguments import bind, map_tensors, tensors_in
+from archcheck.measure.shapes.dispatch import Dispatch
 from archcheck.measure.shapes.rules import RULES, broadcast
 from archcheck.measure.shapes.tensor import META, meta_of
 from archcheck.parts import META_WORDS
@@ -85,16 +85,11 @@ class _OnMeta(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class _Outsides(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Outsides(Dispatch):  # type: ignore[no-untyped-call]
     """Computes what operations on meta tensors give, by shape rules where there are any, and skips initialisation.
 
     Torch's own kernels for meta tensors are written in Python, and the first of them imports a compiler.
     """
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # A private hook of torch: without it the first dispatch imports the compiler, too.
-        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Compute one operation of a constructor."""

@@ -18,7 +18,6 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcheck.errors import SubjectError
 from archcheck.measure.operators.answers import KNOWN, Answer, answer, dtype_of, remember, shape_of, source
@@ -31,6 +30,7 @@ from archcheck.measure.passes.layer_calls import Layers, holder_of
 from archcheck.measure.passes.silence import Silence
 from archcheck.measure.passes.stamps import Stamps
 from archcheck.measure.shapes.arguments import Call, bind, tensors_in
+from archcheck.measure.shapes.dispatch import Dispatch
 from archcheck.measure.shapes.looks import Looks
 from archcheck.measure.shapes.memory import Memory
 from archcheck.measure.shapes.tensor import ShapeTensor
@@ -38,15 +38,10 @@ from archcheck.measure.subject.guard import is_own
 from archcheck.measure.subject.tree import Tree
 
 
-class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Tracer(Dispatch):
     """Records every operation that runs while it is `watching` into `trace`."""
 
     supports_higher_order_operators = True
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # A private hook of torch: without it the first dispatch imports the compiler (about 1.5 s).
-        return False
 
     def __init__(
         self, tree: Tree, looks: Looks, layers: Layers, *, real: bool = False, silence: Silence | None = None
