@@ -68,7 +68,10 @@ def second_look(model: torch.nn.Module, inputs: Any) -> dict[str, Any]:
     except SubjectError as error:
         return {"alarm": str(error)}
     first = measure_model(model, example=inputs)
-    quiet = [op.layer for op, known in zip(facts.ops, first.ops, strict=True) if op.live is not known.live]
+    modes = ("eval", "train") if facts.train_length else ("eval",)
+    graphs = ((facts.executed(mode), first.executed(mode)) for mode in modes)
+    pairs = [pair for both in graphs for pair in zip(*both, strict=True)]
+    quiet = [op.layer for op, known in pairs if op.live is not known.live]
     alarm = f"says nothing: {quiet}" if quiet else ""
     return {"alarm": alarm, "notes": facts.subject.notes, "seconds": round(time.process_time() - start, 3)}
 

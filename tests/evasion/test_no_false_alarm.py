@@ -170,11 +170,21 @@ def test_odd_networks_are_what_they_seem(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "convnext_tiny"]
+    "name",
+    [
+        "resnet18",
+        "mobilenet_v3_small",
+        "shufflenet_v2_x0_5",
+        "squeezenet1_1",
+        "swin_t",
+        "convnext_tiny",
+        "efficientnet_b0",
+    ],
 )
 def test_published_networks_are_what_they_seem(name):
     again, first = looked(published(name), torch.rand(1, 3, 64, 64))
-    assert [op.live for op in again.ops] == [op.live for op in first.ops]
+    for mode in ("eval", "train"):
+        assert [op.live for op in again.executed(mode)] == [op.live for op in first.executed(mode)]
     assert again.params == first.params
     assert again.subject.notes == first.subject.notes
 
