@@ -123,6 +123,7 @@ def test_what_pools_no_whole_map_says_nothing_of_a_coverage():
         (lambda self, x: self.conv(x).transpose(1, 2).mean(2), MEAN),
         (lambda self, x: self.conv(x).permute(1, 0, 2).mean(2), MEAN),
         (lambda self, x: self.conv(x).transpose(1, 2).transpose(1, 2).mean(2), GLOBAL),
+        (lambda self, x: self.conv(x).flatten().permute(0).view(2, 6, 8).mean(2), MEAN),
         (lambda self, x: self.fc(x).mean(1), GLOBAL),
         (lambda self, x: self.fc(x).mean(2), MEAN),
         (lambda self, x: self.fc(x).transpose(1, 2).mean(2), GLOBAL),

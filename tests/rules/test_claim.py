@@ -288,3 +288,17 @@ def test_the_contradictions_of_a_text_are_told_each_at_its_line(tmp_path, archch
     assert "kept claim-2" in rounded[1]
     (tmp_path / "README.md").write_text(SEED.replace("~15k", "13.086k").replace("dropout 0.1", "dropout 0.008"))
     assert archcheck("check", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("stated", "correct", "holds"),
+    [
+        ("1", 1000, True), ("1.0", 1000, True), ("100", 1000, True), ("99", 1000, False), ("1.5", 15, True),
+        ("0.015", 15, True), ("0.15", 15, False), ("1", 10, False),
+    ],
+)  # fmt: skip
+def test_what_is_above_one_is_a_percentage_of_an_accuracy(stated, correct, holds):
+    runs = [{"seed": 0, "epochs": [{}], "test": {"correct": correct, "total": 1000}}]
+    training = replace(TRAINED, record={**RECORD, "runs": runs})
+    rule = claim(pattern=r"It is (.*)", fact="training.accuracy")
+    assert (not rule.check(facts_of(f"It is {stated}", training=training)).findings) is holds

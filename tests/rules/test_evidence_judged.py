@@ -195,6 +195,12 @@ def test_a_test_set_that_nobody_else_sees_keeps_it():
     )
 
 
+def test_those_that_train_the_model_are_those_of_the_first_epoch():
+    epochs = [{"samples": 2000, "distinct": 1000}, {"samples": 2000, "distinct": 1001}]
+    kept = judged(HeldOutTestIsDisjoint(), trial(epochs=epochs), held()).kept
+    assert kept == "none of 3,000 test samples is among 1,000 that train the model"
+
+
 def test_every_leak_is_a_finding_at_the_trainer_and_the_largest_is_what_was_found():
     leaky = held(
         trained={"count": 2, "first": [0, 3]},

@@ -9,7 +9,7 @@ from torch import nn
 
 from archcheck.engine import check
 from archcheck.findings import Verdict
-from archcheck.rules import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
+from archcheck.rules import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm, interplay
 
 IMAGE = torch.zeros(2, 1, 8, 8)
 ROW = torch.zeros(2, 4)
@@ -175,3 +175,43 @@ def test_on_by_path_type_and_kind(rule, kind, layer_type, path):
     assert broken(rule(on="b.**"), Faulty()) == both[1:]
     assert broken(rule(on="linear", allow_empty=True), Faulty()) == []
     assert outcome(rule(on="c.**"), Faulty()).verdict is Verdict.ERROR
+
+
+# --- what is said of two in a row, and how often a way is gone --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("forward", "says"),
+    [
+        (lambda m, x: F.log_softmax(x.softmax(1).clone(), 1), "log_softmax after softmax"),
+        (lambda m, x: x.softmax(1).softmax(1), "softmax directly after softmax"),
+        (lambda m, x: F.log_softmax(F.log_softmax(x, 1), 1), "log_softmax directly after log_softmax"),
+    ],
+)
+def test_softmax_over_softmax_is_told_apart(forward, says):
+    (finding,) = outcome(NoDoubleActivation(), Calls(forward), ROW).findings
+    assert finding.message.endswith(f": {says}")
+    assert (finding.fix == "keep one of the two") is ("directly" in says)
+
+
+class Counted(dict):
+    """Readers that count how often they are asked for."""
+
+    asked = 0
+
+    def get(self, *args):
+        type(self).asked += 1
+        return super().get(*args)
+
+
+def test_every_way_from_a_dropout_is_gone_once(monkeypatch):
+    def forward(m, x):
+        x = m.drop(x)
+        for _ in range(14):
+            x = torch.cat([x.relu(), x.tanh()], 1)[:, :4]
+        return x
+
+    consumers = interplay.consumers
+    monkeypatch.setattr(interplay, "consumers", lambda ops: Counted(consumers(ops)))
+    assert broken(NoDropoutBeforeNorm(), Calls(forward, drop=nn.Dropout(0.5)), ROW) == []
+    assert 14 < Counted.asked < 100

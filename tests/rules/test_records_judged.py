@@ -184,3 +184,51 @@ def test_a_record_of_another_model_proves_nothing():
     expected = "it is of another model, so it proves nothing", THERE, ANEW
     assert refusal(lambda: MinAccuracy(limit=0.9).check(facts)) == expected
     assert refusal(lambda: figure_text("training.accuracy", facts)) == expected
+
+
+def test_a_record_that_says_nothing_of_runs_holds_none():
+    training = replace(trained(run(0)).training, record={"schema": 1})
+    told = ("the record holds no run", THERE, ANEW)
+    assert refusal(lambda: MinAccuracy(limit=0.9).check(replace(FACTS, training=training))) == told
+
+
+def test_a_record_without_a_file_that_does_not_match_is_told_at_the_subject():
+    (found,) = RecordMatchesModel().check(trained(run(0), record_file=None, mismatches=("it differs",))).findings
+    assert found.where == FACTS.subject.where
+
+
+def messages(rule, facts):
+    return [found.message for found in rule.check(facts).findings]
+
+
+ARTIFACT = MinAccuracy(limit=0.9, mode="artifact", within_epochs=2)
+
+
+# One in 2,000 may change sides: 5 of 10,000.
+@pytest.mark.parametrize(
+    ("correct", "says"),
+    [
+        (9_505, []),
+        (9_495, []),
+        (9_506, ["the checkpoint gives 9,506 of 10,000 correct, the record says 9,500 of 10,000"]),
+    ],
+)
+def test_how_far_a_checkpoint_may_be_from_its_record(correct, says):
+    assert messages(ARTIFACT, trained(run(0), fresh=(correct, 10_000))) == says
+
+
+def test_a_checkpoint_that_was_evaluated_on_nothing_contradicts_its_record():
+    result = ARTIFACT.check(trained(run(0), fresh=(0, 0)))
+    assert result.findings == (finding("the checkpoint gives 0 of 0 correct, the record says 9,500 of 10,000"),)
+    assert (result.found, result.notes) == (None, ())
+
+
+def test_a_checkpoint_of_no_recorded_seed_is_told():
+    facts = trained(run(0), fresh=(9_500, 10_000), checkpoint={"seed": 7})
+    assert messages(ARTIFACT, facts) == ["the record does not say which seed the checkpoint is of"]
+
+
+def test_a_run_that_gets_nothing_right_has_a_result():
+    assert messages(ARTIFACT, trained(run(0, 0), fresh=(0, 10_000))) == [
+        "the checkpoint gives 0 of 10,000 correct, 0.00%, limit 90.00%"
+    ]
