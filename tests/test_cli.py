@@ -47,7 +47,7 @@ def test_report_shows_every_model_of_a_file_with_its_subjects_and_is_no_gate(arc
     assert list(reports) == ["good", "bad", "Deep"]
     assert [one["verdict"] for one in reports["bad"]["outcomes"]] == ["broken", "vacuous"]
     assert reports["Deep"]["error"]["kind"] == "construct"
-    assert "archcheck: error: Deep: " in run.stderr
+    assert "archcheck: error: `networks.py:Deep` needs `depth`" in run.stderr
 
 
 def test_report_takes_arguments_and_input(archcheck):

@@ -164,5 +164,5 @@ def test_a_terminal_sees_how_far_it_is_and_nothing_else_does(many):
 def test_jobs_are_a_positive_number(many, word):
     done = run(many, "--jobs", word)
     assert done.returncode == 2
-    assert f'must be a positive number, not "{word}"' in done.stderr
+    assert f'must be a positive whole number, not "{word}"' in done.stderr
     assert "Traceback" not in done.stderr

@@ -55,7 +55,7 @@ def test_what_is_missing_and_needed_is_one_line_and_exit_code_2(tmp_path):
     done = run("net.py", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
-        "archcheck: error: Net: `net.py:Net` needs `nowhere_at_all.Base`, which is not installed here, nor a file beside "
+        "archcheck: error: `net.py:Net` needs `nowhere_at_all.Base`, which is not installed here, nor a file beside "
         "it; install it and try again (at net.py:3)\n"
     )
 
