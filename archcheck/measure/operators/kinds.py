@@ -70,13 +70,9 @@ def _conv(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
     axes = weight.dim() - 2
     transposed = "transpose" in name or call.get("transposed", False)
     kernel = tuple(weight.shape[2:])
-    padding = call.get("padding", 0)
-    pads = padding if isinstance(padding, str) else per_axis(padding, axes)
     attributes = {
         "kernel": kernel,
-        "stride": per_axis(call.get("stride", 1), axes),
-        "padding": pads,
-        "dilation": per_axis(call.get("dilation", 1), axes),
+        **_geometry(call, axes),
         "groups": (groups := call.get("groups", 1)),
         "in_channels": weight.shape[0] if transposed else weight.shape[1] * groups,
         "out_channels": weight.shape[1] * groups if transposed else weight.shape[0],
@@ -86,6 +82,19 @@ def _conv(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
     if not transposed and groups == 1 and math.prod(out) == 1 and kernel == extent:
         attributes["linear_like"] = True  # one output position that sees the whole map: a matrix product
     return attributes
+
+
+def _geometry(call: Call, axes: int) -> Attributes:
+    """Return stride, padding and dilation by axes; a deformable convolution has an argument for each of both axes."""
+    if "pad_h" in call:
+        names = {"stride": "stride", "padding": "pad", "dilation": "dilation"}
+        return {name: (call[f"{short}_h"], call[f"{short}_w"]) for name, short in names.items()}
+    padding = call.get("padding", 0)
+    return {
+        "stride": per_axis(call.get("stride", 1), axes),
+        "padding": padding if isinstance(padding, str) else per_axis(padding, axes),
+        "dilation": per_axis(call.get("dilation", 1), axes),
+    }
 
 
 def _conv_over_time(call: Call) -> Attributes:

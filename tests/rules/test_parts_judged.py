@@ -1,0 +1,137 @@
+"""What rules say of a part of a model (`on`), of one of several kinds, and of what runs in one mode only."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torchvision.ops import DeformConv2d
+
+from archcheck.engine import measure
+from archcheck.errors import NotMeasured
+from archcheck.rules import FollowedBy, Forbids, MaxParams, NoHiddenWeights, NoPadding, Requires, RequiresAny
+
+ROWS, IMAGE = torch.rand(2, 8), torch.rand(1, 3, 8, 8)
+
+
+class Apply(nn.Module):
+    def __init__(self, function, **parts):
+        super().__init__()
+        self.function = [function]
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, x):
+        return self.function[0](self, x)
+
+
+def judged(rule, model, example=ROWS):
+    """Return whether the rule finds nothing, of something that it did examine."""
+    result = rule.check(measure(model, example=example))
+    assert result.examined
+    return not result.findings
+
+
+def leak(self, x):
+    """A dropout whose result reaches no output, beside a linear layer."""
+    self.drop(x)
+    return self.fc(x)
+
+
+def test_one_kind_that_takes_effect_is_enough():
+    good = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.1))
+    assert judged(RequiresAny(kinds=("dropout", "lstm")), good)
+    assert judged(RequiresAny(kinds=("lstm", "dropout")), good)
+    leaking = Apply(leak, fc=nn.Linear(8, 2), drop=nn.Dropout(0.1))
+    assert judged(RequiresAny(kinds=("dropout", "linear")), leaking)
+    assert not judged(RequiresAny(kinds=("dropout", "lstm")), leaking)
+
+
+def test_what_runs_in_evaluation_only_is_there():
+    model = Apply(lambda self, x: x * 2 if self.training else self.fc(x), fc=nn.Linear(8, 8))
+    assert not judged(Forbids(kinds=("linear",)), model)
+
+
+def test_a_type_of_layers_can_be_forbidden():
+    assert not judged(Forbids(kinds=("Linear",)), nn.Sequential(nn.Linear(8, 8)))
+    assert not Forbids(kinds=("Linear",)).check(measure(nn.Sequential(nn.ReLU()), example=ROWS)).findings
+
+
+def test_a_missing_type_of_layers_is_said_to_be_missing():
+    result = Requires(kinds=("BatchNorm1d",)).check(measure(nn.Sequential(nn.Linear(8, 8)), example=ROWS))
+    assert [finding.message for finding in result.findings] == ["no BatchNorm1d takes effect, and none is executed"]
+
+
+def test_a_part_needs_its_own_dropout():
+    halves = nn.Sequential(nn.Sequential(nn.Linear(8, 8)), nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.1)))
+    assert not judged(Requires(kinds=("dropout",), on="0"), halves)
+    assert judged(Requires(kinds=("dropout",), on="1"), halves)
+
+
+def test_a_leak_outside_of_the_part_is_nothing_to_it():
+    good = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.1))
+    model = Apply(lambda self, x: leak(self, self.good(x)), good=good, fc=nn.Linear(8, 2), drop=nn.Dropout(0.1))
+    assert judged(Requires(kinds=("dropout",), on="good"), model)
+    assert judged(RequiresAny(kinds=("dropout",), on="good"), model)
+
+
+def test_weights_hidden_in_another_part_are_nothing_to_this_one():
+    filtered = Apply(lambda self, x: F.linear(x, self.weight))
+    filtered.register_buffer("weight", torch.randn(8, 8))
+    model = Apply(lambda self, x: self.fc(self.filtered(x)), filtered=filtered, fc=nn.Linear(8, 2))
+    assert not judged(NoHiddenWeights(), model)
+    assert judged(NoHiddenWeights(on="fc"), model)
+
+
+def test_parameters_that_a_kind_reads_are_those_of_its_own_calls():
+    model = Apply(lambda self, x: F.linear(F.linear(x, self.one), self.two).relu() * self.scale)
+    model.one, model.two = nn.Parameter(torch.randn(4, 8)), nn.Parameter(torch.randn(2, 4))
+    model.scale = nn.Parameter(torch.ones(2))
+    result = MaxParams(limit=39, on="linear").check(measure(model, example=ROWS))
+    assert result.found == 40  # 8 x 4 and 4 x 2, without the scale
+    assert result.findings
+
+
+def test_a_network_that_refuses_training_proves_nothing_there():
+    def evaluated(self, x):
+        if self.training:
+            raise RuntimeError("it is finished")
+        return self.fc(x)
+
+    with pytest.raises(NotMeasured, match="it is finished"):
+        Requires(kinds=("dropout",)).check(measure(Apply(evaluated, fc=nn.Linear(8, 2)), example=ROWS))
+
+
+def test_a_dropout_of_a_parameter_takes_effect():
+    model = Apply(lambda self, x: F.linear(x, F.dropout(self.weight, 0.3, self.training)))
+    model.weight = nn.Parameter(torch.randn(8, 8))
+    assert judged(Requires(kinds=("dropout",)), model)
+
+
+def averaged(draws):
+    def forward(self, x):
+        return sum(F.dropout(x, 0.3, self.training) for _ in range(draws)) / draws
+
+    return Apply(forward)
+
+
+def test_a_dropout_drawn_so_often_that_it_averages_out_has_no_effect():
+    assert judged(Requires(kinds=("dropout",)), averaged(29))
+    assert not judged(Requires(kinds=("dropout",)), averaged(30))
+
+
+def test_a_layer_without_a_kernel_is_not_exempt_as_1x1():
+    rule = FollowedBy(layer="linear", by="batch_norm", exempt=("1x1",))
+    assert not judged(rule, nn.Sequential(nn.Linear(8, 8), nn.ReLU()))
+    assert judged(rule, nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8)))
+
+
+def test_a_deformable_convolution_pads_as_another_does():
+    def forward(self, x):
+        return self.conv(x, torch.zeros(x.shape[0], 18, *self.size))
+
+    for padding, size in ((0, (6, 6)), (1, (8, 8))):
+        model = Apply(forward, conv=DeformConv2d(3, 4, 3, padding=padding))
+        model.size = size
+        assert judged(NoPadding(), model, IMAGE) is (padding == 0)
