@@ -15,7 +15,7 @@ from archcheck.measure.passes.axes import choose
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes, inputs_of, set_mode
-from archcheck.measure.shapes.arguments import attributes_of, map_tensors
+from archcheck.measure.shapes.arguments import attributes_of
 from archcheck.measure.subject.tree import Tree
 
 Outputs = dict[str, torch.Tensor]
@@ -82,8 +82,8 @@ class Bench:
 
 def called(model: torch.nn.Module, example: Example) -> Any:
     """Return what a model gives for an example, whose tensors it may overwrite."""
-    args, kwargs = map_tensors(torch.clone, list(example.args)), map_tensors(torch.clone, dict(example.kwargs))
-    return model(*args, **kwargs)
+    copied = example.copied()
+    return model(*copied.args, **copied.kwargs)
 
 
 def outputs_of(value: Any) -> Outputs:

@@ -16,7 +16,6 @@ from archcheck.measure.behaviour.bench import Bench, called, outputs_of
 from archcheck.measure.behaviour.closeness import farthest
 from archcheck.measure.passes.faults import fault_of
 from archcheck.measure.passes.forward import set_mode
-from archcheck.measure.shapes.arguments import map_tensors
 from archcheck.measure.subject.places import relative
 
 
@@ -29,8 +28,8 @@ def exports(bench: Bench, to: str) -> Mapping[str, Any]:
     if to == "onnx":
         _demand_onnx()
     before = bench.run(bench.example)
-    args = tuple(map_tensors(torch.clone, list(bench.example.args)))
-    kwargs = map_tensors(torch.clone, dict(bench.example.kwargs))
+    copied = bench.example.copied()
+    args, kwargs = copied.args, dict(copied.kwargs)
     told: dict[str, Any] = {"dtype": bench.dtype(before), "error": None, "at": None, "output": "", "distance": 0.0}
     with bench.passes.untouched(values=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -12,7 +12,7 @@ from torch.nn import Module
 from archcheck.errors import SubjectError, described
 from archcheck.measure.behaviour.bench import Bench, called
 from archcheck.measure.loading.example import Example
-from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.measure.shapes.arguments import tensors_in
 from archcheck.words import shape_text
 
 
@@ -89,7 +89,7 @@ def _with_batch(example: Example, size: int, other: int) -> Example:
             return tensor
         return tensor[torch.arange(other, device=tensor.device) % size]
 
-    return Example(tuple(map_tensors(repeated, list(example.args))), map_tensors(repeated, dict(example.kwargs)))
+    return example.mapped(repeated)
 
 
 def _scaled(example: Example, scale: float) -> Example:
@@ -98,7 +98,7 @@ def _scaled(example: Example, scale: float) -> Example:
     def scaled(tensor: torch.Tensor) -> torch.Tensor:
         return tensor * scale if tensor.is_floating_point() else tensor.clone()
 
-    return Example(tuple(map_tensors(scaled, list(example.args))), map_tensors(scaled, dict(example.kwargs)))
+    return example.mapped(scaled)
 
 
 def _first_output(forward: Module, example: Example) -> torch.Tensor:

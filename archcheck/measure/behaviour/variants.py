@@ -12,7 +12,6 @@ from archcheck.measure.behaviour.bench import Bench
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.axes import Varied, choose
 from archcheck.measure.passes.forward import inputs_of
-from archcheck.measure.shapes.arguments import map_tensors
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
@@ -80,7 +79,7 @@ def _varied(example: Example, floats: Change, tokens: Change) -> Example:
 
 def mapped(example: Example, change: Change) -> Example:
     """Return the example with every tensor changed."""
-    return Example(tuple(map_tensors(change, list(example.args))), map_tensors(change, dict(example.kwargs)))
+    return example.mapped(change)
 
 
 def _floats(tensor: torch.Tensor) -> bool:

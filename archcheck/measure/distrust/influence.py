@@ -26,7 +26,7 @@ from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.forward import Passes, set_mode
 from archcheck.measure.passes.layer_calls import Layers
-from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.measure.shapes.arguments import tensors_in
 from archcheck.where import Where
 
 PASSES = 12
@@ -95,9 +95,9 @@ class _Runs:
         with self._passes.untouched(values=True):
             set_mode(self._passes.tree, self._training)
             seed_all(seed)
-            args, kwargs = map_tensors(torch.clone, example.args), map_tensors(torch.clone, dict(example.kwargs))
+            copied = example.copied()
             with self._layers.watching({}), calls:
-                outputs = self._passes.model(*args, **kwargs)
+                outputs = self._passes.model(*copied.args, **copied.kwargs)
             yield outputs
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from archcheck.measure.loading.example import Example
-from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.measure.shapes.arguments import tensors_in
 
 
 def batch_of(example: Example) -> int:
@@ -29,5 +27,4 @@ def varied(example: Example, seed: int = 0) -> Example:
             factors = 0.5 + 0.5 * torch.rand(tensor.shape, generator=generator).to(tensor.dtype)
         return tensor * factors if tensor.any() else factors
 
-    args, kwargs = map_tensors(vary, list(example.args)), map_tensors(vary, dict(example.kwargs))
-    return replace(example, args=tuple(args), kwargs=kwargs)
+    return example.mapped(vary)

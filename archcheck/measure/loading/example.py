@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ import torch
 from archcheck.errors import SubjectError, described
 from archcheck.measure.loading.errors import place
 from archcheck.measure.loading.load import load_object
+from archcheck.measure.shapes.arguments import map_tensors
 from archcheck.measure.subject.tree import Tree
 from archcheck.words import shape_text
 
@@ -23,6 +24,15 @@ class Example:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     note: str | None = None
+
+    def mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Example:
+        """Return the example with what `function` makes of each of its tensors, however they are nested."""
+        args, kwargs = map_tensors(function, tuple(self.args)), map_tensors(function, dict(self.kwargs))
+        return replace(self, args=args, kwargs=kwargs)
+
+    def copied(self) -> Example:
+        """Return the example in memory of its own, which a model may write to."""
+        return self.mapped(torch.clone)
 
 
 def given(value: Any) -> Example:

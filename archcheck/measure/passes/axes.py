@@ -12,7 +12,7 @@ from archcheck.facts import lineage
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.measure.shapes.arguments import tensors_in
 from archcheck.measure.shapes.extents import Point
 from archcheck.measure.shapes.tensor import META
 from archcheck.measure.subject.tree import Tree
@@ -155,7 +155,7 @@ class Varied:
             }
             return _repeated(tensor, extents) if values or not _floats(tensor) else _without_values(tensor, extents)
 
-        return Example(tuple(map_tensors(fit, list(example.args))), map_tensors(fit, dict(example.kwargs)))
+        return example.mapped(fit)
 
 
 def _floats(tensor: torch.Tensor) -> bool:

@@ -128,11 +128,11 @@ class Passes:
             set_mode(self.tree, training)
             with torch.no_grad() if differentiable else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
-                args, kwargs = map_tensors(convert, example.args), map_tensors(convert, dict(example.kwargs))
+                given = example.mapped(convert)
                 with tracer.watching(), uncompiled(), deep():
-                    for tensor in (*tensors_in(args), *tensors_in(kwargs)):
+                    for tensor in inputs_of(given):
                         tracer.add_input(tensor)
-                    output = self.model(*args, **kwargs)
+                    output = self.model(*given.args, **given.kwargs)
                     tracer.set_outputs(output)
                 return map_tensors(torch.clone, output) if real else output
 
@@ -160,8 +160,8 @@ class Passes:
         """Return the shapes of the outputs of a real forward pass; raise whatever the subject raises."""
         with self.untouched(values=True), torch.no_grad():
             set_mode(self.tree, training)
-            args, kwargs = _copied(example)
-            return shapes_of(self.model(*args, **kwargs))
+            given = example.copied()
+            return shapes_of(self.model(*given.args, **given.kwargs))
 
     def _real_output_shapes(self, example: Example) -> tuple[tuple[int, ...], ...]:
         try:
@@ -184,8 +184,8 @@ def passes_of(model: torch.nn.Module, example: Example | None) -> Passes:
     on_meta = is_without_memory(tensor for module in model.modules() for tensor in module._parameters.values())
     try:
         with torch.no_grad(), without_memory() if on_meta else nullcontext():
-            args, kwargs = _copied(example)
-            copied.eval()(*args, **kwargs)
+            given = example.copied()
+            copied.eval()(*given.args, **given.kwargs)
     except Exception as error:
         raise _forward_error(example, error) from error
     return Passes(copied)
@@ -206,11 +206,6 @@ def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
     if tensor.is_floating_point() or tensor.is_complex():
         return tracer.memory.shape_tensor_like(tensor)
     return tensor.clone()
-
-
-def _copied(example: Example) -> tuple[Any, Any]:
-    """Return the inputs of an example in memory of their own, which a model may write to."""
-    return map_tensors(torch.clone, example.args), map_tensors(torch.clone, dict(example.kwargs))
 
 
 def _forward_error(example: Example, error: Exception, *, meta: bool = False) -> SubjectError:

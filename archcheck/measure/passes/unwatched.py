@@ -19,7 +19,6 @@ import torch
 
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.chance import seed_all
-from archcheck.measure.shapes.arguments import map_tensors
 
 _SIGNS = ("ARCHCHECK", "PYTEST")
 """How environment variables begin that say who measures."""
@@ -34,7 +33,8 @@ def outputs(model: torch.nn.Module, example: Example) -> Any:
     Raises whatever the model raises.
     """
     seed_all(0)
-    call = partial(model, *_fresh(example.args), **_fresh(dict(example.kwargs)))
+    copied = example.copied()
+    call = partial(model, *copied.args, **copied.kwargs)
     with ThreadPoolExecutor(1) as pool, _hidden():
         return pool.submit(call).result()
 
@@ -42,12 +42,9 @@ def outputs(model: torch.nn.Module, example: Example) -> Any:
 def in_sight(model: torch.nn.Module, example: Example) -> Any:
     """Return the same in this thread, with all that there is to be seen. Raises whatever the model raises."""
     seed_all(0)
+    copied = example.copied()
     with torch.enable_grad():
-        return model(*_fresh(example.args), **_fresh(dict(example.kwargs)))
-
-
-def _fresh(value: Any) -> Any:
-    return map_tensors(torch.clone, value)
+        return model(*copied.args, **copied.kwargs)
 
 
 @contextmanager
