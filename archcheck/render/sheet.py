@@ -13,7 +13,8 @@ from archcheck.render import cross_check
 from archcheck.render.options import HeadOf
 from archcheck.render.tree import idleness
 from archcheck.render.words import count, listed
-from archcheck.rules.graphs import dropouts, label
+from archcheck.rules.dropouts import dropouts
+from archcheck.rules.graphs import label
 from archcheck.words import shape_text
 
 SHOWN = 8

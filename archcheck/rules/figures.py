@@ -11,7 +11,7 @@ from typing import Any
 
 from archcheck.errors import NotMeasured
 from archcheck.facts import Facts
-from archcheck.rules.graphs import dropouts
+from archcheck.rules.dropouts import dropouts
 from archcheck.rules.training import accuracies, recorded
 from archcheck.words import did_you_mean, quote, shape_text
 

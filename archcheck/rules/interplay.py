@@ -9,7 +9,8 @@ from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
 from archcheck.parts import Op
 from archcheck.rule import Rule
-from archcheck.rules.graphs import TRANSPARENT, consumers, dropouts, label, live, place
+from archcheck.rules.dropouts import dropouts
+from archcheck.rules.graphs import TRANSPARENT, consumers, label, live, place
 from archcheck.rules.order import Readers
 from archcheck.rules.scope import demand_reach
 from archcheck.selectors import GROUPS, selects

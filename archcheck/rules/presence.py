@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
-from archcheck.rules.graphs import effective, label, leaks, place, shortfalls
+from archcheck.rules.dropouts import leaks
+from archcheck.rules.effects import effective, shortfalls
+from archcheck.rules.graphs import label, place
 from archcheck.rules.scope import demand_reach, reach
 from archcheck.selectors import instance, is_layer_type, kinds_of, selects, selects_layer
 from archcheck.where import Where

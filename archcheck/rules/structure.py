@@ -9,7 +9,8 @@ from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
 from archcheck.parts import Op
 from archcheck.rule import Rule
-from archcheck.rules.graphs import LEAK, Dropout, dropouts, label, live, place
+from archcheck.rules.dropouts import LEAK, Dropout, dropouts
+from archcheck.rules.graphs import label, live, place
 from archcheck.rules.heads import head_of
 from archcheck.rules.scope import demand_reach
 

@@ -9,7 +9,7 @@ from torch import nn
 from archcheck.engine import check, measure
 from archcheck.findings import Verdict
 from archcheck.rules import FollowedBy, PrecededBy, Requires, order
-from archcheck.rules.graphs import effective
+from archcheck.rules.effects import effective
 
 ROW = torch.zeros(2, 4)
 

@@ -1,0 +1,82 @@
+"""What makes good on a promise: operations that run, reach an output and do something; and what only looks like it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archcheck.facts import Facts
+from archcheck.parts import Layer, Op
+from archcheck.rules.dropouts import dropouts
+from archcheck.rules.graphs import label, live
+from archcheck.selectors import GROUPS, selects, selects_layer
+
+
+def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
+    """Return the operations that make good on a promise of `selector`.
+
+    They run, they reach an output, and they do something: dropout drops in training only, global pooling
+    gathers more than one position.
+    """
+    if selector == "dropout":
+        return [dropout.op for dropout in dropouts(facts, on) if dropout.fault is None]
+    found = live(facts, selector, on)
+    if selector == "linear":  # a convolution that sees the whole map at once is one, too, where one is asked for
+        found += [op for op in live(facts, None, on) if op.attributes.get("linear_like")]
+    in_training = _sites(facts)
+    return [op for op in found if op.attributes.get("coverage") != "trivial" and not _rests(op, in_training)]
+
+
+def _sites(facts: Facts) -> frozenset[tuple[str, str]] | None:
+    """Return where what runs in training reaches an output, as layer and kind; `None` where that is not known."""
+    return frozenset((op.layer, op.kind) for op in facts.executed("train") if op.live) if facts.train_length else None
+
+
+def _rests(op: Op, in_training: frozenset[tuple[str, str]] | None) -> bool:
+    """Whether a normalisation takes part in evaluation only: what is trained then is another network."""
+    return op.kind in GROUPS["norm"] and in_training is not None and (op.layer, op.kind) not in in_training
+
+
+def shortfalls(facts: Facts, selector: str, on: str | None = None) -> Iterator[tuple[str, Layer | None, Op | None]]:
+    """Yield what looks as if it kept a promise of `selector` and does not: text, layer, operation."""
+    if selector == "dropout":
+        for dropout in dropouts(facts, on):
+            if dropout.fault is not None:
+                yield f"{label(dropout.op, facts)} {dropout.fault}", facts.layer(dropout.op.layer), dropout.op
+    in_training = _sites(facts)
+    for op in facts.ops:
+        reason = _shortfall(op, selector, facts)
+        if reason is None and selects(selector, op, facts) and _rests(op, in_training):
+            reason = "takes part in evaluation only, not in training"
+        if reason and selects(on, op, facts):
+            yield f"{label(op, facts)} {reason}", facts.layer(op.layer), op
+    for layer in facts.layers:
+        reason = _declared(layer, selector, facts)
+        if reason and selects_layer(on, layer, facts):
+            yield f"`{layer.path}` ({layer.type}) {reason}", layer, None
+
+
+def _shortfall(op: Op, selector: str, facts: Facts) -> str | None:
+    if selector == "dropout":
+        return None
+    if selects(selector, op, facts):
+        if not op.live:
+            return "runs, but its result reaches no output"
+        if op.attributes.get("coverage") == "trivial":
+            return "pools a map that is 1x1 already (trivial)"
+    if selector == "global_avg_pool" and op.kind == "avg_pool":
+        extent = "x".join(map(str, op.attributes.get("extent", ())))
+        if op.attributes.get("coverage") == "partial":
+            return f"leaves out a border of the {extent} map (partial)"
+        return f"pools its {extent} map to {'x'.join(map(str, op.shapes[0][2:]))}, not to one position"
+    return None
+
+
+def _declared(layer: Layer, selector: str, facts: Facts) -> str | None:
+    """Whether a layer is called like a kind and does not do what it is called."""
+    if selector.replace("_", "") not in layer.type.lower() and layer.type != selector:
+        return None
+    if not layer.called:
+        return "is declared and never called"
+    if not any(selects(selector, op, facts) for op in facts.ops_of(layer.path)):
+        return f"is called and executes no {selector}" if layer.type != selector else None
+    return None
