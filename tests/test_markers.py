@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from torch import nn
 
 from archcheck.engine import measure
 from archcheck.errors import NotMeasured
+from archcheck.facts import Training
 from archcheck.markers import regions, rewrite
 from archcheck.rules.claims import written_for
 from archcheck.texts import Text
@@ -158,3 +161,14 @@ def test_a_code_span_ends_where_it_ends_whatever_is_written_before():
     tricky = f"` <!-- archcheck: net dropout -->\n\n{CLOSED} ` <!-- archcheck: net cost.macs -->1{CLOSED} `"
     once = synced(tricky)
     assert synced(once) == once
+
+
+def test_a_figure_that_the_record_cannot_give_says_what_to_do_and_where():
+    page = text(f"It has\n<!-- archcheck: net training.accuracy -->99 %{CLOSED}.")
+    (region,) = regions(page, ("net",))
+    other = Training(record_file="record.json", record={"schema": 1, "runs": []}, mismatches=())
+    with pytest.raises(NotMeasured, match="the record holds no run") as caught:
+        written_for(page, region, replace(FACTS, training=other))
+    assert caught.value.fix == "train anew (`archcheck train Sequential`), or bring back what was trained"
+    assert caught.value.where == region.where
+    assert region.where.line == 2

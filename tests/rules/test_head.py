@@ -56,6 +56,7 @@ def mixed(self, x):
         (lambda self, x: (self.a(pooled(x)), x), ("linear", "global_avg_pool")),
         (lambda self, x: F.avg_pool2d(x, 4), ("avg_pool (partial)",)),
         (lambda self, x: x.relu(), ("conv",)),
+        (lambda self, x: (x.relu(), gated(self, x)), ("conv",)),  # without any head, the first output speaks
         (lambda self, x: self.scale.relu(), ("relu",)),
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +13,7 @@ from torch import nn
 from archcheck.contract import Stated, Waiver
 from archcheck.engine import check, judge, measure
 from archcheck.findings import Verdict
-from archcheck.rules import MaxParams, NoHiddenWeights, NoUnusedLayers
+from archcheck.rules import MaxParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
 from archcheck.where import Where
 
 X = torch.zeros(1, 3)
@@ -133,3 +136,74 @@ def test_on_finds_the_buffer_by_its_owner_its_path_and_its_reader(on, verdict):
 
 def test_a_buffer_that_acts_as_a_weight_counts_for_the_budget():
     assert outcome(MaxParams(limit=9), Edges(), IMAGE).found == 9
+
+
+# --- where the findings point, and what they name --------------------------------------------------------------------
+
+
+class Deep(nn.Module):
+    """Uses `fc`; an idle parameter two layers deep, and an idle layer of one layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+        self.side = nn.Sequential(
+            nn.ReLU(),
+            nn.Linear(3, 2),
+        )
+
+    def forward(self, x):
+        return self.fc(self.side[0](x))
+
+
+def line_of(part):
+    """Return the line of this file that holds `part` for the first time."""
+    lines = Path(__file__).read_text("utf-8").splitlines()
+    return next(number for number, line in enumerate(lines, 1) if part in line)
+
+
+def test_an_idle_parameter_points_at_the_line_of_its_own_layer():
+    findings = outcome(NoUnusedParams(), Deep()).findings
+    assert {(finding.layer, finding.where.line) for finding in findings} == {("side.1", line_of("nn.Linear(3, 2)"))}
+
+
+def test_an_idle_layer_points_at_its_line_and_one_of_no_line_at_the_model():
+    facts = measure(Deep(), example=X)
+    (finding,) = NoUnusedLayers().check(facts).findings
+    assert finding.message == "`side.1` (Linear) is never called"
+    assert finding.where.line == line_of("nn.Linear(3, 2)")
+    assert finding.where != facts.subject.where
+    layers = tuple(replace(layer, where=None) for layer in facts.layers)
+    (finding,) = NoUnusedLayers().check(replace(facts, layers=layers)).findings
+    assert finding.where == facts.subject.where
+
+
+def test_an_idle_layer_says_how_many_layers_are_idle_in_it():
+    model = nn.ModuleDict({"fc": nn.Linear(3, 3), "one": nn.Sequential(nn.ReLU()), "two": nn.Sequential(Deep())})
+    model.forward = lambda x: model["fc"](x)
+    assert [finding.message for finding in outcome(NoUnusedLayers(), model).findings] == [
+        "`one` (Sequential with 1 layer) is never called",
+        "`two` (Sequential with 5 layers) is never called",
+    ]
+
+
+def test_an_idle_parameter_that_no_layer_owns_points_at_the_model():
+    model = Deep()
+    model.side = nn.Identity()
+    model.forward = lambda x: model.fc(x)
+    model._parameters["nowhere.weight"] = nn.Parameter(torch.zeros(5))
+    facts = measure(model, example=X)
+    (finding,) = NoUnusedParams().check(facts).findings
+    assert finding.message == "`nowhere.weight` (5 parameters) reaches no output"
+    assert finding.where == facts.subject.where
+
+
+def test_a_hidden_tensor_is_named_by_its_owner_if_it_has_one():
+    tables, scalar = [torch.randn(3, 3)], nn.Parameter(torch.tensor(2.0))
+
+    class Closed(nn.Module):
+        def forward(self, x):
+            return F.linear(x, tables[0]) * scalar
+
+    said = sorted(finding.message.partition(" used by")[0] for finding in outcome(NoHiddenWeights(), Closed()).findings)
+    assert said == ["1 hidden weights: a tensor of shape scalar", "9 hidden weights: a tensor of shape 3x3"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,17 @@ from torchvision.ops import DeformConv2d
 
 from archcheck.engine import measure
 from archcheck.errors import NotMeasured
-from archcheck.rules import FollowedBy, Forbids, MaxParams, NoHiddenWeights, NoPadding, Requires, RequiresAny
+from archcheck.rules import (
+    FollowedBy,
+    Forbids,
+    MaxParams,
+    NoHiddenWeights,
+    NoPadding,
+    Requires,
+    RequiresAny,
+    scope,
+)
+from archcheck.rules.graphs import dependent_on_input
 
 ROWS, IMAGE = torch.rand(2, 8), torch.rand(1, 3, 8, 8)
 
@@ -99,8 +111,10 @@ def test_a_network_that_refuses_training_proves_nothing_there():
             raise RuntimeError("it is finished")
         return self.fc(x)
 
+    facts = measure(Apply(evaluated, fc=nn.Linear(8, 2)), example=ROWS)
     with pytest.raises(NotMeasured, match="it is finished"):
-        Requires(kinds=("dropout",)).check(measure(Apply(evaluated, fc=nn.Linear(8, 2)), example=ROWS))
+        Requires(kinds=("dropout",)).check(facts)
+    assert not Requires(kinds=("linear",)).check(facts).findings  # which evaluation shows
 
 
 def test_a_dropout_of_a_parameter_takes_effect():
@@ -125,6 +139,43 @@ def test_a_layer_without_a_kernel_is_not_exempt_as_1x1():
     rule = FollowedBy(layer="linear", by="batch_norm", exempt=("1x1",))
     assert not judged(rule, nn.Sequential(nn.Linear(8, 8), nn.ReLU()))
     assert judged(rule, nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8)))
+
+
+def test_only_the_word_1x1_exempts_by_the_kernel_and_no_path():
+    named = nn.Sequential(OrderedDict({"1x1": nn.Conv2d(3, 4, 3), "act": nn.ReLU()}))
+    rule = FollowedBy(layer="conv", by="batch_norm", exempt=("1x1",))
+    assert not judged(rule, named, IMAGE)
+    assert judged(FollowedBy(layer="conv", by="relu", exempt=("1x1",)), named, IMAGE)
+    pointwise = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
+    assert not rule.check(measure(pointwise, example=IMAGE)).findings
+
+
+def test_a_layer_called_like_a_kind_is_none_of_it():
+    model = nn.Sequential(OrderedDict({"conv": nn.Linear(8, 8), "fc": nn.Linear(8, 2)}))
+    assert MaxParams(limit=1, on="conv").check(measure(model, example=ROWS)).found == 0
+    assert MaxParams(limit=1, on="fc").check(measure(model, example=ROWS)).found == 18
+
+
+def test_the_ways_from_many_weights_are_gone_once_each(monkeypatch):
+    def diamonds(self, x):
+        weight = self.weight
+        for _ in range(14):
+            weight = weight.relu() + weight.tanh()
+        return F.linear(x, weight)
+
+    model = Apply(diamonds)
+    model.weight = nn.Parameter(torch.randn(4, 8))
+    facts = measure(model, example=ROWS)
+    looked = []
+
+    class Counted(list):
+        def __getitem__(self, index):
+            looked.append(index)
+            return super().__getitem__(index)
+
+    monkeypatch.setattr(scope, "dependent_on_input", lambda graph: Counted(dependent_on_input(graph)))
+    assert MaxParams(limit=1, on="linear").check(facts).found == 32
+    assert len(looked) < 1_000
 
 
 def test_a_deformable_convolution_pads_as_another_does():
