@@ -83,6 +83,42 @@ def asked(self, x):
     return sum(shares[:, [number]] * getattr(self, f"norm{number}")(self.a(x)) for number in range(4))
 
 
+def routed(self, x):
+    """Two experts, of which the larger score chooses one; the share of one is one, so no score has a derivative."""
+    scores = self.gate(self.drop(self.norm(x)))
+    best = scores.topk(1)
+    of_all = torch.stack([self.a(x), self.b(x)], 1)
+    return best.values.softmax(-1) * of_all[torch.arange(len(x)), best.indices[:, 0]]
+
+
+def force(self, x):
+    """What pulls at the positions: the derivative of an energy."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        energy = self.b(torch.tanh(self.drop(self.norm(self.a(x))))).sum()
+        return torch.autograd.grad(energy, x, create_graph=True)[0]
+
+
+def adapted(self, x):
+    """Takes a step down a loss of its own before it answers."""
+    with torch.enable_grad():
+        self.b(self.norm(self.a(x))).square().sum().backward()
+    with torch.no_grad():
+        for tensor in self.parameters():
+            tensor -= 0.01 * tensor.grad
+    return self.b(self.norm(self.a(x)))
+
+
+def half(model):
+    return model.to(torch.bfloat16)
+
+
+def allowed(self, x):
+    """Scores of which some are not to be chosen, of a network with a branch that is dropped at random."""
+    scores = self.a(x) + stochastic_depth(self.drop(self.norm(self.b(x))), 0.7, "batch", self.training)
+    return scores.masked_fill(torch.arange(6) > 3, -torch.inf)
+
+
 def zeros():
     """The last layer of a branch that begins with nothing, as in diffusion models."""
     layer = linear()
@@ -143,6 +179,42 @@ ODD = {
         Apply(lambda self, x: x + self.a(self.drop(x)), a=zeros(), drop=nn.Dropout(0.1)),
         (2, 6),
     ),
+    "a branch that begins at zero and is dropped at random": (
+        Apply(
+            lambda self, x: x + stochastic_depth(self.a(self.drop(self.norm(x))), 0.7, "batch", self.training),
+            a=zeros(),
+            norm=norm(),
+            drop=nn.Dropout(0.1),
+        ),
+        (2, 6),
+    ),
+    "scores of which some are minus infinity": (
+        Apply(allowed, a=linear(), b=linear(), norm=norm(), drop=nn.Dropout(0.1)),
+        (2, 6),
+    ),
+    "a small scale of layers in half precision": (
+        half(
+            Apply(
+                lambda self, x: x + self.gate * self.a(self.drop(self.norm(x))),
+                a=linear(),
+                norm=norm(),
+                drop=nn.Dropout(0.1),
+                gate=nn.Parameter(torch.full((6,), 1e-6)),
+            )
+        ),
+        (2, 6),
+    ),
+    "a derivative": (Apply(force, a=linear(), b=linear(), norm=norm(), drop=nn.Dropout(0.1)), (2, 6)),
+    "a step of training": (Apply(adapted, a=linear(), b=linear(), norm=norm()), (2, 6)),
+    "complex outputs": (
+        Apply(
+            lambda self, x: torch.fft.fft(self.drop(self.norm(self.a(x)))),
+            a=linear(),
+            norm=norm(),
+            drop=nn.Dropout(0.1),
+        ),
+        (2, 6),
+    ),
     "experts that nobody asks": (
         Apply(asked, a=linear(), **{f"norm{number}": norm() for number in range(4)}),
         (4, 6),
@@ -162,11 +234,20 @@ ODD = {
 def test_odd_networks_are_what_they_seem(name):
     model, shape = ODD[name]
     inputs = torch.zeros(2, 6) if shape == (0,) else torch.rand(shape)
-    again, first = looked(model, inputs)
+    again, first = looked(model, inputs.to(next(model.parameters()).dtype))
     assert [op.live for op in again.ops] == [op.live for op in first.ops]
     assert [op.live for op in again.train_ops] == [op.live for op in first.train_ops]
     assert again.params == first.params
     assert again.subject.notes == first.subject.notes
+
+
+@pytest.mark.parametrize("seed", [6, 7, 8, 11])
+def test_what_chooses_an_expert_is_felt_though_it_has_no_derivative(seed):
+    torch.manual_seed(seed)
+    model = Apply(routed, a=linear(), b=linear(), gate=nn.Linear(6, 2), norm=norm(), drop=nn.Dropout(0.1))
+    again, first = looked(model, torch.rand(2, 6))
+    assert [op.live for op in again.ops] == [op.live for op in first.ops]
+    assert [op.live for op in again.train_ops] == [op.live for op in first.train_ops]
 
 
 @pytest.mark.parametrize(

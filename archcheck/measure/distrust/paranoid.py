@@ -11,8 +11,7 @@ The operations that turn out to say nothing on real numbers (see `silence`) are 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,17 +19,18 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError, described
+from archcheck.measure.distrust.calls import place_of
 from archcheck.measure.distrust.counters import run_on
-from archcheck.measure.distrust.influence import is_watched, unfelt
+from archcheck.measure.distrust.influence import unfelt
+from archcheck.measure.distrust.jitter import jittered
 from archcheck.measure.distrust.others import batch_of, varied
-from archcheck.measure.distrust.sameness import Sign, are_close, are_finite, beyond, named, sign, signs
+from archcheck.measure.distrust.sameness import Faults, Sign, are_close, beyond, faults_of, named, sign, signs
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes import unwatched
 from archcheck.measure.passes.axes import Varied, choose
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
-from archcheck.measure.passes.restore import row_of
 from archcheck.measure.shapes.arguments import map_tensors
 from archcheck.measure.structure.graph import Graph
 from archcheck.measure.structure.hidden import content_of
@@ -134,8 +134,7 @@ class _Look:
         return frozenset()
 
     def _compare_real(self, example: Example, training: bool, given: Any) -> frozenset[Sign]:
-        with self._jittered():
-            trace, output = self._passes.follow(example, training=training)
+        trace, output = self._follow(example, training)
         if not are_close(given, output):
             if are_close(given, self._alone(example, training)):
                 raise _differs(training, "gives other numbers when nobody watches it")
@@ -149,26 +148,40 @@ class _Look:
         if not training:
             factors = ((where, len(found)) for where, found in trace.silence.factors.items() if len(found) > NUMBERS)
             self.numbers += [self._number(count, where) for where, count in factors]
-        return self._still_quiet(_quiet(trace), example, training) | self._unfelt(trace, example, training)
+        quiet = self._still_quiet(_quiet(trace), example, training, faults_of(output))
+        return quiet | self._unfelt(trace, example, training)
+
+    def _follow(self, example: Example, training: bool, seed: int = 0) -> tuple[Trace, Any]:
+        """Look at each operation's numbers; code that differentiates inside its forward pass may do so at the end."""
+        for differentiable in (False, True):
+            try:
+                with jittered(self._passes):
+                    return self._passes.follow(example, training=training, seed=seed, differentiable=differentiable)
+            except SubjectError:
+                raise
+            except Exception as error:  # whatever the subject raises
+                failure = error
+        raise _differs(training, f"it fails when its operations are watched: {described(failure)}") from failure
 
     def _unfelt(self, trace: Trace, example: Example, training: bool) -> frozenset[Sign]:
         """Return the normalisations and dropouts on the way to an output which that does not feel."""
-        live = [event for event in trace.events if trace.live[event.index] and is_watched(event)]
-        if not live:
+        live = (event for event in trace.events if trace.live[event.index])
+        places = {sign(event): place for event in live if (place := place_of(event)) is not None}
+        if not places:
             return frozenset()
-        with self._jittered():
-            places = unfelt(self._passes, example, partial(varied, example), training=training)
-        return frozenset(sign(event) for event in live if (event.kind, event.layer, event.where) in places)
+        other = partial(varied, example)
+        found = unfelt(self._passes, example, other, frozenset(places.values()), training=training)
+        return frozenset(each for each, place in places.items() if place in found)
 
-    def _still_quiet(self, quiet: frozenset[Sign], example: Example, training: bool) -> frozenset[Sign]:
+    def _still_quiet(self, quiet: frozenset[Sign], example: Example, training: bool, faults: Faults) -> frozenset[Sign]:
         """Return what says nothing with other numbers either: a branch may be dropped at random, or by the input."""
         for seed in range(1, TRIES):
             if not quiet:
                 break
             # What fails on strange numbers, or gives none, tells nothing.
-            with contextlib.suppress(Exception), self._jittered():
-                trace, output = self._passes.follow(varied(example, seed), training=training, seed=seed)
-                if are_finite(output):
+            with contextlib.suppress(Exception):
+                trace, output = self._follow(varied(example, seed), training, seed)
+                if faults_of(output) <= faults:
                     quiet &= _quiet(trace)
         return quiet
 
@@ -180,7 +193,7 @@ class _Look:
         return self._run(example, training, unwatched.outputs)
 
     def _run(self, example: Example, training: bool, outputs: Callable[[torch.nn.Module, Example], Any]) -> Any:
-        with self._passes.untouched(values=True), self._jittered():
+        with self._passes.untouched(values=True), jittered(self._passes):
             set_mode(self._passes.tree, training)
             return map_tensors(torch.clone, outputs(self._passes.model, example))
 
@@ -194,19 +207,6 @@ class _Look:
             self._alone(self._example, training)
         except Exception as error:
             raise _differs(training, f"it fails when nobody watches it: {described(error)}") from failure
-
-    @contextmanager
-    def _jittered(self) -> Iterator[None]:
-        """Move the parameters that can be trained a little: those that begin at zero are not there to stay."""
-        with self._passes.untouched(values=True):
-            generator = torch.Generator().manual_seed(1)
-            with torch.no_grad():
-                for _, tensor in self._passes.tree.parameters():
-                    if tensor.requires_grad and tensor.is_floating_point():
-                        row = row_of(tensor)  # one that is expanded cannot be written to itself
-                        scale = 0.01 * float(tensor.abs().mean()) or 0.01
-                        row += (torch.rand(row.shape, generator=generator) * scale).to(row)
-            yield
 
     def _demand_same(self, training: bool, found: Trace, how: str) -> None:
         expected, seen = self._signs[training], signs(found)
@@ -227,8 +227,11 @@ class _Look:
         first = _constants(trace)
         if not first:
             return
-        with self._jittered():
-            again, _ = self._passes.follow(varied(example), training=training)
+        try:
+            again, _ = self._follow(varied(example), training)
+        except SubjectError:  # on numbers that nobody promised to give it
+            self.notes.append(f"not confirmed on other numbers in {_mode(training)}, where it failed")
+            return
         for event, other in zip(first, _constants(again), strict=False):
             if content_of(event.source) != content_of(other.source):
                 where = relative(event.where, self._root)

@@ -83,6 +83,20 @@ def _is_close(first: torch.Tensor, second: torch.Tensor) -> bool:
     return torch.allclose(first.double(), second.double(), rtol=0.0, atol=_CLOSE * max(largest, 1e-6), equal_nan=True)
 
 
-def are_finite(output: Any) -> bool:
-    """Whether an output holds numbers only."""
-    return all(bool(tensor.isfinite().all()) for tensor in tensors_in(output) if tensor.layout == torch.strided)
+Faults = frozenset[int]
+"""Which tensors of an output have something in them that is no number, in the order of `tensors_in`."""
+
+
+def faults_of(output: Any) -> Faults:
+    """Return which tensors of an output hold what a computation leaves that went wrong.
+
+    Minus infinity is no fault: it stands for what is not to be chosen.
+    """
+    tensors = (each for each in tensors_in(output) if each.layout == torch.strided)
+    return frozenset(index for index, each in enumerate(tensors) if _is_faulty(each))
+
+
+def _is_faulty(tensor: torch.Tensor) -> bool:
+    if tensor.is_complex():
+        return not bool(tensor.isfinite().all())
+    return bool((tensor.isnan() | tensor.isposinf()).any())

@@ -136,12 +136,17 @@ class Passes:
                     tracer.set_outputs(output)
                 return map_tensors(torch.clone, output) if real else output
 
-    def follow(self, example: Example, *, training: bool, seed: int = 0) -> tuple[Trace, Any]:
-        """Trace on real tensors and look at each operation's numbers; return the output, too. Raise what it raises."""
+    def follow(
+        self, example: Example, *, training: bool, seed: int = 0, differentiable: bool = False
+    ) -> tuple[Trace, Any]:
+        """Trace on real tensors and look at each operation's numbers; return the output, too. Raise what it raises.
+
+        `differentiable` is for code that differentiates inside its forward pass.
+        """
         tracer = Tracer(self.tree, self._looks, self._layers, real=True, silence=Silence())
         with any_batch():
             seed_all(seed)
-            output = self._run_under(tracer, example, training=training)
+            output = self._run_under(tracer, example, training=training, differentiable=differentiable)
         return tracer.trace, output
 
     def try_shapes(self, example: Example, *, training: bool) -> tuple[Trace, Exception | None]:

@@ -1,0 +1,34 @@
+"""Parameters as they will be, not as they begin: what starts at nothing is not there to stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from archcheck.measure.passes.forward import Passes
+from archcheck.measure.passes.restore import row_of
+
+_NOTHING = 1e-3
+"""The mean size below which parameters count as zero: a scale of layers of 1e-6 is lost to rounding in bfloat16."""
+_SHARE = 0.01
+
+
+@contextmanager
+def jittered(passes: Passes) -> Iterator[None]:
+    """Move the parameters that can be trained a little, those that begin at next to nothing by more than they are.
+
+    In the end the model is as it was. Whatever puts it back meanwhile, such as another block of this kind or of
+    `Passes.untouched`, undoes the change, too.
+    """
+    with passes.untouched(values=True):
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for _, tensor in passes.tree.parameters():
+                if tensor.requires_grad and tensor.is_floating_point():
+                    row = row_of(tensor)  # one that is expanded cannot be written to itself
+                    mean = float(tensor.abs().mean())
+                    scale = _SHARE * mean if mean > _NOTHING else _SHARE
+                    row += (torch.rand(row.shape, generator=generator) * scale).to(row)
+        yield

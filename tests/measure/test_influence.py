@@ -1,0 +1,62 @@
+"""What no output feels is found for every normalisation, and a look at it leaves nothing behind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from archcheck.measure import measure_model
+from archcheck.measure.distrust.jitter import jittered
+from archcheck.measure.passes.forward import Passes
+from archcheck.parts import PARANOID
+
+NORMS = {
+    "batch_norm": nn.BatchNorm1d(4),
+    "group_norm": nn.GroupNorm(2, 4),
+    "instance_norm": nn.InstanceNorm1d(4),
+    "layer_norm": nn.LayerNorm(5),
+    "rms_norm": nn.RMSNorm(5),
+}
+
+
+class Outdone(nn.Module):
+    """Normalises, and takes what is larger: not that."""
+
+    def __init__(self, norm, less):
+        super().__init__()
+        self.conv, self.norm, self.less = nn.Conv1d(4, 4, 1), norm, less
+
+    def forward(self, x):
+        x = self.conv(x)
+        return torch.maximum(x, self.norm(x) - self.less)
+
+
+@pytest.mark.parametrize("kind", NORMS)
+@pytest.mark.parametrize(("less", "is_felt"), [(1e9, False), (0.0, True)])
+def test_a_normalisation_that_is_outdone_reaches_no_output(kind, less, is_felt):
+    facts = measure_model(Outdone(NORMS[kind], less), example=torch.rand(2, 4, 5), needs=[PARANOID])
+    assert [op.live for op in facts.ops if op.kind == kind] == [is_felt]
+
+
+def test_a_look_leaves_the_parameters_as_they_were():
+    model = Outdone(nn.BatchNorm1d(4), 1e9)
+    model.conv.bias.requires_grad_(False)
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    measure_model(model, example=torch.rand(2, 4, 5), needs=[PARANOID])
+    assert all(torch.equal(before[name], each) for name, each in model.state_dict().items())
+    assert all(each.grad is None for each in model.parameters())
+    assert [name for name, each in model.named_parameters() if not each.requires_grad] == ["conv.bias"]
+    assert not any(each.requires_grad for each in model.buffers())
+
+
+def test_parameters_of_next_to_nothing_are_moved_and_others_a_little():
+    model = nn.Module()
+    model.scale = nn.Parameter(torch.full((8,), 1e-6))
+    model.weight = nn.Parameter(torch.ones(8))
+    model.frozen = nn.Parameter(torch.zeros(8), requires_grad=False)
+    with jittered(Passes(model)):
+        assert model.scale.abs().max() > 1e-3
+        assert 1 < model.weight.max() <= 1.01
+        assert not model.frozen.any()
+    assert torch.equal(model.scale, torch.full((8,), 1e-6))
