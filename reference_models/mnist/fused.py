@@ -1,6 +1,6 @@
 """Two pairs of layers as one differentiable function each, cheaper on a CPU than the layers in turn.
 
-Tensors are `(N, C, H, W)`, fastest with channels last.
+Tensors are `(N, C, H, W)` on the CPU, fastest with channels last. Both functions can be differentiated once, not twice.
 """
 
 from typing import Any
@@ -19,7 +19,9 @@ def pooled_batch_norm(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tu
     """Return the largest of each 2x2 square of the batch-normalised `x`, with the batch's statistics.
 
     A maximum commutes with a function that rises, so only a quarter of the elements is normalised; `scale` and
-    `shift`, `(C,)`, must therefore have no `scale` below 0. The statistics are means and unbiased variances, `(C,)`.
+    `shift`, `(C,)`, must therefore have no `scale` below 0, which is not looked for. The statistics are means and
+    unbiased variances, `(C,)`, without gradients, of all elements: an odd last row or column is in no square, but
+    counts. Raises `RuntimeError` for an empty batch and for images of less than 2x2.
     """
     pooled: tuple[Tensor, Tensor, Tensor] = _PooledBatchNorm.apply(x, scale, shift, eps)
     return pooled
@@ -29,7 +31,9 @@ def dropped(x: Tensor, probability: float) -> Tensor:
     """Return what `F.dropout` gives in training: elements zero with `probability`, the others scaled up.
 
     The gaps between zeros are drawn instead of a number for every element: from one success of independent trials
-    to the next they have the geometric distribution.
+    to the next they have the geometric distribution. (V. Batagelj and U. Brandes, "Efficient generation of large
+    random graphs", Physical Review E 71, 2005, choose edges so.) They come from torch's global generator, whatever
+    the number of threads, and are counted in int64: `probability` must be 0 or above 1e-17.
     """
     if not 0 < probability <= SPARSE:
         return F.dropout(x, probability)
@@ -91,8 +95,9 @@ class _PooledBatchNorm(Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         """Return the gradients; that of `x` is linear in `x` but where a maximum stood.
 
-        With xn = (x - mean) rate over M elements of a channel and g the gradient of the pooled output:
-        dx = scale rate (g at the maxima - (sum g + xn sum(g xn)) / M).
+        With rate = 1 / sqrt(variance + eps), xn = (x - mean) rate over M elements of a channel and g the gradient of
+        the pooled output, 0 but at the maxima (S. Ioffe and C. Szegedy, "Batch Normalization", 2015, section 3):
+        dx = scale rate (g - (sum g + xn sum(g xn)) / M), where sum g = dshift and sum(g xn) = dscale.
         """
         x, indices, normal, mean, rate, scale = ctx.saved_tensors
         by_shift = gradient.sum(dim=(0, 2, 3))

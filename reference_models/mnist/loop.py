@@ -75,7 +75,8 @@ def training_batch(digits: Digits, indices: Tensor, rotation: float) -> tuple[Te
 class Training:
     """A run between two epochs: the model, its optimiser and schedule, and the epochs behind it.
 
-    `model` is trained in place, from the weights it has.
+    `model` is trained in place, from the weights it has. The process keeps the memory that a step frees, from the
+    first of these on and for good (`memory.keep_freed`).
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, seed: int, train: Digits, validation: Digits) -> None:
@@ -92,7 +93,10 @@ class Training:
         self.rows: list[Epoch] = []
 
     def remaining(self, on_step: OnStep | None = None) -> Iterator[Epoch]:
-        """Train and validate the epochs that are left, yielding each one's row when it is over."""
+        """Train and validate the epochs that are left, yielding each one's row when it is over.
+
+        `on_step` must neither call nor copy the model, which within an epoch is under `cheaper`.
+        """
         while len(self.rows) < self.recipe.epochs:
             self.rows.append(self._epoch(len(self.rows) + 1, on_step or _ignore))
             yield self.rows[-1]

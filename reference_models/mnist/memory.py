@@ -11,8 +11,8 @@ _LARGEST = 32 << 20  # of a block from the heap; glibc takes no more
 def keep_freed() -> None:
     """Let this process keep up to a GiB that it has freed, where the C library is glibc; else do nothing.
 
-    glibc gives large blocks back at once, and the system fills each of their pages with zeros when they are needed
-    again a step later, which can take a tenth of the step.
+    It holds for all of the process, and for good. glibc gives large blocks back at once, and the system fills each
+    of their pages with zeros when they are needed again a step later, which can take a tenth of the step.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

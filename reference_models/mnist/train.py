@@ -42,8 +42,9 @@ def run(
     """Train `model` in place, from the weights it has, yielding one mapping (`loop.Epoch`) an epoch.
 
     Each mapping also says what the run is `about`: the recipe and the data, as a record names them.
-    The same seed, weights and number of threads give the same bits. `limit` cuts training and validation
-    for a quick try. Raises `MnistError` at once for arguments or data that no run can be made of.
+    The same seed, weights and number of threads give the same bits on the same processor and torch. `limit` cuts
+    training and validation for a quick try. Raises `MnistError` at once for arguments or data that no run can be
+    made of.
     """
     chosen = find(recipe).lasting(epochs)
     train, validation = load_train(data, limit)
