@@ -6,6 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from reference_models.mnist.cheaper import cheaper
+from reference_models.mnist.checkpoint import load_weights
+from reference_models.mnist.data import normalised, scaled
+from reference_models.mnist.evaluate import COMMITTED
 from reference_models.mnist.model import Net
 
 BIASES = {f"{block}.0.bias" for block in ("initial", "block1", "block2", "block3", "final")}
@@ -47,14 +50,45 @@ def test_outputs_gradients_and_buffers_are_those_of_the_network(size):
         torch.testing.assert_close(same, buffer, rtol=1e-12, atol=1e-12, msg=name)
 
 
-def test_dropout_is_the_networks_own():
+def test_dropout_is_the_networks_own_layer_by_layer():
     plain, other = pair(dropout=0.3)
+    for net in (plain, other):  # above the probability from which on `fused.dropped` draws as the layer does
+        net.transition2[1].p = 0.5
+        net.head[2].p = 0.7
     images = torch.randn(8, 1, 28, 28).double()
     torch.manual_seed(5)
     expected = plain(images)
     torch.manual_seed(5)
     with cheaper(other):
         torch.testing.assert_close(other(images), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_small_batch_is_a_batch(size):
+    plain, other = pair()
+    images = torch.randn(size, 1, 28, 28).double()
+    expected = plain(images)
+    with cheaper(other):
+        torch.testing.assert_close(other(images), expected, rtol=0, atol=1e-9)
+    for (name, buffer), same in zip(plain.named_buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(same, buffer, rtol=1e-12, atol=1e-12, msg=name)
+
+
+def test_rounding_of_float32_is_as_small_as_said(sets):
+    images = normalised(scaled(sets[0].images[:128]))
+    net = Net(0.0).train()
+    load_weights(net, COMMITTED)
+    exact = copy.deepcopy(net).double()(images.double())
+    with cheaper(net):
+        assert (net(images) - exact).abs().max() < 1e-3
+
+
+def test_evaluation_after_the_context_is_the_networks_own():
+    plain, other = pair(dropout=0.1)
+    images = torch.randn(4, 1, 28, 28).double()
+    with cheaper(other):
+        pass
+    assert torch.equal(other.eval()(images), plain.eval()(images))
 
 
 def test_hooks_see_the_calls_and_the_way_ends_with_the_context():

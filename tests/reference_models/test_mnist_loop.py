@@ -107,6 +107,15 @@ def test_rows_say_what_happened(sets):
     assert rows[-1]["learning_rate"] == pytest.approx(1.2e-7)
 
 
+def test_running_values_are_means_over_images(sets, monkeypatch):
+    one = training(sets, epochs=1)
+    batches = iter([(1.0, 128), (2.0, 64), (4.0, 0)])  # of 128, 128 and 44 images
+    monkeypatch.setattr(one, "_step", lambda indices: next(batches))
+    (row,) = one.remaining()
+    assert row["loss"] == pytest.approx((128 * 1.0 + 128 * 2.0 + 44 * 4.0) / 300)
+    assert row["train_accuracy"] == pytest.approx(192 / 300)
+
+
 def test_the_network_learns(sets):
     one = training(sets, epochs=12)
     rows = list(one.remaining())

@@ -1,7 +1,6 @@
+import os
 import platform
-import resource
-import subprocess
-import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,11 +24,49 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
-def test_freed_blocks_are_not_given_back():
-    page = resource.getpagesize()
+def test_freed_blocks_are_not_given_back(python):
+    page = os.sysconf("SC_PAGE_SIZE")
     asked = 10 * 8 * 4 * 2**20 // page
-    done = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < asked / 100
+    done = python("-c", STEPS)
+    assert int(done.stdout) < asked / 100, done
+
+
+def test_the_c_library_is_told_both_limits(monkeypatch):
+    told = []
+    library = SimpleNamespace(mallopt=lambda *option: told.append(option))
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: library)
+    memory.keep_freed()
+    assert told == [(-3, 32 * 2**20), (-1, 2**30)]  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
+
+
+def test_a_c_library_without_the_function_is_left_alone(monkeypatch):
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: SimpleNamespace())
+    memory.keep_freed()
+
+
+def test_who_imports_the_network_imports_nothing_that_tells_the_c_library(python):
+    line = (
+        "import sys, reference_models.mnist.model; print([n for n in sys.modules if n.startswith('reference_models')])"
+    )
+    packages = ["reference_models", "reference_models.mnist"]
+    assert python("-c", line).stdout == f"{[*packages, 'reference_models.mnist.model']}\n"
+
+
+IMPORTS = """
+import ctypes
+import sys
+import torch
+ctypes.CDLL = lambda name: sys.exit("told")
+import reference_models.mnist.train
+from reference_models.mnist.memory import keep_freed
+print("imported")
+keep_freed()
+"""
+
+
+def test_importing_the_trainer_tells_it_nothing_either(python):
+    done = python("-c", IMPORTS)
+    assert (done.stdout, done.stderr) == ("imported\n", "told\n")
 
 
 @pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])
