@@ -109,6 +109,17 @@ def adapted(self, x):
     return self.b(self.norm(self.a(x)))
 
 
+def dropped(self, x):
+    """A layer that Python's own chance leaves out."""
+    return self.a(x) if self.training and random.random() < 0.5 else self.b(self.drop(self.a(x)))
+
+
+def masked(self, x):
+    """A mask of a generator of NumPy that the network keeps."""
+    kept = self.chance[0].random(6) > 0.5
+    return self.a(x) * torch.from_numpy(kept.astype("f4"))
+
+
 def half(model):
     return model.to(torch.bfloat16)
 
@@ -204,6 +215,7 @@ ODD = {
         ),
         (2, 6),
     ),
+    "a layer that is dropped at random": (Apply(dropped, a=linear(), b=linear(), drop=nn.Dropout(0.1)), (2, 6)),
     "a derivative": (Apply(force, a=linear(), b=linear(), norm=norm(), drop=nn.Dropout(0.1)), (2, 6)),
     "a step of training": (Apply(adapted, a=linear(), b=linear(), norm=norm()), (2, 6)),
     "complex outputs": (
@@ -239,6 +251,43 @@ def test_odd_networks_are_what_they_seem(name):
     assert [op.live for op in again.train_ops] == [op.live for op in first.train_ops]
     assert again.params == first.params
     assert again.subject.notes == first.subject.notes
+
+
+def test_a_mask_of_chance_does_not_follow_the_input():
+    model = Apply(masked, a=linear())
+    model.chance = [np.random.default_rng(0)]
+    again, _ = looked(model, torch.rand(2, 6))
+    assert any("differ from run to run" in note for note in again.subject.notes)
+
+
+def test_a_network_that_its_first_call_sets_up_is_said_to():
+    def forward(self, x):
+        x = self.a(x)
+        if not self.begun:
+            with torch.no_grad():
+                self.shift.copy_(-x.mean(0))
+            self.begun = True
+        return self.b(self.norm(x + self.shift))
+
+    model = Apply(forward, a=linear(), b=linear(), norm=norm(), shift=nn.Parameter(torch.zeros(6)))
+    model.begun = False
+    again, _ = looked(model, torch.rand(2, 6))
+    assert any("how often it was called" in note for note in again.subject.notes)
+    assert not model.begun
+
+
+def test_compiled_code_may_draw_other_numbers():
+    def otherwise(graph, _):
+        def run(*inputs):
+            torch.rand(3)
+            return graph.forward(*inputs)
+
+        return run
+
+    torch.manual_seed(0)
+    model = torch.compile(nn.Sequential(linear(), nn.Dropout(0.5)), backend=otherwise)
+    again, _ = looked(model, torch.rand(2, 6))
+    assert any("differ from run to run" in note for note in again.subject.notes)
 
 
 @pytest.mark.parametrize("seed", [6, 7, 8, 11])

@@ -20,7 +20,7 @@ import torch
 
 from archcheck.measure.distrust.calls import Calls, Place, Places
 from archcheck.measure.distrust.jitter import jittered
-from archcheck.measure.distrust.sameness import Faults, faults_of
+from archcheck.measure.distrust.sameness import APART, Faults, apart, as_real, faults_of
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.forward import Passes, set_mode
@@ -34,8 +34,6 @@ _LEAST = 1e-10
 """The share of the largest output below which a derivative is none: rounding in single precision begins at 6e-8."""
 _LOUDER = (4, 32)
 """How many times larger other numbers are than what they replace, by turns."""
-_APART = 10
-"""How many times farther than two passes with the same numbers those with others are, of a model that never repeats."""
 
 
 def unfelt(
@@ -78,17 +76,17 @@ class _Runs:
                 continue
             if moved is None:
                 return True
-            moves.append(_apart(first, moved))
-            repeats.append(_apart(first, again))
+            moves.append(_all_apart(first, moved))
+            repeats.append(_all_apart(first, again))
             if moves[-1] and not repeats[-1]:
                 return True
-        return not moves or max(moves) > _APART * max(repeats)
+        return not moves or max(moves) > APART * max(repeats)
 
     def _numbers(self, example: Example, seed: int, moved: Place | None) -> list[torch.Tensor] | None:
         """Return the numbers of the outputs, with others from a place that is `moved`; `None` if that fails."""
         calls = Calls(self._layers, frozenset({moved} if moved else ()), partial(_noisy, seed=seed))
         with contextlib.suppress(Exception), torch.no_grad(), self._outputs(example, calls, seed) as outputs:
-            return [each.nan_to_num().clone() for each in map(_real, tensors_in(outputs))]
+            return [each.clone() for each in tensors_in(outputs)]
         return None
 
     @contextmanager
@@ -109,22 +107,16 @@ def _noisy(tensor: torch.Tensor, *, seed: int) -> torch.Tensor:
     return tensor + numbers.to(tensor) * (_LOUDER[seed % len(_LOUDER)] * tensor.detach().abs().max())
 
 
-def _real(tensor: torch.Tensor) -> torch.Tensor:
-    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
-
-
-def _apart(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
-    """Return the largest difference of two lists of tensors, infinity if they do not even have the same shapes."""
-    if [each.shape for each in first] != [each.shape for each in second]:
+def _all_apart(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
+    if len(first) != len(second):
         return float("inf")
-    pairs = zip(first, second, strict=True)
-    return max((float((a.double() - b.double()).abs().max()) for a, b in pairs if a.numel()), default=0.0)
+    return max(map(apart, first, second), default=0.0)
 
 
 def _sum(output: Any) -> torch.Tensor:
     """Return a sum over all numbers of the outputs, each with a weight of its own, scaled to their largest."""
     generator = torch.Generator().manual_seed(3)
-    real = [_real(each) for each in tensors_in(output) if each.requires_grad]
+    real = [as_real(each) for each in tensors_in(output) if each.requires_grad]
     parts = [each[each.isfinite()].double() for each in real]
     weighed = [each * (0.5 + torch.rand(each.shape, generator=generator)) for each in parts if each.numel()]
     largest = max(float(each.detach().abs().max()) for each in weighed)

@@ -11,6 +11,7 @@ The operations that turn out to say nothing on real numbers (see `silence`) are 
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,16 +25,28 @@ from archcheck.measure.distrust.counters import run_on
 from archcheck.measure.distrust.influence import unfelt
 from archcheck.measure.distrust.jitter import jittered
 from archcheck.measure.distrust.others import batch_of, varied
-from archcheck.measure.distrust.sameness import Faults, Sign, are_close, beyond, faults_of, named, sign, signs
+from archcheck.measure.distrust.sameness import (
+    APART,
+    Faults,
+    Sign,
+    apart,
+    are_close,
+    beyond,
+    faults_of,
+    named,
+    only_begins,
+    sign,
+    signs,
+)
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes import unwatched
 from archcheck.measure.passes.axes import Varied, choose
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
+from archcheck.measure.passes.leeway import uncompiled
 from archcheck.measure.shapes.arguments import map_tensors
 from archcheck.measure.structure.graph import Graph
-from archcheck.measure.structure.hidden import content_of
 from archcheck.measure.subject.places import relative
 from archcheck.parts import Hidden, Op
 from archcheck.where import Where
@@ -114,7 +127,7 @@ class _Look:
             for training in self._traces if counter else ():
                 found, error = self._passes.try_shapes(self._example, training=training)
                 if error is None:
-                    self._demand_same(training, found, f"after many calls, as `{counter}` counts them,")
+                    self._demand_same(training, found, f"after many calls, as `{counter}` counts them,", later=True)
 
     def look_for_real(self, training: bool) -> frozenset[Sign]:
         """Compare with passes on real numbers; return what says nothing there."""
@@ -136,7 +149,7 @@ class _Look:
     def _compare_real(self, example: Example, training: bool, given: Any) -> frozenset[Sign]:
         trace, output = self._follow(example, training)
         if not are_close(given, output):
-            if are_close(given, self._alone(example, training)):
+            if are_close(given, self._alone(example, training)) and not self._is_compiled(example, training, output):
                 raise _differs(training, "gives other numbers when nobody watches it")
             self.notes.append(f"its numbers in {_mode(training)} differ from run to run: structure alone is confirmed")
         if trace.foreign:
@@ -150,6 +163,13 @@ class _Look:
             self.numbers += [self._number(count, where) for where, count in factors]
         quiet = self._still_quiet(_quiet(trace), example, training, faults_of(output))
         return quiet | self._unfelt(trace, example, training)
+
+    def _is_compiled(self, example: Example, training: bool, output: Any) -> bool:
+        """Whether the code of torch's compiler, which draws other random numbers, is all that makes a difference."""
+        if "torch._dynamo" not in sys.modules or not torch._dynamo.utils.counters["frames"]:
+            return False
+        with uncompiled():
+            return are_close(self._alone(example, training), output)
 
     def _follow(self, example: Example, training: bool, seed: int = 0) -> tuple[Trace, Any]:
         """Look at each operation's numbers; code that differentiates inside its forward pass may do so at the end."""
@@ -208,7 +228,7 @@ class _Look:
         except Exception as error:
             raise _differs(training, f"it fails when nobody watches it: {described(error)}") from failure
 
-    def _demand_same(self, training: bool, found: Trace, how: str) -> None:
+    def _demand_same(self, training: bool, found: Trace, how: str, *, later: bool = False) -> None:
         expected, seen = self._signs[training], signs(found)
         missing, more = beyond(expected, seen), beyond(seen, expected)
         if not missing and not more:
@@ -217,6 +237,9 @@ class _Look:
             f"{verb} {named(signs, self._root)}" for verb, signs in (("leaves out", missing), ("adds", more)) if signs
         )
         trace = self._traces[training]
+        if later and only_begins(missing, more):
+            self.notes.append(f"its graph depends on how often it was called: {how} it {says} in {_mode(training)}")
+            return
         if trace.real or trace.bounds or found.bounds:
             self.notes.append(f"its graph depends on the input: {how} it {says} in {_mode(training)}")
             return
@@ -224,16 +247,16 @@ class _Look:
 
     def _demand_constants(self, trace: Trace, example: Example, training: bool) -> None:
         """Refuse numbers that come from nowhere and follow the input: something else than torch made them of it."""
-        first = _constants(trace)
-        if not first:
+        if not _constants(trace):
             return
         try:
-            again, _ = self._follow(varied(example), training)
+            others, _ = self._follow(varied(example), training)
+            again, _ = self._follow(example, training)
         except SubjectError:  # on numbers that nobody promised to give it
             self.notes.append(f"not confirmed on other numbers in {_mode(training)}, where it failed")
             return
-        for event, other in zip(first, _constants(again), strict=False):
-            if content_of(event.source) != content_of(other.source):
+        for event, other, same in zip(*map(_constants, (trace, others, again)), strict=False):
+            if apart(event.source, other.source) > APART * apart(event.source, same.source):
                 where = relative(event.where, self._root)
                 raise _differs(training, f"something else than torch computes a part of the output, read{_at(where)}")
 
@@ -268,7 +291,7 @@ def _differs(training: bool, what: str) -> SubjectError:
 
 def _constants(trace: Trace) -> list[Event]:
     made = (event for event, live in zip(trace.events, trace.live, strict=True) if live and event.kind == "constant")
-    return [event for event in made if (event.dtype or "").startswith("float")]
+    return [event for event in made if "float" in (event.dtype or "")]
 
 
 def _quiet(trace: Trace) -> frozenset[Sign]:

@@ -17,6 +17,9 @@ from archcheck.where import Where
 _CLOSE = 1e-3
 """How far numbers may be apart, as a share of the largest: other kernels sum in another order."""
 
+APART = 10
+"""How many times farther than by chance numbers are apart that something else moves, where they never repeat."""
+
 _MEANT = frozenset(
     kind for group in ("norm", "activation", "pool", "recurrent", "weights") for kind in GROUPS[group]
 ) | {"dropout", "matmul", "softmax", "log_softmax"}
@@ -38,6 +41,11 @@ def signs(trace: Trace) -> dict[Sign, Event]:
         for event, live, dependent in zip(trace.events, trace.live, trace.dependent, strict=True)
         if live and dependent
     }
+
+
+def only_begins(missing: Collection[Sign], more: Collection[Sign]) -> bool:
+    """Whether what a later pass leaves out may have set a model up: copies and sums, say, and nothing instead."""
+    return not more and all(kind not in _MEANT for kind, *_ in missing)
 
 
 def beyond(found: Mapping[Sign, Event], others: Mapping[Sign, Event]) -> set[Sign]:
@@ -76,11 +84,24 @@ def _is_close(first: torch.Tensor, second: torch.Tensor) -> bool:
     if first.layout is not torch.strided:
         return first.layout is second.layout and _is_close(first.to_dense(), second.to_dense())
     if first.is_complex():
-        return _is_close(torch.view_as_real(first.resolve_conj()), torch.view_as_real(second.resolve_conj()))
+        return _is_close(as_real(first), as_real(second))
     if not first.is_floating_point():
         return bool(torch.equal(first, second))
     largest = float(first.double().abs().nan_to_num(0.0, 0.0, 0.0).max()) if first.numel() else 0.0
     return torch.allclose(first.double(), second.double(), rtol=0.0, atol=_CLOSE * max(largest, 1e-6), equal_nan=True)
+
+
+def as_real(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a complex tensor as pairs of real numbers, any other as it is."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+
+
+def apart(first: torch.Tensor | None, second: torch.Tensor | None) -> float:
+    """Return the largest difference of two tensors, infinity if they have not even the same shape."""
+    if first is None or second is None or first.shape != second.shape or first.layout is not second.layout:
+        return 0.0 if first is second else float("inf")
+    pair = [as_real(each.detach().to_dense()).double().nan_to_num() for each in (first, second)]
+    return float((pair[0] - pair[1]).abs().max()) if first.numel() else 0.0
 
 
 Faults = frozenset[int]

@@ -122,10 +122,13 @@ class Passes:
     def _tracer(self, *, real: bool) -> Tracer:
         return Tracer(self.tree, self._looks, self._layers, real=real)
 
-    def _run_under(self, tracer: Tracer, example: Example, *, training: bool, differentiable: bool = False) -> Any:
+    def _run_under(
+        self, tracer: Tracer, example: Example, *, training: bool, differentiable: bool = False, seed: int = 0
+    ) -> Any:
         real = tracer.trace.real
         with self.untouched(values=real):
             set_mode(self.tree, training)
+            seed_all(seed)  # a layer that is dropped at random is dropped in every pass, or in none
             with torch.no_grad() if differentiable else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 given = example.mapped(convert)
@@ -145,8 +148,7 @@ class Passes:
         """
         tracer = Tracer(self.tree, self._looks, self._layers, real=True, silence=Silence())
         with any_batch():
-            seed_all(seed)
-            output = self._run_under(tracer, example, training=training, differentiable=differentiable)
+            output = self._run_under(tracer, example, training=training, differentiable=differentiable, seed=seed)
         return tracer.trace, output
 
     def try_shapes(self, example: Example, *, training: bool) -> tuple[Trace, Exception | None]:
