@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from reference_models.mnist import memory
+from reference_models.mnist import loop, memory, recipes
+from reference_models.mnist.model import Net
 
 STEPS = """
 import resource
@@ -67,6 +68,13 @@ keep_freed()
 def test_importing_the_trainer_tells_it_nothing_either(python):
     done = python("-c", IMPORTS)
     assert (done.stdout, done.stderr) == ("imported\n", "told\n")
+
+
+def test_a_training_keeps_what_it_frees(sets, monkeypatch):
+    told = []
+    monkeypatch.setattr(loop, "keep_freed", lambda: told.append(True))
+    loop.Training(Net(), recipes.A, 0, *sets)
+    assert told == [True]
 
 
 @pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])

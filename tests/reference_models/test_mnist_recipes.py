@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -57,6 +59,36 @@ def test_what_the_documents_leave_open_is_torchs_default():
     default = torch.optim.lr_scheduler.ReduceLROnPlateau(make_optimizer(Net(), recipes.B))
     keys = ("factor", "patience", "threshold", "threshold_mode", "cooldown", "mode")
     assert [getattr(plateau, key) for key in keys] == [getattr(default, key) for key in keys]
+
+
+def test_every_setting_reaches_the_optimiser():
+    adam = recipes.Adam(learning_rate=0.5, weight_decay=0.25, betas=(0.7, 0.8), eps=1e-3)
+    defaults = make_optimizer(Net(), replace(recipes.A, optimizer=adam)).defaults
+    assert [defaults[key] for key in ("lr", "weight_decay", "betas", "eps")] == [0.5, 0.25, (0.7, 0.8), 1e-3]
+    sgd = recipes.Sgd(learning_rate=0.5, momentum=0.75, weight_decay=0.25)
+    defaults = make_optimizer(Net(), replace(recipes.B, optimizer=sgd)).defaults
+    assert [defaults[key] for key in ("lr", "momentum", "weight_decay")] == [0.5, 0.75, 0.25]
+
+
+def test_every_setting_reaches_the_schedule():
+    plateau = recipes.Plateau(factor=0.5, patience=3, threshold=0.25)
+    schedule = make_schedule(make_optimizer(Net(), recipes.B), replace(recipes.B, schedule=plateau), steps=1)
+    assert (schedule.factor, schedule.patience, schedule.threshold) == (0.5, 3, 0.25)
+    cycle = recipes.OneCycle(
+        max_learning_rate=0.8, pct_start=0.5, anneal_strategy="linear", div_factor=4.0, final_div_factor=10.0,
+        base_momentum=0.6, max_momentum=0.7,
+    )  # fmt: skip
+    recipe = replace(recipes.A, epochs=1, schedule=cycle)
+    optimizer = make_optimizer(Net(), recipe)
+    schedule = make_schedule(optimizer, recipe, steps=6)
+    found = []
+    for _ in range(6):
+        found.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["betas"][0]))
+        optimizer.step()
+        schedule.step()
+    rates, momenta = zip(*found, strict=True)  # up in steps 1 to 3, down in 4 to 6
+    assert rates == pytest.approx((0.2, 0.5, 0.8, 0.54, 0.28, 0.02))
+    assert momenta == pytest.approx((0.7, 0.65, 0.6, 0.6 + 0.1 / 3, 0.6 + 0.2 / 3, 0.7))
 
 
 def test_the_digest_changes_with_any_setting_but_not_with_the_name():

@@ -53,11 +53,11 @@ def test_every_position_has_the_probability_up_to_the_borders(probability):
     assert_each_position_has_the_probability(drawn(20_000, 97, probability), probability)
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_the_probability_stays_where_one_drawing_ends_and_the_next_begins(monkeypatch, at_once):
+@pytest.mark.parametrize(("at_once", "size"), [(1, 4), (1, 60), (3, 60)])
+def test_the_probability_stays_where_one_drawing_ends_and_the_next_begins(monkeypatch, at_once, size):
     draw = fused._gaps
     monkeypatch.setattr(fused, "_gaps", lambda count, probability: draw(at_once, probability))
-    assert_each_position_has_the_probability(drawn(10_000, 60, 0.1), 0.1)
+    assert_each_position_has_the_probability(drawn(10_000, size, 0.2), 0.2)
 
 
 @pytest.mark.parametrize("probability", PROBABILITIES)
