@@ -99,6 +99,13 @@ def force(self, x):
         return torch.autograd.grad(energy, x, create_graph=True)[0]
 
 
+def slope(self, x):
+    """The derivative of a normalisation and what is linear: the size of what is normalised matters, no sum does."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(self.b(self.norm(self.a(x))).sum(), x, create_graph=True)[0]
+
+
 def adapted(self, x):
     """Takes a step down a loss of its own before it answers."""
     with torch.enable_grad():
@@ -217,6 +224,7 @@ ODD = {
     ),
     "a layer that is dropped at random": (Apply(dropped, a=linear(), b=linear(), drop=nn.Dropout(0.1)), (2, 6)),
     "a derivative": (Apply(force, a=linear(), b=linear(), norm=norm(), drop=nn.Dropout(0.1)), (2, 6)),
+    "a slope": (Apply(slope, a=linear(), b=linear(), norm=norm()), (2, 6)),
     "a step of training": (Apply(adapted, a=linear(), b=linear(), norm=norm()), (2, 6)),
     "complex outputs": (
         Apply(

@@ -5,7 +5,7 @@ What they give may be cut off by an index (`cat([x, dropout(x)])[:n]`), or lose 
 is zero in every element, in pass after pass on other numbers, for a pass may leave out what the next one does not (a
 branch that is dropped at random, an expert that gets no sample); and if other numbers in its place give the same
 outputs every time, for what is rounded, compared or sorted has no derivative and is felt. Parameters that begin at
-zero are moved meanwhile. What cannot be differentiated is taken to be felt.
+zero are moved meanwhile. Where no output can be differentiated, all is taken to be felt.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ PASSES = 12
 """Passes in all of which something has to be without a derivative; most models need a single one."""
 _LEAST = 1e-10
 """The share of the largest output below which a derivative is none: rounding in single precision begins at 6e-8."""
+_FEW = 16
+"""Places that no derivative reaches, up to which each is looked at; an encoder without gradients has more."""
 _LOUDER = (4, 32)
 """How many times larger other numbers are than what they replace, by turns."""
 
@@ -44,11 +46,15 @@ def unfelt(
     `other` makes examples of other numbers, by a seed above 0.
     """
     run = _Runs(passes, places, training)
-    suspects = run.without_derivative(example, 0) or frozenset()
-    for seed in range(1, PASSES):
-        found = run.without_derivative(other(seed), seed) if suspects else None
-        suspects = suspects if found is None else suspects & found
-    return frozenset(place for place in suspects if not run.is_moved_by(place, example, other))
+    suspects = places
+    for seed in range(PASSES):
+        given = other(seed) if seed else example
+        found = run.without_derivative(given, seed)
+        suspects = suspects & found if found is not None else suspects if seed else frozenset()
+        suspects -= run.moved(suspects, given, seed)
+        if not suspects:
+            break
+    return frozenset(filter(run.is_still, suspects))
 
 
 class _Runs:
@@ -56,6 +62,8 @@ class _Runs:
         self._passes, self._places, self._training = passes, places, training
         self._layers = Layers(passes.tree)
         self._faults: Faults | None = None  # of the first pass
+        self._moves: dict[Place, float] = {}
+        self._repeats = 0.0
 
     def without_derivative(self, example: Example, seed: int) -> Places | None:
         """Return the places with a derivative of zero in a pass; `None` if it fails, or gives no numbers."""
@@ -66,21 +74,21 @@ class _Runs:
             return _below(calls.results, _sum(outputs)) if faults <= self._faults else None
         return None
 
-    def is_moved_by(self, place: Place, example: Example, other: Callable[[int], Example]) -> bool:
-        """Whether other numbers from the calls of a place make other outputs in any pass, or an error."""
-        moves, repeats = [], []
-        for seed in range(PASSES):
-            run = partial(self._numbers, other(seed) if seed else example, seed)
-            first, moved, again = run(None), run(place), run(None)
-            if first is None or again is None:  # it fails on strange numbers, which tells nothing
-                continue
-            if moved is None:
-                return True
-            moves.append(_all_apart(first, moved))
-            repeats.append(_all_apart(first, again))
-            if moves[-1] and not repeats[-1]:
-                return True
-        return not moves or max(moves) > APART * max(repeats)
+    def moved(self, places: Places, example: Example, seed: int) -> Places:
+        """Return the places of which other numbers make other outputs, or an error, where nothing else does."""
+        first = self._numbers(example, seed, None) if places else None
+        again = self._numbers(example, seed, None) if places else None
+        if first is None or again is None:  # it fails on strange numbers, which tells nothing
+            return frozenset()
+        repeats = _all_apart(first, again)
+        self._repeats = max(self._repeats, repeats)
+        moves = {place: _all_apart(first, self._numbers(example, seed, place)) for place in places}
+        self._moves |= {place: max(move, self._moves.get(place, 0.0)) for place, move in moves.items()}
+        return frozenset(place for place, move in moves.items() if move and not repeats)
+
+    def is_still(self, place: Place) -> bool:
+        """Whether other numbers from a place moved the outputs no farther than they move by themselves."""
+        return place in self._moves and self._moves[place] <= APART * self._repeats
 
     def _numbers(self, example: Example, seed: int, moved: Place | None) -> list[torch.Tensor] | None:
         """Return the numbers of the outputs, with others from a place that is `moved`; `None` if that fails."""
@@ -102,13 +110,16 @@ class _Runs:
 
 
 def _noisy(tensor: torch.Tensor, *, seed: int) -> torch.Tensor:
-    """Return a tensor with numbers on it that outdo its own, of no source that the model draws from."""
-    numbers = 2 * torch.rand(tensor.shape, generator=torch.Generator().manual_seed(4 + seed)) - 1
-    return tensor + numbers.to(tensor) * (_LOUDER[seed % len(_LOUDER)] * tensor.detach().abs().max())
+    """Return other numbers that outdo those of a tensor, of no source that the model draws from.
+
+    They are sums and products, for the derivative of an energy may feel nothing but a factor.
+    """
+    numbers = (2 * torch.rand(tensor.shape, generator=torch.Generator().manual_seed(4 + seed)) - 1).to(tensor)
+    return tensor * (1 + numbers) + numbers * (_LOUDER[seed % len(_LOUDER)] * tensor.detach().abs().max())
 
 
-def _all_apart(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
-    if len(first) != len(second):
+def _all_apart(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor] | None) -> float:
+    if second is None or len(first) != len(second):
         return float("inf")
     return max(map(apart, first, second), default=0.0)
 
@@ -124,13 +135,17 @@ def _sum(output: Any) -> torch.Tensor:
 
 
 def _below(results: Sequence[tuple[Place, torch.Tensor | None]], total: torch.Tensor) -> Places:
-    """Return the places all of whose results change the total by next to nothing, if they can change it at all."""
-    felt = {place for place, result in results if result is None}
+    """Return the places all of whose results change the total by next to nothing; and a few that no derivative reaches.
+
+    Those results are detached, or made without gradients: other numbers have to tell whether they are felt.
+    """
     kept = [(place, result) for place, result in results if result is not None]
-    if not kept:
-        return frozenset()
-    gradients = torch.autograd.grad(total, [each for _, each in kept], allow_unused=True)
+    gradients = torch.autograd.grad(total, [each for _, each in kept], allow_unused=True) if kept else ()
+    felt: set[Place] = set()
+    reached: set[Place] = set()
     for (place, result), gradient in zip(kept, gradients, strict=True):
-        if gradient is None or not float((gradient * result.detach()).abs().max()) <= _LEAST:
-            felt.add(place)
-    return frozenset(place for place, _ in kept) - felt
+        if gradient is not None:
+            reached.add(place)
+            felt |= set() if float((gradient * result.detach()).abs().max()) <= _LEAST else {place}
+    beyond = {place for place, _ in results} - reached
+    return frozenset((reached - felt) | (beyond if len(beyond) <= _FEW else set()))
