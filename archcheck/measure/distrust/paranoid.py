@@ -32,16 +32,17 @@ from archcheck.measure.distrust.sameness import (
     apart,
     are_close,
     beyond,
+    constants,
     faults_of,
     named,
     only_begins,
+    quiet_in,
     sign,
     signs,
 )
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes import unwatched
 from archcheck.measure.passes.axes import Varied, choose
-from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
 from archcheck.measure.passes.leeway import uncompiled
@@ -161,7 +162,7 @@ class _Look:
         if not training:
             factors = ((where, len(found)) for where, found in trace.silence.factors.items() if len(found) > NUMBERS)
             self.numbers += [self._number(count, where) for where, count in factors]
-        quiet = self._still_quiet(_quiet(trace), example, training, faults_of(output))
+        quiet = self._still_quiet(quiet_in(trace), example, training, faults_of(output))
         return quiet | self._unfelt(trace, example, training)
 
     def _is_compiled(self, example: Example, training: bool, output: Any) -> bool:
@@ -202,7 +203,7 @@ class _Look:
             with contextlib.suppress(Exception):
                 trace, output = self._follow(varied(example, seed), training, seed)
                 if faults_of(output) <= faults:
-                    quiet &= _quiet(trace)
+                    quiet &= quiet_in(trace)
         return quiet
 
     def _number(self, count: int, where: Where | None) -> Hidden:
@@ -247,7 +248,7 @@ class _Look:
 
     def _demand_constants(self, trace: Trace, example: Example, training: bool) -> None:
         """Refuse numbers that come from nowhere and follow the input: something else than torch made them of it."""
-        if not _constants(trace):
+        if not constants(trace):
             return
         try:
             others, _ = self._follow(varied(example), training)
@@ -255,7 +256,7 @@ class _Look:
         except SubjectError:  # on numbers that nobody promised to give it
             self.notes.append(f"not confirmed on other numbers in {_mode(training)}, where it failed")
             return
-        for event, other, same in zip(*map(_constants, (trace, others, again)), strict=False):
+        for event, other, same in zip(*map(constants, (trace, others, again)), strict=False):
             if apart(event.source, other.source) > APART * apart(event.source, same.source):
                 where = relative(event.where, self._root)
                 raise _differs(training, f"something else than torch computes a part of the output, read{_at(where)}")
@@ -287,21 +288,3 @@ def _differs(training: bool, what: str) -> SubjectError:
     return SubjectError(
         "differs", f"is not what it seems in {_mode(training)} mode: {what}; `--no-paranoid` takes no second look"
     )
-
-
-def _constants(trace: Trace) -> list[Event]:
-    made = (event for event, live in zip(trace.events, trace.live, strict=True) if live and event.kind == "constant")
-    return [event for event in made if "float" in (event.dtype or "")]
-
-
-def _quiet(trace: Trace) -> frozenset[Sign]:
-    """Return the operations that reach an output by the letter, and by none of the edges over which something comes."""
-    assert trace.silence is not None
-    loud, pending = [False] * len(trace.events), [index for index in trace.outputs if index >= 0]
-    while pending:
-        index = pending.pop()
-        if not loud[index]:
-            loud[index] = True
-            pending += [made for made in trace.events[index].inputs if (index, made) not in trace.silence.cut]
-    heard = {sign(event) for event in trace.events if loud[event.index]}
-    return frozenset(sign(event) for event in trace.events if trace.live[event.index]) - heard

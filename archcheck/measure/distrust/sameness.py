@@ -61,6 +61,25 @@ def _is_choice_of_torch(one: Sign, read: Mapping[tuple[str, Where | None], set[s
     return kind not in _MEANT and (layer, where) in read and read[layer, where].issuperset(params)
 
 
+def constants(trace: Trace) -> list[Event]:
+    """Return the floating numbers from outside on the way to an output."""
+    made = (event for event, live in zip(trace.events, trace.live, strict=True) if live and event.kind == "constant")
+    return [event for event in made if "float" in (event.dtype or "")]
+
+
+def quiet_in(trace: Trace) -> frozenset[Sign]:
+    """Return the operations that reach an output by the letter, and by none of the edges over which something comes."""
+    assert trace.silence is not None
+    loud, pending = [False] * len(trace.events), [index for index in trace.outputs if index >= 0]
+    while pending:
+        index = pending.pop()
+        if not loud[index]:
+            loud[index] = True
+            pending += [made for made in trace.events[index].inputs if (index, made) not in trace.silence.cut]
+    heard = {sign(event) for event in trace.events if loud[event.index]}
+    return frozenset(sign(event) for event in trace.events if trace.live[event.index]) - heard
+
+
 def named(found: Collection[Sign], root: str) -> str:
     """Name the first of several operations, layers of torch first, and how many more there are."""
     kind, op, layer, _, where = min(found, key=lambda each: (not each[3], str(each[4])))
