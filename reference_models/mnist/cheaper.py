@@ -38,14 +38,18 @@ from reference_models.mnist.model import Net
 def cheaper(model: nn.Module) -> Iterator[None]:
     """Let calls of `model` take the cheaper way while the context lasts, if it is a `Net`.
 
-    Only for training: the statistics are the batch's and the running ones move, whatever mode the model is in. Hooks
-    of the model see its calls as ever; those of its layers see none, nor is a layer that was put in another's place
-    called. A copy of the model that is made meanwhile computes with the weights of the first.
+    Calls in evaluation mode go the way of the model itself. Hooks of the model see its calls as ever; in training those
+    of its layers see none, nor is a layer that was put in another's place called. A copy of the model that is made
+    meanwhile computes with the weights of the first.
     """
     if type(model) is not Net:
         yield
         return
-    model.forward = lambda images: _forward(model, images)  # type: ignore[method-assign]
+
+    def forward(images: Tensor) -> Tensor:
+        return _forward(model, images) if model.training else Net.forward(model, images)
+
+    model.forward = forward  # type: ignore[method-assign]
     try:
         yield
     finally:

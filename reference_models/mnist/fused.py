@@ -14,6 +14,9 @@ from torch.autograd.function import once_differentiable
 # Above this probability a number for each element costs less than one for each dropped element.
 SPARSE = 0.2
 
+# A gap that ends beyond any tensor, and of which no sum leaves int64.
+_LONGEST = 2.0**40
+
 
 def pooled_batch_norm(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return the largest of each 2x2 square of the batch-normalised `x`, with the batch's statistics.
@@ -33,7 +36,7 @@ def dropped(x: Tensor, probability: float) -> Tensor:
     The gaps between zeros are drawn instead of a number for every element: from one success of independent trials
     to the next they have the geometric distribution. (V. Batagelj and U. Brandes, "Efficient generation of large
     random graphs", Physical Review E 71, 2005, choose edges so.) They come from torch's global generator, whatever
-    the number of threads, and are counted in int64: `probability` must be 0 or above 1e-17.
+    the number of threads.
     """
     if not 0 < probability <= SPARSE:
         return F.dropout(x, probability)
@@ -52,7 +55,7 @@ def _zeros(size: int, probability: float) -> Tensor:
 
 
 def _gaps(count: int, probability: float) -> Tensor:
-    return torch.empty(count, dtype=torch.float64).geometric_(probability).long().cumsum(0)
+    return torch.empty(count, dtype=torch.float64).geometric_(probability).clamp_(max=_LONGEST).long().cumsum(0)
 
 
 class _Dropped(Function):

@@ -91,6 +91,15 @@ def test_evaluation_after_the_context_is_the_networks_own():
     assert torch.equal(other.eval()(images), plain.eval()(images))
 
 
+def test_evaluation_in_the_context_is_the_networks_own_and_leaves_the_statistics():
+    plain, other = pair(dropout=0.1)
+    images = torch.randn(4, 1, 28, 28).double()
+    with cheaper(other.eval()):
+        assert torch.equal(other(images), plain.eval()(images))
+    for (name, kept), (_, left) in zip(plain.state_dict().items(), other.state_dict().items(), strict=True):
+        assert torch.equal(kept, left), name
+
+
 def test_hooks_see_the_calls_and_the_way_ends_with_the_context():
     net, _ = pair()
     seen = []

@@ -117,6 +117,11 @@ def test_any_shape_is_kept(shape):
     assert (out.shape, out.dtype, x.grad.shape) == (x.shape, x.dtype, x.shape)
 
 
+@pytest.mark.parametrize("probability", [1e-12, 1e-20, 1e-300])
+def test_a_probability_of_next_to_nothing_drops_nothing(probability):
+    assert dropped(torch.ones(1000), probability).eq(1).all()
+
+
 @pytest.mark.parametrize("probability", [-0.1, 1.1, math.nan])
 def test_what_is_no_probability_is_refused_as_by_dropout(probability):
     with pytest.raises((ValueError, RuntimeError), match="dropout probability has to be between 0 and 1"):
