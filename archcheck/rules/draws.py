@@ -59,7 +59,7 @@ class _Tensors:
             yield (op.inputs, op.params, place), Fraction(1)
         elif not self.dependent[op.index]:
             origin = self.whole[op.inputs[0]]
-            made = self.ops[origin].kind in ("factory", "random")
+            made = self.ops[origin].kind == "factory"
             yield ((made and self._masked(op)) or origin, place), Fraction(1)
         else:
             for origin in {self.whole[op.inputs[0]], self.uncut[op.inputs[0]]}:
@@ -88,14 +88,11 @@ class _Tensors:
         return op.kind in _REPEATING or scaled or (cut and op.op in _CUTTING)
 
     def _weights_ahead(self) -> list[frozenset[str]]:
-        """Return for each operation the parameters that first read its result, up to where activations meet."""
+        """Return for each operation the parameters that read its result first, on any way to an output."""
         ahead: list[frozenset[str]] = [frozenset()] * len(self.ops)
         for op in reversed(self.ops):
-            found = [
-                frozenset(reader.params) or (ahead[reader.index] if len(self._activations(reader)) < 2 else frozenset())
-                for reader in self.readers.get(op.index, ())
-            ]
-            ahead[op.index] = frozenset().union(*found)
+            readers = self.readers.get(op.index, ())
+            ahead[op.index] = frozenset().union(*(reader.params or ahead[reader.index] for reader in readers))
         return ahead
 
 

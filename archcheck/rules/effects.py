@@ -56,8 +56,6 @@ def shortfalls(facts: Facts, selector: str, on: str | None = None) -> Iterator[t
 
 
 def _shortfall(op: Op, selector: str, facts: Facts) -> str | None:
-    if selector == "dropout":
-        return None
     if selects(selector, op, facts):
         if not op.live:
             return "runs, but its result reaches no output"

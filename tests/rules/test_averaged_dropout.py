@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -127,6 +129,32 @@ def test_heads_that_read_a_draw_each_average_nothing(before):
     assert rule.check(measure(Heads(before, heads=1), example=ROWS)).findings  # one head that reads them all
 
 
+def test_what_is_dropped_for_each_block_anew_averages_nothing():
+    class Injected(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop = nn.Dropout(0.3)
+            self.blocks = nn.ModuleList(nn.Linear(8, 8) for _ in range(40))
+
+        def forward(self, x):
+            y = x
+            for block in self.blocks:
+                y = torch.relu(block(y + self.drop(x)))
+            return y
+
+    assert not Requires(kinds=("dropout",)).check(measure(Injected(), example=ROWS)).findings
+
+
+def test_a_sum_of_draws_that_many_heads_read_is_averaged():
+    def then(net, x):
+        return torch.cat([head(sum(net.drop(x) for _ in range(30))) for head in (net.fc, net.other)], 1)
+
+    model = Net(then)
+    model.other = nn.Linear(8, 8)
+    (one, *_) = Requires(kinds=("dropout",)).check(measure(model, example=ROWS)).findings
+    assert "is drawn 30 times" in one.message
+
+
 def test_overlapping_windows_are_not_copies():
     def then(net, x):
         return net.drop(F.unfold(x.view(1, 1, 2, 8).repeat(1, 1, 16, 2), 7)).mean((0, 2))
@@ -162,6 +190,14 @@ def test_a_mask_is_made_by_dropping_many_ones(one):
     assert messages(lambda net, x: torch.cat([x] * 5, 1) * net.drop(one(net, x).expand(40))) == []
 
 
+def test_a_mask_that_nothing_reads_is_said_to_reach_no_output():
+    def then(net, x):
+        net.drop(torch.ones(8))
+        return x
+
+    assert says(then) == "does not reach an output"
+
+
 def test_a_mask_for_each_step_averages_nothing_and_many_for_one_do():
     def masked(net, x):
         ones = torch.ones(8)
@@ -194,12 +230,13 @@ def test_many_weights_are_dropped_on_one_line(weight):
 
 
 def test_what_writes_its_result_in_place_of_another_has_no_copies():
-    def then(net, x):
+    def then(draws, net, x):
         rows = [x.repeat(20, 1) * 1.0, x * 2.0]
         torch._foreach_add_(rows, 1.0)
-        return net.drop(rows[0])
+        return sum(net.drop(rows[0]).mean() for _ in range(draws))
 
-    assert messages(then) == []
+    assert messages(partial(then, 29)) == []
+    assert says(partial(then, 30)) == AVERAGED
 
 
 # --- a rate so small that it drops nothing ---------------------------------------------------------------------------

@@ -89,6 +89,50 @@ def test_no_hint_is_given_of_another_part(function, on):
     assert said("batch_norm", Apply(function, part=Part(), fc=nn.Linear(8, 8)), on) == NONE
 
 
+def test_an_operation_of_another_kind_is_no_hint():
+    net = Apply(lambda self, x: (self.act(x), self.fc(x))[1], act=nn.ReLU(), fc=nn.Linear(8, 8))
+    assert said("layer_norm", net) == NONE
+
+
+def test_a_dropout_without_effect_is_a_hint_in_its_part_alone():
+    net = Apply(lambda self, x: (self.drop(x), self.fc(x))[1], drop=nn.Dropout(0.2), fc=nn.Linear(8, 8))
+    assert said("dropout", net) == [": `drop` (Dropout) does not reach an output"]
+    assert said("dropout", net, on="drop") == [": `drop` (Dropout) does not reach an output"]
+    assert said("dropout", net, on="fc") == NONE
+
+
+def test_a_dropout_that_is_off_in_training_says_so():
+    net = Apply(lambda self, x: F.dropout(self.fc(x), 0.2, training=False), fc=nn.Linear(8, 8))
+    (hint,) = said("dropout", net)
+    assert hint.startswith(": `dropout` at ")
+    assert hint.endswith(" is off in training")
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_dropout_between_recurrent_layers_needs_two_of_them(kind):
+    example = torch.rand(2, 3, 8)
+    two = Apply(lambda self, x: self.cell(x)[0], cell=kind(8, 4, num_layers=2, dropout=0.2))
+    assert said("dropout", two, example=example) == []
+    with pytest.warns(UserWarning, match="dropout option adds dropout"):
+        one = Apply(lambda self, x: self.cell(x)[0], cell=kind(8, 4, dropout=0.2))
+    hint = f": `cell` ({kind.__name__}) acts between recurrent layers, and there is one layer"
+    assert said("dropout", one, example=example) == [hint]
+
+
+def test_what_could_drop_and_has_no_rate_is_no_dropout():
+    def attend(self, x):
+        return F.scaled_dot_product_attention(x, x, x) + self.cell(x)[0]
+
+    net = Apply(attend, cell=nn.GRU(8, 8, num_layers=2))
+    assert said("dropout", net, example=torch.rand(2, 3, 8)) == NONE
+
+
+def test_a_pooling_of_one_position_is_trivial():
+    net = nn.Sequential(nn.Conv2d(3, 4, 4), nn.AdaptiveAvgPool2d(1))
+    hint = ": `1` (AdaptiveAvgPool2d) pools a map that is 1x1 already (trivial)"
+    assert said("global_avg_pool", net, example=torch.rand(1, 3, 4, 4)) == [hint]
+
+
 def test_a_normalisation_that_rests_is_no_hint_for_another_kind():
     resting = Apply(lambda self, x: x if self.training else self.norm(self.fc(x)), fc=nn.Linear(8, 8))
     resting.norm = nn.BatchNorm1d(8)
