@@ -61,10 +61,12 @@ class Facts:
     def executed(self, mode: str) -> tuple[Op, ...]:
         """Return the whole executed graph of `mode`, `"eval"` or `"train"`.
 
-        Raises `NotMeasured` when the forward pass in training mode could not be measured.
+        Raises `NotMeasured` when the forward pass in training mode could not be measured, `ValueError` for another mode.
         """
         if mode == "eval":
             return self.ops
+        if mode != "train":
+            raise ValueError(f'there are the modes "eval" and "train", not {mode!r}')
         if self.train_length == 0:
             raise NotMeasured("; ".join(self.unmeasured) or "the graph in training mode was not measured")
         return self._training_graph

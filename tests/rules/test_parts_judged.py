@@ -186,3 +186,8 @@ def test_a_deformable_convolution_pads_as_another_does():
         model = Apply(forward, conv=DeformConv2d(3, 4, 3, padding=padding))
         model.size = size
         assert judged(NoPadding(), model, IMAGE) is (padding == 0)
+
+
+def test_a_mode_that_there_is_not_has_no_graph():
+    with pytest.raises(ValueError, match=r"""there are the modes "eval" and "train", not 'training'"""):
+        measure(nn.Linear(8, 8), example=ROWS).executed("training")
