@@ -61,7 +61,8 @@ class Facts:
     def executed(self, mode: str) -> tuple[Op, ...]:
         """Return the whole executed graph of `mode`, `"eval"` or `"train"`.
 
-        Raises `NotMeasured` when the forward pass in training mode could not be measured, `ValueError` for another mode.
+        Raises `NotMeasured` when the forward pass in training mode could not be measured, and `ValueError` for any
+        other mode.
         """
         if mode == "eval":
             return self.ops
