@@ -166,8 +166,8 @@ def _leaks(held: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
         if count := held[kind]["count"]:
             of = f"{count:,} of the {held['samples']:,} test samples are among {what}"
             yield count, f"{of}{_first(held[kind], 'of what `evaluate` shows')}"
-    declared = held["declared"] or {"sets": {}, "overlaps": ()}
-    for overlap in declared["overlaps"]:
+    declared = held["declared"]
+    for overlap in declared["overlaps"] if declared else ():
         if overlap["of"] == "test" and overlap["count"]:
             of = f"{overlap['count']:,} of the {declared['sets']['test']['samples']:,} test samples"
             yield overlap["count"], f"{of} are among `{overlap['among']}`{_first(overlap, 'of `test`')}"

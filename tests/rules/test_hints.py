@@ -83,6 +83,13 @@ def test_the_hint_is_of_the_part_that_is_asked_for(function, hint, on):
     assert said("batch_norm", Apply(function, part=Part(), fc=nn.Linear(8, 8)), on) == hint
 
 
+def test_a_layer_that_is_never_called_is_pointed_at_where_it_is_built():
+    facts = measure(Apply(never, part=Part(), fc=nn.Linear(8, 8)), example=ROWS)
+    (finding,) = Requires(kinds=("batch_norm",)).check(facts).findings
+    assert finding.where.line == Part.__init__.__code__.co_firstlineno + 2
+    assert finding.layer == "part.norm"
+
+
 @pytest.mark.parametrize("function", [dropped, never])
 @pytest.mark.parametrize("on", ["fc", "Linear"])
 def test_no_hint_is_given_of_another_part(function, on):

@@ -47,6 +47,7 @@ def broken(rule, model, example=IMAGE):
         (nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(4, 4)), IMAGE, 4),
         (nn.Sequential(nn.ConvTranspose2d(1, 4, 3), nn.BatchNorm2d(4)), IMAGE, 4),
         (nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), ROW, 3),
+        (Calls(lambda m, x: m.bn(m.conv(x).clone()), conv=nn.Conv2d(1, 4, 3), bn=nn.BatchNorm2d(4)), IMAGE, 4),
         (nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3), nn.BatchNorm2d(2)), IMAGE, 6),
         (Calls(lambda m, x: m.bn(x @ m.fc.weight.t() + m.fc.bias), fc=nn.Linear(4, 3), bn=nn.BatchNorm1d(3)), ROW, 3),
         (Calls(lambda m, x: m.bn(torch.addmm(m.fc.bias, x, m.fc.weight.t())), fc=nn.Linear(4, 3),

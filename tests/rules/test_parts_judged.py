@@ -88,6 +88,33 @@ def test_a_leak_outside_of_the_part_is_nothing_to_it():
     assert judged(RequiresAny(kinds=("dropout",), on="good"), model)
 
 
+def test_a_dropout_on_in_evaluation_outside_of_the_part_is_nothing_to_it():
+    good = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.1))
+    model = Apply(lambda self, x: F.dropout(self.fc(self.good(x)), 0.2), good=good, fc=nn.Linear(8, 2))
+    for rule in (Requires, RequiresAny):
+        assert not judged(rule(kinds=("dropout",)), model)
+        assert judged(rule(kinds=("dropout",), on="good"), model)
+
+
+def test_none_of_several_kinds_is_looked_for_in_its_part_alone():
+    model = Apply(lambda self, x: (self.norm(x), self.fc(x))[1], fc=nn.Linear(8, 2), norm=nn.BatchNorm1d(8))
+    facts = measure(model, example=ROWS)
+
+    def says(on):
+        return [finding.message for finding in RequiresAny(kinds=("batch_norm", "lstm"), on=on).check(facts).findings]
+
+    hint = ": `norm` (BatchNorm1d) runs, but its result reaches no output"
+    assert says(None) == says("norm") == [f"none of batch_norm, lstm takes effect{hint}"]
+    assert says("fc") == ["none of batch_norm, lstm takes effect"]
+    nowhere = RequiresAny(kinds=("batch_norm", "lstm"), on="none", allow_empty=True).check(facts)
+    assert (nowhere.examined, nowhere.limit) == (0, ["batch_norm", "lstm"])
+
+
+def test_a_part_that_there_is_not_is_said_to_be_none():
+    with pytest.raises(NotMeasured, match='`on` = "zzz" points at nothing; no layer and no operation of the model is'):
+        Forbids(kinds=("linear",), on="zzz").check(measure(nn.Sequential(nn.Linear(8, 8)), example=ROWS))
+
+
 def test_weights_hidden_in_another_part_are_nothing_to_this_one():
     filtered = Apply(lambda self, x: F.linear(x, self.weight))
     filtered.register_buffer("weight", torch.randn(8, 8))
