@@ -14,7 +14,8 @@ from torchvision import models
 from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
 from archcheck.parts import PARANOID
-from tests.evasion.odd import ODD, Apply, linear, masked, norm, routed
+from tests.evasion.odd import ODD, linear, masked, norm, routed
+from tests.measure.networks import Apply
 
 
 def looked(model, *inputs):

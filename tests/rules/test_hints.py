@@ -9,21 +9,9 @@ from torch.nn import functional as F
 
 from archcheck.engine import measure
 from archcheck.rules import Requires
+from tests.measure.networks import Apply
 
 ROWS = torch.rand(2, 8)
-
-
-class Apply(nn.Module):
-    """Whatever `function` does with these parts."""
-
-    def __init__(self, function, **parts):
-        super().__init__()
-        self.function = [function]
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x):
-        return self.function[0](self, x)
 
 
 class BatchNorm2d(nn.Module):

@@ -23,19 +23,9 @@ from archcheck.rules import (
     scope,
 )
 from archcheck.rules.graphs import dependent_on_input
+from tests.measure.networks import Apply
 
 ROWS, IMAGE = torch.rand(2, 8), torch.rand(1, 3, 8, 8)
-
-
-class Apply(nn.Module):
-    def __init__(self, function, **parts):
-        super().__init__()
-        self.function = [function]
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x):
-        return self.function[0](self, x)
 
 
 def judged(rule, model, example=ROWS):

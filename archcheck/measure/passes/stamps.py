@@ -29,5 +29,5 @@ def _is_summable(tensor: torch.Tensor) -> bool:
 
 
 def _sum(tensor: torch.Tensor) -> float:
-    total = float(tensor.sum())
+    total = float(tensor.detach().sum())
     return total if total == total else 0.0  # NaN equals nothing, itself included
