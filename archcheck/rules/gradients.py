@@ -106,7 +106,7 @@ def _cancelled(facts: Facts) -> set[str]:
 
 def _findings(fault: str, names: Sequence[str], trained: Iterable[str], facts: Facts) -> Iterator[Finding]:
     words, fix = _FAULTS[fault]
-    for group, members in _grouped(names, trained, facts):
+    for group, members in _grouped(names, trained):
         layer = facts.layer(group)
         count = sum(facts.params.sizes[name] for name in members)
         whole = layer is not None and group not in members
@@ -120,7 +120,7 @@ def _findings(fault: str, names: Sequence[str], trained: Iterable[str], facts: F
         )
 
 
-def _grouped(names: Sequence[str], trained: Iterable[str], facts: Facts) -> Iterator[tuple[str, list[str]]]:
+def _grouped(names: Sequence[str], trained: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield the outermost layers of which every trained parameter is among `names`, and the names of single ones."""
     missing, inside = set(names), {name: [*lineage(name)][:-1] for name in trained}
     whole = {layer for name in names for layer in inside[name]}

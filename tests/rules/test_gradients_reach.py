@@ -129,6 +129,52 @@ def test_a_cancelled_bias_is_a_note_even_where_rounding_leaves_nothing():
     assert GradientsReach().check(replace(facts, behaviour={"gradients-reach": found})).findings
 
 
+def test_a_parameter_by_itself_points_at_the_innermost_layer():
+    model = nn.Sequential(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)))
+    (finding,) = judged(model, IMAGE, strict=True).findings
+    assert finding.message == "the gradient is rounding alone in `0.0.bias`: 4 parameters"
+    assert finding.layer == "0.0"
+
+
+def test_a_single_bias_is_said_to_be_one():
+    outcome = judged(nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1)), IMAGE)
+    assert outcome.notes == (
+        "the gradient of a bias before a normalisation is zero but for rounding (no-bias-before-norm)",
+    )
+
+
+def test_a_bias_that_is_added_by_itself_is_cancelled_too():
+    class Spelled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.randn(5, 6)), nn.Parameter(torch.randn(5))
+            self.norm = nn.BatchNorm1d(5)
+
+        def forward(self, x):
+            hidden = F.linear(x, torch.ones(6, 6), torch.ones(6))  # a bias, and no parameter
+            return self.norm(x @ self.weight.t() + self.bias) + F.batch_norm(hidden, None, None, training=True)[:, :1]
+
+    (note,) = judged(Spelled(), torch.randn(4, 6)).notes
+    assert note.startswith("the gradient of 5 biases before a normalisation")
+
+
+class Scaled(nn.Module):
+    """A residual branch whose scale starts at zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.scale = nn.Linear(6, 6), nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        return x + self.scale * self.fc(x)
+
+
+def test_what_waits_for_a_single_scale_names_it():
+    assert judged(Scaled()).notes == (
+        "no gradient yet in 2 parameter tensors, until `scale`, which starts at zero, has moved",
+    )
+
+
 class Residual(nn.Module):
     def __init__(self, gamma):
         super().__init__()

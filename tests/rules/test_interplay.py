@@ -78,6 +78,12 @@ def test_a_bias_that_has_its_effect(model, example):
     assert outcome(NoBiasBeforeNorm(), model, example).verdict is Verdict.KEPT
 
 
+def test_an_image_without_a_batch_has_its_channels_elsewhere():
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.InstanceNorm2d(6))
+    assert outcome(NoBiasBeforeNorm(), model, IMAGE[0]).verdict is Verdict.KEPT
+    assert outcome(NoBiasBeforeNorm(), model, IMAGE).found == 6
+
+
 def test_a_bias_that_two_calls_share_is_one():
     model = Calls(lambda m, x: m.bn(m.fc(m.bn(m.fc(x)))), fc=nn.Linear(4, 4), bn=nn.BatchNorm1d(4))
     assert outcome(NoBiasBeforeNorm(), model, ROW).found == 4
