@@ -136,6 +136,14 @@ def test_a_parameter_by_itself_points_at_the_innermost_layer():
     assert finding.layer == "0.0"
 
 
+def test_a_parameter_that_no_layer_owns_is_the_models():
+    model = nn.Linear(6, 2)
+    model._parameters["nowhere.weight"] = nn.Parameter(torch.zeros(5))
+    (finding,) = judged(model).findings
+    assert finding.message == "no gradient reaches `nowhere`: 5 parameters"
+    assert finding.layer == ""
+
+
 def test_a_single_bias_is_said_to_be_one():
     outcome = judged(nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1)), IMAGE)
     assert outcome.notes == (

@@ -78,10 +78,11 @@ def test_a_bias_that_has_its_effect(model, example):
     assert outcome(NoBiasBeforeNorm(), model, example).verdict is Verdict.KEPT
 
 
-def test_an_image_without_a_batch_has_its_channels_elsewhere():
-    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.InstanceNorm2d(6))
-    assert outcome(NoBiasBeforeNorm(), model, IMAGE[0]).verdict is Verdict.KEPT
-    assert outcome(NoBiasBeforeNorm(), model, IMAGE).found == 6
+def test_a_normalisation_of_rows_subtracts_no_bias_of_channels():
+    rows = nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm1d(6))  # of an image without a batch: axis 1 is its height
+    assert outcome(NoBiasBeforeNorm(), rows, IMAGE[0]).verdict is Verdict.KEPT
+    channels = nn.Sequential(nn.Conv2d(1, 6, 3), nn.InstanceNorm2d(6))
+    assert outcome(NoBiasBeforeNorm(), channels, IMAGE).found == 6
 
 
 def test_a_bias_that_two_calls_share_is_one():
