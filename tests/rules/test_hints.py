@@ -32,6 +32,17 @@ class Block(nn.Module):
         return F.dropout(self.fc(x), 0.3)
 
 
+class Outer(nn.Module):
+    """Builds a block on a line of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = Block()
+
+    def forward(self, x):
+        return self.block(x)
+
+
 def said(kind, model, on=None, example=ROWS):
     result = Requires(kinds=(kind,), on=on).check(measure(model, example=example))
     assert result.examined
@@ -160,8 +171,9 @@ def test_a_linear_map_spelled_as_a_convolution_counts_in_its_part_alone():
 
 
 def test_an_operation_of_a_layer_with_layers_is_named_by_its_line():
-    facts = measure(nn.Sequential(Block()), example=ROWS)
+    facts = measure(Outer(), example=ROWS)
     (finding,) = Requires(kinds=("dropout",)).check(facts).findings
     here = Block.forward.__code__.co_firstlineno + 1
     assert finding.message.endswith(f"`dropout` at {finding.where} is on in evaluation, too")
-    assert (finding.where.line, finding.layer) == (here, "0")
+    assert (finding.where.line, finding.layer) == (here, "block")
+    assert facts.layer("block").where.line == Outer.__init__.__code__.co_firstlineno + 2

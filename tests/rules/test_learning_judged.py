@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from archcheck.errors import NotMeasured
@@ -37,6 +39,12 @@ def test_what_is_no_log_probability_is_told(told, message, fix):
 
 # The logarithm of 4 is 1.386.
 LOSS = {"classes": 4, "loss": 1.386, "axis": 1, "probabilities": False, "mode": "train"}
+
+
+def test_a_loss_as_far_off_as_is_tolerated_is_kept():
+    exact = 1.0 - math.log(4)
+    assert judged(InitialLoss(tolerance=abs(exact)), LOSS, loss=1.0).findings == ()
+    assert judged(InitialLoss(tolerance=abs(exact) - 1e-9), LOSS, loss=1.0).findings
 
 
 @pytest.mark.parametrize(

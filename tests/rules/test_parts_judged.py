@@ -167,6 +167,23 @@ def test_only_the_word_1x1_exempts_by_the_kernel_and_no_path():
     assert not rule.check(measure(pointwise, example=IMAGE)).findings
 
 
+def test_weights_that_a_part_borrows_are_not_its_own():
+    class Borrowing(nn.Module):
+        def forward(self, x, weight):
+            return F.linear(x, weight)
+
+    model = Apply(lambda self, x: self.a(self.b(x), self.b.weight), a=Borrowing(), b=nn.Linear(8, 8))
+    facts = measure(model, example=ROWS)
+    assert MaxParams(limit=1, on="a").check(facts).found == 0
+    assert MaxParams(limit=1, on="linear").check(facts).found == 72
+
+
+def test_what_nobody_needs_follows_nothing():
+    model = Apply(lambda self, x: (self.act(y := self.fc(x)), self.norm(y))[1], fc=nn.Linear(8, 8), act=nn.ReLU())
+    model.norm = nn.BatchNorm1d(8)
+    assert judged(FollowedBy(layer="linear", by="batch_norm", position="direct"), model)
+
+
 def test_a_layer_called_like_a_kind_is_none_of_it():
     model = nn.Sequential(OrderedDict({"conv": nn.Linear(8, 8), "fc": nn.Linear(8, 2)}))
     assert MaxParams(limit=1, on="conv").check(measure(model, example=ROWS)).found == 0
