@@ -6,7 +6,7 @@ import struct
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
@@ -114,8 +114,13 @@ def test_any_bytes_of_a_pickle(pickled, tmp_path_factory, edits):
     read_tensors(tmp_path_factory.getbasetemp(), "any.pt", edited(pickled, edits))
 
 
+NAMED_BY_THE_REST = [(4, bytes(5), 0), (4, bytes(5), 6), (4, bytes(5), 12), (28, bytes(5), 2)]
+"""A directory whose first entry takes kilobytes of the archive for its name."""
+
+
 @SETTINGS
 @given(edits=EDITS)
+@example(edits=NAMED_BY_THE_REST)
 def test_any_bytes_of_an_archive(program, tmp_path_factory, edits):
     file = tmp_path_factory.getbasetemp() / "any.pt2"
     file.write_bytes(edited(program.read_bytes(), edits))

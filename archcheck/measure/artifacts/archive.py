@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import NoReturn
 
-from archcheck.errors import SubjectError
+from archcheck.errors import SubjectError, one_line
 
 MANY = 1_000_000
 """Entries of an archive that are too many to be one of torch's."""
@@ -19,13 +19,18 @@ MANY = 1_000_000
 BROKEN = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, OverflowError, struct.error)
 """What reading a damaged archive raises, besides `OSError`."""
 
+_LONGEST = 500
 _ZIP = b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
 
 
 def refuse(shown: str, what: str, fix: str) -> NoReturn:
-    """Raise a `SubjectError` that says what is wrong with the file `shown`, and what to do."""
-    raise SubjectError("artifact", f"`{shown}` {what}; {fix}")
+    """Raise a `SubjectError` that says what is wrong with the file `shown`, and what to do.
+
+    What is wrong may quote the file, which may hold anything: it is one line, cut at 500 characters.
+    """
+    line = one_line(what)
+    raise SubjectError("artifact", f"`{shown}` {line if len(line) <= _LONGEST else line[:_LONGEST] + '…'}; {fix}")
 
 
 def regular_file(root: str, shown: str) -> Path:
