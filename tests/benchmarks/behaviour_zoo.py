@@ -123,7 +123,7 @@ def show(name: str, outcome: Outcome, seconds: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=list(networks()), metavar="NAME")
+    parser.add_argument("--only", nargs="*", choices=list(networks()), default=list(networks()), metavar="NAME")
     parser.add_argument("--rules", nargs="*", default=[rule_name(rule) for rule in RULES], metavar="RULE")
     options = parser.parse_args()
     torch.set_num_threads(1)
