@@ -16,8 +16,13 @@ def quote(word: str) -> str:
     >>> quote("max-params"), quote("a" * 100) == '"' + "a" * 60 + '…"'
     ('"max-params"', True)
     """
-    shortened = word if len(word) <= LONGEST else word[:LONGEST] + "…"
+    shortened = cut(word, LONGEST)
     return json.dumps(shortened, ensure_ascii=not shortened.isprintable())
+
+
+def cut(text: str, longest: int) -> str:
+    """Return a text of at most `longest` characters, and an ellipsis for those that are left out."""
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 def shape_text(shape: Iterable[int]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from archcheck.errors import SubjectError, one_line
+from archcheck.words import cut
 
 MANY = 1_000_000
 """Entries of an archive that are too many to be one of torch's."""
@@ -29,8 +30,7 @@ def refuse(shown: str, what: str, fix: str) -> NoReturn:
 
     What is wrong may quote the file, which may hold anything: it is one line, cut at 500 characters.
     """
-    line = one_line(what)
-    raise SubjectError("artifact", f"`{shown}` {line if len(line) <= _LONGEST else line[:_LONGEST] + '…'}; {fix}")
+    raise SubjectError("artifact", f"`{shown}` {cut(one_line(what), _LONGEST)}; {fix}")
 
 
 def regular_file(root: str, shown: str) -> Path:

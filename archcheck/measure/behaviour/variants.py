@@ -74,11 +74,6 @@ def _varied(example: Example, floats: Change, tokens: Change) -> Example:
             return tensor
         return tokens(tensor) if len(tensors) == 1 or int(tensor.max()) > 1 else tensor
 
-    return mapped(example, change)
-
-
-def mapped(example: Example, change: Change) -> Example:
-    """Return the example with every tensor changed."""
     return example.mapped(change)
 
 
@@ -108,7 +103,7 @@ class Samples:
                 return tensor
             return tensor.index_select(self.axis, torch.tensor(rows, device=tensor.device))
 
-        return mapped(self.example, picked)
+        return self.example.mapped(picked)
 
 
 def _grown(bench: Bench, axis: int, count: int, seed: int) -> tuple[Example, set[int]]:
@@ -124,5 +119,5 @@ def _grown(bench: Bench, axis: int, count: int, seed: int) -> tuple[Example, set
 
 def _flat(example: Example) -> list[torch.Tensor]:
     found: list[Any] = []
-    mapped(example, lambda tensor: found.append(tensor) or tensor)  # type: ignore[func-returns-value]
+    example.mapped(lambda tensor: found.append(tensor) or tensor)  # type: ignore[func-returns-value]
     return found

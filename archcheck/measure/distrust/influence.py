@@ -50,8 +50,12 @@ def unfelt(
     for seed in range(PASSES):
         given = other(seed) if seed else example
         found = run.without_derivative(given, seed)
-        suspects = suspects & found if found is not None else suspects if seed else frozenset()
-        suspects -= run.moved(suspects, given, seed)
+        if found is not None:
+            suspects &= found
+        elif not seed:
+            return frozenset()
+        if suspects:
+            suspects -= run.moved(suspects, given, seed)
         if not suspects:
             break
     return frozenset(filter(run.is_still, suspects))
@@ -76,8 +80,7 @@ class _Runs:
 
     def moved(self, places: Places, example: Example, seed: int) -> Places:
         """Return the places of which other numbers make other outputs, or an error, where nothing else does."""
-        first = self._numbers(example, seed, None) if places else None
-        again = self._numbers(example, seed, None) if places else None
+        first, again = (self._numbers(example, seed, None) for _ in range(2))
         if first is None or again is None:  # it fails on strange numbers, which tells nothing
             return frozenset()
         repeats = _all_apart(first, again)

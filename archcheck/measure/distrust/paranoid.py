@@ -214,7 +214,7 @@ class _Look:
         return self._run(example, training, unwatched.outputs)
 
     def _run(self, example: Example, training: bool, outputs: Callable[[torch.nn.Module, Example], Any]) -> Any:
-        with self._passes.untouched(values=True), jittered(self._passes):
+        with jittered(self._passes):
             set_mode(self._passes.tree, training)
             return map_tensors(torch.clone, outputs(self._passes.model, example))
 
