@@ -49,7 +49,8 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
         query = rotated(by_head(self.query(x)), cosine, sine)
         key = rotated(by_head(self.key(x)), cosine, sine)
-        mixed = F.scaled_dot_product_attention(query, key, by_head(self.value(x)), is_causal=True, enable_gqa=True)
+        key, value = (part.repeat_interleave(HEADS // KEY_HEADS, dim=1) for part in (key, by_head(self.value(x))))
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.output(mixed.transpose(1, 2).flatten(2))
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from archcheck.measure import measure_model
+from tests.features import GROUPED_QUERIES, needs
 
 
 def attend(**options):
@@ -111,7 +112,13 @@ WORKED = {
 }
 
 
-@pytest.mark.parametrize("case", WORKED)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=needs(GROUPED_QUERIES, "grouped queries") if "grouped queries" in case else ())
+        for case in WORKED
+    ],
+)
 def test_multiply_accumulates(case):
     model, shapes, macs = WORKED[case]
     if not isinstance(model, nn.Module):

@@ -10,6 +10,7 @@ from torch import nn
 
 from archcheck.measure import measure_model
 from archcheck.measure.operators.contraction import contraction_macs
+from tests.features import GROUPED_PRODUCTS, needs
 
 
 def einsum(equation):
@@ -123,6 +124,7 @@ def test_an_axis_of_one_is_broadcast_and_makes_no_terms():
         ((2, 8, 16), (16, 24), torch.tensor([8, 24], dtype=torch.int32), 8 * 16 * 24),  # columns in groups
     ],
 )
+@needs(GROUPED_PRODUCTS, "`F.grouped_mm`")
 def test_grouped_products(left, right, offsets, macs):
     model = Apply(lambda self, x, y: F.grouped_mm(x, y, offs=offsets))
     cost = measure_model(model, example=(zeros(*left).bfloat16(), zeros(*right).bfloat16())).cost

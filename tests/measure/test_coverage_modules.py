@@ -11,6 +11,7 @@ from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
 
 from archcheck.measure import measure_model
+from tests.features import FLEX_ATTENTION, needs
 
 LINEAR = 2 * 3 * 4  # two rows of 3 features to 4
 
@@ -203,6 +204,7 @@ def test_a_branch_by_torch_cond():
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
+@needs(FLEX_ATTENTION, "flex_attention")
 def test_flex_attention():
     from torch.nn.attention.flex_attention import flex_attention
 

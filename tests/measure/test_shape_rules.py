@@ -8,6 +8,7 @@ from torch import rand
 
 from archcheck.measure.shapes.arguments import bind, op_name
 from archcheck.measure.shapes.rules import RULES
+from tests.features import GROUPED_QUERIES, needs
 
 aten = torch.ops.aten
 
@@ -154,6 +155,7 @@ def test_the_rules_answer_what_is_common_and_do_not_ask_torch():
         assert RULES[op_name(func)](bind(func, tuple(args), {})) is not None
 
 
+@needs(GROUPED_QUERIES, "grouped queries")
 def test_grouped_heads_need_no_help_of_torch():
     query, key = rand(1, 6, 5, 8), rand(1, 2, 7, 8)
     call = bind(aten.scaled_dot_product_attention.default, (query, key, key), {"enable_gqa": True})

@@ -110,22 +110,25 @@ def test_an_input_that_is_overwritten_is_left_as_it_was(hold):
     assert torch.equal(x, torch.ones(2, 3))
 
 
+COLUMN = (slice(None), 0)
+
+
 @pytest.mark.parametrize(
-    "cut",
+    ("cut", "at"),
     [
-        lambda: torch.arange(24.0).view(4, 6)[:, :3],
-        lambda: torch.arange(24.0).view(4, 6)[:, ::2],
-        lambda: torch.arange(24.0).view(2, 4, 3)[1].t(),
-        lambda: torch.arange(3.0).view(3, 1).expand(3, 4),
-        lambda: torch.arange(4.0).expand(3, 4),
+        (lambda: torch.arange(24.0).view(4, 6)[:, :3], COLUMN),
+        (lambda: torch.arange(24.0).view(4, 6)[:, ::2], COLUMN),
+        (lambda: torch.arange(24.0).view(2, 4, 3)[1].t(), COLUMN),
+        (lambda: torch.arange(3.0).view(3, 1).expand(3, 4), COLUMN),
+        (lambda: torch.arange(4.0).expand(3, 4), (0, 0)),  # its columns are one number each, which torch may refuse
     ],
 )
 @pytest.mark.parametrize("confirm", [False, True])
 @pytest.mark.parametrize("trained", [False, True])
-def test_a_part_of_a_larger_tensor_is_left_as_it_was(cut, confirm, trained):
+def test_a_part_of_a_larger_tensor_is_left_as_it_was(cut, at, confirm, trained):
     def forward(self, x):
         with torch.no_grad():
-            self.table[:, 0] = 7.0
+            self.table[at] = 7.0
         return self.a(x) + self.table.sum()
 
     model, table = Apply(forward, a=nn.Linear(3, 3)), cut()

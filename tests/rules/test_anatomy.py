@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,8 +68,14 @@ def test_the_page_shows_what_is_printed(rule, broken):
     file = OUTPUTS / f"{rule_name(rule)}.txt"
     if os.environ.get("ARCHCHECK_GOLDEN") == "write":
         file.write_text(found, encoding="utf-8")
-    assert found == output(rule)
+    assert without_torchs_words(found) == without_torchs_words(output(rule))
+    found = output(rule)
     assert "".join(f"    {line}\n" for line in found.splitlines()) in page(rule)
+
+
+def without_torchs_words(text: str) -> str:
+    """Return a text without the message of an error that torch raised, which each release words as it likes."""
+    return re.sub(r"(RuntimeError:)[^\n]*(?:\n {18}[^\n]*)*", r"\1", text)
 
 
 def test_no_output_is_left_over():

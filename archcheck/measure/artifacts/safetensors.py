@@ -17,18 +17,19 @@ from typing import Any, NoReturn
 import torch
 
 from archcheck.measure.artifacts.archive import refuse
+from archcheck.measure.artifacts.dtypes import installed, missing
 from archcheck.words import quote
 
 LONGEST_HEADER = 100_000_000
 """Bytes of a header; the format allows no more."""
 
-DTYPES: Mapping[str, torch.dtype] = {
-    "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "U16": torch.uint16, "I16": torch.int16,
-    "U32": torch.uint32, "I32": torch.int32, "U64": torch.uint64, "I64": torch.int64, "F16": torch.float16,
-    "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64, "C64": torch.complex64,
-    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
-    "F8_E5M2FNUZ": torch.float8_e5m2fnuz, "F8_E8M0": torch.float8_e8m0fnu,
+_DTYPE_NAMES = {
+    "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
+    "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
+    "C64": "complex64", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E8M0": "float8_e8m0fnu",
 }  # fmt: skip
+DTYPES: Mapping[str, torch.dtype] = installed(_DTYPE_NAMES)
 
 _OTHERS = {b"PK\x03\x04": "a zip archive", b"\x80": "a pickle", b"\x89HDF": "an HDF5 file", b"GGUF": "a GGUF file"}
 
@@ -121,6 +122,9 @@ class Safetensors:
         if set(keys) != {"dtype", "shape", "data_offsets"}:
             self._damaged(f"{shown} must have a dtype, a shape and data_offsets, and nothing else")
         dtype = DTYPES.get(claim["dtype"]) if isinstance(claim["dtype"], str) else None
+        if dtype is None and claim["dtype"] in _DTYPE_NAMES:
+            said = missing(_DTYPE_NAMES[claim["dtype"]])
+            refuse(self.shown, f"holds {shown} of {said}", "install a newer torch")
         if dtype is None:
             self._damaged(f"{shown} has the dtype {quote(str(claim['dtype']))}, which is not known")
         shape, offsets = claim["shape"], claim["data_offsets"]

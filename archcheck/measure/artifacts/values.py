@@ -13,12 +13,14 @@ from typing import Any
 
 import torch
 
-DTYPES: Mapping[int, torch.dtype] = {
-    1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64, 6: torch.float16, 7: torch.float32,
-    8: torch.float64, 9: torch.complex32, 10: torch.complex64, 11: torch.complex128, 12: torch.bool,
-    13: torch.bfloat16, 28: torch.uint16, 29: torch.float8_e4m3fn, 30: torch.float8_e5m2, 31: torch.float8_e4m3fnuz,
-    32: torch.float8_e5m2fnuz, 34: torch.uint32, 35: torch.uint64,
+from archcheck.measure.artifacts.dtypes import installed
+
+_DTYPE_NAMES = {
+    1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64",
+    9: "complex32", 10: "complex64", 11: "complex128", 12: "bool", 13: "bfloat16", 28: "uint16", 29: "float8_e4m3fn",
+    30: "float8_e5m2", 31: "float8_e4m3fnuz", 32: "float8_e5m2fnuz", 33: "float8_e8m0fnu", 34: "uint32", 35: "uint64",
 }  # fmt: skip
+DTYPES: Mapping[int, torch.dtype] = installed(_DTYPE_NAMES)
 """The numbers that stand for dtypes."""
 
 _FORMATS = {

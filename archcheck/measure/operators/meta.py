@@ -32,6 +32,10 @@ _SPELLED = frozenset(
 )
 """Functions whose result has numbers that the code spells."""
 
+_ATEN = torch.ops.aten
+_SIZED = frozenset({_ATEN.zeros.default, _ATEN.ones.default, _ATEN.rand.default, _ATEN.randn.default})
+"""Operators that make a tensor of a size: without numbers, each is an empty one."""
+
 _SMALL = 1 << 20
 """Elements up to which results of real tensors are real, too."""
 
@@ -82,6 +86,10 @@ class _OnMeta(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _device_constructors() and func not in _SPELLED and kwargs.get("device") is None:
             kwargs = {**kwargs, "device": META}
+        if args and torch.nn.parameter.is_lazy(args[0]):
+            # A lazy tensor would make what it answers one of its own class, which some releases cannot do twice.
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **kwargs)
         return func(*args, **kwargs)
 
 
@@ -95,6 +103,8 @@ class _Outsides(Dispatch):  # type: ignore[no-untyped-call]
         """Compute one operation of a constructor."""
         kwargs = kwargs or {}
         tensors = list(tensors_in((args, kwargs)))
+        if func in _SIZED and kwargs.get("device") == META:
+            return _ATEN.empty.memory_format(*args, **kwargs)
         if not tensors or not isinstance(func, torch._ops.OpOverload):
             return func(*args, **kwargs)
         operator = operator_of(func)

@@ -80,7 +80,16 @@ def _writes_first(schema: Any) -> bool:
 
 def _is_opaque(name: str, func: Any) -> bool:
     """Whether nobody knows the composite operator whole, so that it has to be decomposed."""
-    return bool(name not in RULES and name not in BOUNDS and not is_known(name, func) and func._can_decompose())
+    return name not in RULES and name not in BOUNDS and not is_known(name, func) and _decomposes(func)
+
+
+def _decomposes(func: Any) -> bool:
+    """Whether torch has the operator as a composition of others, which is what `OpOverload.decompose` runs."""
+    key, name = torch._C.DispatchKey.CompositeImplicitAutograd, func.name()
+    if key in func.py_kernels:
+        return True
+    # Methods of Python such as `Tensor.dim` are overloads, too, of which the dispatcher knows nothing.
+    return torch._C._dispatch_has_kernel(name) and torch._C._dispatch_has_kernel_for_dispatch_key(name, key)
 
 
 _operators: dict[int, Operator] = {}

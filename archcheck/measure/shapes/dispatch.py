@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+_ASKS_MODES = hasattr(TorchDispatchMode, "supports_higher_order_operators")
+"""Whether torch hands operators that take functions to any mode that says so; older releases ask for a registration."""
+
+_registered: set[tuple[str, type]] = set()
 
 
 class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -12,3 +21,21 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _should_skip_dynamo(cls) -> bool:
         # A private hook of torch: without it the first dispatch imports the compiler (about 1.5 s).
         return False
+
+    def __enter__(self) -> Any:
+        """Begin to be asked."""
+        if not _ASKS_MODES and getattr(self, "supports_higher_order_operators", False):
+            _register(type(self))
+        return super().__enter__()  # type: ignore[no-untyped-call]
+
+
+def _register(mode: type[Dispatch]) -> None:
+    """Have torch hand every operator that takes functions to modes of this class."""
+    for name, operator in torch._ops._higher_order_ops.items():
+        if (name, mode) not in _registered:
+            _registered.add((name, mode))
+            operator.py_impl(mode)(partial(_asked, operator))
+
+
+def _asked(operator: Any, mode: Dispatch, *args: Any, **kwargs: Any) -> Any:
+    return mode.__torch_dispatch__(operator, (), args, kwargs)  # type: ignore[no-untyped-call]

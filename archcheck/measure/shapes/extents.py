@@ -6,12 +6,14 @@ seconds, so that a verdict does not depend on how busy a machine is.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 Point = tuple[int, ...]
 
@@ -178,18 +180,25 @@ def _without_constants() -> Iterator[None]:
 
     What it finds would depend on that, and it writes what it reads there to a folder `.hypothesis`.
     """
-    from hypothesis.internal.conjecture import providers
-
     names = ("_get_local_constants", "CONSTANTS_CACHE", "GLOBAL_CONSTANTS")
-    if not all(hasattr(providers, name) for name in names):  # an older one, which does not do so
+    providers: Any = _constants_module()
+    if not all(hasattr(providers, name) for name in names):  # a release that does not do so
         yield
         return
     before = {name: getattr(providers, name) for name in names}
     empty = type(before["GLOBAL_CONSTANTS"])()
     providers._get_local_constants = lambda: empty
-    providers.CONSTANTS_CACHE = {}  # type: ignore[assignment]
+    providers.CONSTANTS_CACHE = {}
     try:
         yield
     finally:
         for name, value in before.items():
             setattr(providers, name, value)
+
+
+def _constants_module() -> Any:
+    """Return the module in which hypothesis collects numbers from sources; none in releases before 6.125."""
+    try:
+        return importlib.import_module("hypothesis.internal.conjecture.providers")
+    except ImportError:
+        return None

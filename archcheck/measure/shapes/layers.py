@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -73,10 +74,24 @@ def _attention(call: Call) -> Answer:
         return None
     if not query.dtype.is_floating_point:
         return None
-    lead = _attention_batch(query, key, value, grouped=bool(call["enable_gqa"]))
+    lead = _attention_batch(query, key, value, grouped=bool(call.get("enable_gqa")))
     if lead is None or (mask is not None and not _broadcasts_to(mask, (*lead, query.shape[-2], key.shape[-2]))):
         return None
-    return new((*lead, query.shape[-2], value.shape[-1]), query)
+    answer = new((*lead, query.shape[-2], value.shape[-1]), query)
+    fused = query.dim() == 4 and all(part.shape[:2] == lead and part.stride(-1) == 1 for part in (query, key, value))
+    if not fused or call["dropout_p"] or not _puts_heads_last():
+        return answer
+    _, heads, steps, width = answer.shape
+    return answer.as_strided(answer.shape, (steps * heads * width, width, heads * width, 1))
+
+
+@cache
+def _puts_heads_last() -> bool:
+    """Whether this release of torch lays the result of fused attention out as (N, L, H, E), by asking it once."""
+    with torch._C._DisableTorchDispatch():
+        query = torch.ones(1, 2, 3, 4)
+        result = torch.ops.aten.scaled_dot_product_attention.default(query, query, query)
+    return not result.is_contiguous()
 
 
 def _attention_batch(
