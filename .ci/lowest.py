@@ -1,0 +1,14 @@
+"""Print the lowest release of each direct dependency that `pyproject.toml` admits, as constraints for pip."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+lists = (project["dependencies"], *project["optional-dependencies"].values())
+others = [each for requirements in lists for each in requirements if not each.startswith(project["name"])]
+pins = {name: release for each in others for name, release in re.findall(r"^([\w.-]+)>=([\w.]+)$", each)}
+if len(pins) != len(set(others)):
+    sys.exit(f"each dependency states its lowest release once, as `name>=release`: {sorted(others)}")
+sys.stdout.writelines(f"{name}=={release}\n" for name, release in sorted(pins.items()))
