@@ -26,6 +26,7 @@ from archcheck.measure.peers.cross_check import cross_check
 from archcheck.measure.structure import graph, idle, ledger
 from archcheck.measure.structure.field import receptive_field
 from archcheck.measure.structure.layers import layers_of
+from archcheck.measure.subject.compiled import original, uncompiled
 from archcheck.measure.subject.places import class_where, relative
 from archcheck.parts import CROSS_CHECK, PARANOID, Cost, Hidden, Op, Params, Shapes, Subject, Tensor
 from archcheck.probes import parsed
@@ -56,8 +57,9 @@ def measure_model(
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
     chosen = example if isinstance(example, Example) or example is None else given(example)
+    model = original(model)
     target = target or f"{type(model).__module__}:{type(model).__qualname__}"
-    with same_torch():
+    with same_torch(), uncompiled():
         facts = _measured(
             model, chosen, tuple(needs), confirm=confirm, target=target, root=root or str(Path.cwd()), fresh=fresh
         )

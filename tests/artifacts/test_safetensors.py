@@ -177,6 +177,30 @@ def test_the_prefix_of_a_wrapper_is_told(tmp_path):
     assert "all its names begin with `module.`" in misfit(Tiny(), tmp_path / "w.safetensors")
 
 
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("within", [True, False])
+def test_a_state_that_was_saved_compiled_fits_the_network_and_the_other_way_round(tmp_path, before, within):
+    def build(compiled):
+        model = Tiny() if not within else nn.Sequential(Tiny(), nn.Linear(2, 2))
+        if compiled and within:
+            model[0] = torch.compile(model[0], backend="eager")
+        return torch.compile(model, backend="eager") if compiled else model
+
+    trained, model = build(before), build(not before)
+    save_file(trained.state_dict(), tmp_path / "w.safetensors")
+    fit(model, "w.safetensors", str(tmp_path))
+    values = (each.state_dict().values() for each in (trained, model))
+    assert all(map(torch.equal, *values))
+
+
+def test_two_tensors_that_only_a_compiler_tells_apart_are_two(tmp_path):
+    state = Tiny().state_dict()
+    save_file(
+        {**state, **{f"_orig_mod.{name}": each.clone() for name, each in state.items()}}, tmp_path / "w.safetensors"
+    )
+    assert "unexpected `_orig_mod." in misfit(Tiny(), tmp_path / "w.safetensors")
+
+
 def test_values_that_are_not_finite_are_refused(tmp_path):
     model = Tiny()
     with torch.no_grad():

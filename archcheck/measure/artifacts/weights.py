@@ -15,6 +15,7 @@ from archcheck.measure.artifacts.pickles import read_state
 from archcheck.measure.artifacts.safetensors import Safetensors, names_of
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.meta import is_without_memory
+from archcheck.measure.subject.compiled import original, original_name
 from archcheck.parts import Stored, Weights
 from archcheck.words import amount, shape_text
 
@@ -96,8 +97,9 @@ def fit(model: torch.nn.Module, target: str, root: str) -> tuple[str, ...]:
     Raises:
         SubjectError: a tensor is missing, is not wanted, has another shape or dtype, or holds what is not finite.
     """
-    tensors = open_tensors(target, root)
+    model = original(model)
     state = _state(model)
+    tensors = _uncompiled(open_tensors(target, root), state)
     misfits = list(_misfits(tensors, state))
     if misfits:
         hint = _prefix_hint(tensors.outsides, state)
@@ -107,6 +109,22 @@ def fit(model: torch.nn.Module, target: str, root: str) -> tuple[str, ...]:
         return (*tensors.notes, f"{loaded} that it has; none was loaded, as it has no memory")
     _load(model, tensors, state)
     return (*tensors.notes, f"{loaded} that it has, all values finite")
+
+
+def _uncompiled(tensors: Tensors, state: Mapping[str, object]) -> Tensors:
+    """Return the tensors of a file under the names in a model, where but one of both was compiled when it got them."""
+    names = {original_name(name): name for name in state}
+    origins = {names.get(plain, plain): name for name in tensors.outsides if (plain := original_name(name))}
+    if len(origins) < len(tensors.outsides) or len(names) < len(state) or [*origins] == [*tensors.outsides]:
+        return tensors
+    note = "names in the file and in the model that `torch.compile` lengthened by `_orig_mod` were taken for the same"
+    return Tensors(
+        file=tensors.file,
+        format=tensors.format,
+        outsides={name: tensors.outsides[origin] for name, origin in origins.items()},
+        read=lambda name: tensors.read(origins[name]),
+        notes=[*tensors.notes, note],
+    )
 
 
 def _state(model: torch.nn.Module) -> dict[str, torch.Tensor]:

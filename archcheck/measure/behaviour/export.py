@@ -16,6 +16,7 @@ from archcheck.measure.behaviour.bench import Bench, called, outputs_of
 from archcheck.measure.behaviour.closeness import farthest
 from archcheck.measure.passes.faults import fault_of
 from archcheck.measure.passes.forward import set_mode
+from archcheck.measure.subject.compiled import with_compiler
 from archcheck.measure.subject.places import relative
 
 
@@ -35,9 +36,10 @@ def exports(bench: Bench, to: str) -> Mapping[str, Any]:
         warnings.simplefilter("ignore")
         set_mode(bench.tree, training=False)
         try:
-            program = torch.export.export(bench.model, args, kwargs, strict=False)
-            if to == "onnx":
-                _to_onnx(program)
+            with with_compiler():
+                program = torch.export.export(bench.model, args, kwargs, strict=False)
+                if to == "onnx":
+                    _to_onnx(program)
         except Exception as error:  # of the exporter or of the subject: that it fails is the answer
             fault = fault_of(error, bench.tree)
             where = encode(relative(fault.where or fault.called, bench.root))

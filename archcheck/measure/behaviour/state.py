@@ -16,6 +16,7 @@ from archcheck.measure.behaviour.closeness import distance, farthest
 from archcheck.measure.behaviour.lessons import lesson
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.forward import set_mode
+from archcheck.measure.subject.compiled import original
 from archcheck.measure.subject.tree import Tree, join
 
 BUDGET = 60e9
@@ -52,7 +53,7 @@ def state_dict_round_trip(bench: Bench) -> Mapping[str, Any]:
 def _fresh(bench: Bench) -> tuple[torch.nn.Module, bool]:
     if bench.fresh is not None:
         seed_all(1)
-        built = bench.fresh()
+        built = original(bench.fresh())
         if built is not bench.model:
             return built, True
     return copy.deepcopy(bench.model), False

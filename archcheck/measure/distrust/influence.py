@@ -25,7 +25,7 @@ from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.forward import Passes, set_mode
 from archcheck.measure.passes.layer_calls import Layers
-from archcheck.measure.passes.leeway import deep, uncompiled
+from archcheck.measure.passes.leeway import deep
 from archcheck.measure.shapes.arguments import tensors_in
 
 PASSES = 12
@@ -107,7 +107,7 @@ class _Runs:
             set_mode(self._passes.tree, self._training)
             seed_all(seed)
             copied = example.copied()
-            with uncompiled(), deep(), self._layers.watching({}), calls:
+            with deep(), self._layers.watching({}), calls:
                 outputs = self._passes.model(*copied.args, **copied.kwargs)
             yield outputs
 

@@ -11,7 +11,6 @@ The operations that turn out to say nothing on real numbers (see `silence`) are 
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,7 +44,6 @@ from archcheck.measure.passes import unwatched
 from archcheck.measure.passes.axes import Varied, choose
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
-from archcheck.measure.passes.leeway import uncompiled
 from archcheck.measure.shapes.arguments import map_tensors
 from archcheck.measure.structure.graph import Graph
 from archcheck.measure.subject.places import relative
@@ -150,7 +148,7 @@ class _Look:
     def _compare_real(self, example: Example, training: bool, given: Any) -> frozenset[Sign]:
         trace, output = self._follow(example, training)
         if not are_close(given, output):
-            if are_close(given, self._alone(example, training)) and not self._is_compiled(example, training, output):
+            if are_close(given, self._alone(example, training)):
                 raise _differs(training, "gives other numbers when nobody watches it")
             self.notes.append(f"its numbers in {_mode(training)} differ from run to run: structure alone is confirmed")
         if trace.foreign:
@@ -164,13 +162,6 @@ class _Look:
             self.numbers += [self._number(count, where) for where, count in factors]
         quiet = self._still_quiet(quiet_in(trace), example, training, faults_of(output))
         return quiet | self._unfelt(trace, example, training)
-
-    def _is_compiled(self, example: Example, training: bool, output: Any) -> bool:
-        """Whether the code of torch's compiler, which draws other random numbers, is all that makes a difference."""
-        if "torch._dynamo" not in sys.modules or not torch._dynamo.utils.counters["frames"]:
-            return False
-        with uncompiled():
-            return are_close(self._alone(example, training), output)
 
     def _follow(self, example: Example, training: bool, seed: int = 0) -> tuple[Trace, Any]:
         """Look at each operation's numbers; code that differentiates inside its forward pass may do so at the end."""

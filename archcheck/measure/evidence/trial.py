@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -23,6 +21,7 @@ from archcheck.measure.evidence.samples import Key, declared
 from archcheck.measure.evidence.watch import Enough, Seen, Watch
 from archcheck.measure.loading.load import load, load_object
 from archcheck.measure.passes.restore import same_torch
+from archcheck.measure.subject.compiled import uncompiled
 from archcheck.measure.subject.places import class_where, relative
 from archcheck.parts import HELD_OUT, TRIAL
 
@@ -44,7 +43,7 @@ def trial(request: Mapping[str, Any]) -> dict[str, Facts]:
     """
     spec, root, asked = request.get("training") or {}, request["root"], request.get("needs") or ()
     watch = Watch()
-    with same_torch(), _eager():
+    with same_torch(), uncompiled():
         facts: dict[str, Facts] = {TRIAL: {"problem": None, "where": None, "limit": None, "epochs": []}}
         model = _told(facts[TRIAL], lambda: _train(request, spec, root, watch, facts[TRIAL]))
         if HELD_OUT in asked:
@@ -100,20 +99,6 @@ def _takes_limit(trainer: Any) -> bool:
         return "limit" in inspect.signature(trainer).parameters
     except (TypeError, ValueError):
         return False
-
-
-@contextmanager
-def _eager() -> Iterator[None]:
-    """Keep `torch.compile`, where a trainer uses it, from compiling a model for two epochs."""
-    name, before = "TORCHDYNAMO_DISABLE", os.environ.get("TORCHDYNAMO_DISABLE")
-    os.environ[name] = "1"  # read when the compiler is first imported, which takes a second and is left to who needs it
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def _too_slow(shown: str, options: Mapping[str, Any]) -> str:

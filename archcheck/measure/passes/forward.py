@@ -19,7 +19,7 @@ from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.faults import raised_at, shapes_are_wrong
 from archcheck.measure.passes.layer_calls import Layers
-from archcheck.measure.passes.leeway import any_batch, deep, uncompiled
+from archcheck.measure.passes.leeway import any_batch, deep
 from archcheck.measure.passes.restore import Snapshot
 from archcheck.measure.passes.silence import Silence
 from archcheck.measure.passes.trace import Tracer
@@ -132,7 +132,7 @@ class Passes:
             with torch.no_grad() if differentiable else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 given = example.mapped(convert)
-                with tracer.watching(), uncompiled(), deep():
+                with tracer.watching(), deep():
                     for tensor in inputs_of(given):
                         tracer.add_input(tensor)
                     output = self.model(*given.args, **given.kwargs)

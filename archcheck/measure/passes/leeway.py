@@ -1,4 +1,4 @@
-"""What a pass is given leeway in: the compiler is off, calls may nest deeper, a single value a channel is no error."""
+"""What a pass is given leeway in: calls may nest deeper, and a single value a channel is no error."""
 
 from __future__ import annotations
 
@@ -7,19 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-
-
-@contextmanager
-def uncompiled() -> Iterator[None]:
-    """Let `torch.compile`, `torch.cond` and the like run their Python code as it is: a compiler would trace the trace.
-
-    Where nothing has imported the compiler there is nothing to switch off, and asking would import it (1.5 s).
-    """
-    if "torch._dynamo" not in sys.modules:
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
 
 
 @contextmanager

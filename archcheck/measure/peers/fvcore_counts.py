@@ -21,6 +21,7 @@ from archcheck.measure.operators.meta import to_meta, without_memory
 from archcheck.measure.passes.forward import Passes, set_mode
 from archcheck.measure.peers.fvcore_products import Key, Products
 from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.measure.subject.compiled import original_name
 from archcheck.measure.subject.tree import Tree
 
 _MODEL = "model"
@@ -125,7 +126,7 @@ def _own(by_layer: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str]]:
 
 def _path(name: str) -> str:
     """Return the path in the model of what fvcore calls `model.layer1`."""
-    return name.partition(".")[2]
+    return original_name(name.partition(".")[2])
 
 
 def _short(op: str) -> str:

@@ -153,8 +153,10 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     from archcheck.measure.evidence.trial import trial
     from archcheck.measure.loading.errors import explained
     from archcheck.measure.model import measure_model
+    from archcheck.measure.subject.compiled import without_compiler
     from archcheck.parts import RECORD, TRAINING, TRIAL
 
+    without_compiler()
     unaltered = watched(request.get("cache") or "")
     root, target = request["root"], request["target"]
     torch.manual_seed(0)  # the weights of an untrained subject, so that a report repeats to the last digit
@@ -191,7 +193,9 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
 
 def _find(request: Mapping[str, Any], send: Send) -> Any:
     from archcheck.measure.loading.load import find
+    from archcheck.measure.subject.compiled import without_compiler
 
+    without_compiler()
     return find(request["target"], request["root"], careful=bool(request.get("careful")))
 
 

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import torch
 
+from archcheck.measure.subject.compiled import original
+
 
 class Node(NamedTuple):
-    """A module under its first path, with its own children and tensors by name."""
+    """A module under its first path, with its own tensors by name; of a compiled one, what was compiled."""
 
     path: str
     module: torch.nn.Module
@@ -73,6 +75,7 @@ def _walk(model: torch.nn.Module) -> Iterator[Node]:
     pending: list[tuple[str, torch.nn.Module]] = [("", model)]
     while pending:
         path, module = pending.pop()
+        module = original(module)
         if id(module) in seen:
             continue
         seen.add(id(module))

@@ -1,0 +1,246 @@
+"""`torch.compile` while a network is measured: what it is given runs as it is, and no compiler starts.
+
+A compiled network has the facts of the network that was compiled, for the compiler changes how an operation runs and
+not which. So nothing is compiled: where the process only measures, stand-ins take the place of `torch.compile` and of
+the marks for the compiler, before a subject is imported, and torch never imports its compiler, which takes seconds.
+What the caller of `measure` has compiled already runs uncompiled for as long as it is measured.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Iterator, Sized
+from contextlib import ContextDecorator, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+_WITHIN = "_orig_mod"
+"""The name under which torch keeps a module in the one that it compiles it to; it is a part of names in state dicts."""
+_NO_COMPILER = "TORCHDYNAMO_DISABLE"
+"""The variable by which torch leaves alone what `torch._dynamo.optimize` is given."""
+_WRAPPERS = (__file__, torch.nn.modules.module.__file__, str(Path(torch.__file__).with_name("_dynamo")))
+_torch_compile = torch.compile
+_torch_set_stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
+
+
+class OptimizedModule(torch.nn.Module):
+    """Stands for the class of this name that torch makes of a compiled module: it runs the module as it is.
+
+    With `options` that is so while a network is measured; later calls are compiled as they were meant to be.
+    """
+
+    def __init__(self, module: torch.nn.Module, options: dict[str, Any] | None = None) -> None:
+        self.__dict__.update(_options=options, _compiled=[])
+        super().__init__()
+        self._modules[_WITHIN] = module
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the module."""
+        if self._options is None or torch.compile is _compile_later:
+            return self._orig_mod(*args, **kwargs)
+        if not self._compiled:
+            self._compiled.append(torch.compile(self._orig_mod, **self._options))
+        return self._compiled[0](*args, **kwargs)
+
+    @property
+    def training(self) -> bool:
+        """The mode of the module."""
+        return bool(self._orig_mod.training)
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        if self.__dict__.get("_modules"):  # torch sets it before there is a module
+            self._orig_mod.training = mode
+
+    def __len__(self) -> int:
+        if isinstance(self._orig_mod, Sized):
+            return len(self._orig_mod)
+        raise TypeError(f"{type(self._orig_mod).__name__} does not support len()")
+
+    def __getattr__(self, name: str) -> Any:
+        module = self.__dict__["_modules"][_WITHIN]
+        return module if name == _WITHIN else getattr(module, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "forward" or hasattr(type(self), name) or not self.__dict__.get("_modules"):
+            super().__setattr__(name, value)
+        else:
+            setattr(self._orig_mod, name, value)
+
+
+def original(module: torch.nn.Module) -> torch.nn.Module:
+    """Return the module that `torch.compile` was given for this one; another module as it is.
+
+    A compiled module that somebody hung other things on is a layer like others.
+    """
+    while type(module) in (OptimizedModule, _torchs_class()) and _is_pristine(module):
+        module = module._modules[_WITHIN]  # type: ignore[assignment]
+    return module
+
+
+def original_name(name: str) -> str:
+    """Return the name of a tensor or layer in the network before it was compiled."""
+    return ".".join(part for part in name.split(".") if part != _WITHIN) if _WITHIN in name else name
+
+
+def beyond_wrappers(frame: FrameType) -> FrameType:
+    """Return the frame that calls a layer, which one of a compiled layer may stand before."""
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_WRAPPERS):
+        frame = frame.f_back
+    return frame
+
+
+def _torchs_class() -> type | None:
+    frames = sys.modules.get("torch._dynamo.eval_frame")  # which nobody imports to ask
+    return getattr(frames, "OptimizedModule", None)
+
+
+def _is_pristine(module: torch.nn.Module) -> bool:
+    own = module.__dict__
+    forward = own.get("forward")
+    file = getattr(getattr(forward, "__code__", None), "co_filename", "")
+    hooks = any(value for key, value in own.items() if "_hooks" in key)
+    replaced = forward is not None and file != getattr(sys.modules.get("torch._dynamo.eval_frame"), "__file__", None)
+    alone = [*own["_modules"]] == [_WITHIN] and not own["_parameters"] and not own["_buffers"]
+    return alone and not hooks and not replaced
+
+
+# --- where a process only measures -------------------------------------------------------------------------------
+
+
+def without_compiler() -> None:
+    """Keep torch's compiler out of this process for good.
+
+    Torch replaces `Module.__init__` when it first compiles, and other methods of modules that it watches; it leaves
+    them alone where it believes to have done so. Then no subject can pass its own off as torch's.
+    """
+    os.environ[_NO_COMPILER] = "1"
+    torch.nn.Module.___needs_generation_tag_patch = False  # type: ignore[attr-defined]
+    torch.nn.Module.___needs_mutation_patch = False  # type: ignore[attr-defined]
+    torch.compile = _compile_never
+    for name, stand_in in _MARKS.items():
+        if hasattr(torch.compiler, name):
+            setattr(torch.compiler, name, stand_in)
+
+
+def _compile_never(model: Any = None, **options: Any) -> Any:
+    if model is None:
+        return _itself
+    return OptimizedModule(model) if isinstance(model, torch.nn.Module) else model
+
+
+def _itself(model: Any = None, *args: Any, **options: Any) -> Any:
+    """Stand for a decorator, with arguments or without."""
+    if model is None:
+        return _itself
+    return model
+
+
+def _nothing(*args: Any, **options: Any) -> None:
+    return None
+
+
+class _Stance(ContextDecorator):
+    def __init__(self, stance: str = "default", **options: Any) -> None:
+        self.stance = stance
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+_MARKS: dict[str, Any] = {
+    **dict.fromkeys(
+        ("allow_in_graph", "assume_constant_result", "disable", "nested_compile_region", "nonstrict_trace"), _itself
+    ),
+    **dict.fromkeys(("cudagraph_mark_step_begin", "reset"), _nothing),
+    "set_stance": _Stance,
+    "substitute_in_graph": lambda *args, **options: _itself,
+}
+"""What people tell the compiler by functions of `torch.compiler`, which import it."""
+
+
+# --- in the process of the caller --------------------------------------------------------------------------------
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run what is compiled as it is, and compile nothing, until the end of the block."""
+    before = torch.compile
+    if before is not _compile_never:
+        torch.compile = _compile_later
+    try:
+        with _eager():
+            yield
+    finally:
+        torch.compile = before
+
+
+@contextmanager
+def with_compiler() -> Iterator[None]:
+    """Give torch its compiler back until the end of the block: an export follows branches by it."""
+    before, disabled = torch.compile, os.environ.pop(_NO_COMPILER, None)
+    torch.compile = _torch_compile if before in (_compile_never, _compile_later) else before
+    try:
+        with _eager("default"):
+            yield
+    finally:
+        torch.compile = before
+        if disabled is not None:
+            os.environ[_NO_COMPILER] = disabled
+
+
+@contextmanager
+def _eager(stance: str = "force_eager") -> Iterator[None]:
+    """Tell a compiler that is there to run Python code as it is, or by `default` to compile it."""
+    frames: Any = sys.modules.get("torch._dynamo.eval_frame")
+    if frames is None:
+        yield
+    elif _torch_set_stance is not None:
+        with _torch_set_stance(stance):
+            yield
+    else:
+        before = frames.set_eval_frame
+        start = getattr(before, "start", before)
+        frames.set_eval_frame = _Eager(start) if stance == "force_eager" else start
+        try:
+            yield
+        finally:
+            frames.set_eval_frame = before
+
+
+class _Eager:
+    """Stands for the function by which torch hands the frames of Python to its compiler: hands it none."""
+
+    def __init__(self, start: Any) -> None:
+        self.start = start
+
+    def __call__(self, callback: object) -> Any:
+        return self.start(None)
+
+
+def _compile_later(model: Any = None, **options: Any) -> Any:
+    if model is None:
+        return functools.partial(_compile_later, **options)
+    if isinstance(model, torch.nn.Module):
+        return OptimizedModule(model, options)
+    return model if isinstance(model, type | staticmethod) else _compiled_later(model, options)
+
+
+def _compiled_later(function: Any, options: dict[str, Any]) -> Any:
+    compiled: list[Any] = []
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if torch.compile is _compile_later:
+            return function(*args, **kwargs)
+        if not compiled:
+            compiled.append(torch.compile(function, **options))
+        return compiled[0](*args, **kwargs)
+
+    return run
