@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,10 @@ from networks import Apply, zeros
 from torch import nn
 
 from archcheck.measure import measure_model
+from archcheck.measure.loading.example import given
 from archcheck.measure.operators.contraction import contraction_macs
+from archcheck.measure.operators.free import is_free
+from archcheck.measure.passes.forward import Passes
 from tests.features import GROUPED_PRODUCTS, needs
 
 
@@ -148,6 +153,85 @@ def test_the_product_of_a_custom_function():
     facts = measure_model(model, example=zeros(2, 3))
     assert facts.cost.macs == 2 * 3 * 4
     assert facts.params.unused == ()
+
+
+FREE = {
+    "moved": [
+        lambda x: x.masked_scatter(x > 0, x + 1),
+        lambda x: x.clone().masked_scatter_(x > 0, x),
+        lambda x: x.scatter_reduce(0, torch.zeros(8, 8, dtype=torch.long), x, "amax"),
+        lambda x: x.index_reduce(0, torch.tensor([0, 1]), x[:2], "prod"),
+        lambda x: torch.segment_reduce(x, "mean", lengths=torch.tensor([3, 5])),
+        lambda x: torch.block_diag(x, x),
+        lambda x: torch.diag_embed(x),
+        lambda x: torch.select_scatter(x, x[0], 0, 1),
+        lambda x: torch.slice_scatter(x, x[:2], 0, 2, 4),
+        lambda x: torch.as_strided_scatter(x, x[0], (8,), (1,)),
+        lambda x: torch.permute_copy(x, (1, 0)),
+        lambda x: x.new_empty_strided((8, 8), (1, 8)).fill_(1) + x,
+        lambda x: F.interpolate(x[None, None], (5, 5), mode="bicubic", antialias=True),
+        lambda x: F.interpolate(x[None, None], (5, 5), mode="nearest-exact"),
+        lambda x: x.fill_diagonal_(1.0),
+    ],
+    "compared": [
+        lambda x: x * x.isfinite().all(),
+        lambda x: x + x.aminmax()[0],
+        lambda x: x.cummax(0)[0],
+        lambda x: x * torch.isin(x, x[0]),
+        lambda x: x.nanmedian() + x,
+        lambda x: x.clone().eq_(x),
+        lambda x: (torch._assert_async(x.isfinite().all()), x + 1)[1],
+    ],
+    "drawn": [
+        lambda x: x.clone().exponential_(),
+        lambda x: x + torch.empty(8).cauchy_() + torch.empty(8).log_normal_() + torch.empty(8).geometric_(0.5),
+        lambda x: torch.poisson(x.abs()),
+        lambda x: torch.distributions.Gamma(x.exp(), 1.0).sample(),
+        lambda x: x + torch.distributions.Dirichlet(torch.ones(8)).sample(),
+        lambda x: torch.binomial(torch.full((8, 8), 3.0), x.sigmoid()),
+    ],
+    "reduced, or one by one": [
+        lambda x: torch.polar(x, x).real,
+        lambda x: torch.complex(x, x).imag,
+        lambda x: x.logcumsumexp(0),
+        lambda x: x.nansum(0),
+        lambda x: x.trace() + x,
+        lambda x: torch.dist(x, x + 1) + x,
+        lambda x: torch.linalg.cross(x[:, :3], x[:, 3:6]),
+        lambda x: torch._foreach_abs([x, x])[0],
+        lambda x: torch.masked._ops.softmax(x, 1),
+        lambda x: torch.fake_quantize_per_channel_affine(x, torch.ones(8), torch.zeros(8), 0, -8, 7),
+        lambda x: F.nll_loss(x.log_softmax(1), torch.zeros(8, dtype=torch.long)) + x,
+    ],
+}
+
+
+@pytest.mark.parametrize("on", ["shapes", "numbers"])
+@pytest.mark.parametrize("function", [each for functions in FREE.values() for each in functions])
+def test_what_multiplies_nothing_is_free(function, on):
+    passes = Passes(Apply(lambda self, x: function(x)))
+    trace = passes.trace(given(torch.rand(8, 8)), training=False, real=on == "numbers")
+    assert trace.uncounted == set()
+    assert sum(event.macs for event in trace.events) == 0
+
+
+PRODUCTS = (
+    r"(?:^|_)(?:conv|convolution|\w*mm|matmul|linear|attention|rnn|lstm|gru|fft|linalg|\w*mv|lu|qr|svd|eig\w*|cholesky"
+    r"|inverse|det|solve|dot|outer|einsum|cdist|pdist|bilinear)(?:_|\d|$)"
+)
+HARMLESS = {
+    *("_cslt_sparse_mm_search", "_linalg_check_errors", "_use_cudnn_rnn_flatten_weight"),  # ask
+    *("fft_fftfreq", "fft_rfftfreq"),  # make of sizes
+    *("linalg__powsum", "linalg_cross", "linalg_vector_norm"),
+    *("linalg_diagonal", "lu_unpack", "slice_inverse"),  # move
+    *("_upsample_bilinear2d_aa", "upsample_bilinear2d", "upsample_linear1d"),
+    *("_upsample_bilinear2d_aa_backward", "upsample_bilinear2d_backward", "upsample_linear1d_backward"),
+}
+
+
+def test_no_operator_that_multiplies_is_free():
+    names = {each.name.removeprefix("aten::") for each in torch._C._jit_get_all_schemas() if each.name[:6] == "aten::"}
+    assert {name for name in names if re.search(PRODUCTS, name) and is_free(name)} <= HARMLESS
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,24 @@
 """Multiply-accumulates of single operations: one fused multiply-add is one, bias and elementwise work is none.
 
 The convention is that of published tables for convolution, linear, matrix products and attention. A known
-operation without such products costs 0; an unknown one has no cost (`None`) and is named in the report.
+operation without such products costs 0 (see `free`); an unknown one has no cost (`None`), and a report names it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from typing import Any
 
 import torch
 
 from archcheck.measure.operators.contraction import contraction_macs
-from archcheck.measure.operators.vocabulary import FREE, KINDS, QUANTIZED, base_name, is_listed
+from archcheck.measure.operators.free import is_free
+from archcheck.measure.operators.vocabulary import QUANTIZED, base_name
 from archcheck.measure.shapes.arguments import Call
 from archcheck.measure.shapes.base import broadcast
 from archcheck.measure.shapes.packed import opened, shape_of
 
-_MULTIPLYING = frozenset({"conv", "conv_transpose", "linear", "bilinear", "matmul", "attention", "lstm", "gru", "rnn"})
 _FORMULAS: dict[str, Callable[[Call, torch.Tensor], int | None]] = {}
 
 
@@ -27,31 +26,11 @@ def multiply_accumulates(name: str, call: Call, outputs: Sequence[torch.Tensor])
     """Return the multiply-accumulates of one call; `None` when the operation is unknown."""
     formula = _FORMULAS.get(base_name(name))
     if formula is None or not outputs:
-        return 0 if _is_free(name) else None
+        return 0 if is_free(name) else None
     try:
         return formula(opened(call) if "quantized" in name else call, outputs[0])
     except (KeyError, StopIteration, AttributeError):  # an overload that takes other arguments
         return None
-
-
-@cache
-def _is_free(name: str) -> bool:
-    if KINDS.get(base_name(name)) in _MULTIPLYING:
-        return False
-    if is_listed(name) or name in FREE or base_name(name) in FREE:
-        return True
-    if name.endswith("_backward"):  # code that differentiates in its forward pass
-        return _is_free(name.removesuffix("_backward"))
-    packet = getattr(torch.ops.aten, name, None)
-    return packet is not None and any(
-        torch.Tag.pointwise in getattr(packet, overload).tags or _is_view(getattr(packet, overload))
-        for overload in packet.overloads()
-    )
-
-
-def _is_view(func: Any) -> bool:
-    returns = func._schema.returns
-    return bool(returns) and all(value.alias_info is not None and not value.alias_info.is_write for value in returns)
 
 
 def _costs(*names: str) -> Callable[[Any], Any]:
@@ -107,7 +86,7 @@ def _matmul(call: Call, out: torch.Tensor) -> int:
     return out.numel() * int(call["self"].shape[-1])
 
 
-@_costs("addmm", "baddbmm", "addmv", "addbmm")
+@_costs("addmm", "_addmm_activation", "baddbmm", "addmv", "addbmm")
 def _addmm(call: Call, out: torch.Tensor) -> int:
     left = next(call[key] for key in ("mat1", "batch1", "mat") if key in call)
     batch = left.shape[0] if "batch1" in call and left.dim() == 3 and out.dim() == 2 else 1

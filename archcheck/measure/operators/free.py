@@ -1,0 +1,63 @@
+"""Which operators multiply nothing, so that they cost no multiply-accumulates.
+
+Free is what moves, compares, draws, makes, rounds or reduces numbers one by one: what the vocabulary lists, and what
+torch's own schema says of an operator, whatever the release:
+
+- it is tagged as pointwise, as a reduction, as a view or the copy of one, or as one that draws random numbers;
+- it hands no tensor on, so that it only asks or asserts: `_assert_async`, `allclose`, `q_scale`;
+- it is another form of a free operator: in place, functional, on a list (`_foreach_abs`), its gradient
+  (`relu_backward`), or what puts a view back (`select_scatter`).
+
+All else is unknown, which a report says by name: factorisations and solutions of linear systems, Fourier transforms
+and distances of all pairs, whose products depend on the algorithm; products of sparse or packed matrices, whose values
+or layouts decide; and what belongs to one vendor's library or to an optimiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import torch
+
+from archcheck.measure.operators.vocabulary import FREE, KINDS, base_name, is_listed
+
+MULTIPLYING = frozenset({"conv", "conv_transpose", "linear", "bilinear", "matmul", "attention", "lstm", "gru", "rnn"})
+"""Kinds that multiply."""
+_TAGS = ("pointwise", "reduction", "view_copy")
+_SUFFIXES = ("_backward", "_backward_data", "_copy", "_scatter", "_functional")
+_PREFIXES = ("_foreach_", "_functional")
+_MULTIPLYING_DRAWS = ("attention", "rnn", "lstm")
+"""Parts of the names of operators that draw, for their dropout, and multiply."""
+
+
+@cache
+def is_free(name: str) -> bool:
+    """Whether an operator is known to multiply nothing."""
+    base = base_name(name)
+    if KINDS.get(base) in MULTIPLYING:
+        return False
+    if is_listed(name) or name in FREE or base in FREE:
+        return True
+    if any(_says_so(base, func) for form in (name, base) for func in _overloads(form)):
+        return True
+    others = [base.removesuffix(suffix) for suffix in _SUFFIXES] + [base.removeprefix(each) for each in _PREFIXES]
+    return any(is_free(other) for other in others if other not in ("", base))
+
+
+def _overloads(name: str) -> Iterator[Any]:
+    packet = getattr(torch.ops.aten, name, None)
+    return iter(()) if packet is None else (getattr(packet, overload) for overload in packet.overloads())
+
+
+def _says_so(name: str, func: Any) -> bool:
+    """Whether the schema and the tags of an overload say that it multiplies nothing."""
+    returns = func._schema.returns
+    if not func._schema.is_mutable and not any("Tensor" in str(value.type) for value in returns):
+        return True
+    if returns and all(value.alias_info is not None and not value.alias_info.is_write for value in returns):
+        return True  # a view
+    tags = {tag.name for tag in func.tags}
+    draws = "nondeterministic_seeded" in tags and not any(part in name for part in _MULTIPLYING_DRAWS)
+    return draws or not tags.isdisjoint(_TAGS)
