@@ -10,14 +10,13 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-import site
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import archcheck
+from archcheck.installed import Installed, packages_of_python
 
 _SOURCES = Path(__file__).parent
 
@@ -35,8 +34,7 @@ def surroundings() -> Mapping[str, Any]:
 
 def besides() -> tuple[str, ...]:
     """Return the folders that the surroundings cover: those of Python, of what is installed, and archcheck's own."""
-    python = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    return (*python, *_site_folders(), str(_SOURCES))
+    return (*Installed.now().folders(), *_site_folders(), str(_SOURCES))
 
 
 def _version(distribution: str) -> str | None:
@@ -55,12 +53,13 @@ def _digest() -> str:
 
 
 def _site_folders() -> tuple[str, ...]:
-    return (*site.getsitepackages(), site.getusersitepackages())
+    """Return the folders that hold nothing but packages."""
+    return (*packages_of_python(), *Installed.now().named)
 
 
 def _installed() -> Iterator[tuple[str, int]]:
     """Yield what is installed: the name tells the version, the time whether that version was installed once more."""
-    for folder in _site_folders():
+    for folder in dict.fromkeys((*_site_folders(), *Installed.now().recorded.values())):
         with contextlib.suppress(OSError):
             for item in Path(folder).iterdir():
                 if item.suffix in (".dist-info", ".egg-info", ".egg-link"):

@@ -13,7 +13,7 @@ import torch
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes import unwatched
 from archcheck.measure.passes.forward import Passes, set_mode
-from archcheck.measure.subject.guard import is_own
+from archcheck.measure.subject.ownership import is_own
 
 CALLS = 10**6
 """How many calls a counter is set ahead by."""

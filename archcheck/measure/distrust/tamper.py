@@ -24,7 +24,7 @@ from types import (
 from typing import Any
 
 from archcheck.errors import SubjectError
-from archcheck.measure.subject.guard import is_own
+from archcheck.measure.subject.ownership import is_own, writer
 
 _RELIED_ON = (
     "builtins", "copy", "dataclasses", "functools", "gc", "hashlib", "inspect", "json", "json.decoder", "json.encoder",
@@ -173,8 +173,8 @@ def _contents(value: Any) -> Any:
 
 
 def _caller(frame: FrameType | None) -> FrameType | None:
-    """Return who looks, be it by way of `inspect`."""
-    while frame is not None and frame.f_code.co_filename == inspect.__file__:
+    """Return who looks, be it by way of `inspect` or of code without a file."""
+    while (frame := writer(frame)) is not None and frame.f_code.co_filename == inspect.__file__:
         frame = frame.f_back
     return frame
 

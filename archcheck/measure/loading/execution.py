@@ -20,7 +20,8 @@ from archcheck.measure.loading.definitions import Definitions, names_set_by
 from archcheck.measure.loading.harmless import DEFAULTS
 from archcheck.measure.loading.signs import functions_of, sign_in
 from archcheck.measure.loading.stubs import STUBS
-from archcheck.measure.subject.guard import LONG, SHORT, Refused, TooLong, harmless, is_own, limited
+from archcheck.measure.subject.guard import LONG, SHORT, Refused, TooLong, harmless, limited
+from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.texts import file_of, is_cell, keep_classes, text_of
 
 

@@ -37,6 +37,7 @@ from archcheck.measure.loading.pretrained import without_downloads
 from archcheck.measure.loading.roots import roots
 from archcheck.measure.operators.meta import needs_numbers, refused, without_memory
 from archcheck.measure.subject.guard import Refused, harmless
+from archcheck.measure.subject.ownership import claim, claim_module, watch_installed
 
 _FILE = re.compile(r"^(?P<file>.+\.(?:py|ipynb))(?::(?P<name>[\w.]+))?$")
 _MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
@@ -133,9 +134,12 @@ def find(target: str, root: str, *, careful: bool = False) -> list[str]:
 
 def load_module(target: str, root: str) -> tuple[ModuleType, str | None]:
     """Import the module of a target; return it with the name that the target gives, if any."""
+    watch_installed()
+    claim(root)
     if match := _FILE.match(target):
         return _import_file(Path(root, match["file"]), match["file"], root), match["name"]
     if match := _MODULE.match(target):
+        claim_module(match["module"])
         prefer([root])
         return _import(match["module"], target), match["name"]
     if Path(root, target).exists():
@@ -198,6 +202,7 @@ def _import_file(path: Path, shown: str, root: str) -> ModuleType:
     path = path.resolve()
     package_root, name = dotted_name(path)
     beside = [str(path.parent)] if package_root == path.parent else []
+    claim(package_root)
     prefer([*beside, str(package_root), root])
     seek([str(path.parent), *above(path, root)])
     if beside or path.suffix == ".ipynb" or not _is_free(name, package_root):

@@ -13,7 +13,7 @@ from archcheck.measure.operators.kinds import is_known
 from archcheck.measure.shapes.arguments import op_name
 from archcheck.measure.shapes.bounds import BOUNDS
 from archcheck.measure.shapes.rules import RULES
-from archcheck.measure.subject.guard import is_own
+from archcheck.measure.subject.ownership import is_own
 
 VALUES = frozenset({"item", "_local_scalar_dense", "is_nonzero", "equal", "allclose"})
 """Operators that hand a value to Python."""

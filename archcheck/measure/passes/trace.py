@@ -34,7 +34,7 @@ from archcheck.measure.shapes.dispatch import Dispatch
 from archcheck.measure.shapes.looks import Looks
 from archcheck.measure.shapes.memory import Memory
 from archcheck.measure.shapes.tensor import ShapeTensor
-from archcheck.measure.subject.guard import is_own
+from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.tree import Tree
 
 

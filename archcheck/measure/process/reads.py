@@ -31,15 +31,17 @@ _KERNEL = ("/dev/", "/proc/", "/sys/")
 class Reads:
     """The files and folders that this process reads from now on, apart from those within the folders `besides`.
 
-    A folder that holds the project is watched, even if it is one of them. There is no end to this: a hook cannot
-    be taken off, so it is for a process that measures one subject. `moved` is the folder that this process works in,
-    the one that it reads as, and the one that is removed with all that was made there (see `workplace`).
+    A folder that holds the project is watched, even if it is one of them, and so is what lies in its root. There is no
+    end to this: a hook cannot be taken off, so it is for a process that measures one subject. `moved` is the folder
+    that this process works in, the one that it reads as, and the one that is removed with all that was made there
+    (see `workplace`).
     """
 
     def __init__(self, root: str, besides: Iterable[str], *, moved: tuple[str, str, str] | None = None) -> None:
         self._moved = moved
         inside = os.path.join(root, "")
-        folders = {os.path.join(each, "") for folder in besides for each in (folder, os.path.realpath(folder))}
+        apart = (folder for folder in besides if os.path.dirname(folder) != os.path.abspath(root))
+        folders = {os.path.join(each, "") for folder in apart for each in (folder, os.path.realpath(folder))}
         self._besides = (*_KERNEL, *(folder for folder in folders if not inside.startswith(folder)))
         self._read: dict[str, int | None] = {}
         self._made: set[str] = set()
@@ -127,10 +129,19 @@ def _source(path: str) -> str:
 def _candidates(module: str, search: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield where an import looks for a module, in order: a file that is not there yet may be found tomorrow."""
     package, _, name = module.rpartition(".")
-    if package:  # its folders are known now that it is imported
-        search = getattr(sys.modules.get(package), "__path__", ())
-    for folder in search:
+    for folder in _folders_of(package, search) if package else search:
         yield os.path.join(folder, name, "__init__.py"), os.path.join(folder, f"{name}.py")
+
+
+def _folders_of(package: str, search: Iterable[str]) -> list[str]:
+    """Return where the modules of a package are looked for; where it could not be imported, where it may come to be.
+
+    The path of a namespace is found anew whenever it is asked for, which takes the package around it.
+    """
+    with contextlib.suppress(Exception):  # the subject may have put anything there
+        return [each for each in sys.modules[package].__path__ if isinstance(each, str)]
+    around, _, name = package.rpartition(".")
+    return [os.path.join(folder, name) for folder in (_folders_of(around, search) if around else search)]
 
 
 def _by_import_system() -> bool:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import sysconfig
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from archcheck.measure.subject.ownership import WRITES, by_subject
 
 SHORT = 10.0
 """Seconds that the files of a subject may run while they are imported."""
 LONG = 60.0
 """Seconds for the definitions alone: packages that take long to import are imported then, too."""
 
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = frozenset(
     {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "shutil.rmtree"}
 )
@@ -57,7 +56,7 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     if not _state["watching"]:
         return
     what = _trace(event, arguments)
-    if what and _by_subject(sys._getframe(1)):
+    if what and by_subject(sys._getframe(1)):
         raise Refused(what)
 
 
@@ -65,7 +64,7 @@ def _trace(event: str, arguments: tuple[Any, ...]) -> str | None:
     """Return what an event leaves behind, if anything."""
     if event == "open":
         path, _, flags = arguments
-        writes = isinstance(flags, int) and flags & _WRITES and not isinstance(path, int)
+        writes = isinstance(flags, int) and flags & WRITES and not isinstance(path, int)
         return f"writes `{_name(path)}`" if writes and not _name(path).startswith("/dev/") else None
     if event in _CHANGES:
         known = event == "os.mkdir" and os.path.isdir(arguments[0])  # noqa: PTH112 - it fails by itself
@@ -80,35 +79,6 @@ def _name(path: Any) -> str:
         return os.fsdecode(path)
     except TypeError:
         return str(path)
-
-
-def _by_subject(frame: FrameType | None) -> bool:
-    """Whether the subject's code does it, itself or by calling others, and not an installed package's own import."""
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if file.startswith("<frozen importlib"):
-            return False
-        if is_own(file):
-            return True
-        frame = frame.f_back
-    return False
-
-
-_PYTHON = tuple(
-    os.path.join(os.path.realpath(folder), "")  # noqa: PTH118 - the trailing separator is the point
-    for folder in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
-_OURS = os.path.join(Path(__file__).resolve().parents[2], "")  # noqa: PTH118
-_own: dict[str, bool] = {}
-
-
-def is_own(file: str) -> bool:
-    """Whether a file is the subject's: neither Python's, nor installed, nor ours."""
-    known = _own.get(file)
-    if known is None:
-        real = os.path.realpath(file)
-        known = _own[file] = not file.startswith("<") and not real.startswith((*_PYTHON, _OURS))
-    return known
 
 
 @contextmanager

@@ -1,0 +1,168 @@
+"""Whose a file is: the subject's, or installed, Python's or ours.
+
+The deepest folder decides. A project that lies in a folder called `site-packages` is the project's, and a virtual
+environment within a project is installed. What the subject itself puts among installed files, or names like one, is its
+own.
+"""
+
+# Paths as Python reports them, and by the thousand.
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from archcheck.installed import Installed, is_below, spellings_of
+
+_OURS = os.path.join(Path(__file__).resolve().parents[2], "")
+_INSTALLED = Installed.now()
+"""What was installed before anything of a subject ran."""
+_PUTS = {"os.rename": 1, "os.link": 1, "os.symlink": 1, "os.mkdir": 0, "os.truncate": 0}
+"""What Python tells of files that come to be at a place, each with the argument that says where."""
+_NAMED = frozenset({"compile", "code.__new__"})
+"""What Python tells of code that is made, and said to come from a file."""
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+"""What opens a file to write in it."""
+
+
+class _Own:
+    """What is known so far: of files, of the folders of the subject, and of what it did to installed files."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, bool] = {}
+        self.claimed: set[str] = set()
+        self.put: set[str] = set()
+        self.watching = False
+        self.began = time.time_ns()
+
+
+_own = _Own()
+
+
+def is_own(file: str) -> bool:
+    """Whether a file is the subject's: neither Python's, nor installed, nor ours."""
+    known = _own.known.get(file)
+    if known is None:
+        known = _own.known[file] = not file.startswith("<") and _is_own(file)
+    return known
+
+
+def claim(*folders: str | Path) -> None:
+    """Take folders for the subject's, with all in them that is not installed deeper."""
+    new = {os.path.realpath(folder) for folder in folders} - _own.claimed
+    if new:
+        _own.claimed |= new
+        _own.known.clear()
+
+
+def claim_module(name: str) -> None:
+    """Take the folder on `sys.path` that holds a module for the subject's, unless it is one for packages."""
+    top = name.partition(".")[0]
+    for folder in dict.fromkeys(_INSTALLED.recorded.values()):
+        if os.path.isdir(os.path.join(folder, top)) or os.path.isfile(os.path.join(folder, f"{top}.py")):
+            claim(folder)
+            return
+
+
+def watch_installed() -> None:
+    """Notice from now on what the subject puts among installed files. There is no end to this."""
+    if not _own.watching:
+        _own.watching = True
+        sys.addaudithook(_hear)
+
+
+def by_subject(frame: FrameType | None) -> bool:
+    """Whether the subject's code does it, itself or by calling others, and not an installed package's own import."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith("<frozen importlib"):
+            return False
+        if is_own(file):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def writer(frame: FrameType | None) -> FrameType | None:
+    """Return the frame whose file holds the code that runs: what has no file belongs to whoever runs it."""
+    while frame is not None and frame.f_code.co_filename.startswith("<"):
+        frame = frame.f_back
+    return frame
+
+
+def _is_own(file: str) -> bool:
+    spellings = dict.fromkeys((os.path.realpath(file), os.path.abspath(file)))
+    if any(each.startswith(_OURS) for each in spellings):
+        return False
+    if any(map(_is_put, spellings)):
+        return True
+    for path in spellings:  # a file that is linked into a folder for packages may lie in the project, or anywhere
+        claimed = max((len(each) for each in _own.claimed if is_below(path, each)), default=-1)
+        installed = max((depth for place, depth in _PLACES if is_below(path, place)), default=-1)
+        if max(claimed, installed) >= 0:
+            return claimed > installed
+    return True
+
+
+def _places() -> Iterator[tuple[str, float]]:
+    """Yield the places of installed code, each with how deep its folder lies.
+
+    Where the subject claims the same folder it is the subject's, but for Python's own folders.
+    """
+    for folder in _INSTALLED.fixed:
+        yield from ((each, len(each) + 0.5) for each in spellings_of(folder))
+    for folder in _INSTALLED.named:
+        yield from ((each, len(each) - 0.5) for each in spellings_of(folder))
+    for top, folder in _INSTALLED.recorded.items():
+        for each in spellings_of(folder):
+            yield os.path.join(each, os.path.basename(top)), len(each) - 0.5
+
+
+_PLACES = tuple(_places())
+
+
+def _is_put(path: str) -> bool:
+    """Whether the subject put a file there, as Python or the file itself tells.
+
+    A file that another installation is linked to has changed, too, but not what is in it.
+    """
+    if _own.put and any(is_below(path, each) for each in _own.put):
+        return True
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return found.st_ctime_ns > _own.began and (found.st_nlink == 1 or found.st_mtime_ns > _own.began)
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open":
+        path, _, flags = arguments
+        if isinstance(flags, int) and flags & WRITES and _is_installed(path) and by_subject(sys._getframe(1)):
+            _put(path)
+    elif event in _PUTS:
+        path = arguments[_PUTS[event]]
+        if _is_installed(path) and by_subject(sys._getframe(1)):
+            _put(path)
+    elif event in _NAMED and _is_installed(arguments[1]):
+        frame = writer(sys._getframe(1))
+        if frame is not None and is_own(frame.f_code.co_filename):
+            _put(arguments[1])
+
+
+def _is_installed(path: object) -> bool:
+    if not isinstance(path, str | bytes | os.PathLike):
+        return False
+    place = os.path.abspath(os.fsdecode(path))
+    return any(is_below(place, each) for each, _ in _PLACES)
+
+
+def _put(path: str | bytes) -> None:
+    place = os.path.abspath(os.fsdecode(path))
+    _own.put |= {place, os.path.realpath(place)}
+    _own.known.clear()
