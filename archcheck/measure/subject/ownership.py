@@ -48,7 +48,7 @@ def is_own(file: str) -> bool:
     """Whether a file is the subject's: neither Python's, nor installed, nor ours."""
     known = _own.known.get(file)
     if known is None:
-        known = _own.known[file] = not file.startswith("<") and _is_own(file)
+        known = _own.known[file] = file in _own.put if file.startswith("<") else _is_own(file)
     return known
 
 
@@ -80,17 +80,20 @@ def by_subject(frame: FrameType | None) -> bool:
     """Whether the subject's code does it, itself or by calling others, and not an installed package's own import."""
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith("<frozen importlib"):
-            return False
         if is_own(file):
             return True
+        if file.startswith("<frozen importlib"):
+            return False
         frame = frame.f_back
     return False
 
 
 def writer(frame: FrameType | None) -> FrameType | None:
-    """Return the frame whose file holds the code that runs: what has no file belongs to whoever runs it."""
-    while frame is not None and frame.f_code.co_filename.startswith("<"):
+    """Return the frame whose file holds the code that runs: what has no file belongs to whoever runs it.
+
+    Python's own modules that come with its program have no file, either.
+    """
+    while frame is not None and (name := frame.f_code.co_filename).startswith("<") and not name.startswith("<frozen "):
         frame = frame.f_back
     return frame
 
@@ -149,20 +152,23 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         path = arguments[_PUTS[event]]
         if _is_installed(path) and by_subject(sys._getframe(1)):
             _put(path)
-    elif event in _NAMED and _is_installed(arguments[1]):
+    elif event in _NAMED and _is_installed(arguments[1], frozen=True):
         frame = writer(sys._getframe(1))
         if frame is not None and is_own(frame.f_code.co_filename):
             _put(arguments[1])
 
 
-def _is_installed(path: object) -> bool:
+def _is_installed(path: object, *, frozen: bool = False) -> bool:
+    """Whether a path lies among what is installed, or is the name of a frozen module."""
     if not isinstance(path, str | bytes | os.PathLike):
         return False
+    if frozen and isinstance(path, str) and path.startswith("<frozen "):
+        return True
     place = os.path.abspath(os.fsdecode(path))
     return any(is_below(place, each) for each, _ in _PLACES)
 
 
 def _put(path: str | bytes) -> None:
     place = os.path.abspath(os.fsdecode(path))
-    _own.put |= {place, os.path.realpath(place)}
+    _own.put |= {place, os.path.realpath(place), os.fsdecode(path)}
     _own.known.clear()
