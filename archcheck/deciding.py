@@ -18,8 +18,10 @@ from archcheck.engine import measure_subject
 from archcheck.errors import ArchcheckError
 from archcheck.isolate import Worker
 from archcheck.parts import RECORD
+from archcheck.record_file import free_seed
+from archcheck.recording import Tell
 from archcheck.rules.accuracy import MinAccuracy
-from archcheck.training import DAY, OnEpoch, Trainer, free_seed, read_record, record_file, trainer_of
+from archcheck.training import DAY, OnEpoch, Trainer, record_file, trainer_of
 
 MOST_SEEDS = 20
 """Seeds in the record at which it is given up, unless one says otherwise."""
@@ -47,6 +49,7 @@ def train_until_decided(
     timeout: float = DAY,
     on_epoch: OnEpoch | None = None,
     on_look: OnLook | None = None,
+    tell: Tell | None = None,
 ) -> tuple[Answer, Path]:
     """Add seeds to the record of `entry` until it is decided, or holds `most`; return the answer and the record's file.
 
@@ -62,25 +65,25 @@ def train_until_decided(
     target = output or record_file(contract, spec)
     if target is None:
         raise ArchcheckError(f"`{entry.name}` at {entry.where} names no `record` to keep seeds in; choose `--output`")
-    record = read_record(target)
-    if record is not None:
-        _refuse_another_model(contract, entry, spec, target)
-    answer, before = Answer.UNDECIDED, len(record["runs"]) if record else 0
-
-    def choose(record: Mapping[str, Any] | None) -> int | None:
-        nonlocal answer
-        if record is None or not record["runs"]:
-            return free_seed(record)
-        standings = [_standing(instance, rule, record) for instance, rule in rules.items()]
-        answer = _together(standings)
-        count = len(record["runs"])
-        if on_look:
-            on_look(record["runs"][-1] if count > before else None, standings)
-        return None if answer is not Answer.UNDECIDED or count >= most else free_seed(record)
-
     stated = {"stopping": _stopping(rules, most)}
     trainer = Trainer(contract=contract, entry=entry, spec=spec, target=target, timeout=timeout, stated=stated)
-    trainer.run(record, choose, on_epoch)
+    with trainer.recording(tell) as kept:
+        if kept.record is not None:
+            _refuse_another_model(contract, entry, spec, target)
+        answer, before = Answer.UNDECIDED, len(kept.record["runs"]) if kept.record else 0
+
+        def choose(record: Mapping[str, Any] | None) -> int | None:
+            nonlocal answer
+            if record is None or not record["runs"]:
+                return free_seed(record)
+            standings = [_standing(instance, rule, record) for instance, rule in rules.items()]
+            answer = _together(standings)
+            count = len(record["runs"])
+            if on_look:
+                on_look(record["runs"][-1] if count > before else None, standings)
+            return None if answer is not Answer.UNDECIDED or count >= most else free_seed(record)
+
+        trainer.run(kept, choose, on_epoch)
     return answer, target
 
 

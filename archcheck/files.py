@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import glob
 import json
 import math
 import os
 import re
+import secrets
 import shutil
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from archcheck.errors import ArchcheckError
+from archcheck.locks import is_at, remove_if_left, try_lock
 from archcheck.words import quote
 
 DEEPEST = 100
 """How deep lists and tables may be nested, so that whoever walks through them comes back."""
 DIGITS = 100
 """Characters of an integer beyond which nobody can compute with it in floating point, nor with its square."""
+LARGEST = 1 << 30
+"""Bytes of a file beyond which it is none that archcheck reads as a whole; a device may hold any number."""
+_PARTIAL = ".partial"
+_SHORT = 40
+"""Letters of a name that its unfinished file repeats: a longer one than the name itself would be too long."""
+_MOST_LINKS = 40
 _TOO_DEEP = "nested too deeply to be read"
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:[0-9][0-9.eE+-]*|Infinity|NaN)')
 
@@ -25,22 +36,71 @@ def write_whole(file: Path, content: str | bytes) -> None:
     """Write `file`, text as UTF-8, whole or not at all; a link is followed to the file that it names,
     and who may read or run a file that is there stays as it was.
 
-    What is no regular file, such as `/dev/null`, is written to as it is. Raises `OSError` when it cannot be
-    written; then it is as it was before.
+    What is no regular file, such as `/dev/null` or a pipe, is written to as it is, and so is what this process has
+    open already under a name such as `/dev/stdout`. Raises `OSError` when it cannot be written; then it is as it was
+    before.
     """
     data = content.encode() if isinstance(content, str) else content
-    target = file.resolve()
-    if target.exists() and not target.is_file():
-        target.write_bytes(data)
+    if is_stream(file):
+        number = _descriptor(file)
+        with file.open("wb") if number is None else os.fdopen(os.dup(number), "wb") as out:
+            out.write(data)
         return
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(data)
-        if target.exists():
-            shutil.copymode(target, partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    target = Path(os.path.realpath(file))
+    partial, stream = _begun(target)
+    with stream:
+        try:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+            if target.exists():
+                shutil.copymode(target, partial)
+            partial.replace(target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def is_stream(file: Path) -> bool:
+    """Whether what a path names is written to, and not replaced: a pipe, a device, `/dev/stdout`; not a folder."""
+    return _descriptor(file) is not None or (file.exists() and not file.is_file() and not file.is_dir())
+
+
+def _descriptor(file: Path) -> int | None:
+    """Return the number of this process's open file that a name such as `/dev/stdout` stands for, if it does."""
+    for _ in range(_MOST_LINKS):
+        folder = os.path.realpath(file.parent)
+        if file.name.isdecimal() and folder in ("/dev/fd", f"/proc/{os.getpid()}/fd"):
+            return int(file.name)
+        if not file.is_symlink():
+            return None
+        file = Path(folder, file.readlink())
+    return None
+
+
+def _begun(target: Path) -> tuple[Path, BinaryIO]:
+    """Return a new file in the folder of `target`, locked, after removing those that nobody is writing any more."""
+    beginning = f".{target.name[:_SHORT]}."
+    for left in target.parent.glob(f"{glob.escape(beginning)}*{_PARTIAL}"):
+        remove_if_left(left)
+    while True:
+        partial = target.with_name(f"{beginning}{secrets.token_hex(4)}{_PARTIAL}")
+        stream = partial.open("xb")
+        with contextlib.suppress(OSError):  # without locks nobody removes it
+            try_lock(stream.fileno())
+        if is_at(stream.fileno(), partial):  # else it was taken for one that was left, before it was locked
+            return partial, stream
+        stream.close()
+
+
+def read_bytes(file: Path, most: int = LARGEST) -> bytes:
+    """Return what a file holds. Raises `OSError` when it cannot be read, or holds more than `most` bytes."""
+    with file.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        data = stream.read(most + 1) if size <= most else b""
+    if max(size, len(data)) > most:
+        raise OSError(errno.EFBIG, f"it holds more than {most:,} bytes")
+    return data
 
 
 def read_json(file: Path, shown: str, repair: str) -> Any:
@@ -49,7 +109,7 @@ def read_json(file: Path, shown: str, repair: str) -> Any:
     Raises `ArchcheckError` in one line when it cannot be read, is no text or no JSON.
     """
     try:
-        return json_of(file.read_bytes())
+        return json_of(read_bytes(file))
     except IsADirectoryError:
         raise ArchcheckError(f"{shown} is a folder, not a JSON file; name a file in it") from None
     except OSError as error:

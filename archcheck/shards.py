@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from archcheck.codec import decode
@@ -16,6 +17,10 @@ from archcheck.findings import Report, reports_from_json
 from archcheck.words import amount, listed
 
 T = TypeVar("T")
+MOST_SHARDS = 1_000_000
+"""Parts of a run beyond which a number of parts is a mistake, and not a number of parts."""
+SHOWN = 10
+"""How many parts that are missing are named before the rest is only counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,8 @@ class Shard:
     def __post_init__(self) -> None:
         if not 1 <= self.index <= self.count:
             raise ValueError(f"no shard {self.index} of {self.count}; they are counted from 1")
+        if self.count > MOST_SHARDS:
+            raise ValueError(f"a run has at most {MOST_SHARDS:,} shards, found {self.count:,}")
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
@@ -108,9 +115,15 @@ def _missing_shards(parts: Sequence[Part]) -> list[str]:
     shards = [part.shard for part in parts if part.shard]
     if not shards:
         return []
-    there = {shard.index for shard in shards}
-    missing = [f"{index}/{shards[0].count}" for index in range(1, shards[0].count + 1) if index not in there]
-    return [f"the report of shard {each} is missing; name it, too" for each in missing]
+    there, count = {shard.index for shard in shards}, shards[0].count
+    missing = islice((index for index in range(1, count + 1) if index not in there), SHOWN)
+    lines = [f"the report of shard {index}/{count} is missing; name it, too" for index in missing]
+    rest = count - len(there) - len(lines)
+    return [*lines, *([f"and {amount(rest, 'shards')} more of {count:,} {_are(rest)} missing"] if rest else [])]
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _missing_subjects(parts: Sequence[Part]) -> list[str]:
@@ -119,7 +132,8 @@ def _missing_subjects(parts: Sequence[Part]) -> list[str]:
     for part in parts:
         if part.shard is None:
             continue
-        own, found = part.shard.share(part.shard.subjects), [report.subject for report in part.reports]
+        own = dict.fromkeys(part.shard.share(part.shard.subjects))
+        found = dict.fromkeys(report.subject for report in part.reports)
         if lacks := [name for name in own if name not in found]:
             mistakes.append(f"{part.file} lacks {listed(lacks)} of shard {part.shard}; check that shard again")
         if strange := [name for name in found if name not in own]:

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from archcheck.errors import NotMeasured
+from archcheck.files import read_bytes
 from archcheck.where import Where
 from archcheck.words import quote
+
+LARGEST = 1 << 26
+"""Bytes of a file beyond which it is no text that people read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,7 @@ class Texts:
 def read_text(file: Path, shown: str) -> Text:
     """Return the text in a file of UTF-8; that it cannot be read is the text's problem."""
     try:
-        return Text(shown=shown, content=file.read_bytes().decode())
+        return Text(shown=shown, content=read_bytes(file, LARGEST).decode())
     except FileNotFoundError:
         problem = f"there is no file {shown}"
     except UnicodeDecodeError as error:

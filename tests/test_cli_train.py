@@ -2,11 +2,13 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli_samples import write
+from tests.cli_samples import environment, write
 from tests.test_training import CONTRACT, make
 
 FILES = {
@@ -230,3 +232,71 @@ def test_the_readme_shows_a_real_run(archcheck, tmp_path):
     assert run.returncode == 0, run.stderr
     last = "".join(run.stdout.splitlines(keepends=True)[-5:])
     assert re.sub(r"\d+", "0", last) == re.sub(r"\d+", "0", shown)
+
+
+def started(folder, *words):
+    command = [sys.executable, "-m", "archcheck", "train", "net", *words]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def with_checkpoint(folder):
+    write(folder, archcheck_toml=FILES["archcheck_toml"] + '        checkpoint = "c.safetensors"\n')
+
+
+def test_trainings_at_once_lose_nothing(folder):
+    with_checkpoint(folder)
+    running = [started(folder), started(folder), started(folder, "--until-decided")]
+    said = [each.communicate(timeout=300) for each in running]
+    assert [each.returncode for each in running] == [0, 0, 2], said  # the last has nothing to decide
+    assert [run["seed"] for run in recorded(folder)["runs"]] == [0, 1]
+    waited = [line for _, errors in said[:2] for line in errors.splitlines() if " note: waiting for process " in line]
+    assert len(waited) == 1
+    assert waited[0].endswith(f", which adds to `{folder / 'record.json'}`; `--output FILE` records elsewhere")
+    assert not [each.name for each in folder.iterdir() if each.suffix in (".lock", ".unsaved", ".partial")]
+
+
+def test_a_training_that_is_killed_leaves_the_way_free(archcheck, folder):
+    with_checkpoint(folder)
+    killed = started(folder)
+    assert any("epoch 1" in line for line in killed.stderr)
+    killed.kill()
+    killed.communicate()
+    assert not (folder / "record.json").exists()
+    run = archcheck("train", "net", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert [run["seed"] for run in recorded(folder)["runs"]] == [0]
+    assert not [each.name for each in folder.iterdir() if each.suffix in (".lock", ".unsaved", ".partial")]
+
+
+def test_a_full_disk_is_found_out_before_the_training(folder):
+    command = f"ulimit -f 100; exec '{sys.executable}' -m archcheck train net"
+    run = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == (
+        f"archcheck: error: `{folder / 'record.json'}` cannot be written: File too large; "
+        "mend that, or choose `--output FILE` in another folder\n"
+    )
+    assert not [each.name for each in folder.iterdir() if "record" in each.name]
+
+
+def test_a_run_that_could_not_be_saved_is_taken_in_by_the_same_command(archcheck, folder):
+    """A folder comes into the record's place while it trains, so that no rename can put the record there."""
+    (folder / "school.py").write_text(
+        (folder / "school.py").read_text().replace("    return 1234", "    os.mkdir('record.json'); return 1234")
+    )
+    (folder / "school.py").write_text("import os\n" + (folder / "school.py").read_text())
+    run = archcheck("train", "net", "--seed", "4", cwd=folder)
+    assert run.returncode == 2
+    (line,) = [line for line in run.stderr.splitlines() if line.startswith("archcheck: error: ")]
+    assert f"; the run of seed 4 is kept in `{folder / 'record.json.unsaved'}`: mend that, and the next" in line
+    (folder / "record.json").rmdir()
+    run = archcheck("train", "net", "--seed", "4", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "net: seed 4, 2 epochs, 1,234 of 2,000 correct on the test set\nrecorded in record.json\n"
+    assert "note: took in the run of seed 4 from " in run.stderr
+    assert [run["seed"] for run in recorded(folder)["runs"]] == [4]
+    assert not (folder / "record.json.unsaved").exists()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from archcheck.files import write_whole
+from archcheck import locks
+from archcheck.files import read_bytes, write_whole
+from archcheck.locks import try_lock
 
 
 @pytest.mark.parametrize(("content", "data"), [("é\n", b"\xc3\xa9\n"), (b"\x00\xff", b"\x00\xff")])
@@ -17,20 +23,70 @@ def test_text_and_bytes(tmp_path, content, data):
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
 
 
-def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+@contextlib.contextmanager
+def full_after(size):
+    """Let no file of this process grow beyond a size, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path):
     file = tmp_path / "a"
     file.write_text("before")
-    whole = Path.write_bytes
-
-    def half(self, data):
-        whole(self, data[:3])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", half)
-    with pytest.raises(OSError, match="No space"):
+    with full_after(3), pytest.raises(OSError, match="too large"):
         write_whole(file, "after this")
     assert file.read_text() == "before"
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_a_killed_process_has_left_is_removed_and_what_another_is_writing_is_not(tmp_path):
+    (tmp_path / ".a.0badcafe.partial").write_text("half")
+    (tmp_path / ".b.0badcafe.partial").write_text("of another file")
+    with (tmp_path / ".a.11111111.partial").open("wb") as writing:
+        assert try_lock(writing.fileno())
+        write_whole(tmp_path / "a", "whole")
+    assert (tmp_path / "a").read_text() == "whole"
+    assert sorted(each.name for each in tmp_path.glob(".*")) == [".a.11111111.partial", ".b.0badcafe.partial"]
+
+
+def test_a_file_is_written_where_nothing_can_be_locked(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "_locks", None)
+    (tmp_path / ".a.0badcafe.partial").write_text("whose it is nobody knows")
+    write_whole(tmp_path / "a", "whole")
+    assert (tmp_path / "a").read_text() == "whole"
+    assert (tmp_path / ".a.0badcafe.partial").exists()
+
+
+@pytest.mark.parametrize("letters", ["n" * 250, "ä" * 120])
+def test_the_longest_name_there_is(tmp_path, letters):
+    write_whole(tmp_path / letters, "text")
+    assert (tmp_path / letters).read_text() == "text"
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "out"])
+@pytest.mark.parametrize("to", ["> file", ">> file", "| cat >> file"])
+def test_standard_output_under_its_names_is_written_to_and_never_replaced(tmp_path, name, to):
+    (tmp_path / "file").write_text("before\n")
+    (tmp_path / "out").symlink_to("/dev/stdout")
+    code = f"from pathlib import Path; from archcheck.files import write_whole; write_whole(Path('{name}'), 'after')"
+    run = subprocess.run(["bash", "-c", f'"{sys.executable}" -c "{code}" {to}'], cwd=tmp_path, check=False)
+    assert run.returncode == 0
+    assert (tmp_path / "file").read_text() == ("" if to == "> file" else "before\n") + "after"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "out"]
+
+
+def test_a_file_of_any_size_is_not_read_into_memory(tmp_path):
+    huge = tmp_path / "huge.json"
+    with huge.open("wb") as file:
+        file.truncate(1 << 42)
+    for file in (huge, Path("/dev/zero")):
+        with pytest.raises(OSError, match=r"more than 1,000 bytes"):
+            read_bytes(file, 1000)
+    assert read_bytes(Path(os.devnull)) == b""
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o755, 0o640])

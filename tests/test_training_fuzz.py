@@ -23,13 +23,13 @@ from archcheck.errors import ArchcheckError, NotMeasured
 from archcheck.facts import Facts
 from archcheck.findings import Report, Verdict, reports_from_json
 from archcheck.measure.evidence.record import identity, training_facts
+from archcheck.record_file import free_seed, read_record
 from archcheck.render import render
 from archcheck.rule import Rule
 from archcheck.rules.accuracy import MinAccuracy
 from archcheck.rules.figures import FIGURES, figure_text
 from archcheck.rules.training import RecordMatchesModel
 from archcheck.seals import misshapen, sealed
-from archcheck.training import free_seed, read_record
 from archcheck.where import Where
 from tests.json_mutations import DAMAGE, changed, is_one_line, nested, written
 

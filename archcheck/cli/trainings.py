@@ -54,6 +54,7 @@ def train(options: Namespace) -> int:
         epochs=options.epochs,
         output=options.output,
         on_epoch=_show_epoch,
+        tell=note,
         **_limit(options),
     )
     for each in record["runs"][-max(1, len(seeds)) :]:
@@ -84,14 +85,21 @@ def _until_decided(options: Namespace) -> int:
 
     most, limit = options.max_seeds or MOST_SEEDS, _limit(options)
     answer, target = train_until_decided(
-        contract, entry, most=most, output=options.output, on_epoch=_show_epoch, on_look=show_look, **limit
+        contract,
+        entry,
+        most=most,
+        output=options.output,
+        on_epoch=_show_epoch,
+        on_look=show_look,
+        tell=note,
+        **limit,
     )
     given_up = f", and --max-seeds is {most}" if answer is Answer.UNDECIDED else ""
     write(f"{answer}{given_up}; recorded in {show_path(target)}\n")
     return int(answer is not Answer.KEPT)
 
 
-def _limit(options: Namespace) -> dict[str, float]:
+def _limit(options: Namespace) -> dict[str, Any]:
     return {"timeout": options.timeout} if options.timeout else {}
 
 

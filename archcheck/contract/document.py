@@ -12,11 +12,13 @@ from typing import Any, NoReturn
 from archcheck.contract.coerce import Mismatch, coerce, show
 from archcheck.contract.lines import KeyPath, key_lines
 from archcheck.errors import ArchcheckError, ContractError, Problem
-from archcheck.files import is_deep
+from archcheck.files import is_deep, read_bytes
 from archcheck.where import Where
 from archcheck.words import quote
 
 POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+LARGEST = 1 << 26
+"""Bytes of a file beyond which it is no contract."""
 LONG_NUMBER = re.compile(r"[0-9_]{1000}")
 
 
@@ -117,7 +119,7 @@ def read_text(path: Path) -> str:
     if path.is_dir():
         raise ArchcheckError(f"{file} is a folder; name the contract file in it, such as archcheck.toml")
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bytes(path, LARGEST).decode("utf-8-sig")
     except FileNotFoundError:
         raise ArchcheckError(f"{file} does not exist; name a contract file, such as pyproject.toml") from None
     except OSError as error:

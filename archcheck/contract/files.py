@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archcheck.contract.document import Node, parse
+from archcheck.contract.document import LARGEST, Node, parse
 from archcheck.contract.entries import SubjectEntry
 from archcheck.contract.fields import check_keys
 from archcheck.contract.plugins import installed_rules, read_plugins
 from archcheck.contract.rule_entries import read_rules
 from archcheck.contract.subject_entries import read_subject
 from archcheck.errors import ArchcheckError, ContractError, Problem
+from archcheck.files import read_bytes
 from archcheck.rule import Rule, rule_name
 from archcheck.rules import BUILTIN
 from archcheck.words import did_you_mean, listed, quote
@@ -155,7 +156,7 @@ def _mentions_archcheck(file: Path) -> bool:
     if not file.is_file():
         return False
     try:
-        text = file.read_bytes().decode(errors="replace")
+        text = read_bytes(file, LARGEST).decode(errors="replace")
     except OSError:
         return True
     try:

@@ -18,7 +18,7 @@ import torch
 
 from archcheck.errors import SubjectError, described
 from archcheck.facts import Facts
-from archcheck.files import json_of
+from archcheck.files import json_of, read_bytes
 from archcheck.measure.evidence import state
 from archcheck.measure.loading.load import load_module, load_object
 from archcheck.measure.subject.tree import Tree
@@ -85,7 +85,7 @@ def text_digest(file: Path) -> str:
 def _read(file: Path) -> tuple[dict[str, Any] | None, str | None]:
     """Return the record in a file, or why it is none; where there is no file, neither."""
     try:
-        record = json_of(file.read_bytes())
+        record = json_of(read_bytes(file))
     except FileNotFoundError:
         return None, None
     except OSError as error:

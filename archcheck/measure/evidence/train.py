@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +19,6 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError, described
-from archcheck.files import write_whole
 from archcheck.measure.evidence.record import ImpossibleCountsError, counts, identity
 from archcheck.measure.evidence.state import tensors
 from archcheck.measure.loading.example import example_of
@@ -40,6 +40,8 @@ def train(request: Mapping[str, Any], progress: Callable[[Any], None]) -> dict[s
     model = load(request["target"], root, request.get("args") or {})
     trainer, evaluate = load_object(spec["train"], root), load_object(spec["evaluate"], root)
     about: dict[str, Any] = {"model": _identity(model, request), "environment": _environment()}
+    if request.get("save"):
+        _keep_room(model, Path(request["save"]))
     epochs = _epochs(trainer, model, request, about, progress)
     correct, total = _counts(evaluate, model, spec["evaluate"])
     run: dict[str, Any] = {
@@ -50,7 +52,10 @@ def train(request: Mapping[str, Any], progress: Callable[[Any], None]) -> dict[s
     }
     answer: dict[str, Any] = {"about": about, "run": run}
     if request.get("save"):
-        answer["checkpoint"] = _save(model, Path(request["save"]))
+        try:
+            answer["checkpoint"] = _save(model, Path(request["save"]))
+        except Exception as error:  # the run has ended, and is not to be lost with them
+            answer["unsaved"] = f"the weights of seed {seed} could not be written: {described(error)}"
     return answer
 
 
@@ -135,10 +140,29 @@ def _environment() -> dict[str, Any]:
     return {"torch": str(torch.__version__), "python": platform.python_version(), "threads": torch.get_num_threads()}
 
 
+def _keep_room(model: torch.nn.Module, file: Path) -> None:
+    """Write the weights as they are before the training: those after it are as large, and take their place."""
+    try:
+        _save(model, file)
+    except OSError as error:
+        raise SubjectError("training", f"`{file}` cannot be written: {error.strerror}; mend that first") from None
+    except ModuleNotFoundError:
+        raise SubjectError(
+            "training", "writing the checkpoint needs `safetensors`; install `archcheck-torch[training]`"
+        ) from None
+    except (RuntimeError, TypeError, ValueError):
+        return  # what a lazy layer has not made yet
+
+
 def _save(model: torch.nn.Module, file: Path) -> str:
+    """Write the weights over what is in a file, which nobody reads before that is done; return their digest."""
     from safetensors.torch import save
 
     # Each in memory of its own, as the format takes no tied weights.
     content = save({name: torch.clone(tensor).contiguous() for name, tensor in tensors(model).items()})
-    write_whole(file, content)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o666), "wb") as stream:
+        stream.write(content)
+        stream.truncate()
+        stream.flush()
+        os.fsync(stream.fileno())
     return hashlib.sha256(content).hexdigest()

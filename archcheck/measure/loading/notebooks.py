@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from archcheck.errors import SubjectError
+from archcheck.files import json_of, read_bytes
 from archcheck.measure.subject.texts import keep
 
 _FOREIGN = re.compile(r"%%(?!time|timeit|capture|prun)\w+")
@@ -27,7 +27,7 @@ def cells(path: Path, shown: str) -> list[str]:
         SubjectError: the file is no notebook.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json_of(read_bytes(path))
         sources = {number: _source(cell) for number, cell in _numbered(document) if cell["cell_type"] == "code"}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SubjectError("syntax", f"`{shown}` is no notebook of Jupyter: {error}; save it there once more") from None

@@ -12,6 +12,8 @@ from functools import cache
 from importlib.util import decode_source
 from pathlib import Path
 
+from archcheck.files import read_bytes
+
 _cells: dict[str, str] = {}
 _classes: dict[tuple[str, str], tuple[str, int]] = {}
 
@@ -54,7 +56,7 @@ def text_of(file: str) -> str:
     """
     if file in _cells:
         return _cells[file]
-    return decode_source(Path(file).read_bytes())
+    return decode_source(read_bytes(Path(file)))
 
 
 @cache
