@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from archcheck.matching import matches
 from archcheck.quantities import as_written
 from archcheck.texts import Text
 from archcheck.where import Where
@@ -41,17 +42,16 @@ class Claim:
         return abs(self.value - measured) <= room
 
 
-def claims_in(text: Text, pattern: str, unit: str) -> Iterator[Claim]:
+def claims_in(text: Text, pattern: str, unit: str, limit: float) -> Iterator[Claim]:
     """Yield what the one group of a regular expression catches in a text, read in a unit of `archcheck.quantities`.
 
     A percent sign or a prefix of the SI that stands directly behind the group belongs to the number. Raises
-    `NotMeasured` for a text that could not be read.
+    `NotMeasured` for a text that could not be read, and `Unmatched` for a pattern that takes more than `limit` seconds.
     """
     content = text.demand()
-    for found in re.finditer(pattern, content, re.MULTILINE):
-        start, end = found.span(1)
+    for begin, start, end in matches(pattern, content, limit):
         if start < 0:  # the group is in an alternative that was not taken
-            yield Claim(written="", where=text.line(found.start()))
+            yield Claim(written="", where=text.line(begin))
             continue
         behind = _SUFFIX.match(content, end) if content[start:end][-1:].isdigit() else None
         whole = not (_BEFORE.search(content, max(0, start - 2), start) and content[start:end][:1].isdigit())

@@ -118,18 +118,19 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
         "needs": sorted(needs_of(stated.rule for stated in entry.rules).union(needs)),
         "training": encode(entry.training),
     }
-    facts = replace(_facts(worker.ask(request, timeout=entry.timeout)), texts=_texts(contract, entry))
+    texts = _texts(contract, entry, entry.timeout or worker.timeout)
+    facts = replace(_facts(worker.ask(request, timeout=entry.timeout)), texts=texts)
     if snapshot.NEED not in request["needs"]:
         return facts
     file = contract.snapshot_file(entry)
     return replace(facts, snapshot=snapshot.committed(file, entry.name, show_path(file)))
 
 
-def _texts(contract: Contract, entry: SubjectEntry) -> Texts:
+def _texts(contract: Contract, entry: SubjectEntry, limit: float) -> Texts:
     """Read what the rules of a subject judge beside it: each time, as no answer of a worker depends on it."""
     files = {file: Path(contract.root, file) for stated in entry.rules for file in stated.rule.reads}
     read = {file: read_text(path, show_path(path)) for file, path in files.items()}
-    return Texts(files=read, subjects=tuple(each.name for each in contract.subjects))
+    return Texts(files=read, subjects=tuple(each.name for each in contract.subjects), limit=limit)
 
 
 def measure_target(worker: Worker, target: str, **options: Any) -> Facts:

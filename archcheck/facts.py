@@ -179,7 +179,8 @@ def merge_ops(evaluation: tuple[Op, ...], differing: tuple[Op, ...], length: int
 def check_graph(facts: Facts) -> None:
     """Raise `ValueError` unless every operation that `facts` refer to is there."""
     differing = {op.index for op in facts.train_ops}
-    missing = set(range(len(facts.ops), facts.train_length)) - differing
+    told = facts.train_length <= len(facts.ops) + len(differing)  # before anything of that length is made
+    missing = not told or set(range(len(facts.ops), facts.train_length)) - differing
     if missing or any(op.index != index for index, op in enumerate(facts.ops)):
         raise ValueError("the operations of a graph are not numbered from 0 on")
     for op in (*facts.ops, *facts.train_ops):

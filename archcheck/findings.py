@@ -15,6 +15,7 @@ from archcheck.errors import ArchcheckError, SubjectError
 from archcheck.facts import Facts, check_graph
 from archcheck.parts import Weights
 from archcheck.where import Where
+from archcheck.words import quote
 
 SCHEMA = 1
 """Version of the JSON report; it changes when a key changes its meaning or goes away."""
@@ -221,6 +222,8 @@ def reports_from_json(value: Any) -> tuple[Report, ...]:
         raise ValueError(f"a report of schema {reprlib.repr(schema)}; this archcheck reads schema {SCHEMA}")
     reports = decode(tuple[Report, ...], value["reports"], at="reports")
     for report in reports:
+        if (report.facts, report.error, report.weights).count(None) != 2:
+            raise ValueError(f"the report of {quote(report.subject)} must hold one of facts, weights and error")
         if report.facts is not None:
             check_graph(report.facts)
     return reports

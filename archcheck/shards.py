@@ -119,11 +119,7 @@ def _missing_shards(parts: Sequence[Part]) -> list[str]:
     missing = islice((index for index in range(1, count + 1) if index not in there), SHOWN)
     lines = [f"the report of shard {index}/{count} is missing; name it, too" for index in missing]
     rest = count - len(there) - len(lines)
-    return [*lines, *([f"and {amount(rest, 'shards')} more of {count:,} {_are(rest)} missing"] if rest else [])]
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
+    return [*lines, f"{rest:,} more of {count:,} shards are missing, too"] if rest else lines
 
 
 def _missing_subjects(parts: Sequence[Part]) -> list[str]:

@@ -43,10 +43,14 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
-    """The files that rules asked for, by the name that they gave, and the `subjects` that texts may speak of."""
+    """The files that rules asked for, by the name that they gave, and the `subjects` that texts may speak of.
+
+    `limit` is how many seconds a pattern may take to be matched.
+    """
 
     files: Mapping[str, Text] = field(default_factory=dict)
     subjects: tuple[str, ...] = ()
+    limit: float = 120.0
 
     def __getitem__(self, name: str) -> Text:
         """Return the file of that name. Raises `NotMeasured` if nobody read it."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from archcheck.errors import ArchcheckError
 from archcheck.findings import Mishap, Outcome, Report, Verdict, reports_to_json
 from archcheck.render import render
-from archcheck.shards import Part, Shard, merge, read_part
+from archcheck.shards import MOST_SHARDS, Part, Shard, merge, read_part
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -78,6 +78,24 @@ def test_what_is_missing():
     ]
     assert mistakes(part(1, holds="ac"), part(2)) == ['1.json lacks "e" of shard 1/2; check that shard again']
     assert mistakes(part(1), part(2, holds="bdx")) == ['2.json holds "x", not of shard 2/2; check that shard again']
+
+
+def test_of_many_that_are_missing_some_are_named_and_the_rest_is_counted():
+    lines = mistakes(part(2, count=MOST_SHARDS))
+    assert lines[:2] == [
+        "the report of shard 1/1000000 is missing; name it, too",
+        "the report of shard 3/1000000 is missing; name it, too",
+    ]
+    assert lines[10:] == ["999,989 more of 1,000,000 shards are missing, too"]
+
+
+@pytest.mark.parametrize("count", [MOST_SHARDS + 1, 10**12, 10**99])
+def test_a_number_of_shards_that_is_none_is_refused_before_anything_is_made_of_it(archcheck, tmp_path, count):
+    (tmp_path / "part.json").write_text(json.dumps({**reports_to_json(()), "shard": {"index": 1, "count": count}}))
+    done = archcheck("merge", tmp_path / "part.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert f"a run has at most 1,000,000 shards, found {count:,} at shard" in line
 
 
 def test_what_does_not_belong_together():
@@ -158,6 +176,7 @@ def test_more_shards_than_subjects(archcheck, tmp_path):
         (b"\x00\xff\xfe", "is no text: byte 0xff at 1 is not UTF-8"),
         (b'{"schema": 99, "reports": []}', "a report of schema 99; this archcheck reads schema 1"),
         (b"[]", 'no key "reports"'),
+        (b'{"schema": 1, "reports": [{"subject": "a"}]}', 'report of "a" must hold one of facts, weights and error'),
         (b'{"schema": 1, "reports": [], "shard": {"index": 5, "count": 2}}', "no shard 5 of 2"),
         (b"[" * 100_000, "nested too deeply"),
         (None, "cannot be read: No such file"),

@@ -126,6 +126,31 @@ def test_a_wrong_value_is_refused_with_its_place(file: Path) -> None:
         read_reports(file)
 
 
+@pytest.mark.parametrize("command", [["report"], ["merge"], ["diff", "good.json"]])
+@pytest.mark.parametrize("holds", ["nothing", "facts and an error"])
+def test_a_report_holds_either_facts_or_why_there_are_none(file: Path, command: list[str], holds: str) -> None:
+    document = json.loads(TEXT)
+    measured, unmeasured = document["reports"]
+    if holds == "nothing":
+        del unmeasured["error"]
+    else:
+        unmeasured["facts"] = measured["facts"]
+    file.write_bytes(written(document))
+    code, out, said = run(*(file.with_name(word) if word.endswith(".json") else word for word in command), file)
+    (error,) = (line for line in said if not line.startswith("archcheck: note: "))
+    assert (code, out) == (2, "")
+    assert is_one_line(error, file.name, "must hold one of facts, weights and error")
+
+
+@pytest.mark.parametrize("length", [10**12, 10**99])
+def test_a_graph_of_a_length_that_is_none_is_refused_before_anything_is_made_of_it(file: Path, length: int) -> None:
+    document = json.loads(TEXT)
+    document["reports"][0]["facts"]["train_length"] = length
+    file.write_bytes(written(document))
+    with pytest.raises(ArchcheckError, match=r"the operations of a graph are not numbered from 0 on; "):
+        read_reports(file)
+
+
 @pytest.mark.parametrize(
     "words",
     [["--input", "1,2"], ["--args", "a=1"], ["--weights", "w.pt"], ["--paranoid"], ["--meta"], ["--cross-check"]],

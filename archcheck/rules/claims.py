@@ -12,6 +12,7 @@ from archcheck.errors import NotMeasured
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
 from archcheck.markers import Region, as_block, regions
+from archcheck.matching import Unmatched
 from archcheck.rule import Rule
 from archcheck.rules.figures import Values, figure_text, find_figure, needs_training, table, value_text
 from archcheck.texts import Text
@@ -96,7 +97,14 @@ class Claim(Rule):
     def check(self, facts: Facts) -> Result:
         """Hold every number that the pattern finds to what was measured."""
         text, figure = facts.texts[self.file], find_figure(self.fact)
-        stated = tuple(claims.claims_in(text, self.pattern, figure.unit))
+        try:
+            stated = tuple(claims.claims_in(text, self.pattern, figure.unit, facts.texts.limit))
+        except Unmatched as problem:
+            raise NotMeasured(
+                f"the pattern {quote(self.pattern)} of claim {problem} in {text.shown}",
+                where=Where(file=text.shown, line=1),
+                fix="write it so that no repetition stands within another, or raise `--timeout`",
+            ) from None
         values = figure.of(facts)
         findings = [finding for claim in stated for finding in self._judged(claim, values, text)]
         if not stated and not self.allow_empty:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from archcheck import matching
 from archcheck.contract import Stated, load
 from archcheck.engine import judge, measure
 from archcheck.errors import ContractError, NotMeasured
@@ -302,3 +304,32 @@ def test_what_is_above_one_is_a_percentage_of_an_accuracy(stated, correct, holds
     training = replace(TRAINED, record={**RECORD, "runs": runs})
     rule = claim(pattern=r"It is (.*)", fact="training.accuracy")
     assert (not rule.check(facts_of(f"It is {stated}", training=training)).findings) is holds
+
+
+ENDLESS = r"(?:a+)+(\d)"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "content", "says"),
+    [
+        (ENDLESS, "a" * 60, "was still being matched after 0.5 s in README.md"),
+        (r"(?:.*.*)*x(\d)", "b" * 60, "was still being matched after 0.5 s in README.md"),
+        (r"()", "b" * 10_001, "matches more than 10,000 places in README.md"),
+    ],
+)
+def test_a_pattern_that_does_not_come_to_an_end_is_an_error_of_its_rule_alone(pattern, content, says):
+    facts = facts_of(content + " 220 parameters")
+    facts = replace(facts, texts=replace(facts.texts, limit=0.5))
+    stated = [claim(pattern=pattern), claim(pattern=r"(\d+) parameters")]
+    where = Where(file="c.toml", line=1)
+    outcomes = judge(facts, [Stated(rule=rule, instance=f"claim-{at}", where=where) for at, rule in enumerate(stated)])
+    assert [each.verdict for each in outcomes] == [Verdict.ERROR, Verdict.KEPT]
+    shown = pattern.replace("\\", "\\\\")
+    assert outcomes[0].headline == f'error claim-0: the pattern "{shown}" of claim {says}'
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems hold no process to a size")
+def test_a_pattern_that_takes_all_memory_is_an_error(monkeypatch):
+    monkeypatch.setattr(matching, "_CODE", matching._CODE.replace(str(matching.LARGEST), str(1 << 28)))
+    with pytest.raises(NotMeasured, match=r"could not be matched: the process for it ended with exit code"):
+        claim(pattern=r"(?:(?:a|b)(?:a|b)?)*(\d)").check(facts_of("ab" * 2_000_000))

@@ -167,6 +167,7 @@ def _figure(facts: Facts, fact: str, noun: str) -> Figure:
 
 def _fitting(facts: Facts, depth: int, paper: Paper) -> tuple[tuple[LayerRow, ...], bool]:
     """Return the layers as deep as there is paper for, the model itself at least, and whether any are left out."""
+    depth = min(depth, max((layer.path.count(".") + 1 for layer in facts.layers), default=0))
     for shown in range(depth, 0, -1):
         layers = tuple(_layers(facts, shown))
         if len(layers) <= paper.rows:
