@@ -1,4 +1,4 @@
-"""Print the lowest release of each direct dependency that `pyproject.toml` admits, as constraints for pip."""
+"""Print the lowest release of each direct dependency of archcheck and its tests that `pyproject.toml` admits, as constraints for pip."""
 
 import re
 import sys
@@ -6,7 +6,8 @@ import tomllib
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-lists = (project["dependencies"], *project["optional-dependencies"].values())
+extras = [project["optional-dependencies"][name] for name in ("html", "training", "reference", "suite")]
+lists = (project["dependencies"], *extras)
 others = [each for requirements in lists for each in requirements if not each.startswith(project["name"])]
 pins = {name: release for each in others for name, release in re.findall(r"^([\w.-]+)>=([\w.]+)$", each)}
 if len(pins) != len(set(others)):

@@ -173,32 +173,9 @@ def test_inputs_are_words_and_not_shell(workspace: Path, tmp_path: Path) -> None
 def test_a_check_that_dies_without_a_report_never_passes(workspace: Path, tmp_path: Path) -> None:
     python = fake_python(tmp_path, "exit 0")
     assert run(workspace, tmp_path, python=str(python)).code == 2
-    python = fake_python(tmp_path, "exit 137")
+    python = fake_python(tmp_path, 'case "$*" in *" check "*) exit 137 ;; esac')
     dead = run(workspace, tmp_path, python=str(python))
     assert (dead.code, dead.outputs["verdict"]) == (137, "error")
-
-
-@pytest.mark.parametrize(
-    ("install", "expected"),
-    [("torch==2.9 archcheck-torch", ["torch==2.9", "archcheck-torch"]), ("self", None), ("", [])],
-)
-def test_what_is_asked_for_is_installed(
-    workspace: Path, tmp_path: Path, install: str, expected: list[str] | None
-) -> None:
-    fake_python(tmp_path, 'printf "%s\\n" "$@" >> "$RUNNER_TEMP/calls"')
-    environment = tmp_path / "environment"
-    (environment / "bin").mkdir(parents=True)
-    (tmp_path / "python").rename(environment / "bin" / "python")
-    run(workspace, tmp_path, python=str(environment), install=install)
-    calls = (tmp_path / "calls").read_text().splitlines()
-    installed = calls[calls.index("--disable-pip-version-check") + 1 : calls.index("-P")] if "pip" in calls else []
-    if expected is None:
-        (requirement,) = installed
-        root, _, extra = requirement.rpartition("[")
-        assert (Path(root) / "pyproject.toml").is_file()
-        assert extra == "training]"
-    else:
-        assert installed == expected
 
 
 def fake_python(folder: Path, script: str) -> Path:

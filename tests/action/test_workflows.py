@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,18 @@ import pytest
 
 from tests.action.workflow import ACTION, ROOT, WORKFLOWS, read
 
-FILES = [ACTION, *sorted(WORKFLOWS.glob("*.yml"))]
+FILES = [ACTION, *sorted(WORKFLOWS.glob("*.y*ml"))]
 
 
 def steps(file: Path) -> list[dict[str, Any]]:
     document = read(file)
     if file == ACTION:
         return list(document["runs"]["steps"])
-    return [step for job in document["jobs"].values() for step in job["steps"]]
+    return [step for job in document["jobs"].values() for step in job.get("steps", ())]
+
+
+def jobs(file: Path) -> list[dict[str, Any]]:
+    return list(read(file).get("jobs", {}).values())
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -26,9 +31,54 @@ def test_scripts_take_values_from_the_environment_only(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_actions_of_others_are_pinned_to_a_major_version(file: Path) -> None:
-    used = [step["uses"] for step in steps(file) if "uses" in step]
-    assert not [name for name in used if not re.fullmatch(r"\./\S+|[\w-]+/[\w-]+@v\d+", name)]
+def test_actions_of_others_are_pinned_by_digest_and_name_their_version(file: Path) -> None:
+    used = [
+        line.partition("uses:")[2].strip() for line in file.read_text().splitlines() if re.match(r"[\s-]*uses:", line)
+    ]
+    assert len(used) == sum("uses" in each for each in [*steps(file), *jobs(file)])
+    for name in used:
+        assert re.fullmatch(r"\./\S+|[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", name)
+
+
+def test_one_version_of_an_action_has_one_digest_everywhere() -> None:
+    """Also in the README, whose example people copy."""
+    texts = [file.read_text() for file in (*FILES, ROOT / "README.md")]
+    pins = {match for text in texts for match in re.findall(r"([\w.-]+/[\w./-]+)@([0-9a-f]{40}) # (\S+)", text)}
+    assert len(pins) == len({name for name, *_ in pins}) == len({digest for _, digest, _ in pins})
+
+
+def tool(name: str, *arguments: object) -> str:
+    """Run a tool of this environment that finds faults; return what it said, if it found any."""
+    script = Path(sysconfig.get_path("scripts")) / name
+    done = subprocess.run([script, *map(str, arguments)], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_each_file_is_what_the_schema_of_its_kind_asks_for(file: Path) -> None:
+    kind = "actions" if file == ACTION else "workflows"
+    assert tool("check-jsonschema", "--builtin-schema", f"vendor.github-{kind}", file) == ""
+
+
+def test_the_schemas_find_faults(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yml"
+    file.write_text("on: push\njobs: {a: {runs-on: x, steps: [{uses: 1}]}}\n")
+    for kind in ("actions", "workflows"):
+        assert "wrong.yml" in tool("check-jsonschema", "--builtin-schema", f"vendor.github-{kind}", file)
+
+
+def test_no_audit_of_zizmor_finds_anything() -> None:
+    """Offline: what needs the network is left out. `.github/zizmor.yml` says which audit is not wanted, and why."""
+    assert tool("zizmor", "--offline", "--no-progress", "--color=never", ROOT / ".github") == ""
+
+
+def test_zizmor_would_find_what_it_is_for(tmp_path: Path) -> None:
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "x.yml").write_text(
+        "on: pull_request_target\njobs: {a: {runs-on: x, steps: [{run: 'echo ${{ github.head_ref }}'}]}}\n"
+    )
+    assert "template-injection" in tool("zizmor", "--offline", "--no-progress", "--color=never", tmp_path)
 
 
 @pytest.mark.parametrize("file", FILES[1:], ids=lambda file: file.stem)
@@ -53,6 +103,21 @@ def test_every_input_is_one_that_the_action_has() -> None:
             break
     else:
         pytest.fail("the action is not used")
+
+
+def test_the_example_for_another_repository_is_a_workflow(tmp_path: Path) -> None:
+    """The block of the README that uses the action from elsewhere is valid, as safe, and gives what there is."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (block,) = [each for each in blocks if "OWNER/REPO/.github/actions/archcheck@REF" in each]
+    file = tmp_path / ".github" / "workflows" / "model_check.yml"
+    file.parent.mkdir(parents=True)
+    file.write_text(block.replace("OWNER/REPO/", "some/where/").replace("@REF", f"@{'0123456789' * 4}"))
+    assert tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", file) == ""
+    assert tool("zizmor", "--offline", "--no-progress", "--color=never", tmp_path) == ""
+    used = steps(file)[-1]
+    assert used["uses"].startswith("some/where/.github/actions/archcheck@")
+    assert (ROOT / ".github" / "actions" / "archcheck" / "action.yml").is_file()
+    assert set(used["with"]) <= set(read(ACTION)["inputs"])
 
 
 HELD = [

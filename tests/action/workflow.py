@@ -26,12 +26,17 @@ def read(file: Path) -> dict[str, Any]:
 
 @dataclass
 class Run:
-    """What a run of the action left behind: `code` is that of the first step that failed, or 0."""
+    """What a run of the action left behind: `code` is that of the first step that failed, or 0.
 
+    `steering` is what was written to the files that change the environment, the path and the state of later steps.
+    """
+
+    folder: Path = ACTION.parent
     code: int = 0
     logs: dict[str, str] = field(default_factory=dict)
     steps: dict[str, dict[str, str]] = field(default_factory=dict)
     summary: str = ""
+    steering: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
 
 
@@ -42,16 +47,20 @@ def run_action(
     *,
     only: str | None = None,
     before: Mapping[str, dict[str, str]] | None = None,
+    folder: Path = ACTION.parent,
     **environment: str,
 ) -> Run:
     """Run every step of the action in `workspace`, until one fails.
 
-    `only` names the one step that is run, and `before` gives the outputs of those that it comes after.
+    `only` names the one step that is run, and `before` gives the outputs of those that it comes after. `folder` is
+    where the runner has put the action.
     """
-    action, run = read(ACTION), Run(steps=dict(before or {}))
+    action, run = read(folder / ACTION.name), Run(folder=folder, steps=dict(before or {}))
     given = {name: str(value.get("default", "")) for name, value in action["inputs"].items()} | dict(inputs)
     summary = temporary / "summary.md"
-    summary.touch()
+    steering = {name: temporary / name for name in ("GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE")}
+    for file in (summary, *steering.values()):
+        file.touch()
     for step in action["runs"]["steps"]:
         if only not in (None, step["name"]):
             continue
@@ -65,6 +74,7 @@ def run_action(
                 "RUNNER_TEMP": str(temporary),
                 "GITHUB_OUTPUT": str(output),
                 "GITHUB_STEP_SUMMARY": str(summary),
+                **{name: str(file) for name, file in steering.items()},
                 **environment,
                 **{name: resolve(value, given, run) for name, value in step.get("env", {}).items()},
             },
@@ -80,6 +90,7 @@ def run_action(
             run.code = process.returncode
             break
     run.summary = summary.read_text()
+    run.steering = "".join(file.read_text() for file in steering.values())
     run.outputs = {name: resolve(value["value"], given, run) for name, value in action["outputs"].items()}
     return run
 
@@ -94,7 +105,7 @@ def resolve(text: str, inputs: Mapping[str, str], run: Run) -> str:
             case ["steps", step, "outputs", name]:
                 return run.steps.get(step, {}).get(name, "")
             case ["github", "action_path"]:
-                return str(ACTION.parent)
+                return str(run.folder)
             case ["github", "token"]:
                 return "the job's token"
             case ["github", "event", "before"]:

@@ -2,12 +2,16 @@
 # to $GITHUB_OUTPUT. The base is only read: nothing of it is checked out, built or run. Where there is no base or no
 # snapshot, a notice says so; that is never a failure.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/commands.sh"
 export GIT_TERMINAL_PROMPT=0
 
 leave() {
-  echo "::notice title=archcheck::no comparison with the base: $1"
+  say notice "no comparison with the base: $1"
   exit 0
 }
+
+# What is checked out could hold a bare repository for git to find, and hooks that `core.hooksPath` leads to.
+git() { command git -c safe.bareRepository=explicit -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }
 
 is_here() { git cat-file -e "$1^{commit}" 2> /dev/null; }
 
@@ -15,7 +19,8 @@ is_here() { git cat-file -e "$1^{commit}" 2> /dev/null; }
 fetch() {
   local depth=""
   if [ "$(git rev-parse --is-shallow-repository)" = true ]; then depth=1; fi
-  git -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 fetch --quiet --no-tags ${depth:+--depth=1} origin "$1" 2> /dev/null
+  git -c gc.auto=0 -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 fetch --quiet --no-tags --no-recurse-submodules \
+    ${depth:+--depth=1} origin "$1" 2> /dev/null
 }
 
 # Read from the commit itself: in a shallow clone git says that the last commit has no parent.
@@ -33,7 +38,8 @@ if [[ "${GITHUB_EVENT_NAME:-}" == pull_request* ]]; then
   fi
 else
   base=${BEFORE:-}
-  if [[ ! "$base" =~ [1-9a-f] ]]; then base=$(first_parent); fi # a branch that is new was nowhere before
+  # A branch that is new was nowhere before, which the event writes as zeros.
+  if [[ ! "$base" =~ ^[0-9a-f]+$ || ! "$base" =~ [1-9a-f] ]]; then base=$(first_parent); fi
 fi
 
 if [ -z "$base" ]; then leave "this commit has no parent"; fi
@@ -41,7 +47,8 @@ if ! is_here "$base"; then fetch "$base" || true; fi
 is_here "$base" || leave "the clone is shallow and lacks commit ${base:0:10}; give actions/checkout \`fetch-depth: 2\`"
 
 file="$(mktemp -d "$RUNNER_TEMP/archcheck.XXXXXX")/base.json"
-if ! git show "$base:./$SNAPSHOT" > "$file" 2> /dev/null; then
+# `git show` would run what the configuration names for files of this kind.
+if ! git cat-file blob "$base:./$SNAPSHOT" > "$file" 2> /dev/null; then
   leave "$SNAPSHOT is not committed at ${base:0:10}; \`archcheck snapshot\` writes it"
 fi
 printf '%s\n' "commit=$base" "snapshot=$file" >> "$GITHUB_OUTPUT"
