@@ -1,4 +1,4 @@
-"""Print the lowest release of each direct dependency of archcheck and its tests that `pyproject.toml` admits, as constraints for pip."""
+"""Print the lowest release of each direct dependency, as constraints for pip: of archcheck and of its tests."""
 
 import re
 import sys

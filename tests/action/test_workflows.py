@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,17 @@ def test_workflows_may_read_and_nothing_else(file: Path) -> None:
     document = read(file)
     assert document["permissions"] == {"contents": "read"}
     assert not [job for job in document["jobs"].values() if "permissions" in job]
+
+
+def test_the_oldest_and_the_newest_releases_are_tried() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (oldest,) = re.findall(r"torch>=([\d.]+)", " ".join(project["dependencies"]))
+    pythons = [match for each in project["classifiers"] for match in re.findall(r":: (3\.\d+)$", each)]
+    tried = read(WORKFLOWS / "ci.yml")["jobs"]["releases"]["strategy"]["matrix"]["include"]
+    found = {(each["os"].partition("-")[0], each["python"], each["torch"]) for each in tried}
+    assert f">={pythons[0]}" == project["requires-python"]
+    assert {("ubuntu", pythons[0], f"=={oldest}.*"), ("ubuntu", pythons[-1], f">={oldest}")} <= found
+    assert ("macos", pythons[-1], f">={oldest}") in found
 
 
 def test_the_actions_and_scripts_of_this_repository_exist() -> None:
