@@ -6,6 +6,7 @@ import pickle
 import zipfile
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -27,8 +28,20 @@ class Tiny(nn.Module):
 
 def export(model, *inputs, to, training=False, **options):
     """Write a `.pt2` file as users do."""
-    torch.export.save(torch.export.export(model.train(training), inputs, **options), to)
-    return to
+    return saved(torch.export.export(model.train(training), inputs, **options), to)
+
+
+def saved(program, to):
+    """Save an exported program."""
+    torch.export.save(program, to)
+    return readable(to)
+
+
+def readable(file):
+    """Return the file; skip the test with a torch that writes exported programs in the format before this one."""
+    if "archive_format" not in entries(file):
+        pytest.skip(f"torch {torch.__version__} exports in a format that is refused")
+    return file
 
 
 def entries(file):

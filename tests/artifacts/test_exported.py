@@ -18,7 +18,7 @@ from archcheck.measure.model import measure_model
 from archcheck.rule import rule_name
 from archcheck.where import Where
 from reference_models.mnist.model import Net
-from tests.artifacts.exported_files import Tiny, changed, export, nodes_of
+from tests.artifacts.exported_files import Tiny, changed, export, nodes_of, saved
 
 IMAGE = torch.zeros(1, 1, 6, 6)
 
@@ -179,8 +179,7 @@ def test_branches_and_settings_of_torch_within_the_graph(tmp_path):
 
 def test_decomposed_graphs_and_recurrent_layers(tmp_path):
     program = torch.export.export(Tiny().eval(), (IMAGE,)).run_decompositions()
-    torch.export.save(program, tmp_path / "core.pt2")
-    facts = measured(tmp_path / "core.pt2")
+    facts = measured(saved(program, tmp_path / "core.pt2"))
     assert (facts.params.total, facts.cost.macs) == (44, 3 * 9 * 16 + 6)
     assert {"conv", "batch_norm"} <= {op.kind for op in facts.ops}
 

@@ -208,6 +208,15 @@ def test_damage_of_every_sort_is_one_line(tiny, tmp_path):
     refusal(tmp_path / "loop.pt2")
 
 
+def test_an_archive_of_an_older_torch_is_refused_in_a_line(tmp_path):
+    names = ("serialized_exported_program.json", "serialized_state_dict.pt", "serialized_constants.pt", "version")
+    with zipfile.ZipFile(tmp_path / "old.pt2", "w") as archive:
+        for name in names:
+            archive.writestr(name, "{}")
+    said = "`old.pt2` is of an older torch; export the model with torch 2.8 or newer"
+    assert refusal(tmp_path / "old.pt2") == said
+
+
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from reference_models.mnist.model import Net
+from tests.artifacts.exported_files import readable
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -18,6 +19,7 @@ def test_the_flagship_exported_is_reported_as_the_readme_shows(archcheck, tmp_pa
     )
     monkeypatch.chdir(tmp_path)
     exec(exported, {"torch": torch, "Net": Net})
+    readable(tmp_path / "net.pt2")
     printed = archcheck(*words.split(), cwd=tmp_path).stdout
     assert same_torch(printed) == same_torch(shown)
 

@@ -70,6 +70,10 @@ def _pickled(target: str, root: str, request: Mapping[str, Any]) -> torch.nn.Mod
     return run_pickle(path, target, root)
 
 
+_OLDER = "serialized_exported_program.json"
+"""The entry that `torch.export.save` wrote up to torch 2.7."""
+
+
 def open_artifact(target: str, root: str) -> Opened:
     """Read the exported program in a file; nothing of the file is run as code.
 
@@ -81,7 +85,8 @@ def open_artifact(target: str, root: str) -> Opened:
         refuse(target, "is no archive of `torch.export.save`: it is not a zip file", "save the program anew")
     archive = Archive(path, target)
     if "archive_format" not in archive.names or archive.read("archive_format") != b"pt2":
-        refuse(target, "is no archive of `torch.export.save` of torch 2.8 or newer", "export the model again")
+        what = "of an older torch" if _OLDER in archive.names else "no archive of `torch.export.save`"
+        refuse(target, f"is {what}", "export the model with torch 2.8 or newer")
     program = read_program(archive)
     model = module_of(program)
     return Opened(model=model, example=partial(_example, program), notes=(_note(program, model),))
