@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from archcheck.errors import SubjectError
+from archcheck.measure.artifacts.safetensors import DTYPES
 from archcheck.measure.artifacts.weights import described_weights, fit
 from archcheck.parts import Stored
 from tests.artifacts.exported_files import Tiny, harm
@@ -61,13 +62,27 @@ def test_it_lists_what_safetensors_itself_wrote(tmp_path):
 )
 def test_every_dtype_is_read_as_it_was_written(tmp_path, dtype):
     tensor = torch.tensor([[1, 0], [0, 1]]).to(getattr(torch, dtype))
-    save_file({"t": tensor}, tmp_path / "w.safetensors")
+    code = next(code for code, known in DTYPES.items() if known == tensor.dtype)  # not every release of theirs has all
+    header = {"t": {"dtype": code, "shape": [2, 2], "data_offsets": [0, 4 * tensor.element_size()]}}
+    data = bytes(tensor.flatten().view(torch.uint8).tolist())
+    safetensors(header, data, to=tmp_path / "w.safetensors")
     (stored,) = listed(tmp_path / "w.safetensors").tensors
     assert (stored.dtype, stored.shape, stored.bytes) == (dtype, (2, 2), 4 * tensor.element_size())
     holder = nn.Module()
     holder.register_buffer("t", torch.zeros_like(tensor))
     fit(holder, "w.safetensors", str(tmp_path))
     assert torch.equal(holder.t.view(torch.uint8), tensor.view(torch.uint8))
+
+
+def test_a_dtype_of_a_later_torch_is_refused_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.delitem(DTYPES, "F8_E8M0", raising=False)
+    safetensors({"t": claim((2,), "F8_E8M0", (0, 2))}, bytes(2), to=tmp_path / "w.safetensors")
+    said = (
+        f'`w.safetensors` holds tensor "t" of the dtype float8_e8m0fnu, which torch {torch.__version__} does not have'
+    )
+    with pytest.raises(SubjectError) as error:
+        listed(tmp_path / "w.safetensors")
+    assert error.value.message == f"{said}; install a newer torch"
 
 
 def test_values_that_are_not_finite_are_counted(tmp_path):

@@ -68,14 +68,15 @@ def test_the_page_shows_what_is_printed(rule, broken):
     file = OUTPUTS / f"{rule_name(rule)}.txt"
     if os.environ.get("ARCHCHECK_GOLDEN") == "write":
         file.write_text(found, encoding="utf-8")
-    assert without_torchs_words(found) == without_torchs_words(output(rule))
+    assert whatever_the_torch(found) == whatever_the_torch(output(rule))
     found = output(rule)
     assert "".join(f"    {line}\n" for line in found.splitlines()) in page(rule)
 
 
-def without_torchs_words(text: str) -> str:
-    """Return a text without the message of an error that torch raised, which each release words as it likes."""
-    return re.sub(r"(RuntimeError:)[^\n]*(?:\n {18}[^\n]*)*", r"\1", text)
+def whatever_the_torch(text: str) -> str:
+    """Return a text without what a release of torch words as it likes, or draws of random numbers as it likes."""
+    text = re.sub(r"(RuntimeError:)[^\n]*(?:\n {18}[^\n]*)*", r"\1", text)
+    return re.sub(r"by [\d.]+ of its largest number", "by much", text)
 
 
 def test_no_output_is_left_over():

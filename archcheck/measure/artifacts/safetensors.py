@@ -121,10 +121,9 @@ class Safetensors:
         keys = claim.keys() if isinstance(claim, dict) else ()
         if set(keys) != {"dtype", "shape", "data_offsets"}:
             self._damaged(f"{shown} must have a dtype, a shape and data_offsets, and nothing else")
-        dtype = DTYPES.get(claim["dtype"]) if isinstance(claim["dtype"], str) else None
-        if dtype is None and claim["dtype"] in _DTYPE_NAMES:
-            said = missing(_DTYPE_NAMES[claim["dtype"]])
-            refuse(self.shown, f"holds {shown} of {said}", "install a newer torch")
+        dtype = DTYPES.get(str(claim["dtype"]))
+        if dtype is None and (later := _DTYPE_NAMES.get(str(claim["dtype"]))):
+            refuse(self.shown, f"holds {shown} of {missing(later)}", "install a newer torch")
         if dtype is None:
             self._damaged(f"{shown} has the dtype {quote(str(claim['dtype']))}, which is not known")
         shape, offsets = claim["shape"], claim["data_offsets"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import io
 import warnings
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ def exports(bench: Bench, to: str) -> Mapping[str, Any]:
         set_mode(bench.tree, training=False)
         try:
             with with_compiler():
-                program = torch.export.export(bench.model, args, kwargs, strict=False)
+                program = _exported(bench.model, args, kwargs)
                 if to == "onnx":
                     _to_onnx(program)
         except Exception as error:  # of the exporter or of the subject: that it fails is the answer
@@ -50,6 +51,20 @@ def exports(bench: Bench, to: str) -> Mapping[str, Any]:
     return told
 
 
+def _exported(model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the exported program: run as Python, else as the compiler reads the code, as torch has it both ways.
+
+    Before torch 2.14 only the second takes recurrent layers. When neither works, the first says why.
+    """
+    try:
+        return torch.export.export(model, args, kwargs, strict=False)
+    except Exception as error:
+        try:
+            return torch.export.export(model, args, kwargs, strict=True)
+        except Exception:
+            raise error from None
+
+
 def _numbered(outputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return outputs by their number: what holds them may be of another class after an export."""
     return {str(number): tensor for number, tensor in enumerate(outputs.values())}
@@ -60,6 +75,9 @@ def _demand_onnx() -> None:
     if missing:
         names = " ".join(missing)
         raise SubjectError("output", f"`onnx` is asked for, and {names} not installed: `pip install {names}`")
+    if inspect.signature(torch.onnx.export).parameters["args"].default is inspect.Parameter.empty:
+        said = f"`onnx` is asked for, and torch {torch.__version__} writes no exported program as ONNX"
+        raise SubjectError("output", f"{said}: install torch 2.5 or newer")
 
 
 def _to_onnx(program: Any) -> None:
