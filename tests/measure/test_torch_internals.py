@@ -77,7 +77,7 @@ def test_batch_norm_takes_a_single_value_where_it_is_given_leeway():
             "torch checks the batch of BatchNorm elsewhere: archcheck.measure.passes.leeway replaces "
             "`torch.nn.functional._verify_batch_size`"
         )
-    with pytest.raises(ValueError, match="more than 1 value per channel"):
+    with pytest.raises(ValueError):  # noqa: PT011 - in whatever words
         F.batch_norm(torch.zeros(1, 2), None, None, training=True)
 
 
