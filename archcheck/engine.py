@@ -117,6 +117,7 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
         "unsafe": entry.unsafe,
         "needs": sorted(needs_of(stated.rule for stated in entry.rules).union(needs)),
         "training": encode(entry.training),
+        **import_limit(entry),
     }
     texts = _texts(contract, entry, entry.timeout or worker.timeout)
     facts = replace(_facts(worker.ask(request, timeout=entry.timeout)), texts=texts)
@@ -124,6 +125,11 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
         return facts
     file = contract.snapshot_file(entry)
     return replace(facts, snapshot=snapshot.committed(file, entry.name, show_path(file)))
+
+
+def import_limit(entry: SubjectEntry) -> dict[str, float]:
+    """Return what a request says of the time to import a subject: nothing, where its contract does not."""
+    return {"import_timeout": entry.import_timeout} if entry.import_timeout else {}
 
 
 def _texts(contract: Contract, entry: SubjectEntry, limit: float) -> Texts:

@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from archcheck.errors import SubjectError, one_line
+from archcheck.parts import IMPORT_TIMEOUT
 from archcheck.sandbox import confined
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ _START_LIMIT = 300.0
 """Seconds for a worker to start: torch on a disk in the network takes its time."""
 _GRACE = 10.0
 """Seconds for the worker to end its child and what that has started, which takes it a moment."""
+_IMPORTS = ("find", "measure", "train")
+"""The requests that import files of the subject."""
 _REPEATABLE = ("find", "measure", "weights")
 """The requests whose answers may be kept."""
 
@@ -59,8 +62,16 @@ class Worker:
     be forked, a worker of its own. With `sandbox` it has no network and can write nowhere but where it works.
     """
 
-    def __init__(self, *, timeout: float = TIMEOUT, cache: Cache | None = None, sandbox: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        timeout: float = TIMEOUT,
+        import_timeout: float = IMPORT_TIMEOUT,
+        cache: Cache | None = None,
+        sandbox: bool = False,
+    ) -> None:
         self.timeout = timeout
+        self.import_timeout = import_timeout
         self.cache = cache
         self._sandbox = sandbox
         self._root = ""
@@ -94,6 +105,8 @@ class Worker:
         """
         if self._sandbox:
             request = {**request, "sandbox": True}  # what was measured outside of it does not count
+        if request["do"] in _IMPORTS:
+            request = {**request, "import_timeout": float(request.get("import_timeout") or self.import_timeout)}
         if self.cache is None or request["do"] not in _REPEATABLE:
             return self._ask(request, timeout, on_progress)["answer"]
         answer = self.cache.recall(request)
@@ -114,20 +127,10 @@ class Worker:
         self, request: Mapping[str, Any], timeout: float | None, on_progress: Callable[[Any], None] | None
     ) -> Mapping[str, Any]:
         """Send `request` and return the reply, which holds an answer."""
-        limit = timeout or self.timeout
-        self._number = secrets.token_hex(16)
-        try:
-            self._send({"id": self._number, **request, "limit": limit})
-            # The worker watches the time itself, and lives on: this is for one that does not come to it.
-            deadline = time.monotonic() + limit + (_GRACE if self._forks else 0)
-            while "progress" in (reply := self._receive(deadline, limit)):
-                if on_progress:
-                    on_progress(reply["progress"])
-        except BaseException:
-            self.close()
-            raise
-        if not self._forks:
-            self.close()
+        limit = left = timeout or self.timeout
+        while "again" in (reply := self._reply(request, left, limit, on_progress)):
+            left = max(left - reply["took"], _POLL)
+            request = {**request, "cut": {**request.get("cut", {}), **reply["again"]}}
         if "late" in reply:
             raise _late(limit)
         if "died" in reply:
@@ -136,6 +139,26 @@ class Worker:
             raise SubjectError(reply["error"]["kind"], one_line(reply["error"]["message"]))
         answered: Mapping[str, Any] = reply
         return answered
+
+    def _reply(
+        self, request: Mapping[str, Any], left: float, limit: float, on_progress: Callable[[Any], None] | None
+    ) -> Mapping[str, Any]:
+        """Send `request` to a process that has `left` seconds; return its last reply, and how long that took."""
+        self._number = secrets.token_hex(16)
+        try:
+            self._send({"id": self._number, **request, "limit": left})
+            began = time.monotonic()
+            # The worker watches the time itself, and lives on: this is for one that does not come to it.
+            deadline = began + left + (_GRACE if self._forks else 0)
+            while "progress" in (reply := self._receive(deadline, limit)):
+                if on_progress:
+                    on_progress(reply["progress"])
+        except BaseException:
+            self.close()
+            raise
+        if not self._forks:
+            self.close()
+        return {**reply, "took": time.monotonic() - began}
 
     def cancel(self) -> None:
         """End the request that runs, from another thread, and refuse any other; the thread that asked is told so."""

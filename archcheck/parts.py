@@ -36,6 +36,12 @@ TRIAL = "trial"
 HELD_OUT = "held-out"
 """What a request needs beside `TRIAL` for the facts to tell what the evaluation and the declared data hold."""
 
+IMPORT_TIMEOUT = 10.0
+"""Seconds of CPU time that the subject's own code may take to import, unless a request says otherwise."""
+
+IMPORT_TIMEOUT_WORDS = "`--import-timeout` (in a contract `import-timeout`)"
+"""How users set that."""
+
 META_WORDS = "`--meta` (in a contract `meta = true`)"
 """How users ask for a model without memory."""
 

@@ -35,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the contract; by default the nearest archcheck.toml or pyproject.toml with [tool.archcheck]",
     )
     group.addoption(
+        "--archcheck-import-timeout",
+        metavar="S",
+        type=_seconds,
+        help="seconds of CPU time that a subject's own code may take to import, without what packages take; 10 by "
+        "default",
+    )
+    group.addoption(
         "--archcheck-no-cache",
         action="store_true",
         help="measure anew what is known from before, and keep no answer",
@@ -54,6 +61,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _seconds(word: str) -> float:
+    from archcheck.cli.values import positive
+
+    return positive(float)(word)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and, under `--archcheck`, the contract."""
     config.addinivalue_line("markers", "archcheck: a rule of an archcheck contract")
@@ -65,7 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
         sandbox = _sandbox(config)
         needs = [] if config.getoption("--archcheck-no-paranoid") else [PARANOID]
         unsafe = config.getoption("--archcheck-unsafe")
-        run = ContractRun(file, remembers=remembers, sandbox=sandbox, unsafe=unsafe, needs=needs)
+        limit = config.getoption("--archcheck-import-timeout")
+        run = ContractRun(file, remembers=remembers, sandbox=sandbox, unsafe=unsafe, needs=needs, import_timeout=limit)
         config.pluginmanager.register(run, NAME)
         if not any(_covers(config, argument, file) for argument in config.args):
             config.args.append(str(file))
@@ -111,12 +125,22 @@ def _covers(config: pytest.Config, argument: str, file: Path) -> bool:
 class ContractRun:
     """What one process holds during a run: the contract's file, the worker, and a report for each subject."""
 
-    def __init__(self, file: Path, *, remembers: bool, sandbox: bool, unsafe: bool, needs: Sequence[str]) -> None:
+    def __init__(
+        self,
+        file: Path,
+        *,
+        remembers: bool,
+        sandbox: bool,
+        unsafe: bool,
+        needs: Sequence[str],
+        import_timeout: float | None = None,
+    ) -> None:
         self.file = file
         self.remembers = remembers
         self.sandbox = sandbox
         self.unsafe = unsafe
         self.needs = needs
+        self.import_timeout = import_timeout
         self.collected = False
         self._worker: Worker | None = None
         self._reports: dict[str, Report] = {}
@@ -126,9 +150,14 @@ class ContractRun:
         from archcheck.cache import Cache
         from archcheck.engine import check_subject
         from archcheck.isolate import Worker
+        from archcheck.parts import IMPORT_TIMEOUT
 
         if entry.name not in self._reports:
-            self._worker = self._worker or Worker(cache=Cache() if self.remembers else None, sandbox=self.sandbox)
+            self._worker = self._worker or Worker(
+                import_timeout=self.import_timeout or IMPORT_TIMEOUT,
+                cache=Cache() if self.remembers else None,
+                sandbox=self.sandbox,
+            )
             asked = replace(entry, unsafe=self.unsafe)
             self._reports[entry.name] = check_subject(self._worker, contract, asked, needs=self.needs)
         return self._reports[entry.name]

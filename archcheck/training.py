@@ -15,6 +15,7 @@ from typing import Any
 
 from archcheck.codec import encode
 from archcheck.contract import Contract, SubjectEntry, TrainingSpec
+from archcheck.engine import import_limit
 from archcheck.errors import ArchcheckError
 from archcheck.isolate import Worker
 from archcheck.record_file import free_seed, refuse_another, seeds_of
@@ -94,6 +95,7 @@ class Trainer:
             "input": encode(self.entry.input),
             "training": encode(self.spec),
             "epochs": self.epochs or self.spec.epochs,
+            **import_limit(self.entry),
         }
 
     def _checkpoint(self) -> Path | None:

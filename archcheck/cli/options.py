@@ -139,7 +139,7 @@ def _add_train(adder: Any) -> None:
 
     parser = _add(adder, "train", trainings.train, "train a subject as its contract says and record the evidence")
     trainings.add_train(parser)
-    _add_timeout(parser, "seconds that one request to the trainer may take; a day by default")
+    _add_timeouts(parser, "seconds that one request to the trainer may take; a day by default")
     _add_config(parser)
 
 
@@ -157,13 +157,13 @@ def _add_kept(adder: Any) -> None:
     kept.add_sync(sync)
     _add_config(sync)
     for parser in (snapshot, init, sync):
-        _add_timeout(parser, "seconds that a subject may take; 120 by default")
+        _add_timeouts(parser, "seconds that a subject may take; 120 by default")
         parser.add_argument("--no-cache", action="store_true", help="measure anew, and keep no answer")
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     _add_format(parser, "text")
-    _add_timeout(parser, "seconds that a subject may take; 120 by default")
+    _add_timeouts(parser, "seconds that a subject may take; 120 by default")
     parser.add_argument(
         "--meta", action="store_true", help="build models without memory: by shapes alone, however large they are"
     )
@@ -192,8 +192,15 @@ def _add_format(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--output", type=output_of, metavar="FILE", help="write the report there")
 
 
-def _add_timeout(parser: argparse.ArgumentParser, text: str) -> None:
+def _add_timeouts(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--timeout", type=positive(float), metavar="S", help=text)
+    parser.add_argument(
+        "--import-timeout",
+        type=positive(float),
+        metavar="S",
+        help="seconds of CPU time that a subject's own code may take to import, without what packages take; 10 by "
+        "default; a file that takes more is loaded by its definitions only",
+    )
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

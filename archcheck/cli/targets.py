@@ -126,7 +126,7 @@ def place(root: Path, target: str) -> Place:
 
 
 def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Namespace) -> Report:
-    """Judge a subject, with the input, arguments and time limit of the command line in place of its own.
+    """Judge a subject, with the input, arguments and time limits of the command line in place of its own.
 
     A look at the model does not run its trained weights over a test set, nor its trainer: rules that need that are
     left to `check`, and of the training the record alone is read.
@@ -140,6 +140,8 @@ def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Nam
         changes["input"] = tuple(options.input)
     if options.timeout:
         changes["timeout"] = options.timeout
+    if options.import_timeout:
+        changes["import_timeout"] = options.import_timeout
     if options.meta:
         changes["meta"] = True
     if options.weights:

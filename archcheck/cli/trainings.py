@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archcheck.cli.contracts import contract_of
@@ -12,6 +13,7 @@ from archcheck.cli.values import output_of, positive, whole_of
 from archcheck.errors import ArchcheckError
 
 if TYPE_CHECKING:
+    from archcheck.contract import Contract, SubjectEntry
     from archcheck.deciding import Standing
 
 
@@ -45,7 +47,7 @@ def train(options: Namespace) -> int:
     from archcheck.training import train as run
 
     contract = contract_of(options)
-    entry = contract.subject(options.subject)
+    entry = _entry(contract, options)
     seeds = options.seed or ()
     record, target = run(
         contract,
@@ -74,7 +76,7 @@ def _until_decided(options: Namespace) -> int:
     from archcheck.decisions import Answer
 
     contract = contract_of(options)
-    entry = contract.subject(options.subject)
+    entry = _entry(contract, options)
 
     def show_look(run: Mapping[str, Any] | None, standings: Sequence[Standing]) -> None:
         if run is not None:
@@ -97,6 +99,12 @@ def _until_decided(options: Namespace) -> int:
     given_up = f", and --max-seeds is {most}" if answer is Answer.UNDECIDED else ""
     write(f"{answer}{given_up}; recorded in {show_path(target)}\n")
     return int(answer is not Answer.KEPT)
+
+
+def _entry(contract: Contract, options: Namespace) -> SubjectEntry:
+    """Return the subject, with the time to import it that the command line gives."""
+    entry = contract.subject(options.subject)
+    return replace(entry, import_timeout=options.import_timeout) if options.import_timeout else entry
 
 
 def _limit(options: Namespace) -> dict[str, Any]:

@@ -8,16 +8,22 @@ from contextlib import ExitStack, contextmanager
 
 from archcheck.cache import Cache
 from archcheck.isolate import TIMEOUT, Worker
+from archcheck.parts import IMPORT_TIMEOUT
 from archcheck.sandbox import refuse_if_unable
 
 
 def worker_of(options: Namespace) -> Worker:
-    """Return a worker as the command line wants it: `--timeout`, `--no-cache`, and `--sandbox` where there is one."""
+    """Return a worker as the command line wants it: with its limits of time, its cache, and `--sandbox`."""
     sandbox = getattr(options, "sandbox", False)
     if sandbox:
         refuse_if_unable()
     cache = None if options.no_cache else Cache()
-    return Worker(timeout=options.timeout or TIMEOUT, cache=cache, sandbox=sandbox)
+    return Worker(
+        timeout=options.timeout or TIMEOUT,
+        import_timeout=options.import_timeout or IMPORT_TIMEOUT,
+        cache=cache,
+        sandbox=sandbox,
+    )
 
 
 @contextmanager

@@ -125,7 +125,8 @@ class SubjectEntry:
 
     `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or
     names a function that makes one. `weights` is a file of tensors for it. With `meta` it is built without memory, with
-    `unsafe`, which only the command line can say, a pickle is read. `timeout` is in seconds.
+    `unsafe`, which only the command line can say, a pickle is read. `timeout` is in seconds,
+    `import_timeout` in seconds of CPU time that its own code may take to import.
     `snapshot` is the file of its committed measures; by default it lies beside the contract (`Contract.snapshot`).
     """
 
@@ -137,6 +138,7 @@ class SubjectEntry:
     rules: tuple[Stated, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     timeout: float | None = field(default=None, metadata={"check": check_positive})
+    import_timeout: float | None = field(default=None, metadata={"check": check_positive})
     weights: str | None = field(default=None, metadata={"check": check_filled})
     meta: bool = False
     unsafe: bool = field(default=False, metadata={"key": False})

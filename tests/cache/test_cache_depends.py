@@ -67,6 +67,7 @@ def append(name, text=b"\n"):
         lambda folder: (folder / "width.txt").unlink(),
         edit("archcheck.toml", '"example.py:example"', "[1, 3]"),
         edit("archcheck.toml", "bias = false", "bias = true"),
+        edit("archcheck.toml", "[subjects.net]\nmodel", "[subjects.net]\nimport-timeout = 99\nmodel"),
         edit("archcheck.toml", "max-params = 100", "log-probabilities = true"),
         edit("archcheck.toml", 'record = "record.json"', 'record = "other.json"'),
     ],
@@ -93,6 +94,7 @@ def test_a_module_that_python_had_compiled_before(project, asked, judged):
         edit("archcheck.toml", "max-params = 100", "max-params = 1"),
         edit("archcheck.toml", "max-params = 100", "no-unused-params = true"),
         edit("archcheck.toml", "[subjects.net]\nmodel", "[subjects.net]\ntimeout = 99\nmodel"),
+        edit("archcheck.toml", "[subjects.net]\nmodel", "[subjects.net]\nimport-timeout = 10\nmodel"),
         lambda folder: (folder / "unrelated.py").write_text("OUT = 3"),
     ],
 )

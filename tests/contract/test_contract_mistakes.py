@@ -52,7 +52,8 @@ RULES = {
 SUBJECT = {
     "inptu = [1]": '"inptu" is not a key of subject "it"; did you mean "input"?',
     "where = 1": '"where" is not a key of subject "it"; '
-    'it has "model", "input", "args", "training", "rules", "waivers", "timeout", "weights", "meta" and "snapshot"',
+    'it has "model", "input", "args", "training", "rules", "waivers", "timeout", "import-timeout", "weights", '
+    '"meta" and "snapshot"',
     'timeout = "long"': '"timeout" must be a number, found "long"',
     "timeout = 0": '"timeout" must be positive, found 0',
     "args = 5": '"args" must be a table, found 5',

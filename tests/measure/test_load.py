@@ -141,14 +141,33 @@ def test_wrong_files(write, text, kind, says):
     assert "\n" not in str(caught.value)
 
 
-def test_an_import_that_goes_on_is_ended_and_done_without(write, monkeypatch):
-    monkeypatch.setattr(execution, "SHORT", 0.2)
-    root = write(NET + "import time\ntime.sleep(600)\n")
-    loaded = load_noted("model.py:Net", root, {})
+RAISES = "`--import-timeout` (in a contract `import-timeout`) raises the limit of 0.2 s"
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("import time; time.sleep(600)", "waits for more than 0.6 s when it is imported"),
+        ("import threading; threading.Event().wait()", "waits for more than 0.6 s when it is imported"),
+        ("while True: pass", "takes more than 0.2 s of CPU time to import"),
+        ("while True: torch.ones(9) @ torch.ones(9)", "takes more than 0.2 s of CPU time to import"),
+    ],
+)
+def test_an_import_that_goes_on_is_ended_and_done_without(write, monkeypatch, line, what):
+    monkeypatch.setattr(execution.SETTINGS, "seconds", 0.2)
+    loaded = load_noted("model.py:Net", write(f"import torch\n{NET}{line}\n"), {})
     assert loaded.model.head.in_features == 3
-    assert loaded.notes == (
-        "loaded by its definitions only, as importing it takes more than 0.2 s (model.py:24); not run: model.py:24",
-    )
+    (note,) = loaded.notes
+    assert note.startswith(f"loaded by its definitions only, as its own code {what} (model.py:24); {RAISES}")
+
+
+def test_nothing_is_left_of_what_a_package_imported_before_it_was_cut(write, monkeypatch):
+    monkeypatch.setattr(execution.SETTINGS, "seconds", 0.2)
+    write("import cut_package.part\nruns = cut_package.part.runs\nwhile True: pass", "cut_package/__init__.py")
+    write("runs = []", "cut_package/part.py")
+    root = write(NET + "import cut_package.part\nNet.runs = cut_package.part.runs\n", "cut_package/net.py")
+    model = load("cut_package/net.py:Net", root, {})
+    assert model.runs is sys.modules["cut_package"].part.runs is sys.modules["cut_package.part"].runs
 
 
 def test_only_a_report_guesses_arguments(write):

@@ -13,7 +13,7 @@ import torch
 from archcheck.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
 from archcheck.measure.loading.roots import roots
-from archcheck.measure.subject.guard import Refused
+from archcheck.measure.subject.guard import Refused, TooLong
 
 
 @contextmanager
@@ -66,6 +66,8 @@ def import_error(error: BaseException, shown: str, more: str = "") -> SubjectErr
     at = place(error)
     if isinstance(error, Refused):
         return SubjectError("import", f"`{shown}` {error} while it is imported{at}, which a report does not let it do")
+    if isinstance(error, TooLong):
+        return SubjectError("import", f"`{shown}` could not be imported: {error}")
     if isinstance(error, SyntaxError):
         line = f"{Path(error.filename or shown).name}:{error.lineno}"
         return SubjectError("syntax", f"`{shown}` has a syntax error at {line}: {error.msg}")

@@ -7,11 +7,12 @@ goes on for long or would leave traces. What was left out is remembered, for the
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from archcheck.errors import described
@@ -20,9 +21,10 @@ from archcheck.measure.loading.definitions import Definitions, names_set_by
 from archcheck.measure.loading.harmless import DEFAULTS
 from archcheck.measure.loading.signs import functions_of, sign_in
 from archcheck.measure.loading.stubs import STUBS
-from archcheck.measure.subject.guard import LONG, SHORT, Refused, TooLong, harmless, limited
+from archcheck.measure.subject.guard import Clock, Refused, TooLong, harmless, limited
 from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.texts import file_of, is_cell, keep_classes, text_of
+from archcheck.parts import IMPORT_TIMEOUT, IMPORT_TIMEOUT_WORDS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,7 +63,15 @@ class Run:
 class _Settings:
     careful: bool = False
     """Whether files may leave no traces when they are imported."""
-    depth: int = 0
+    seconds: float = IMPORT_TIMEOUT
+    """How long the subject's own code may compute while it is imported."""
+    cut: Mapping[str, str] = field(default_factory=dict)
+    """The files that took too long when another process imported them, and why."""
+    start_over: Callable[[str, str], None] | None = None
+    """What ends this process to have another one load a file by its definitions, where there is another one."""
+    running: list[Run] = field(default_factory=list)
+    """The files that run, the outermost first."""
+    clock: Clock | None = None
 
 
 SETTINGS = _Settings()
@@ -83,19 +93,44 @@ def run(module: ModuleType, files: Sequence[str]) -> None:
     record.read_files, record.trees = tuple(trees), tuple(trees.values())
     whole = ast.Module(body=[node for tree in trees.values() for node in tree.body], type_ignores=[])
     record.why = _sign(trees, whole)
+    if record.why is None and files[0] in SETTINGS.cut:
+        record.why = SETTINGS.cut[files[0]]
+        record.failure = TooLong(record.why)
     if record.why is None:
         before = dict(module.__dict__)
         try:
-            with _watched(SHORT):
+            with _watched(record):
                 for file, tree in trees.items():
                     exec(compile(tree, file, "exec", dont_inherit=True), module.__dict__)
             return
         except BaseException as error:
             record.failure, record.why = error, _why(error, record)
-            module.__dict__.clear()
-            module.__dict__.update(before)
-    with _watched(LONG):
+            _undo(module, before)
+    with _watched(record):
         _run_definitions(module, trees, whole, record)
+
+
+def _undo(module: ModuleType, before: Mapping[str, Any]) -> None:
+    """Have a module be as it was before it ran, without the modules in it that the subject has run since."""
+    module.__dict__.clear()
+    module.__dict__.update(before)
+    for name in [name for name in RUNS if name.startswith(f"{module.__name__}.")]:
+        sys.modules.pop(name, None)
+        del RUNS[name]
+    if SETTINGS.clock:
+        SETTINGS.clock.restart()
+
+
+def _cut(frame: FrameType, what: str) -> None:
+    """End the innermost file that runs, as its code goes on for long."""
+    while not is_own(frame.f_code.co_filename) and frame.f_back:
+        frame = frame.f_back
+    where = place(frame.f_code.co_filename, frame.f_lineno)
+    why = f"{what} ({where}); {IMPORT_TIMEOUT_WORDS} raises the limit of {SETTINGS.seconds:g} s"
+    record = SETTINGS.running[-1]
+    if record.why is None and SETTINGS.start_over is not None:
+        SETTINGS.start_over(record.files[0], why)
+    raise TooLong(why)
 
 
 def place(file: str, line: int) -> str:
@@ -137,24 +172,26 @@ def _why(error: BaseException, record: Run) -> str:
     if isinstance(error, Refused):
         return f"it {error} when it is imported{at}"
     if isinstance(error, TooLong):
-        return f"importing it takes more than {SHORT:g} s{at}"
+        return str(error)
     if isinstance(error, SystemExit):
         return f"it calls sys.exit when it is imported{at}"
     return f"importing it fails{at}: {described(error)}"
 
 
 @contextmanager
-def _watched(seconds: float) -> Iterator[None]:
+def _watched(record: Run) -> Iterator[None]:
     """Limit the time, and what may be done, of the outermost file; the files that it imports run within."""
-    outermost = SETTINGS.depth == 0
-    SETTINGS.depth += 1
+    if not SETTINGS.running:
+        SETTINGS.clock = Clock(SETTINGS.seconds, _cut)
+    outermost = nullcontext() if SETTINGS.running or SETTINGS.clock is None else limited(SETTINGS.clock)
+    SETTINGS.running.append(record)
     STUBS.sealed = False
     try:
-        with limited(seconds) if outermost else nullcontext(), harmless() if SETTINGS.careful else nullcontext():
+        with outermost, harmless() if SETTINGS.careful else nullcontext():
             yield
     finally:
-        SETTINGS.depth -= 1
-        STUBS.sealed = SETTINGS.depth == 0
+        SETTINGS.running.pop()
+        STUBS.sealed = not SETTINGS.running
 
 
 def _run_definitions(module: ModuleType, trees: dict[str, ast.Module], whole: ast.Module, record: Run) -> None:

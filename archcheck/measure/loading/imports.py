@@ -76,7 +76,11 @@ class _Missing:
         if is_stub(name.rpartition(".")[0]):
             return stub_spec(name, "")
         frame = _importer()
-        if frame is None or not execution.SETTINGS.depth or not may_stand_in(frame.f_code.co_filename, frame.f_lineno):
+        if (
+            frame is None
+            or not execution.SETTINGS.running
+            or not may_stand_in(frame.f_code.co_filename, frame.f_lineno)
+        ):
             return None
         return stub_spec(name, execution.place(frame.f_code.co_filename, frame.f_lineno))
 

@@ -86,8 +86,9 @@ def answer(request: Mapping[str, Any], descriptor: int) -> None:
     send = _sender(request["id"], descriptor)
     try:
         reads = _reads(request)
+        _bound_imports(request, send)
         found = _ACTIONS[request["do"]](request, send)
-        send({"answer": found, "read": reads and _repeatable() and reads.known()})
+        send({"answer": found, "read": reads.known() if reads and _repeatable() else None})
     except SubjectError as error:
         send({"error": {"kind": error.kind, "message": str(error)}})
     except MemoryError:
@@ -101,6 +102,23 @@ def answer(request: Mapping[str, Any], descriptor: int) -> None:
             send({"error": {"kind": "crash", "message": "removed the folder that it worked in while it was measured"}})
     except BaseException as error:  # Python's way to end a program, not ours to fail
         send({"error": {"kind": "crash", "message": f"ended with {described(error)} while it was measured"}})
+
+
+def _bound_imports(request: Mapping[str, Any], send: Send) -> None:
+    """Have the subject's files be imported within the time that the request gives.
+
+    Of a process in which an import was cut short nothing is kept: no module, thread or handler that it left. Another
+    one starts over, and loads that file by its definitions only.
+    """
+    from archcheck.measure.loading.execution import SETTINGS
+
+    def start_over(file: str, why: str) -> None:
+        send({"again": {file: why}})
+        os._exit(0)
+
+    SETTINGS.seconds = request.get("import_timeout") or SETTINGS.seconds
+    SETTINGS.cut = request.get("cut") or {}
+    SETTINGS.start_over = start_over
 
 
 def _has_folder() -> bool:
@@ -210,8 +228,13 @@ def _weights(request: Mapping[str, Any], send: Send) -> Any:
 def _train(request: Mapping[str, Any], send: Send) -> Any:
     _one_thread()
     from archcheck.measure.evidence.train import train
+    from archcheck.measure.loading.execution import SETTINGS
 
-    return train(request, lambda progress: send({"progress": progress}))
+    def progress(epoch: Any) -> None:
+        SETTINGS.start_over = None  # what was trained is not trained again
+        send({"progress": epoch})
+
+    return train(request, progress)
 
 
 _ACTIONS: Mapping[str, Callable[[Mapping[str, Any], Send], Any]] = {

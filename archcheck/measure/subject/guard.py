@@ -6,17 +6,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from archcheck.measure.subject.ownership import WRITES, by_subject
 
-SHORT = 10.0
-"""Seconds that the files of a subject may run while they are imported."""
-LONG = 60.0
-"""Seconds for the definitions alone: packages that take long to import are imported then, too."""
+WAITS = 3
+"""How many times as long as it may compute the subject's code may wait, while it is imported."""
+_TICK = 0.25
+"""Seconds between two looks at what runs, at most."""
+_IDLE = 0.02
+"""The share of the time between two looks below which the code waited: on a busy machine, it computes for more."""
 
 _CHANGES = frozenset(
     {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "shutil.rmtree"}
@@ -30,7 +33,7 @@ class Refused(BaseException):
 
 
 class TooLong(BaseException):
-    """A file ran for longer than importing it may take."""
+    """The subject's own code computed, or waited, for longer than importing it may take."""
 
 
 _state = {"installed": False, "watching": 0}
@@ -81,21 +84,49 @@ def _name(path: Any) -> str:
         return str(path)
 
 
+class Clock:
+    """How long the subject's own code has computed and waited, told by what runs at every tick.
+
+    Installed packages take as long as they take to import. What they do for the subject, as it calls them, is its own.
+    """
+
+    def __init__(self, seconds: float, end: Callable[[FrameType, str], None]) -> None:
+        self.seconds = seconds
+        self.tick = min(_TICK, seconds / 8)
+        self._end = end
+        self._last = time.thread_time(), time.monotonic()
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from 0 on."""
+        self._computed = self._waited = 0.0
+
+    def look(self, number: int, frame: FrameType | None) -> None:
+        """Count the time since the last look for what runs now; end it, again and again, when it is too long."""
+        before, self._last = self._last, (time.thread_time(), time.monotonic())
+        computed, passed = (now - then for now, then in zip(self._last, before, strict=True))
+        if frame is None or not by_subject(frame):
+            return
+        self._computed += computed
+        if computed < _IDLE * passed:
+            self._waited += min(passed, 2 * self.tick)  # longer if it was this process that was stopped
+        if self._computed > self.seconds:
+            self._end(frame, f"its own code takes more than {self.seconds:g} s of CPU time to import")
+        if self._waited > WAITS * self.seconds:
+            self._end(frame, f"its own code waits for more than {WAITS * self.seconds:g} s when it is imported")
+
+
 @contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Raise `TooLong` after so many seconds, and again and again, as code that catches everything goes on.
+def limited(clock: Clock) -> Iterator[None]:
+    """Let a clock look at what runs.
 
     Only the main thread can be interrupted that way, and only where nothing else has set an alarm.
     """
     if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0]:
         yield
         return
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise TooLong(f"ran for more than {seconds:g} s")
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 5.0)
+    before = signal.signal(signal.SIGALRM, clock.look)
+    signal.setitimer(signal.ITIMER_REAL, clock.tick, clock.tick)
     try:
         yield
     finally:
