@@ -50,7 +50,7 @@ class Installed:
     @cached_property
     def named(self) -> tuple[str, ...]:
         """Other folders and archives on `sys.path` that hold what is installed, unless they are the project."""
-        return _distinct(each for each in self._others() if os.path.basename(each) in _NAMES or os.path.isfile(each))
+        return _distinct(each for each in self._others() if os.path.isfile(each) or _is_named(each))
 
     @cached_property
     def recorded(self) -> dict[str, str]:
@@ -67,6 +67,10 @@ class Installed:
         for each in dict.fromkeys(map(os.path.abspath, filter(None, self.search))):
             if not any(is_below(spelling, folder) for folder in self.fixed for spelling in spellings_of(each)):
                 yield each
+
+
+def _is_named(folder: str) -> bool:
+    return any(os.path.basename(each) in _NAMES for each in spellings_of(folder))
 
 
 def _distinct(folders: Iterable[str | None]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ process, in a worker, when the first of its rules runs; collecting measures noth
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from collections.abc import Generator, Iterator, Sequence
@@ -62,9 +63,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _seconds(word: str) -> float:
-    from archcheck.cli.values import positive
-
-    return positive(float)(word)
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a positive number, not {word!r}")
+    return seconds
 
 
 def pytest_configure(config: pytest.Config) -> None:

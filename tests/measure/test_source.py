@@ -39,13 +39,17 @@ class Net(Base):
 """
 
 
-def test_layers_and_operations_know_their_lines(tmp_path, monkeypatch):
-    path = tmp_path / "net.py"
-    path.write_text(SOURCE)
-    spec = importlib.util.spec_from_file_location("net_of_test", path)
+def loaded(path, text, monkeypatch):
+    path.write_text(text)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_layers_and_operations_know_their_lines(tmp_path, monkeypatch):
+    module = loaded(tmp_path / "net.py", SOURCE, monkeypatch)
     facts = measure_model(module.Net(), example=torch.zeros(1, 1, 9, 9), root=str(tmp_path))
     lines = {layer.path: str(layer.where) for layer in facts.layers}
     assert lines == {
@@ -62,3 +66,30 @@ def test_layers_and_operations_know_their_lines(tmp_path, monkeypatch):
         "many.1": "net.py:19",
     }
     assert [op.where.line for op in facts.ops if op.kind == "conv"] == [22, 22, 23, 23, 25, 25]
+
+
+CALLS_A_PACKAGE = """\
+import torch.nn as nn
+from fvcore.nn import smooth_l1_loss
+
+
+class Net(nn.Module):
+    def forward(self, x):
+        return smooth_l1_loss(x, x.tanh(), beta=1.0)
+"""
+
+
+def test_what_a_package_does_for_the_subject_is_where_the_subject_calls_it(tmp_path, monkeypatch):
+    net = loaded(tmp_path / "calls_a_package.py", CALLS_A_PACKAGE, monkeypatch).Net()
+    facts = measure_model(net, example=torch.zeros(1, 3), root=str(tmp_path))
+    assert {str(op.where) for op in facts.ops if op.inputs} == {"calls_a_package.py:7"}
+
+
+def test_what_a_package_does_alone_is_where_it_does_it():
+    from fvcore.nn import smooth_l1_loss
+
+    class Net(torch.nn.Module):
+        forward = staticmethod(smooth_l1_loss)
+
+    facts = measure_model(Net(), example=(torch.zeros(1, 3), torch.zeros(1, 3), 1.0))
+    assert {op.where.file.rpartition("/")[2] for op in facts.ops if op.inputs} == {"smooth_l1_loss.py"}

@@ -93,9 +93,8 @@ def run(module: ModuleType, files: Sequence[str]) -> None:
     record.read_files, record.trees = tuple(trees), tuple(trees.values())
     whole = ast.Module(body=[node for tree in trees.values() for node in tree.body], type_ignores=[])
     record.why = _sign(trees, whole)
-    if record.why is None and files[0] in SETTINGS.cut:
-        record.why = SETTINGS.cut[files[0]]
-        record.failure = TooLong(record.why)
+    if record.why is None and (cut := [SETTINGS.cut[file] for file in files[:1] if file in SETTINGS.cut]):
+        record.why, record.failure = cut[0], TooLong(cut[0])
     if record.why is None:
         before = dict(module.__dict__)
         try:

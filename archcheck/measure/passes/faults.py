@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from types import TracebackType
 
 import torch
 
 from archcheck.errors import described
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.shapes import base, layers, rules
-from archcheck.measure.subject.places import is_subject
+from archcheck.measure.subject.places import is_subject, nearest
 from archcheck.measure.subject.tree import Tree
 from archcheck.where import Where
 
@@ -32,13 +34,16 @@ class Fault:
 
 
 def raised_at(error: BaseException) -> Where | None:
-    """Return the innermost line of the subject's own code in the traceback."""
-    place, traceback = None, error.__traceback__
+    """Return the innermost line of the subject's own code in the traceback, of another package where it has none."""
+    lines = {each.tb_frame: each.tb_lineno for each in _steps(error.__traceback__)}
+    found = nearest(reversed(lines))
+    return Where(file=found.f_code.co_filename, line=lines[found]) if found else None
+
+
+def _steps(traceback: TracebackType | None) -> Iterator[TracebackType]:
     while traceback is not None:
-        if is_subject(traceback.tb_frame.f_code.co_filename):
-            place = Where(file=traceback.tb_frame.f_code.co_filename, line=traceback.tb_lineno)
+        yield traceback
         traceback = traceback.tb_next
-    return place
 
 
 def fault_of(error: BaseException, tree: Tree) -> Fault:

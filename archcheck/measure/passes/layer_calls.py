@@ -13,7 +13,7 @@ import torch
 from archcheck.measure.operators.answers import shapes_of
 from archcheck.measure.passes.events import Visit
 from archcheck.measure.subject.compiled import beyond_wrappers
-from archcheck.measure.subject.places import is_subject, line_of, place_of
+from archcheck.measure.subject.places import line_of, nearest, place_of
 from archcheck.measure.subject.tree import Tree
 from archcheck.where import Where
 
@@ -84,11 +84,8 @@ class Layers:
         path, leaf, _ = self._calls[-1]
         if not leaf:
             return path, place_of(frame)
-        for _, _, frame in reversed(self._calls):
-            caller = beyond_wrappers(frame)
-            if is_subject(caller.f_code.co_filename):
-                return path, line_of(caller)
-        return path, None
+        found = nearest(beyond_wrappers(caller) for _, _, caller in reversed(self._calls))
+        return path, line_of(found) if found else None
 
 
 def holder_of(tensor: torch.Tensor, frame: FrameType | None) -> str:

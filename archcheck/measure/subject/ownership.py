@@ -132,7 +132,8 @@ _PLACES = tuple(_places())
 def _is_put(path: str) -> bool:
     """Whether the subject put a file there, as Python or the file itself tells.
 
-    A file that another installation is linked to has changed, too, but not what is in it.
+    A file that another installation is linked to has changed, too, but not what is in it. One that is from the future
+    was stamped by another clock.
     """
     if _own.put and any(is_below(path, each) for each in _own.put):
         return True
@@ -140,7 +141,8 @@ def _is_put(path: str) -> bool:
         found = os.stat(path)
     except (OSError, ValueError):
         return False
-    return found.st_ctime_ns > _own.began and (found.st_nlink == 1 or found.st_mtime_ns > _own.began)
+    is_new = _own.began < found.st_ctime_ns <= time.time_ns()
+    return is_new and (found.st_nlink == 1 or found.st_mtime_ns > _own.began)
 
 
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 
+from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.texts import class_in_cell
 from archcheck.where import Where
 
@@ -70,21 +72,33 @@ _OURS = os.path.join(Path(__file__).parents[2], "")  # noqa: PTH118 - the traili
 _TORCH = os.path.join(Path(torch.__file__).parent, "")  # noqa: PTH118
 
 
-_TORCHS, _OWN, _SUBJECTS = range(3)
+_TORCHS, _OWN, _PACKAGES, _SUBJECTS = range(4)
 _owners: dict[str, int] = {}
 
 
 def is_subject(file: str) -> bool:
     """Whether a file is neither torch's nor ours."""
-    return _owner(file) == _SUBJECTS
+    return _owner(file) >= _PACKAGES
 
 
 def _owner(file: str) -> int:
     owner = _owners.get(file)
     if owner is None:
-        owner = _OWN if file.startswith(_OURS) else _TORCHS if file.startswith((_TORCH, "<")) else _SUBJECTS
-        _owners[file] = owner
+        owner = _OWN if file.startswith(_OURS) else _TORCHS if file.startswith((_TORCH, "<")) else _PACKAGES
+        owner = _owners[file] = _SUBJECTS if owner == _PACKAGES and is_own(file) else owner
     return owner
+
+
+def nearest(frames: Iterable[FrameType]) -> FrameType | None:
+    """Return the first frame of the subject's files, or of another package where the subject has none."""
+    package = None
+    for frame in frames:
+        owner = _owner(frame.f_code.co_filename)
+        if owner == _SUBJECTS:
+            return frame
+        if owner == _PACKAGES and package is None:
+            package = frame
+    return package
 
 
 _END = os.path.join(_OURS, "measure", "passes", "forward.py")  # noqa: PTH118 - compared with the name of a code object
@@ -92,16 +106,15 @@ _END = os.path.join(_OURS, "measure", "passes", "forward.py")  # noqa: PTH118 - 
 
 
 def place_of(frame: FrameType | None) -> Where | None:
-    """Return the innermost line of the subject's code, from `frame` outwards."""
-    while frame is not None:
-        file = frame.f_code.co_filename
-        owner = _owner(file)
-        if owner == _SUBJECTS:
-            return line_of(frame)
-        if owner == _OWN and file == _END:
-            return None
+    """Return the innermost line of the subject's code, from `frame` outwards; of another package where it has none."""
+    found = nearest(_outwards(frame))
+    return line_of(found) if found else None
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None and frame.f_code.co_filename != _END:
+        yield frame
         frame = frame.f_back
-    return None
 
 
 _lines: dict[tuple[int, int], tuple[CodeType, Where]] = {}
