@@ -22,6 +22,7 @@ from archcheck.record_file import free_seed
 from archcheck.recording import Tell
 from archcheck.rules.accuracy import MinAccuracy
 from archcheck.training import DAY, OnEpoch, Trainer, record_file, trainer_of
+from archcheck.words import visible
 
 MOST_SEEDS = 20
 """Seeds in the record at which it is given up, unless one says otherwise."""
@@ -64,7 +65,9 @@ def train_until_decided(
     _refuse_few(rules, most)
     target = output or record_file(contract, spec)
     if target is None:
-        raise ArchcheckError(f"`{entry.name}` at {entry.where} names no `record` to keep seeds in; choose `--output`")
+        raise ArchcheckError(
+            f"`{visible(entry.name)}` at {entry.where} names no `record` to keep seeds in; choose `--output`"
+        )
     stated = {"stopping": _stopping(rules, most)}
     trainer = Trainer(contract=contract, entry=entry, spec=spec, target=target, timeout=timeout, stated=stated)
     with trainer.recording(tell) as kept:
@@ -92,8 +95,8 @@ def _promises(entry: SubjectEntry) -> dict[str, MinAccuracy]:
     rules = {instance: rule for instance, rule in stated if isinstance(rule, MinAccuracy) and rule.of_seeds}
     if not rules:
         raise ArchcheckError(
-            f"`{entry.name}` at {entry.where} promises no accuracy of its recipe, so there is nothing to decide; "
-            'state `min-accuracy` with mode "recipe" or "epochs-to-target" under its `rules`'
+            f"`{visible(entry.name)}` at {entry.where} promises no accuracy of its recipe, so there is nothing to "
+            'decide; state `min-accuracy` with mode "recipe" or "epochs-to-target" under its `rules`'
         )
     return rules
 

@@ -20,6 +20,7 @@ from archcheck.rule import Rule, rule_name
 from archcheck.texts import Texts, read_text
 from archcheck.waive import waive
 from archcheck.where import Where
+from archcheck.words import visible
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +80,9 @@ def check_entry(worker: Worker, contract: Contract, entry: SubjectEntry, *, need
 
 
 def _without_rules(entry: SubjectEntry) -> Report:
-    message = f"nothing is promised: `{entry.name}` at {entry.where} has no rules; state some under its `rules`"
+    message = (
+        f"nothing is promised: `{visible(entry.name)}` at {entry.where} has no rules; state some under its `rules`"
+    )
     return Report(subject=entry.name, error=Mishap(kind="no-rules", message=message))
 
 

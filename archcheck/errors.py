@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archcheck.where import Where
+from archcheck.words import visible
 
 
 class ArchcheckError(Exception):
@@ -36,7 +37,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
+        return visible(f"{self.file}:{self.line}: {self.message}")
 
 
 class ContractError(ArchcheckError):

@@ -15,7 +15,7 @@ from archcheck.errors import ArchcheckError, SubjectError
 from archcheck.facts import Facts, check_graph
 from archcheck.parts import Weights
 from archcheck.where import Where
-from archcheck.words import quote
+from archcheck.words import quote, visible
 
 SCHEMA = 1
 """Version of the JSON report; it changes when a key changes its meaning or goes away."""
@@ -176,8 +176,8 @@ class BrokenContract(ArchcheckError, AssertionError):  # noqa: N818 - it is a ve
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        lines = [outcome.headline for outcome in report.outcomes if outcome.fails]
-        super().__init__("\n".join(lines) or f"{report.subject}: could not be checked")
+        lines = [visible(outcome.headline) for outcome in report.outcomes if outcome.fails]
+        super().__init__("\n".join(lines) or f"{visible(report.subject)}: could not be checked")
 
 
 def sum_points(points: Iterable[float]) -> float:

@@ -169,7 +169,9 @@ class ContractRun:
 
     def pytest_report_header(self) -> str:
         """Say which contract is judged."""
-        return f"archcheck: {os.path.relpath(self.file)}"
+        from archcheck.words import visible
+
+        return visible(f"archcheck: {os.path.relpath(self.file)}")
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> ContractFile | None:
         """Collect the contract."""
@@ -205,17 +207,19 @@ class ContractFile(pytest.File):
     def collect(self) -> Iterator[SubjectNode]:
         """Read the contract."""
         from archcheck.contract import load
+        from archcheck.words import visible
 
         contract = load(self.path)
         for entry in contract.subjects:
-            yield SubjectNode.from_parent(self, name=entry.name, contract=contract, entry=entry)
+            yield SubjectNode.from_parent(self, name=visible(entry.name), contract=contract, entry=entry)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Show the mistakes of a contract, each on its line, and no traceback."""
         from archcheck.errors import ArchcheckError
+        from archcheck.words import visible
 
         if isinstance(excinfo.value, ArchcheckError):
-            return str(excinfo.value)
+            return "\n".join(map(visible, str(excinfo.value).splitlines()))
         return super().repr_failure(excinfo)
 
 
@@ -250,6 +254,8 @@ class RuleItem(pytest.Item):
 
     def setup(self) -> None:
         """Measure the subject, once; that it cannot be measured is an error of each of its rules."""
+        from archcheck.words import visible
+
         run: ContractRun = self.config.pluginmanager.get_plugin(NAME)  # type: ignore[assignment]
         subject = self.parent
         self.report = run.report(subject.contract, subject.entry)
@@ -257,19 +263,21 @@ class RuleItem(pytest.Item):
             self.user_properties.append(("verdict", "error"))
             if self.stated.rule.points is not None:
                 self.user_properties += [("points", _written(self.stated.rule.points)), ("earned", "0.0")]
-            self._fail(self.report.error.message, f"{subject.name}: {self.report.error.message}")
+            message = visible(self.report.error.message)
+            self._fail(message, f"{subject.name}: {message}")
 
     def runtest(self) -> None:
         """Show the verdict of this rule."""
         from archcheck.findings import Verdict
+        from archcheck.words import visible
 
         assert self.report is not None
         outcome = next(one for one in self.report.outcomes if one.instance == self.stated.instance)
         self.user_properties += _properties(outcome)
         if outcome.verdict is Verdict.WAIVED:
-            pytest.xfail(outcome.waiver or "waived")  # does nothing under `--runxfail`
+            pytest.xfail(visible(outcome.waiver or "waived"))  # does nothing under `--runxfail`
         if outcome.verdict is not Verdict.KEPT:
-            self._fail(f"{outcome.verdict.value}: {outcome.summary}", self._anatomy(outcome))
+            self._fail(visible(f"{outcome.verdict.value}: {outcome.summary}"), self._anatomy(outcome))
 
     def _fail(self, line: str, text: str) -> NoReturn:
         self.said = line

@@ -20,6 +20,7 @@ from archcheck.errors import ArchcheckError
 from archcheck.isolate import Worker
 from archcheck.record_file import free_seed, refuse_another, seeds_of
 from archcheck.recording import Recording, Tell, recording
+from archcheck.words import visible
 
 OnEpoch = Callable[[Mapping[str, Any]], None]
 Choose = Callable[[Mapping[str, Any] | None], int | None]
@@ -111,7 +112,7 @@ def trainer_of(entry: SubjectEntry) -> TrainingSpec:
     spec = entry.training
     if spec is None or not spec.train or not spec.evaluate:
         raise ArchcheckError(
-            f"`{entry.name}` at {entry.where} has no trainer; give `train` and `evaluate` under its `training`"
+            f"`{visible(entry.name)}` at {entry.where} has no trainer; give `train` and `evaluate` under its `training`"
         )
     return spec
 

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import difflib
 import json
+import unicodedata
 from collections.abc import Iterable
 
 LONGEST = 60
 """Characters of a quoted word after which the rest is left out."""
+
+
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories that a terminal obeys or hides: controls, marks of direction, surrogates, separators."""
+
+
+def visible(text: str) -> str:
+    r"""Return a text with what a terminal would obey spelled out, the ends of lines too.
+
+    >>> visible("two\nlines"), visible("\x1b[31mred")
+    ('two\\nlines', '\\x1b[31mred')
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in UNSEEN:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def quote(word: str) -> str:

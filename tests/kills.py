@@ -14,9 +14,12 @@ TOUCHES = frozenset({
 })  # fmt: skip
 """The calls into the system, by the names that Python gives to its functions for them."""
 
+WRITERS = ("archcheck/files.py", "archcheck/locks.py")
+"""The modules through which commands write."""
 
-def killed_at_every_moment(run: Callable[[], Any], inside: str) -> Iterator[int]:
-    """Call `run` in a child that is killed at its first touch of a file by code in `inside`, at its second, and so on.
+
+def killed_at_every_moment(run: Callable[[], Any], *inside: str) -> Iterator[int]:
+    """Call `run` in a child that is killed at its first touch of a file by code `inside`, at its second, and so on.
 
     Yields after every kill. Ends with the first child that came to its end, which has done so without an error.
     """
@@ -38,7 +41,7 @@ def killed_at_every_moment(run: Callable[[], Any], inside: str) -> Iterator[int]
         yield moment
 
 
-def _arrange(moment: int, inside: str) -> None:
+def _arrange(moment: int, inside: tuple[str, ...]) -> None:
     left = moment
 
     def strike(frame: FrameType, event: str, function: Any) -> None:
@@ -46,7 +49,7 @@ def _arrange(moment: int, inside: str) -> None:
         if event not in ("c_call", "c_return") or function.__name__ not in TOUCHES:
             return
         caller: FrameType | None = frame
-        while caller is not None and inside not in caller.f_code.co_filename:
+        while caller is not None and not caller.f_code.co_filename.endswith(inside):
             caller = caller.f_back
         if caller is None:
             return

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 
@@ -162,3 +164,37 @@ def _runs(pid):
     except ProcessLookupError:
         return False
     return True
+
+
+EVIL = "a\\n::error::b\\u001b[2J\\u202ec"
+COMMANDS = [
+    *(["check", "--format", name] for name in ("text", "concise", "markdown", "github")),
+    ["check", "--shard", "2/2"], ["train", EVIL], ["train", EVIL, "--until-decided"], ["sync"], ["snapshot"],
+    ["pytest"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
+def test_a_name_that_a_terminal_would_obey_is_spelled_out(archcheck, tmp_path, command):
+    """Nothing but its own lines: the name stands in the middle of one, whatever it holds."""
+    marked = "<!-- archcheck: x --><!-- /archcheck -->"
+    text = f'[subjects."{EVIL}"]\nmodel = "gone.py:Net"\n[subjects."{EVIL}".rules]\nmax-params = 3\nsynced = "R.md"\n'
+    write(
+        tmp_path,
+        archcheck_toml=text + f'[subjects."{EVIL}2"]\nmodel = "m:N"\n',
+        R_md=marked,
+    )
+    name = json.loads(f'"{EVIL}"')
+    words = [name if word == EVIL else word for word in command]
+    if words == ["pytest"]:
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", "--archcheck", "-v", "-rA"],
+            cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    else:
+        run = archcheck(*words, cwd=tmp_path)
+    assert run.returncode in (1, 2)
+    both = run.stdout + run.stderr
+    assert not [each for each in both if each != "\n" and unicodedata.category(each) in ("Cc", "Cf")]
+    assert not [line for line in both.splitlines() if line.startswith("::error::b")]
+    assert re.search(r"a(\\n| |%0A)::error::b", both), both

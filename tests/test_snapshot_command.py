@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
-from tests.cli_samples import write
+from archcheck.cli import main, snapshots
+from tests.cli_samples import environment, write
+from tests.kills import WRITERS, killed_at_every_moment
 
 NET = """
     from torch import nn
@@ -245,3 +249,40 @@ def test_the_gate_holds_growth_to_the_snapshot(archcheck, kept):
     assert "accept it with `archcheck snapshot small`" in run.stdout
     archcheck("snapshot", cwd=kept)
     assert archcheck("check", "small", cwd=kept).returncode == 0
+
+
+def measured_once(monkeypatch, module):
+    """Let a command measure in this process once, so that children which a test kills only write."""
+    measure, known = module._measure, []
+
+    def remembered(*arguments):
+        if not known:
+            known.append(measure(*arguments))
+        return known[0]
+
+    monkeypatch.setattr(module, "_measure", remembered)
+
+
+def test_a_kill_at_any_moment_is_before_or_after_a_snapshot(kept, monkeypatch, capsys):
+    monkeypatch.chdir(kept)
+    measured_once(monkeypatch, snapshots)
+    after = (kept / FILE).read_bytes()
+    assert main(["snapshot"]) == 0
+    edit(kept, FILE, '"params": 110', '"params": 109')
+    before = (kept / FILE).read_bytes()
+    seen, moments = set(), 0
+    for moment in killed_at_every_moment(lambda: main(["snapshot"]), *WRITERS):
+        moments = moment
+        seen.add((kept / FILE).read_bytes())
+        (kept / FILE).write_bytes(before)
+    assert moments > 10
+    assert seen == {before, after}
+    assert (kept / FILE).read_bytes() == after
+    assert sorted(each.name for each in kept.iterdir() if "snapshot" in each.name) == [FILE]
+
+
+def test_snapshots_of_several_subjects_at_once_lose_none(archcheck, folder):
+    command = [sys.executable, "-m", "archcheck", "snapshot"]
+    running = [subprocess.Popen([*command, name], cwd=folder, env=environment()) for name in ("small", "large")]
+    assert [each.wait(timeout=300) for each in running] == [0, 0]
+    assert set(json.loads((folder / FILE).read_text())["subjects"]) == {"small", "large"}

@@ -7,7 +7,10 @@ import os
 
 import pytest
 
+from archcheck.cli import main, sync
 from tests.cli_samples import write
+from tests.kills import WRITERS, killed_at_every_moment
+from tests.test_snapshot_command import measured_once
 
 NET = """
     from torch import nn
@@ -235,3 +238,37 @@ def test_a_line_of_windows_stays_one(archcheck, folder):
     (folder / "README.md").write_bytes(README.replace("\n", "\r\n").encode())
     assert archcheck("sync", cwd=folder).returncode == 0
     assert (folder / "README.md").read_bytes() == SYNCED.replace("\n", "\r\n").encode()
+
+
+def test_a_kill_at_any_moment_is_before_or_after_a_sync(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    measured_once(monkeypatch, sync)
+    assert main(["sync", "README.md"]) == 0
+    before, after = README.encode(), (folder / "README.md").read_bytes()
+    (folder / "README.md").write_bytes(before)
+    seen, moments = set(), 0
+    for moment in killed_at_every_moment(lambda: main(["sync", "README.md"]), *WRITERS):
+        moments = moment
+        seen.add((folder / "README.md").read_bytes())
+        (folder / "README.md").write_bytes(before)
+    assert moments > 10
+    assert seen == {before, after}
+    assert (folder / "README.md").read_bytes() == after
+    assert not [each.name for each in folder.iterdir() if each.suffix in (".partial", ".lock")]
+
+
+def test_what_was_edited_while_it_was_measured_is_left_alone(folder, monkeypatch, capsys):
+    edited = README + "a new line\n"
+
+    def slow(*arguments):
+        (folder / "README.md").write_text(edited)
+        return measure(*arguments)
+
+    measure = sync._measure
+    monkeypatch.setattr(sync, "_measure", slow)
+    monkeypatch.chdir(folder)
+    assert main(["sync", "README.md"]) == 2
+    assert capsys.readouterr().err == (
+        "archcheck: error: README.md was edited while it was measured, and is left alone; sync once more\n"
+    )
+    assert (folder / "README.md").read_text() == edited

@@ -12,7 +12,7 @@ from archcheck.cli.contracts import contract_of, known_rules_of
 from archcheck.cli.output import Progress, complain, note, show, write
 from archcheck.errors import ArchcheckError
 from archcheck.parts import PARANOID
-from archcheck.words import did_you_mean, quote
+from archcheck.words import did_you_mean, quote, visible
 
 if TYPE_CHECKING:
     from archcheck.findings import Report
@@ -108,7 +108,7 @@ def explain(options: Namespace) -> int:
 
     rule = _rule(options)
     try:
-        write(page(rule))
+        write("".join(f"{visible(line)}\n" for line in page(rule).expandtabs().splitlines()))
     except ValueError as error:  # the documentation of a rule that somebody else wrote
         raise ArchcheckError(f"the documentation of {rule.__module__}.{error}; mend its docstring") from None
     return 0
@@ -125,7 +125,7 @@ def rules(options: Namespace) -> int:
     known, problems = known_rules_of(options)
     width = max(map(len, known))
     for group, members in groupby(known.values(), key=_group):
-        lines = [f"  {rule_name(rule):<{width}}  {promise(rule)}".rstrip() + "\n" for rule in members]
+        lines = [visible(f"  {rule_name(rule):<{width}}  {promise(rule)}".rstrip()) + "\n" for rule in members]
         write(f"{group}\n{''.join(lines)}\n")
     write("`archcheck explain RULE` shows parameters and examples.\n")
     for problem in problems:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from archcheck.errors import ArchcheckError
 from archcheck.files import write_whole
+from archcheck.words import visible
 
 if TYPE_CHECKING:
     from archcheck.findings import Report
@@ -67,19 +68,19 @@ class Progress:
 def complain(message: str) -> None:
     """Write an error to standard error, each of its lines marked as one."""
     for line in message.splitlines():
-        sys.stderr.write(f"archcheck: error: {line}\n")
+        sys.stderr.write(f"archcheck: error: {visible(line)}\n")
 
 
 def complain_of(name: str, message: str) -> None:
     """Write an error about a subject or target; a message that begins with it, as `file.py:Net`, names it already."""
     begins = re.match(r"`(?:[^`]*:)?([^`:]+)`", message)
     named = begins is not None and name.rpartition(":")[2] == begins[1]
-    complain(message if named else f"{name}: {message}")
+    complain(message if named else f"{visible(name)}: {message}")
 
 
 def note(message: str) -> None:
     """Write a note to standard error."""
-    sys.stderr.write(f"archcheck: note: {message}\n")
+    sys.stderr.write(f"archcheck: note: {visible(message)}\n")
 
 
 def write(text: str) -> None:
@@ -112,9 +113,14 @@ def _flush_elsewhere() -> None:
 
 
 def save(text: str, file: Path) -> None:
-    """Write `file` whole or not at all; what is no regular file, such as `/dev/null`, is written to."""
+    """Write `file` whole or not at all; what is no regular file, such as a pipe, is written to.
+
+    As of standard output, it is no error when nobody reads the pipe any more.
+    """
     try:
         write_whole(file, text)
+    except BrokenPipeError:
+        return
     except OSError as error:
         raise ArchcheckError(f"cannot write {file}: {error.strerror}; choose another file") from None
 

@@ -17,6 +17,7 @@ from archcheck.comparison import Comparison, compare, compare_all
 from archcheck.contract.document import show_path
 from archcheck.errors import ArchcheckError, SubjectError
 from archcheck.files import read_json
+from archcheck.locks import lock_beside
 from archcheck.measures import take
 from archcheck.render.comparison import FORMATS, summary
 from archcheck.render.words import one_line
@@ -93,8 +94,14 @@ def _gone(contract: Contract, file: Path, committed: Measured) -> list[str]:
 def _write(file: Path, committed: Measured, today: Measured, gone: Iterable[str]) -> None:
     if not today:
         return
-    kept = {name: old for name, old in committed.items() if name not in gone}
-    save(snapshot_text({**kept, **today}), file)
+    gone = tuple(gone)
+    try:
+        with lock_beside(file):
+            there = read_snapshot(file, show_path(file)) if file.exists() else {}  # another may have written meanwhile
+            kept = {name: old for name, old in there.items() if name not in gone}
+            save(snapshot_text({**kept, **today}), file)
+    except OSError as error:
+        raise ArchcheckError(f"cannot write {show_path(file)}: {error.strerror}; choose another file") from None
     for name, now in today.items():
         said = summary(compare(name, committed[name], now)) if name in committed else "new"
         write(f"{one_line(name)}: {said}\n")

@@ -15,13 +15,14 @@ from archcheck.cli.workers import worker_of
 from archcheck.contract.document import show_path
 from archcheck.errors import ArchcheckError, NotMeasured, SubjectError
 from archcheck.facts import Facts
+from archcheck.locks import lock_beside
 from archcheck.markers import CLOSING, Region, regions, rewrite
 from archcheck.render.words import count, one_line
 from archcheck.rules.claims import Synced, differences, written_for
 from archcheck.rules.figures import needs_training
 from archcheck.rules.training import accuracies
 from archcheck.texts import Text, read_text
-from archcheck.words import did_you_mean, listed, quote
+from archcheck.words import did_you_mean, listed, quote, visible
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract
@@ -62,10 +63,11 @@ def sync(options: Namespace) -> int:
 class Change:
     """What a file becomes: `content`, or nothing at all; `lines` say what differs, and `same` that nothing does.
 
-    `words` are what `archcheck sync` takes to write it.
+    `before` is what it held when it was read, `words` are what `archcheck sync` takes to write it.
     """
 
     file: Path
+    before: str | None
     content: str | None
     lines: tuple[str, ...]
     same: str
@@ -128,7 +130,7 @@ def _measure(contract: Contract, pages: Sequence[Page], subjects: Sequence[str],
             try:
                 measured[name] = measure_subject(worker, contract, entry, needs=["training"] if trained else [])
             except SubjectError as error:
-                raise ArchcheckError(f"{name}: {error}") from None
+                raise ArchcheckError(f"{visible(name)}: {error}") from None
             if trained and entry.training and entry.training.record:
                 _note_accuracy(measured[name])
     return measured
@@ -147,6 +149,7 @@ def _change(page: Page, measured: Measured) -> Change:
     stands = {region: page.text.demand()[region.start : region.end] for region in page.regions}
     return Change(
         file=page.file,
+        before=page.text.content,
         content=rewrite(page.text, page.regions, contents.__getitem__),
         lines=tuple(
             _told(region, stands[region], belongs) for region, belongs in contents.items() if stands[region] != belongs
@@ -170,7 +173,9 @@ def _badges(folder: Path | None, measured: Measured) -> Iterator[Change]:
             told = [message_of(each) if each is not None else "nothing" for each in (before, content)]
             lines = (f"{show_path(file)}: {' -> '.join(told)}",)
         if content is not None or lines:
-            yield Change(file=file, content=content, lines=lines, same="as measured", words=f"--badges {folder}")
+            yield Change(
+                file=file, before=before, content=content, lines=lines, same="as measured", words=f"--badges {folder}"
+            )
 
 
 def _apply(change: Change, *, writes: bool) -> None:
@@ -178,14 +183,27 @@ def _apply(change: Change, *, writes: bool) -> None:
     for line in change.lines:
         write(f"{one_line(line)}\n")
     if not change.lines:
-        write(f"same     {show_path(change.file)}: {change.same}\n")
+        write(f"same     {visible(show_path(change.file))}: {change.same}\n")
     elif not writes:
-        write(f"stale    {show_path(change.file)}: `archcheck sync {change.words}` writes it anew\n")
-    elif change.content is None:
-        change.file.unlink(missing_ok=True)
+        write(f"stale    {visible(show_path(change.file))}: `archcheck sync {visible(change.words)}` writes it anew\n")
     else:
         _make_folder(change.file.parent)
-        save(change.content, change.file)
+        _write(change)
+
+
+def _write(change: Change) -> None:
+    """Write a file that is still as it was read: measuring takes a while, in which somebody may have edited it."""
+    shown = show_path(change.file)
+    try:
+        with lock_beside(change.file):
+            if read_text(change.file, shown).content != change.before:
+                raise ArchcheckError(f"{shown} was edited while it was measured, and is left alone; sync once more")
+            if change.content is None:
+                change.file.unlink(missing_ok=True)
+            else:
+                save(change.content, change.file)
+    except OSError as error:
+        raise ArchcheckError(f"cannot write {shown}: {error.strerror}; choose another file") from None
 
 
 def _make_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from archcheck.cli.contracts import contract_of
 from archcheck.cli.output import note, write
 from archcheck.cli.values import output_of, positive, whole_of
 from archcheck.errors import ArchcheckError
+from archcheck.words import visible
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
@@ -61,7 +62,7 @@ def train(options: Namespace) -> int:
     )
     for each in record["runs"][-max(1, len(seeds)) :]:
         _show_run(entry.name, each)
-    write(f"recorded in {show_path(target)}\n" if target else "a trial: nothing is recorded\n")
+    write(f"recorded in {visible(show_path(target))}\n" if target else "a trial: nothing is recorded\n")
     return 0
 
 
@@ -83,7 +84,7 @@ def _until_decided(options: Namespace) -> int:
             _show_run(entry.name, run)
         for standing in standings:
             answer = "" if standing.answer is Answer.UNDECIDED else f"{standing.answer}: "
-            write(f"{entry.name}: {standing.instance} {answer}{standing.message}\n")
+            write(f"{visible(f'{entry.name}: {standing.instance} {answer}{standing.message}')}\n")
 
     most, limit = options.max_seeds or MOST_SEEDS, _limit(options)
     answer, target = train_until_decided(
@@ -97,7 +98,7 @@ def _until_decided(options: Namespace) -> int:
         **limit,
     )
     given_up = f", and --max-seeds is {most}" if answer is Answer.UNDECIDED else ""
-    write(f"{answer}{given_up}; recorded in {show_path(target)}\n")
+    write(f"{answer}{given_up}; recorded in {visible(show_path(target))}\n")
     return int(answer is not Answer.KEPT)
 
 
@@ -115,7 +116,7 @@ def _show_run(name: str, run: Mapping[str, Any]) -> None:
     from archcheck.render.words import count
 
     result = f"{run['test']['correct']:,} of {run['test']['total']:,} correct on the test set"
-    write(f"{name}: seed {run['seed']}, {count(len(run['epochs']), 'epoch')}, {result}\n")
+    write(f"{visible(name)}: seed {run['seed']}, {count(len(run['epochs']), 'epoch')}, {result}\n")
 
 
 def _show_epoch(values: Mapping[str, Any]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,10 +14,8 @@ from archcheck.facts import Facts
 from archcheck.findings import Finding, Outcome, Report, Verdict, plain, sum_points
 from archcheck.parts import Shape
 from archcheck.where import Where
-from archcheck.words import shape_text
+from archcheck.words import shape_text, visible
 
-UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories that a terminal obeys or hides: controls, marks of direction, surrogates, separators."""
 _DIGITS = re.compile(r"\d+")
 _BREAK = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")
 
@@ -29,13 +26,7 @@ def one_line(text: str) -> str:
     >>> one_line("two\n  lines"), one_line("\x1b[31mred")
     ('two lines', '\\x1b[31mred')
     """
-    return "".join(map(_visible, _BREAK.sub(" ", text)))
-
-
-def _visible(character: str) -> str:
-    if unicodedata.category(character) not in UNSEEN:
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+    return visible(_BREAK.sub(" ", text))
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
