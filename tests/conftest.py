@@ -1,5 +1,6 @@
 """What the tests of the faces share: a small project on disk, and archcheck as a process."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli_samples import CONTRACT, NETWORKS, environment, write
+from tests.fuzzing import bounded_memory
 
 pytest_plugins = "pytester"
 
@@ -43,6 +45,14 @@ def cache_folder(_caches: Path, _no_cache: None) -> Iterator[Path]:
         folder = _caches / str(next(_numbers))
         patch.setenv("ARCHCHECK_CACHE_DIR", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def _memory_of_readers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Bound the memory of the tests that read what somebody damaged: a mistake there takes all that there is."""
+    fuzzes = request.module.__name__.endswith(("_fuzz", "_mutated"))
+    with bounded_memory() if fuzzes else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 VALUES: tuple[Any, ...] = (
-    None, True, False, -1, 0, 1, 7, 10**30, 10**99, 0.5, 1e308, "", "a", "\ud800", "\x00", "\x1b[2J", "x\n::error::",
-    "\u202e", "inf", [], {}, [0], [[]], [{}], {"": None}, {"a": 1},
+    None, True, False, -1, 0, 1, 7, 2**31, 10**12, 10**30, 10**99, 0.5, 1e308, "", "a", "\ud800", "\x00", "\x1b[2J",
+    "x\n::error::", "\u202e", "inf", [], {}, [0], [[]], [{}], {"": None}, {"a": 1},
 )  # fmt: skip
 """What may stand where anything else should."""
 REFUSED: tuple[Any, ...] = (float("nan"), float("inf"), -float("inf"), 10**400)

@@ -1,5 +1,7 @@
 """Bad input: exit code 2, one clear line with the next step on standard error, nothing else, no traceback."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -190,3 +192,38 @@ def test_a_text_is_no_folder_to_look_in(archcheck, tmp_path):
     (tmp_path / "notes.md").write_text("text", encoding="utf-8")
     done = archcheck("report", "notes.md", cwd=tmp_path)
     assert "`notes.md` is not a Python file; name one, as in `model.py:Net`" in line_of(done)
+
+
+OUTPUTS = {
+    "standard output": "{run} --output /dev/stdout > file",
+    "its end": "echo before > file; {run} --output /dev/stdout >> file; sed -i 1d file",
+    "a pipe": "{run} --output /dev/stdout | cat > file",
+    "another process": "{run} --output >(cat > file); wait $!",
+    "a named pipe": "{run} --output pipe & cat pipe > file; wait",
+    "a link to one": "ln -s pipe link; {run} --output link & cat pipe > file; wait",
+    "a regular file": "{run} --output file",
+}
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_whatever_can_be_written_to_is(checked, project, tmp_path, output):
+    run = f'"{sys.executable}" -m archcheck report "{project}/saved.json" --format json'
+    os.mkfifo(tmp_path / "pipe")
+    done = subprocess.run(
+        ["bash", "-c", OUTPUTS[output].format(run=run)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+    assert "cannot write" not in done.stderr
+    assert len(json.loads((tmp_path / "file").read_text())["reports"]) == 3
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_reader_of_a_pipe_that_goes_away_is_no_mistake(checked, project, tmp_path):
+    run = f'"{sys.executable}" -m archcheck report "{project}/saved.json" --format json --output >(exec 0<&-; sleep 2)'
+    done = subprocess.run(["bash", "-c", run], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert not [line for line in done.stderr.splitlines() if "cannot write" in line]
+
+
+def test_a_folder_that_takes_no_files_is_found_out_before_the_measuring(archcheck):
+    assert 'cannot write "/proc/report.json"' in line_of(archcheck("check", "--output", "/proc/report.json"))

@@ -17,6 +17,7 @@ from archcheck.cli.commands import read_reports
 from archcheck.errors import ArchcheckError
 from archcheck.render import render
 from archcheck.shards import Shard
+from tests.fuzzing import examples
 from tests.json_mutations import DAMAGE, REFUSED, changed, is_one_line, nested, written
 from tests.render.samples import failed, judged
 
@@ -55,7 +56,7 @@ def agrees(read: Any, stands: Any) -> bool:
     return (whole or type(read) is type(stands)) and bool(read == stands)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.data())
 def test_any_change_is_refused_or_read_as_what_it_says(file: Path, data: st.DataObject) -> None:
     document = changed(data, json.loads(TEXT))
@@ -72,7 +73,7 @@ def test_any_change_is_refused_or_read_as_what_it_says(file: Path, data: st.Data
     assert agrees([report.to_json() for report in reports], document["reports"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), st.sampled_from(["text", "markdown", "json"]))
 def test_every_command_ends_in_order(file: Path, data: st.DataObject, shown: str) -> None:
     file.write_bytes(written(changed(data, json.loads(TEXT))))

@@ -13,6 +13,7 @@ from archcheck.comparison import compare_all
 from archcheck.errors import ArchcheckError
 from archcheck.render.comparison import FORMATS
 from archcheck.snapshot import COUNTS, LayerMeasures, Snapshot, Totals, read_snapshot, snapshot_text
+from tests.fuzzing import examples
 from tests.json_mutations import DAMAGE, REFUSED, changed, is_one_line, places, written
 
 TOTALS = Totals(
@@ -55,7 +56,7 @@ def holds_what_it_should(snapshots: dict[str, Snapshot]) -> bool:
     return all(type(count) is int and count >= 0 for count in counts) and all(type(word) is str for word in words)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.data())
 def test_any_change_is_refused_or_read_as_what_it_says(file: Path, data: st.DataObject) -> None:
     document = changed(data, json.loads(TEXT))
@@ -69,7 +70,7 @@ def test_any_change_is_refused_or_read_as_what_it_says(file: Path, data: st.Data
             render(compare_all(*pair)).encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.binary() | st.text().map(str.encode) | st.integers(0, len(TEXT) - 3).map(lambda end: TEXT.encode()[:end]))
 def test_any_bytes_are_refused(file: Path, content: bytes) -> None:
     assert read_or_tell(file, content) is None

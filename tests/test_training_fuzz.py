@@ -31,6 +31,7 @@ from archcheck.rules.figures import FIGURES, figure_text
 from archcheck.rules.training import RecordMatchesModel
 from archcheck.seals import misshapen, sealed
 from archcheck.where import Where
+from tests.fuzzing import examples
 from tests.json_mutations import DAMAGE, changed, is_one_line, nested, written
 
 SPEC = {"record": "record.json", "evaluate": "model.py:evaluate", "checkpoint": "checkpoint.safetensors"}
@@ -104,7 +105,7 @@ def judged_in_order(facts: Facts) -> None:
         render([back], shown)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(data=st.data(), forged=st.booleans())
 def test_any_change_is_refused_or_judged(
     folder: Path, facts: Facts, record: dict[str, Any], data: st.DataObject, forged: bool
@@ -120,7 +121,7 @@ def test_any_change_is_refused_or_judged(
     judged_in_order(found)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(data=st.data())
 def test_runs_are_added_to_a_record_or_nothing(folder: Path, record: dict[str, Any], data: st.DataObject) -> None:
     file = folder / "adding.json"

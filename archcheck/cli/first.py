@@ -17,6 +17,7 @@ from archcheck.contract.files import OWN_FILE, SHARED_FILE
 from archcheck.endings import is_file
 from archcheck.engine import find_models, measure_target
 from archcheck.errors import ArchcheckError, SubjectError
+from archcheck.files import is_stream
 from archcheck.initial import Draft, contract_text, toml
 from archcheck.isolate import Worker
 
@@ -26,7 +27,7 @@ PREFIX = "tool.archcheck."
 def init(options: Namespace) -> int:
     """Print or write a contract that the models of a target keep today."""
     output: Path | None = options.output
-    if output and (output.exists() or output.is_symlink()):
+    if output and not is_stream(output) and (output.exists() or output.is_symlink()):
         raise ArchcheckError(f"{show_path(output)} exists and is left alone; name another file, or leave --output out")
     toml(_stated(options))  # what a contract cannot hold is refused before anything is measured
     with worker_of(options) as worker:
@@ -40,7 +41,8 @@ def init(options: Namespace) -> int:
         )
         return 0
     save(contract_text(drafts, prefix=prefix, place="`archcheck check` holds them to it."), output)
-    write(f"written to {show_path(output)}; `archcheck check --config {show_path(output)}` judges by it\n")
+    if not is_stream(output):
+        write(f"written to {show_path(output)}; `archcheck check --config {show_path(output)}` judges by it\n")
     return 0
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import ast
+import os
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from archcheck.contract.entries import InputSpec, check_dtype, check_sizes
+from archcheck.files import is_stream
 from archcheck.shards import Shard
 from archcheck.words import did_you_mean, quote
 
@@ -28,20 +31,28 @@ def format_of(word: str) -> str:
 def output_of(word: str) -> Path:
     """Read where to write: found out before the measuring, not after it."""
     file = Path(word)
+    if is_stream(file):
+        return file
     if file.is_dir() or not file.parent.is_dir():
         raise argparse.ArgumentTypeError(f"cannot write {quote(word)}; name a file in a folder that exists")
+    try:
+        tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(file))).close()  # noqa: PTH120
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"cannot write {quote(word)}: {error.strerror}; name a file in another folder"
+        ) from None
     return file
 
 
 def shard_of(word: str) -> Shard:
     """Read `2/4`."""
-    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", word)
+    match, reason = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", word), ""
     try:
         if match:
             return Shard(index=int(match[1]), count=int(match[2]))
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{quote(word)} is no shard; write 1/4 for the first of four")
+    except ValueError as error:
+        reason = f": {error}"
+    raise argparse.ArgumentTypeError(f"{quote(word)} is no shard{reason}; write 1/4 for the first of four")
 
 
 def positive(kind: type[int] | type[float]) -> Callable[[str], float]:

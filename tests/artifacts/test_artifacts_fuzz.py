@@ -15,11 +15,12 @@ from archcheck.measure.artifacts.request import open_artifact
 from archcheck.measure.artifacts.weights import described_weights
 from archcheck.measure.model import measure_model
 from tests.artifacts.exported_files import Tiny, entries, export, write
+from tests.fuzzing import examples
 
 MOST = 50_000_000
 """Bytes that reading a file of some ten thousand may take."""
 
-SETTINGS = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -79,6 +79,13 @@ def test_weights_of_older_archives_are_read_by_the_restricted_reader(tiny, tmp_p
     assert not (tmp_path / "marker").exists()
 
 
+def test_a_pickled_weight_claims_no_more_than_its_bytes(tiny, tmp_path):
+    contents = {name: content for name, content in entries(tiny).items() if "/weights/" not in name}
+    saved = torch_pickle({"fc.bias": torch.zeros(1).expand(10**12)})
+    file = write({**contents, "data/weights/model.pt": saved}, tmp_path / "old.pt2")
+    assert "claims 1,000,000,000,000 elements for `fc.bias`, more than it has bytes" in refusal(file)
+
+
 @pytest.mark.parametrize("prefix", ["custom_obj_0", "opaque_obj_0"])
 def test_objects_are_refused_by_name(tiny, tmp_path, prefix):
     contents = entries(tiny)

@@ -287,3 +287,14 @@ def test_pickles_that_are_code_are_refused_unread(tmp_path):
 def test_a_pickle_of_tensors_without_memory_is_refused(tmp_path):
     torch.save({"a": torch.zeros(2), "b": torch.zeros(2, device="meta")}, tmp_path / "w.pt")
     assert 'holds tensors without values, such as "b"; save a model that has memory' in refusal(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("sizes", [((10**12,), (0,)), ((10**9, 10**9), (0, 0)), ((10**6, 10**6), (1, 1))])
+def test_a_pickle_that_claims_more_than_it_holds_is_refused_before_it_is_looked_at(tmp_path, sizes):
+    torch.save({"a": torch.zeros(2_000_000).as_strided(*sizes)}, tmp_path / "w.pt")
+    assert f'claims {math.prod(sizes[0]):,} elements for "a", more than it has bytes' in refusal(tmp_path / "w.pt")
+
+
+def test_a_tensor_that_repeats_a_few_of_its_values_is_read(tmp_path):
+    torch.save({"a": torch.zeros(4, 1).expand(4, 100)}, tmp_path / "w.pt")
+    assert listed(tmp_path / "w.pt").elements == 400

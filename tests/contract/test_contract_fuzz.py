@@ -15,9 +15,10 @@ from archcheck.contract import load
 from archcheck.errors import ContractError
 from archcheck.rule import rule_name
 from archcheck.rules import BUILTIN
+from tests.fuzzing import examples
 
 FAULT = re.compile(r".*(archcheck|pyproject)\.toml:[1-9][0-9]*: \S.*")
-RELAXED = settings(deadline=None, max_examples=100)
+RELAXED = settings(deadline=None, max_examples=examples(100))
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from archcheck.findings import Report, reports_from_json
 from archcheck.render import FORMATS, render
+from tests.fuzzing import examples
 from tests.render.samples import cross_checked, differences, failed, judged, troubled_net
 
 REPORTS = (
@@ -27,7 +28,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     return [place for key, inner in pairs for place in [(value, key), *places(inner)]]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.data())
 def test_any_change_is_refused_or_shown(data: st.DataObject) -> None:
     document = json.loads(TEXT)

@@ -16,6 +16,8 @@ from archcheck.measure.artifacts.archive import BROKEN, Archive, is_zip, refuse,
 from archcheck.measure.loading.imports import prefer
 from archcheck.words import quote
 
+REPEATED = 1 << 24
+"""Elements of a tensor that repeats its bytes, as expanded ones do."""
 _WITHIN = ("state_dict", "model_state_dict", "model", "state", "module", "net", "params", "weights")
 """Where training scripts keep the tensors of a model beside an optimiser's."""
 
@@ -73,7 +75,19 @@ def _tensors(found: Any, shown: str) -> tuple[dict[str, torch.Tensor], str | Non
     empty = next((name for name, tensor in state.items() if tensor.is_meta), None)
     if empty is not None:
         refuse(shown, f"holds tensors without values, such as {quote(empty)}", "save a model that has memory")
+    if grown := next((name for name, tensor in state.items() if repeats(tensor)), None):
+        refuse(shown, _claims(grown, state[grown]), "save it in full")
     return state, key
+
+
+def _claims(name: str, tensor: torch.Tensor) -> str:
+    return f"claims {tensor.numel():,} elements for {quote(name)}, more than it has bytes"
+
+
+def repeats(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has more elements than its file has bytes for, as one of any size that repeats a few."""
+    dense = tensor.layout is torch.strided and not tensor.is_meta
+    return dense and tensor.numel() > max(tensor.untyped_storage().nbytes(), REPEATED)
 
 
 def _is_state(value: Any) -> bool:

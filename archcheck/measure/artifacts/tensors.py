@@ -12,11 +12,10 @@ from typing import Any, NoReturn
 import torch
 
 from archcheck.measure.artifacts.archive import Archive, refuse
+from archcheck.measure.artifacts.pickles import REPEATED, repeats
 from archcheck.measure.artifacts.values import DTYPES, entry, tagged
 
 _MOST_AXES = 64
-_REPEATED = 1 << 24
-"""Elements of a tensor that repeats its bytes, as expanded ones do."""
 _KINDS = {"weights": "weight_", "constants": "tensor_"}
 """What the archive holds tensors as, and how the entries with raw bytes begin."""
 
@@ -88,7 +87,7 @@ def _tensor(storage: bytearray, name: str, look: _Look, *, is_param: bool) -> to
     dtype, sizes, strides, offset, trained = look
     reach = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True)) + 1
     needed = reach * dtype.itemsize if math.prod(sizes) else 0
-    if needed > len(storage) or math.prod(sizes) > max(len(storage), _REPEATED):
+    if needed > len(storage) or math.prod(sizes) > max(len(storage), REPEATED):
         raise ValueError(f"`{name}` takes {needed:,} bytes, of which the archive holds {len(storage):,}")
     whole = len(storage) // dtype.itemsize * dtype.itemsize
     flat = torch.frombuffer(storage, dtype=torch.uint8)[:whole].view(dtype) if whole else torch.empty(0, dtype=dtype)
@@ -105,6 +104,7 @@ def _unpickled_all(archive: Archive, name: str) -> dict[str, torch.Tensor]:
     for key, value in found.items():
         if not isinstance(key, str) or not isinstance(value, torch.Tensor):
             _refuse_object(archive, str(key))
+        _refuse_repeated(archive, key, value)
     return dict(found)
 
 
@@ -112,7 +112,13 @@ def _unpickled(archive: Archive, path: str, name: str) -> torch.Tensor:
     found = _restricted(archive, path, f"`{name}`")
     if not isinstance(found, torch.Tensor):
         _refuse_object(archive, name)
+    _refuse_repeated(archive, name, found)
     return found
+
+
+def _refuse_repeated(archive: Archive, name: str, tensor: torch.Tensor) -> None:
+    if repeats(tensor):
+        archive.damaged(f"it claims {tensor.numel():,} elements for `{name[:80]}`, more than it has bytes")
 
 
 def _restricted(archive: Archive, path: str, what: str) -> Any:
