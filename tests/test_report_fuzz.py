@@ -53,7 +53,7 @@ def agrees(read: Any, stands: Any) -> bool:
     if isinstance(read, list):
         return isinstance(stands, list) and len(read) == len(stands) and all(map(agrees, read, stands))
     whole = type(read) is float and type(stands) is int
-    return (whole or type(read) is type(stands)) and bool(read == stands)
+    return (whole or type(read) is type(stands)) and bool(read == (float(stands) if whole else stands))
 
 
 @settings(max_examples=examples(200), deadline=None)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -10,13 +11,16 @@ from torch import Tensor, nn
 
 from reference_models.mnist.errors import RunError
 
+UNFINISHED = ".unfinished"
+"""The end of the name of a file that is being written."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Put `content` at `path` so that a reader, or a power cut, sees the old file or the new one.
 
     Raises `RunError` when the folder cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
     try:
         with unfinished.open("wb") as file:
             file.write(content)
@@ -25,6 +29,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         unfinished.replace(path)
         _flush_folder(path.parent)
     except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
         raise RunError(f"`{path}` cannot be written: {error.strerror}; make room or pass another folder") from None
 
 

@@ -9,19 +9,43 @@ last in an epoch, and does again, bit for bit, what the others may already hold.
 """
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reference_models.mnist import digest
-from reference_models.mnist.checkpoint import packed, write_atomically
+from reference_models.mnist.checkpoint import UNFINISHED, packed, write_atomically
 from reference_models.mnist.documents import RUN, difference, formatted, read_run, sealed
 from reference_models.mnist.errors import RunError
 from reference_models.mnist.loop import Training, best
 from reference_models.mnist.state import restore, state_of
 
 STATE = "resume.safetensors"
+PROBE = ".writable"
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Lock a folder, and say whether nobody else has; one that cannot be locked, as on Windows, is taken for free."""
+    descriptor = None
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = True
+    except BlockingIOError:
+        free = False
+    except (ImportError, OSError):
+        free = True
+    try:
+        yield free
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +55,31 @@ class RunFolder:
     path: Path
     identity: Mapping[str, Any]
 
+    @contextmanager
+    def held(self, *, resume: bool) -> Iterator[None]:
+        """Prepare the folder and keep it from other processes; raises `RunError` as `prepare`, or if one has it.
+
+        The kernel locks the folder itself: nothing is left in it, and a process that is killed holds it no longer.
+        """
+        with suppress(OSError):  # `prepare` says what is wrong
+            self.path.mkdir(parents=True, exist_ok=True)
+        with _locked(self.path) as ours:
+            if not ours:
+                raise RunError(f"`{self.path}` is being trained into by another process; wait, or pass `--output`")
+            self.prepare(resume=resume)
+            yield
+
     def prepare(self, *, resume: bool) -> None:
         """Make the folder; raises `RunError` if it cannot be written, or holds something not to resume."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            occupied = any(self.path.iterdir())
+            left = (PROBE, f".{PROBE}{UNFINISHED}")  # by a process that was killed here
+            occupied = any(each.name not in left for each in self.path.iterdir())
         except OSError as error:
             raise RunError(f"`{self.path}` cannot be made: {error.strerror}; pass another `--output`") from None
         if occupied and not resume:
             raise RunError(f"`{self.path}` is not empty; pass `--resume` to go on, or another `--output`")
-        probe = self.path / ".writable"
+        probe = self.path / PROBE
         write_atomically(probe, b"")
         probe.unlink()
 

@@ -69,8 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     header = record.header(model, recipe, options.limit)
     path = options.output or Path("runs") / f"{recipe.name}-{options.seed}"
     folder = RunFolder(path=path, identity={"seed": options.seed, **header})
-    folder.prepare(resume=options.resume)
-    with Display(recipe.epochs) as display:
+    with folder.held(resume=options.resume), Display(recipe.epochs) as display:
         if folder.finished():
             display.line(f"{path} is finished; nothing to resume")
             return

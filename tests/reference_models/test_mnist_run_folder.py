@@ -6,12 +6,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from reference_models.mnist import recipes, run_folder
+from reference_models.mnist.checkpoint import write_atomically
 from reference_models.mnist.digest import of_bytes
 from reference_models.mnist.documents import difference
 from reference_models.mnist.errors import RunError
 from reference_models.mnist.loop import Training
 from reference_models.mnist.run_folder import RunFolder
 from reference_models.mnist.train import build
+from tests.test_files import full_after
 
 IDENTITY = {"seed": 0, "recipe": {"name": "A", "settings": {"betas": [0.9, 0.999]}}}
 
@@ -128,6 +130,33 @@ def test_an_occupied_folder_is_refused_unless_resumed(folder):
     with pytest.raises(RunError, match="is not empty; pass `--resume` to go on, or another `--output`"):
         folder.prepare(resume=False)
     folder.prepare(resume=True)
+
+
+def test_a_folder_that_is_trained_into_is_refused(folder):
+    with folder.held(resume=False):
+        again = RunFolder(path=folder.path.parent / "." / folder.path.name, identity=IDENTITY)
+        with (
+            pytest.raises(RunError, match="is being trained into by another process; wait, or pass `--output`"),
+            again.held(resume=True),
+        ):
+            pass
+    with folder.held(resume=False):  # nothing is left of it
+        assert list(folder.path.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", [".writable", "..writable.unfinished"])
+def test_what_a_kill_left_of_the_first_look_blocks_nothing(folder, left):
+    folder.path.mkdir()
+    (folder.path / left).touch()
+    with folder.held(resume=False):
+        assert not (folder.path / ".writable").exists()
+
+
+def test_a_full_disk_leaves_the_old_file_alone(tmp_path):
+    write_atomically(tmp_path / "a", b"before")
+    with full_after(3), pytest.raises(RunError, match=r"`.*a` cannot be written: File too large; make room or pass"):
+        write_atomically(tmp_path / "a", b"after it")
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("a", b"before")]
 
 
 def test_a_state_of_another_run_is_refused(sets, folder):
