@@ -21,6 +21,10 @@ SCHEMA = 1
 """Version of the JSON report; it changes when a key changes its meaning or goes away."""
 
 
+MOST_POINTS = 1_000_000_000
+"""Points that a rule may be worth: sums of more are not exact, and of the largest numbers there is none."""
+
+
 class Verdict(enum.StrEnum):
     """What became of a rule. Only `kept` and `waived` let a run pass."""
 
@@ -29,6 +33,12 @@ class Verdict(enum.StrEnum):
     WAIVED = "waived"
     VACUOUS = "vacuous"
     ERROR = "error"
+
+
+def _check_points(points: float | None, earned: float | None, most: int) -> None:
+    for name, value in (("points", points), ("earned", earned)):
+        if value is not None and not -most <= value <= most:
+            raise ValueError(f"`{name}` must be at most {most:,}, found {value:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +95,10 @@ class Outcome:
     points: float | None = None
     earned: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse points that cannot be summed up."""
+        _check_points(self.points, self.earned, MOST_POINTS)
+
     @property
     def fails(self) -> bool:
         """Whether this outcome keeps the run from passing."""
@@ -132,6 +146,10 @@ class Report:
     outcomes: tuple[Outcome, ...] = ()
     points: float | None = None
     earned: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse points that cannot be summed up."""
+        _check_points(self.points, self.earned, MOST_POINTS**2)
 
     @property
     def exit_code(self) -> int:

@@ -17,7 +17,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, ClassVar
 
 from archcheck.facts import Facts
-from archcheck.findings import Result
+from archcheck.findings import MOST_POINTS, Result
 from archcheck.selectors import mistake_in
 from archcheck.words import quote
 
@@ -57,6 +57,8 @@ class Rule:
             raise ValueError("`on` narrows nothing here: the rule judges the model as a whole")
         if self.points is not None and not 0 < self.points < math.inf:
             raise ValueError(f"`points` must be positive, found {self.points:g}")
+        if self.points is not None and self.points > MOST_POINTS:
+            raise ValueError(f"`points` must be at most {MOST_POINTS:,}, found {self.points:g}")
         for parameter in fields(self):
             if parameter.metadata.get("kinds"):
                 _check_kinds(parameter, getattr(self, parameter.name))

@@ -143,6 +143,18 @@ def test_a_report_holds_either_facts_or_why_there_are_none(file: Path, command: 
     assert is_one_line(error, file.name, "must hold one of facts, weights and error")
 
 
+@pytest.mark.parametrize("name", ["points", "earned"])
+@pytest.mark.parametrize("value", [1e308, -1e308, 10**99])
+def test_points_that_cannot_be_summed_up_are_refused(file: Path, name: str, value: float) -> None:
+    document = json.loads(TEXT)
+    for holder in (document["reports"][0], document["reports"][0]["outcomes"][0]):
+        before, holder[name] = holder[name], value
+        file.write_bytes(written(document))
+        with pytest.raises(ArchcheckError, match=rf"`{name}` must be at most 1,000,000,000.*, found "):
+            read_reports(file)
+        holder[name] = before
+
+
 @pytest.mark.parametrize("length", [10**12, 10**99])
 def test_a_graph_of_a_length_that_is_none_is_refused_before_anything_is_made_of_it(file: Path, length: int) -> None:
     document = json.loads(TEXT)

@@ -30,6 +30,7 @@ RULES = {
     "min-accuracy = nan": '"min-accuracy" must be a number, found nan',
     "channels = [1, true]": '"channels" must be a list of integers, found true in it',
     "max-params = { limit = 5, because = 1 }": '"because" must be a string, found 1',
+    "max-params = { limit = 5, points = 1e308 }": '"max-params": `points` must be at most 1,000,000,000, found 1e+308',
     "max-params = { limit = 5, points = 0 }": '"max-params": `points` must be positive, found 0',
     "max-params = { limit = 5, points = 'two' }": '"points" must be a number, found "two"',
     "max-params = { limit = 5, points = true }": '"points" must be a number, found true',

@@ -1,6 +1,7 @@
 """A saved report that somebody changed: it is refused in one line, or every format can show it."""
 
 import json
+import unicodedata
 from copy import deepcopy
 from typing import Any
 
@@ -46,3 +47,31 @@ def test_any_change_is_refused_or_shown(data: st.DataObject) -> None:
         return
     for name in FORMATS:
         render(reports, name)
+
+
+EVIL = "\n::error::x\x1b[2J\r\u202e\x9b\x00\u2028"
+SHOWN = ("text", "concise", "markdown", "github")
+
+
+def texts(value: Any) -> list[tuple[Any, Any]]:
+    """Return every container of a document with each key below which there is a text."""
+    return [(container, key) for container, key in places(value) if isinstance(container[key], str)]
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(st.data())
+def test_no_text_of_a_stranger_moves_a_terminal_or_begins_a_line(data: st.DataObject) -> None:
+    """Whatever names and messages hold, the lines are as many as with plain ones, and all of them can be seen."""
+    document = json.loads(TEXT)
+    container, key = data.draw(st.sampled_from(range(len(texts(document)))).map(texts(document).__getitem__))
+    shown, plain = [], container[key]
+    for word in ("zz z", EVIL):
+        container[key] = plain[:3] + word + plain[3:]
+        try:
+            reports = reports_from_json(document)
+        except ValueError:
+            return  # a verdict, say, which is one of a few words
+        shown.append({name: render(reports, name) for name in SHOWN})
+    for name, text in shown[1].items():
+        assert not [each for each in text if each != "\n" and unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp")]
+        assert text.count("\n") == shown[0][name].count("\n")
