@@ -27,6 +27,7 @@ from archcheck.measure.structure import graph, idle, ledger
 from archcheck.measure.structure.field import receptive_field
 from archcheck.measure.structure.layers import layers_of
 from archcheck.measure.subject.compiled import original, uncompiled
+from archcheck.measure.subject.heap import give_back
 from archcheck.measure.subject.places import class_where, relative
 from archcheck.parts import CROSS_CHECK, PARANOID, Cost, Hidden, Op, Params, Shapes, Subject, Tensor
 from archcheck.probes import parsed
@@ -84,6 +85,7 @@ def _measured(
     training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
     bench = Bench(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
     behaviour = {need: told for need in needs if (told := _probe(bench, need)) is not None}
+    give_back()
     second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else paranoid.NOTHING
     facts = _facts(passes, chosen, evaluation, training, second, target=target, root=root)
     if CROSS_CHECK in needs:

@@ -5,6 +5,7 @@ sets side by side for whoever looks for an image in two of them.
 """
 
 import gzip
+import hashlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ TRAIN_SIZE = 50_000
 VALIDATION_SIZE = 10_000
 TEST_SIZE = 10_000
 SPLIT_SEED = 20_000  # independent of a run's seed: every run is measured on the same images
+
+_ROWS = 1_024  # of a file that are read at a time
 
 # Mean and standard deviation of the training file's pixels, in [0, 1].
 MEAN = 0.1307
@@ -83,15 +86,18 @@ def load_train(folder: Path | None = None, limit: int | None = None) -> tuple[Di
     Raises `DataError` when a file is missing or damaged.
     """
     parts = split().first(limit)
-    digits = _digits("train", folder or BUNDLED)
-    return digits.take(parts.train), digits.take(parts.validation)
+    digits = _digits("train", folder or BUNDLED, torch.cat((parts.train, parts.validation)))
+    border = len(parts.train)
+    return (
+        Digits(images=digits.images[:border], labels=digits.labels[:border]),
+        Digits(images=digits.images[border:], labels=digits.labels[border:]),
+    )
 
 
 def load_test(folder: Path | None = None, limit: int | None = None) -> Digits:
     """Return the official test file, cut to the first `limit`; raises `DataError` like `load_train`."""
     check_limit(limit)
-    digits = _digits("t10k", folder or BUNDLED)
-    return Digits(images=digits.images[:limit], labels=digits.labels[:limit])
+    return _digits("t10k", folder or BUNDLED, torch.arange(TEST_SIZE)[:limit])
 
 
 def samples() -> dict[str, Tensor]:
@@ -110,30 +116,44 @@ def normalised(images: Tensor) -> Tensor:
     return images.sub(MEAN).div_(STD)
 
 
-def _digits(part: str, folder: Path) -> Digits:
-    images = torch.frombuffer(_content(f"{part}-images-idx3-ubyte", folder), dtype=torch.uint8, offset=16)
-    labels = torch.frombuffer(_content(f"{part}-labels-idx1-ubyte", folder), dtype=torch.uint8, offset=8)
-    return Digits(images=images.view(-1, 1, 28, 28), labels=labels.long())
+def _digits(part: str, folder: Path, wanted: Tensor) -> Digits:
+    """Return the digits at the positions `wanted` of a file, in that order."""
+    images = _rows(f"{part}-images-idx3-ubyte", folder, header=16, width=28 * 28, wanted=wanted)
+    labels = _rows(f"{part}-labels-idx1-ubyte", folder, header=8, width=1, wanted=wanted)
+    return Digits(images=images.view(-1, 1, 28, 28), labels=labels.flatten().long())
 
 
-def _content(name: str, folder: Path) -> bytearray:
-    """Return the decompressed file; what follows may trust its header, because the digest is checked."""
+def _rows(name: str, folder: Path, *, header: int, width: int, wanted: Tensor) -> Tensor:
+    """Return the rows `wanted` of a file as `(N, width)` uint8; no more of it is held in memory at a time.
+
+    Nothing of the header has to be read, because the digest is checked.
+    """
     path = _find(name, folder)
-    expected = FILES[name]
+    places = torch.full((TRAIN_SIZE + VALIDATION_SIZE,), -1)
+    places[wanted] = torch.arange(len(wanted))
+    rows = torch.empty(len(wanted), width, dtype=torch.uint8)
+    content = hashlib.sha256()
     try:
-        stored = path.read_bytes()
-        content = gzip.decompress(stored) if path.suffix == ".gz" else stored
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content.update(file.read(header))
+            while block := file.read(width * _ROWS):
+                content.update(block)
+                count = len(block) // width
+                here, places = places[:count], places[count:]
+                found = torch.frombuffer(bytearray(block), dtype=torch.uint8)[: len(here) * width].view(-1, width)
+                rows[here[here >= 0]] = found[here >= 0]
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        found = f"no complete gzip stream (the compressed file's sha256 is `{digest.of_bytes(stored)}`)"
-        raise _damaged(path, expected, found) from None
+        stored = digest.of_bytes(path.read_bytes())
+        raise _damaged(path, f"no complete gzip stream (the compressed file's sha256 is `{stored}`)") from None
     except OSError as error:
         raise DataError(f"`{path}` cannot be read: {error.strerror}; mend it or pass `--data DIR`") from None
-    if (found := digest.of_bytes(content)) != expected:
-        raise _damaged(path, expected, f"`{found}`")
-    return bytearray(content)
+    if content.hexdigest() != FILES[name]:
+        raise _damaged(path, f"`{content.hexdigest()}`")
+    return rows
 
 
-def _damaged(path: Path, expected: str, found: str) -> DataError:
+def _damaged(path: Path, found: str) -> DataError:
+    expected = FILES[path.name.removesuffix(".gz")]
     return DataError(
         f"`{path}` is damaged: expected content with sha256 `{expected}`, found {found}; "
         "restore the file or pass `--data DIR` with the original ones"

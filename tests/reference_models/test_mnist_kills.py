@@ -55,7 +55,8 @@ def outcome(folder):
 def _read_once():
     """Keep the data files in memory, which the children share: there are dozens of runs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "_content", cache(data._content))
+        for load in (data.load_train, data.load_test):
+            patch.setattr(train, load.__name__, cache(load))
         yield
 
 

@@ -31,7 +31,7 @@ Key = bytes | None
 STEPS = 15
 SHIFT = 1 / 510
 SMALLEST = 64
-_CHUNK = 1 << 21
+_CHUNK = 1 << 16
 """Elements that are worked on at a time, in float64."""
 
 

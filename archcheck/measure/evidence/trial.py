@@ -17,11 +17,13 @@ import torch
 
 from archcheck.codec import encode
 from archcheck.errors import SubjectError, described
+from archcheck.measure.evidence.optimisers import uncompiled_optimisers
 from archcheck.measure.evidence.samples import Key, declared
 from archcheck.measure.evidence.watch import Enough, Seen, Watch
 from archcheck.measure.loading.load import load, load_object
 from archcheck.measure.passes.restore import same_torch
 from archcheck.measure.subject.compiled import uncompiled
+from archcheck.measure.subject.heap import give_back
 from archcheck.measure.subject.places import class_where, relative
 from archcheck.parts import HELD_OUT, TRIAL
 
@@ -43,9 +45,10 @@ def trial(request: Mapping[str, Any]) -> dict[str, Facts]:
     """
     spec, root, asked = request.get("training") or {}, request["root"], request.get("needs") or ()
     watch = Watch()
-    with same_torch(), uncompiled():
+    with same_torch(), uncompiled(), uncompiled_optimisers():
         facts: dict[str, Facts] = {TRIAL: {"problem": None, "where": None, "limit": None, "epochs": []}}
         model = _told(facts[TRIAL], lambda: _train(request, spec, root, watch, facts[TRIAL]))
+        give_back()
         if HELD_OUT in asked:
             facts[HELD_OUT] = {"problem": facts[TRIAL]["problem"], "whole": False, "declared": None}
             if model is not None:
@@ -143,6 +146,7 @@ def _hold_out(
     trained = [key for seen in watch.seen for key in seen.keys(trained=True)]
     evaluated = [key for seen in watch.seen for key in seen.keys(trained=False)]
     tested, whole = _tested(model, load_object(shown, root), shown, watch)
+    give_back()
     found.update(whole=whole, samples=len(tested), constant=tested.count(None))
     if not tested:
         raise SubjectError(

@@ -66,6 +66,10 @@ def _import_torch() -> None:
         from archcheck.measure.distrust.tamper import seal
 
         seal()  # before any subject is there
+    with contextlib.suppress(Exception):
+        from archcheck.measure.subject.heap import forget_code
+
+        forget_code()
     gc.freeze()  # what torch made is never garbage: to look through it takes longer than to measure most networks
 
 

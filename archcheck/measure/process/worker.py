@@ -172,6 +172,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     from archcheck.measure.loading.errors import explained
     from archcheck.measure.model import measure_model
     from archcheck.measure.subject.compiled import without_compiler
+    from archcheck.measure.subject.heap import give_back
     from archcheck.parts import RECORD, TRAINING, TRIAL
 
     without_compiler()
@@ -204,6 +205,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
         spec = request.get("training") or {}
         encoded["training"] = encode(training_facts(model, spec, facts, root, evaluate=TRAINING in needs))
     if TRIAL in needs and not facts.subject.meta:
+        give_back()
         encoded["behaviour"].update(trial(request))
     unaltered()
     return encoded
