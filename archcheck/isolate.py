@@ -20,11 +20,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from archcheck.errors import SubjectError, one_line
+from archcheck.errors import ArchcheckError, SubjectError, one_line
 from archcheck.parts import IMPORT_TIMEOUT
 from archcheck.sandbox import confined
 
@@ -51,8 +52,26 @@ _REPEATABLE = ("find", "measure", "weights")
 
 
 def _can_fork() -> bool:
-    """Whether a child may be forked here; the system libraries of macOS do not bear it, Windows has no such thing."""
-    return sys.platform == "linux"
+    """Whether a child may be forked here; the system libraries of macOS do not bear it.
+
+    The variable is for whoever wants to see on Linux what happens elsewhere.
+    """
+    return sys.platform == "linux" and not os.environ.get("ARCHCHECK_NO_FORK")
+
+
+def refuse_if_unable() -> None:
+    """Raise `ArchcheckError` where no worker can be started and bounded: on systems that are not like Unix."""
+    needed = ("fcntl", "resource")  # modules that Python has on such systems alone
+    if sys.platform in ("win32", "emscripten", "wasi") or not all(map(_has, needed)):
+        raise ArchcheckError("archcheck measures on Linux and macOS; use WSL or a container")
+
+
+def _has(module: str) -> bool:
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
 
 
 class Worker:
@@ -101,8 +120,10 @@ class Worker:
         """Return the answer to `request`, the worker's or what the cache knows; `on_progress` sees what it reports.
 
         Raises:
+            ArchcheckError: nothing can be measured on this system.
             SubjectError: the subject could not be loaded or measured, or the worker hung or died.
         """
+        refuse_if_unable()
         if self._sandbox:
             request = {**request, "sandbox": True}  # what was measured outside of it does not count
         if request["do"] in _IMPORTS:

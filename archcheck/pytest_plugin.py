@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -76,8 +76,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and, under `--archcheck`, the contract."""
     config.addinivalue_line("markers", "archcheck: a rule of an archcheck contract")
     if config.getoption("--archcheck"):
+        from archcheck.isolate import refuse_if_unable
         from archcheck.parts import PARANOID
 
+        _or_usage_error(refuse_if_unable)
         file = _contract_file(config)
         remembers = not config.getoption("--archcheck-no-cache")
         sandbox = _sandbox(config)
@@ -94,14 +96,20 @@ def _sandbox(config: pytest.Config) -> bool:
     """Whether subjects are measured in a sandbox; a usage error where there is none."""
     if not config.getoption("--archcheck-sandbox"):
         return False
-    from archcheck.errors import ArchcheckError
     from archcheck.sandbox import refuse_if_unable
 
-    try:
-        refuse_if_unable()
-    except ArchcheckError as error:
-        raise pytest.UsageError(f"archcheck: {error}") from None
+    _or_usage_error(refuse_if_unable)
     return True
+
+
+def _or_usage_error(refuse: Callable[[], None]) -> None:
+    """Tell pytest of what is refused as it tells of a wrong option."""
+    from archcheck.errors import ArchcheckError
+
+    try:
+        refuse()
+    except ArchcheckError as error:
+        raise pytest.UsageError(f"archcheck: {str(error).removeprefix('archcheck ')}") from None
 
 
 def _contract_file(config: pytest.Config) -> Path:

@@ -6,23 +6,26 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from archcheck import isolate, sandbox
 from archcheck.cache import Cache
 from archcheck.isolate import TIMEOUT, Worker
 from archcheck.parts import IMPORT_TIMEOUT
-from archcheck.sandbox import refuse_if_unable
 
 
 def worker_of(options: Namespace) -> Worker:
-    """Return a worker as the command line wants it: with its limits of time, its cache, and `--sandbox`."""
-    sandbox = getattr(options, "sandbox", False)
-    if sandbox:
-        refuse_if_unable()
-    cache = None if options.no_cache else Cache()
+    """Return a worker as the command line wants it: with its limits of time, its cache, and `--sandbox`.
+
+    Raises `ArchcheckError` where there is no sandbox, or nothing can be measured at all.
+    """
+    isolate.refuse_if_unable()
+    confined = getattr(options, "sandbox", False)
+    if confined:
+        sandbox.refuse_if_unable()
     return Worker(
         timeout=options.timeout or TIMEOUT,
         import_timeout=options.import_timeout or IMPORT_TIMEOUT,
-        cache=cache,
-        sandbox=sandbox,
+        cache=None if options.no_cache else Cache(),
+        sandbox=confined,
     )
 
 

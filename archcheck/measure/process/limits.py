@@ -10,6 +10,7 @@ import contextlib
 import os
 import resource
 import shutil
+import sys
 from pathlib import Path
 
 _FILE = 16 << 30
@@ -23,7 +24,7 @@ def limit(folder: str) -> None:
     _bound(resource.RLIMIT_CORE, 0)
     _bound(resource.RLIMIT_FSIZE, min(_FILE, shutil.disk_usage(folder).free // 2))
     # What is reserved but cannot be written, as graphics drivers do by the terabyte, does not count.
-    _bound(resource.RLIMIT_DATA, _in_use() + _memory())
+    _bound(resource.RLIMIT_DATA, min(_in_use() + _memory(), sys.maxsize))
     with contextlib.suppress(OSError):  # if memory runs out nevertheless, nobody else has to go
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
@@ -44,7 +45,9 @@ def _in_use() -> int:
 
 def _memory() -> int:
     """Return the bytes of memory of this machine, or of this container."""
-    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    most = sys.maxsize
+    with contextlib.suppress(OSError, ValueError):  # not every system tells
+        most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for file in _GROUP:
         with contextlib.suppress(OSError, ValueError):  # "max": no limit
             most = min(most, int(Path(file).read_text(encoding="ascii")))
