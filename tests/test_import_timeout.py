@@ -133,7 +133,7 @@ def test_pytest_takes_the_limit(tmp_path):
     assert "--archcheck-import-timeout: must be a positive number" in done.stderr
 
 
-def test_a_process_that_is_not_forked_starts_over_too(tmp_path, monkeypatch):
+def test_a_process_that_is_not_forked_starts_over_too(tmp_path, monkeypatch, capfd):
     from archcheck import isolate
     from archcheck.engine import measure_target
 
@@ -143,3 +143,4 @@ def test_a_process_that_is_not_forked_starts_over_too(tmp_path, monkeypatch):
     with isolate.Worker(import_timeout=0.5) as worker:
         facts = measure_target(worker, "net.py:Net")
     assert any(SAYS.format(at="helper.py:8") in note for note in facts.subject.notes)
+    assert capfd.readouterr().err == "left 1 0 False False\n"
