@@ -24,6 +24,7 @@ from archcheck.facts import Facts
 from archcheck.findings import Report, Verdict, reports_from_json
 from archcheck.measure.evidence.record import identity, training_facts
 from archcheck.record_file import free_seed, read_record
+from archcheck.recording import recording
 from archcheck.render import render
 from archcheck.rule import Rule
 from archcheck.rules.accuracy import MinAccuracy
@@ -137,6 +138,34 @@ def test_runs_are_added_to_a_record_or_nothing(folder: Path, record: dict[str, A
     assert (type(found["schema"]), found["schema"]) == (int, 1)
     assert all(type(each.get("seed")) in (int, type(None)) for each in found["runs"])
     assert free_seed(found) not in [each.get("seed") for each in found["runs"]]
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(data=st.data(), forged=st.booleans())
+def test_an_unsaved_run_is_taken_in_or_left_where_it_is(folder: Path, data: st.DataObject, forged: bool) -> None:
+    """With a record that holds another seed, so that what is taken in has something to agree with."""
+    about = {"schema": 1, "model": {"class": "Net"}, "recipe": {"name": "sgd"}, "environment": {"torch": "2"}}
+    target, left = folder / "target.json", folder / "target.json.unsaved"
+    target.write_bytes(written(sealed({**about, "runs": [run(0)]})))
+    before = target.read_bytes()
+    pending = {**about, "runs": [run(1)], "checkpoint": {"file": "c", "sha256": "0", "seed": 1}, "weights": "c.unsaved"}
+    document = changed(data, pending)
+    left.write_bytes(written(sealed(document) if forged and isinstance(document, dict) else document))
+    said = ""
+    try:
+        with recording(target, folder / "c") as kept:
+            pass
+    except ArchcheckError as error:
+        said = str(error)
+    if said:
+        assert is_one_line(said, "target.json")
+        assert left.exists()
+        assert target.read_bytes() == before
+        left.unlink()
+        return
+    assert not left.exists()
+    assert read_record(target) == kept.record
+    assert kept.taken in [each.get("seed") for each in (kept.record or {})["runs"]]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

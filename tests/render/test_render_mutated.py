@@ -58,7 +58,7 @@ def texts(value: Any) -> list[tuple[Any, Any]]:
     return [(container, key) for container, key in places(value) if isinstance(container[key], str)]
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.data())
 def test_no_text_of_a_stranger_moves_a_terminal_or_begins_a_line(data: st.DataObject) -> None:
     """Whatever names and messages hold, the lines are as many as with plain ones, and all of them can be seen."""
