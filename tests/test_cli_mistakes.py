@@ -227,3 +227,13 @@ def test_a_reader_of_a_pipe_that_goes_away_is_no_mistake(checked, project, tmp_p
 
 def test_a_folder_that_takes_no_files_is_found_out_before_the_measuring(archcheck):
     assert 'cannot write "/proc/report.json"' in line_of(archcheck("check", "--output", "/proc/report.json"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems hold no process to a size")
+def test_too_little_memory_is_one_line(tmp_path):
+    (tmp_path / "large.json").write_text('{"reports": [' + "[]," * 5_000_000 + "[]]}")
+    command = f'ulimit -v 300000; exec "{sys.executable}" -m archcheck report large.json'
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("archcheck: error: there is not enough memory for this; read a smaller file")
+    assert done.stderr.count("\n") == 1

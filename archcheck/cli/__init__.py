@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ArchcheckError as error:
         complain(str(error))
         return 2
+    except MemoryError:
+        complain("there is not enough memory for this; read a smaller file, or judge fewer subjects at a time")
+        return 2
     except KeyboardInterrupt:
         return 130
 
