@@ -9,6 +9,8 @@ from torch import nn
 
 from archcheck.engine import check
 from archcheck.findings import Verdict
+from archcheck.measure import measure_model
+from archcheck.parts import PARANOID
 from archcheck.rules import DropoutRate, Requires, RequiresAny
 
 IMAGE = torch.zeros(1, 1, 12, 12)
@@ -69,6 +71,69 @@ def test_dropout_that_does_not_take_effect_does_not_count(then, says):
     assert found.verdict is Verdict.BROKEN
     assert found.summary.startswith("no dropout takes effect: ")
     assert says in found.summary
+
+
+BY_HAND = {
+    "bernoulli of a tensor": lambda x: x * torch.bernoulli(torch.full_like(x, 0.9)) / 0.9,
+    "bernoulli of ones": lambda x: torch.bernoulli(torch.ones_like(x) * 0.9) * x / 0.9,
+    "bernoulli of a number": lambda x: x * torch.bernoulli(torch.empty(x.shape), 0.9).div(0.9),
+    "in place": lambda x: x * x.new_empty(x.shape).bernoulli_(0.9).div_(0.9),
+    "compared": lambda x: x * (torch.rand_like(x) > 0.1) / 0.9,
+    "compared the other way round": lambda x: x / 0.9 * (torch.rand(x.shape) < 0.9).to(x.dtype),
+    "inverted": lambda x: x.mul(~(torch.rand(x.shape) < 0.1)) / 0.9,
+    "filled": lambda x: x.masked_fill(torch.rand_like(x) < 0.1, 0.0) / 0.9,
+    "of whole channels": lambda x: x * x.new_empty(*x.shape[:2], 1, 1).bernoulli_(0.9).div_(0.9),
+    "written to": lambda x: x.mul_(torch.empty_like(x).uniform_().ge_(0.1)),
+    "one for all samples": lambda x: x * torch.empty(x.shape[1:]).bernoulli_(0.9),
+}
+
+
+@pytest.mark.parametrize("drop", BY_HAND.values(), ids=BY_HAND)
+def test_dropout_by_hand_counts(drop):
+    model = Functional(lambda self, x: drop(x) if self.training else x)
+    assert outcome(model, REQUIRED).verdict is Verdict.KEPT
+    assert outcome(model, DropoutRate(rate=0.1)).verdict is Verdict.KEPT
+    leak = outcome(Functional(lambda self, x: drop(x)), REQUIRED)
+    assert leak.verdict is Verdict.BROKEN
+    assert "is on in evaluation, too" in leak.summary
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        lambda x: x * x.new_empty(len(x), 1, 1, 1).bernoulli_(0.9),  # of a sample, the whole branch
+        lambda x: x * torch.empty(()).bernoulli_(0.9),
+        lambda x: x * torch.rand_like(x),
+        lambda x: x * (torch.randn_like(x) > 0.1),  # of a share that nothing says
+        lambda x: x * (torch.rand_like(x) * 9 > 0.1),
+        lambda x: x * (torch.rand_like(x) > x),
+        lambda x: x + torch.bernoulli(torch.full_like(x, 0.9)),
+        lambda x: x.masked_fill(torch.rand_like(x) < 0.1, 1.0),
+        lambda x: x * (x > 0.1) * (torch.rand_like(x) > 0.1).any(),
+    ],
+)
+def test_other_numbers_by_chance_are_no_dropout(drop):
+    found = outcome(Functional(lambda self, x: drop(x) if self.training else x), REQUIRED)
+    assert found.verdict is Verdict.BROKEN
+    assert "no dropout" in found.summary
+
+
+@pytest.mark.parametrize(
+    ("drop", "says"),
+    [
+        (lambda x: x * (torch.rand_like(x) >= 0), "has rate 0"),
+        (lambda x: x * (torch.rand_like(x) < 2), "has rate 0"),
+        (lambda x: x * torch.bernoulli(torch.ones_like(x)), "has rate 0"),
+        (lambda x: (x * torch.bernoulli(torch.full_like(x, 0.9)), x)[1], "does not reach an output"),
+        (lambda x: torch.cat([x, x * (torch.rand_like(x) > 0.1)])[: len(x)], "does not reach an output"),
+        (lambda x: torch.maximum(x, x * (torch.rand_like(x) > 0.1) - 1e9), "does not reach an output"),
+        (lambda x: sum((torch.rand_like(x) > 0.1) * x for _ in range(40)) / 40, "averages it away"),
+    ],
+)
+def test_dropout_by_hand_that_drops_nothing_does_not_count(drop, says):
+    model = Functional(lambda self, x: drop(x) if self.training else x)
+    found = REQUIRED.check(measure_model(model, example=torch.rand(2, 1, 12, 12), needs=[PARANOID]))
+    assert says in found.findings[0].message
 
 
 def test_a_dropout_layer_of_rate_zero_does_not_count():

@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.layer_calls import Layers
+from archcheck.measure.structure.masks import Masks
 from archcheck.where import Where
 
 Place = tuple[str, str, Where | None]
@@ -21,11 +22,17 @@ _DROPOUTS = (
     "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "feature_dropout",
 )  # fmt: skip
 _NORMS = ("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm")
-_KINDS: Mapping[str, str] = {name: name for name in _NORMS} | dict.fromkeys(_DROPOUTS, "dropout")
+_MASK = "mask"
+_MASKING = ("mul", "multiply", "__mul__", "__rmul__", "__imul__", "masked_fill")
+_KINDS: Mapping[str, str] = (
+    {name: name for name in _NORMS} | dict.fromkeys(_DROPOUTS, "dropout") | dict.fromkeys(_MASKING, _MASK)
+)
 
 
-def place_of(event: Event) -> Place | None:
+def place_of(event: Event, masks: Masks) -> Place | None:
     """Return the place of an operation that is watched, `None` for others, and for a dropout that drops nothing."""
+    if masks.dropped.get(event.index):
+        return _MASK, event.layer, event.where
     if event.kind == "dropout" and not (event.attributes.get("training") and event.attributes.get("p")):
         return None
     return (event.kind, event.layer, event.where) if event.kind in _KINDS.values() else None
@@ -80,7 +87,7 @@ class Calls(TorchFunctionMode):
 def _kind(func: Callable[..., Any]) -> str | None:
     """Return what a function of torch is, be it one of `torch.nn.functional`, a native one, or one in place."""
     name = str(getattr(func, "__name__", "")).partition(".")[0]
-    return _KINDS.get(name.removeprefix("native_").removesuffix("_"))
+    return _KINDS.get(name) or _KINDS.get(name.removeprefix("native_").removesuffix("_"))
 
 
 def _changed(change: Callable[[torch.Tensor], torch.Tensor], result: torch.Tensor, *, own: bool) -> torch.Tensor:

@@ -46,6 +46,7 @@ from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
 from archcheck.measure.shapes.arguments import map_tensors
 from archcheck.measure.structure.graph import Graph
+from archcheck.measure.structure.masks import Masks
 from archcheck.measure.subject.places import relative
 from archcheck.parts import Hidden, Op
 from archcheck.where import Where
@@ -177,8 +178,8 @@ class _Look:
 
     def _unfelt(self, trace: Trace, example: Example, training: bool) -> frozenset[Sign]:
         """Return the normalisations and dropouts on the way to an output which that does not feel."""
-        live = (event for event in trace.events if trace.live[event.index])
-        places = {sign(event): place for event in live if (place := place_of(event)) is not None}
+        live, masks = (event for event in trace.events if trace.live[event.index]), Masks(trace)
+        places = {sign(event): place for event in live if (place := place_of(event, masks)) is not None}
         if not places:
             return frozenset()
         other = partial(varied, example)

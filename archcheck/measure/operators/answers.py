@@ -68,7 +68,7 @@ class Answer:
     """One call: canonical `kind`, attributes as JSON values, costs (`macs` is `None` where unknown), what it gives.
 
     `roles` are the names of the arguments that its operands stand in; `recipe` is `None` where its results depend
-    on more than the look of the call.
+    on more than the look of the call; `number` is what it fills with, compares with, multiplies by or draws by.
     """
 
     op: str
@@ -81,6 +81,7 @@ class Answer:
     roles: tuple[str, ...]
     mutates: bool = False
     recipe: Recipe | None = None
+    number: float | None = None
 
 
 KNOWN: dict[Look, Answer] = {}
@@ -113,7 +114,18 @@ def answer(
         roles=tuple(role for role, value in call.items() for _ in tensors_in(value)),
         mutates=mutates,
         recipe=recipe,
+        number=_number(name, call),
     )
+
+
+_NUMBERS = ("p", "fill_value", "value", "other")
+
+
+def _number(name: str, call: Call) -> float | None:
+    if name == "uniform_":
+        return 1.0 if (call.get("from", 0), call.get("to", 1)) == (0, 1) else None
+    found = next((call[key] for key in _NUMBERS if key in call), None)
+    return float(found) if isinstance(found, int | float) else None
 
 
 def source(kind: str, tensor: torch.Tensor) -> Answer:

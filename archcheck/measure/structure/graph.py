@@ -2,6 +2,7 @@
 
 * a mean over all positions of a feature map is `global_avg_pool`, however it is written;
 * a product with a weight is `linear`, a product of two activations stays `matmul`;
+* an activation times a mask that is drawn is `dropout`;
 * an operation is `live` when its result reaches an output of the model.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
+from archcheck.measure.structure.masks import Masks
 from archcheck.measure.subject.places import Places
 from archcheck.parts import Op
 from archcheck.where import Where
@@ -52,7 +54,9 @@ def build(trace: Trace, root: str, like: Graph | None = None) -> Graph:
     meaning, places = _Meaning(trace), Places(root)
     same = _same_so_far(trace, like)
     ops = [
-        like.ops[event.index] if like and same[event.index] else _op(event, meaning, live, places.of(event.where))
+        like.ops[event.index]
+        if like and same[event.index] and not meaning.masks.dropped
+        else _op(event, meaning, live, places.of(event.where))
         for event, live in zip(trace.events, trace.live, strict=True)
     ]
     return Graph(trace, tuple(ops))
@@ -66,7 +70,7 @@ def _op(event: Event, meaning: _Meaning, live: bool, where: Where | None) -> Op:
         kind=kind,
         op=told.op,
         layer=event.layer,
-        inputs=event.inputs,
+        inputs=meaning.masks.activation_first(event) if event.index in meaning.masks.dropped else event.inputs,
         shapes=told.shapes,
         dtype=told.dtype,
         attributes=attributes,
@@ -103,10 +107,13 @@ class _Meaning:
         self._trace = trace
         self._events = trace.events
         self._layouts: dict[int, str] = {}  # by event
+        self.masks = Masks(trace)
 
     def of(self, event: Event) -> tuple[str, dict[str, object]]:
         """Return the kind and the attributes of an event."""
         told = event.told
+        if event.index in self.masks.dropped:
+            return "dropout", {"p": self.masks.dropped[event.index], "training": True}
         if told.kind == "matmul":
             return self._product_kind(event), told.attributes
         if told.kind not in _POOLS:
