@@ -30,14 +30,14 @@ def measure(model: torch.nn.Module, *, example: Any = None) -> Facts:
     """Measure `model` in this process.
 
     `example` is a tensor, a tuple of positional inputs or a mapping of keyword inputs; without it the input
-    is inferred from the first layer. The model is left as it was.
+    is inferred from the first layer. A real forward pass confirms what shapes say. The model is left as it was.
 
     Raises:
         SubjectError: the forward pass failed, or the input could not be inferred.
     """
     from archcheck.measure import measure_model
 
-    return measure_model(model, example=example)
+    return measure_model(model, example=example, confirm=True)
 
 
 def check(model: torch.nn.Module, *, example: Any = None, rules: Iterable[Rule], name: str | None = None) -> Report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from archcheck.errors import SubjectError
 from archcheck.facts import Facts, diff_ops
 from archcheck.measure.behaviour import accept
 from archcheck.measure.behaviour.bench import Bench
+from archcheck.measure.behaviour.lessons import lesson
 from archcheck.measure.behaviour.probing import PROBES, run_probe
 from archcheck.measure.distrust import paranoid
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.answers import dtype_of
+from archcheck.measure.operators.schema import VALUES
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.passes.forward import Passes, inputs_of, passes_of, set_mode
+from archcheck.measure.passes.forward import AFFORDABLE, Passes, inputs_of, passes_of, set_mode
 from archcheck.measure.passes.restore import same_torch
 from archcheck.measure.peers.cross_check import cross_check
 from archcheck.measure.structure import graph, idle, ledger
@@ -80,6 +83,7 @@ def _measured(
     """Return the facts; all else that measuring makes is gone when garbage is collected again."""
     passes = passes_of(model, example)
     chosen, evaluation = passes.first(example)
+    by_shapes = evaluation
     if confirm:
         evaluation = passes.confirmed(chosen, evaluation)
     training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
@@ -88,6 +92,8 @@ def _measured(
     give_back()
     second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else paranoid.NOTHING
     facts = _facts(passes, chosen, evaluation, training, second, target=target, root=root)
+    if evaluation.real and (facts.params.unused or facts.unused_layers):
+        facts = _used_by_others(facts, bench, [by_shapes, evaluation, *([training] if training else [])])
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts))
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured)
@@ -133,6 +139,39 @@ def _facts(
         ),
         unused_layers=idle.unused_layers(tree, traces),
     )
+
+
+_OTHERS = 4
+_SAMPLES = 16
+"""Batches, and samples of each, that a layer may wait for until the data send something through it."""
+
+
+def _used_by_others(facts: Facts, bench: Bench, traces: list[Trace]) -> Facts:
+    """Take for used what data may lead to, where a forward pass looks at their values: experts take turns.
+
+    `traces` are those that are known already. The first is by shapes alone and bounds the sizes that depend on data, so
+    that it runs what few data run; it tells nothing where it made values up.
+    """
+    passes, root = bench.passes, bench.root
+    traces = traces if traces[0].bounds.isdisjoint(VALUES) else traces[1:]
+    unused, layers = set(facts.params.unused), facts.unused_layers
+    for seed in range(_OTHERS + 1):
+        if seed:
+            with suppress(Exception):  # whatever the subject raises on other numbers, or no axis of samples is known
+                example, _ = lesson(bench, _SAMPLES, AFFORDABLE, seed)
+                other = example.mapped(_centred) if seed % 2 else example
+                traces.append(passes.trace(other, training=False, real=True))
+        unused -= {name for trace in traces for op in graph.build(trace, root).ops if op.live for name in op.params}
+        layers = idle.unused_layers(passes.tree, traces)
+        if not unused and not layers:
+            break
+    kept = tuple(name for name in facts.params.unused if name in unused)
+    return replace(facts, params=replace(facts.params, unused=kept), unused_layers=layers)
+
+
+def _centred(tensor: torch.Tensor) -> torch.Tensor:
+    """Return numbers of both signs: among those of one sign, a gate may prefer the same experts for ever."""
+    return tensor - tensor.mean() if tensor.is_floating_point() else tensor
 
 
 def _with(params: Params, numbers: tuple[Hidden, ...]) -> Params:

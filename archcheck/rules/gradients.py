@@ -78,7 +78,7 @@ class GradientsReach(Rule):
         demand_reach(self, facts)
         measured = probed(self, facts)
         sizes = params_on(facts, self.on)
-        trained = sizes.keys() - set(facts.params.frozen_names)
+        trained = {name for name, size in sizes.items() if size} - set(facts.params.frozen_names)
         cancelled = _cancelled(facts)
         found = {fault: [name for name in measured[fault] if name in trained] for fault in _FAULTS}
         found["zero"] = [name for name in found["zero"] if name not in cancelled]

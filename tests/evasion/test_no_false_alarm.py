@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +19,7 @@ from torchvision import models
 from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
 from archcheck.parts import PARANOID
+from tests.cli_samples import environment
 from tests.evasion.odd import ODD, linear, masked, norm, routed
 from tests.measure.networks import Apply
 
@@ -154,3 +160,61 @@ def test_what_fails_only_while_it_is_watched_is_refused():
 
     with pytest.raises(SubjectError, match="fails when its operations are watched: ValueError: somebody looks"):
         looked(Apply(forward, a=linear()), torch.rand(2, 6))
+
+
+# --- judged as a process judges ----------------------------------------------------------------------------------
+
+EVERY = (
+    "no-unused-layers = true\nno-unused-params = true\nno-frozen-params = true\nfinite-output = true\nmax-bytes = 9_999"
+)
+ROUND = "state-dict-round-trip = true"
+STILL = "deterministic-in-eval = true"
+OWN = "independent-of-batch = true"
+LEARNS = "gradients-reach = true\nno-hidden-weights = true"
+SHAPE = (
+    'requires = ["batch_norm", "dropout"]\nfollowed-by = { layer = "weights", by = "batch_norm", exempt = ["last"] }'
+)
+MACS = "max-macs = 1_000_000"
+FLOATING = [EVERY, ROUND, OWN, LEARNS]
+PARAMETRIZED = [
+    *("orthogonal_wide", "orthogonal_tall", "orthogonal_square", "orthogonal_of_no_base", "orthogonal_convolution"),
+    *("weight_and_spectral_norm", "weight_and_spectral_norm_by_hooks", "binary", "straight_through", "four_bits"),
+    *("not_negative", "symmetric", "counted"),
+]
+PACKED = [
+    *("quantised", "dynamic_linear", "dynamic_halves", "dynamic_lstm", "dynamic_gru", "dynamic_lstm_cell"),
+    *("dynamic_gru_cell", "quantised_embedding", "quantised_embedding_bag"),
+]
+HARMLESS = {
+    **{key: [*FLOATING, STILL, SHAPE] for key in PARAMETRIZED},
+    **dict.fromkeys(["MonteCarlo", "MonteCarloByHand", "MonteCarloMean", "Noisy", "Sampled", "Chosen"], FLOATING),
+    **{key: [*FLOATING, STILL, MACS, SHAPE] for key in ["StochasticDepth", "Empty"]},
+    **{key: [*FLOATING, STILL, MACS] for key in ["Experts", "ExpertsAsked"]},
+    "awaiting_quantisation": [EVERY, ROUND, MACS],
+    **{key: [EVERY, STILL, MACS] for key in PACKED},
+}
+
+
+def test_harmless_networks_are_judged_as_they_are(tmp_path):
+    shutil.copy(Path(__file__).with_name("harmless.py"), tmp_path)
+    subjects = [
+        "\n".join(
+            [f'[subjects.{name}]\nmodel = "harmless.py:{name}"\ninput = [4, 8]\n[subjects.{name}.rules]', *judged]
+        )
+        for name, judged in HARMLESS.items()
+    ]
+    (tmp_path / "archcheck.toml").write_text("\n".join(subjects))
+    command = [sys.executable, "-m", "archcheck", "check", "--paranoid", "--no-cache", "--format", "json"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    found = {
+        report["subject"]: [
+            (one["rule"], one["verdict"], *[f["message"] for f in one["findings"]]) for one in report["outcomes"]
+        ]
+        if not report.get("error")
+        else report["error"]
+        for report in json.loads(done.stdout)["reports"]
+    }
+    assert {
+        name: [one for one in told if one[1] != "kept"] if isinstance(told, list) else told
+        for name, told in found.items()
+    } == {name: [] for name in HARMLESS}

@@ -130,10 +130,17 @@ def test_an_axis_of_one_is_broadcast_and_makes_no_terms():
     ],
 )
 @needs(GROUPED_PRODUCTS, "`F.grouped_mm`")
-def test_grouped_products(left, right, offsets, macs):
-    model = Apply(lambda self, x, y: F.grouped_mm(x, y, offs=offsets))
-    cost = measure_model(model, example=(zeros(*left).bfloat16(), zeros(*right).bfloat16())).cost
-    assert (cost.macs, cost.uncounted) == (macs, ())
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_grouped_products(left, right, offsets, macs, dtype, device):
+    model = Apply(lambda self, x: F.grouped_mm(x, self.matrices, offs=offsets))
+    model.matrices = nn.Parameter(torch.zeros(right, dtype=dtype, device=device))
+    facts = measure_model(model, example=zeros(*left).to(dtype))
+    assert (facts.cost.macs, facts.cost.uncounted, facts.params.unused) == (macs, (), ())
+    assert facts.subject.meta == (device == "meta")
+    assert not any("real tensors" in note for note in facts.subject.notes)
+    groups = (2,) if offsets is None or len(left) == len(right) == 2 else ()
+    assert facts.shape.outputs[0].shape == (*groups, left[-2], right[-1])
 
 
 def test_products_of_integers():

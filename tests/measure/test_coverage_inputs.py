@@ -122,6 +122,34 @@ def test_a_loop_as_long_as_an_integer_input_says():
     assert facts.cost.macs == 4 * 2 * 3 * 3
 
 
+class Experts(nn.Module):
+    """Four experts; each row of the input chooses two."""
+
+    def __init__(self, asks):
+        super().__init__()
+        self.asks, self.gate = asks, nn.Linear(8, 4, bias=False)
+        self.experts = nn.ModuleList(nn.Linear(8, 8) for _ in range(4))
+        self.never = nn.Linear(8, 8)
+
+    def forward(self, x):
+        top, out = self.gate(x).topk(2)[1], torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            rows = (top == number).any(-1)
+            if rows.any() if self.asks else len(rows.nonzero()):
+                out[rows] = expert(x[rows])
+        return self.never(out) if x.max() > 1e9 else out
+
+
+@pytest.mark.parametrize("asks", [True, False])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_experts_that_the_example_does_not_choose_are_used_and_cost_nothing(rows, asks):
+    torch.manual_seed(0)
+    facts = measure_model(Experts(asks), example=torch.rand(rows, 8), confirm=True)
+    assert facts.cost.macs == rows * (8 * 4 + 2 * 8 * 8)
+    assert facts.unused_layers == ("never",)
+    assert facts.params.unused == ("never.weight", "never.bias")
+
+
 def test_rows_chosen_by_a_mask_are_bounded_by_all_rows():
     facts = measure_model(Apply(lambda self, x: self.layer(x[x[:, 0] > 0]), layer=linear()), example=zeros(5, 3))
     assert facts.cost.macs == 5 * 3 * 4

@@ -9,6 +9,7 @@ from archcheck.codec import encode
 from archcheck.errors import SubjectError, described
 from archcheck.measure.behaviour.bench import Bench, Outputs
 from archcheck.measure.behaviour.closeness import distance, farthest
+from archcheck.measure.behaviour.draws import Draws
 from archcheck.measure.behaviour.variants import Samples, large, noise, zeros
 from archcheck.measure.behaviour.witness import draws, fault_in, origin
 from archcheck.measure.loading.example import Example
@@ -75,6 +76,7 @@ def _apart(found: tuple[str, float | None]) -> dict[str, Any]:
 def independent_of_batch(bench: Bench) -> Mapping[str, Any]:
     """How far a sample's outputs are apart: beside other neighbours at the same place, and alone at another.
 
+    What a model draws for the sample in one batch it draws for it in the other, too.
     A model that takes no batch of one has its `failure` told, and is looked at beside one neighbour instead.
     """
     samples = Samples(bench, 5, seed=1)
@@ -93,13 +95,29 @@ def independent_of_batch(bench: Bench) -> Mapping[str, Any]:
     if not axes:
         raise SubjectError("forward", "no output grows with the batch, so no sample has one of its own")
     own = _last(beside, axes, 3)
+    alone = farthest(own, _last(apart, axes, len(fewer)))
+    if alone[1] != 0:
+        alone = _with_its_draws(bench, samples, fewer, axes) or alone
     return {
         "dtype": bench.dtype(beside),
         "neighbours": _apart(farthest(own, _last(others, axes, 3))),
-        "alone": _apart(farthest(own, _last(apart, axes, len(fewer)))),
+        "alone": _apart(alone),
         "failure": failure,
         "shared": sorted(beside.keys() - axes.keys()),
     }
+
+
+def _with_its_draws(
+    bench: Bench, samples: Samples, fewer: Sequence[int], axes: Mapping[str, int]
+) -> tuple[str, float | None] | None:
+    """Return how far a sample is apart alone where it draws the same numbers; `None` if nothing is drawn."""
+    with Draws(3) as draws:
+        beside = bench.run(samples.pick([1, 2, 0]))
+    if not draws.kept:
+        return None
+    with Draws(len(fewer), again=draws):
+        apart = bench.run(samples.pick(fewer))
+    return farthest(_last(beside, axes, 3), _last(apart, axes, len(fewer)))
 
 
 def _batch_axes(three: Outputs, fewer: Outputs, count: int) -> dict[str, int]:

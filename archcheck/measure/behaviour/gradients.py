@@ -32,7 +32,7 @@ def gradients_reach(bench: Bench) -> Mapping[str, Any]:
     that get their gradient as soon as `starts`, parameters that are zero, have left zero; `tiny` is a gradient
     no larger than `ROUNDINGS` of the largest.
     """
-    trained = [(name, tensor) for name, tensor in _first_names(bench) if tensor.requires_grad]
+    trained = [(name, tensor) for name, tensor in _first_names(bench) if tensor.requires_grad and tensor.numel()]
     if not trained:
         return {"trained": 0, "none": [], "zero": [], "nan": [], "tiny": [], "waiting": [], "starts": []}
     found, mode, samples = _over_batches(bench, dict(trained), zeros_move=False)

@@ -16,6 +16,7 @@ from archcheck.measure.behaviour.closeness import distance, farthest
 from archcheck.measure.behaviour.lessons import lesson
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.forward import set_mode
+from archcheck.measure.passes.nudge import nudge
 from archcheck.measure.subject.compiled import original
 from archcheck.measure.subject.tree import Tree, join
 
@@ -35,8 +36,10 @@ def state_dict_round_trip(bench: Bench) -> Mapping[str, Any]:
     fresh, built = _fresh(bench)
     with bench.passes.untouched(values=True):
         trained = _use(bench)
+        saved, error = _saved(bench)
+        # Both begin with the state that was saved: a call in evaluation may change it, as that of an observer does.
         before = {name: tensor.clone() for name, tensor in bench.call(bench.example).items()}
-        error, after = _transferred(bench, fresh)
+        error, after = (error, None) if saved is None else _transferred(bench, saved, fresh)
         lost = [] if after is None else list(_lost(Tree(bench.model), Tree(fresh)))[:NAMED]
     output, apart = ("", None) if after is None else farthest(before, after)
     return {
@@ -65,7 +68,7 @@ def _use(bench: Bench) -> bool:
     for tensor in bench.tree.tensors():
         if isinstance(tensor, torch.nn.Parameter) and tensor.is_floating_point() and tensor.numel():
             size = max(float(tensor.double().abs().mean()), 0.01)
-            tensor.add_(torch.randn(tensor.shape, generator=generator).mul(0.01 * size).to(tensor))
+            nudge(tensor, 0.01 * size, generator)
     try:
         example, _ = lesson(bench, 4, BUDGET, seed=1)
         bench.call(example, training=True)
@@ -74,14 +77,22 @@ def _use(bench: Bench) -> bool:
     return True
 
 
-def _transferred(bench: Bench, fresh: torch.nn.Module) -> tuple[str | None, Outputs | None]:
-    """Return why the state could not go over, or the outputs of the model that has it."""
-    memory, stage = io.BytesIO(), "saved"
+def _saved(bench: Bench) -> tuple[io.BytesIO | None, str | None]:
+    """Return the bytes of the state, or why it could not be saved."""
+    memory = io.BytesIO()
     try:
         torch.save(bench.model.state_dict(), memory)
-        memory.seek(0)
-        stage = "read with `weights_only=True`"
-        state = torch.load(memory, weights_only=True)
+    except Exception as error:  # of pickle, of torch or of the subject
+        return None, f"the state cannot be saved: {described(error)}"
+    memory.seek(0)
+    return memory, None
+
+
+def _transferred(bench: Bench, saved: io.BytesIO, fresh: torch.nn.Module) -> tuple[str | None, Outputs | None]:
+    """Return why the state could not go over, or the outputs of the model that has it."""
+    stage = "read with `weights_only=True`"
+    try:
+        state = torch.load(saved, weights_only=True)
         stage = "loaded into a fresh model"
         fresh.load_state_dict(state)
     except Exception as error:  # of pickle, of torch or of the subject

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from archcheck.measure.passes.forward import Passes
-from archcheck.measure.passes.restore import row_of
+from archcheck.measure.passes.nudge import nudge
 
 _NOTHING = 1e-3
 """The mean size below which parameters count as zero: a scale of layers of 1e-6 is lost to rounding in bfloat16."""
@@ -19,6 +19,7 @@ _SHARE = 0.01
 def jittered(passes: Passes) -> Iterator[None]:
     """Move the parameters that can be trained a little, those that begin at next to nothing by more than they are.
 
+    Each number keeps its sign and its casts (see `nudge`).
     In the end the model is as it was. Whatever puts it back meanwhile, such as another block of this kind or of
     `Passes.untouched`, undoes the change, too.
     """
@@ -26,9 +27,8 @@ def jittered(passes: Passes) -> Iterator[None]:
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for _, tensor in passes.tree.parameters():
-                if tensor.requires_grad and tensor.is_floating_point():
-                    row = row_of(tensor)  # one that is expanded cannot be written to itself
+                if tensor.requires_grad and tensor.is_floating_point() and tensor.numel():
                     mean = float(tensor.abs().mean())
                     scale = _SHARE * mean if mean > _NOTHING else _SHARE
-                    row += (torch.rand(row.shape, generator=generator) * scale).to(row)
+                    nudge(tensor, scale, generator, up=True)
         yield

@@ -132,7 +132,8 @@ def _plain(values: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def _identity(model: torch.nn.Module, request: Mapping[str, Any]) -> dict[str, Any]:
-    facts = measure_model(model, example=example_of(request.get("input"), request["root"]))
+    example = example_of(request.get("input"), request["root"])
+    facts = measure_model(model, example=example, confirm=True)
     return {**identity(model, request["target"], request["root"]), "fingerprint": facts.subject.fingerprint}
 
 

@@ -52,6 +52,28 @@ def _product(left: torch.Tensor, right: torch.Tensor, *, axes: int) -> Answer:
     return new((*left.shape[:-1], right.shape[-1]), left)
 
 
+@rule("_grouped_mm")
+def _grouped(call: Call) -> Answer:
+    """Groups are rows of the left side, columns of the right one, a part of the axis that both share, or an axis."""
+    left, right, offsets, bias = call["self"], call["mat2"], call.get("offs"), call.get("bias")
+    if left.dtype != right.dtype or left.shape[-1] != right.shape[-2] or bias is not None:
+        return None
+    axes = left.dim(), right.dim()
+    if axes == (3, 3) and offsets is None and left.shape[0] == right.shape[0]:
+        groups: tuple[int, ...] = (left.shape[0],)
+    elif axes == (2, 2) and offsets is not None:
+        groups = (offsets.shape[0],)
+    elif axes in ((2, 3), (3, 2)) and offsets is not None and offsets.shape[0] == max(left, right, key=_axes).shape[0]:
+        groups = ()
+    else:
+        return None
+    return new((*groups, left.shape[-2], right.shape[-1]), left, call.get("out_dtype"))
+
+
+def _axes(tensor: torch.Tensor) -> int:
+    return tensor.dim()
+
+
 @rule("addmm")
 def _addmm(call: Call) -> Answer:
     bias, left, right = call["self"], call["mat1"], call["mat2"]

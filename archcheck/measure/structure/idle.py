@@ -19,6 +19,8 @@ _HOLDERS = (
     torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList, torch.nn.ParameterDict,
 )  # fmt: skip
 """Containers: an empty one stands for no layer, as in blocks whose shortcut is sometimes nothing."""
+_PACKED = frozenset({"EmbeddingPackedParams", "LinearPackedParams", "PackedParameter"})
+"""What quantised layers of torch keep their weights in: they read it, and call the layer around it only."""
 
 
 def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:
@@ -75,7 +77,7 @@ def _add_lineage(path: str, paths: set[str]) -> None:
 
 
 def _exempt(tree: Tree) -> set[str]:
-    """Return the containers that are empty, and the layers within TorchScript, which calls no hooks."""
+    """Return the containers that are empty or packed, and the layers within TorchScript, which calls no hooks."""
     parents = {node.path.rpartition(".")[0] for node in tree.nodes if node.path}
     scripted = {node.path for node in tree.nodes if isinstance(node.module, torch.jit.ScriptModule)}
     empty = {
@@ -83,7 +85,14 @@ def _exempt(tree: Tree) -> set[str]:
         for node in tree.nodes
         if isinstance(node.module, _HOLDERS) and not node.parameters and node.path not in parents
     }
-    return empty | {path for path in scripted if path.rpartition(".")[0] in scripted}
+    packed = {node.path for node in tree.nodes if _is_packed(type(node.module))}
+    holders = {node.path for node in tree.nodes if isinstance(node.module, _HOLDERS)}
+    packed |= holders & {path.rpartition(".")[0] for path in packed}
+    return empty | packed | {path for path in scripted if path.rpartition(".")[0] in scripted}
+
+
+def _is_packed(kind: type) -> bool:
+    return kind.__name__ in _PACKED and kind.__module__.startswith(("torch.ao.nn.quantized.", "torch.nn.quantized."))
 
 
 class _RunByName:

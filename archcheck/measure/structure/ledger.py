@@ -41,9 +41,9 @@ def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]],
         bytes_by_dtype=by_dtype,
         tied=_tied(named),
         hidden=hidden(tree, traces, root),
-        unused=_unused(named, tree, graphs),
+        unused=tuple(name for name in _unused(named, tree, graphs) if sizes[name]),
         sizes=sizes,
-        frozen_names=tuple(tree.names[id(tensor)] for tensor in unique if not tensor.requires_grad),
+        frozen_names=tuple(tree.names[id(each)] for each in unique if numel(each) and not each.requires_grad),
     )
 
 
