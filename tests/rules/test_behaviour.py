@@ -255,6 +255,34 @@ def test_a_tolerance_is_of_the_largest_number():
 # --- independent-of-batch -----------------------------------------------------------------------------------
 
 
+def own_draws(x):
+    """Draws of all sorts that belong to samples, and some that belong to none."""
+    x = F.dropout(x, 0.3, training=True) + torch.randn_like(x) * torch.randn(x.shape[1])
+    return x * torch.empty(len(x), 1).uniform_(0.5, 1) + torch.normal(x, 0.1) + torch.rand(())
+
+
+def test_what_a_sample_draws_for_itself_is_no_neighbour():
+    assert judged(Does(lambda self, x: own_draws(x)), ROWS, IndependentOfBatch()).verdict is Verdict.KEPT
+    turned = Does(lambda self, x: own_draws(x.transpose(0, 1).transpose(0, 1)))
+    assert judged(turned, ROWS, IndependentOfBatch()).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    "influence",
+    [
+        lambda x: x - x.mean(0),
+        lambda x: x / len(x),
+        lambda x: x + torch.arange(len(x))[:, None],
+        lambda x: x * torch.rand(len(x), 1)[0] if len(x) == 1 else x,
+        lambda x: x + torch.rand(len(x)).sum(),
+        lambda x: x * torch.bernoulli(x.mean(0).sigmoid()),
+    ],
+)
+def test_a_neighbour_is_one_also_among_draws(influence):
+    model = Does(lambda self, x: F.dropout(influence(x), 0.3, training=True))
+    broken(model, ROWS, IndependentOfBatch(), "the output of a sample changes with")
+
+
 def test_the_mean_of_the_batch_is_a_neighbour():
     broken(
         Does(lambda self, x: x - x.mean(0)), ROWS, IndependentOfBatch(), "the output of a sample changes with its neigh"

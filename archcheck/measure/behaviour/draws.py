@@ -1,7 +1,7 @@
 """Random numbers that a sample keeps: what is drawn for it in one batch is drawn for it in another.
 
 A model that draws in evaluation on purpose, such as one with Monte-Carlo dropout, draws other numbers for a sample
-that stands at another place, or alone. That is no influence of its neighbours.
+that stands at another place, or alone. That is no influence of its neighbours; how probable they are may be one.
 """
 
 from __future__ import annotations
@@ -10,43 +10,62 @@ from typing import Any
 
 import torch
 
+from archcheck.measure.behaviour.closeness import distance
 from archcheck.measure.shapes.arguments import tensors_in
 from archcheck.measure.shapes.dispatch import Dispatch
 
+_CLOSE = 1e-4
+"""How far probabilities may be apart, as a share of the largest: other kernels sum in another order."""
+_CHANCES = frozenset({"bernoulli", "bernoulli_", "binomial", "multinomial", "normal", "poisson", "_standard_gamma"})
+"""Operators that are told by tensors how probable their numbers are."""
+
 
 class Draws(Dispatch):
-    """Keeps what is drawn; or, for `again`, lets the last of `count` samples draw what the last did there."""
+    """Keeps what is drawn; or, for `again`, lets the last of `count` samples draw what the last did there.
+
+    `unlike` says that it would have drawn with other probabilities.
+    """
 
     def __init__(self, count: int, again: Draws | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.kept: list[tuple[str, torch.Tensor]] = []
+        self.kept: list[tuple[str, list[torch.Tensor], list[torch.Tensor]]] = []
+        self.unlike = False
         self._count, self._again = count, again
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Run an operator, and look at what it drew."""
+        if torch.Tag.nondeterministic_seeded not in getattr(func, "tags", ()):
+            return func(*args, **(kwargs or {}))
+        name = func._schema.name.removeprefix("aten::")
+        written = args[:1] if func._schema.is_mutable else ()
+        told = [each for each in tensors_in(args) if name in _CHANCES and not any(each is one for one in written)]
         result = func(*args, **(kwargs or {}))
-        if torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()):
-            for drawn in tensors_in(result):
-                self._draw(str(func), drawn)
+        self._note(name, told, list(tensors_in(result)))
         return result
 
-    def _draw(self, name: str, drawn: torch.Tensor) -> None:
+    def _note(self, name: str, told: list[torch.Tensor], drawn: list[torch.Tensor]) -> None:
         number = len(self.kept)
-        if self._again is not None and number < len(self._again.kept):
-            before = self._again.kept[number]
-            if before[0] == name:
-                _repeat(before[1], self._again._count, drawn, self._count)
-        self.kept.append((name, drawn.clone()))
+        before = self._again.kept[number] if self._again and number < len(self._again.kept) else None
+        if before is not None and before[0] == name:
+            for one, other in zip((*before[1], *before[2]), (*told, *drawn), strict=False):
+                pair = self._same_sample(one, other)
+                if pair is not None and any(other is each for each in drawn):
+                    pair[1].copy_(pair[0])
+                elif pair is not None:
+                    apart = distance(*pair)
+                    self.unlike |= apart is None or apart > _CLOSE
+        self.kept.append((name, [each.clone() for each in told], [each.clone() for each in drawn]))
 
-
-def _repeat(before: torch.Tensor, samples: int, drawn: torch.Tensor, count: int) -> None:
-    """Write over what was drawn for the last of `count` samples what was drawn for the last of `samples` before."""
-    if before.shape == drawn.shape:
-        drawn.copy_(before)
-        return
-    if before.dim() != drawn.dim():
-        return
-    axes = [axis for axis, pair in enumerate(zip(before.shape, drawn.shape, strict=True)) if pair[0] != pair[1]]
-    if len(axes) == 1 and before.shape[axes[0]] * count == drawn.shape[axes[0]] * samples:
-        (axis,), size = axes, drawn.shape[axes[0]] // count
-        drawn.narrow(axis, size * (count - 1), size).copy_(before.narrow(axis, size * (samples - 1), size))
+    def _same_sample(self, before: torch.Tensor, now: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return what belongs to the last sample of each run; all of it where no axis counts samples."""
+        assert self._again is not None
+        if before.shape == now.shape:
+            return before, now
+        axes = [axis for axis, pair in enumerate(zip(before.shape, now.shape, strict=False)) if pair[0] != pair[1]]
+        if before.dim() != now.dim() or len(axes) != 1:
+            return None
+        (axis,), samples = axes, self._again._count
+        size, rest = divmod(now.shape[axis], self._count)
+        if rest or before.shape[axis] != size * samples:
+            return None
+        return before.narrow(axis, size * (samples - 1), size), now.narrow(axis, size * (self._count - 1), size)

@@ -110,13 +110,15 @@ def independent_of_batch(bench: Bench) -> Mapping[str, Any]:
 def _with_its_draws(
     bench: Bench, samples: Samples, fewer: Sequence[int], axes: Mapping[str, int]
 ) -> tuple[str, float | None] | None:
-    """Return how far a sample is apart alone where it draws the same numbers; `None` if nothing is drawn."""
+    """Return how far a sample is apart alone where it draws the same numbers; `None` if it draws none, or would not."""
     with Draws(3) as draws:
         beside = bench.run(samples.pick([1, 2, 0]))
     if not draws.kept:
         return None
-    with Draws(len(fewer), again=draws):
+    with Draws(len(fewer), again=draws) as again:
         apart = bench.run(samples.pick(fewer))
+    if again.unlike:
+        return None
     return farthest(_last(beside, axes, 3), _last(apart, axes, len(fewer)))
 
 
