@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from archcheck.measure.passes.restore import row_of
+from archcheck.measure.passes.kept_values import row_of
 
 _AT_ONCE = 1 << 20
 """Numbers that are moved at a time, so that a large parameter is not held several times."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 
 from archcheck.measure.operators.run import SMALL
 from archcheck.measure.passes.chance import same_chance
-from archcheck.measure.shapes.tensor import extent_of, outside_of
+from archcheck.measure.passes.kept_values import Values
 from archcheck.measure.subject.tree import Tree
 
 _CONTAINERS = (dict, list, set, deque)
@@ -89,41 +89,6 @@ class Snapshot:
             yield
         finally:
             self.restore()
-
-
-class Values:
-    """The numbers of tensors, copied together by dtype: most models have hundreds of small ones."""
-
-    def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
-        groups: dict[object, list[torch.Tensor]] = {}
-        with torch.no_grad():
-            for tensor in tensors:
-                if _has_numbers(tensor):
-                    groups.setdefault((tensor.dtype, tensor.device), []).append(row_of(tensor))
-            self._groups = [(rows, torch.cat(rows)) for rows in groups.values()]
-
-    def restore(self) -> None:
-        """Write the numbers back where they have changed."""
-        for rows, before in self._groups:
-            if not torch.equal(torch.cat(rows), before):
-                for row, part in zip(rows, torch.split(before, [len(row) for row in rows]), strict=True):
-                    row.copy_(part)
-
-
-def _has_numbers(tensor: torch.Tensor) -> bool:
-    """Whether a tensor has numbers of its own; one whose class answers for torch says what it likes."""
-    plain = type(tensor).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
-    return plain and tensor.layout is torch.strided and tensor.device.type != "meta" and not tensor.is_quantized
-
-
-def row_of(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a view of the memory of a tensor from its first number to its last, in one row.
-
-    What lies between the numbers of a slice is part of it, and numbers that an expanded tensor repeats are so once.
-    """
-    if tensor.is_contiguous():
-        return tensor.detach() if tensor.dim() == 1 else tensor.detach().view(-1)
-    return tensor.detach().as_strided((extent_of(outside_of(tensor)),), (1,))
 
 
 def _places(tensors: list[torch.Tensor]) -> tuple[list[int], Sequence[object]]:

@@ -59,7 +59,7 @@ def fvcore_counts(passes: Passes, example: Example) -> Counts:
     from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
 
     memory = without_memory() if passes.on_meta else nullcontext()
-    with warnings.catch_warnings(), passes.untouched(values=False), torch.no_grad(), memory:
+    with warnings.catch_warnings(), passes.untouched(values=True), torch.no_grad(), memory:
         warnings.simplefilter("ignore")
         model, tensors = _flat(passes, example)
         flops, activations = FlopCountAnalysis(model, tensors), ActivationCountAnalysis(model, tensors)
@@ -99,10 +99,20 @@ def _flat(passes: Passes, example: Example) -> tuple[_Flat, tuple[torch.Tensor, 
 
 
 def _copy(model: torch.nn.Module) -> torch.nn.Module:
-    """Return a copy of a model, also of one that keeps computed tensors, which torch refuses to copy."""
+    """Return a copy of a model, also of one that keeps computed tensors, which torch refuses to copy.
+
+    It shares the numbers of its parameters with the model: those of a large one would be there twice.
+    """
     values = [value for module in model.modules() for value in vars(module).values()]
     computed = [value for value in values if isinstance(value, torch.Tensor) and value.grad_fn is not None]
-    return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed})
+    shared = {id(each): _shared(each) for each in model.parameters() if type(each) is torch.nn.Parameter}
+    return copy.deepcopy(model, shared | {id(tensor): tensor.detach().clone() for tensor in computed})
+
+
+def _shared(parameter: torch.nn.Parameter) -> torch.nn.Parameter:
+    other = torch.nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
+    other.__dict__.update(parameter.__dict__)
+    return other
 
 
 def _side(analysis: Any) -> Side:
