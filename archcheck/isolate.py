@@ -20,14 +20,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from archcheck.errors import ArchcheckError, SubjectError, one_line
+from archcheck.errors import SubjectError, one_line
 from archcheck.parts import IMPORT_TIMEOUT
 from archcheck.sandbox import confined
+from archcheck.systems import can_fork, refuse_if_unable
 
 if TYPE_CHECKING:
     from archcheck.cache import Cache
@@ -49,29 +49,6 @@ _IMPORTS = ("find", "measure", "train")
 """The requests that import files of the subject."""
 _REPEATABLE = ("find", "measure", "weights")
 """The requests whose answers may be kept."""
-
-
-def _can_fork() -> bool:
-    """Whether a child may be forked here; the system libraries of macOS do not bear it.
-
-    The variable is for whoever wants to see on Linux what happens elsewhere.
-    """
-    return sys.platform == "linux" and not os.environ.get("ARCHCHECK_NO_FORK")
-
-
-def refuse_if_unable() -> None:
-    """Raise `ArchcheckError` where no worker can be started and bounded: on systems that are not like Unix."""
-    needed = ("fcntl", "resource")  # modules that Python has on such systems alone
-    if sys.platform in ("win32", "emscripten", "wasi") or not all(map(_has, needed)):
-        raise ArchcheckError("archcheck measures on Linux and macOS; use WSL or a container")
-
-
-def _has(module: str) -> bool:
-    try:
-        import_module(module)
-    except ImportError:
-        return False
-    return True
 
 
 class Worker:
@@ -100,7 +77,7 @@ class Worker:
         self._buffer = bytearray()
         self._number = ""
         self._cancelled = False
-        self._forks = _can_fork()
+        self._forks = can_fork()
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,6 @@ process, in a worker, when the first of its rules runs; collecting measures noth
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -16,68 +15,25 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from archcheck.pytest_options import pytest_addoption
+
 if TYPE_CHECKING:
     from archcheck.contract import Contract, Stated, SubjectEntry
     from archcheck.findings import Outcome, Report
     from archcheck.isolate import Worker
 
+__all__ = ["pytest_addoption"]
+
 NAME = "archcheck-contract"
 """Under this name the plugin of a run with `--archcheck` is registered."""
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options that switch archcheck on."""
-    group = parser.getgroup("archcheck", "promises of neural network architectures")
-    group.addoption("--archcheck", action="store_true", help="run the rules of the archcheck contract as tests")
-    group.addoption(
-        "--archcheck-config",
-        metavar="FILE",
-        type=Path,
-        help="the contract; by default the nearest archcheck.toml or pyproject.toml with [tool.archcheck]",
-    )
-    group.addoption(
-        "--archcheck-import-timeout",
-        metavar="S",
-        type=_seconds,
-        help="seconds of CPU time that a subject's own code may take to import, without what packages take; 10 by "
-        "default",
-    )
-    group.addoption(
-        "--archcheck-no-cache",
-        action="store_true",
-        help="measure anew what is known from before, and keep no answer",
-    )
-    group.addoption(
-        "--archcheck-no-paranoid", action="store_true", help="leave out the second look at each model on real numbers"
-    )
-    group.addoption(
-        "--archcheck-unsafe",
-        action="store_true",
-        help="read models out of pickles and TorchScript, which runs the code in them",
-    )
-    group.addoption(
-        "--archcheck-sandbox",
-        action="store_true",
-        help="measure without a network, where nothing can be written; needs bubblewrap",
-    )
-
-
-def _seconds(word: str) -> float:
-    try:
-        seconds = float(word)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a positive number, not {word!r}")
-    return seconds
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and, under `--archcheck`, the contract."""
     config.addinivalue_line("markers", "archcheck: a rule of an archcheck contract")
     if config.getoption("--archcheck"):
-        from archcheck.isolate import refuse_if_unable
         from archcheck.parts import PARANOID
+        from archcheck.systems import refuse_if_unable
 
         _or_usage_error(refuse_if_unable)
         file = _contract_file(config)

@@ -137,7 +137,7 @@ def test_a_process_that_is_not_forked_starts_over_too(tmp_path, monkeypatch, cap
     from archcheck import isolate
     from archcheck.engine import measure_target
 
-    monkeypatch.setattr(isolate, "_can_fork", lambda: False)
+    monkeypatch.setattr(isolate, "can_fork", lambda: False)
     monkeypatch.chdir(tmp_path)
     write(tmp_path, net_py=NET.format(line="import helper"), helper_py=LEAVES)
     with isolate.Worker(import_timeout=0.5) as worker:

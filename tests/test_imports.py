@@ -60,7 +60,7 @@ def test_pytest_without_the_option_imports_the_plugin_alone(pytester):
 
         def test_modules():
             ours = {name for name in sys.modules if name.partition(".")[0] == "archcheck"}
-            assert ours == {"archcheck", "archcheck.pytest_plugin"}
+            assert ours == {"archcheck", "archcheck.pytest_options", "archcheck.pytest_plugin"}
             assert "torch" not in sys.modules
     """)
     pytester.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from archcheck import isolate, sandbox
+from archcheck import sandbox, systems
 from archcheck.cache import Cache
 from archcheck.isolate import TIMEOUT, Worker
 from archcheck.parts import IMPORT_TIMEOUT
@@ -17,7 +17,7 @@ def worker_of(options: Namespace) -> Worker:
 
     Raises `ArchcheckError` where there is no sandbox, or nothing can be measured at all.
     """
-    isolate.refuse_if_unable()
+    systems.refuse_if_unable()
     confined = getattr(options, "sandbox", False)
     if confined:
         sandbox.refuse_if_unable()

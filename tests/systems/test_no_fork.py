@@ -9,7 +9,7 @@ from textwrap import dedent
 
 import pytest
 
-from archcheck.isolate import _can_fork
+from archcheck.systems import can_fork
 
 NETWORKS = """
     import sys, time
@@ -96,12 +96,12 @@ def judged(done: subprocess.CompletedProcess[str]) -> list[object]:
 
 def test_the_switch_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    assert _can_fork()
+    assert can_fork()
     monkeypatch.setenv("ARCHCHECK_NO_FORK", "1")
-    assert not _can_fork()
+    assert not can_fork()
     monkeypatch.delenv("ARCHCHECK_NO_FORK")
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert not _can_fork()
+    assert not can_fork()
 
 
 @pytest.fixture(scope="module")
