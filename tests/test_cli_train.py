@@ -252,18 +252,23 @@ def test_trainings_at_once_lose_nothing(folder):
     assert [each.returncode for each in running] == [0, 0, 2], said  # the last has nothing to decide
     assert [run["seed"] for run in recorded(folder)["runs"]] == [0, 1]
     waited = [line for _, errors in said[:2] for line in errors.splitlines() if " note: waiting for process " in line]
-    assert len(waited) == 1
-    assert waited[0].endswith(f", which adds to `{folder / 'record.json'}`; `--output FILE` records elsewhere")
+    assert len(waited) <= 1  # the first may have ended before the second came to it
+    assert all(f", which adds to `{folder / 'record.json'}`; `--output FILE` " in line for line in waited)
     assert not [each.name for each in folder.iterdir() if each.suffix in (".lock", ".unsaved", ".partial")]
 
 
 def test_a_training_that_is_killed_leaves_the_way_free(archcheck, folder):
     with_checkpoint(folder)
+    quick = (folder / "school.py").read_text()
+    (folder / "school.py").write_text(f"import time\n{quick}".replace(
+        "        yield", "        if epoch: time.sleep(600)\n        yield"
+    ))  # fmt: skip
     killed = started(folder)
     assert any("epoch 1" in line for line in killed.stderr)
     killed.kill()
     killed.communicate()
     assert not (folder / "record.json").exists()
+    (folder / "school.py").write_text(quick)
     run = archcheck("train", "net", cwd=folder)
     assert run.returncode == 0, run.stderr
     assert [run["seed"] for run in recorded(folder)["runs"]] == [0]
