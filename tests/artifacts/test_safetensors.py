@@ -14,6 +14,7 @@ from archcheck.measure.artifacts.safetensors import DTYPES
 from archcheck.measure.artifacts.weights import described_weights, fit
 from archcheck.parts import Stored
 from tests.artifacts.exported_files import Tiny, harm
+from tests.fuzzing import bounded_memory
 
 
 def safetensors(header, data=b"", *, to, length=None):
@@ -298,3 +299,13 @@ def test_a_pickle_that_claims_more_than_it_holds_is_refused_before_it_is_looked_
 def test_a_tensor_that_repeats_a_few_of_its_values_is_read(tmp_path):
     torch.save({"a": torch.zeros(4, 1).expand(4, 100)}, tmp_path / "w.pt")
     assert listed(tmp_path / "w.pt").elements == 400
+
+
+def test_a_length_that_a_pickle_claims_is_no_reason_to_take_all_memory(tmp_path):
+    torch.save({"a": torch.zeros(3)}, tmp_path / "w.pt", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "w.pt").read_bytes()
+    at = content.index(b"X\x10\x00\x00\x00protocol_version")
+    (tmp_path / "w.pt").write_bytes(content[:at] + b"X\xff\xff\xff\xff" + content[at + 5 :])
+    with bounded_memory():
+        said = refusal(tmp_path / "w.pt")
+    assert "claims more than fits into memory" in said or "is damaged or no file of torch" in said

@@ -39,7 +39,9 @@ def read_state(path: Path, shown: str) -> tuple[dict[str, torch.Tensor], str | N
             warnings.simplefilter("ignore")
             found = torch.load(path, weights_only=True, map_location="cpu")
     except MemoryError:
-        raise
+        refuse(
+            shown, f"claims more than fits into memory, in {path.stat().st_size:,} bytes", "save it anew, or give more"
+        )
     except Exception as error:
         _refuse_pickle(shown, error)
     return _tensors(found, shown)
