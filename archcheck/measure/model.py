@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def _used_by_others(facts: Facts, bench: Bench, traces: list[Trace]) -> Facts:
         if seed:
             with suppress(Exception):  # whatever the subject raises on other numbers, or no axis of samples is known
                 example, _ = lesson(bench, _SAMPLES, AFFORDABLE, seed)
-                other = example.mapped(_centred) if seed % 2 else example
+                other = example.mapped(partial(_centred, factor=seed**2)) if seed % 2 else example
                 traces.append(passes.trace(other, training=False, real=True))
         unused -= {name for trace in traces for op in graph.build(trace, root).ops if op.live for name in op.params}
         layers = idle.unused_layers(passes.tree, traces)
@@ -169,9 +170,9 @@ def _used_by_others(facts: Facts, bench: Bench, traces: list[Trace]) -> Facts:
     return replace(facts, params=replace(facts.params, unused=kept), unused_layers=layers)
 
 
-def _centred(tensor: torch.Tensor) -> torch.Tensor:
-    """Return numbers of both signs: among those of one sign, a gate may prefer the same experts for ever."""
-    return tensor - tensor.mean() if tensor.is_floating_point() else tensor
+def _centred(tensor: torch.Tensor, factor: int) -> torch.Tensor:
+    """Return numbers of both signs, `factor` times as far apart: for those of one sign, a gate may never change."""
+    return factor * (tensor - tensor.mean()) if tensor.is_floating_point() else tensor
 
 
 def _with(params: Params, numbers: tuple[Hidden, ...]) -> Params:

@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from textwrap import dedent
 
 import pytest
@@ -169,7 +170,7 @@ NETWORKS = """
         globals()["untouched"] = False
         import torch._dynamo
         torch._dynamo.config.suppress_errors = True
-        mark.set_stance("default")
+        getattr(mark, "set_stance", print)("default")  # which came later
         mark.reset()
         return compiled(Net(), backend=forbidden)
     def Flexible():
@@ -194,7 +195,8 @@ NETWORKS = """
 SUBJECTS = [
     *("Whole", "Tuned", "Told", "Twice", "Within", "Layers", "InPlace", "Loaded", "Frozen", "Functions", "Decorated"),
     *("WithArguments", "Reassigned", "Method", "InForward", "Static", "Class", "Parts", "Tied", "AtImport"),
-    *("Optimized", "Configured", "Flexible", "Watched"),
+    *("Optimized", "Configured", "Watched"),
+    *(["Flexible"] if find_spec("torch.nn.attention.flex_attention") else []),  # which came later
 ]
 RULES = """
     max-params = 1

@@ -197,31 +197,26 @@ def with_compiler() -> Iterator[None]:
 
 @contextmanager
 def _eager(stance: str = "force_eager") -> Iterator[None]:
-    """Tell a compiler that is there to run Python code as it is, or by `default` to compile it."""
+    """Tell a compiler that is there to run Python code as it is, or by `default` to compile it.
+
+    Before torch 2.6 it can only be told the first: an export would compile there what was compiled before.
+    """
     frames: Any = sys.modules.get("torch._dynamo.eval_frame")
     if frames is None:
         yield
     elif _torch_set_stance is not None:
         with _torch_set_stance(stance):
             yield
+    elif stance == "default":
+        yield
     else:
-        before = frames.set_eval_frame
-        start = getattr(before, "start", before)
-        frames.set_eval_frame = _Eager(start) if stance == "force_eager" else start
+        hand_over = frames.set_eval_frame  # by which torch hands the frames of Python to its compiler
+        raises = frames.config.error_on_nested_fx_trace  # where an export meets what was compiled
+        frames.set_eval_frame, frames.config.error_on_nested_fx_trace = lambda callback: hand_over(None), False
         try:
             yield
         finally:
-            frames.set_eval_frame = before
-
-
-class _Eager:
-    """Stands for the function by which torch hands the frames of Python to its compiler: hands it none."""
-
-    def __init__(self, start: Any) -> None:
-        self.start = start
-
-    def __call__(self, callback: object) -> Any:
-        return self.start(None)
+            frames.set_eval_frame, frames.config.error_on_nested_fx_trace = hand_over, raises
 
 
 def _compile_later(model: Any = None, **options: Any) -> Any:
