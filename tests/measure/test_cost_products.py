@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+import torch.backends.opt_einsum
 import torch.nn.functional as F
 from networks import Apply, zeros
 from torch import nn
