@@ -1,10 +1,11 @@
-"""What the operating system at hand can do: whether anything can be measured on it, and whether a process can fork."""
+"""What is at hand: whether anything can be measured on this system, with these packages, and whether it can fork."""
 
 from __future__ import annotations
 
 import os
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 
 from archcheck.errors import ArchcheckError
 
@@ -17,11 +18,27 @@ def can_fork() -> bool:
     return sys.platform == "linux" and not os.environ.get("ARCHCHECK_NO_FORK")
 
 
+PACKAGES = frozenset({"torch", "fvcore", "hypothesis", "rich", "jinja2", "matplotlib", "markupsafe", "safetensors"})
+"""What archcheck itself imports: the installation lacks it, not the subject's, where it is missing."""
+
+
+def not_installed(*packages: str) -> str:
+    """Return what to do about packages that are missing, by the Python that runs."""
+    names = " ".join(packages)
+    return f"{names} not installed for `{sys.executable}`; run `{sys.executable} -m pip install {names}`"
+
+
 def refuse_if_unable() -> None:
-    """Raise `ArchcheckError` where no worker can be started and bounded: on systems that are not like Unix."""
+    """Raise `ArchcheckError` where no worker can be started and bounded, or what it takes is not installed.
+
+    A worker needs a system like Unix.
+    """
     needed = ("fcntl", "resource")  # modules that Python has on such systems alone
     if sys.platform in ("win32", "emscripten", "wasi") or not all(map(_has, needed)):
         raise ArchcheckError("archcheck measures on Linux and macOS; use WSL or a container")
+    missing = [name for name in ("torch", "rich") if find_spec(name) is None]
+    if missing:
+        raise ArchcheckError(not_installed(*missing))
 
 
 def _has(module: str) -> bool:

@@ -17,6 +17,7 @@ from typing import NoReturn
 from archcheck.cli.options import parse
 from archcheck.cli.output import complain, write
 from archcheck.errors import ArchcheckError
+from archcheck.systems import PACKAGES, not_installed
 
 _LAST_STREAM = 2
 """The descriptor of standard error, after those of standard input and output."""
@@ -33,6 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(sys.argv[1:] if arguments is None else arguments)
     except ArchcheckError as error:
         complain(str(error))
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in PACKAGES:
+            raise
+        complain(not_installed(error.name))
         return 2
     except MemoryError:
         complain("there is not enough memory for this; read a smaller file, or judge fewer subjects at a time")

@@ -40,8 +40,14 @@ def add_train(parser: ArgumentParser) -> None:
 
 def train(options: Namespace) -> int:
     """Train a subject as its contract says; show what came out, and where the evidence is."""
-    if options.until_decided:
-        return _until_decided(options)
+    try:
+        return _until_decided(options) if options.until_decided else _train(options)
+    except KeyboardInterrupt:
+        note("interrupted: the run that was not done is not recorded, and what the record held before it stays")
+        raise
+
+
+def _train(options: Namespace) -> int:
     if options.max_seeds:
         raise ArchcheckError("--max-seeds bounds what --until-decided adds; give both, or neither")
     from archcheck.contract.document import show_path

@@ -71,7 +71,9 @@ def place_of(training: Training, facts: Facts) -> Where | None:
 
 def fix_of(facts: Facts) -> str:
     """Say how to go on where the record proves nothing."""
-    return f"train anew (`archcheck train {facts.subject.name}`), or bring back what was trained"
+    return (
+        f"move the record away and train anew (`archcheck train {facts.subject.name}`), or bring back what was trained"
+    )
 
 
 def runs_of(record: Mapping[str, Any] | None) -> list[Run]:

@@ -19,7 +19,7 @@ from archcheck.where import Where
 FACTS = measure(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1), nn.Dropout(0.25)), example=torch.zeros(1, 2))
 FACTS = replace(FACTS, subject=replace(FACTS.subject, name="net", where=Where(file="net.py", line=3)))
 THERE = Where(file="record.json", line=1)
-ANEW = "train anew (`archcheck train net`), or bring back what was trained"
+ANEW = "move the record away and train anew (`archcheck train net`), or bring back what was trained"
 
 
 def run(seed, correct=9_500, epochs=2, **changes):

@@ -93,6 +93,8 @@ def answer(request: Mapping[str, Any], descriptor: int) -> None:
         send({"error": {"kind": error.kind, "message": str(error)}})
     except MemoryError:
         send({"error": {"kind": "memory", "message": "ran out of memory"}})
+    except ModuleNotFoundError as error:
+        send({"error": {"kind": "internal", "message": _without(error)}})
     except SystemExit as error:
         send({"error": {"kind": "crash", "message": f"called sys.exit({error.code!r}) while it was measured"}})
     except Exception as error:
@@ -143,6 +145,13 @@ def _repeatable() -> bool:
     from archcheck.measure.loading.execution import has_failed
 
     return not has_failed()
+
+
+def _without(error: ModuleNotFoundError) -> str:
+    """Return the words for a module that is missing: what a subject lacks was told while it was loaded."""
+    from archcheck.systems import PACKAGES, not_installed
+
+    return not_installed(error.name) if error.name in PACKAGES else _internal(error)
 
 
 def _internal(error: BaseException) -> str:
