@@ -265,8 +265,11 @@ HIDING = """
         return nn.Linear(4, 4)
     def Under():
         nn.Module.___needs_generation_tag_patch = True
-        tag = mutation_guard.GenerationTracker.tag
-        mutation_guard.GenerationTracker.tag = lambda module: tag(module)
+        vars(nn.Module).get("___has_generation_tag_patch") and delattr(nn.Module, "___has_generation_tag_patch")
+        tracker = mutation_guard.GenerationTracker
+        tracker = tracker if isinstance(tracker, type) else type(tracker)
+        tag = tracker.tag
+        tracker.tag = lambda *given: tag(*given)
         mutation_guard.install_generation_tagging_init()
         return nn.Linear(4, 4)
     def Attribute():

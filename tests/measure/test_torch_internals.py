@@ -6,7 +6,9 @@ on it, and other tests that fail with it are consequences.
 
 import inspect
 import re
+import subprocess
 import sys
+from textwrap import dedent
 
 import pytest
 import torch
@@ -19,6 +21,7 @@ from archcheck.measure.operators.schema import _decomposes
 from archcheck.measure.passes.leeway import any_batch
 from archcheck.measure.shapes.bounds import BOUNDS
 from archcheck.measure.shapes.rules import RULES
+from tests.cli_samples import environment
 
 TABLES = {
     "archcheck.measure.shapes.rules": RULES,
@@ -53,6 +56,25 @@ def test_the_function_behind_an_operator_of_the_subject_is_found():
     assert getattr(made, "_init_fn", None).__name__ == "twice", (
         "torch keeps the functions of custom operators elsewhere: archcheck.measure.operators.schema looks into them "
         "through `torch._library.custom_ops.OPDEFS`"
+    )
+
+
+def test_the_compiler_leaves_modules_alone_where_it_believes_to_have_patched_them():
+    code = """
+        import torch
+        from archcheck.measure.subject.compiled import without_compiler
+        names = ("__init__", "__setstate__", "__setattr__", "__delattr__", "__setitem__")
+        before = {name: getattr(torch.nn.Module, name, None) for name in names}
+        without_compiler()
+        from torch._dynamo import mutation_guard
+        mutation_guard.install_generation_tagging_init()
+        mutation_guard.ensure_patched(torch.nn.Module)
+        print([name for name in names if getattr(torch.nn.Module, name, None) is not before[name]])
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(code)], env=environment(), capture_output=True, text=True)
+    assert done.stdout == "[]\n", (
+        "torch tells in another way whether it has patched modules: archcheck.measure.subject.compiled sets the marks, "
+        f"and the seal takes what torch does to `nn.Module` for tampering {done.stderr}"
     )
 
 

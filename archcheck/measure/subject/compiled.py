@@ -121,6 +121,7 @@ def without_compiler() -> None:
     """
     os.environ[_NO_COMPILER] = "1"
     torch.nn.Module.___needs_generation_tag_patch = False  # type: ignore[attr-defined]
+    torch.nn.Module.___has_generation_tag_patch = True  # type: ignore[attr-defined]  # since torch 2.15
     torch.nn.Module.___needs_mutation_patch = False  # type: ignore[attr-defined]
     torch.compile = _compile_never
     for name, stand_in in _MARKS.items():
