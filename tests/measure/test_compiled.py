@@ -16,6 +16,7 @@ from torch import nn
 
 from archcheck import rules
 from archcheck.measure import measure_model
+from archcheck.measure.subject.compiled import original
 from archcheck.parts import PARANOID
 from archcheck.testing import check
 from tests.cli_samples import environment
@@ -291,6 +292,77 @@ def test_what_hides_behind_the_patches_of_the_compiler_is_found(tmp_path):
     assert {name: report["error"]["kind"] for name, report in reports.items()} == dict.fromkeys(names, "tampering")
 
 
+HUNG_ON = """
+    import functools
+    import torch
+    from torch import nn
+
+    def big():
+        return nn.Sequential(nn.Linear(4, 40), nn.ReLU(), nn.Linear(40, 3))
+    def hung(name, thing, how=object.__setattr__):
+        def build():
+            model = torch.compile(nn.Linear(4, 3))
+            how(model, name, thing())
+            return model
+        return build
+
+    Call = hung("_call_impl", big)
+    Set = hung("_call_impl", lambda: lambda *a, net=big(), **k: net(*a, **k), setattr)
+    Forward = hung("forward", lambda: functools.partial(big()))
+    def Later():
+        model = hung("_compiled", lambda: [big()])()
+        object.__setattr__(model, "_options", {})
+        return model
+    Hook = hung("_modules", lambda: {"_orig_mod": big(), "more": nn.Linear(4, 4)})
+    class Dict(dict):
+        net = big()
+        def __getitem__(self, key):
+            return self.net
+    Getting = hung("_modules", lambda: Dict(_orig_mod=nn.Linear(4, 3)))
+"""
+
+
+def test_what_was_hung_on_a_compiled_module_in_a_file_is_measured(tmp_path):
+    names = ["Call", "Set", "Forward", "Later", "Hook", "Getting"]
+    reports = judged(tmp_path, dedent(HUNG_ON), names, "max-params = 20", "--paranoid")
+    assert {name: reports[name]["outcomes"][0]["verdict"] for name in names} == dict.fromkeys(names, "broken")
+
+
+ASKING = """
+    import copy
+    import pickle
+    import torch
+    from torch import nn
+
+    def Package():
+        model = torch.compile(nn.Linear(4, 3))
+        assert isinstance(model, torch._dynamo.OptimizedModule) and isinstance(model, nn.Module)
+        return copy.deepcopy(model)
+    def Module():
+        from torch._dynamo.eval_frame import OptimizedModule
+        model = torch.compile(mode="reduce-overhead")(nn.Linear(4, 3))
+        assert not isinstance(nn.Linear(1, 1), OptimizedModule)
+        return model._orig_mod if isinstance(model, OptimizedModule) else nn.Linear(4, 300)
+    def Pickled():
+        import torch._dynamo
+        return pickle.loads(pickle.dumps(torch.compile(nn.Linear(4, 3))))
+    def Names():
+        for name in ("disable", "reset", "allow_in_graph", "assume_constant_result"):
+            mark = getattr(torch.compiler, name)
+            assert (mark.__name__, mark.__qualname__, mark.__module__) == (name, name, "torch.compiler")
+            assert mark.__doc__
+        assert (torch.compile.__name__, torch.compile.__module__) == ("compile", "torch") and torch.compile.__doc__
+        return nn.Linear(4, 3)
+"""
+
+
+def test_what_stands_for_torchs_answers_as_torchs(tmp_path):
+    names = ["Package", "Module", "Pickled", "Names"]
+    reports = judged(tmp_path, dedent(ASKING), names, "max-params = 20")
+    assert {name: report["error"] for name, report in reports.items()} == dict.fromkeys(names)
+    assert {name: report["facts"]["params"]["total"] for name, report in reports.items()} == dict.fromkeys(names, 15)
+
+
 # --- in the process of the caller --------------------------------------------------------------------------------
 
 
@@ -413,6 +485,27 @@ def test_a_compiled_model_that_something_else_was_hung_on_is_what_runs():
     model.forward = lambda x: more(model._orig_mod(x))
     facts = measure_model(model, example=zeros(2, 3))
     assert (facts.params.total, facts.params.hidden_total, facts.cost.macs) == (12, 12, 36)
+
+
+@pytest.mark.parametrize("where", ["forward", "_call_impl"])
+@pytest.mark.parametrize("how", [object.__setattr__, setattr])
+@pytest.mark.parametrize("disguise", [lambda call: lambda *args: call(*args), compiled, torch._dynamo.disable])
+def test_whatever_was_hung_on_a_compiled_model_is_what_runs(where, how, disguise):
+    model, more = torch.compile(nn.Linear(3, 3), backend=never), nn.Linear(3, 3)
+    how(model, where, disguise(more.forward))
+    facts = measure_model(model, example=zeros(2, 3))
+    on_the_model = where in model.__dict__
+    assert facts.params.hidden_total == (12 if on_the_model else 0)
+
+
+@pytest.mark.parametrize("build", [lambda: nn.Linear(3, 3), Net, lambda: nn.LazyLinear(3)])
+@pytest.mark.parametrize("by", [compiled, torch._dynamo.disable, torch._dynamo.run, torch._dynamo.optimize("eager")])
+def test_a_model_is_what_was_compiled_however_torch_wraps_it(build, by):
+    model = build()
+    wrapped = by(model).eval().train()
+    wrapped.note = "set on what is compiled"
+    assert original(wrapped) is model
+    assert type(original(copy.deepcopy(wrapped))) is type(model)
 
 
 def test_a_layer_that_is_compiled_runs_on_the_line_that_calls_it():

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sized
 from contextlib import ContextDecorator, contextmanager
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -28,7 +28,18 @@ _torch_compile = torch.compile
 _torch_set_stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
 
 
-class OptimizedModule(torch.nn.Module):
+class _AsTorchs:
+    """Makes `isinstance` take an object for one of torch's class, where somebody imported that to ask."""
+
+    @property  # type: ignore[misc]  # nobody sets it
+    def __class__(self) -> type:
+        return _torchs_class() or type(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return object.__new__, (type(self),), self.__dict__  # for pickle compares the class
+
+
+class OptimizedModule(_AsTorchs, torch.nn.Module):
     """Stands for the class of this name that torch makes of a compiled module: it runs the module as it is.
 
     With `options` that is so while a network is measured; later calls are compiled as they were meant to be.
@@ -101,13 +112,48 @@ def _torchs_class() -> type | None:
 
 
 def _is_pristine(module: torch.nn.Module) -> bool:
-    own = module.__dict__
-    forward = own.get("forward")
-    file = getattr(getattr(forward, "__code__", None), "co_filename", "")
+    own, fresh = module.__dict__, torch.nn.Module().__dict__
+    added = _OURS if type(module) is OptimizedModule else _TORCHS
+    if own.keys() - fresh.keys() - added or any(type(own.get(key)) is not type(fresh[key]) for key in _STATE):
+        return False
+    alone = [*own["_modules"]] == [_WITHIN] and not any(own[key] for key in _STATE if key != "_modules")
     hooks = any(value for key, value in own.items() if "_hooks" in key)
-    replaced = forward is not None and file != getattr(sys.modules.get("torch._dynamo.eval_frame"), "__file__", None)
-    alone = [*own["_modules"]] == [_WITHIN] and not own["_parameters"] and not own["_buffers"]
-    return alone and not hooks and not replaced
+    return alone and not hooks and _runs(module, own["_modules"][_WITHIN])
+
+
+_STATE = ("_modules", "_parameters", "_buffers")
+_OURS = frozenset({"_options", "_compiled"})
+_TORCHS = frozenset({
+    "dynamo_ctx", "forward", "_forward", "get_compiler_config", "_super_module_initialized",
+    "_torchdynamo_orig_callable", "_torchdynamo_wrapper_id",
+})  # fmt: skip
+"""What a compiled module holds beside the state of each module: any more was put there by somebody else."""
+
+
+def _runs(module: torch.nn.Module, within: torch.nn.Module) -> bool:
+    """Whether a compiled module runs the one within it, and nothing else."""
+    own = module.__dict__
+    if type(module) is OptimizedModule:
+        compiled = own["_compiled"]
+        return type(compiled) is list and all(original(each) is original(within) for each in compiled)
+    acts = [each for each in vars(type(module)).values() if callable(each) or hasattr(each, "__get__")]
+    if type(module).__bases__ != (torch.nn.Module,) or not all(map(_is_torchs, acts)):
+        return False
+    called: Any = own.get("forward")
+    if isinstance(called, MethodType) and called.__self__ is module:  # a lazy module is initialised first
+        called = own.get("_forward")
+    while isinstance(called, FunctionType) and _is_torchs(called):
+        cells = dict(zip(called.__code__.co_freevars, called.__closure__ or (), strict=True))
+        called = cells["fn"].cell_contents if "fn" in cells else None
+    if isinstance(called, MethodType):
+        called = called.__self__ if called.__func__ is getattr(type(within), called.__func__.__name__, None) else None
+    return called is within
+
+
+def _is_torchs(function: Any) -> bool:
+    function = getattr(function, "__func__", getattr(function, "fget", function))  # of a static method, of a property
+    code = getattr(function, "__code__", None)
+    return isinstance(code, CodeType) and code.co_filename.startswith(_WRAPPERS[-1])
 
 
 # --- where a process only measures -------------------------------------------------------------------------------
@@ -123,27 +169,42 @@ def without_compiler() -> None:
     torch.nn.Module.___needs_generation_tag_patch = False  # type: ignore[attr-defined]
     torch.nn.Module.___has_generation_tag_patch = True  # type: ignore[attr-defined]  # since torch 2.15
     torch.nn.Module.___needs_mutation_patch = False  # type: ignore[attr-defined]
-    torch.compile = _compile_never
+    torch.compile = _named(_compile_never, _torch_compile)
     for name, stand_in in _MARKS.items():
-        if hasattr(torch.compiler, name):
-            setattr(torch.compiler, name, stand_in)
+        if (stands_for := getattr(torch.compiler, name, None)) not in (None, stand_in):
+            setattr(torch.compiler, name, _named(stand_in, stands_for))
+
+
+def _named(stand_in: Any, stands_for: Any) -> Any:
+    for key in ("__name__", "__qualname__", "__module__", "__doc__"):
+        setattr(stand_in, key, getattr(stands_for, key))
+    return stand_in
 
 
 def _compile_never(model: Any = None, **options: Any) -> Any:
     if model is None:
-        return _itself
+        return _compile_never
     return OptimizedModule(model) if isinstance(model, torch.nn.Module) else model
 
 
-def _itself(model: Any = None, *args: Any, **options: Any) -> Any:
-    """Stand for a decorator, with arguments or without."""
-    if model is None:
-        return _itself
+def _itself(model: Any = None) -> Any:
     return model
 
 
-def _nothing(*args: Any, **options: Any) -> None:
-    return None
+def _decorator() -> Any:
+    """Return what stands for a decorator, with arguments or without."""
+
+    def decorate(model: Any = None, *args: Any, **options: Any) -> Any:
+        return decorate if model is None else model
+
+    return decorate
+
+
+def _without_effect() -> Any:
+    def nothing(*args: Any, **options: Any) -> None:
+        return None
+
+    return nothing
 
 
 class _Stance(ContextDecorator):
@@ -156,10 +217,11 @@ class _Stance(ContextDecorator):
 
 
 _MARKS: dict[str, Any] = {
-    **dict.fromkeys(
-        ("allow_in_graph", "assume_constant_result", "disable", "nested_compile_region", "nonstrict_trace"), _itself
-    ),
-    **dict.fromkeys(("cudagraph_mark_step_begin", "reset"), _nothing),
+    **{
+        name: _decorator()
+        for name in ("allow_in_graph", "assume_constant_result", "disable", "nested_compile_region", "nonstrict_trace")
+    },
+    **{name: _without_effect() for name in ("cudagraph_mark_step_begin", "reset")},
     "set_stance": _Stance,
     "substitute_in_graph": lambda *args, **options: _itself,
 }
