@@ -84,6 +84,13 @@ BY_HAND = {
     "filled": lambda x: x.masked_fill(torch.rand_like(x) < 0.1, 0.0) / 0.9,
     "of whole channels": lambda x: x * x.new_empty(*x.shape[:2], 1, 1).bernoulli_(0.9).div_(0.9),
     "written to": lambda x: x.mul_(torch.empty_like(x).uniform_().ge_(0.1)),
+    "cast like another": lambda x: x * (torch.rand_like(x) > 0.1).type_as(x) / 0.9,
+    "chosen": lambda x: torch.where(torch.rand_like(x) < 0.1, 0, x / 0.9),
+    "chosen the other way round": lambda x: torch.where(torch.rand_like(x) > 0.1, x / 0.9, torch.zeros_like(x)),
+    "expanded": lambda x: x.data.new(*x.shape[:2], 1, 1).bernoulli_(0.9).div_(0.9).expand_as(x) * x,
+    "taken from one": lambda x: x * (1 - torch.bernoulli(torch.full_like(x, 0.1))) / 0.9,
+    "rounded down": lambda x: x.div(0.9) * (torch.rand_like(x) + 0.9).floor_(),
+    "moved": lambda x: x * (torch.rand_like(x) * 2 - 0.2 > 0).int(),
     "one for all samples": lambda x: x * torch.empty(x.shape[1:]).bernoulli_(0.9),
 }
 
@@ -105,8 +112,17 @@ def test_dropout_by_hand_counts(drop):
         lambda x: x * torch.empty(()).bernoulli_(0.9),
         lambda x: x * torch.rand_like(x),
         lambda x: x * (torch.randn_like(x) > 0.1),  # of a share that nothing says
-        lambda x: x * (torch.rand_like(x) * 9 > 0.1),
         lambda x: x * (torch.rand_like(x) > x),
+        lambda x: x * torch.empty(1).bernoulli_(0.9).expand_as(x),
+        lambda x: x * torch.empty(len(x), 1, 1, 1).bernoulli_(0.9).expand(x.shape),
+        lambda x: x * (torch.rand_like(x).int() < 0.5),
+        lambda x: x * (torch.rand(x.shape).long() <= 0.9),
+        lambda x: x * (torch.rand_like(x).bool().float() > 0.1),
+        lambda x: x * (torch.bernoulli(torch.full_like(x, 0.9)) * 0.5).int(),
+        lambda x: x * (torch.bernoulli(torch.full_like(x, 0.9)) + 1),
+        lambda x: x * torch.rand_like(x).floor(),
+        lambda x: x * torch.randint(0, 3, x.shape),
+        lambda x: torch.where(torch.rand_like(x) > 0.1, x, x * 0.9),
         lambda x: x + torch.bernoulli(torch.full_like(x, 0.9)),
         lambda x: x.masked_fill(torch.rand_like(x) < 0.1, 1.0),
         lambda x: x * (x > 0.1) * (torch.rand_like(x) > 0.1).any(),
@@ -116,6 +132,11 @@ def test_other_numbers_by_chance_are_no_dropout(drop):
     found = outcome(Functional(lambda self, x: drop(x) if self.training else x), REQUIRED)
     assert found.verdict is Verdict.BROKEN
     assert "no dropout" in found.summary
+
+
+def test_a_coin_is_a_mask_too():
+    model = Functional(lambda self, x: x * torch.randint(0, 2, x.shape) * 2 if self.training else x)
+    assert outcome(model, DropoutRate(rate=0.5)).verdict is Verdict.KEPT
 
 
 @pytest.mark.parametrize(

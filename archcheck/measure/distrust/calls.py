@@ -23,7 +23,7 @@ _DROPOUTS = (
 )  # fmt: skip
 _NORMS = ("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm")
 _MASK = "mask"
-_MASKING = ("mul", "multiply", "__mul__", "__rmul__", "__imul__", "masked_fill")
+_MASKING = ("mul", "multiply", "__mul__", "__rmul__", "__imul__", "masked_fill", "where")
 _KINDS: Mapping[str, str] = (
     {name: name for name in _NORMS} | dict.fromkeys(_DROPOUTS, "dropout") | dict.fromkeys(_MASKING, _MASK)
 )

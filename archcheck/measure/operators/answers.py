@@ -118,14 +118,18 @@ def answer(
     )
 
 
-_NUMBERS = ("p", "fill_value", "value", "other")
+_NUMBERS = ("p", "fill_value", "value", "other", "self")
 
 
 def _number(name: str, call: Call) -> float | None:
     if name == "uniform_":
         return 1.0 if (call.get("from", 0), call.get("to", 1)) == (0, 1) else None
-    found = next((call[key] for key in _NUMBERS if key in call), None)
-    return float(found) if isinstance(found, int | float) else None
+    if name in ("randint", "randint_like"):
+        return call.get("high") if not call.get("low") else None
+    if call.get("alpha", 1) != 1 or call.get("rounding_mode") is not None:
+        return None
+    found = next((call[key] for key in _NUMBERS if isinstance(call.get(key), int | float)), None)
+    return None if found is None else float(found)
 
 
 def source(kind: str, tensor: torch.Tensor) -> Answer:
