@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from archcheck.errors import ArchcheckError
 from archcheck.locks import is_at, remove_if_left, try_lock
+from archcheck.regular_files import open_regular, refuse_irregular
 from archcheck.words import quote
 
 DEEPEST = 100
@@ -93,9 +94,19 @@ def _begun(target: Path) -> tuple[Path, BinaryIO]:
         stream.close()
 
 
-def read_bytes(file: Path, most: int = LARGEST) -> bytes:
-    """Return what a file holds. Raises `OSError` when it cannot be read, or holds more than `most` bytes."""
-    with file.open("rb") as stream:
+def replace_whole(file: Path, content: str | bytes) -> None:
+    """Write `file` as `write_whole` does, but no pipe and no device. Raises `OSError` for these, too."""
+    refuse_irregular(file)
+    write_whole(file, content)
+
+
+def read_bytes(file: Path, most: int = LARGEST, *, streams: bool = False) -> bytes:
+    """Return what a file holds. Raises `OSError` when it cannot be read, or holds more than `most` bytes.
+
+    It is a regular file, as reading from a pipe or a device might never end. With `streams` it may also be what this
+    process has open already under a name such as `/dev/stdin`: that is for files that a command line names.
+    """
+    with file.open("rb") if streams and _descriptor(file) is not None else open_regular(file) as stream:
         size = os.fstat(stream.fileno()).st_size
         data = stream.read(most + 1) if size <= most else b""
     if max(size, len(data)) > most:
@@ -103,13 +114,15 @@ def read_bytes(file: Path, most: int = LARGEST) -> bytes:
     return data
 
 
-def read_json(file: Path, shown: str, repair: str) -> Any:
+def read_json(file: Path, shown: str, repair: str, *, streams: bool = False) -> Any:
     """Return the JSON document in `file`; `shown` is its name for people, `repair` what to do about a bad one.
+
+    With `streams` it may be what this process has open already (`read_bytes`).
 
     Raises `ArchcheckError` in one line when it cannot be read, is no text or no JSON.
     """
     try:
-        return json_of(read_bytes(file))
+        return json_of(read_bytes(file, streams=streams))
     except IsADirectoryError:
         raise ArchcheckError(f"{shown} is a folder, not a JSON file; name a file in it") from None
     except OSError as error:

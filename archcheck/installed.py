@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import os
 import site
 import sys
@@ -20,10 +21,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from archcheck.regular_files import open_regular
+
 _NAMES = ("site-packages", "dist-packages")
 _PYTHONS = ("stdlib", "platstdlib", "purelib", "platlib")
 _METADATA = {".dist-info": "RECORD", ".egg-info": "installed-files.txt"}
 """Where a distribution lists its files. Metadata without a list is that of sources: of an editable installation."""
+
+_LARGEST = 1 << 24
+"""Bytes of such a list beyond which it is none: those of the largest distributions have a few million."""
 
 
 def packages_of_python() -> tuple[str, ...]:
@@ -97,13 +103,17 @@ def _installed_in(folder: str) -> Iterator[str]:
 
 
 def _tops(listing: str) -> set[str]:
-    """Return the first parts of the paths in the list of a distribution's files; none if there is no list."""
-    with (
-        contextlib.suppress(OSError, UnicodeDecodeError, csv.Error),
-        open(listing, encoding="utf-8", newline="") as file,
-    ):
+    """Return the first parts of the paths in the list of a distribution's files; none if there is no such list.
+
+    A path that leads out of the folder, or that no file can have, is left out.
+    """
+    with contextlib.suppress(OSError, UnicodeDecodeError, csv.Error), open_regular(listing) as file:
+        text = file.read(_LARGEST + 1)
+        if len(text) > _LARGEST:
+            return set()
         above = "../" if listing.endswith(".txt") else ""  # that list is relative to the metadata
-        paths = (os.path.normpath(row[0].removeprefix(above)) for row in csv.reader(file) if row)
+        names = (row[0] for row in csv.reader(io.StringIO(text.decode(), newline="")) if row)
+        paths = (os.path.normpath(name.removeprefix(above)) for name in names if "\0" not in name)
         tops = {path.partition(os.sep)[0] for path in paths if not os.path.isabs(path)}
         return tops - {os.pardir, os.curdir, "bin", "__pycache__"}
     return set()

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from archcheck.errors import ArchcheckError, one_line
+from archcheck.regular_files import open_regular, refuse_irregular
 
 try:
     import fcntl as _fcntl
@@ -74,7 +75,7 @@ def lock_beside(target: Path, *, on_wait: Callable[[str], None] | None = None, r
 
     Raises:
         OSError: nothing can be written beside the target, or its disk is full.
-        ArchcheckError: another process holds it where the system cannot tell when it ends.
+        ArchcheckError: another process holds it where the system cannot tell when it ends, or no file lies there.
     """
     file = lock_file(target)
     descriptor = _acquired(file, on_wait)
@@ -128,7 +129,7 @@ def try_lock(descriptor: int) -> bool:
 
 def remove_if_left(file: Path) -> None:
     """Remove a file that its writer has locked as long as that lives, where nobody does."""
-    with contextlib.suppress(OSError), file.open("rb") as stream:
+    with contextlib.suppress(OSError), open_regular(file) as stream:
         if try_lock(stream.fileno()):
             file.unlink(missing_ok=True)
 
@@ -145,8 +146,17 @@ def _opened(file: Path) -> tuple[int, bool]:
     while True:
         with contextlib.suppress(FileExistsError):
             return os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
+        _refuse_no_lock(file)
         with contextlib.suppress(FileNotFoundError):  # it went away in between
             return os.open(file, os.O_RDWR), False
+
+
+def _refuse_no_lock(file: Path) -> None:
+    """Raise `ArchcheckError` for what no lock can be: it is written over, and a link may lead anywhere."""
+    try:
+        refuse_irregular(file, follow=False)
+    except OSError as error:
+        raise ArchcheckError(f"`{file}` is no lock: {error.strerror}; move it away") from None
 
 
 def _holder(descriptor: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from archcheck.errors import ArchcheckError
 from archcheck.files import json_of, read_bytes
+from archcheck.regular_files import refuse_irregular
 from archcheck.seals import SEAL, misshapen, sealed, tampering
 
 WEIGHTS = "weights"
@@ -39,6 +40,14 @@ def read_document(file: Path) -> dict[str, Any]:
     if fault := misshapen(record):
         raise ArchcheckError(f"`{file}` is no record: {fault}; {_LEAVE}")
     return cast(dict[str, Any], record)
+
+
+def refuse_no_file(target: Path) -> None:
+    """Raise `ArchcheckError` where a pipe or a device lies in place of a record."""
+    try:
+        refuse_irregular(target)
+    except OSError as error:
+        raise ArchcheckError(f"`{target}` is no record: {error.strerror}; {_LEAVE}") from None
 
 
 def refuse_no_folder(target: Path | None) -> None:

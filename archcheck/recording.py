@@ -7,6 +7,7 @@ there, and the next process that adds to the record does the rest before anythin
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from archcheck.errors import ArchcheckError
-from archcheck.files import is_stream, write_whole
+from archcheck.files import is_stream, replace_whole, write_whole
 from archcheck.locks import ROOM, Lock, lock_beside, lock_file, remove_if_left
 from archcheck.record_file import (
     WEIGHTS,
@@ -130,7 +131,7 @@ class Recording:
         )
 
     def _keep_beside(self, text: str) -> Path:
-        write_whole(self._unsaved, text)
+        replace_whole(self._unsaved, text)
         return self._unsaved
 
     def _keep_in_room(self, text: str) -> Path:
@@ -152,7 +153,7 @@ class Recording:
             if there is None and self.record is None and WEIGHTS in pending:
                 self._place_weights(pending)
             there = joined(there or self.record, pending)
-            write_whole(self.target, record_text(there))
+            replace_whole(self.target, record_text(there))
         self._unsaved.unlink(missing_ok=True)
         self.record = there
 
@@ -188,22 +189,24 @@ def recording(target: Path | None, checkpoint: Path | None, tell: Tell | None = 
     refuse_no_folder(target)
     with ExitStack() as held:
         own = Recording(target, checkpoint, _locked(held, target, tell, ROOM))
-        if checkpoint and (_beside(target).exists() or not target.exists()):
-            _locked(held, checkpoint, tell, 0)
-            held.callback(own.sweep)
-        elif checkpoint:
-            remove_if_left(lock_file(checkpoint))
         try:
+            if checkpoint and (_beside(target).exists() or not target.exists()):
+                _locked(held, checkpoint, tell, 0)
+                own.sweep()  # the weights come into a new file, whatever lies or leads there
+                held.callback(own.sweep)
+            elif checkpoint:
+                remove_if_left(lock_file(checkpoint))
             if own.take_in():
                 tell(f"took in the run of seed {own.taken} from `{_beside(target)}`, which could not be saved before")
         except OSError as error:
-            raise ArchcheckError(f"`{target}` cannot be written: {error.strerror}; {_MEND}") from None
+            raise ArchcheckError(f"`{error.filename or target}` cannot be written: {error.strerror}; {_MEND}") from None
         own.record = read_record(target)
         if own.record is None and checkpoint:
             _refuse_checkpoint(checkpoint, target)
         yield own
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _MEND = "mend that, or choose `--output FILE` in another folder"
 
 
@@ -216,7 +219,8 @@ def _locked(held: ExitStack, file: Path, tell: Tell, room: int) -> Lock:
     try:
         return held.enter_context(lock_beside(file, on_wait=wait, room=room))
     except OSError as error:
-        raise ArchcheckError(f"`{file}` cannot be written: {error.strerror}; {_MEND}") from None
+        asked = f" (it asks for {room:,} bytes)" if room and error.errno in _FULL else ""
+        raise ArchcheckError(f"`{file}` cannot be written: {error.strerror}{asked}; {_MEND}") from None
 
 
 def _unsaved_run(file: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from archcheck.contract import Contract, SubjectEntry, TrainingSpec
 from archcheck.engine import import_limit
 from archcheck.errors import ArchcheckError
 from archcheck.isolate import Worker
-from archcheck.record_file import free_seed, refuse_another, seeds_of
+from archcheck.record_file import free_seed, refuse_another, refuse_no_file, seeds_of
 from archcheck.recording import Recording, Tell, recording
 from archcheck.words import visible
 
@@ -74,7 +74,13 @@ class Trainer:
     stated: Mapping[str, Any] = field(default_factory=dict)
 
     def recording(self, tell: Tell | None) -> AbstractContextManager[Recording]:
-        """Return the record, for this process alone to add to."""
+        """Return the record, for this process alone to add to.
+
+        Raises `ArchcheckError` where the contract names a pipe or a device: only an output may be one, as no record
+        could ever be read from it.
+        """
+        if self.target is not None and self.target == record_file(self.contract, self.spec):
+            refuse_no_file(self.target)
         return recording(self.target, self._checkpoint(), tell)
 
     def run(self, kept: Recording, choose: Choose, on_epoch: OnEpoch | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli_samples import environment, write
+from tests.test_files import IRREGULAR
 from tests.test_training import CONTRACT, make
 
 FILES = {
@@ -286,6 +287,26 @@ def test_a_full_disk_is_found_out_before_the_training(folder):
         "mend that, or choose `--output FILE` in another folder\n"
     )
     assert not [each.name for each in folder.iterdir() if "record" in each.name]
+
+
+@pytest.mark.parametrize("make", IRREGULAR)
+def test_a_record_that_is_no_file_is_found_out_before_the_training(archcheck, folder, monkeypatch, make):
+    monkeypatch.chdir(folder)  # as the name of a socket must be short
+    make(Path("record.json"))
+    contract = folder / "archcheck.toml"
+    contract.write_text(contract.read_text() + "[subjects.net.rules]\nrecord-matches-model = true\n")
+    for words in (["net"], ["net", "--until-decided"], ["net", "--output", str(folder / "record.json")]):
+        run = archcheck("train", *words, cwd=folder)
+        assert run.returncode == 2
+        assert "epoch" not in run.stderr
+        if "--until-decided" not in words:  # for which this contract promises too little
+            assert run.stderr == (
+                f"archcheck: error: `{folder / 'record.json'}` is no record: it is neither a file nor a folder; "
+                "move it away or choose `--output`\n"
+            )
+    run = archcheck("check", cwd=folder)
+    assert run.returncode == 2
+    assert "the record cannot be read: it is neither a file nor a folder" in run.stdout
 
 
 def test_a_run_that_could_not_be_saved_is_taken_in_by_the_same_command(archcheck, folder):

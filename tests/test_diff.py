@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -140,6 +143,13 @@ def test_two_snapshots(archcheck, files):
     assert (same.returncode, same.stdout) == (0, "net: the same\n")
 
 
+def test_a_pipe_that_a_shell_has_opened(files):
+    command = f'"{sys.executable}" -m archcheck diff <(cat a.json) /dev/stdin < <(cat b.json)'
+    run = subprocess.run(["bash", "-c", command], cwd=files, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.startswith("net\n  params ")
+
+
 def test_into_a_file(archcheck, files):
     run = archcheck("diff", "a.json", "b.json", "--format", "markdown", "--output", "d.md", cwd=files)
     assert (run.returncode, run.stdout) == (0, "")
@@ -168,10 +178,12 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", [*BAD, "missing.json", "."])
+@pytest.mark.parametrize("name", [*BAD, "missing.json", ".", "pipe.json"])
 def test_a_bad_file_is_one_line_and_exit_code_two(archcheck, files, name):
     if name in BAD:
         (files / name).write_bytes(BAD[name])
+    if name == "pipe.json":
+        os.mkfifo(files / name)
     for pair in ((name, "a.json"), ("a.json", name)):
         run = archcheck("diff", *pair, cwd=files)
         assert (run.returncode, run.stdout) == (2, "")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from archcheck import locks
-from archcheck.files import read_bytes, write_whole
+from archcheck import locks, regular_files
+from archcheck.files import read_bytes, replace_whole, write_whole
 from archcheck.locks import try_lock
 
 
@@ -83,9 +84,10 @@ def test_a_file_of_any_size_is_not_read_into_memory(tmp_path):
     huge = tmp_path / "huge.json"
     with huge.open("wb") as file:
         file.truncate(1 << 42)
-    for file in (huge, Path("/dev/zero")):
-        with pytest.raises(OSError, match=r"more than 1,000 bytes"):
-            read_bytes(file, 1000)
+    with Path("/dev/zero").open("rb") as zeros:
+        for file in (huge, Path(f"/dev/fd/{zeros.fileno()}")):
+            with pytest.raises(OSError, match=r"more than 1,000 bytes"):
+                read_bytes(file, 1000, streams=True)
     assert read_bytes(Path(os.devnull)) == b""
 
 
@@ -115,3 +117,58 @@ def test_what_is_no_regular_file_is_written_to():
 def test_a_folder_is_not_replaced(tmp_path):
     with pytest.raises(OSError, match="Is a directory"):
         write_whole(tmp_path, "text")
+
+
+def fifo(file):
+    os.mkfifo(file)
+
+
+def full(file):
+    file.symlink_to("/dev/full")
+
+
+def endless(file):
+    file.symlink_to("/dev/zero")
+
+
+def listening(file):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(file))
+
+
+IRREGULAR = [fifo, full, endless, listening]
+
+
+@pytest.mark.parametrize("make", IRREGULAR)
+def test_what_is_no_regular_file_is_neither_read_nor_replaced(tmp_path, monkeypatch, make):
+    monkeypatch.chdir(tmp_path)  # as the name of a socket must be short
+    make(file := Path("a"))
+    for refused in (lambda: read_bytes(file), lambda: read_bytes(file, streams=True), lambda: replace_whole(file, "b")):
+        with pytest.raises(OSError, match="it is neither a file nor a folder"):
+            refused()
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_became_a_pipe_just_before_it_is_opened_is_not_waited_for(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "a")
+    monkeypatch.setattr(regular_files, "refuse_irregular", lambda file: None)
+    with pytest.raises(OSError, match="it is neither a file nor a folder"):
+        read_bytes(tmp_path / "a")
+
+
+def test_what_is_left_of_a_name_by_anything_but_a_file_keeps_nothing_from_being_written(tmp_path):
+    os.mkfifo(tmp_path / ".a.0badcafe.partial")
+    write_whole(tmp_path / "a", "whole")
+    assert (tmp_path / "a").read_text() == "whole"
+
+
+@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0"])
+def test_what_the_process_has_open_may_be_read_where_a_command_line_names_it(name):
+    code = f"""
+from pathlib import Path; from archcheck.files import read_bytes
+try: read_bytes(Path({name!r}))
+except OSError as error: print(error.strerror)
+print(read_bytes(Path({name!r}), streams=True))
+"""
+    run = subprocess.run([sys.executable, "-c", code], input=b"text", capture_output=True, check=True)
+    assert run.stdout.decode() == "it is neither a file nor a folder\nb'text'\n"

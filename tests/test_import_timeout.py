@@ -92,6 +92,13 @@ def test_a_limit_may_be_raised(tmp_path):
     assert "definitions only" not in report(tmp_path, "--import-timeout", "30")[0]
 
 
+def test_any_limit_ends(tmp_path):
+    write(tmp_path, net_py=NET.format(line=BURN))
+    for limit in ("1e-09", "1e-300"):
+        text, _ = report(tmp_path, "--import-timeout", limit)
+        assert f"takes more than {limit} s of CPU time" in text
+
+
 def test_nothing_is_left_of_an_import_that_was_cut(tmp_path):
     write(tmp_path, net_py=NET.format(line="import helper"), helper_py=LEAVES)
     text, said = report(tmp_path, "--import-timeout", "0.5")

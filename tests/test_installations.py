@@ -6,6 +6,7 @@ referrers while a rule searches input sizes, is where the layout has it.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import hypothesis
 import pytest
 
 import archcheck
+from archcheck.installed import Installed
 from tests.cli_samples import environment
 
 PACKAGES = Path(hypothesis.__file__).parents[1]
@@ -251,4 +253,43 @@ def test_a_namespace_within_a_package_that_fails_to_import(tmp_path):
     (inner.parent / "__init__.py").write_text("import outer.inner.part\nraise ImportError('no luck')\n")
     (inner / "part.py").write_text("")
     done = check(tmp_path, looks=BROKEN, options=(), PYTHONPATH=str(inner.parents[1]))
+    assert done.returncode == 0, done.stderr
+
+
+def null_bytes(listing):
+    listing.write_bytes(b"pk\0g/__init__.py,,\nnet.py,,\n")
+
+
+def huge(listing):
+    with listing.open("wb") as file:
+        file.truncate(1 << 42)
+
+
+ODD = {
+    "null bytes": null_bytes,
+    "a pipe": os.mkfifo,
+    "endless": lambda listing: listing.symlink_to("/dev/zero"),
+    "huge": huge,
+    "a folder": Path.mkdir,
+    "binary": lambda listing: listing.write_bytes(b"\xff\xfe\0"),
+    "one long field": lambda listing: listing.write_text("n" * 1_000_000),
+    "elsewhere": lambda listing: listing.write_text("/etc/x,,\n../../x,,\na/../../x,,\n,,\n\n.,,\n"),
+}
+
+
+@pytest.mark.parametrize("name", ["x.dist-info/RECORD", "x.egg-info/installed-files.txt"])
+@pytest.mark.parametrize("odd", ODD)
+def test_a_list_of_files_that_is_none_lists_nothing(tmp_path, odd, name):
+    listing = tmp_path / name
+    listing.parent.mkdir()
+    ODD[odd](listing)
+    found = Installed((str(tmp_path),)).recorded
+    assert list(found) == ([str(tmp_path / "net.py")] if odd == "null bytes" else [])
+
+
+@pytest.mark.parametrize("odd", ["null bytes", "a pipe", "endless"])
+def test_a_damaged_list_of_files_breaks_no_run(tmp_path, odd):
+    (tmp_path / "there" / "x.dist-info").mkdir(parents=True)
+    ODD[odd](tmp_path / "there" / "x.dist-info" / "RECORD")
+    done = check(tmp_path, options=(), PYTHONPATH=str(tmp_path / "there"))
     assert done.returncode == 0, done.stderr

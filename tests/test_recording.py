@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from archcheck.record_file import read_record
 from archcheck.recording import recording
 from archcheck.seals import sealed
 from tests.kills import killed_at_every_moment
-from tests.test_files import full_after
+from tests.test_files import IRREGULAR, full_after
 
 ABOUT = {"model": {"class": "Net"}, "environment": {"torch": "2"}, "recipe": {"name": "sgd"}}
 
@@ -246,6 +247,58 @@ def test_what_cannot_be_written_is_found_out_before_anything_trains(tmp_path):
         add(tmp_path / "record.json", 0)
     with pytest.raises(ArchcheckError, match=r"c.safetensors` cannot be written: No such file"):
         add(tmp_path / "record.json", 0, checkpoint=tmp_path / "gone" / "c.safetensors")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("make", IRREGULAR)
+@pytest.mark.parametrize("name", ["record.json.unsaved", "record.json.lock", "c.safetensors", "c.safetensors.lock"])
+def test_what_is_no_file_in_the_place_of_one_is_found_out_before_anything_trains(tmp_path, monkeypatch, name, make):
+    monkeypatch.chdir(tmp_path)  # as the name of a socket must be short
+    make(Path(name))
+    with (
+        pytest.raises(ArchcheckError, match=f"{name}` .*(neither a file nor a folder|a link|exists)"),
+        recording(Path("record.json"), Path("c.safetensors")),
+    ):
+        pytest.fail("it would train")
+    assert names(tmp_path) == [name]
+
+
+def test_no_lock_is_written_over_what_a_link_leads_to(tmp_path):
+    (tmp_path / "dear").write_text("dear")
+    (tmp_path / "record.json.lock").symlink_to(tmp_path / "dear")
+    with pytest.raises(ArchcheckError, match=r"record.json.lock` is no lock: it is a link; move it away"):
+        add(tmp_path / "record.json", 0)
+    assert (tmp_path / "dear").read_text() == "dear"
+
+
+@pytest.mark.parametrize("make", [*IRREGULAR, lambda file: file.symlink_to("dear")])
+def test_weights_come_into_a_new_file(tmp_path, monkeypatch, make):
+    monkeypatch.chdir(tmp_path)
+    Path("dear").write_text("dear")
+    make(Path("c.safetensors.unsaved"))
+    add(Path("record.json"), 0, checkpoint=Path("c.safetensors"))
+    assert (Path("dear").read_text(), Path("c.safetensors").read_bytes()) == ("dear", b"weights of seed 0")
+
+
+@pytest.mark.parametrize("make", IRREGULAR)
+def test_what_is_no_file_any_more_when_a_run_has_ended_loses_nothing(tmp_path, monkeypatch, make):
+    monkeypatch.chdir(tmp_path)
+    with recording(target := Path("record.json"), None) as kept:
+        make(target)
+        with pytest.raises(ArchcheckError, match=r"record.json` is no record: .*; the run of seed 0 is kept in"):
+            kept.add(answer(0), {})
+    target.unlink()
+    assert add(target).taken == 0
+
+
+def test_a_disk_that_is_full_says_how_much_room_is_asked_for(tmp_path, monkeypatch):
+    def write(descriptor, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(locks, "_write", write)
+    says = r"record.json` cannot be written: .* \(it asks for 1,048,576 bytes\); mend that, or choose"
+    with pytest.raises(ArchcheckError, match=says):
+        add(tmp_path / "record.json", 0)
     assert names(tmp_path) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -197,6 +198,7 @@ BAD = {
     "something else": (b'{"name": "x"}', 'is no snapshot: it has no key "subjects"'),
     "missing": (None, "there is no snapshot"),
     "a folder": (b"", "is a folder"),
+    "a pipe": (b"", "cannot be read: it is neither a file nor a folder"),
 }
 
 
@@ -206,6 +208,8 @@ def bad(request, folder):
     content, says = BAD[request.param]
     if request.param == "a folder":
         (folder / FILE).mkdir()
+    elif request.param == "a pipe":
+        os.mkfifo(folder / FILE)
     elif content is not None:
         (folder / FILE).write_bytes(content)
     return folder, says

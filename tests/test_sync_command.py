@@ -220,6 +220,18 @@ def test_badges_are_written_kept_and_taken_away(archcheck, folder):
     assert not (folder / "badges/small-test-accuracy.json").exists()
 
 
+def test_what_is_no_file_is_neither_read_nor_written_over(archcheck, folder):
+    (folder / "badges").mkdir()
+    for name, words in {"README.md": ["README.md"], "badges/small-parameters.json": ["--badges", "badges"]}.items():
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+        run = archcheck("sync", *words, *([] if name in words else ["small"]), cwd=folder)
+        assert (run.returncode, run.stdout) == (2, "")
+        assert f"{name} cannot be read: it is neither" in run.stderr or f"cannot write {name}: it is" in run.stderr
+        assert run.stderr.count("\n") == 1
+    assert [file.name for file in (folder / "badges").iterdir()] == ["small-parameters.json"]
+
+
 def test_a_stale_badge_says_what_writes_it(archcheck, folder):
     run = archcheck("sync", "--badges", "badges", "small", "--check", cwd=folder)
     assert run.returncode == 1

@@ -25,7 +25,7 @@ def report(options: Namespace) -> int:
     if not options.target.strip():
         raise ArchcheckError("the target is empty; name a file such as model.py, or a subject of the contract")
     file = Path(options.target)
-    if file.suffix == ".json" and (file.is_file() or file.is_dir()):
+    if file.suffix == ".json" and file.exists():
         _refuse_what_measures(options)
         reports = read_reports(file)
     else:
@@ -60,7 +60,7 @@ def _read_part(file: Path) -> Part:
     from archcheck.snapshot import is_snapshot
 
     repair = "`archcheck check --format json --output FILE` writes a report"
-    document = read_json(file, str(file), repair)
+    document = read_json(file, str(file), repair, streams=True)
     if is_snapshot(document):
         raise ArchcheckError(f"{file} is a snapshot, not a report; compare it with a report by `archcheck diff`")
     try:

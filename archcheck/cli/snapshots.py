@@ -167,7 +167,7 @@ def _read_measures(file: Path) -> tuple[Measured, Limits]:
     shown = show_path(file)
     if not file.exists():
         raise ArchcheckError(f"there is no file {shown}; name a saved report or a snapshot")
-    document = read_json(file, shown, _REPAIR)
+    document = read_json(file, shown, _REPAIR, streams=True)
     found, limits = (snapshots_of(document, shown), {}) if is_snapshot(document) else _of_reports(document, shown)
     if not found:
         raise ArchcheckError(f"{shown} holds no measures of any subject, so there is nothing to compare")

@@ -17,6 +17,7 @@ from archcheck.errors import ArchcheckError, NotMeasured, SubjectError
 from archcheck.facts import Facts
 from archcheck.locks import lock_beside
 from archcheck.markers import CLOSING, Region, regions, rewrite
+from archcheck.regular_files import refuse_irregular
 from archcheck.render.words import count, one_line
 from archcheck.rules.claims import Synced, differences, written_for
 from archcheck.rules.figures import needs_training
@@ -167,6 +168,10 @@ def _told(region: Region, stands: str, belongs: str) -> str:
 
 def _badges(folder: Path | None, measured: Measured) -> Iterator[Change]:
     for file, content in (badges(measured, folder) if folder else {}).items():
+        try:
+            refuse_irregular(file)
+        except OSError as error:
+            raise ArchcheckError(f"cannot write {show_path(file)}: {error.strerror}; move it away") from None
         before = read_text(file, show_path(file)).content if file.is_file() else None
         lines: tuple[str, ...] = ()
         if content != before:

@@ -119,7 +119,7 @@ def read_text(path: Path) -> str:
     if path.is_dir():
         raise ArchcheckError(f"{file} is a folder; name the contract file in it, such as archcheck.toml")
     try:
-        return read_bytes(path, LARGEST).decode("utf-8-sig")
+        return read_bytes(path, LARGEST, streams=True).decode("utf-8-sig")
     except FileNotFoundError:
         raise ArchcheckError(f"{file} does not exist; name a contract file, such as pyproject.toml") from None
     except OSError as error:

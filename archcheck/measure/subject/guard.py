@@ -18,6 +18,8 @@ WAITS = 3
 """How many times as long as it may compute the subject's code may wait, while it is imported."""
 _TICK = 0.25
 """Seconds between two looks at what runs, at most."""
+_LEAST_TICK = 0.001
+"""Seconds between two looks, at least: with less, the process does nothing but look."""
 _IDLE = 0.02
 """The share of the time between two looks below which the code waited: on a busy machine, it computes for more."""
 
@@ -92,7 +94,7 @@ class Clock:
 
     def __init__(self, seconds: float, end: Callable[[FrameType, str], None]) -> None:
         self.seconds = seconds
-        self.tick = min(_TICK, seconds / 8)
+        self.tick = max(_LEAST_TICK, min(_TICK, seconds / 8))
         self._end = end
         self._last = time.thread_time(), time.monotonic()
         self.restart()

@@ -1,0 +1,42 @@
+"""Regular files, told from pipes and devices: opening or reading those might wait for ever, or never end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_WAIT_FOR_NOBODY = getattr(os, "O_NONBLOCK", 0)
+
+
+def open_regular(file: str | Path) -> BinaryIO:
+    """Open a file to read. Raises `OSError` where there is none, and for a folder, a pipe, a device or a socket."""
+    refuse_irregular(file)  # before it is opened, as opening a device may do something
+    stream = open(file, "rb", opener=lambda path, flags: os.open(path, flags | _WAIT_FOR_NOBODY))  # noqa: SIM115
+    try:
+        _refuse_mode(os.fstat(stream.fileno()).st_mode, file)  # it may have become another file since
+    except OSError:
+        stream.close()
+        raise
+    return stream
+
+
+def refuse_irregular(file: str | Path, *, follow: bool = True) -> None:
+    """Raise `OSError` where a pipe, a device or a socket lies; without `follow` for a link, too.
+
+    What is not there, or is a folder, is refused by whoever opens it.
+    """
+    try:
+        mode = Path(file).stat(follow_symlinks=follow).st_mode
+    except FileNotFoundError:
+        return
+    _refuse_mode(mode, file)
+
+
+def _refuse_mode(mode: int, file: str | Path) -> None:
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.EINVAL, "it is a link", os.fspath(file))
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "it is neither a file nor a folder", os.fspath(file))
