@@ -20,7 +20,7 @@ from archcheck.record_file import read_record
 from archcheck.recording import recording
 from archcheck.seals import sealed
 from tests.kills import killed_at_every_moment
-from tests.test_files import IRREGULAR, full_after
+from tests.test_files import IRREGULAR, fifo, full_after, listening
 
 ABOUT = {"model": {"class": "Net"}, "environment": {"torch": "2"}, "recipe": {"name": "sgd"}}
 
@@ -280,7 +280,7 @@ def test_weights_come_into_a_new_file(tmp_path, monkeypatch, make):
     assert (Path("dear").read_text(), Path("c.safetensors").read_bytes()) == ("dear", b"weights of seed 0")
 
 
-@pytest.mark.parametrize("make", IRREGULAR)
+@pytest.mark.parametrize("make", [fifo, listening])
 def test_what_is_no_file_any_more_when_a_run_has_ended_loses_nothing(tmp_path, monkeypatch, make):
     monkeypatch.chdir(tmp_path)
     with recording(target := Path("record.json"), None) as kept:
