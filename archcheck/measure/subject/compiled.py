@@ -156,9 +156,6 @@ def _is_torchs(function: Any) -> bool:
     return isinstance(code, CodeType) and code.co_filename.startswith(_WRAPPERS[-1])
 
 
-# --- where a process only measures -------------------------------------------------------------------------------
-
-
 def without_compiler() -> None:
     """Keep torch's compiler out of this process for good.
 
@@ -226,9 +223,6 @@ _MARKS: dict[str, Any] = {
     "substitute_in_graph": lambda *args, **options: _itself,
 }
 """What people tell the compiler by functions of `torch.compiler`, which import it."""
-
-
-# --- in the process of the caller --------------------------------------------------------------------------------
 
 
 @contextmanager
