@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from textwrap import dedent
 
@@ -146,3 +147,20 @@ def test_answers_are_kept_and_found_again(folder: Path, tmp_path: Path) -> None:
     for _ in range(2):
         done = archcheck(folder, "check", "good", "fat", "--format", "json", fork=False)
         assert [each[0] for each in judged(done)] == ["good", "fat"]  # type: ignore[index]
+
+
+def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("print('it runs', flush=True)\nwhile True: pass\n")
+    asked = "Worker(import_timeout=1e6).ask({'do': 'find', 'target': 'model.py', 'root': '.'})"
+    code = f"from archcheck.isolate import Worker; {asked}"
+    environment = {**os.environ, "ARCHCHECK_NO_FORK": "1"}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as parent:
+        assert parent.stderr is not None
+        assert any("it runs" in line for line in parent.stderr)
+        (worker,) = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        parent.kill()
+        deadline = time.monotonic() + 60
+        while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text().split()[2]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

@@ -16,6 +16,7 @@ import os
 import select
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from typing import NoReturn
@@ -25,6 +26,8 @@ from archcheck.measure.process.worker import answer, line_of, settled, write
 
 _POLL = 0.05
 """Seconds between two looks at whether the child lives; its pipe may be held open by what it started."""
+_PATIENCE = 0.5
+"""Seconds between two looks at whether the parent lives."""
 _LONGEST = 1 << 28
 """Bytes of a line; no network has that much to tell."""
 _HIGH = 900
@@ -43,6 +46,8 @@ def main(requests: int, replies: int, *, forks: bool, scratch: str) -> NoReturn:
 
         kept = (keep(requests, replies, scratch), requests, replies)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _import_torch()
     with contextlib.suppress(BrokenPipeError), os.fdopen(requests, "rb", buffering=0) as lines:
         write(replies, line_of({"ready": True}))
@@ -53,6 +58,15 @@ def main(requests: int, replies: int, *, forks: bool, scratch: str) -> NoReturn:
             else:
                 answer(settled(line, scratch), replies)
     os._exit(0)
+
+
+def _end_with(parent: int) -> NoReturn:
+    """Wait until the parent is gone, then end this process and its group: where none is forked, no keeper does so."""
+    while os.getppid() == parent:
+        time.sleep(_PATIENCE)
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
 
 
 def _import_torch() -> None:
