@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
 from archcheck.errors import ArchcheckError
@@ -36,9 +37,16 @@ def refuse_if_unable() -> None:
     needed = ("fcntl", "resource")  # modules that Python has on such systems alone
     if sys.platform in ("win32", "emscripten", "wasi") or not all(map(_has, needed)):
         raise ArchcheckError("archcheck measures on Linux and macOS; use WSL or a container")
-    missing = [name for name in ("torch", "rich") if find_spec(name) is None]
+    missing = [name for name in ("torch", "rich") if not _is_there(name)]
     if missing:
         raise ArchcheckError(not_installed(*missing))
+
+
+def _is_there(package: str) -> bool:
+    """Whether a package can be imported, asking the folders first: other finders may take it for an import."""
+    if package in sys.modules:
+        return sys.modules[package] is not None
+    return PathFinder.find_spec(package) is not None or find_spec(package) is not None
 
 
 def _has(module: str) -> bool:

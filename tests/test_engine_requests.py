@@ -49,6 +49,7 @@ class Asked:
     def __init__(self, answer=None):
         self.answer = measure(nn.Linear(2, 2), example=torch.zeros(1, 2)).to_json() if answer is None else answer
         self.requests = []
+        self.timeout = 120.0
         self.timeouts = []
         self.closed = False
 

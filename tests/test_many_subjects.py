@@ -46,7 +46,7 @@ def reports(tmp_path, worker):
 
 @pytest.fixture
 def no_forks(monkeypatch):
-    monkeypatch.setattr(isolate, "_can_fork", lambda: False)
+    monkeypatch.setattr(isolate, "can_fork", lambda: False)
 
 
 def totals(reports):
