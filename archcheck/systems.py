@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
@@ -42,6 +43,7 @@ def refuse_if_unable() -> None:
         raise ArchcheckError(not_installed(*missing))
 
 
+@cache
 def _is_there(package: str) -> bool:
     """Whether a package can be imported, asking the folders first: other finders may take it for an import."""
     if package in sys.modules:
