@@ -70,12 +70,19 @@ class Subject:
     meta: bool = False
 
 
+MUCH = 64
+"""Numbers that may act beside the parameters: epsilons, slopes, the mean of each colour, a small filter."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """A tensor that acts as a weight and is no parameter of the model.
+    """What acts on an output and is neither an input nor a parameter of the model.
 
     `used_by` is the operation that reads it, `layer` the layer in which that happens and `where` the line. A
     `buffer` has its path as its name; any other has the name of the attribute that holds it, where one does.
+    `numbers` is how many numbers it is worth: all `elements`, or fewer where they follow from one another, as those of
+    a mask or of a table of positions do; `bits` are those of one element. `trainable` is a parameter that no module
+    owns.
     """
 
     name: str
@@ -85,6 +92,10 @@ class Hidden:
     layer: str
     where: Where | None
     buffer: bool = False
+    origin: str = "tensor"
+    numbers: int = 0
+    bits: int = 32
+    trainable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +105,8 @@ class Params:
     Two parameters that are views of one storage are two tensors and count twice, as they do for torch and for
     every optimiser. `bytes` and `bytes_by_dtype` (`{"float32": 52344, "int64": 40}`) are of parameters and buffers,
     persistent or not. `hidden` weights are in no other count, but for those that are buffers. `frozen_names` are the
-    parameters that `requires_grad` keeps from training.
+    parameters that `requires_grad` keeps from training. `beside` is what acts as well and is no weight: numbers of
+    Python, masks, tables that follow from a few numbers.
     """
 
     total: int
@@ -108,6 +120,12 @@ class Params:
     sizes: Mapping[str, int]
     bytes_by_dtype: Mapping[str, int] = field(default_factory=dict)
     frozen_names: tuple[str, ...] = ()
+    beside: tuple[Hidden, ...] = ()
+
+    @property
+    def numbers_beside(self) -> int:
+        """Return how many numbers act beside the parameters, hidden weights included."""
+        return sum(each.numbers or each.elements for each in self.hidden) + sum(each.numbers for each in self.beside)
 
     @property
     def hidden_total(self) -> int:

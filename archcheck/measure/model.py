@@ -28,12 +28,13 @@ from archcheck.measure.passes.forward import AFFORDABLE, Passes, inputs_of, pass
 from archcheck.measure.passes.restore import same_torch
 from archcheck.measure.peers.cross_check import cross_check
 from archcheck.measure.structure import graph, idle, ledger
+from archcheck.measure.structure.chance import chosen
 from archcheck.measure.structure.field import receptive_field
 from archcheck.measure.structure.layers import layers_of
 from archcheck.measure.subject.compiled import original, uncompiled
 from archcheck.measure.subject.heap import give_back
 from archcheck.measure.subject.places import class_where, relative
-from archcheck.parts import CROSS_CHECK, PARANOID, Cost, Hidden, Op, Params, Shapes, Subject, Tensor
+from archcheck.parts import CROSS_CHECK, PARANOID, Cost, Op, Shapes, Subject, Tensor
 from archcheck.probes import parsed
 
 
@@ -126,7 +127,7 @@ def _facts(
             notes=(*_notes(passes, example, evaluation), *second.notes),
             meta=passes.on_meta,
         ),
-        params=_with(ledger.params(tree, traces, (ops, train_ops), root), second.numbers),
+        params=ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation)),
         layers=layers_of(tree, evaluation, (ops, train_ops), root),
         ops=ops,
         train_ops=diff_ops(ops, train_ops),
@@ -173,10 +174,6 @@ def _used_by_others(facts: Facts, bench: Bench, traces: list[Trace]) -> Facts:
 def _centred(tensor: torch.Tensor, factor: int) -> torch.Tensor:
     """Return numbers of both signs, `factor` times as far apart: for those of one sign, a gate may never change."""
     return factor * (tensor - tensor.mean()) if tensor.is_floating_point() else tensor
-
-
-def _with(params: Params, numbers: tuple[Hidden, ...]) -> Params:
-    return replace(params, hidden=(*params.hidden, *numbers)) if numbers else params
 
 
 def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:

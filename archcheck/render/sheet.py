@@ -76,6 +76,7 @@ def ledger(facts: Facts) -> Iterator[Line]:
     """Return what the plain total does not say: weights shared, hidden or unused, layers that do nothing."""
     lines = [*_tied(facts), *_hidden(facts), *_unused(facts), *_idle(facts)]
     yield from lines or [Line(label="ledger", text="nothing tied, hidden or unused")]
+    yield from _beside(facts)
 
 
 def _tied(facts: Facts) -> Iterator[Line]:
@@ -102,6 +103,25 @@ def _weights(weights: tuple[Hidden, ...], what: str) -> Iterator[Line]:
         yield Line(label="", text=f"{name} {shape_text(weight.shape)}{place}", alarming=True)
     if rest := weights[SHOWN:]:
         yield Line(label="", text=f"and {len(rest):,} more", alarming=True)
+
+
+def _beside(facts: Facts) -> Iterator[Line]:
+    """Yield what acts beside the parameters and is no weight: numbers of Python, masks, tables of positions."""
+    entries = facts.params.beside
+    if not entries:
+        return
+    shown = [_acting(entry) for entry in entries[:SHOWN]]
+    more = [f"{len(entries) - SHOWN:,} more"] if len(entries) > SHOWN else []
+    total = count(sum(entry.numbers for entry in entries), "number")
+    yield Line(label="beside", text=f"{total}: {', '.join([*shown, *more])}")
+
+
+def _acting(entry: Hidden) -> str:
+    place = f" at {entry.where}" if entry.where else ""
+    user = f"by {entry.used_by}{place}"
+    if entry.origin == "numbers":
+        return f"{entry.numbers:,} in Python, most {user}"
+    return f"{entry.numbers:,} for {entry.name or entry.origin} {shape_text(entry.shape)} of {entry.bits} bits {user}"
 
 
 def _unused(facts: Facts) -> Iterator[Line]:

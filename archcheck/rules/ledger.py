@@ -7,21 +7,25 @@ from dataclasses import dataclass
 
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
-from archcheck.parts import Hidden, Layer
+from archcheck.parts import MUCH, Hidden, Layer
 from archcheck.rule import Rule
-from archcheck.rules.scope import demand_reach, hidden_on, params_on, reach
+from archcheck.rules.scope import beside_on, demand_reach, hidden_on, params_on, reach
 from archcheck.selectors import selects_layer
+from archcheck.words import amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoHiddenWeights(Rule):
-    """No tensor acts as a weight without being a parameter of the model.
+    """No weights act beside the parameters of the model.
 
-    Layers in a plain Python list, tensors in closures and globals, weights decoded or generated in `forward`: they
-    take part in the result, no optimiser trains them, no checkpoint saves them, no parameter count sees them. The
-    remedy is `nn.ModuleList` or `nn.Parameter`. A buffer counts where it is the weight of a convolution or a linear
-    map, a factor of a product or a table that the input looks up; for a fixed filter that is meant to be one, waive
-    the rule with the buffer's path as `layer`. Statistics, masks and positions that are added are no weights.
+    Layers in a plain Python list, tensors in closures and globals, numbers in Python, weights decoded, unpacked or
+    drawn from a seed in `forward`: they take part in the result, no optimiser trains them, no parameter count sees them.
+    The remedy is `nn.ModuleList` or `nn.Parameter`. Everything that acts on an output is counted, whatever operation
+    reads it: tensors from outside, buffers, numbers of Python (but 0, 1, -1, 2 and 0.5), draws that no seed changes.
+    `allow` is how many numbers may: epsilons, slopes, the mean of each colour, a small filter. A parameter that no
+    module owns is none too few. Statistics of normalisations do not count, nor do noise, and what follows from shapes
+    and a few numbers: masks, positions, sinusoids, windows. A table counts as many numbers as it takes to describe it.
+    For a table that is meant to be fixed, waive the rule with the buffer's path as `layer`.
 
     Example, kept:
         rule = no-hidden-weights = true
@@ -45,27 +49,33 @@ class NoHiddenWeights(Rule):
         model =
             def __init__(self):
                 super().__init__()
-                self.register_buffer("edges", torch.tensor([[[-1.0, 0.0, 1.0]]]))
+                self.register_buffer("filters", torch.randn(8, 1, 9))
 
             def forward(self, x):
-                return F.conv1d(x, self.edges)
-        input = [1, 1, 8]
-        says = 3 hidden weights: the buffer `edges` of shape 1x1x3 used by `conv1d`
+                return F.conv1d(x, self.filters)
+        input = [1, 1, 16]
+        says = 72 hidden weights: the buffer `filters` of shape 8x1x9 used by `conv1d`
     """
 
     prohibition = True
+    allow: int = MUCH
 
     def check(self, facts: Facts) -> Result:
-        """List every hidden weight that the executed graph uses."""
+        """List what acts beside the parameters, if it is more than is allowed, or was made to be trained."""
         demand_reach(self, facts)
-        hidden = hidden_on(facts, self.on)
+        entries = hidden_on(facts, self.on)
+        more = beside_on(facts, self.on)
+        numbers = sum(each.numbers or each.elements for each in entries) + sum(each.numbers for each in more)
+        owned = not any(each.trainable for each in entries)
+        shown = [*entries, *more] if numbers > self.allow else [] if owned else entries
+        few = f" ({amount(numbers, 'numbers')} beside the parameters)" if numbers else ""
         return Result(
             examined=reach(facts, self.on),
-            findings=tuple(_hidden_finding(weight, facts) for weight in hidden),
-            found=sum(weight.elements for weight in hidden),
-            limit=0,
-            unit="hidden weights",
-            kept="no hidden weights",
+            findings=tuple(_hidden_finding(weight, facts) for weight in shown),
+            found=numbers,
+            limit=self.allow,
+            unit="numbers beside the parameters",
+            kept=f"no hidden weights{few}",
         )
 
 

@@ -19,7 +19,7 @@ def reach(facts: Facts, on: str | None) -> int:
     return (
         ops
         + sum(selects_layer(on, layer, facts) for layer in facts.layers)
-        + len({*params_on(facts, on), *_buffers_on(facts, on)})
+        + len({*params_on(facts, on), *(each.name for each in hidden_on(facts, on) if each.buffer)})
     )
 
 
@@ -52,19 +52,23 @@ def params_on(facts: Facts, on: str | None) -> dict[str, int]:
 
 def hidden_on(facts: Facts, on: str | None) -> tuple[Hidden, ...]:
     """Return the hidden weights that operations read which `on` points at."""
+    return _acting_on(facts.params.hidden, facts, on)
+
+
+def beside_on(facts: Facts, on: str | None) -> tuple[Hidden, ...]:
+    """Return what else acts beside the parameters in operations that `on` points at."""
+    return _acting_on(facts.params.beside, facts, on)
+
+
+def _acting_on(entries: tuple[Hidden, ...], facts: Facts, on: str | None) -> tuple[Hidden, ...]:
     if on is None:
-        return facts.params.hidden
-    buffers = _buffers_on(facts, on)
+        return entries
     users = {(op.op, op.layer) for graph in _graphs(facts) for op in graph if selects(on, op, facts)}
     return tuple(
-        weight for weight in facts.params.hidden if (weight.used_by, weight.layer) in users or weight.name in buffers
+        entry
+        for entry in entries
+        if (entry.used_by, entry.layer) in users or (entry.buffer and _owns(on, entry.name, facts))
     )
-
-
-def _buffers_on(facts: Facts, on: str | None) -> set[str]:
-    """Return the buffers among the hidden weights that `on` points at, as it points at parameters."""
-    names = {weight.name for weight in facts.params.hidden if weight.buffer}
-    return {name for name in names if on is None or _owns(on, name, facts)}
 
 
 def _owns(on: str, name: str, facts: Facts) -> bool:

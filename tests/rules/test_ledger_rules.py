@@ -103,18 +103,18 @@ class Edges(nn.Module):
     def __init__(self):
         super().__init__()
         self.filters = nn.Module()
-        self.filters.register_buffer("sobel", torch.ones(1, 1, 3, 3))
+        self.filters.register_buffer("sobel", torch.rand(1, 1, 9, 9))
 
     def forward(self, x):
         return F.conv2d(x, self.filters.sobel)
 
 
-IMAGE = torch.zeros(1, 1, 5, 5)
+IMAGE = torch.zeros(1, 1, 12, 12)
 
 
 def test_a_fixed_filter_is_said_to_be_a_buffer_and_named_by_its_path():
     (finding,) = outcome(NoHiddenWeights(), Edges(), IMAGE).findings
-    assert finding.message.startswith("9 hidden weights: the buffer `filters.sobel` of shape 1x1x3x3 used by `conv2d`")
+    assert finding.message.startswith("81 hidden weights: the buffer `filters.sobel` of shape 1x1x9x9 used by `conv2d`")
     assert finding.layer == "filters.sobel"
     assert "waive" in finding.fix
 
@@ -135,7 +135,7 @@ def test_on_finds_the_buffer_by_its_owner_its_path_and_its_reader(on, verdict):
 
 
 def test_a_buffer_that_acts_as_a_weight_counts_for_the_budget():
-    assert outcome(MaxParams(limit=9), Edges(), IMAGE).found == 9
+    assert outcome(MaxParams(limit=81), Edges(), IMAGE).found == 81
 
 
 # --- where the findings point, and what they name --------------------------------------------------------------------

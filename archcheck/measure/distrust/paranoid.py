@@ -48,7 +48,7 @@ from archcheck.measure.shapes.arguments import map_tensors
 from archcheck.measure.structure.graph import Graph
 from archcheck.measure.structure.masks import Masks
 from archcheck.measure.subject.places import relative
-from archcheck.parts import Hidden, Op
+from archcheck.parts import Op
 from archcheck.where import Where
 
 ALLOWANCE = 5 * AFFORDABLE
@@ -57,19 +57,16 @@ _RUNS = 10
 """Samples that pass through the model then."""
 TRIES = 12
 """Passes on other numbers in all of which an operation has to say nothing; most models need a single one."""
-NUMBERS = 64
-"""Different numbers of Python that a line may multiply by: more are weights, one by one."""
 MANY = 257
 """Samples of the pass by shapes that looks for code which minds how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """What a second look found: per mode the operations that say nothing, notes, and weights in Python."""
+    """What a second look found: per mode the operations that say nothing, and notes."""
 
     quiet: Mapping[bool, frozenset[Sign]]
     notes: tuple[str, ...]
-    numbers: tuple[Hidden, ...] = ()
 
     def heard(self, graph: Graph, *, training: bool) -> tuple[Op, ...]:
         """Return the operations of a graph, those that say nothing as reaching no output."""
@@ -99,7 +96,7 @@ def look(passes: Passes, example: Example, evaluation: Trace, training: Trace | 
         return Second({}, ("too large to be run a second time on real numbers: its structure is confirmed by shapes",))
     seeker.look_after_many_calls()
     quiet = {mode: seeker.look_for_real(mode) for mode in traces}
-    return Second(quiet, tuple(dict.fromkeys(seeker.notes)), tuple(seeker.numbers))
+    return Second(quiet, tuple(dict.fromkeys(seeker.notes)))
 
 
 class _Look:
@@ -107,7 +104,6 @@ class _Look:
         self._passes, self._example, self._traces, self._root = passes, example, traces, root
         self._signs = {training: signs(trace) for training, trace in traces.items()}
         self.notes: list[str] = []
-        self.numbers: list[Hidden] = []
 
     def look_at_batches(self) -> None:
         """Compare with passes of one and of many samples, by shapes."""
@@ -158,9 +154,6 @@ class _Look:
         self._demand_same(training, trace, f"on real numbers, with a batch of {batch_of(example)}")
         self._demand_constants(trace, example, training)
         assert trace.silence is not None
-        if not training:
-            factors = ((where, len(found)) for where, found in trace.silence.factors.items() if len(found) > NUMBERS)
-            self.numbers += [self._number(count, where) for where, count in factors]
         quiet = self._still_quiet(quiet_in(trace), example, training, faults_of(output))
         return quiet | self._unfelt(trace, example, training)
 
@@ -197,10 +190,6 @@ class _Look:
                 if faults_of(output) <= faults:
                     quiet &= quiet_in(trace)
         return quiet
-
-    def _number(self, count: int, where: Where | None) -> Hidden:
-        place = relative(where, self._root)
-        return Hidden(name="numbers in Python", shape=(count,), elements=count, used_by="mul", layer="", where=place)
 
     def _alone(self, example: Example, training: bool) -> Any:
         return self._run(example, training, unwatched.outputs)

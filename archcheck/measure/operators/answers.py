@@ -6,7 +6,7 @@ Such calls have the same answer, in evaluation and in training, whatever tensors
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from archcheck.errors import SubjectError
 from archcheck.measure.operators.cost import multiply_accumulates
 from archcheck.measure.operators.flops import published_flops
 from archcheck.measure.operators.kinds import describe
+from archcheck.measure.operators.schema import Operator
 from archcheck.measure.shapes.arguments import Call, tensors_in
 from archcheck.measure.shapes.looks import Look
 from archcheck.measure.shapes.memory import Memory
@@ -69,6 +70,7 @@ class Answer:
 
     `roles` are the names of the arguments that its operands stand in; `recipe` is `None` where its results depend
     on more than the look of the call; `number` is what it fills with, compares with, multiplies by or draws by.
+    `numbers` are all numbers of Python in it that take part in the result; `draws` says that a generator does.
     """
 
     op: str
@@ -82,6 +84,8 @@ class Answer:
     mutates: bool = False
     recipe: Recipe | None = None
     number: float | None = None
+    numbers: tuple[complex, ...] = ()
+    draws: bool = False
 
 
 KNOWN: dict[Look, Answer] = {}
@@ -98,9 +102,14 @@ def remember(look: Look, told: Answer) -> None:
 
 
 def answer(
-    name: str, call: Call, outputs: Sequence[torch.Tensor], *, mutates: bool, recipe: Recipe | None = None
+    operator: Operator,
+    call: Call,
+    outputs: Sequence[torch.Tensor],
+    *,
+    recipe: Recipe | None = None,
 ) -> Answer:
     """Work out the answer of one call from its arguments by name and its results."""
+    name = operator.name
     kind, attributes = describe(name, call, outputs)
     macs = multiply_accumulates(name, call, outputs)
     return Answer(
@@ -112,9 +121,11 @@ def answer(
         shapes=tuple(shape_of(tensor) for tensor in outputs),
         dtype=dtype_of(outputs[0]) if outputs else None,
         roles=tuple(role for role, value in call.items() for _ in tensors_in(value)),
-        mutates=mutates,
+        mutates=operator.mutates,
         recipe=recipe,
         number=_number(name, call),
+        numbers=tuple(_numbers(operator, call)),
+        draws=operator.draws,
     )
 
 
@@ -130,6 +141,14 @@ def _number(name: str, call: Call) -> float | None:
         return None
     found = next((call[key] for key in _NUMBERS if isinstance(call.get(key), int | float)), None)
     return None if found is None else float(found)
+
+
+def _numbers(operator: Operator, call: Call) -> Iterator[complex]:
+    for name in operator.values:
+        value = call.get(name)
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(each, int | float | complex) and not isinstance(each, bool):
+                yield each
 
 
 def source(kind: str, tensor: torch.Tensor) -> Answer:

@@ -111,18 +111,18 @@ class ShapeRunner:
         if operator.writes_first:
             if operator.name in _ELEMENTWISE:
                 _expect_room(metas)
-            told = answer(operator.name, call, [metas[0]], mutates=True, recipe=_SAME)
+            told = answer(operator, call, [metas[0]], recipe=_SAME)
             return _SAME.make(tensors, self._memory), told
         if operator.mutates:
             return self._written(operator, call, metas, tensors)
         bound = bounded(operator.name, call)
         if bound is not NotImplemented:  # never by heart, so that a loop over bounds is noticed
             self._note_bound(operator.name)
-            told = answer(operator.name, call, list(tensors_in(bound)), mutates=False)
+            told = answer(operator, call, list(tensors_in(bound)))
             return self._own(bound), told
         result = self._compute(operator, call, meta_args, meta_kwargs)
         recipe = self._recipe(operator, result, metas) if operator.by_shape else None
-        told = answer(operator.name, call, list(tensors_in(result)), mutates=False, recipe=recipe)
+        told = answer(operator, call, list(tensors_in(result)), recipe=recipe)
         return (recipe.make(tensors, self._memory) if recipe else self._own(result)), told
 
     def _written(
@@ -132,7 +132,7 @@ class ShapeRunner:
         if operator.name == "set_":
             raise RuntimeError("a tensor without values cannot be put into other memory")
         result = operator.func(**_on_meta(dict(call)))
-        told = answer(operator.name, call, list(tensors_in(result)), mutates=True)
+        told = answer(operator, call, list(tensors_in(result)))
         by_meta = {id(meta): tensor for meta, tensor in zip(metas, tensors, strict=True)}
         for name in operator.written:
             for meta in tensors_in(call[name]):
@@ -172,7 +172,7 @@ def _told(operator: Operator, args: Any, kwargs: Any, result: Any, known: Answer
     if known is not None and known.shapes == shapes_of(result):
         return result, known
     call = bind(operator.func, args, kwargs)
-    return result, answer(operator.name, call, list(tensors_in(result)), mutates=operator.mutates)
+    return result, answer(operator, call, list(tensors_in(result)))
 
 
 _SAME = Recipe(None)

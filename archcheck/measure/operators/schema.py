@@ -32,11 +32,13 @@ class Operator:
 
     `by_shape` says that its result follows from the outsides of its operands and its other arguments; `written` are
     the names of the arguments that it writes to, and `body` is the subject's function behind an operator of its own.
+    `values` are the names of the arguments that may be numbers of Python, and `draws` says that it uses a generator.
     """
 
     __slots__ = (
         "body",
         "by_shape",
+        "draws",
         "func",
         "inside",
         "makes_views",
@@ -44,6 +46,7 @@ class Operator:
         "name",
         "reshapes",
         "returns",
+        "values",
         "writes_first",
         "written",
     )
@@ -61,6 +64,22 @@ class Operator:
         self.by_shape = self.name not in _BY_VALUE and (self.writes_first or not self.mutates)
         self.inside = _is_opaque(self.name, func)
         self.body = _body(func)
+        self.draws = torch.Tag.nondeterministic_seeded in func.tags
+        self.values = tuple(a.name for a in schema.arguments if _takes_numbers(a)) if self.name not in _RANGES else ()
+
+
+_RANGES = frozenset({"arange", "range"})
+"""Factories whose numbers say how many there are, and where they begin."""
+
+_SETTINGS = frozenset({"momentum", "rounding_mode", "keep_prob"})
+"""Arguments that are numbers and reach no result of an evaluation."""
+
+
+def _takes_numbers(argument: Any) -> bool:
+    """Whether an argument is a number that takes part in the result, and not a size, an axis or a choice."""
+    kind = str(argument.type)
+    numbers = "number" in kind or "float" in kind or "Scalar" in kind or "complex" in kind or "Tensor" in kind
+    return (numbers and argument.name not in _SETTINGS) or argument.name == "divisor_override"
 
 
 def _body(func: Any) -> Callable[..., Any] | None:

@@ -17,7 +17,7 @@ class Event:
 
     `inputs` are the events whose results it reads, `operands` the event of each operand in the order of `roles`, -1
     for a parameter, and `names` what the model calls each, `""` for what is no parameter or buffer. `source` is set for
-    tensors that come from outside of the pass.
+    tensors that come from outside of the pass. `drawn` is a digest of what a generator gave, on real numbers.
     """
 
     index: int
@@ -30,6 +30,7 @@ class Event:
     where: Where | None
     source: torch.Tensor | None = None
     name: str = ""
+    drawn: bytes | None = None
 
     @property
     def kind(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import torch
+
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.silence import Silence
 from archcheck.where import Where
@@ -22,7 +24,11 @@ class Visit:
 
 @dataclass
 class Trace:
-    """What one forward pass did; `outputs` are the events that made the model's outputs."""
+    """What one forward pass did; `outputs` are the events that made the model's outputs.
+
+    Into `generated` events go nothing but shapes and numbers of Python; `unowned` are the parameters that events read
+    and that the pass itself has made, with what holds each.
+    """
 
     events: list[Event] = field(default_factory=list)
     visits: dict[str, Visit] = field(default_factory=dict)
@@ -34,6 +40,9 @@ class Trace:
     real: bool = False
     silence: Silence | None = None
     foreign: list[Where | None] = field(default_factory=list)
+    generated: set[int] = field(default_factory=set)
+    unowned: dict[int, list[tuple[str, torch.Tensor]]] = field(default_factory=dict)
+    captured: dict[int, torch.Tensor] = field(default_factory=dict)
 
     @cached_property
     def live(self) -> list[bool]:

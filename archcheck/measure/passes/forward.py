@@ -151,6 +151,22 @@ class Passes:
             output = self._run_under(tracer, example, training=training, differentiable=differentiable, seed=seed)
         return tracer.trace, output
 
+    def drawn(self, example: Example, seed: int) -> Trace:
+        """Trace in evaluation mode on real numbers, after another seed. Raise what the subject raises."""
+        tracer = self._tracer(real=True)
+        with any_batch():
+            self._run_under(tracer, example, training=False, seed=seed)
+        return tracer.trace
+
+    def captured(self, example: Example, wanted: frozenset[int], nudge: float) -> dict[int, torch.Tensor]:
+        """Return what operations of an evaluation by shapes give that generate numbers. Raise what the subject raises.
+
+        `nudge` is the share by which the numbers of Python in it are made larger.
+        """
+        tracer = Tracer(self.tree, self._looks, self._layers, nudge=nudge, wanted=wanted)
+        self._run_under(tracer, example, training=False)
+        return tracer.trace.captured
+
     def try_shapes(self, example: Example, *, training: bool) -> tuple[Trace, Exception | None]:
         """Trace by shapes alone, and only so: what ran, and the error that ended it, if one did.
 

@@ -116,3 +116,13 @@ def row_of(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.is_contiguous():
         return tensor.detach() if tensor.dim() == 1 else tensor.detach().view(-1)
     return tensor.detach().as_strided((extent_of(outside_of(tensor)),), (1,))
+
+
+def content_of(tensor: torch.Tensor | None) -> bytes | None:
+    """Return the numbers of a tensor as bytes; `None` for what has none."""
+    if tensor is None or tensor.device.type == "meta":
+        return None
+    try:
+        return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    except RuntimeError:  # a layout without one memory
+        return None

@@ -16,7 +16,6 @@ import torch
 
 from archcheck.measure.passes.event import Event
 from archcheck.measure.shapes.arguments import Call
-from archcheck.where import Where
 
 _PRODUCTS = frozenset({
     "add", "batch_norm", "bmm", "clamp", "conv", "conv_transpose", "div", "group_norm", "instance_norm", "layer_norm",
@@ -29,14 +28,10 @@ _CONDITIONS = frozenset({"condition", "mask"})
 
 
 class Silence:
-    """Follows one pass on real tensors; `cut` are the edges, as (reader, maker), over which nothing comes.
-
-    `factors` are the different numbers of Python that products on each line multiply by.
-    """
+    """Follows one pass on real tensors; `cut` are the edges, as (reader, maker), over which nothing comes."""
 
     def __init__(self) -> None:
         self.cut: set[tuple[int, int]] = set()
-        self.factors: dict[Where | None, set[float]] = {}
         self._silent: set[int] = set()
         self._zero: set[int] = set()
         self._dependent: list[bool] = []
@@ -56,9 +51,6 @@ class Silence:
         fresh = event.kind == "factory"  # it takes the outside of its operands, not their numbers
         dependent = [index >= 0 and self._dependent[index] and not fresh for index in event.operands]
         self._dependent.append(any(dependent))
-        factor = call.get("other") if event.kind in ("mul", "div") and any(dependent) else None
-        if isinstance(factor, float):
-            self.factors.setdefault(event.where, set()).add(factor)
         if not outputs or not outputs[0].is_floating_point() or outputs[0].layout is not torch.strided:
             return
         out = outputs[0]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
@@ -26,6 +26,7 @@ from archcheck.measure.operators.run import ShapeRunner, fresh
 from archcheck.measure.operators.schema import Operator, operator_of
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.kept_values import content_of
 from archcheck.measure.passes.layer_calls import Layers, holder_of
 from archcheck.measure.passes.silence import Silence
 from archcheck.measure.passes.stamps import Stamps
@@ -39,12 +40,24 @@ from archcheck.measure.subject.tree import Tree
 
 
 class Tracer(Dispatch):
-    """Records every operation that runs while it is `watching` into `trace`."""
+    """Records every operation that runs while it is `watching` into `trace`.
+
+    `nudge` makes the numbers of Python larger by that share; of `wanted` operations, which shapes and such numbers
+    alone go into, the results are captured.
+    """
 
     supports_higher_order_operators = True
 
     def __init__(
-        self, tree: Tree, looks: Looks, layers: Layers, *, real: bool = False, silence: Silence | None = None
+        self,
+        tree: Tree,
+        looks: Looks,
+        layers: Layers,
+        *,
+        real: bool = False,
+        silence: Silence | None = None,
+        nudge: float = 0.0,
+        wanted: Container[int] = (),
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tree = tree
@@ -56,6 +69,7 @@ class Tracer(Dispatch):
         self._makers: dict[int, tuple[int, weakref.ref[torch.Tensor]]] = {}  # of real tensors
         self._layers = layers
         self._foreign_writes = False  # to memory that the pass did not make
+        self._nudge, self._wanted = nudge, wanted
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -70,6 +84,8 @@ class Tracer(Dispatch):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Compute one operation and record it."""
         kwargs = kwargs or {}
+        if self._nudge and any(True for _ in tensors_in(args)):  # the numbers of others are sizes
+            args = self._nudged(args)
         if not isinstance(func, torch._ops.OpOverload):
             return self._higher_order(func, args, kwargs)
         operator, caller = operator_of(func), sys._getframe(1)
@@ -109,6 +125,10 @@ class Tracer(Dispatch):
         self.trace.uncounted.add(name)
         return func(*args, **kwargs)
 
+    def _nudged(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return numbers of Python a little larger: those of a formula matter little, those of a generator much."""
+        return tuple(each * (1 + self._nudge) if isinstance(each, float) else each for each in args)
+
     def _only_counts(self, target: Any) -> bool:
         """Whether a write is bookkeeping on an integer buffer, such as BatchNorm's count of batches."""
         return id(target) in self.tree.names and not target.is_floating_point()
@@ -133,7 +153,7 @@ class Tracer(Dispatch):
         if self.trace.silence is not None:
             return self._run_closely(operator, call, tensors, args, kwargs, caller)
         result = fresh(operator, operator.func(*args, **kwargs), tensors)
-        told = answer(operator.name, call, list(tensors_in(result)), mutates=operator.mutates)
+        told = answer(operator, call, list(tensors_in(result)))
         return self._record(told, tensors, result, caller)
 
     def _run_closely(
@@ -152,7 +172,7 @@ class Tracer(Dispatch):
         before = silence.before(kind_of(operator.name), call, operator.mutates)
         result = fresh(operator, operator.func(*args, **kwargs), tensors)
         outputs = list(tensors_in(result))
-        told = answer(operator.name, call, outputs, mutates=operator.mutates)
+        told = answer(operator, call, outputs)
         self._record(told, tensors, result, caller)
         silence.note(self.trace.events[-1], call, tensors, outputs, before)
         for tensor in outputs:
@@ -184,12 +204,25 @@ class Tracer(Dispatch):
             self._wrote(outputs or tensors[:1], index)
         for tensor in outputs:
             self._made(tensor, index)
+        if outputs:
+            self._generate(index, outputs[0])
         return result
+
+    def _generate(self, index: int, result: torch.Tensor) -> None:
+        """Note what an operation makes of shapes and numbers of Python alone, and what a generator gives."""
+        event = self.trace.events[index]
+        if event.told.draws:
+            event.drawn = content_of(result) if self.trace.real else None
+        elif not event.params and all(operand in self.trace.generated for operand in event.operands):
+            self.trace.generated.add(index)
+            if index in self._wanted:
+                self.trace.captured[index] = result.clone()
 
     def _add(self, told: Answer, tensors: Sequence[torch.Tensor], caller: FrameType | None) -> Event:
         names: list[str] = []
         operands: list[int] = []
         params: list[str] = []
+        unowned: list[tuple[str, torch.Tensor]] = []
         inputs: list[int] = []
         for tensor in tensors:  # first, for it may add constants
             if tensor.__class__ is ShapeTensor and tensor.owner is self.trace:
@@ -199,6 +232,8 @@ class Tracer(Dispatch):
                 name, operand = self._operand(tensor)
                 if name and name not in params:
                     params.append(name)
+                elif operand >= 0 and isinstance(tensor, torch.nn.Parameter) and not self._is_constant(tensor):
+                    unowned.append((holder_of(tensor, sys._getframe(1)), tensor))
             names.append(name)
             operands.append(operand)
             if operand >= 0 and operand not in inputs:
@@ -207,7 +242,12 @@ class Tracer(Dispatch):
         events = self.trace.events
         event = Event(len(events), told, layer, tuple(inputs), tuple(operands), tuple(names), tuple(params), where)
         events.append(event)
+        if unowned:
+            self.trace.unowned[event.index] = unowned
         return event
+
+    def _is_constant(self, tensor: torch.Tensor) -> bool:
+        return self.trace.events[self._makers[id(tensor)][0]].kind == "constant"
 
     def _operand(self, tensor: torch.Tensor) -> tuple[str, int]:
         """Return the name of an operand in the model, if any, and the event that made it, -1 for a parameter."""
@@ -216,6 +256,8 @@ class Tracer(Dispatch):
             if tensor.__class__ is ShapeTensor and tensor.owner is self.trace:
                 return "", max(tensor.made_by, tensor.block.written)
             return "", self._producer(tensor)
+        if tensor.shape != self.tree.extents[id(tensor)]:  # other memory has been put in its place
+            return "", self._constant(tensor)
         # A buffer may be written to. On real tensors its memory has to be known before that of its views.
         if self._foreign_writes or self.trace.real:
             return name, self.memory.of(tensor).written

@@ -12,10 +12,12 @@ import torch
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.shapes.memory import storage_of
-from archcheck.measure.structure.origins import PLAIN
 from archcheck.measure.subject.places import relative
 from archcheck.measure.subject.tree import Tree
 from archcheck.parts import Hidden
+
+_PLAIN = frozenset({"reshape", "permute", "slice", "copy"})
+"""Kinds that hand numbers on as they are."""
 
 _REACHING = frozenset({"as_strided", "as_strided_", "as_strided_copy", "as_strided_scatter", "resize_", "resize_as_"})
 """Operators that take any part of the memory that a tensor lies in."""
@@ -36,6 +38,8 @@ def beyond(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
                     used_by=event.op,
                     layer=event.layer,
                     where=relative(event.where, root),
+                    origin="memory",
+                    numbers=more,
                 )
 
 
@@ -50,7 +54,7 @@ def _names_behind(event: Event, trace: Trace) -> set[str]:
         seen.add(each.index)
         if each.names[0]:
             names.add(each.names[0])
-        elif each.operands[0] >= 0 and (each is event or each.kind in PLAIN or each.op in _REACHING):
+        elif each.operands[0] >= 0 and (each is event or each.kind in _PLAIN or each.op in _REACHING):
             pending.append(trace.events[each.operands[0]])
     return names
 

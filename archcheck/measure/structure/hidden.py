@@ -1,57 +1,113 @@
-"""The ledger's hidden weights: each once, with its name, its size and the line that uses it.
+"""What acts as a weight and is no parameter: each once, with its name, its size and the line that uses it.
 
-`roles` says what acts as a weight. Here is told what is one and the same: a tensor that two modes read, that several
-layers read, that `forward` makes anew in each pass.
+`account` finds where numbers come from, `content` says how many they are worth. Here is told what is one and the same:
+a tensor that two modes read, that several layers read, that `forward` makes anew in each pass.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import torch
 
 from archcheck.facts import lineage
-from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.kept_values import content_of
 from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.structure.account import Account, Source, statistics_of
 from archcheck.measure.structure.beyond import beyond
-from archcheck.measure.structure.origins import Origin
-from archcheck.measure.structure.roles import Use, weights_read
+from archcheck.measure.structure.chance import Chosen
+from archcheck.measure.structure.content import TRIVIAL, numbers_in, sequence_worth
 from archcheck.measure.subject.places import relative
 from archcheck.measure.subject.tree import Tree, join
-from archcheck.parts import Hidden
+from archcheck.parts import MUCH, Hidden
+
+_DENSE = 2
+"""Elements for each number of a tensor up to which it is taken for numbers that were chosen one by one."""
+_WIDTH = 32
+"""Bits of a number."""
+_SETTING = 8
+"""Numbers of a tensor up to which it is taken for a setting."""
 
 
-def hidden(tree: Tree, traces: Sequence[Trace], root: str) -> tuple[Hidden, ...]:
-    """Return the tensors that act as weights and are no parameters, each once however often it is used.
+def beside(
+    tree: Tree, traces: Sequence[Trace], root: str, made: Chosen
+) -> tuple[tuple[Hidden, ...], tuple[Hidden, ...]]:
+    """Return what acts beside inputs, parameters and statistics: hidden weights, and what is worth few numbers.
 
-    A tensor that both modes read is one. Of those that `forward` makes anew in each pass, equal ones of one line are
-    one, and what one mode makes is what the other makes. Drawn at random, each draw is one of its own.
+    `made` is what the first pass makes itself and may have been chosen.
     """
-    uses = [dict(_by_identity(trace, tree)) for trace in traces]
-    kept = set.intersection(*map(set, uses)) if len(uses) > 1 else set(uses[0])
-    names = _plain_names(tree) if any(uses) else {}
-    found: dict[object, Hidden] = {}
-    for mode in uses:
-        made: dict[Hidden, dict[object, int]] = {}
-        for identity, (event, origin) in mode.items():
-            entry = _entry(event, origin, names, root)
-            if identity not in kept:
-                alike = made.setdefault(entry, {})
-                identity = (entry, alike.setdefault(content_of(origin.source) or identity, len(alike)))
-            found.setdefault(identity, entry)
+    statistics = statistics_of(traces, tree)
+    accounts = [Account(traces[0], tree, statistics, made.draws, made.generated)]
+    accounts += [Account(trace, tree, statistics) for trace in traces[1:]]
+    found = _tensors(tree, accounts, root)
     for trace in traces:
         found.update((entry.name, entry) for entry in (*_packed(trace, tree, root), *beyond(trace, tree, root)))
-    return tuple(found.values())
+    entries = [*found.values(), *_numbers(accounts[0], root)]
+    many = sum(entry.numbers for entry in entries) > MUCH
+    hidden = tuple(entry for entry in entries if _is_weight(entry, many))
+    return hidden, tuple(entry for entry in entries if not _is_weight(entry, many) and entry.numbers)
 
 
-def _by_identity(trace: Trace, tree: Tree) -> Iterator[tuple[object, Use]]:
-    seen: set[object] = set()
-    for event, origin in weights_read(trace, tree):
-        identity = _identity(origin, trace)
-        if identity not in seen:
-            seen.add(identity)
-            yield identity, (event, origin)
+def _is_weight(entry: Hidden, many: bool) -> bool:
+    """Whether numbers were chosen one by one, or are many: they are no mask, no table of positions and no setting.
+
+    A few numbers, such as the mean of each colour, are a setting unless there are `many` in all.
+    """
+    dense = entry.origin != "numbers" and entry.numbers * _DENSE * _WIDTH > entry.elements * min(entry.bits, _WIDTH)
+    stored = entry.trainable or entry.origin in ("packed", "memory", "parameter")
+    return stored or entry.numbers > MUCH or (dense and (many or entry.numbers > _SETTING))
+
+
+def _tensors(tree: Tree, accounts: Sequence[Account], root: str) -> dict[object, Hidden]:
+    """Return tensors that act by what tells them apart, each once.
+
+    A tensor that both modes read is one. Of those that `forward` makes anew in each pass, equal ones of one line are
+    one, and what one mode makes is what the other makes.
+    """
+    names, found, known = _plain_names(tree), dict[object, Hidden](), set[object]()
+    for account in accounts:
+        alike: dict[object, dict[object, int]] = {}
+        own: set[object] = set()
+        for source in account.sources():
+            identity = _identity(source)
+            if identity is not None and identity in known | own:
+                continue
+            own |= {identity} if identity is not None else set()
+            of_line = alike.setdefault((source.name, source.shape, source.user.where, source.user.layer), {})
+            number = of_line.setdefault(content_of(source.tensor) or source.index, len(of_line))
+            key = source.name, source.shape, source.user.where, source.user.layer, number
+            if key not in found:
+                found[key] = _entry(source, names, root)
+        known |= own
+    return found
+
+
+def _numbers(account: Account, root: str) -> Iterator[Hidden]:
+    """Yield one entry for the different numbers of Python: which they are, and where each is used, may hold much."""
+    uses = [(number, event) for number, event in account.numbers() if number not in TRIVIAL]
+    if not uses:
+        return
+    values = list(dict.fromkeys(number for number, _ in uses))
+    places = {number: place for place, number in enumerate(values)}
+    by_event = Counter(event.where for _, event in uses)
+    most = max(uses, key=lambda use: by_event[use[1].where])[1]
+    table = torch.tensor(
+        values, dtype=torch.complex128 if any(isinstance(v, complex) for v in values) else torch.float64
+    )
+    different = len(values) if len(values) <= MUCH else min(len(values), numbers_in(table))
+    yield Hidden(
+        name="numbers in Python",
+        shape=(len(values),),
+        elements=len(values),
+        used_by=most.op,
+        layer=most.layer,
+        where=relative(most.where, root),
+        origin="numbers",
+        numbers=max(different, sequence_worth([places[number] for number, _ in uses])),
+        bits=64,
+    )
 
 
 def _packed(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
@@ -65,7 +121,17 @@ def _packed(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
         for name, value in vars(node.module).items():
             for number, tensor in enumerate(_unpacked(value)):
                 label = f"{join(node.path, name)}[{number}]"
-                yield _entry(user, Origin(sort="constant", name=label, shape=tuple(tensor.shape), dtype=""), {}, root)
+                yield Hidden(
+                    name=label,
+                    shape=tuple(tensor.shape),
+                    elements=tensor.numel(),
+                    used_by=user.op,
+                    layer=user.layer,
+                    where=relative(user.where, root),
+                    origin="packed",
+                    numbers=tensor.numel(),
+                    bits=8 * tensor.element_size(),
+                )
 
 
 def _unpacked(value: object) -> list[torch.Tensor]:
@@ -88,27 +154,18 @@ def _objects_in(value: object) -> Iterator[torch.ScriptObject]:
             yield from _objects_in(item)
 
 
-def _identity(origin: Origin, trace: Trace) -> object:
-    if origin.sort == "buffer":
-        return origin.name
-    source = origin.source
-    if source is None:
-        return id(trace), origin.index
+def _identity(source: Source) -> object:
+    """Return what tells a tensor that lives on apart from others; `None` for what a pass makes anew."""
+    if source.sort in ("buffer", "parameter"):
+        return source.name
+    tensor = source.tensor
+    if tensor is None:
+        return None
     try:
-        address = source.data_ptr()
+        address = tensor.data_ptr()
     except RuntimeError:  # a layout without one memory
         address = 0
-    return (address, origin.shape) if address else id(source)
-
-
-def content_of(tensor: torch.Tensor | None) -> bytes | None:
-    """Return the numbers of a tensor that came from outside; `None` for what the pass drew itself."""
-    if tensor is None or tensor.device.type == "meta":
-        return None
-    try:
-        return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    except RuntimeError:  # a layout without one memory
-        return None
+    return (address, source.shape) if address else id(tensor)
 
 
 def _plain_names(tree: Tree) -> dict[int, str]:
@@ -127,14 +184,35 @@ def _plain_names(tree: Tree) -> dict[int, str]:
     return names
 
 
-def _entry(event: Event, origin: Origin, names: dict[int, str], root: str) -> Hidden:
-    name = origin.name or names.get(id(origin.source), "")
+def _entry(source: Source, names: dict[int, str], root: str) -> Hidden:
+    tensor, user = source.tensor, source.user
+    elements, numbers = _sizes(source)
+    name = source.name or names.get(id(tensor), "")
+    has_bytes = tensor is not None and tensor.device.type != "meta" and source.sort != "parameter"
     return Hidden(
-        name=name,
-        shape=origin.shape,
-        elements=torch.Size(origin.shape).numel(),
-        used_by=event.op,
-        layer=event.layer,
-        where=relative(event.where, root),
-        buffer=origin.sort == "buffer",
+        name=f"{name} (unpacked)" if source.sort == "parameter" else name,
+        shape=source.shape,
+        elements=elements,
+        used_by=user.op,
+        layer=user.layer,
+        where=relative(user.where, root),
+        buffer=source.sort == "buffer",
+        origin=source.sort,
+        numbers=numbers,
+        bits=8 * tensor.nbytes // elements if has_bytes and tensor is not None and elements else _WIDTH,
+        trainable=source.trainable and source.sort == "constant",
     )
+
+
+def _sizes(source: Source) -> tuple[int, int]:
+    """Return how many elements act of a source, and how many numbers they are worth."""
+    tensor, elements = source.tensor, torch.Size(source.shape).numel()
+    if source.sort == "parameter":
+        more = source.unpacked - elements
+        return more, more
+    if tensor is None or source.trainable or tensor.numel() < elements:
+        return elements, elements
+    numbers = 0 if tensor.device.type == "meta" else numbers_in(tensor)  # built without memory, it has none yet
+    if source.unpacked > elements and numbers * _DENSE >= elements:
+        return source.unpacked, source.unpacked
+    return elements, numbers

@@ -8,15 +8,22 @@ import torch
 
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.structure.hidden import hidden
+from archcheck.measure.structure.chance import NOTHING, Chosen
+from archcheck.measure.structure.hidden import beside
 from archcheck.measure.subject.tree import Tree
 from archcheck.parts import Op, Params
 
 
-def params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], root: str) -> Params:
-    """Return the ledger, counted by identity of the tensors."""
+def params(
+    tree: Tree,
+    traces: Sequence[Trace],
+    graphs: Sequence[Sequence[Op]],
+    root: str,
+    made: Chosen = NOTHING,
+) -> Params:
+    """Return the ledger, counted by identity of the tensors; `made` is what a pass makes itself and may be chosen."""
     with torch._C.DisableTorchFunctionSubclass():  # a tensor of the subject's may answer for torch
-        return _params(tree, traces, graphs, root)
+        return _params(tree, traces, graphs, root, made)
 
 
 def numel(tensor: torch.Tensor) -> int:
@@ -24,13 +31,14 @@ def numel(tensor: torch.Tensor) -> int:
     return int(torch._C.TensorBase.numel(tensor))
 
 
-def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], root: str) -> Params:
+def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], root: str, made: Chosen) -> Params:
     named = list(tree.parameters())
     unique = list({id(tensor): tensor for _, tensor in named}.values())
     buffers = {id(tensor): tensor for _, tensor in tree.buffers()}
     sizes = {tree.names[id(tensor)]: numel(tensor) for tensor in unique}
     trainable = sum(numel(tensor) for tensor in unique if tensor.requires_grad)
     total = sum(sizes.values())
+    hidden, others = beside(tree, traces, root, made)
     by_dtype = _by_dtype([*unique, *buffers.values()])
     return Params(
         total=total,
@@ -40,7 +48,8 @@ def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]],
         bytes=sum(by_dtype.values()),
         bytes_by_dtype=by_dtype,
         tied=_tied(named),
-        hidden=hidden(tree, traces, root),
+        hidden=hidden,
+        beside=others,
         unused=tuple(name for name in _unused(named, tree, graphs) if sizes[name]),
         sizes=sizes,
         frozen_names=tuple(tree.names[id(each)] for each in unique if numel(each) and not each.requires_grad),

@@ -32,12 +32,15 @@ class Tree:
         self.nodes: tuple[Node, ...] = tuple(_walk(model))
         self._paths = {id(node.module): node.path for node in self.nodes}
         self.names: dict[int, str] = {}
+        self.extents: dict[int, torch.Size] = {}
+        """The shapes of parameters and buffers by identity, as they were before anything ran."""
         self._unique: dict[int, torch.Tensor] = {}
         self._parameters = [(join(node.path, name), each) for node in self.nodes for name, each in node.parameters]
         self._buffers = [(join(node.path, name), each) for node in self.nodes for name, each in node.buffers]
         for name, tensor in (*self._parameters, *self._buffers):
             self.names.setdefault(id(tensor), name)
             self._unique.setdefault(id(tensor), tensor)
+            self.extents.setdefault(id(tensor), tensor.shape)
 
     def path_of(self, module: torch.nn.Module) -> str | None:
         """Return the path of a registered module, `None` for one that the model does not own."""
@@ -57,7 +60,7 @@ class Tree:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter and buffer by its first name."""
-        return {name: tuple(self._unique[key].shape) for key, name in self.names.items()}
+        return {name: tuple(self.extents[key]) for key, name in self.names.items()}
 
     @property
     def is_lazy(self) -> bool:

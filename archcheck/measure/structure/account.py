@@ -1,0 +1,253 @@
+"""The account of numbers: every tensor and every number that acts on an output beside inputs and parameters.
+
+The walk goes back from the outputs along the data flow. Whatever it meets that no operation of the pass made has come
+from outside: an attribute, a closure, a global, a file, another object, a buffer. So has what a generator with a seed
+draws. No list says in which operand of which operator it has to stand. What reaches an operation by its shape alone
+(`zeros_like`, `new_empty`) does not act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from archcheck.measure.operators.answers import dtype_of
+from archcheck.measure.operators.vocabulary import base_name
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
+from archcheck.measure.subject.tree import Node, Tree
+from archcheck.where import Where
+
+_OVERWRITES = frozenset({"zero", "fill", "normal", "uniform", "bernoulli", "random", "exponential", "cauchy",
+                         "log_normal", "geometric"})  # fmt: skip
+_UNPACKS = frozenset({
+    "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_right_shift", "bitwise_left_shift", "__and__", "__or__",
+    "__xor__", "__rshift__", "__lshift__", "remainder", "fmod", "floor_divide", "div", "sub", "mul", "view",
+})  # fmt: skip
+"""Operators that make several integers of one."""
+_STATISTICS = ("running_mean", "running_var")
+_PARAMETRIZES = "torch.nn.utils."
+"""Where torch keeps what computes a weight of a parameter: spectral and orthogonal, pruned, normalised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where numbers come from that are neither input nor parameter; `user` is the operation that they act by.
+
+    `unpacked` is how many integers are made of its own.
+    """
+
+    sort: Literal["constant", "buffer", "random", "parameter"]
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    index: int
+    user: Event
+    tensor: torch.Tensor | None = None
+    unpacked: int = 0
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it was made to be trained."""
+        tensor = self.tensor
+        return tensor is not None and (isinstance(tensor, torch.nn.Parameter) or tensor.requires_grad)
+
+
+Place = tuple[str, str, Where | None]
+"""The operator, the layer and the line of an operation."""
+
+
+class Account:
+    """The sources of one pass; `draws` and `generated` are what it makes itself and counts as from outside."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        tree: Tree,
+        statistics: frozenset[str],
+        draws: frozenset[Place] = frozenset(),
+        generated: frozenset[int] = frozenset(),
+    ) -> None:
+        self._trace, self._events = trace, trace.events
+        self._buffers, self._parameters = dict(tree.buffers()), dict(tree.parameters())
+        self._statistics, self._draws, self._generated = statistics, draws, generated
+        self._acting = acting_in(trace)
+        self._readers = self._read()
+        self._grown = self._unpacked()
+
+    def sources(self) -> Iterator[Source]:
+        """Yield each tensor from outside that acts, each buffer and each draw, once; parameters that are unpacked."""
+        seen: set[str] = set()
+        for event in self._events:
+            if not self._acting[event.index]:
+                continue
+            if event.kind == "constant" or (event.op == "set_" and len(event.operands) == 1):
+                yield self._made("constant", event)
+            elif event.index in self._generated or (
+                draws_numbers(event, self._trace) and place_of(event) in self._draws
+            ):
+                yield self._made("random", event)
+            if event.index in self._trace.unowned:
+                yield from self._unowned(event)
+            for position, name in enumerate(event.names):
+                if name and name not in seen and event.operands[position] < 0 and not takes_shape_alone(event):
+                    seen.add(name)
+                    yield from self._held(name, event)
+
+    def _made(self, sort: Literal["constant", "random"], event: Event) -> Source:
+        seen = event
+        while _elements(wider := next(iter(self._readers.get(seen.index, ())), seen)) < _elements(seen) and (
+            wider.op == "view" and wider.dtype != seen.dtype  # bytes that are read as floats are fewer floats
+        ):
+            seen = wider
+        return Source(
+            sort=sort,
+            name=event.name,
+            shape=seen.shapes[0] if seen.shapes else (),
+            dtype=seen.dtype or "",
+            index=event.index,
+            user=self._user(event),
+            tensor=event.source,
+            unpacked=max(self._grown[each.index] for each in (event, *self._readers.get(event.index, ()))),
+        )
+
+    def _is_drawn_again(self, event: Event) -> bool:
+        return event.told.draws and draws_numbers(event, self._trace) and place_of(event) in self._draws
+
+    def _unowned(self, event: Event) -> Iterator[Source]:
+        """Yield parameters that the pass itself makes, as those of a layer that is built in `forward`."""
+        for name, tensor in self._trace.unowned[event.index]:
+            yield Source(
+                sort="constant",
+                name=name,
+                shape=tuple(tensor.shape),
+                dtype=dtype_of(tensor),
+                index=event.index,
+                user=self._user(event),
+                tensor=tensor,
+            )
+
+    def _held(self, name: str, event: Event) -> Iterator[Source]:
+        tensor = self._buffers.get(name, self._parameters.get(name))
+        if tensor is None or name in self._statistics:
+            return
+        unpacked = self._grown[event.index]
+        if name in self._buffers or unpacked > tensor.numel():
+            yield Source(
+                sort="buffer" if name in self._buffers else "parameter",
+                name=name,
+                shape=tuple(tensor.shape),
+                dtype=dtype_of(tensor),
+                index=event.index,
+                user=self._user(event),
+                tensor=tensor,
+                unpacked=unpacked,
+            )
+
+    def numbers(self) -> list[tuple[complex, Event]]:
+        """Return the numbers of Python that act, in their order; not those of dropouts that are off."""
+        return [
+            (number, event)
+            for event in self._events
+            if self._acting[event.index] and not (event.kind == "dropout" and not event.attributes.get("training"))
+            for number in event.told.numbers
+        ]
+
+    def _read(self) -> Mapping[int, list[Event]]:
+        readers: dict[int, list[Event]] = {}
+        for event in self._events:
+            if self._acting[event.index] and not takes_shape_alone(event):
+                for index in event.inputs:
+                    readers.setdefault(index, []).append(event)
+        return readers
+
+    def _user(self, event: Event) -> Event:
+        """Return the first operation that brings numbers together with those of an input; else the first that reads."""
+        pending, seen, first = [event], {event.index}, event
+        for each in pending:
+            if self._trace.dependent[each.index]:
+                return each
+            for reader in self._readers.get(each.index, ()):
+                first = reader if first is event else first
+                if reader.index not in seen:
+                    seen.add(reader.index)
+                    pending.append(reader)
+        return first
+
+    def _unpacked(self) -> list[int]:
+        """Return for each event the most integers that operations on bits make of its own, before they are floats."""
+        grown = [0] * len(self._events)
+        for event in reversed(self._events):
+            if _is_integer(event) and not self._trace.dependent[event.index]:
+                later = max((grown[each.index] for each in self._readers.get(event.index, ())), default=0)
+                grown[event.index] = max(later, _elements(event) if base_name(event.op) in _UNPACKS else 0)
+        return grown
+
+
+def acting_in(trace: Trace) -> list[bool]:
+    """Return for each event of a pass whether its numbers reach an output, and not its shape alone."""
+    acting = [False] * len(trace.events)
+    pending = [index for index in trace.outputs if index >= 0]
+    while pending:
+        index = pending.pop()
+        if not acting[index]:
+            acting[index] = True
+            if not takes_shape_alone(trace.events[index]):
+                pending += trace.events[index].inputs
+    return acting
+
+
+def draws_numbers(event: Event, trace: Trace) -> bool:
+    """Whether an operation draws numbers of its own, and does not drop or disturb those that depend on the input."""
+    if event.kind == "dropout" and not event.attributes.get("training"):
+        return False
+    return event.told.draws and (takes_shape_alone(event) or not trace.dependent[event.index])
+
+
+def place_of(event: Event) -> Place:
+    """Return where an operation stands, whatever pass it is in."""
+    return event.op, event.layer, event.where
+
+
+def takes_shape_alone(event: Event) -> bool:
+    """Whether an operation reads the shape of its operands and none of their numbers."""
+    name = base_name(event.op)
+    return name.endswith("_like") or name.startswith("new_") or (event.op.endswith("_") and name in _OVERWRITES)
+
+
+def statistics_of(traces: Sequence[Trace], tree: Tree) -> frozenset[str]:
+    """Return the buffers of normalisations that training moves, and those that torch's parametrizations work with."""
+    own = {f"{node.path}.{name}" if node.path else name for node in tree.nodes for name in _own_statistics(node)}
+    moved = {
+        name
+        for trace in traces
+        for event in trace.events
+        if event.kind in ("batch_norm", "instance_norm") and event.attributes.get("training")
+        for role, name in zip(event.roles, event.names, strict=True)
+        if role in _STATISTICS and name
+    }
+    return frozenset(own | moved)
+
+
+def _own_statistics(node: Node) -> Iterator[str]:
+    module = node.module
+    if isinstance(module, torch.nn.modules.batchnorm._NormBase):
+        yield from _STATISTICS
+    if type(module).__module__.startswith(_PARAMETRIZES):
+        yield from (name for name, _ in node.buffers)
+    for hook in vars(module).get("_forward_pre_hooks", {}).values():
+        if type(hook).__module__.startswith(_PARAMETRIZES):
+            own = vars(hook)
+            name = own.get("_tensor_name", own.get("name"))
+            yield from (f"{name}_{vector}" for vector in ("u", "v", "mask"))
+
+
+def _elements(event: Event) -> int:
+    return torch.Size(event.shapes[0]).numel() if event.shapes else 0
+
+
+def _is_integer(event: Event) -> bool:
+    return not (event.dtype or "float").startswith(("float", "bfloat", "complex"))

@@ -1,0 +1,114 @@
+"""Numbers that a pass draws or generates anew each time and that are the same each time: they may have been chosen.
+
+A generator with a seed of its own gives in every pass what it gave before: numbers that stay like those of a weight.
+What differs with the seed of the process is noise. A formula of shapes and a few numbers, such as a sinusoid, hardly
+changes when those numbers change by a hundred thousandth; a generator that is written as a formula
+(`sin(arange(n) * 12.9898) * 43758.5453 % 1`) gives altogether others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import torch
+
+from archcheck.measure.loading.example import Example
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.forward import AFFORDABLE, Passes
+from archcheck.measure.structure.account import Place, acting_in, draws_numbers, place_of, takes_shape_alone
+from archcheck.measure.structure.content import numbers_in
+from archcheck.parts import MUCH
+
+_NUDGE = 1e-5
+_APART = 0.25
+"""How far a number moves on average that a generator gives, in standard deviations of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a pass makes itself and may have been chosen: the places of `draws`, and events that `generate`."""
+
+    draws: frozenset[Place] = frozenset()
+    generated: frozenset[int] = frozenset()
+
+
+NOTHING = Chosen()
+
+
+def chosen(passes: Passes, example: Example, trace: Trace) -> Chosen:
+    """Look for draws that no seed changes and for formulas that are generators in an evaluation pass."""
+    acting = acting_in(trace)
+    draws = any(acting[event.index] and draws_numbers(event, trace) for event in trace.events)
+    found = _repeated(passes, example, trace) if draws else frozenset()
+    return Chosen(found, frozenset(_generators(passes, example, trace, acting)))
+
+
+def _repeated(passes: Passes, example: Example, trace: Trace) -> frozenset[Place]:
+    """Return the places of all of whose draws two seeds give the same."""
+    if passes.on_meta or sum(event.macs for event in trace.events) > AFFORDABLE:
+        return frozenset()
+    drawn: list[dict[Place, list[bytes | None]]] = []
+    with contextlib.suppress(Exception):  # whatever the subject raises on real numbers, others tell
+        for seed in (1, 2):
+            by_place: dict[Place, list[bytes | None]] = {}
+            again = passes.drawn(example, seed)
+            for event in again.events:
+                if draws_numbers(event, again):
+                    by_place.setdefault(place_of(event), []).append(event.drawn)
+            drawn.append(by_place)
+        first, second = drawn
+        return frozenset(place for place, given in first.items() if second.get(place) == given)
+    return frozenset()
+
+
+def _generators(passes: Passes, example: Example, trace: Trace, acting: list[bool]) -> set[int]:
+    if trace.real:
+        return set()
+    frontier = {
+        index
+        for event in trace.events
+        if acting[event.index] and event.index not in trace.generated and not takes_shape_alone(event)
+        for index in event.inputs
+        if index in trace.generated and _is_much(trace.events[index])
+    }
+    if not frontier:
+        return set()
+    integers = {index for index in trace.generated if _is_integer(trace.events[index])}
+    with contextlib.suppress(Exception):
+        plain = passes.captured(example, frozenset(frontier | integers), 0.0)
+        suspects = {index for index in frontier if index in plain and numbers_in(plain[index]) > MUCH}
+        nudged = passes.captured(example, frozenset(suspects), _NUDGE) if suspects else {}
+        return {
+            index for index in suspects if _is_apart(plain[index], nudged.get(index)) or _is_hashed(index, trace, plain)
+        }
+    return set()
+
+
+def _is_apart(first: torch.Tensor, second: torch.Tensor | None) -> bool:
+    if second is None or first.shape != second.shape:
+        return False
+    one, other = first.double(), second.double()
+    return float((one - other).abs().mean()) > _APART * float(one.std())
+
+
+def _is_hashed(index: int, trace: Trace, values: dict[int, torch.Tensor]) -> bool:
+    """Whether integers that nothing but themselves describes go into what an event makes."""
+    pending, seen = [index], {index}
+    while pending:
+        event = trace.events[pending.pop()]
+        made = values.get(event.index)
+        if made is not None and _is_integer(event) and numbers_in(made) > MUCH:
+            return True
+        pending += [each for each in event.inputs if each not in seen]
+        seen.update(event.inputs)
+    return False
+
+
+def _is_much(event: Event) -> bool:
+    return bool(event.shapes) and event.dtype != "bool" and torch.Size(event.shapes[0]).numel() > MUCH
+
+
+def _is_integer(event: Event) -> bool:
+    return (event.dtype or "").startswith(("int", "uint")) and _is_much(event)

@@ -1,0 +1,163 @@
+"""How many numbers a tensor is worth: its elements, or fewer where they follow from one another.
+
+Trained and drawn numbers cannot be compressed; tables that a formula fills can: masks, positions, indices, windows,
+sinusoids. The shortest of several descriptions decides: the bytes as they are, the differences along each axis, the
+differences of those, an index into the few values that occur, each compressed by DEFLATE (RFC 1951) or LZMA, and the
+linear recurrence of second order that lines, exponentials and sinusoids obey.
+"""
+
+from __future__ import annotations
+
+import lzma
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+
+import torch
+
+TRIVIAL = frozenset({0, 1, -1, 2, 0.5})
+"""Numbers that nobody has to choose."""
+BYTES = 4
+"""Bytes of one number, as a float32 has them."""
+_FEW = 16
+"""Elements up to which a description costs more than it saves; of those, the different ones count."""
+_SAMPLE = 1 << 14
+_BLOCK = 1 << 20
+"""Elements that are described together."""
+_PALETTE = 256
+_LONG = 64
+_HEADER = 8
+"""Bytes that DEFLATE takes for anything."""
+_EXACT = 1e-6
+"""The share of the largest number that a recurrence may be off a step: the rounding of a position in float32."""
+_LINES = 4
+_STEPS = 1 << 10
+"""Steps of a recurrence that are looked at."""
+_RECURRENCE = 3
+"""Numbers of a recurrence: two factors and a constant."""
+
+
+def numbers_in(tensor: torch.Tensor) -> int:
+    """Return how many numbers a tensor of any dtype and shape is worth; all elements where they cannot be looked at."""
+    count = tensor.numel()
+    values = _values(tensor)
+    if values is None:
+        return count
+    if _is_recurrent(values):
+        return _RECURRENCE
+    if count <= _FEW:
+        return len(set(values.reshape(-1).tolist()) - TRIVIAL)
+    sample = values.reshape(-1)[:_SAMPLE]
+    if count > _SAMPLE and (worth := _worth(sample)) > len(sample) // 4:
+        return math.ceil(count * worth / len(sample))  # trained numbers are in every part
+    if count <= _BLOCK:
+        return min(count, _worth(values))
+    blocks = torch.split(values.reshape(-1), _BLOCK)
+    return min(count, sum([_worth(block.clone()) for block in blocks]))
+
+
+def _worth(values: torch.Tensor) -> int:
+    shortest = min(map(_compressed, _descriptions(values)))
+    return max(0, math.ceil((shortest - _HEADER) / BYTES))
+
+
+def sequence_worth(items: Sequence[int]) -> int:
+    """Return how many numbers a sequence of small integers is worth, such as which constant each operation uses."""
+    if len(items) <= _FEW:
+        return 0
+    data = torch.tensor(items, dtype=torch.int32)
+    return max(0, math.ceil((min(map(_compressed, _descriptions(data))) - _HEADER) / BYTES))
+
+
+def _values(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Return plain numbers on the CPU; `None` where there are none to look at."""
+    if tensor.device.type == "meta" or not tensor.numel():
+        return None
+    try:
+        with torch.no_grad(), torch.inference_mode(False):
+            plain = tensor.detach()
+            if plain.layout is not torch.strided:
+                plain = plain.to_dense()
+            if plain.is_quantized:
+                plain = plain.int_repr()
+            plain = plain.cpu().contiguous().clone()
+            return torch.view_as_real(plain.resolve_conj()) if plain.is_complex() else plain
+    except (RuntimeError, NotImplementedError):  # a layout without one memory, or a class that answers for torch
+        return None
+
+
+def _descriptions(values: torch.Tensor) -> Iterator[bytes]:
+    yield _bytes(values)
+    whole, beside = _as_integers(values), b""
+    palette, index = torch.unique(whole, return_inverse=True)
+    if len(palette) <= min(_PALETTE, values.numel() // 2):
+        whole, beside = index, _bytes(_steps(palette, 0))
+        yield beside + _bytes(_narrow(index))
+    axes = [axis for axis, extent in enumerate(values.shape) if extent > 2]
+    for axis in axes:
+        once = _steps(whole, axis)
+        yield beside + _bytes(_narrow(once))
+        for other in axes:
+            if other >= axis:
+                yield beside + _bytes(_narrow(_steps(once, other)))
+
+
+def _steps(values: torch.Tensor, axis: int) -> torch.Tensor:
+    return values.diff(dim=axis, prepend=torch.zeros_like(values.narrow(axis, 0, 1)))
+
+
+def _as_integers(values: torch.Tensor) -> torch.Tensor:
+    """Return integers whose differences are regular where those of the numbers are."""
+    if not values.is_floating_point():
+        return values.long()
+    wide = values.double()
+    steps = torch.diff(wide.reshape(-1).sort().values)
+    steps = steps[steps > 0]
+    step = float(steps.min()) if len(steps) else 1.0
+    if step and bool(wide.isfinite().all()):
+        grid = wide / step
+        if float(grid.abs().max()) < 2**31 and float((grid - grid.round()).abs().max()) < 1e-3:
+            return grid.round().long()  # on a grid: positions, anchors, quantised numbers
+    raw = {2: torch.int16, 4: torch.int32, 8: torch.int64}.get(values.element_size(), torch.uint8)
+    return values.view(raw).long()
+
+
+def _narrow(index: torch.Tensor) -> torch.Tensor:
+    largest = int(index.abs().max()) if index.numel() else 0
+    return index.to(torch.int8 if largest < 2**7 else torch.int16 if largest < 2**15 else torch.int64)
+
+
+def _bytes(values: torch.Tensor) -> bytes:
+    """Return the bytes of numbers, those of the same place together, which compress better."""
+    rows: torch.Tensor = values.contiguous().reshape(-1, 1).view(torch.uint8)
+    return bytes(rows.t().contiguous().numpy().tobytes())
+
+
+def _compressed(data: bytes) -> int:
+    size = len(zlib.compress(data, 6))
+    if _LONG < size < len(data) // 16:  # regular over longer ways than DEFLATE looks back
+        return min(size, len(lzma.compress(data, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 1}])))
+    return size
+
+
+def _is_recurrent(values: torch.Tensor) -> bool:
+    """Whether each line along some axis obeys y[n] = a y[n-1] + b y[n-2] + c: lines, exponentials and sinusoids do."""
+    if not values.is_floating_point():
+        return False
+    for axis, extent in enumerate(values.shape):
+        if extent >= 4 * _RECURRENCE:
+            lines = values.movedim(axis, -1).reshape(-1, extent)[:, :_STEPS].double()
+            if all(map(_obeys, (lines[:_LINES], lines))):  # the first few tell of most that do not
+                return True
+    return False
+
+
+def _obeys(lines: torch.Tensor) -> bool:
+    """Fit the recurrence of each line of shape (lines, steps) by least squares, and look at what is left."""
+    if not bool(lines.isfinite().all()):
+        return False
+    before = torch.stack([lines[:, 1:-1], lines[:, :-2], torch.ones_like(lines[:, 2:])], -1)
+    ahead = lines[:, 2:, None]
+    fitted = torch.linalg.lstsq(before, ahead, driver="gelsd").solution
+    left = (before @ fitted - ahead).abs().amax((1, 2))
+    return bool((left <= _EXACT * lines.shape[1] * lines.abs().amax(1)).all())
