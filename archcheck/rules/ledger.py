@@ -19,7 +19,7 @@ class NoHiddenWeights(Rule):
     """No weights act beside the parameters of the model.
 
     Layers in a plain Python list, tensors in closures and globals, numbers in Python, weights decoded, unpacked or
-    drawn from a seed in `forward`: they take part in the result, no optimiser trains them, no parameter count sees them.
+    drawn from a seed in `forward`: they take part in the result, no optimiser trains them, no count sees them.
     The remedy is `nn.ModuleList` or `nn.Parameter`. Everything that acts on an output is counted, whatever operation
     reads it: tensors from outside, buffers, numbers of Python (but 0, 1, -1, 2 and 0.5), draws that no seed changes.
     `allow` is how many numbers may: epsilons, slopes, the mean of each colour, a small filter. A parameter that no

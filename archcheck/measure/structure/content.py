@@ -30,6 +30,10 @@ _HEADER = 8
 """Bytes that DEFLATE takes for anything."""
 _EXACT = 1e-6
 """The share of the largest number that a recurrence may be off a step: the rounding of a position in float32."""
+_REGULAR = 32
+"""Elements for each number beyond which a tensor is a table: choices between two, one by one, do not get there."""
+_TABLE = 64
+"""Numbers that a general compressor takes for a table of few rules, such as the mask of shifted windows."""
 _LINES = 4
 _STEPS = 1 << 10
 """Steps of a recurrence that are looked at."""
@@ -50,10 +54,9 @@ def numbers_in(tensor: torch.Tensor) -> int:
     sample = values.reshape(-1)[:_SAMPLE]
     if count > _SAMPLE and (worth := _worth(sample)) > len(sample) // 4:
         return math.ceil(count * worth / len(sample))  # trained numbers are in every part
-    if count <= _BLOCK:
-        return min(count, _worth(values))
-    blocks = torch.split(values.reshape(-1), _BLOCK)
-    return min(count, sum([_worth(block.clone()) for block in blocks]))
+    blocks = torch.split(values.reshape(-1), _BLOCK) if count > _BLOCK else [values]
+    worth = sum([_worth(block) for block in blocks])
+    return max(0, worth - _TABLE) if worth * _REGULAR < count else min(count, worth)
 
 
 def _worth(values: torch.Tensor) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -55,18 +56,24 @@ def _is_weight(entry: Hidden, many: bool) -> bool:
 
     A few numbers, such as the mean of each colour, are a setting unless there are `many` in all.
     """
-    dense = entry.origin != "numbers" and entry.numbers * _DENSE * _WIDTH > entry.elements * min(entry.bits, _WIDTH)
+    dense = _is_dense(entry)
     stored = entry.trainable or entry.origin in ("packed", "memory", "parameter")
     return stored or entry.numbers > MUCH or (dense and (many or entry.numbers > _SETTING))
+
+
+def _is_dense(entry: Hidden) -> bool:
+    dense = entry.numbers * _DENSE * _WIDTH > entry.elements * min(entry.bits, _WIDTH)
+    return dense and entry.origin != "numbers"
 
 
 def _tensors(tree: Tree, accounts: Sequence[Account], root: str) -> dict[object, Hidden]:
     """Return tensors that act by what tells them apart, each once.
 
     A tensor that both modes read is one. Of those that `forward` makes anew in each pass, equal ones of one line are
-    one, and what one mode makes is what the other makes.
+    one, and what one mode makes is what the other makes. A table that several layers hold is worth its numbers once.
     """
     names, found, known = _plain_names(tree), dict[object, Hidden](), set[object]()
+    tables: set[object] = set()
     for account in accounts:
         alike: dict[object, dict[object, int]] = {}
         own: set[object] = set()
@@ -75,11 +82,15 @@ def _tensors(tree: Tree, accounts: Sequence[Account], root: str) -> dict[object,
             if identity is not None and identity in known | own:
                 continue
             own |= {identity} if identity is not None else set()
+            content = _digest(source.tensor) or source.index
             of_line = alike.setdefault((source.name, source.shape, source.user.where, source.user.layer), {})
-            number = of_line.setdefault(content_of(source.tensor) or source.index, len(of_line))
+            number = of_line.setdefault(content, len(of_line))
             key = source.name, source.shape, source.user.where, source.user.layer, number
             if key not in found:
-                found[key] = _entry(source, names, root)
+                entry = found[key] = _entry(source, names, root)
+                if content in tables and not _is_dense(entry):
+                    found[key] = replace(entry, numbers=0)
+                tables.add(content)
         known |= own
     return found
 
@@ -166,6 +177,11 @@ def _identity(source: Source) -> object:
     except RuntimeError:  # a layout without one memory
         address = 0
     return (address, source.shape) if address else id(tensor)
+
+
+def _digest(tensor: torch.Tensor | None) -> object:
+    content = content_of(tensor)
+    return None if content is None or tensor is None else (hash(content), tensor.dtype, len(content))
 
 
 def _plain_names(tree: Tree) -> dict[int, str]:
