@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from archcheck.parts import Op
 
-_PRODUCTS = frozenset({"conv", "conv_transpose", "linear", "matmul", "attention", "bilinear"})
+_PRODUCTS = frozenset({"conv", "global_conv", "conv_transpose", "linear", "matmul", "attention", "bilinear"})
 _GATES = {"lstm_cell": 4, "gru_cell": 3, "rnn_tanh_cell": 1, "rnn_relu_cell": 1}
 
 

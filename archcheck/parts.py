@@ -239,6 +239,7 @@ class CrossCheck:
 class Shapes:
     """Inputs and outputs in the order they are given; `output_ops` are the operations that make the outputs.
 
+    `output_names` are what the model calls those: `logits`, `1` in a tuple, `""` for a tensor alone.
     `receptive_field` is the extent, in input positions per axis, that one position of the last feature map
     sees, cumulative through branches and strides; `None` where the network has no convolution.
     """
@@ -247,6 +248,7 @@ class Shapes:
     outputs: tuple[Tensor, ...]
     output_ops: tuple[int, ...]
     receptive_field: Shape | None
+    output_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "global_pool": ("global_avg_pool", "global_max_pool"),
     "recurrent": ("lstm", "gru", "rnn"),
     "reshape": ("reshape", "permute", "slice", "cat", "copy", "pad", "pixel_shuffle", "channel_shuffle", "upsample"),
-    "weights": ("conv", "conv_transpose", "linear", "bilinear", "embedding", "lstm", "gru", "rnn", "attention"),
+    "weights": (
+        "conv", "global_conv", "conv_transpose", "linear", "bilinear", "embedding", "lstm", "gru", "rnn", "attention",
+    ),
 }  # fmt: skip
 """Group name -> kinds. `weights` are the operations that mix features with learned weights."""
 
@@ -71,7 +73,7 @@ def mistake_in(word: str) -> str | None:
     return f"{quote(word)} is not a kind{did_you_mean(meant, known, otherwise)}"
 
 
-_COVERING = {"global_avg_pool": "avg_pool", "global_max_pool": "max_pool"}
+_COVERING = {"global_avg_pool": "avg_pool", "global_max_pool": "max_pool", "global_conv": "conv"}
 
 
 def selects(selector: str | None, op: Op, facts: Facts) -> bool:
@@ -79,7 +81,7 @@ def selects(selector: str | None, op: Op, facts: Facts) -> bool:
     if selector is None:
         return True
     if kinds := kinds_of(selector):
-        # A pooling that happens to cover the whole map is still the pooling that it is written as.
+        # A pooling or a convolution that covers the whole map is still what it is written as.
         return op.kind in kinds or (selector in op.op and _COVERING.get(op.kind) == selector)
     return instance(selector, op.layer, facts) is not None
 

@@ -137,6 +137,7 @@ def _facts(
             inputs=tuple(_outside(tensor) for tensor in inputs_of(example)),
             outputs=tuple(Tensor(shape=shape, dtype=dtype) for shape, dtype in evaluation.output_tensors),
             output_ops=tuple(index for index in evaluation.outputs if index >= 0),
+            output_names=tuple(name for name, index in _outputs(evaluation) if index >= 0),
             receptive_field=receptive_field(ops),
         ),
         unused_layers=idle.unused_layers(tree, traces),
@@ -210,6 +211,10 @@ def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:
     if traced.bounds:
         notes.append(f"sizes that depend on data were bounded: {', '.join(sorted(traced.bounds))}")
     return tuple(notes)
+
+
+def _outputs(traced: Trace) -> Iterable[tuple[str, int]]:
+    return zip(traced.output_names, traced.outputs, strict=True)
 
 
 def _cost(traced: Trace, ops: Sequence[Op]) -> Cost:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from archcheck.facts import Facts
 from archcheck.parts import Layer, Op
@@ -20,10 +20,25 @@ def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
     if selector == "dropout":
         return [dropout.op for dropout in dropouts(facts, on) if dropout.fault is None]
     found = live(facts, selector, on)
-    if selector == "linear":  # a convolution that sees the whole map at once is one, too, where one is asked for
-        found += [op for op in live(facts, None, on) if op.attributes.get("linear_like")]
+    if selector == "linear":  # a 1x1 convolution on a 1x1 map is one, too, where one is asked for
+        found += [op for op in live(facts, None, on) if is_pointwise_linear(op)]
     in_training = _sites(facts)
     return [op for op in found if op.attributes.get("coverage") != "trivial" and not _rests(op, in_training)]
+
+
+def is_pointwise_linear(op: Op) -> bool:
+    """Whether an operation is a 1x1 convolution on a 1x1 map, which computes what a linear layer does."""
+    return bool(op.attributes.get("linear_like"))
+
+
+def pointwise_note(ops: Sequence[Op]) -> str:
+    """Return how many of the operations that count as linear layers are convolutions; empty when none is."""
+    count = sum(map(is_pointwise_linear, ops))
+    if not count:
+        return ""
+    one = "a 1x1 convolution on a 1x1 map"
+    told = one if count == 1 else "1x1 convolutions on 1x1 maps"
+    return f" ({told})" if count == len(ops) else f" ({count:,} of them {told})"
 
 
 def _sites(facts: Facts) -> frozenset[tuple[str, str]] | None:
@@ -61,6 +76,8 @@ def _shortfall(op: Op, selector: str, facts: Facts) -> str | None:
             return "runs, but its result reaches no output"
         if op.attributes.get("coverage") == "trivial":
             return "pools a map that is 1x1 already (trivial)"
+    if selector == "linear" and op.kind == "global_conv":
+        return "is a convolution over its whole map (global_conv)"
     if selector == "global_avg_pool" and op.kind == "avg_pool":
         extent = "x".join(map(str, op.attributes.get("extent", ())))
         if op.attributes.get("coverage") == "partial":

@@ -76,7 +76,7 @@ def _biases(ops: Sequence[Op], facts: Facts, on: str | None) -> tuple[int, list[
 
 def _bias(op: Op, ops: Sequence[Op], facts: Facts) -> int:
     """Return the elements of the bias that an operation adds to the channels, axis 1; 0 without one."""
-    if op.kind in ("conv", "conv_transpose") and op.attributes.get("bias"):
+    if op.kind in ("conv", "global_conv", "conv_transpose") and op.attributes.get("bias"):
         batched = len(op.shapes[0]) == len(op.attributes["kernel"]) + 2
         return int(op.attributes["out_channels"]) if batched else 0
     if not op.shapes or len(op.shapes[0]) != 2:

@@ -9,7 +9,7 @@ from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
 from archcheck.rule import Rule
 from archcheck.rules.dropouts import leaks
-from archcheck.rules.effects import effective, shortfalls
+from archcheck.rules.effects import effective, pointwise_note, shortfalls
 from archcheck.rules.graphs import label, place
 from archcheck.rules.scope import demand_reach, reach
 from archcheck.selectors import instance, is_layer_type, kinds_of, selects, selects_layer
@@ -26,6 +26,8 @@ class Requires(Rule):
     dropout of rate 0, nor a pooling of a map that is one position already. A dropout that stays on in evaluation
     breaks a promise of `dropout`, whatever else is there.
     How it is written makes no difference: `F.dropout` is `dropout`, `x.mean((2, 3))` is `global_avg_pool`.
+    `linear` is a product with a weight, and a 1x1 convolution on a 1x1 map, which the report then says. A convolution
+    whose kernel covers its whole map, of more than one position, is `global_conv` and no `linear`.
 
     Example, kept:
         rule = requires = ["batch_norm", "dropout"]
@@ -45,13 +47,13 @@ class Requires(Rule):
         """Look for one effective operation of every kind."""
         if not (examined := reach(facts, self.on)):
             return Result(examined=0, limit=list(self.kinds))
-        present = {kind: len(effective(facts, kind, self.on)) for kind in self.kinds}
+        present = {kind: effective(facts, kind, self.on) for kind in self.kinds}
         return Result(
             examined=examined,
-            findings=tuple(finding for kind in self.kinds for finding in self._findings(kind, present[kind], facts)),
-            found=[f"{count} {kind}" for kind, count in present.items()],
+            findings=tuple(each for kind in self.kinds for each in self._findings(kind, len(present[kind]), facts)),
+            found=[f"{len(ops)} {kind}" for kind, ops in present.items()],
             limit=list(self.kinds),
-            kept=", ".join(f"{count} {kind}" for kind, count in present.items()),
+            kept=", ".join(f"{len(ops)} {kind}{pointwise_note(ops)}" for kind, ops in present.items()),
         )
 
     def _findings(self, kind: str, present: int, facts: Facts) -> Iterator[Finding]:
@@ -70,6 +72,10 @@ class Requires(Rule):
 class RequiresAny(Rule):
     """At least one of `kinds` is executed, takes effect, and reaches an output.
 
+    What counts as a kind is what `requires` counts: `linear` is a product with a weight, and a 1x1 convolution on a
+    1x1 map, which the report then says. A convolution whose kernel covers its whole map, of more than one position,
+    is `global_conv` and no `linear`.
+
     Example, kept:
         rule = requires-any = ["global_avg_pool", "linear"]
         model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -78,6 +84,12 @@ class RequiresAny(Rule):
     Example, broken:
         rule = requires-any = ["global_avg_pool", "linear"]
         model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        input = [1, 1, 8, 8]
+        says = none of global_avg_pool, linear takes effect
+
+    Example, broken:
+        rule = requires-any = ["global_avg_pool", "linear"]
+        model = nn.Sequential(nn.Conv2d(1, 4, 6), nn.Conv2d(4, 10, 3), nn.Flatten())
         input = [1, 1, 8, 8]
         says = none of global_avg_pool, linear takes effect
     """
@@ -108,7 +120,7 @@ class RequiresAny(Rule):
             findings=findings,
             found=present,
             limit=list(self.kinds),
-            kept=" and ".join(present),
+            kept=" and ".join(kind + pointwise_note(effective(facts, kind, self.on)) for kind in present),
         )
 
     def _is_kept(self, kind: str, facts: Facts) -> bool:

@@ -11,7 +11,7 @@ from archcheck.parts import Op
 from archcheck.rule import Rule
 from archcheck.rules.dropouts import LEAK, Dropout, dropouts
 from archcheck.rules.graphs import label, live, place
-from archcheck.rules.heads import head_of
+from archcheck.rules.heads import end_of
 from archcheck.rules.scope import demand_reach
 
 _KINDS = {"kinds": True}
@@ -22,10 +22,13 @@ _SHARE = {"unit": "share"}
 class Head(Rule):
     """The output path ends in one of `kinds`: global pooling, a linear layer, or one over the other.
 
-    From the output backwards, softmax, activations, dropout and reshapes are passed over, and arithmetic with
-    constants and parameters; linear layers and global poolings form the head. It ends where two activations
-    meet: in a residual connection, or in the gate of a squeeze and excitation. A 1x1 convolution on 1x1 maps is
-    a linear layer; a pooling that leaves a border out is none.
+    The path is that of the first output, or of the one that `output` names by its name or place (from 0).
+    From the output backwards, what has no weights and maps single numbers is passed over: softmax, activations,
+    dropout, reshapes, `clamp`, and arithmetic with constants and parameters; linear layers and global poolings form
+    the head. It ends where two activations meet: in a residual connection, or in the gate of a squeeze and excitation.
+    `linear` is a product with a weight, and a 1x1 convolution on a 1x1 map, which the report then says. A convolution
+    whose kernel covers its whole map, of more than one position, is `global_conv`; a pooling that leaves a border out
+    is no global one.
 
     Example, kept:
         rule = head = ["global_avg_pool", "linear"]
@@ -41,17 +44,19 @@ class Head(Rule):
 
     narrows = False
     kinds: tuple[str, ...] = field(metadata=_KINDS)
+    output: int | str | None = None
 
     def check(self, facts: Facts) -> Result:
         """Compare the head with the kinds asked for."""
-        head = head_of(facts)
+        end = end_of(facts, self.output)
+        head, told = (end.kinds, end.told) if end else ((), "nothing known")
         findings: tuple[Finding, ...] = ()
         if not set(head) & set(self.kinds):
             wanted = " or ".join(self.kinds)
-            message = f"the output path ends in {' after '.join(head) or 'nothing known'}, not in {wanted}"
+            message = f"the output path ends in {told}, not in {wanted}"
             fix = f"end the network in {wanted}, or change head"
             findings = (Finding(message=message, layer="", where=facts.subject.where, fix=fix),)
-        kept = f"the output path ends in {' after '.join(head)}"
+        kept = f"the output path ends in {told}"
         return Result(examined=len(head), findings=findings, found=list(head), limit=list(self.kinds), kept=kept)
 
 
@@ -196,8 +201,8 @@ class NoPadding(Rule):
     def check(self, facts: Facts) -> Result:
         """Look at the padding of every live convolution and padding operation."""
         demand_reach(self, facts)
-        ops = [op for op in live(facts, None, self.on) if op.kind in ("conv", "pad")]
-        convs = sum(op.kind == "conv" for op in ops)
+        ops = [op for op in live(facts, None, self.on) if op.kind in ("conv", "global_conv", "pad")]
+        convs = sum(op.kind != "pad" for op in ops)
         findings = tuple(
             Finding(
                 message=f"{label(op, facts)} pads by {by}",

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archcheck.engine import check
+from archcheck.engine import check, measure
 from archcheck.findings import Report, Verdict
 from archcheck.rules import (
     FollowedBy,
@@ -282,6 +282,47 @@ def test_a_pointwise_conv_on_one_position_is_a_linear_head():
     report = judge(model, Head(kinds=("linear",)), RequiresAny(kinds=("linear",)))
     assert report.exit_code == 0
     assert report.outcomes[0].found == ["linear", "global_avg_pool"]
+
+
+WHOLE = [
+    (nn.Conv2d(4, 10, 3), (1, 4, 3, 3)),
+    (nn.Conv2d(4, 10, (3, 1)), (1, 4, 3, 1)),
+    (nn.Conv2d(4, 4, 3, groups=4), (1, 4, 3, 3)),
+    (nn.Conv2d(4, 10, 5, padding=1), (1, 4, 3, 3)),
+    (nn.Conv2d(4, 10, 3, padding="valid"), (1, 4, 3, 3)),
+    (nn.Conv1d(4, 10, 6), (1, 4, 6)),
+    (nn.Conv3d(4, 10, 2), (1, 4, 2, 2, 2)),
+    (nn.LazyConv2d(10, 3), (1, 4, 3, 3)),
+]
+"""Convolutions whose kernel covers their map, which is larger than one position."""
+
+NOT_WHOLE = [
+    (nn.Conv2d(4, 10, 3, stride=9), (1, 4, 5, 5)),  # a corner
+    (nn.Conv2d(4, 10, 2, dilation=4), (1, 4, 5, 5)),  # four corners
+    (nn.Conv2d(4, 10, 3, padding=1), (1, 4, 1, 1)),
+    (nn.Conv2d(4, 10, 3), (1, 4, 4, 3)),
+    (nn.ConvTranspose2d(4, 10, 1), (1, 4, 1, 1)),
+    (nn.Conv2d(4, 4, 1, groups=2), (1, 4, 1, 1)),
+]
+
+
+@pytest.mark.parametrize(("conv", "shape"), [*WHOLE, *NOT_WHOLE])
+def test_a_convolution_over_its_whole_map_is_no_linear_layer(conv, shape):
+    model, whole = nn.Sequential(nn.Identity(), conv, nn.Flatten()), any(conv is each for each, _ in WHOLE)
+    rules = RequiresAny(kinds=("linear",)), Head(kinds=("linear",)), Requires(kinds=("global_conv",))
+    verdicts = [verdict(model, rule, torch.rand(shape)) for rule in rules]
+    assert verdicts == [Verdict.BROKEN, Verdict.BROKEN, Verdict.KEPT if whole else Verdict.BROKEN]
+    if not isinstance(conv, nn.ConvTranspose2d):  # which is a kind of its own, too
+        assert verdict(model, Requires(kinds=("conv",)), torch.rand(shape)) is Verdict.KEPT
+
+
+@pytest.mark.parametrize(("conv", "shape"), [(nn.Conv1d(4, 2, 1), (1, 4, 1)), (nn.Conv3d(4, 2, 1), (2, 4, 1, 1, 1))])
+def test_the_kept_line_says_that_a_convolution_is_a_linear_layer(conv, shape):
+    model = nn.Sequential(conv, nn.Flatten(), nn.Linear(2, 2))
+    facts = measure(model, example=torch.rand(shape))
+    said = "linear (1 of them a 1x1 convolution on a 1x1 map)"
+    assert Requires(kinds=("linear",)).check(facts).kept == f"2 {said}"
+    assert RequiresAny(kinds=("relu", "linear")).check(facts).kept == said
 
 
 def test_forbidden_operations_count_even_where_their_result_is_dropped():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from archcheck.engine import measure
+from archcheck.errors import NotMeasured
 from archcheck.rules import Head
 from archcheck.rules.heads import head_of
 
@@ -56,7 +59,28 @@ def mixed(self, x):
         (lambda self, x: (self.a(pooled(x)), x), ("linear", "global_avg_pool")),
         (lambda self, x: F.avg_pool2d(x, 4), ("avg_pool (partial)",)),
         (lambda self, x: x.relu(), ("conv",)),
-        (lambda self, x: (x.relu(), gated(self, x)), ("conv",)),  # without any head, the first output speaks
+        (lambda self, x: (x.relu(), gated(self, x)), ("conv",)),
+        (lambda self, x: (x.flatten(1), self.a(pooled(x))), ("conv",)),  # the first output speaks, not an auxiliary one
+        (lambda self, x: {"map": x, "aux": pooled(x)}, ("conv",)),
+        (lambda self, x: [pooled(x), self.a(pooled(x))], ("global_avg_pool",)),
+        # what maps single numbers leaves the head what it is
+        (lambda self, x: pooled(x).log_softmax(1).clamp(min=-100), ("global_avg_pool",)),
+        (lambda self, x: pooled(x).softmax(1).clamp(1e-7, 1 - 1e-7).log(), ("global_avg_pool",)),
+        (lambda self, x: self.a(pooled(x)).log_softmax(1).exp(), ("linear", "global_avg_pool")),
+        (lambda self, x: torch.nan_to_num(pooled(x)), ("global_avg_pool",)),
+        (lambda self, x: pooled(x).clip(-5).abs().pow(2).neg(), ("global_avg_pool",)),
+        (lambda self, x: torch.maximum(pooled(x), torch.tensor(0.5)), ("global_avg_pool",)),
+        # activations that meet again without weights between them
+        (lambda self, x: pooled(x) * torch.sigmoid(pooled(x)), ("mul",)),
+        (lambda self, x: (lambda y: y * torch.sigmoid(y))(self.a(pooled(x))), ("linear", "global_avg_pool")),
+        (
+            lambda self, x: (lambda y: y - y.logsumexp(1, keepdim=True))(self.a(pooled(x))),
+            ("linear", "global_avg_pool"),
+        ),
+        (lambda self, x: (lambda y: y.exp() / y.exp().sum(1, keepdim=True))(pooled(x)), ("global_avg_pool",)),
+        (lambda self, x: F.normalize(self.a(pooled(x))), ("linear", "global_avg_pool")),
+        (lambda self, x: (lambda y: y + self.b(y).clamp(0))(pooled(x)), ("add",)),
+        (lambda self, x: torch.zeros_like(pooled(x)), ("factory",)),
         (lambda self, x: self.scale.relu(), ("relu",)),
     ],
 )
@@ -69,6 +93,37 @@ def test_a_gate_keeps_neither_a_linear_nor_a_pooling_head():
     for kind in ("linear", "global_avg_pool"):
         (finding,) = Head(kinds=(kind,)).check(facts).findings
         assert finding.message == f"the output path ends in mul, not in {kind}"
+
+
+@pytest.mark.parametrize(
+    ("output", "head"),
+    [
+        (None, ("conv",)),
+        (0, ("conv",)),
+        (1, ("linear", "global_avg_pool")),
+        ("aux", ("linear", "global_avg_pool")),
+    ],
+)
+def test_the_head_of_the_output_that_is_named(output, head):
+    facts = measure(Net(lambda self, x: {"map": x.relu(), "aux": self.a(pooled(x))}), example=IMAGE)
+    assert head_of(facts, output) == head
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [("map", 'the model has no output "map"; its outputs are "0" and "1"'), (2, "the model has no output 2;")],
+)
+def test_an_output_that_is_not_there_is_named_with_those_that_are(output, says):
+    facts = measure(Net(lambda self, x: (x, self.a(pooled(x)))), example=IMAGE)
+    with pytest.raises(NotMeasured, match=re.escape(says)):
+        Head(kinds=("linear",), output=output).check(facts)
+
+
+def test_the_kept_line_says_which_convolution_is_a_linear_layer():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 2, 1), nn.Flatten())
+    told = "linear (a 1x1 convolution on a 1x1 map)"
+    result = Head(kinds=("linear",)).check(measure(model, example=IMAGE))
+    assert result.kept == f"the output path ends in {told} after global_avg_pool"
 
 
 def test_many_ways_back_are_gone_once_each():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from archcheck.measure.passes.axes import choose
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes, inputs_of, set_mode
-from archcheck.measure.shapes.arguments import attributes_of
+from archcheck.measure.shapes.arguments import named_tensors
 from archcheck.measure.subject.tree import Tree
 
 Outputs = dict[str, torch.Tensor]
@@ -92,7 +92,7 @@ def outputs_of(value: Any) -> Outputs:
     Raises:
         SubjectError: there is none that has any values.
     """
-    found = {name: tensor for name, tensor in _named(value, "") if _has_values(tensor)}
+    found = {name: tensor for name, tensor in named_tensors(value) if _has_values(tensor)}
     if not found:
         raise SubjectError("forward", "the forward pass returned no floating numbers, so there are none to look at")
     return found
@@ -100,20 +100,3 @@ def outputs_of(value: Any) -> Outputs:
 
 def _has_values(tensor: torch.Tensor) -> bool:
     return (tensor.is_floating_point() or tensor.is_complex()) and tensor.numel() > 0
-
-
-def _named(value: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
-    if isinstance(value, torch.Tensor):
-        yield name, value
-        return
-    parts: Mapping[Any, Any]
-    if isinstance(value, Mapping):
-        parts = value
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        parts = dict(zip(value._fields, value, strict=True))
-    elif isinstance(value, list | tuple):
-        parts = dict(enumerate(value))
-    else:
-        parts = attributes_of(value)
-    for key, part in parts.items():
-        yield from _named(part, f"{name}.{key}" if name else str(key))

@@ -79,9 +79,28 @@ def _conv(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
         "bias": call.get("bias") is not None,
     }
     extent, out = tuple(x.shape[-axes:]), tuple(outputs[0].shape[-axes:])
-    if not transposed and groups == 1 and math.prod(out) == 1 and kernel == extent:
-        attributes["linear_like"] = True  # one output position that sees the whole map: a matrix product
+    if not transposed and math.prod(out) == 1:
+        attributes |= _whole_map(attributes, extent)
     return attributes
+
+
+def _whole_map(conv: Attributes, extent: tuple[int, ...]) -> Attributes:
+    """Say what a convolution to one position makes of its map: a matrix product of one position, or one of them all.
+
+    A 1x1 convolution of a single position is a linear layer. A kernel that reads every position of a larger map
+    is a global convolution: what global average pooling is with fixed and equal weights.
+    """
+    kernel = conv["kernel"]
+    if math.prod(extent) == 1:
+        return {"linear_like": True} if conv["groups"] == 1 and math.prod(kernel) == 1 else {}
+    padding = per_axis(0 if conv["padding"] == "valid" else conv["padding"], len(kernel))
+    if isinstance(padding[0], str):  # "same" reads beyond the map
+        return {}
+    reach = (
+        (size if step == 1 else 1) - pad for size, pad, step in zip(kernel, padding, conv["dilation"], strict=True)
+    )
+    covers = all(seen >= size for seen, size in zip(reach, extent, strict=True))
+    return {"coverage": "real"} if covers else {}
 
 
 def _geometry(call: Call, axes: int) -> Attributes:

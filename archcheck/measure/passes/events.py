@@ -24,7 +24,7 @@ class Visit:
 
 @dataclass
 class Trace:
-    """What one forward pass did; `outputs` are the events that made the model's outputs.
+    """What one forward pass did; `outputs` are the events that made the model's outputs, `output_names` their names.
 
     Into `generated` events go nothing but shapes and numbers of Python; `unowned` are the parameters that events read
     and that the pass itself has made, with what holds each.
@@ -34,6 +34,7 @@ class Trace:
     visits: dict[str, Visit] = field(default_factory=dict)
     output_tensors: tuple[tuple[tuple[int, ...], str], ...] = ()
     outputs: tuple[int, ...] = ()
+    output_names: tuple[str, ...] = ()
     uncounted: set[str] = field(default_factory=set)
     bounds: set[str] = field(default_factory=set)
     peak_bytes: int = 0

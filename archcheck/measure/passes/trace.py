@@ -30,7 +30,7 @@ from archcheck.measure.passes.kept_values import content_of
 from archcheck.measure.passes.layer_calls import Layers, holder_of
 from archcheck.measure.passes.silence import Silence
 from archcheck.measure.passes.stamps import Stamps
-from archcheck.measure.shapes.arguments import Call, bind, tensors_in
+from archcheck.measure.shapes.arguments import Call, bind, named_tensors, tensors_in
 from archcheck.measure.shapes.dispatch import Dispatch
 from archcheck.measure.shapes.looks import Looks
 from archcheck.measure.shapes.memory import Memory
@@ -309,6 +309,8 @@ class Tracer(Dispatch):
             raise SubjectError("output", f"the model returned no tensor but a {type(output).__name__}{hint}")
         self._demand_stamps(tensors, None)
         self.trace.outputs = tuple(self._operand(tensor)[1] for tensor in tensors)
+        names = {id(tensor): name for name, tensor in named_tensors(output)}
+        self.trace.output_names = tuple(names.get(id(tensor), str(place)) for place, tensor in enumerate(tensors))
         self.trace.output_tensors = tuple((shape_of(tensor), dtype_of(tensor)) for tensor in tensors)
 
 

@@ -58,6 +58,24 @@ def tensors_in(value: Any, seen: dict[int, Any] | None = None) -> Iterator[torch
             yield from tensors_in(item, seen)
 
 
+def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors of a model's output as people call them: `""` for a tensor alone, else `logits`, `0.hidden`."""
+    if isinstance(value, torch.Tensor):
+        yield name, value
+        return
+    parts: Mapping[Any, Any]
+    if isinstance(value, Mapping):
+        parts = value
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        parts = dict(zip(value._fields, value, strict=True))
+    elif isinstance(value, list | tuple):
+        parts = dict(enumerate(value))
+    else:
+        parts = attributes_of(value)
+    for key, part in parts.items():
+        yield from named_tensors(part, f"{name}.{key}" if name else str(key))
+
+
 def _items(value: Any, seen: dict[int, Any]) -> Iterable[Any]:
     if isinstance(value, Mapping):
         return value.values()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from archcheck.parts import Op, Shape
 
-_WINDOWS = ("conv", "conv_transpose", "max_pool", "avg_pool")
+_WINDOWS = ("conv", "global_conv", "conv_transpose", "max_pool", "avg_pool")
 _GLOBAL = ("attention", "matmul")  # products of activations with one another
 
 

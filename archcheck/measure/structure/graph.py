@@ -1,6 +1,7 @@
 """From the events of a trace to the executed graph: liveness, and the meanings that take several operations.
 
 * a mean over all positions of a feature map is `global_avg_pool`, however it is written;
+* a convolution whose kernel covers its whole map, of more than one position, is `global_conv`;
 * a product with a weight is `linear`, a product of two activations stays `matmul`;
 * an activation times a mask that is drawn is `dropout`;
 * an operation is `live` when its result reaches an output of the model.
@@ -116,6 +117,8 @@ class _Meaning:
             return "dropout", {"p": self.masks.dropped[event.index], "training": True}
         if told.kind == "matmul":
             return self._product_kind(event), told.attributes
+        if told.kind == "conv" and told.attributes.get("coverage") == "real":
+            return "global_conv", told.attributes
         if told.kind not in _POOLS:
             return told.kind, told.attributes
         coverage = self._coverage(event)
