@@ -105,8 +105,8 @@ class Params:
     Two parameters that are views of one storage are two tensors and count twice, as they do for torch and for
     every optimiser. `bytes` and `bytes_by_dtype` (`{"float32": 52344, "int64": 40}`) are of parameters and buffers,
     persistent or not. `hidden` weights are in no other count, but for those that are buffers. `frozen_names` are the
-    parameters that `requires_grad` keeps from training. `beside` is what acts as well and is no weight: numbers of
-    Python, masks, tables that follow from a few numbers.
+    parameters that `requires_grad` keeps from training: as they come, in evaluation and in training. `beside` is what
+    acts as well and is no weight: numbers of Python, masks, tables that follow from a few numbers.
     """
 
     total: int

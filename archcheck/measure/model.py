@@ -19,6 +19,7 @@ from archcheck.measure.behaviour import accept
 from archcheck.measure.behaviour.bench import Bench
 from archcheck.measure.behaviour.lessons import lesson
 from archcheck.measure.behaviour.probing import PROBES, run_probe
+from archcheck.measure.behaviour.variants import centred
 from archcheck.measure.distrust import paranoid
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.answers import dtype_of
@@ -31,6 +32,7 @@ from archcheck.measure.structure import graph, idle, ledger
 from archcheck.measure.structure.chance import chosen
 from archcheck.measure.structure.field import receptive_field
 from archcheck.measure.structure.layers import layers_of
+from archcheck.measure.subject.branches import plain_branches
 from archcheck.measure.subject.compiled import original, uncompiled
 from archcheck.measure.subject.heap import give_back
 from archcheck.measure.subject.places import class_where, relative
@@ -65,7 +67,7 @@ def measure_model(
     chosen = example if isinstance(example, Example) or example is None else given(example)
     model = original(model)
     target = target or f"{type(model).__module__}:{type(model).__qualname__}"
-    with same_torch(), uncompiled():
+    with same_torch(), uncompiled(), plain_branches():
         facts = _measured(
             model, chosen, tuple(needs), confirm=confirm, target=target, root=root or str(Path.cwd()), fresh=fresh
         )
@@ -162,7 +164,7 @@ def _used_by_others(facts: Facts, bench: Bench, traces: list[Trace]) -> Facts:
         if seed:
             with suppress(Exception):  # whatever the subject raises on other numbers, or no axis of samples is known
                 example, _ = lesson(bench, _SAMPLES, AFFORDABLE, seed)
-                other = example.mapped(partial(_centred, factor=seed**2)) if seed % 2 else example
+                other = example.mapped(partial(centred, factor=seed**2)) if seed % 2 else example
                 traces.append(passes.trace(other, training=False, real=True))
         unused -= {name for trace in traces for op in graph.build(trace, root).ops if op.live for name in op.params}
         layers = idle.unused_layers(passes.tree, traces)
@@ -172,9 +174,6 @@ def _used_by_others(facts: Facts, bench: Bench, traces: list[Trace]) -> Facts:
     return replace(facts, params=replace(facts.params, unused=kept), unused_layers=layers)
 
 
-def _centred(tensor: torch.Tensor, factor: int) -> torch.Tensor:
-    """Return numbers of both signs, `factor` times as far apart: for those of one sign, a gate may never change."""
-    return factor * (tensor - tensor.mean()) if tensor.is_floating_point() else tensor
 
 
 def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:

@@ -82,8 +82,9 @@ class MaxParams(Rule):
 class MaxTrainableParams(Rule):
     """At most `limit` parameters that training changes, each tensor counted once.
 
-    Those with `requires_grad = False` do not count, and neither do hidden weights: no optimiser reaches them. This
-    is the budget of fine-tuning with adapters; `max-params` is that of the whole network.
+    Those with `requires_grad = False` do not count, unless a pass in training or in evaluation finds it `True`: a
+    `train` of the model's own may set it, and so may `forward`. Hidden weights do not count, for no optimiser reaches
+    them. This is the budget of fine-tuning with adapters; `max-params` is that of the whole network.
 
     Example, kept:
         rule = max-trainable-params = 8

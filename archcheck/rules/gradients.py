@@ -22,6 +22,10 @@ _FAULTS = {
         "look for what is dead after it: a ReLU below zero, a factor 0",
     ),
     "nan": ("the gradient is not finite in", "look for a root, a logarithm or a division at zero after it"),
+    "invented": (
+        "the gradient is made up, for no output depends on what it trains:",
+        "compute the outputs with it, or remove it: `backward` of an `autograd.Function` returns a gradient for it",
+    ),
     "tiny": ("the gradient is rounding alone in", "remove what has no effect, or scale it up"),
 }
 
@@ -33,7 +37,8 @@ class GradientsReach(Rule):
     A `detach()` before the head, a branch whose result is dropped, a ReLU that is dead on every input: the network
     trains on, smaller than it looks. What is differentiated is the sum of all floating outputs times random numbers,
     in training mode, over up to sixteen samples of noise, as far as sixty billion multiply-accumulates go. Dropout and
-    stochastic depth drop nothing meanwhile; four batches are tried before a parameter is said to be without.
+    stochastic depth drop nothing meanwhile. Four batches are tried before a parameter is said to be without, and two of
+    other signs for branches that none of the four takes.
 
     Zero means zero: there is no tolerance, since products that underflow or vanish give exactly that. Two kinds of
     parameters are kept with a note. The bias of a convolution before BatchNorm has a gradient that is zero in exact
@@ -42,6 +47,9 @@ class GradientsReach(Rule):
     one has moved, which is tried. With `strict` the former are findings, and so is every gradient no larger than
     16 roundings of the largest of the model: 1.9e-6 of it in float32, 3.6e-15 in float64, 0.016 in float16, 0.125 in
     bfloat16.
+
+    A gradient that the `backward` of an `autograd.Function` or a hook makes up for a parameter without effect is none:
+    where no operation of torch hands a gradient on, the parameter gets other numbers, and some output has to change.
 
     Frozen parameters are left to `no-frozen-params`. A group of layers that gets nothing is one finding.
 

@@ -115,3 +115,40 @@ def test_bytes_are_listed_the_most_first_and_then_by_name(elements, expected):
     numbers = nn.ParameterList([torch.zeros(doubles, dtype=torch.float64), torch.zeros(floats)])
     model = Apply(lambda self, x: x.relu(), numbers=numbers)
     assert list(measure_model(model, example=zeros(1)).params.bytes_by_dtype.items()) == expected
+
+
+class Adapted(nn.Module):
+    """A body and an adapter, of which `trained` asks for gradients by the mode, before the pass or within."""
+
+    def __init__(self, trained, within):
+        super().__init__()
+        self.body, self.adapter = nn.Linear(3, 4), nn.Linear(4, 2)
+        self.trained, self.within = trained, within
+        self.requires_grad_(False)
+
+    def train(self, mode=True):
+        if not self.within:
+            getattr(self, self.trained).requires_grad_(mode)
+        return super().train(mode)
+
+    def forward(self, x):
+        if self.within and self.training:
+            getattr(self, self.trained).requires_grad_(True)
+        return self.adapter(self.body(x))
+
+
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("as_made", [False, True])
+def test_what_training_unfreezes_is_trained(within, as_made):
+    model = Adapted("adapter", within).train(as_made)
+    params = measure_model(model, example=zeros(1, 3)).params
+    assert (params.total, params.trainable, params.frozen_names) == (26, 10, ("body.weight", "body.bias"))
+    assert [tensor.requires_grad for tensor in model.parameters()] == [False, False, *[as_made and not within] * 2]
+
+
+def test_what_is_frozen_in_training_alone_counts_as_it_comes():
+    class Freezes(nn.Linear):
+        def train(self, mode=True):
+            return super().train(mode).requires_grad_(not mode)
+
+    assert measure_model(Freezes(3, 4), example=zeros(1, 3)).params.trainable == 16

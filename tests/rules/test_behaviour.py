@@ -294,6 +294,57 @@ def test_a_small_share_of_the_batch_is_enough():
     broken(model, ROWS, IndependentOfBatch(), "the output `mixed` of a sample changes with its neighbours")
 
 
+@pytest.mark.parametrize(
+    "influence",
+    [
+        lambda x: x + torch.relu(x.mean(0) - 50),
+        lambda x: x + torch.relu(-x.mean(0) - 50),
+        lambda x: x * (x.abs().amax() < 100),
+        lambda x: torch.cat([x[:100], x[100:] + 0.1 * x[:-100]]) if len(x) > 100 else x,
+        lambda x: torch.cat([x[:-7] + 0.1 * x[7:], x[-7:]]) if len(x) > 7 else x,
+        lambda x: x + 1e-3 * x.roll(501, 0) * (len(x) > 501),
+    ],
+)
+def test_neighbours_that_are_far_off_or_large_are_neighbours(influence):
+    model = Does(lambda self, x: influence(self.linear(x)))
+    broken(model, ROWS, IndependentOfBatch(), "the output of a sample changes with its neighbours")
+
+
+def test_neighbours_that_the_model_does_not_take_are_noted():
+    def picky(self, x):
+        if len(x) > 9 or x.abs().max() > 1000:
+            raise ValueError("not these")
+        return self.linear(x)
+
+    outcome = judged(Does(picky), ROWS, IndependentOfBatch())
+    assert outcome.verdict is Verdict.KEPT
+    names = ("neighbours of large numbers", "neighbours far below zero", "a large batch")
+    assert outcome.notes == tuple(f"not tried with {name}: ValueError: not these" for name in names)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        lambda x: torch.where(x > 0, x, x.exp()),  # which may be infinite, for a neighbour
+        lambda x: (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True),
+        lambda x: x / x.norm(dim=1, keepdim=True),
+        lambda x: x.sort(1).values.cumsum(1),
+        lambda x: x.clamp(min=0).log1p(),
+        lambda x: torch.stack([each * each.max() for each in x]),
+    ],
+)
+def test_what_a_sample_does_with_itself_is_no_neighbour(own):
+    assert judged(Does(lambda self, x: own(self.linear(x))), ROWS, IndependentOfBatch()).verdict is Verdict.KEPT
+    assert judged(Does(lambda self, x: self.linear(own(x))), ROWS.abs(), IndependentOfBatch()).verdict is Verdict.KEPT
+
+
+def test_samples_of_a_branch_by_torch_cond_are_their_own():
+    model = Does(lambda self, x: torch.cond(torch.tensor(len(x) > 0), self.linear, torch.sin, (x,)))
+    assert judged(model, ROWS, IndependentOfBatch()).verdict is Verdict.KEPT
+    draws = Does(lambda self, x: torch.cond(torch.tensor(True), torch.rand_like, torch.sin, (x,)))
+    broken(draws, ROWS, DeterministicInEval(), "`rand_like` draws some in evaluation")
+
+
 @pytest.mark.parametrize("norm", [nn.BatchNorm1d(6, track_running_stats=False), nn.BatchNorm1d(6)])
 def test_batch_norm_that_stays_in_training_is_dependent(norm):
     norm.train = lambda mode=True: norm

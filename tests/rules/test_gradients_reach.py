@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from torch import nn
 
 from archcheck.engine import check
@@ -272,3 +273,113 @@ def test_sequences_and_tied_weights_are_reached(example):
 def test_tokens_reach_their_table():
     model = nn.Sequential(nn.Embedding(9, 4, sparse=True), nn.Linear(4, 2))
     assert judged(model, torch.randint(0, 9, (2, 5))).verdict is Verdict.KEPT
+
+
+# --- gradients that are made up, and branches -----------------------------------------------------------------------
+
+
+class Invents(torch.autograd.Function):
+    """Hands on a gradient of ones to a parameter that it does not read."""
+
+    @staticmethod
+    def forward(ctx, y, parameter):
+        ctx.shape = parameter.shape
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, torch.ones(ctx.shape)
+
+
+class Through(torch.autograd.Function):
+    """A straight-through estimator: rounds, and hands the gradient on."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.sign()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+class Other(nn.Module):
+    """A linear layer, a parameter of 5 numbers beside it, and `what` is done with both."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.linear, self.other = nn.Linear(6, 5), nn.Parameter(torch.randn(5))
+        self.what = what
+
+    def forward(self, x):
+        return self.what(self.other, self.linear(x))
+
+
+def hooked(parameter, y):
+    if y.requires_grad:
+        y.register_hook(lambda gradient: setattr(parameter, "grad", torch.ones(5)))
+    return y
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda parameter, y: Invents.apply(y, parameter),
+        lambda parameter, y: Invents.apply(y.relu(), parameter).tanh(),
+        lambda parameter, y: Invents.apply(Invents.apply(y, y), parameter),
+        hooked,
+    ],
+)
+def test_a_gradient_that_is_made_up_is_none(what):
+    (finding,) = judged(Other(what)).findings
+    assert finding.message == (
+        "the gradient is made up, for no output depends on what it trains: `other`: 5 parameters"
+    )
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda parameter, y: y * Through.apply(parameter),
+        lambda parameter, y: Through.apply(y) + Through.apply(parameter * 1),
+        lambda parameter, y: Invents.apply(y + parameter, y),
+        lambda parameter, y: torch.utils.checkpoint.checkpoint(lambda z: z * parameter, y, use_reentrant=True),
+    ],
+)
+def test_a_gradient_that_a_function_of_the_subject_hands_on_is_one(what):
+    assert judged(Other(what)).headline == "kept gradients-reach: all 3 parameter tensors get a gradient"
+
+
+@pytest.mark.parametrize(
+    "predicate", [lambda x: x.sum() > 0, lambda x: torch.tensor(len(x) > 1), lambda x: x.mean() < 0.5]
+)
+def test_both_branches_of_torch_cond_are_reached(predicate):
+    def between(self, x):
+        return torch.cond(predicate(x), lambda x: x @ self.head.weight.t() @ self.head.weight, torch.relu, (x,))
+
+    assert judged(Cut(between), torch.rand(2, 6)).verdict is Verdict.KEPT
+
+    class Either(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(6, 5), nn.Linear(6, 5)
+
+        def forward(self, x):
+            return torch.cond(x.sum() > 0, self.first, self.second, (x,))
+
+    assert judged(Either(), torch.rand(2, 6)).headline == "kept gradients-reach: all 4 parameter tensors get a gradient"
+
+
+def test_a_branch_that_nothing_leads_to_is_not_reached():
+    model = nn.ModuleList([nn.Linear(6, 5), nn.Linear(6, 5)])
+    model.forward = lambda x: torch.cond(x.sum() > 1e9, model[0], model[1], (x,))
+    assert judged(model).summary == "no gradient reaches `0` (Linear): 35 parameters"
+
+
+def test_parameters_that_ask_for_gradients_in_training_alone_are_trained():
+    class Toggled(nn.Linear):
+        def train(self, mode=True):
+            return super().train(mode).requires_grad_(mode)
+
+    model = Toggled(6, 2)
+    assert judged(model).headline == "kept gradients-reach: all 2 parameter tensors get a gradient"

@@ -34,6 +34,8 @@ class Draws(Dispatch):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Run an operator, and look at what it drew."""
+        if not isinstance(func, torch._ops.OpOverload):
+            return self.higher_order(func, args, kwargs or {})
         if torch.Tag.nondeterministic_seeded not in getattr(func, "tags", ()):
             return func(*args, **(kwargs or {}))
         name = func._schema.name.removeprefix("aten::")

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import torch
 
 from archcheck.codec import encode
 from archcheck.errors import SubjectError, described
 from archcheck.measure.behaviour.bench import Bench, Outputs
 from archcheck.measure.behaviour.closeness import distance, farthest
 from archcheck.measure.behaviour.draws import Draws
-from archcheck.measure.behaviour.variants import Samples, large, noise, zeros
+from archcheck.measure.behaviour.variants import Samples, large, magnitude, negated, noise, zeros
 from archcheck.measure.behaviour.witness import draws, fault_in, origin
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.faults import fault_of
 from archcheck.measure.subject.places import relative
 from archcheck.measure.subject.tree import Tree
 
+MANY = 1_024
+"""Samples of the largest batch that is tried."""
+CROWD = 4e9
+"""Multiply-accumulates for one pass of such a batch, and the bytes of its activations below."""
+CROWD_BYTES = 1 << 28
 LARGE = 1_000.0
 LARGE_HALF = 16.0
 """Factors of the example that are large: float16 ends at 65,504, and sums of a layer come close to that."""
@@ -76,8 +84,10 @@ def _apart(found: tuple[str, float | None]) -> dict[str, Any]:
 def independent_of_batch(bench: Bench) -> Mapping[str, Any]:
     """How far a sample's outputs are apart: beside other neighbours at the same place, and alone at another.
 
-    What a model draws for the sample in one batch it draws for it in the other, too.
+    Neighbours are noise and large numbers of either sign; and in a batch as large as can be afforded, about half of
+    the samples are exchanged. What a model draws for the sample in one batch it draws for it in the other, too.
     A model that takes no batch of one has its `failure` told, and is looked at beside one neighbour instead.
+    `untried` says with which of them the model fails, and how.
     """
     samples = Samples(bench, 5, seed=1)
     try:
@@ -98,13 +108,74 @@ def independent_of_batch(bench: Bench) -> Mapping[str, Any]:
     alone = farthest(own, _last(apart, axes, len(fewer)))
     if alone[1] != 0:
         alone = _with_its_draws(bench, samples, fewer, axes) or alone
+    dtype = bench.dtype(beside)
+    exchanged, untried = _exchanged(bench, axes, LARGE_HALF if dtype == "float16" else LARGE)
     return {
-        "dtype": bench.dtype(beside),
-        "neighbours": _apart(farthest(own, _last(others, axes, 3))),
+        "dtype": dtype,
+        "neighbours": _apart(_farther(farthest(own, _last(others, axes, 3)), *exchanged)),
         "alone": _apart(alone),
         "failure": failure,
         "shared": sorted(beside.keys() - axes.keys()),
+        "untried": untried,
     }
+
+
+_Distance = tuple[str, float | None]
+
+
+def _farther(*found: _Distance) -> _Distance:
+    return max(found, key=lambda each: math.inf if each[1] is None else each[1])
+
+
+_Exchange = tuple[Samples, Example, Callable[[int], bool]]
+"""Samples, others in their place, and which to keep."""
+
+
+def _exchanged(bench: Bench, axes: Mapping[str, int], factor: float) -> tuple[list[_Distance], dict[str, str]]:
+    """Return how far samples are apart beside large neighbours, and among many of which about half are exchanged."""
+    few = Samples(bench, 3, seed=1)
+    strong = large(few.example.mapped(magnitude), factor)
+    exchanges: dict[str, Callable[[], _Exchange | None]] = {
+        "neighbours of large numbers": lambda: (few, strong, lambda row: row == few.count - 1),
+        "neighbours far below zero": lambda: (few, strong.mapped(negated), lambda row: row == few.count - 1),
+        "a large batch": lambda: _crowd(bench),
+    }
+    found, untried = [], {}
+    for name, make in exchanges.items():
+        try:
+            if exchange := make():
+                found.append(_apart_after(bench, axes, exchange))
+        except Exception as error:  # what the model does not take, such as an index below zero
+            untried[name] = described(error)
+    return found, untried
+
+
+def _crowd(bench: Bench) -> _Exchange | None:
+    """Keep half of many samples, at places without a period; `None` where more than a few cost too much."""
+    each, held = bench.macs / bench.samples, max(1.0, bench.trace.peak_bytes / bench.samples)
+    count = min(MANY, int(CROWD / each), int(CROWD_BYTES / held))
+    if count <= 3:
+        return None
+    samples, others = Samples(bench, count, seed=2), Samples(bench, count, seed=3)
+    coins = torch.randint(2, (samples.count,), generator=torch.Generator().manual_seed(0)).tolist()
+    return samples, others.example, lambda row: bool(coins[row])
+
+
+def _apart_after(bench: Bench, axes: Mapping[str, int], exchange: _Exchange) -> _Distance:
+    samples, others, kept = exchange
+    first, second = bench.run(samples.example), bench.run(samples.beside(others, kept))
+    return farthest(*(_kept(outputs, axes, kept, samples.count) for outputs in (first, second)))
+
+
+def _kept(outputs: Outputs, axes: Mapping[str, int], kept: Callable[[int], bool], count: int) -> Outputs:
+    """Return what belongs to the samples that are kept."""
+    rows = [row for row in range(count) if kept(row)]
+    found: Outputs = {}
+    for name, axis in axes.items():
+        if (tensor := outputs.get(name)) is not None:
+            shape = (*tensor.shape[:axis], count, -1, *tensor.shape[axis + 1 :])
+            found[name] = tensor.reshape(shape).index_select(axis, torch.tensor(rows, device=tensor.device))
+    return found
 
 
 def _with_its_draws(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
 
 from archcheck.measure.behaviour.bench import Bench, Outputs
+from archcheck.measure.behaviour.closeness import farthest
 from archcheck.measure.behaviour.lessons import lesson, taught
+from archcheck.measure.behaviour.variants import centred, negated
+from archcheck.measure.loading.example import Example
 
 SAMPLES = 16
 """Samples of a batch: a ReLU that works is dead on all of them with a probability of 2 to the power of -16."""
@@ -20,8 +24,13 @@ ROUNDINGS = 16
 BUDGET = 60e9
 """Multiply-accumulates for one batch, forwards and backwards: some seconds of one core."""
 
+CHECKED = 20e9
+"""Multiply-accumulates for asking whether gradients that subjects compute themselves are those of anything."""
+
 Gradients = dict[str, float | None]
 """The largest gradient of each parameter that is trained; `None` where it has none."""
+Tensors = Mapping[str, torch.Tensor]
+"""Parameters by their first names."""
 
 
 def gradients_reach(bench: Bench) -> Mapping[str, Any]:
@@ -30,20 +39,19 @@ def gradients_reach(bench: Bench) -> Mapping[str, Any]:
     What is differentiated is the sum of all floating outputs times random numbers, over a batch of noise in training;
     dropout drops nothing meanwhile. Up to `TRIES` batches are tried while a parameter is without. `waiting` are those
     that get their gradient as soon as `starts`, parameters that are zero, have left zero; `tiny` is a gradient
-    no larger than `ROUNDINGS` of the largest.
+    no larger than `ROUNDINGS` of the largest. `invented` are gradients of parameters that change no output.
     """
-    trained = [(name, tensor) for name, tensor in _first_names(bench) if tensor.requires_grad and tensor.numel()]
-    if not trained:
-        return {"trained": 0, "none": [], "zero": [], "nan": [], "tiny": [], "waiting": [], "starts": []}
-    found, mode, samples = _over_batches(bench, dict(trained), zeros_move=False)
+    tensors = {name: tensor for name, tensor in _first_names(bench) if tensor.numel()}
+    found, mode, samples, own = _over_batches(bench, tensors, zeros_move=False)
+    trained = {name: tensors[name] for name in found}
     lost = [name for name, size in found.items() if not size]
-    starts = [name for name, tensor in trained if tensor.numel() and not bool(tensor.count_nonzero())]
+    starts = [name for name, tensor in trained.items() if not bool(tensor.count_nonzero())]
     moved: Gradients = {}
     if lost and starts:
-        moved, _, _ = _over_batches(bench, dict(trained), zeros_move=True)
+        moved, _, _, _ = _over_batches(bench, trained, zeros_move=True)
     waiting = [name for name in lost if moved.get(name)]
     largest = max((size for size in found.values() if size and math.isfinite(size)), default=0.0)
-    smallest = {name: ROUNDINGS * torch.finfo(tensor.dtype).eps * largest for name, tensor in trained}
+    smallest = {name: ROUNDINGS * torch.finfo(tensor.dtype).eps * largest for name, tensor in trained.items()}
     return {
         "trained": len(trained),
         "mode": mode,
@@ -52,6 +60,7 @@ def gradients_reach(bench: Bench) -> Mapping[str, Any]:
         "zero": [name for name in lost if found[name] is not None and name not in waiting],
         "nan": [name for name, size in found.items() if size is not None and not math.isfinite(size)],
         "tiny": [name for name, size in found.items() if size and size <= smallest[name]],
+        "invented": _without_effect(bench, {name: trained[name] for name in own if found[name]}),
         "waiting": waiting,
         "starts": starts if waiting else [],
     }
@@ -66,22 +75,91 @@ def _first_names(bench: Bench) -> Iterable[tuple[str, torch.Tensor]]:
             yield name, tensor
 
 
-def _over_batches(bench: Bench, trained: Mapping[str, torch.Tensor], *, zeros_move: bool) -> tuple[Gradients, str, int]:
-    """Return the largest gradients over as many batches as are needed, the mode, and the samples of one batch."""
-    found: Gradients = dict.fromkeys(trained)
-    mode, samples = "train", 0
+def _over_batches(bench: Bench, tensors: Tensors, *, zeros_move: bool) -> tuple[Gradients, str, int, list[str]]:
+    """Return the largest gradients over as many batches as are needed, the mode, and the samples of one batch.
+
+    Trained is what asks for gradients in the pass: a model may freeze its parameters until then, or from then on.
+    The names at the end are those whose gradients no operation of torch hands on.
+    """
+    found: Gradients = {}
+    mode, samples, handed_on = "train", 0, set[int]()
     for seed in range(1, TRIES + 1):
         example, samples = lesson(bench, SAMPLES, BUDGET, seed)
         with bench.passes.untouched(values=True):
             if zeros_move:
-                _leave_zero(trained.values())
-            outputs, mode = taught(bench, example, seed=seed)
-            _differentiate(outputs, trained.values(), seed)
-            for name, tensor in trained.items():
-                found[name] = _larger(found[name], tensor.grad)
+                _leave_zero(tensors.values())
+            mode = _add(bench, example, tensors, seed, found, handed_on)
         if all(found.values()):
             break
-    return found, mode, samples
+    for change in (negated, centred):
+        if None in found.values():  # a branch that only numbers of another sign take, which the model may not take
+            more: Gradients = {}
+            with suppress(Exception), bench.passes.untouched(values=True):
+                _add(bench, lesson(bench, SAMPLES, BUDGET, 1)[0].mapped(change), tensors, 1, more, handed_on)
+            found |= {name: size for name, size in more.items() if size and math.isfinite(size) and not found[name]}
+    return found, mode, samples, [name for name in found if id(tensors[name]) not in handed_on]
+
+
+def _add(bench: Bench, example: Example, tensors: Tensors, seed: int, found: Gradients, handed_on: set[int]) -> str:
+    """Add the gradients of one batch to those found, and the leaves that operations of torch read; return the mode."""
+    outputs, mode = taught(bench, example, seed=seed)
+    trained = bench.tree.trained()
+    handed_on |= _operands_of_torch(outputs)
+    _differentiate(outputs, tensors.values(), seed)
+    for name, tensor in tensors.items():
+        if name in trained:
+            found[name] = _larger(found.get(name), tensor.grad)
+    return mode
+
+
+def _operands_of_torch(outputs: Outputs) -> set[int]:
+    """Return the identities of the leaves that operations of torch read, not functions of the subject's alone."""
+    found = {id(output) for output in outputs.values() if output.is_leaf}
+    pending = [output.grad_fn for output in outputs.values() if output.grad_fn is not None]
+    seen = set(pending)
+    while pending:
+        node = pending.pop()
+        of_torch = not isinstance(node, torch.autograd.function.BackwardCFunction)
+        for before, _ in node.next_functions:
+            leaf = getattr(before, "variable", None)
+            if leaf is not None and of_torch:
+                found.add(id(leaf))
+            if before is not None and before not in seen:
+                seen.add(before)
+                pending.append(before)
+    return found
+
+
+def _without_effect(bench: Bench, suspects: Tensors) -> list[str]:
+    """Return the parameters that change no output whatever numbers they hold, as far as `CHECKED` goes.
+
+    The backward pass of a function of the subject's may return anything. That of a straight-through estimator is no
+    derivative either, but of a parameter that changes the outputs.
+    """
+    if not suspects:
+        return []
+    example, samples = lesson(bench, 2, CHECKED, seed=1)
+    cost = 3 * bench.macs * samples / bench.samples
+    affordable = dict(list(suspects.items())[: max(1, int(CHECKED / cost))])
+    generator = torch.Generator().manual_seed(0)
+    before = _outputs_with(bench, example, {})
+    found = []
+    for name, tensor in affordable.items():
+        noise = torch.randn(tensor.shape, generator=generator).to(tensor)
+        others = (-tensor.detach() + noise / 8, 10 * noise)
+        if all(farthest(before, _outputs_with(bench, example, {tensor: other}))[1] == 0 for other in others):
+            found.append(name)
+    return found
+
+
+def _outputs_with(bench: Bench, example: Example, numbers: Mapping[torch.Tensor, torch.Tensor]) -> Outputs:
+    """Return what a pass in training gives when parameters hold other numbers."""
+    with bench.passes.untouched(values=True):
+        with torch.no_grad():
+            for tensor, other in numbers.items():
+                tensor.copy_(other)
+        outputs, _ = taught(bench, example, seed=1)
+        return {name: output.detach().clone() for name, output in outputs.items()}
 
 
 @torch.enable_grad()

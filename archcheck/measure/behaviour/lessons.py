@@ -35,6 +35,8 @@ class KeepAll(Dispatch):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Run one operation."""
+        if not isinstance(func, torch._ops.OpOverload):
+            return self.higher_order(func, args, kwargs or {})
         kwargs = kwargs or {}
         if func is torch.ops.aten.bernoulli_.float and (args[1] if len(args) > 1 else kwargs.get("p", 0.5)) > 0:
             return args[0].fill_(1)

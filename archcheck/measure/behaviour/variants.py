@@ -37,6 +37,21 @@ def noise(example: Example, seed: int) -> Example:
     return _varied(example, lambda each: _noisy(each, generator), lambda tokens: _tokens(tokens, generator))
 
 
+def centred(tensor: torch.Tensor, factor: float = 1) -> torch.Tensor:
+    """Return numbers of both signs, `factor` times as far apart: for those of one sign, a gate may never change."""
+    return factor * (tensor - tensor.mean()) if tensor.is_floating_point() else tensor
+
+
+def magnitude(tensor: torch.Tensor) -> torch.Tensor:
+    """Return floating numbers without their sign."""
+    return tensor.abs() if tensor.is_floating_point() else tensor
+
+
+def negated(tensor: torch.Tensor) -> torch.Tensor:
+    """Return floating numbers with the other sign."""
+    return -tensor if tensor.is_floating_point() else tensor
+
+
 def _noisy(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     if tensor.is_complex():
         return torch.randn(tensor.shape, dtype=tensor.dtype, generator=generator).to(tensor.device)
@@ -104,6 +119,25 @@ class Samples:
             return tensor.index_select(self.axis, torch.tensor(rows, device=tensor.device))
 
         return self.example.mapped(picked)
+
+    def beside(self, others: Example, kept: Callable[[int], bool]) -> Example:
+        """Return the example of the samples whose numbers are `kept`, each at its place among those of `others`."""
+        theirs = iter(_flat(others))
+
+        def mixed(tensor: torch.Tensor) -> torch.Tensor:
+            other = next(theirs)
+            if id(tensor) not in self._moving:
+                return tensor
+            shape = [-1 if axis == self.axis else 1 for axis in range(tensor.dim())]
+            mine = torch.tensor([kept(row) for row in range(tensor.shape[self.axis])], device=tensor.device)
+            return torch.where(mine.view(shape), tensor, other)
+
+        return self.example.mapped(mixed)
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return next(tensor.shape[self.axis] for tensor in _flat(self.example) if id(tensor) in self._moving)
 
 
 def _grown(bench: Bench, axis: int, count: int, seed: int) -> tuple[Example, set[int]]:

@@ -66,6 +66,8 @@ class _Faults(_Watch):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Run one operation."""
+        if not isinstance(func, torch._ops.OpOverload):
+            return self.higher_order(func, args, kwargs or {})
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         wrong = [(tensor, fault) for tensor in tensors_in(result) if (fault := fault_in(tensor))]
@@ -86,6 +88,8 @@ class _Draws(_Watch):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Run one operation."""
+        if not isinstance(func, torch._ops.OpOverload):
+            return self.higher_order(func, args, kwargs or {})
         if torch.Tag.nondeterministic_seeded in func.tags:
             self.spots.append(self.spot(func))
         return func(*args, **(kwargs or {}))

@@ -27,7 +27,8 @@ class Trace:
     """What one forward pass did; `outputs` are the events that made the model's outputs, `output_names` their names.
 
     Into `generated` events go nothing but shapes and numbers of Python; `unowned` are the parameters that events read
-    and that the pass itself has made, with what holds each.
+    and that the pass itself has made, with what holds each. `trained` are the parameters that ask for gradients in the
+    mode of the pass, before the pass or after it.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -37,6 +38,7 @@ class Trace:
     output_names: tuple[str, ...] = ()
     uncounted: set[str] = field(default_factory=set)
     bounds: set[str] = field(default_factory=set)
+    trained: set[str] = field(default_factory=set)
     peak_bytes: int = 0
     real: bool = False
     silence: Silence | None = None

@@ -128,6 +128,7 @@ class Passes:
         real = tracer.trace.real
         with self.untouched(values=real):
             set_mode(self.tree, training)
+            tracer.trace.trained = self.tree.trained()  # the mode may freeze some, or the pass itself
             seed_all(seed)  # a layer that is dropped at random is dropped in every pass, or in none
             with torch.no_grad() if differentiable else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
@@ -137,6 +138,7 @@ class Passes:
                         tracer.add_input(tensor)
                     output = self.model(*given.args, **given.kwargs)
                     tracer.set_outputs(output)
+                tracer.trace.trained |= self.tree.trained()
                 return map_tensors(torch.clone, output) if real else output
 
     def follow(

@@ -46,8 +46,6 @@ class Tracer(Dispatch):
     alone go into, the results are captured.
     """
 
-    supports_higher_order_operators = True
-
     def __init__(
         self,
         tree: Tree,
@@ -111,10 +109,6 @@ class Tracer(Dispatch):
     def _higher_order(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run an operator that takes functions, looking inside; what cannot be looked into is named as uncounted."""
         name = str(func.name())
-        if name == "cond":
-            predicate, first, second, operands = args
-            with self:
-                return (first if predicate else second)(*operands)
         if name == "flex_attention":
             query, key, value = args[:3]
             self.trace.bounds.add(name)  # a block mask may leave scores out
@@ -122,8 +116,9 @@ class Tracer(Dispatch):
                 out = torch.ops.aten.scaled_dot_product_attention.default(query, key, value, enable_gqa=True)
                 rows = out.new_empty(out.shape[:-1])
             return out, rows, rows
-        self.trace.uncounted.add(name)
-        return func(*args, **kwargs)
+        if name != "cond":
+            self.trace.uncounted.add(name)
+        return self.higher_order(func, args, kwargs)
 
     def _nudged(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return numbers of Python a little larger: those of a formula matter little, those of a generator much."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,12 @@ _registered: set[tuple[str, type]] = set()
 
 
 class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """A mode that torch asks what to do for every operation, and that leaves the compiler alone."""
+    """A mode that torch asks what to do for every operation, and that leaves the compiler alone.
+
+    It is asked for operators that take functions, too (`torch.cond`), which are no `OpOverload` and have no schema.
+    """
+
+    supports_higher_order_operators = True
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -24,9 +30,17 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Any:
         """Begin to be asked."""
-        if not _ASKS_MODES and getattr(self, "supports_higher_order_operators", False):
+        if not _ASKS_MODES:
             _register(type(self))
         return super().__enter__()  # type: ignore[no-untyped-call]
+
+    def higher_order(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run an operator that takes functions: `cond` is looked into, of others only the result is seen."""
+        if str(func.name()) != "cond":
+            return func(*args, **kwargs)
+        predicate, first, second, operands = args
+        with self:
+            return (first if predicate else second)(*operands)
 
 
 def _register(mode: type[Dispatch]) -> None:

@@ -36,7 +36,8 @@ def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]],
     unique = list({id(tensor): tensor for _, tensor in named}.values())
     buffers = {id(tensor): tensor for _, tensor in tree.buffers()}
     sizes = {tree.names[id(tensor)]: numel(tensor) for tensor in unique}
-    trainable = sum(numel(tensor) for tensor in unique if tensor.requires_grad)
+    asking = tree.trained().union(*(trace.trained for trace in traces))
+    trainable = sum(size for name, size in sizes.items() if name in asking)
     total = sum(sizes.values())
     hidden, others = beside(tree, traces, root, made)
     by_dtype = _by_dtype([*unique, *buffers.values()])
@@ -52,7 +53,7 @@ def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]],
         beside=others,
         unused=tuple(name for name in _unused(named, tree, graphs) if sizes[name]),
         sizes=sizes,
-        frozen_names=tuple(tree.names[id(each)] for each in unique if numel(each) and not each.requires_grad),
+        frozen_names=tuple(name for name, size in sizes.items() if size and name not in asking),
     )
 
 

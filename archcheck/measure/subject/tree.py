@@ -58,6 +58,11 @@ class Tree:
         """Yield every parameter and buffer once."""
         return iter(self._unique.values())
 
+    def trained(self) -> set[str]:
+        """Return the first names of the parameters that ask for gradients now."""
+        with torch._C.DisableTorchFunctionSubclass():  # a tensor of the subject's may answer for torch
+            return {self.names[id(tensor)] for _, tensor in self._parameters if tensor.requires_grad}
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter and buffer by its first name."""
         return {name: tuple(self.extents[key]) for key, name in self.names.items()}
