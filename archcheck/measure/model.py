@@ -140,7 +140,7 @@ def _facts(
             outputs=tuple(Tensor(shape=shape, dtype=dtype) for shape, dtype in evaluation.output_tensors),
             output_ops=tuple(index for index in evaluation.outputs if index >= 0),
             output_names=tuple(name for name, index in _outputs(evaluation) if index >= 0),
-            receptive_field=receptive_field(ops),
+            receptive_field=receptive_field(ops, evaluation),
         ),
         unused_layers=idle.unused_layers(tree, traces),
     )

@@ -191,7 +191,8 @@ class IndependentOfBatch(Rule):
     either sign; and in a batch of up to 1,024 samples, as far as four billion multiply-accumulates go, about half of
     the samples are exchanged. The axis of samples is that of `accepts`.
 
-    `tolerance` bounds the largest difference, divided by the largest number in the output, for both comparisons. By
+    `tolerance` bounds the largest difference, divided by the largest number in the output, for neighbours like the
+    sample and for the sample alone; large neighbours are judged without it only, for a share of them is large. By
     default it is 16 roundings of the coarsest dtype beside other neighbours, since the same operations on the same
     shapes give the same bits. A sample alone is computed by other kernels, which add up in another order: there it is
     256 roundings (3.1e-5 for float32, 5.7e-14 for float64), where networks of torchvision with 20 to 120 layers show 2,
@@ -247,6 +248,10 @@ class IndependentOfBatch(Rule):
         near, far = self.tolerance, self.tolerance
         if not within(beside["distance"], same_shapes(dtype) if near is None else near):
             return f"{_output(beside)} of a sample changes with its neighbours ({distance_text(beside['distance'])})"
+        large = measured["large_neighbours"]
+        if near is None and not within(large["distance"], same_shapes(dtype)):
+            apart = distance_text(large["distance"])
+            return f"{_output(large)} of a sample changes with its neighbours where they are large ({apart})"
         if measured["failure"]:
             return f"a sample alone fails in evaluation: {measured['failure']}"
         if not within(alone["distance"], other_shapes(dtype) if far is None else far):

@@ -134,9 +134,10 @@ def absence(facts: Facts, kind: str, on: str | None) -> Finding:
     reason, layer, op = next(shortfalls(facts, kind, on), ("", None, None))
     where = place(op, facts) if op else layer.where if layer else facts.subject.where
     message = f"no {kind} takes effect" + (f": {reason}" if reason else ", and none is executed")
-    return Finding(
-        message=message, layer=layer.path if layer else "", where=where, fix=_remedy(kind, declared=bool(layer))
-    )
+    fix = _remedy(kind, declared=bool(layer))
+    if op is not None and op.kind == "global_conv" and kind == "linear":
+        fix = "flatten the map into an `nn.Linear`, or pool it globally before a 1x1 convolution"
+    return Finding(message=message, layer=layer.path if layer else "", where=where, fix=fix)
 
 
 def _remedy(kind: str, *, declared: bool) -> str:

@@ -118,8 +118,10 @@ class MinReceptiveField(Rule):
     """One position of the last feature map sees at least `limit` input positions along each axis.
 
     `limit` is one number, one for each axis, or `"input"` for the whole extent of the example. Cumulative through
-    kernels, strides, dilations and branches; padding changes nothing, and global pooling is left out, for it sees any
-    map whole. A network in which attention lets positions see one another has no such field: the verdict is `error`.
+    kernels, strides, dilations and branches, as in published tables: where every position of the input is seen, the
+    field may be larger than it. Taps that lie off the map see nothing: a kernel larger than its padded map sees the
+    map, and a dilated one what its taps meet. Global pooling is left out, for it sees any map whole. A network in which
+    attention lets positions see one another has no such field: the verdict is `error`.
 
     Example, kept:
         rule = min-receptive-field = 5
@@ -131,6 +133,12 @@ class MinReceptiveField(Rule):
         model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3))
         input = [1, 1, 8, 8]
         says = one position sees 5x5 input positions, at least 8x8 are asked for
+
+    Example, broken:
+        rule = min-receptive-field = 9
+        model = nn.Conv2d(1, 4, 3, padding=4, dilation=4)
+        input = [1, 1, 8, 8]
+        says = one position sees 5x5 input positions, at least 9x9 are asked for
 
     Example, vacuous:
         rule = min-receptive-field = 5
@@ -185,7 +193,21 @@ class MinReceptiveField(Rule):
         maps = [tensor.shape for tensor in facts.shape.inputs if len(tensor.shape) > axes]
         if not maps:
             raise NotMeasured("no input is a map whose extent could be compared", fix="give `limit` in positions")
-        return maps[0][-axes:]
+        return _first_map(facts, axes) or maps[0][-axes:]
+
+
+def _first_map(facts: Facts, axes: int) -> Shape | None:
+    """Return the extents of the input that the first window slides over, back through changes of the order of axes."""
+    window = next((op for op in facts.ops if op.live and len(op.attributes.get("kernel", ())) == axes), None)
+    if window is None or not window.inputs:
+        return None
+    op = facts.ops[window.inputs[0]]
+    places = list(range(len(op.shapes[0]) - axes, len(op.shapes[0])))
+    while op.kind != "input" and len(op.inputs) == 1 and len(facts.ops[op.inputs[0]].shapes[0]) == len(op.shapes[0]):
+        if op.kind == "permute":
+            places = [op.attributes["order"][place] for place in places]
+        op = facts.ops[op.inputs[0]]
+    return tuple(op.shapes[0][place] for place in places) if op.kind == "input" and places[0] >= 0 else None
 
 
 def _extent(sizes: Shape) -> str:

@@ -118,3 +118,37 @@ def test_only_what_reaches_an_output_sees():
         return self.narrow(x)
 
     assert field(Apply(forward, wide=nn.Conv2d(1, 1, 7), narrow=nn.Conv2d(1, 1, 3)), 1, 1, 16, 16) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "extent"),
+    [
+        # taps 4 apart on 8 positions: two are on the map at most, wherever the kernel stands
+        (nn.Conv2d(1, 1, 3, padding=4, dilation=4), (1, 1, 8, 8), (5, 5)),
+        (nn.Conv2d(1, 1, 3, padding=8, dilation=8), (1, 1, 8, 8), (1, 1)),
+        # they meet the same two positions again: 4 and 4 do not add up
+        (nn.Sequential(*[nn.Conv2d(1, 1, 3, padding=4, dilation=4)] * 2), (1, 1, 8, 8), (5, 5)),
+        (nn.Conv2d(1, 1, 9, padding=4), (1, 1, 8, 8), (8, 8)),
+        (nn.Conv2d(1, 1, 9, padding=4), (1, 1, 4, 8), (4, 8)),
+        (nn.Conv2d(1, 1, 9, padding="same"), (1, 1, 4, 4), (4, 4)),
+        (nn.Conv2d(1, 1, (9, 1), padding=(4, 0)), (1, 1, 8, 8), (8, 1)),
+        (nn.Conv1d(1, 1, 3, padding=50, dilation=50), (1, 1, 40), (1,)),
+        (nn.Conv3d(1, 1, 3, padding=1), (1, 1, 1, 2, 3), (1, 2, 3)),
+        # the first makes one position of the map, of which a padded 3x3 sees nothing else
+        (nn.Sequential(nn.Conv2d(1, 1, 8), nn.Conv2d(1, 1, 3, padding=1)), (1, 1, 8, 8), (8, 8)),
+        (nn.Sequential(nn.MaxPool2d(8), nn.Conv2d(1, 1, 3, padding=1)), (1, 1, 16, 16), (8 + 8, 8 + 8)),
+        (nn.Sequential(nn.ZeroPad2d(8), nn.Conv2d(1, 1, 3, dilation=8)), (1, 1, 8, 8), (1, 1)),
+        # ten 3x3 see the whole map, and the sum is what tables state
+        (nn.Sequential(*[nn.Conv2d(1, 1, 3, padding=1)] * 10), (1, 1, 8, 8), (21, 21)),
+    ],
+)
+def test_taps_off_the_map_see_nothing(model, shape, extent):
+    assert field(model, *shape) == extent
+
+
+def test_axes_that_change_places_take_their_fields_with_them():
+    def forward(self, x):
+        return self.second(self.first(x).transpose(2, 3))
+
+    model = Apply(forward, first=nn.Conv2d(1, 1, (5, 1)), second=nn.Conv2d(1, 1, (5, 1)))
+    assert field(model, 1, 1, 9, 9) == (5, 5)

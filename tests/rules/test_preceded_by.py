@@ -224,6 +224,25 @@ def test_how_far_a_position_sees(limit, example, verdict):
     assert outcome(MinReceptiveField(limit=limit), SEES_5, example).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("before", "shape"),
+    [
+        (lambda x: x.permute(0, 3, 1, 2), (1, 5, 7, 3)),
+        (lambda x: x.transpose(2, 3), (1, 3, 7, 5)),
+        (lambda x: x.transpose(1, 2).transpose(-1, -2).relu(), (1, 7, 3, 5)),
+        (lambda x: x.movedim(-1, 1), (1, 5, 7, 3)),
+    ],
+)
+def test_the_whole_input_is_that_of_the_axes_that_windows_slide_over(before, shape):
+    class Turned(nn.Sequential):
+        def forward(self, x):
+            return super().forward(before(x))
+
+    model = Turned(nn.Conv2d(3, 1, (5, 7)))
+    result = outcome(MinReceptiveField(limit="input"), model, torch.zeros(shape))
+    assert (result.verdict, result.found, sorted(result.limit)) == (Verdict.KEPT, [5, 7], [5, 7])
+
+
 def test_attention_sees_an_unknown_part():
     class Attends(nn.Module):
         def forward(self, x):

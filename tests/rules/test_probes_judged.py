@@ -218,7 +218,15 @@ def test_a_tolerance_is_the_largest_difference_that_is_taken(tolerance, broken):
 
 # --- independent-of-batch -------------------------------------------------------------------------------------------
 
-ALONE = {"dtype": "float32", "neighbours": EXACT, "alone": EXACT, "failure": None, "shared": [], "untried": {}}
+ALONE = {
+    "dtype": "float32",
+    "neighbours": EXACT,
+    "large_neighbours": EXACT,
+    "alone": EXACT,
+    "failure": None,
+    "shared": [],
+    "untried": {},
+}
 BATCH = "take statistics over the axes of one sample, or only `if self.training:`"
 
 
@@ -228,6 +236,10 @@ BATCH = "take statistics over the axes of one sample, or only `if self.training:
         (
             {"neighbours": {"output": "scores", "distance": 0.5}},
             "the output `scores` of a sample changes with its neighbours (by 0.5 of its largest number)",
+        ),
+        (
+            {"large_neighbours": {"output": "", "distance": 0.5}},
+            "the output of a sample changes with its neighbours where they are large (by 0.5 of its largest number)",
         ),
         (
             {"alone": {"output": "", "distance": 0.5}},

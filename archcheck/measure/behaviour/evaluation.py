@@ -112,7 +112,8 @@ def independent_of_batch(bench: Bench) -> Mapping[str, Any]:
     exchanged, untried = _exchanged(bench, axes, LARGE_HALF if dtype == "float16" else LARGE)
     return {
         "dtype": dtype,
-        "neighbours": _apart(_farther(farthest(own, _last(others, axes, 3)), *exchanged)),
+        "neighbours": _apart(_farther(farthest(own, _last(others, axes, 3)), *exchanged[_CROWD])),
+        "large_neighbours": _apart(_farther(("", 0.0), *exchanged[_FAR])),
         "alone": _apart(alone),
         "failure": failure,
         "shared": sorted(beside.keys() - axes.keys()),
@@ -131,20 +132,26 @@ _Exchange = tuple[Samples, Example, Callable[[int], bool]]
 """Samples, others in their place, and which to keep."""
 
 
-def _exchanged(bench: Bench, axes: Mapping[str, int], factor: float) -> tuple[list[_Distance], dict[str, str]]:
+_CROWD, _FAR = "a large batch", "neighbours of large numbers"
+
+
+def _exchanged(
+    bench: Bench, axes: Mapping[str, int], factor: float
+) -> tuple[dict[str, list[_Distance]], dict[str, str]]:
     """Return how far samples are apart beside large neighbours, and among many of which about half are exchanged."""
     few = Samples(bench, 3, seed=1)
     strong = large(few.example.mapped(magnitude), factor)
-    exchanges: dict[str, Callable[[], _Exchange | None]] = {
-        "neighbours of large numbers": lambda: (few, strong, lambda row: row == few.count - 1),
-        "neighbours far below zero": lambda: (few, strong.mapped(negated), lambda row: row == few.count - 1),
-        "a large batch": lambda: _crowd(bench),
-    }
-    found, untried = [], {}
-    for name, make in exchanges.items():
+    exchanges: list[tuple[str, Callable[[], _Exchange | None]]] = [
+        (_FAR, lambda: (few, strong, lambda row: row == few.count - 1)),
+        (_FAR, lambda: (few, strong.mapped(negated), lambda row: row == few.count - 1)),
+        (_CROWD, lambda: _crowd(bench)),
+    ]
+    found: dict[str, list[_Distance]] = {_CROWD: [], _FAR: []}
+    untried: dict[str, str] = {}
+    for name, make in exchanges:
         try:
             if exchange := make():
-                found.append(_apart_after(bench, axes, exchange))
+                found[name].append(_apart_after(bench, axes, exchange))
         except Exception as error:  # what the model does not take, such as an index below zero
             untried[name] = described(error)
     return found, untried

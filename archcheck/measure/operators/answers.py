@@ -68,8 +68,9 @@ class Recipe:
 class Answer:
     """One call: canonical `kind`, attributes as JSON values, costs (`macs` is `None` where unknown), what it gives.
 
-    `roles` are the names of the arguments that its operands stand in; `recipe` is `None` where its results depend
-    on more than the look of the call; `number` is what it fills with, compares with, multiplies by or draws by.
+    `roles` are the names of the arguments that its operands stand in, `operand_shapes` the shapes of these; `recipe` is
+    `None` where its results depend on more than the look of the call; `number` is what it fills with, compares with,
+    multiplies by or draws by.
     `numbers` are all numbers of Python in it that take part in the result; `draws` says that a generator does.
     """
 
@@ -86,6 +87,7 @@ class Answer:
     number: float | None = None
     numbers: tuple[complex, ...] = ()
     draws: bool = False
+    operand_shapes: tuple[tuple[int, ...], ...] = ()
 
 
 KNOWN: dict[Look, Answer] = {}
@@ -112,6 +114,7 @@ def answer(
     name = operator.name
     kind, attributes = describe(name, call, outputs)
     macs = multiply_accumulates(name, call, outputs)
+    operands = [(role, tensor) for role, value in call.items() for tensor in tensors_in(value)]
     return Answer(
         op=name,
         kind=kind,
@@ -120,12 +123,13 @@ def answer(
         flops=published_flops(name, call, outputs, macs or 0),
         shapes=tuple(shape_of(tensor) for tensor in outputs),
         dtype=dtype_of(outputs[0]) if outputs else None,
-        roles=tuple(role for role, value in call.items() for _ in tensors_in(value)),
+        roles=tuple(role for role, _ in operands),
         mutates=operator.mutates,
         recipe=recipe,
         number=_number(name, call),
         numbers=tuple(_numbers(operator, call)),
         draws=operator.draws,
+        operand_shapes=tuple(() if tensor.is_nested else shape_of(tensor) for _, tensor in operands),
     )
 
 

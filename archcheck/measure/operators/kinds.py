@@ -234,7 +234,15 @@ def _permute(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attribut
     if "dims" in call:
         return {"order": tuple(axis % axes for axis in call["dims"])}
     order = list(range(axes))
-    first, second = (call["dim0"], call["dim1"]) if "dim0" in call else (axes - 2, axes - 1)
+    if "source" in call:
+        moved = {
+            to % axes: source % axes
+            for source, to in zip(per_axis(call["source"], 1), per_axis(call["destination"], 1), strict=True)
+        }
+        others = (axis for axis in order if axis not in moved.values())
+        return {"order": tuple(moved[axis] if axis in moved else next(others) for axis in order)}
+    ends = ("dim0", "dim1") if "dim0" in call else ("axis0", "axis1")
+    first, second = (call.get(name, axes - back) for name, back in zip(ends, (2, 1), strict=True))
     order[first], order[second] = order[second], order[first]
     return {"order": tuple(order)}
 

@@ -3,34 +3,43 @@
 Cumulative along the graph: a window of extent k with dilation d and stride s over a map whose positions are
 `jump` input positions apart adds (k - 1) * d * jump and multiplies the jump by s (Araujo, Norris and Sim,
 "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019). Where branches join, the
-largest field counts. As in that article, padding changes nothing, and global pooling, which sees the whole map
-whatever its size, is left out. What names no window (strided slices, sampling on a grid) adds nothing.
+largest field counts. As in that article, global pooling, which sees the whole map whatever its size, is left out, and a
+field may be larger than the input. What names no window (strided slices, sampling on a grid) adds nothing.
+
+Taps that lie off the map add nothing: a window adds what its taps on the map span at the position where they span most.
+Beside the sum, the first and the last input position that each position sees are followed as far as the operations
+tell, for taps that fall off the map at one position and another do not add up (`spans`). The smaller number holds.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from archcheck.measure.passes.events import Trace
+from archcheck.measure.structure.spans import Span, Window, joined, through
 from archcheck.parts import Op, Shape
 
 _WINDOWS = ("conv", "global_conv", "conv_transpose", "max_pool", "avg_pool")
 _GLOBAL = ("attention", "matmul")  # products of activations with one another
+_UNPLACED = ("conv_tbc", "torchvision::deform_conv2d")
+"""Operators whose positions are not the last axes, or whose taps data move."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Extent and jump of the positions of one map, in input positions per axis."""
+    """Extent and jump of the positions of one map, in input positions per axis, and what each position sees."""
 
     extent: tuple[float, ...]
     jump: tuple[float, ...]
+    seen: tuple[Span | None, ...]
 
 
-def receptive_field(ops: Sequence[Op]) -> Shape | None:
+def receptive_field(ops: Sequence[Op], trace: Trace) -> Shape | None:
     """Return the field of the last live maps that windows made, the largest where branches end apart.
 
-    `None` without a window, and where attention lets every position see all others.
+    `ops` and the events of `trace` have the same numbers. `None` without a window, and where attention lets every
+    position see all others.
     """
     fields: dict[int, Field] = {}
     ends: dict[int, set[int]] = {}
@@ -40,13 +49,25 @@ def receptive_field(ops: Sequence[Op]) -> Shape | None:
         if op.kind in _GLOBAL:
             return None
         before = [fields[index] for index in op.inputs if index in fields]
-        field = _field(op, before, ops)
+        field = _field(op, before, ops, trace)
         if field is not None:
             fields[op.index] = field
-        ends[op.index] = {op.index} if op.kind in _WINDOWS and "kernel" in op.attributes else _passed(op, ends)
+        ends[op.index] = {op.index} if _is_window(op) else _passed(op, ends)
     last = set().union(*(ends.get(index, set()) for index in _sinks(ops)))
-    joined = _join([fields[index] for index in last if index in fields])
-    return None if joined is None else tuple(round(extent) for extent in joined.extent)
+    found = _join([fields[index] for index in last if index in fields])
+    return None if found is None else tuple(map(_along_axis, found.extent, found.jump, found.seen))
+
+
+def _along_axis(extent: float, jump: float, seen: Span | None) -> int:
+    """Return the positions seen along an axis; an input that is seen whole may be smaller than the field.
+
+    Whole is what leaves out less than a step to the next position: strides need not divide the input.
+    """
+    return round(extent if seen is None or seen.widest + jump > seen.whole else min(extent, seen.widest))
+
+
+def _is_window(op: Op) -> bool:
+    return op.kind in _WINDOWS and "kernel" in op.attributes
 
 
 def _passed(op: Op, ends: Mapping[int, set[int]]) -> set[int]:
@@ -62,18 +83,36 @@ def _sinks(ops: Sequence[Op]) -> set[int]:
     return {op.index for op in live} - {index for op in live for index in op.inputs}
 
 
-def _field(op: Op, before: list[Field], ops: Sequence[Op]) -> Field | None:
+def _field(op: Op, before: list[Field], ops: Sequence[Op], trace: Trace) -> Field | None:
     field = _join(before)
-    if op.kind in _WINDOWS and "kernel" in op.attributes:
-        axes = len(op.attributes["kernel"])
-        return _through_window(op, field or Field((1.0,) * axes, (1.0,) * axes))
+    if _is_window(op):
+        return _through_window(op, field, _extents(op, trace))
     if op.kind == "pixel_shuffle":
-        field = field or Field((1.0, 1.0), (1.0, 1.0))
+        field = field or _fresh(ops[op.inputs[0]].shapes[0][-2:])
         before_it, after_it = ops[op.inputs[0]].shapes[0], op.shapes[0]
         return _rescaled(field, [after / before for after, before in zip(after_it[-2:], before_it[-2:], strict=True)])
-    if op.kind == "upsample" and field is not None and op.attributes.get("scale"):
+    if field is None and op.kind == "pad" and op.inputs and len(op.shapes[0]) > 2:
+        field = _fresh(ops[op.inputs[0]].shapes[0][2:])  # what is padded is no part of the input
+    if field is None:
+        return None
+    if op.kind == "upsample" and op.attributes.get("scale"):
         return _interpolated(field, op)
+    if op.kind == "permute":
+        return _permuted(field, op.attributes.get("order", ()))
+    if op.kind == "pad":
+        return _padded(field, op.attributes.get("pad", ()))
     return field
+
+
+def _fresh(extents: Sequence[int]) -> Field:
+    ones = (1.0,) * len(extents)
+    return Field(ones, ones, tuple(Span.of_input(extent) for extent in extents))
+
+
+def _extents(op: Op, trace: Trace) -> tuple[int, ...] | None:
+    """Return the extents of the map that a window slides over; `None` where they are not its last axes."""
+    shapes, axes = trace.events[op.index].told.operand_shapes, len(op.attributes["kernel"])
+    return shapes[0][-axes:] if shapes and op.op not in _UNPLACED else None
 
 
 def _rescaled(field: Field, scale: Sequence[float]) -> Field:
@@ -82,6 +121,7 @@ def _rescaled(field: Field, scale: Sequence[float]) -> Field:
     return Field(
         tuple(extent + held[i] * field.jump[i] for i, extent in enumerate(field.extent)),
         tuple(jump / scale[i] for i, jump in enumerate(field.jump)),
+        tuple(seen and seen.rescaled(factor) for seen, factor in zip(field.seen, scale, strict=False)),
     )
 
 
@@ -89,37 +129,64 @@ def _interpolated(field: Field, op: Op) -> Field:
     """Linear interpolation reads the two nearest positions along an axis, cubic four."""
     reach = 3 if "cubic" in op.op else 1 if "linear" in op.op else 0
     scale = op.attributes["scale"]
+    axes = range(len(field.extent))
     return Field(
         tuple(extent + reach * field.jump[i] for i, extent in enumerate(field.extent)),
         tuple(jump / scale[i] for i, jump in enumerate(field.jump)),
+        tuple(seen and seen.interpolated(op.shapes[0][i - len(axes)], reach) for i, seen in enumerate(field.seen)),
     )
+
+
+def _permuted(field: Field, order: Sequence[int]) -> Field:
+    """The last axes of a map change places; where others come among them, the field stays as it is."""
+    axes = len(field.extent)
+    places = [source - (len(order) - axes) for source in order[-axes:]]
+    if sorted(places) != list(range(axes)):
+        return field
+    return Field(*(tuple(each[place] for place in places) for each in (field.extent, field.jump, field.seen)))  # type: ignore[arg-type]
+
+
+def _padded(field: Field, pad: Sequence[int]) -> Field:
+    """Positions that are padded see nothing; `pad` begins with both ends of the last axis."""
+    axes = len(field.seen)
+    ends = [tuple(pad[2 * place : 2 * place + 2]) or (0, 0) for place in range(axes - 1, -1, -1)]
+    seen = tuple(each and each.padded(*map(int, end)) for each, end in zip(field.seen, ends, strict=True))
+    return Field(field.extent, field.jump, seen)
 
 
 def _join(fields: list[Field]) -> Field | None:
     """Where branches meet, a position sees what either saw."""
     if len(fields) < 2:
         return fields[0] if fields else None
-    axes = min(len(field.extent) for field in fields)
+    axes = range(min(len(field.extent) for field in fields))
     return Field(
-        tuple(max(field.extent[i] for field in fields) for i in range(axes)),
-        tuple(max(field.jump[i] for field in fields) for i in range(axes)),
+        tuple(max(field.extent[i] for field in fields) for i in axes),
+        tuple(max(field.jump[i] for field in fields) for i in axes),
+        tuple(joined([field.seen[i] for field in fields]) for i in axes),
     )
 
 
-def _through_window(op: Op, before: Field) -> Field:
+def _through_window(op: Op, before: Field | None, extents: Sequence[int] | None) -> Field:
+    windows = _windows(op)
+    if before is None or len(before.extent) != len(windows):
+        ones = (1.0,) * len(windows)
+        before = _fresh(extents) if extents else Field(ones, ones, (None,) * len(windows))
+    reach, jump, seen = [], [], []
+    for axis, window in enumerate(windows):
+        out = op.shapes[0][axis - len(windows)]
+        extent = extents[axis] if extents else None
+        reach.append((window.reach if extent is None else window.reach_on(extent, out)) * before.jump[axis])
+        jump.append(before.jump[axis] / window.stride if window.transposed else before.jump[axis] * window.stride)
+        seen.append(through(window, before.seen[axis], extent, out))
+    return Field(tuple(map(sum, zip(before.extent, reach, strict=True))), tuple(jump), tuple(seen))
+
+
+def _windows(op: Op) -> list[Window]:
     kernel, stride = op.attributes["kernel"], op.attributes["stride"]
-    dilation = op.attributes.get("dilation", [1] * len(kernel))
-    if len(before.extent) != len(kernel):
-        before = Field((1.0,) * len(kernel), (1.0,) * len(kernel))
-    axes = range(len(kernel))
-    if op.kind == "conv_transpose":
-        # Each output position reads ceil(extent / stride) neighbours of the smaller map.
-        reach = [math.ceil(((kernel[i] - 1) * dilation[i] + 1) / stride[i]) for i in axes]
-        return Field(
-            tuple(before.extent[i] + (reach[i] - 1) * before.jump[i] for i in axes),
-            tuple(before.jump[i] / stride[i] for i in axes),
-        )
-    return Field(
-        tuple(before.extent[i] + (kernel[i] - 1) * dilation[i] * before.jump[i] for i in axes),
-        tuple(before.jump[i] * stride[i] for i in axes),
-    )
+    dilation, padding = op.attributes.get("dilation", [1] * len(kernel)), op.attributes.get("padding", 0)
+    before = [
+        step * (size - 1) // 2 if padding == "same" else 0 if isinstance(padding, str | int) else padding[axis]
+        for axis, (size, step) in enumerate(zip(kernel, dilation, strict=True))
+    ]
+    transposed = op.kind == "conv_transpose"
+    return [Window(*each, transposed) for each in zip(kernel, stride, dilation, before, strict=True)]
