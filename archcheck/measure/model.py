@@ -174,8 +174,6 @@ def _used_by_others(facts: Facts, bench: Bench, traces: list[Trace]) -> Facts:
     return replace(facts, params=replace(facts.params, unused=kept), unused_layers=layers)
 
 
-
-
 def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:
     """Trace in training mode; a model that wants more than its input there (targets) is measured in evaluation only."""
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
@@ -12,7 +13,10 @@ from archcheck.rule import Rule
 from archcheck.rules.dropouts import LEAK, Dropout, dropouts
 from archcheck.rules.graphs import label, live, place
 from archcheck.rules.heads import end_of
+from archcheck.rules.paddings import CONVOLUTIONS, PositionAxes
+from archcheck.rules.probed import probed, spot
 from archcheck.rules.scope import demand_reach
+from archcheck.selectors import selects
 
 _KINDS = {"kinds": True}
 _SHARE = {"unit": "share"}
@@ -181,8 +185,13 @@ class DropoutRate(Rule):
 class NoPadding(Rule):
     """No convolution pads its input, and nothing else pads it before one.
 
-    A negative pad crops and pads nothing; so does the `padding` of a transposed convolution, which crops its
-    output.
+    What pads is the `padding` of a convolution, an operation that pads (`F.pad`, `nn.ReflectionPad2d`), and any other
+    that makes a map larger on its way to a convolution: zeros that are concatenated, a larger map that it is written
+    into, an index that reflects or wraps it. The latter show on real numbers: along the borders nothing depends on the
+    input, or other positions are repeated. Upsampling is no padding.
+
+    Only positions count: channels that are padded for a shortcut are none. A negative pad crops and pads nothing; so
+    does the `padding` of a transposed convolution, which crops its output.
 
     Example, kept:
         rule = no-padding = true
@@ -194,33 +203,70 @@ class NoPadding(Rule):
         model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1))
         input = [1, 1, 8, 8]
         says = `0` (Conv2d) pads by 1x1
+
+    Example, kept:
+        rule = no-padding = true
+        model =
+            def __init__(self):
+                super().__init__()
+                self.conv = nn.Conv2d(2, 2, 1)
+
+            def forward(self, x):
+                return self.conv(x + F.pad(x[:, :1], (0, 0, 0, 0, 0, 1)))
+        input = [1, 2, 8, 8]
+
+    Example, broken:
+        rule = no-padding = true
+        model =
+            def __init__(self):
+                super().__init__()
+                self.conv = nn.Conv1d(1, 4, 3)
+
+            def forward(self, x):
+                return self.conv(torch.cat([torch.zeros(len(x), 1, 2), x], 2))
+        input = [1, 1, 8]
+        says = pads a map by 2x0 with constants
     """
 
     prohibition = True
+    needs = ("no-padding",)
 
     def check(self, facts: Facts) -> Result:
-        """Look at the padding of every live convolution and padding operation."""
+        """Look at the padding of every live convolution, and at what pads before one."""
         demand_reach(self, facts)
-        ops = [op for op in live(facts, None, self.on) if op.kind in ("conv", "global_conv", "pad")]
-        convs = sum(op.kind != "pad" for op in ops)
-        findings = tuple(
+        convs = [op for op in live(facts, None, self.on) if op.kind in CONVOLUTIONS]
+        pads = [op for op in PositionAxes(facts.ops).padding_before() if selects(self.on, op, facts)]
+        findings = [
             Finding(
                 message=f"{label(op, facts)} pads by {by}",
                 layer=op.layer,
                 where=place(op, facts),
                 fix="build it without padding",
             )
-            for op in ops
+            for op in sorted((*convs, *pads), key=lambda op: op.index)
             if (by := _padding(op)) is not None
-        )
+        ]
+        told = facts.behaviour.get(self.needs[0], {})
+        if not facts.subject.meta and told and not (findings and told.get("problem")):
+            findings += _padded_otherwise(self, probed(self, facts)["maps"], facts)
         return Result(
-            examined=len(ops),
-            findings=findings,
+            examined=len(convs) + len(pads),
+            findings=tuple(findings),
             found=len(findings),
             limit=0,
             unit="paddings",
-            kept=f"no padding in {convs} convolutions",
+            kept=f"no padding in {len(convs)} convolutions",
         )
+
+
+def _padded_otherwise(rule: Rule, maps: Sequence[Mapping[str, Any]], facts: Facts) -> Iterator[Finding]:
+    """Yield the maps that other operations pad."""
+    for told in maps:
+        layer, where, name = spot(told, facts)
+        here = (op for op in facts.ops if op.layer == layer and op.op == name)
+        if rule.on is None or any(selects(rule.on, op, facts) for op in here):
+            message = f"`{name}` pads a map by {'x'.join(map(str, told['by']))} with {told['with']}"
+            yield Finding(message=message, layer=layer, where=where, fix="leave the map as large as it is")
 
 
 def _padding(op: Op) -> str | None:

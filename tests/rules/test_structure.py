@@ -1,15 +1,13 @@
-"""`followed-by` along paths and blocks, `no-padding` beside cropping, and what only training mode would tell."""
+"""`followed-by` along paths and blocks, and what only training mode would tell."""
 
 from __future__ import annotations
 
-import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from archcheck.engine import check
 from archcheck.findings import Verdict
-from archcheck.rules import FollowedBy, NoPadding, NoUnusedParams, order
+from archcheck.rules import FollowedBy, NoUnusedParams, order
 
 IMAGE = torch.zeros(1, 1, 12, 12)
 BEFORE_WEIGHTS = FollowedBy(layer="conv", by="batch_norm")
@@ -103,42 +101,6 @@ def test_a_layer_that_runs_twice_in_a_row_is_followed_by_itself():
 def test_a_convolution_that_pads_by_an_operation_is_one_layer():
     model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, padding_mode="reflect"), nn.BatchNorm2d(4))
     assert outcome(model, FollowedBy(layer="Conv2d", by="batch_norm", position="direct")).verdict is Verdict.KEPT
-
-
-# --- no-padding ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        Net(lambda self, x: F.pad(x, (-1, -1, -1, -1))),
-        Net(lambda self, x: F.pad(x, (0, 0, -2, 0))),
-        Net(lambda self, x: F.pad(x, (0, 0, 0, 0))),
-        nn.ConvTranspose2d(1, 4, 3, padding=1),
-        nn.Conv2d(1, 4, 3, padding="valid"),
-        nn.Conv2d(1, 4, 1, padding="same"),
-    ],
-)
-def test_cropping_is_no_padding(model):
-    assert outcome(model, NoPadding()).verdict is Verdict.KEPT
-
-
-@pytest.mark.parametrize(
-    ("model", "says"),
-    [
-        (Net(lambda self, x: F.pad(x, (1, -1, 0, 0))), "pads by 1x-1x0x0"),
-        (Net(lambda self, x: F.pad(x, (1, 1, 0, 0), mode="reflect")), "pads by 1x1x0x0"),
-        (nn.Conv2d(1, 4, 3, padding=(0, 1)), "pads by 0x1"),
-        (nn.Conv2d(1, 4, 3, padding="same"), 'pads by "same"'),
-        (nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(1, 4, 3)), "pads by 1x1x1x1"),
-    ],
-)
-def test_padding_is_padding(model, says):
-    assert outcome(model, NoPadding()).summary.endswith(says)
-
-
-def test_only_convolutions_are_counted_as_such():
-    assert outcome(Net(lambda self, x: F.pad(x, (-1, -1))), NoPadding()).kept == "no padding in 1 convolutions"
 
 
 # --- no-unused-params ---------------------------------------------------------------------------------------

@@ -14,10 +14,12 @@ from archcheck.measure.behaviour.export import exports
 from archcheck.measure.behaviour.gradients import gradients_reach
 from archcheck.measure.behaviour.learning import initial_loss, overfits_one_batch
 from archcheck.measure.behaviour.outputs import keeps_batch, log_probabilities
+from archcheck.measure.behaviour.padding import padded_maps
 from archcheck.measure.behaviour.state import state_dict_round_trip
 
 PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
     "keeps-batch": keeps_batch,
+    "no-padding": padded_maps,
     "log-probabilities": log_probabilities,
     "finite-output": finite_output,
     "deterministic-in-eval": deterministic_in_eval,

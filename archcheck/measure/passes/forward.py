@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -27,6 +28,8 @@ from archcheck.measure.shapes.arguments import map_tensors, tensors_in
 from archcheck.measure.shapes.looks import Looks
 from archcheck.measure.subject.tree import Tree, join
 from archcheck.parts import META_WORDS
+
+Traced = TypeVar("Traced", bound=Tracer)
 
 AFFORDABLE = 20_000_000_000
 """Multiply-accumulates up to which a real forward pass confirms the shapes: about a second of one core."""
@@ -153,12 +156,16 @@ class Passes:
             output = self._run_under(tracer, example, training=training, differentiable=differentiable, seed=seed)
         return tracer.trace, output
 
-    def drawn(self, example: Example, seed: int) -> Trace:
-        """Trace in evaluation mode on real numbers, after another seed. Raise what the subject raises."""
-        tracer = self._tracer(real=True)
+    def traced_by(self, make: Callable[..., Traced], example: Example, seed: int = 0) -> Traced:
+        """Run in evaluation on real tensors under the tracer that `make` builds, and return it."""
+        tracer = make(self.tree, self._looks, self._layers, real=True)
         with any_batch():
             self._run_under(tracer, example, training=False, seed=seed)
-        return tracer.trace
+        return tracer
+
+    def drawn(self, example: Example, seed: int) -> Trace:
+        """Trace in evaluation mode on real numbers, after another seed. Raise what the subject raises."""
+        return self.traced_by(Tracer, example, seed).trace
 
     def captured(self, example: Example, wanted: frozenset[int], nudge: float) -> dict[int, torch.Tensor]:
         """Return what operations of an evaluation by shapes give that generate numbers. Raise what the subject raises.

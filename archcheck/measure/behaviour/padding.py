@@ -1,0 +1,128 @@
+"""Probe of padding: maps that are larger where a window reads them than where they were made, by any operation.
+
+Zeros may be concatenated, a map may be written into a larger one, and an index may reflect or wrap it. Such a map has
+borders that no input changes, or that repeat other positions. An upsampled map has neither, however it is spelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from archcheck.codec import encode
+from archcheck.measure.behaviour.bench import Bench
+from archcheck.measure.behaviour.variants import noise
+from archcheck.measure.operators.answers import Answer
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.trace import Tracer
+from archcheck.measure.subject.places import relative
+
+_CONVOLUTIONS = frozenset({"conv", "conv_transpose"})
+_WINDOWS = _CONVOLUTIONS | {"max_pool", "avg_pool"}
+_MAKES_MAPS = _WINDOWS | {
+    "input", "linear", "bilinear", "embedding", "matmul", "attention", "lstm", "gru", "rnn", "upsample",
+    "pixel_shuffle", "pad",
+}  # fmt: skip
+"""Kinds whose results are maps of their own; what `pad` pads is told by its arguments."""
+
+
+def padded_maps(bench: Bench) -> Mapping[str, Any]:
+    """What pads maps on the way to convolutions beside the operations that say so, and by how much.
+
+    `by` begins with both ends of the last axis, as the argument of `F.pad` does.
+    """
+    if not any(_enlarged(bench.trace)):
+        return {"maps": []}
+    trace = bench.trace if bench.trace.real else bench.passes.trace(bench.example, training=False, real=True)
+    enlarged = dict(_enlarged(trace))
+    watch = partial(_Maps, wanted=enlarged)
+    first, second = (bench.passes.traced_by(watch, noise(bench.example, seed)).maps for seed in (1, 2))
+    found = []
+    for index, event in enlarged.items():
+        axes = len(trace.events[index].attributes["kernel"])
+        if index in first and index in second and first[index].shape == second[index].shape:
+            told = _padding(first[index], second[index], axes)
+            if told is not None:
+                where = encode(relative(event.where, bench.root))
+                found.append({"op": event.op, "layer": event.layer, "where": where, **told})
+    return {"maps": found}
+
+
+def _enlarged(trace: Trace) -> Iterator[tuple[int, Event]]:
+    """Yield each window on the way to a convolution whose map is larger than one it is made of, and what made it so."""
+    last = max((event.index for event in trace.events if event.kind in _CONVOLUTIONS), default=-1)
+    for event in trace.events[: last + 1]:
+        if event.kind in _WINDOWS and trace.live[event.index] and "kernel" in event.attributes:
+            cause = _cause(event, trace)
+            if cause is not None:
+                yield event.index, cause
+
+
+def _cause(window: Event, trace: Trace) -> Event | None:
+    """Return the operation between a window and a smaller map that its own is made of; `None` without one."""
+    shapes, axes = window.told.operand_shapes, len(window.attributes["kernel"])
+    if not shapes or not window.operands or window.operands[0] < 0:
+        return None
+    extents, pending, seen = shapes[0][-axes:], [(window.operands[0], window)], set[int]()
+    while pending:
+        index, reader = pending.pop()
+        event = trace.events[index]
+        if index in seen or not trace.dependent[index]:
+            continue
+        seen.add(index)
+        if any(len(shape) == len(shapes[0]) and _is_smaller(shape[-axes:], extents) for shape in event.shapes):
+            return event if reader is window else reader
+        # A product with a fixed matrix moves positions, as an index does.
+        if event.kind not in _MAKES_MAPS or (event.kind == "matmul" and not event.params):
+            pending += [(source, event) for source in event.inputs]
+    return None
+
+
+def _is_smaller(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether a map is smaller along an axis; a single position is no map but what all positions share."""
+    return any(1 < size < larger for size, larger in zip(one, other, strict=True))
+
+
+class _Maps(Tracer):  # type: ignore[no-untyped-call]
+    """Keeps what the windows of the numbers `wanted` read."""
+
+    def __init__(self, *args: Any, wanted: Collection[int], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.maps: dict[int, torch.Tensor] = {}
+        self._wanted = wanted
+
+    def _record(self, told: Answer, tensors: list[torch.Tensor], result: Any, caller: Any) -> Any:
+        recorded = super()._record(told, tensors, result, caller)
+        index = len(self.trace.events) - 1
+        if index in self._wanted and told.kind in _WINDOWS:
+            self.maps[index] = tensors[0].clone()
+        return recorded
+
+
+def _padding(one: torch.Tensor, other: torch.Tensor, axes: int) -> dict[str, Any] | None:
+    """Return by how much a map is padded that two inputs made, and with what; `None` if it is not."""
+    ends = [_ends(*(each.movedim(axis, 0).flatten(1) for each in (one, other))) for axis in range(-1, -axes - 1, -1)]
+    if not any(ends):
+        return None
+    with_ = "values of its own" if any(end and end[2] for end in ends) else "constants"
+    return {"by": [size for end in ends for size in (end[:2] if end else (0, 0))], "with": with_}
+
+
+def _ends(one: torch.Tensor, other: torch.Tensor) -> tuple[int, int, bool] | None:
+    """Return how many rows at both ends are padding, and whether they repeat others; `None` where none are."""
+    varies = (one != other).any(1).nonzero().flatten().tolist()
+    if not varies:
+        return None
+    before, after = varies[0], len(one) - 1 - varies[-1]
+    if before + after and len(varies) == len(one) - before - after:
+        return before, after, False
+    _, rows = torch.unique(torch.cat([one, other], 1), dim=0, return_inverse=True)
+    kept = int(rows.max()) + 1
+    if not 1 < kept < len(one):
+        return None
+    whole = next((at for at in range(len(one) - kept + 1) if len(rows[at : at + kept].unique()) == kept), None)
+    return None if whole is None else (whole, len(one) - kept - whole, True)

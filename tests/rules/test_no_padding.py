@@ -1,0 +1,184 @@
+"""`no-padding`: what enlarges a map by nothing new on its way to a convolution, and what only looks like it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archcheck.engine import check
+from archcheck.findings import Verdict
+from archcheck.rules import NoPadding
+
+IMAGE = torch.zeros(1, 1, 12, 12)
+IMAGES = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def outcome(model, rule, example=IMAGE):
+    return check(model, example=example, rules=[rule]).outcomes[0]
+
+
+class Before(nn.Module):
+    """A convolution of what `first` makes of the input."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first, self.conv = first, nn.Conv2d(1, 4, 3)
+
+    def forward(self, x):
+        return self.conv(self.first(self, x))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Before(lambda self, x: F.pad(x, (-1, -1, -1, -1))),
+        Before(lambda self, x: F.pad(x, (0, 0, -2, 0))),
+        Before(lambda self, x: F.pad(x, (0, 0, 0, 0))),
+        nn.ConvTranspose2d(1, 4, 3, padding=1),
+        nn.Conv2d(1, 4, 3, padding="valid"),
+        nn.Conv2d(1, 4, 1, padding="same"),
+    ],
+)
+def test_cropping_is_no_padding(model):
+    assert outcome(model, NoPadding()).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (Before(lambda self, x: F.pad(x, (1, -1, 0, 0))), "pads by 1x-1x0x0"),
+        (Before(lambda self, x: F.pad(x, (1, 1, 0, 0), mode="reflect")), "pads by 1x1x0x0"),
+        (nn.Conv2d(1, 4, 3, padding=(0, 1)), "pads by 0x1"),
+        (nn.Conv2d(1, 4, 3, padding="same"), 'pads by "same"'),
+        (nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(1, 4, 3)), "pads by 1x1x1x1"),
+    ],
+)
+def test_padding_is_padding(model, says):
+    assert outcome(model, NoPadding()).summary.endswith(says)
+
+
+def padded_images(self, x):
+    canvas = x.new_zeros(len(x), 1, 10, 10)
+    canvas[:, :, 1:9, 1:9] = x
+    return canvas
+
+
+def scattered(self, x):
+    places = (torch.arange(1, 9)[:, None] * 10 + torch.arange(1, 9)).flatten()
+    return torch.zeros(len(x), 100).index_copy(1, places, x.flatten(1)).view(-1, 1, 10, 10)
+
+
+def sampled(self, x):
+    """Samples beyond the borders of the map, where zeros are."""
+    grid = F.affine_grid(
+        torch.tensor([[[1.25, 0, 0], [0, 1.25, 0]]]).expand(len(x), 2, 3), (len(x), 1, 10, 10), align_corners=False
+    )
+    return F.grid_sample(x, grid, align_corners=False)
+
+
+WRAPPED = torch.arange(-1, 9) % 8
+ENLARGED = {
+    "zeros beside it": (lambda self, x: torch.cat([x, torch.zeros_like(x[:, :, :2])], 2), "0x0x0x2 with constants"),
+    "a constant on both sides": (
+        lambda self, x: torch.cat([torch.ones(len(x), 1, 8, 1), x, torch.ones(len(x), 1, 8, 1)], 3),
+        "1x1x0x0 with constants",
+    ),
+    "itself times zero": (lambda self, x: torch.cat([x * 0, x], 3), "8x0x0x0 with constants"),
+    "written into a larger map": (padded_images, "1x1x1x1 with constants"),
+    "scattered into a larger map": (scattered, "1x1x1x1 with constants"),
+    "sampled beyond its borders": (sampled, "1x1x1x1 with constants"),
+    "wrapped by an index": (lambda self, x: x[:, :, WRAPPED][..., WRAPPED], "with values of its own"),
+    "reflected by slices": (
+        lambda self, x: torch.cat([x[..., 1:2], x, x[..., -2:-1]], 3),
+        "1x1x0x0 with values of its own",
+    ),
+    "replicated by an index": (
+        lambda self, x: x[..., torch.arange(-1, 9).clamp(0, 7)],
+        "1x1x0x0 with values of its own",
+    ),
+    "mirrored": (lambda self, x: torch.cat([x, x.flip(3)], 3), "with values of its own"),
+    "repeated and cut": (lambda self, x: x.repeat(1, 1, 3, 3)[:, :, 7:17, 7:17], "with values of its own"),
+    "multiplied by a matrix": (lambda self, x: torch.eye(10, 8).roll(1, 0) @ x, "0x0x1x1 with constants"),
+    "pooled afterwards": (
+        lambda self, x: F.max_pool2d(torch.cat([torch.zeros(len(x), 1, 4, 8), x], 2), 2),
+        "0x0x4x0 with constants",
+    ),
+    "and activated afterwards": (lambda self, x: padded_images(self, x).relu() * 2 + 1, "1x1x1x1 with constants"),
+}
+
+
+@pytest.mark.parametrize("case", ENLARGED)
+@pytest.mark.parametrize("example", [IMAGES, IMAGES[:1]], ids=["two", "one"])
+def test_whatever_enlarges_a_map_by_nothing_new_pads_it(case, example):
+    enlarge, says = ENLARGED[case]
+    assert outcome(Before(enlarge), NoPadding(), example).summary.endswith(says)
+
+
+PADS = {
+    "activated afterwards": lambda self, x: F.pad(x, (1, 1, 1, 1)).relu(),
+    "pooled afterwards": lambda self, x: F.avg_pool2d(F.pad(x, (1, 1, 1, 1)), 2),
+    "without the axis of channels": lambda self, x: F.pad(x[:, 0], (1, 1, 1, 1)).unsqueeze(1),
+    "with the channels last": lambda self, x: F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1)).permute(0, 3, 1, 2),
+}
+
+
+@pytest.mark.parametrize("case", PADS)
+def test_a_pad_on_the_way_to_a_convolution_pads_its_map(case):
+    assert "`pad` at" in outcome(Before(PADS[case]), NoPadding(), IMAGES).summary
+
+
+def spread(self, x):
+    """Puts zeros between positions, as a transposed convolution does."""
+    canvas = x.new_zeros(len(x), 1, 16, 16)
+    canvas[:, :, ::2, ::2] = x
+    return canvas
+
+
+TWICE = torch.arange(16) // 2
+HONEST = {
+    "doubled by an index": lambda self, x: x[:, :, TWICE][..., TWICE],
+    "stretched by an index": lambda self, x: x[:, :, torch.arange(12) * 8 // 12],
+    "doubled by repeats": lambda self, x: x.repeat_interleave(2, 2).repeat_interleave(2, 3),
+    "doubled by views": lambda self, x: x[..., None, :, None].expand(-1, -1, -1, 2, -1, 2).reshape(len(x), 1, 16, 16),
+    "zeros between its positions": spread,
+    "interpolated": lambda self, x: F.interpolate(x, size=(10, 10), mode="bilinear"),
+    "nearest": lambda self, x: F.interpolate(x, size=(10, 10)),
+    "two maps beside each other": lambda self, x: torch.cat([x, torch.sin(3 * x)], 3),
+    "a gate": lambda self, x: x * x.mean((2, 3), keepdim=True),
+    "an expanded gate": lambda self, x: x + x.mean((2, 3), keepdim=True).expand_as(x),
+    "a window that ends in zeros": lambda self, x: x * torch.hann_window(8),
+    "padded channels that are cut again": lambda self, x: F.pad(x, (0, 0, 0, 0, 0, 3))[:, :1],
+    "a shortcut of padded channels": lambda self, x: (x[:, :1] + F.pad(x, (0, 0, 0, 0, 0, 3))).sum(1, keepdim=True),
+    "patches put together": lambda self, x: (
+        x.unfold(2, 4, 4).unfold(3, 4, 4).sin().permute(0, 1, 2, 4, 3, 5).reshape(len(x), 1, 8, 8)
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HONEST)
+def test_what_is_no_padding_is_none(case):
+    found = outcome(Before(HONEST[case]), NoPadding(), IMAGES)
+    assert found.headline == "kept no-padding: no padding in 1 convolutions"
+
+
+@pytest.mark.parametrize(
+    "behind", [lambda y: F.pad(y, (1, 1, 1, 1)), lambda y: F.pad(y.mean((2, 3)), (0, 6)), lambda y: F.pad(y, (0, 1))]
+)
+def test_what_is_padded_behind_the_last_convolution_is_none_of_its_maps(behind):
+    model = Before(lambda self, x: x)
+    model.register_forward_hook(lambda module, args, output: behind(output))
+    assert outcome(model, NoPadding(), IMAGES).verdict is Verdict.KEPT
+
+
+def test_what_on_points_at_is_judged_alone():
+    model = nn.Sequential(
+        Before(lambda self, x: torch.cat([x, x * 0], 2)), nn.Conv2d(4, 1, 3), Before(lambda self, x: x)
+    )
+    assert outcome(model, NoPadding(on="0"), IMAGES).verdict is Verdict.BROKEN
+    assert outcome(model, NoPadding(on="2"), IMAGES).verdict is Verdict.KEPT
+
+
+def test_only_convolutions_are_counted_as_such():
+    assert outcome(Before(lambda self, x: F.pad(x, (-1, -1))), NoPadding()).kept == "no padding in 1 convolutions"
