@@ -24,6 +24,7 @@ from archcheck.measure.distrust import paranoid
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.schema import VALUES
+from archcheck.measure.passes.branches import plain_branches
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes, inputs_of, passes_of, set_mode
 from archcheck.measure.passes.restore import same_torch
@@ -32,7 +33,6 @@ from archcheck.measure.structure import graph, idle, ledger
 from archcheck.measure.structure.chance import chosen
 from archcheck.measure.structure.field import receptive_field
 from archcheck.measure.structure.layers import layers_of
-from archcheck.measure.subject.branches import plain_branches
 from archcheck.measure.subject.compiled import original, uncompiled
 from archcheck.measure.subject.heap import give_back
 from archcheck.measure.subject.places import class_where, relative

@@ -173,6 +173,15 @@ def test_plain_networks_are_exported(model, example):
     assert outcome.headline == "kept exports: exported to torch.export with the same outputs"
 
 
+@pytest.mark.parametrize("limit", [0, 1e9])
+def test_a_branch_by_torch_cond_is_exported_with_both_ways(limit):
+    class Either(nn.Linear):
+        def forward(self, x):
+            return torch.cond(x.sum() > limit, super().forward, lambda x: x[:, :4].sin(), (x,))
+
+    assert judged(Either(6, 4), Exports()).headline == "kept exports: exported to torch.export with the same outputs"
+
+
 class Branches(nn.Module):
     def forward(self, x):
         if x.sum() > 0:

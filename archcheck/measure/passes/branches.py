@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from archcheck.measure.shapes.dispatch import Dispatch
 
 _AUTOGRAD = torch._C.DispatchKey.Autograd
 
@@ -24,7 +28,7 @@ def plain_branches() -> Iterator[None]:
         yield
         return
     torchs = kernels[_AUTOGRAD]
-    kernels[_AUTOGRAD] = _taken
+    kernels[_AUTOGRAD] = partial(_taken, torchs)
     known.clear()
     try:
         yield
@@ -33,5 +37,14 @@ def plain_branches() -> Iterator[None]:
         known.clear()
 
 
-def _taken(predicate: Any, first: Callable[..., Any], second: Callable[..., Any], operands: Sequence[Any]) -> Any:
-    return (first if predicate else second)(*operands)
+def _taken(
+    torchs: Callable[..., Any],
+    predicate: Any,
+    first: Callable[..., Any],
+    second: Callable[..., Any],
+    operands: Sequence[Any],
+) -> Any:
+    mode = _get_current_dispatch_mode()
+    if mode is None or isinstance(mode, Dispatch):
+        return (first if predicate else second)(*operands)
+    return torchs(predicate, first, second, operands)  # an exporter traces both branches
