@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from archcheck.facts import Facts
 from archcheck.parts import Layer, Op
 from archcheck.rules.dropouts import dropouts
-from archcheck.rules.graphs import label, live
+from archcheck.rules.graphs import dependent_on_input, has_weight, label, live
 from archcheck.selectors import GROUPS, selects, selects_layer
 
 
@@ -20,7 +20,10 @@ def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
     if selector == "dropout":
         return [dropout.op for dropout in dropouts(facts, on) if dropout.fault is None]
     found = live(facts, selector, on)
-    if selector == "linear":  # a 1x1 convolution on a 1x1 map is one, too, where one is asked for
+    if selector == "linear":
+        dependent = dependent_on_input(facts.ops)
+        found = [op for op in found if has_weight(op, facts.ops, dependent)]
+        # A 1x1 convolution on a 1x1 map is one, too, where one is asked for.
         found += [op for op in live(facts, None, on) if is_pointwise_linear(op)]
     in_training = _sites(facts)
     return [op for op in found if op.attributes.get("coverage") != "trivial" and not _rests(op, in_training)]
@@ -78,6 +81,8 @@ def _shortfall(op: Op, selector: str, facts: Facts) -> str | None:
             return "pools a map that is 1x1 already (trivial)"
     if selector == "linear" and op.kind == "global_conv":
         return "is a convolution over its whole map (global_conv)"
+    if op.kind == selector == "linear" and not has_weight(op, facts.ops, dependent_on_input(facts.ops)):
+        return "multiplies by numbers that are no weight"
     if selector == "global_avg_pool" and op.kind == "avg_pool":
         extent = "x".join(map(str, op.attributes.get("extent", ())))
         if op.attributes.get("coverage") == "partial":

@@ -52,6 +52,21 @@ def dependent_on_input(ops: Sequence[Op]) -> list[bool]:
     return dependent
 
 
+def has_weight(op: Op, ops: Sequence[Op], dependent: Sequence[bool]) -> bool:
+    """Whether a product reads a tensor that something holds, not only what is made of a shape or drawn anew."""
+    if not op.params and all(dependent[index] for index in op.inputs):
+        return True  # a quantised weight is packed into what is no tensor
+    pending, seen = [op], {op.index}
+    while pending:
+        each = pending.pop()
+        if each.params or each.kind == "constant":
+            return True
+        fixed = {index for index in each.inputs if not dependent[index]} - seen
+        seen |= fixed
+        pending += [ops[index] for index in fixed]
+    return False
+
+
 def live(facts: Facts, selector: str | None, on: str | None = None, mode: str = "eval") -> list[Op]:
     """Return the operations that `selector` points at and whose result reaches an output."""
     return [op for op in facts.executed(mode) if op.live and selects(selector, op, facts) and selects(on, op, facts)]

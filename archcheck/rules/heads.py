@@ -9,7 +9,7 @@ from archcheck.errors import NotMeasured
 from archcheck.facts import Facts
 from archcheck.parts import Op
 from archcheck.rules.effects import is_pointwise_linear, pointwise_note
-from archcheck.rules.graphs import TRANSPARENT, dependent_on_input
+from archcheck.rules.graphs import TRANSPARENT, dependent_on_input, has_weight
 from archcheck.selectors import GROUPS
 from archcheck.words import listed, quote
 
@@ -98,7 +98,7 @@ class _Walk:
         head: dict[str, str] = {}
         while True:
             op = self.ops[index]
-            kind = _head_kind(op)
+            kind = self._head_kind(op)
             if kind is not None:
                 head.setdefault(kind, kind + pointwise_note([op]))
             elif not self._leaves_the_head(op):
@@ -107,9 +107,9 @@ class _Walk:
             source = activations[0] if len(activations) == 1 else self._meeting_point(op)
             if source is None:
                 common = self._common(activations) if op.kind == "cat" and not head else None
-                return common or End(head, _described(op))
+                return common or End(head, self._described(op))
             index = source
-        return End(head, _described(op))
+        return End(head, self._described(op))
 
     def _activations(self, op: Op) -> list[int]:
         return [source for source in op.inputs if self.dependent[source]]
@@ -133,7 +133,7 @@ class _Walk:
         while pending:
             for source in self._activations(pending.pop()):
                 before = self.ops[source]
-                if _head_kind(before) or not (before.kind in _PASSED or _is_plain(before)):
+                if self._head_kind(before) or not (before.kind in _PASSED or _is_plain(before)):
                     ends.add(source)
                 elif source not in seen:
                     seen.add(source)
@@ -145,18 +145,18 @@ class _Walk:
         ends = [self.back_from(part) for part in parts]
         return ends[0] if len({tuple(end.head) for end in ends}) == 1 and ends[0].head else None
 
+    def _head_kind(self, op: Op) -> str | None:
+        if is_pointwise_linear(op) or (op.kind == "linear" and has_weight(op, self.ops, self.dependent)):
+            return "linear"
+        return op.kind if op.kind in _POOLS and op.attributes.get("coverage") == "real" else None
+
+    def _described(self, op: Op) -> str:
+        coverage = op.attributes.get("coverage")
+        without_weight = op.kind == "linear" and self._head_kind(op) is None
+        kind = "matmul" if without_weight else op.kind
+        return f"{kind} ({coverage})" if coverage in ("partial", "trivial") else kind
+
 
 def _is_plain(op: Op) -> bool:
     """Whether an operation has no weights of its own and gathers no positions."""
     return not op.params and op.kind not in _OF_THEIR_OWN
-
-
-def _head_kind(op: Op) -> str | None:
-    if op.kind == "linear" or is_pointwise_linear(op):
-        return "linear"
-    return op.kind if op.kind in _POOLS and op.attributes.get("coverage") == "real" else None
-
-
-def _described(op: Op) -> str:
-    coverage = op.attributes.get("coverage")
-    return f"{op.kind} ({coverage})" if coverage in ("partial", "trivial") else op.kind

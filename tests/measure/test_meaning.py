@@ -316,6 +316,32 @@ def test_a_convolution_over_its_whole_map_is_no_linear_layer(conv, shape):
         assert verdict(model, Requires(kinds=("conv",)), torch.rand(shape)) is Verdict.KEPT
 
 
+@pytest.mark.parametrize(
+    ("then", "verdict_"),
+    [
+        (lambda self, x: x.flatten(1) @ torch.ones(400, 3), Verdict.BROKEN),
+        (lambda self, x: F.linear(x.flatten(1), torch.full((3, 400), 0.1)), Verdict.BROKEN),
+        (lambda self, x: x.flatten(1) @ (torch.arange(1200.0).view(400, 3) / 7).cos().t().t(), Verdict.BROKEN),
+        (lambda self, x: x.flatten(1) @ torch.eye(400)[:, :3], Verdict.BROKEN),
+        (lambda self, x: x.flatten(1) @ torch.randn(400, 3), Verdict.BROKEN),
+        (lambda self, x: x.flatten(1) @ (self.w * torch.ones(400, 3)), Verdict.KEPT),
+        (lambda self, x: F.linear(x.flatten(1), self.w.t().contiguous()), Verdict.KEPT),
+        (lambda self, x: x.flatten(1) @ (torch.eye(400) @ self.w), Verdict.KEPT),
+    ],
+)
+def test_a_linear_layer_is_a_product_with_a_weight(then, verdict_):
+    model = Functional(then)
+    model.w = nn.Parameter(torch.zeros(400, 3))
+    rules = Requires(kinds=("linear",)), RequiresAny(kinds=("linear",)), Head(kinds=("linear",))
+    assert [verdict(model, rule) for rule in rules] == [verdict_] * 3
+
+
+def test_a_packed_weight_is_one():
+    quantise = pytest.importorskip("torch.ao.quantization").quantize_dynamic
+    model = quantise(nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4)))
+    assert judge(model, Requires(kinds=("linear",)), Head(kinds=("linear",)), example=torch.rand(2, 6)).exit_code == 0
+
+
 @pytest.mark.parametrize(("conv", "shape"), [(nn.Conv1d(4, 2, 1), (1, 4, 1)), (nn.Conv3d(4, 2, 1), (2, 4, 1, 1, 1))])
 def test_the_kept_line_says_that_a_convolution_is_a_linear_layer(conv, shape):
     model = nn.Sequential(conv, nn.Flatten(), nn.Linear(2, 2))
