@@ -39,7 +39,7 @@ def padded_maps(bench: Bench) -> Mapping[str, Any]:
         return {"maps": []}
     trace = bench.trace if bench.trace.real else bench.passes.trace(bench.example, training=False, real=True)
     enlarged = dict(_enlarged(trace))
-    watch = partial(_Maps, wanted=enlarged)
+    watch = partial(_Maps, watched=enlarged)
     first, second = (bench.passes.traced_by(watch, noise(bench.example, seed)).maps for seed in (1, 2))
     found = []
     for index, event in enlarged.items():
@@ -88,17 +88,17 @@ def _is_smaller(one: Sequence[int], other: Sequence[int]) -> bool:
 
 
 class _Maps(Tracer):  # type: ignore[no-untyped-call]
-    """Keeps what the windows of the numbers `wanted` read."""
+    """Keeps what the windows of the numbers `watched` read."""
 
-    def __init__(self, *args: Any, wanted: Collection[int], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, watched: Collection[int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.maps: dict[int, torch.Tensor] = {}
-        self._wanted = wanted
+        self._watched = watched
 
     def _record(self, told: Answer, tensors: list[torch.Tensor], result: Any, caller: Any) -> Any:
         recorded = super()._record(told, tensors, result, caller)
         index = len(self.trace.events) - 1
-        if index in self._wanted and told.kind in _WINDOWS:
+        if index in self._watched and told.kind in _WINDOWS:
             self.maps[index] = tensors[0].clone()
         return recorded
 
