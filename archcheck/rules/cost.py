@@ -21,8 +21,20 @@ class MaxMacs(Rule):
     """At most `limit` multiply-accumulates in a forward pass on the example input, in evaluation mode.
 
     One multiply-add is one, of convolutions, linear maps, products, recurrent layers and attention; published FLOPs
-    are often twice as many. The count is for the whole batch of the example. Where an operation runs whose cost is
-    unknown, a sum within the limit proves nothing and the verdict is `error`; `free` names those that count nothing.
+    are often twice as many. The count is for the whole batch of the example. A sparse matrix multiplies by the elements
+    that it stores. Where the number of products depends on the algorithm, a formula states it, for each matrix or line:
+
+    - a Fourier transform of n points: 2 n log2 n, half of that where one side is real (Cooley and Tukey, 1965);
+    - distances of all pairs of P and R points of M coordinates: P R M;
+    - sampling on a grid, for each element of the result: 4 of a map, 8 of a volume, 16 bicubic, 0 nearest;
+    - LU n^3 / 3, Cholesky n^3 / 6, QR of m x n 2 n^2 (m - n / 3), an inverse n^3; a solution n^2 for each right-hand
+      side on top of its factorisation, n^2 / 2 for a triangle (LAPACK Working Note 41, 1999);
+    - eigenvalues 2/3 n^3 of a symmetric matrix and 5 n^3 of any other, with vectors 9/2 n^3 and 25/2 n^3; singular
+      values m n^2 + n^3, with vectors 3 m n^2 + 10 n^3 (Golub and Van Loan, Matrix Computations, 2013);
+    - the exponential of a matrix: 5 n^3 (Bader, Blanes and Casas, 2019).
+
+    Where an operation runs whose cost is unknown, a sum within the limit proves nothing and the verdict is `error`;
+    `free` names those that count nothing.
 
     Example, kept:
         rule = max-macs = "1k"

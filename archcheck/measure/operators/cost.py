@@ -1,7 +1,9 @@
 """Multiply-accumulates of single operations: one fused multiply-add is one, bias and elementwise work is none.
 
-The convention is that of published tables for convolution, linear, matrix products and attention. A known
-operation without such products costs 0 (see `free`); an unknown one has no cost (`None`), and a report names it.
+The convention is that of published tables for convolution, linear, matrix products and attention. A sparse matrix
+multiplies by the elements that it stores (see `sparse`). Where the number of products depends on the algorithm, as in
+Fourier transforms and linear algebra, it is that of a stated formula (see `numerical`). A known operation without such
+products costs 0 (see `free`); an unknown one has no cost (`None`), and a report names it.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ import torch
 
 from archcheck.measure.operators.contraction import contraction_macs
 from archcheck.measure.operators.free import is_free
+from archcheck.measure.operators.numerical import FORMULAS, Formula
+from archcheck.measure.operators.sparse import is_sparse, product_macs, stored
 from archcheck.measure.operators.vocabulary import QUANTIZED, base_name
-from archcheck.measure.shapes.arguments import Call
+from archcheck.measure.shapes.arguments import Call, tensors_in
 from archcheck.measure.shapes.base import broadcast
 from archcheck.measure.shapes.packed import opened, shape_of
 
-_FORMULAS: dict[str, Callable[[Call, torch.Tensor], int | None]] = {}
+_FORMULAS: dict[str, Formula] = dict(FORMULAS)
 
 
 def multiply_accumulates(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> int | None:
@@ -51,7 +55,10 @@ def _elements(sizes: Iterable[int]) -> int:
 
 @_costs("linear", *_quantized("linear"))
 def _linear(call: Call, out: torch.Tensor) -> int:
-    return out.numel() * int(call["weight"].shape[-1])
+    weight = call["weight"]
+    if is_sparse(weight):  # every stored element meets every row of the input
+        return stored(weight) * int(call["input"].numel() // max(1, weight.shape[-1]))
+    return out.numel() * int(weight.shape[-1])
 
 
 @_costs(
@@ -83,12 +90,33 @@ def _conv_over_time(call: Call, out: torch.Tensor) -> int:
 
 @_costs("mm", "bmm", "matmul", "mv", "dot", "vdot", "inner", "_int_mm", "_scaled_mm", "_weight_int8pack_mm")
 def _matmul(call: Call, out: torch.Tensor) -> int:
-    return out.numel() * int(call["self"].shape[-1])
+    left, right = call["self"], next((call[key] for key in _RIGHT if key in call), None)
+    if right is not None and is_sparse(left, right):
+        return product_macs(left, right)
+    return out.numel() * int(left.shape[-1])
 
 
-@_costs("addmm", "_addmm_activation", "baddbmm", "addmv", "addbmm")
+_RIGHT = ("mat2", "other", "vec", "tensor")
+
+
+@_costs("_sparse_mm", "hspmm", "smm", "_sparse_sparse_matmul", "_sparse_mm_reduce_impl")
+def _sparse_product(call: Call, out: torch.Tensor) -> int | None:
+    left, right = tuple(tensors_in(call))[:2]
+    return product_macs(left, right) if is_sparse(left, right) else None
+
+
+@_costs("sparse_sampled_addmm")
+def _sampled_product(call: Call, out: torch.Tensor) -> int:
+    # Only those elements of the product are worked out that the sparse operand stores.
+    return stored(call["self"]) * int(call["mat1"].shape[-1])
+
+
+@_costs("addmm", "_addmm_activation", "baddbmm", "addmv", "addbmm", "_sparse_addmm", "sspaddmm")
 def _addmm(call: Call, out: torch.Tensor) -> int:
     left = next(call[key] for key in ("mat1", "batch1", "mat") if key in call)
+    right = next(call[key] for key in ("mat2", "batch2", "vec") if key in call)
+    if is_sparse(left, right):
+        return product_macs(left, right)
     batch = left.shape[0] if "batch1" in call and left.dim() == 3 and out.dim() == 2 else 1
     return out.numel() * int(left.shape[-1]) * int(batch)
 
@@ -157,6 +185,13 @@ def attention_scores(call: Call, out: torch.Tensor) -> int:
 @_costs("einsum")
 def _einsum(call: Call, out: torch.Tensor) -> int:
     return contraction_macs(call["equation"], [tensor.shape for tensor in call["tensors"]], call.get("path"))
+
+
+@_costs("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
+def _bag(call: Call, out: torch.Tensor) -> int:
+    # Rows that are only added take no product; rows with weights are those of a sparse matrix times the table.
+    weights = call.get("per_sample_weights")
+    return 0 if weights is None else int(weights.numel()) * int(call["weight"].shape[-1])
 
 
 @_costs("lstm", "gru", "rnn_tanh", "rnn_relu")

@@ -28,14 +28,16 @@ _EXTRA: dict[str, Callable[[Call, torch.Tensor], int]] = {
     "_adaptive_avg_pool2d": lambda call, out: int(call["self"].numel()),
     "upsample_nearest2d": lambda call, out: out.numel(),
     "upsample_bilinear2d": lambda call, out: 4 * out.numel(),
-    "grid_sampler": lambda call, out: 4 * out.numel(),
-    "grid_sampler_2d": lambda call, out: 4 * out.numel(),
-    "grid_sampler_3d": lambda call, out: 4 * out.numel(),
 }
+
+_SAMPLED = frozenset({"grid_sampler", "grid_sampler_2d", "grid_sampler_3d"})
+"""Operators that fvcore gives one count, however many neighbours they take."""
 
 
 def published_flops(name: str, call: Call, outputs: Sequence[torch.Tensor], macs: int) -> int:
     """Return the count of one call, given its multiply-accumulates."""
+    if name in _SAMPLED and outputs:
+        return 4 * outputs[0].numel()
     extra = _EXTRA.get(name)
     return macs if extra is None or not outputs else macs + extra(call, outputs[0])
 

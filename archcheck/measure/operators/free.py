@@ -8,9 +8,8 @@ torch's own schema says of an operator, whatever the release:
 - it is another form of a free operator: in place, functional, on a list (`_foreach_abs`), its gradient
   (`relu_backward`), or what puts a view back (`select_scatter`).
 
-All else is unknown, which a report says by name: factorisations and solutions of linear systems, Fourier transforms
-and distances of all pairs, whose products depend on the algorithm; products of sparse or packed matrices, whose values
-or layouts decide; and what belongs to one vendor's library or to an optimiser.
+All else that has no formula (see `cost`) is unknown, which a report says by name: products of packed matrices, whose
+layouts decide, and what belongs to one vendor's library, to an optimiser or to the subject.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import torch
 
 from archcheck.measure.operators.answers import Answer, Made, Recipe, answer, shapes_of
 from archcheck.measure.operators.schema import VALUES, Operator
+from archcheck.measure.operators.sparse import is_sparse
 from archcheck.measure.shapes.arguments import Call, bind, map_tensors, tensors_in
 from archcheck.measure.shapes.base import broadcast, expect
 from archcheck.measure.shapes.bounds import bounded
@@ -102,6 +103,9 @@ class ShapeRunner:
     def _by_shape(
         self, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]
     ) -> tuple[Any, Answer | None]:
+        if is_sparse(*tensors):  # which elements it stores decides about costs, and is no part of a shape
+            self.bounds.add(operator.name)
+            raise RuntimeError(f"`{operator.name}` reads a sparse tensor, whose stored elements no shape tells")
         # Operands that are written to are told apart; others may be one and the same.
         told_apart = operator.mutates and not operator.writes_first
         metas = [(meta_of if told_apart else any_meta_of)(tensor) for tensor in tensors]

@@ -16,6 +16,7 @@ from archcheck.errors import SubjectError, described
 from archcheck.measure.loading.example import Example, candidates
 from archcheck.measure.operators.answers import shapes_of
 from archcheck.measure.operators.meta import is_without_memory, without_memory
+from archcheck.measure.operators.sparse import is_sparse
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.faults import raised_at, shapes_are_wrong
@@ -234,7 +235,9 @@ def _blank(buffer: torch.nn.UninitializedBuffer) -> torch.nn.UninitializedBuffer
 
 
 def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
-    """Floating inputs lose their values; integers, such as token ids and lengths, keep theirs."""
+    """Floating inputs lose their values; integers, such as token ids, and what a sparse tensor stores keep theirs."""
+    if is_sparse(tensor):
+        return tensor.clone()
     if tensor.is_floating_point() or tensor.is_complex():
         return tracer.memory.shape_tensor_like(tensor)
     return tensor.clone()
