@@ -4,7 +4,8 @@ One fused multiply-add counts one, as in `cost`; on top of that come the element
 0.1.5 counts: 2 per element for BatchNorm in evaluation with scale and shift (1 without), 5 per element for the
 norms that compute their statistics (4 without scale and shift), 1 per input element for adaptive pooling to a
 fixed size, 1 or 4 per output element for nearest or bilinear upsampling, 4 for sampling on a grid.
-Operations with products that fvcore counts as nothing (attention, recurrent layers) count here.
+Operations with products that fvcore counts as nothing (attention, recurrent layers) count here; products that are
+spelled by elementwise operations do not.
 """
 
 from __future__ import annotations

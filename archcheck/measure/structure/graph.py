@@ -4,6 +4,7 @@
 * a convolution whose kernel covers its whole map, of more than one position, is `global_conv`;
 * a product with a weight is `linear`, a product of two activations stays `matmul`;
 * an activation times a mask that is drawn is `dropout`;
+* elementwise operations that spell a product of matrices cost what that costs (see `spelled_products`);
 * an operation is `live` when its result reaches an output of the model.
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.structure.masks import Masks
+from archcheck.measure.structure.spelled_products import spelled_macs
 from archcheck.measure.subject.places import Places
 from archcheck.parts import Op
 from archcheck.where import Where
@@ -56,7 +58,10 @@ def build(trace: Trace, root: str, like: Graph | None = None) -> Graph:
     same = _same_so_far(trace, like)
     ops = [
         like.ops[event.index]
-        if like and same[event.index] and not meaning.masks.dropped
+        if like
+        and same[event.index]
+        and not meaning.masks.dropped
+        and like.ops[event.index].macs == meaning.macs(event)
         else _op(event, meaning, live, places.of(event.where))
         for event, live in zip(trace.events, trace.live, strict=True)
     ]
@@ -76,7 +81,7 @@ def _op(event: Event, meaning: _Meaning, live: bool, where: Where | None) -> Op:
         dtype=told.dtype,
         attributes=attributes,
         params=event.params,
-        macs=told.macs or 0,
+        macs=meaning.macs(event),
         flops=told.flops,
         live=live,
         where=where,
@@ -109,6 +114,11 @@ class _Meaning:
         self._events = trace.events
         self._layouts: dict[int, str] = {}  # by event
         self.masks = Masks(trace)
+        self._spelled = spelled_macs(trace)
+
+    def macs(self, event: Event) -> int:
+        """Return the multiply-accumulates of an event, as far as they are known."""
+        return event.macs or self._spelled.get(event.index, 0)
 
     def of(self, event: Event) -> tuple[str, dict[str, object]]:
         """Return the kind and the attributes of an event."""
