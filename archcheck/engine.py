@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from archcheck.findings import Finding, Mishap, Outcome, Report, Result, Verdict
 from archcheck.isolate import Worker
 from archcheck.parts import Weights
 from archcheck.rule import Rule, rule_name
+from archcheck.stated_costs import Stated as StatedCost
 from archcheck.texts import Texts, read_text
 from archcheck.waive import waive
 from archcheck.where import Where
@@ -26,21 +27,29 @@ if TYPE_CHECKING:
     import torch
 
 
-def measure(model: torch.nn.Module, *, example: Any = None) -> Facts:
+def measure(model: torch.nn.Module, *, example: Any = None, costs: Mapping[str, StatedCost] | None = None) -> Facts:
     """Measure `model` in this process.
 
     `example` is a tensor, a tuple of positional inputs or a mapping of keyword inputs; without it the input
     is inferred from the first layer. A real forward pass confirms what shapes say. The model is left as it was.
+    `costs` are multiply-accumulates of operators of one's own, as a contract states them.
 
     Raises:
         SubjectError: the forward pass failed, or the input could not be inferred.
     """
     from archcheck.measure import measure_model
 
-    return measure_model(model, example=example, confirm=True)
+    return measure_model(model, example=example, confirm=True, costs=costs)
 
 
-def check(model: torch.nn.Module, *, example: Any = None, rules: Iterable[Rule], name: str | None = None) -> Report:
+def check(
+    model: torch.nn.Module,
+    *,
+    example: Any = None,
+    rules: Iterable[Rule],
+    name: str | None = None,
+    costs: Mapping[str, StatedCost] | None = None,
+) -> Report:
     """Measure `model` in this process and judge it by `rules`; `.verify()` on the report raises when broken.
 
     Raises:
@@ -49,7 +58,7 @@ def check(model: torch.nn.Module, *, example: Any = None, rules: Iterable[Rule],
     from archcheck.measure import measure_model
 
     chosen = tuple(rules)
-    facts = measure_model(model, example=example, name=name, needs=needs_of(chosen), confirm=True)
+    facts = measure_model(model, example=example, name=name, needs=needs_of(chosen), confirm=True, costs=costs)
     nowhere = Where(file="", line=0)
     stated = [Stated(rule=rule, instance=rule_name(rule), where=nowhere) for rule in chosen]
     return _graded(Report(subject=facts.subject.name, facts=facts, outcomes=judge(facts, stated)), chosen)
@@ -121,6 +130,7 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
         "needs": sorted(needs_of(stated.rule for stated in entry.rules).union(needs)),
         "training": encode(entry.training),
         **import_limit(entry),
+        **({"costs": dict(entry.costs)} if entry.costs else {}),
     }
     texts = _texts(contract, entry, entry.timeout or worker.timeout)
     facts = replace(_facts(worker.ask(request, timeout=entry.timeout)), texts=texts)

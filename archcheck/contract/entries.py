@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archcheck.rule import Rule
+from archcheck.stated_costs import Stated as StatedCost
 from archcheck.where import Where
 from archcheck.words import did_you_mean, listed, quote
 
@@ -127,6 +128,7 @@ class SubjectEntry:
     names a function that makes one. `weights` is a file of tensors for it. With `meta` it is built without memory, with
     `unsafe`, which only the command line can say, a pickle is read. `timeout` is in seconds,
     `import_timeout` in seconds of CPU time that its own code may take to import.
+    `costs` are multiply-accumulates of operators of its own, by name (see `stated_costs`).
     `snapshot` is the file of its committed measures; by default it lies beside the contract (`Contract.snapshot`).
     """
 
@@ -141,6 +143,7 @@ class SubjectEntry:
     import_timeout: float | None = field(default=None, metadata={"check": check_positive})
     weights: str | None = field(default=None, metadata={"check": check_filled})
     meta: bool = False
+    costs: Mapping[str, StatedCost] = field(default_factory=dict)
     unsafe: bool = field(default=False, metadata={"key": False})
     snapshot: str | None = field(default=None, metadata={"check": check_filled})
     where: Where = field(metadata={"key": False})

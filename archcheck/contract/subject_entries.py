@@ -15,6 +15,7 @@ from archcheck.contract.fields import build
 from archcheck.contract.rule_entries import Instances, read_rules
 from archcheck.quantities import parse
 from archcheck.rule import Rule, parameters
+from archcheck.stated_costs import Stated, check_cost, check_operator
 from archcheck.words import did_you_mean, listed, quote
 
 INPUT_FORMS = 'a shape such as [1, 1, 28, 28], a list of tables, or a function such as "pkg.mod:example"'
@@ -39,6 +40,7 @@ def read_subject(node: Node, shared: Mapping[str, Instances], known: Mapping[str
         input=_read_input(nodes["input"]) if "input" in nodes else None,
         training=_read_training(nodes["training"]) if "training" in nodes else None,
         rules=tuple(stated for instances in rules.values() for stated in instances.values() if stated),
+        costs=_read_costs(nodes["costs"]) if "costs" in nodes else {},
         waivers=_read_waivers(nodes["waivers"], _names(rules), owner, known) if "waivers" in nodes else (),
     )
 
@@ -65,6 +67,22 @@ def _read_tensor(node: Node) -> InputSpec | None:
 def _read_training(node: Node) -> TrainingSpec | None:
     nodes = node.table()
     return None if nodes is None else build(TrainingSpec, nodes, node, quote(node.name))
+
+
+def _read_costs(node: Node) -> dict[str, Stated]:
+    """Read what operators of one's own cost."""
+    nodes = node.table() or {}
+    for name, stated in nodes.items():
+        try:
+            check_operator(name)
+        except ValueError as error:
+            stated.complain(f'"costs": {error}')
+        try:
+            check_cost(stated.value)
+        except ValueError as error:
+            shown = "" if isinstance(stated.value, str | int) and type(stated.value) is not bool else show(stated.value)
+            stated.complain_of_value(f"{error}{shown and f', found {shown}'}")
+    return {name: stated.value for name, stated in nodes.items()}
 
 
 def _read_waivers(

@@ -38,6 +38,7 @@ from archcheck.measure.subject.heap import give_back
 from archcheck.measure.subject.places import class_where, relative
 from archcheck.parts import CROSS_CHECK, PARANOID, Cost, Op, Shapes, Subject, Tensor
 from archcheck.probes import parsed
+from archcheck.stated_costs import Stated as StatedCost
 
 
 def measure_model(
@@ -50,6 +51,7 @@ def measure_model(
     needs: Iterable[str] = (),
     confirm: bool = False,
     fresh: Callable[[], torch.nn.Module] | None = None,
+    costs: Mapping[str, StatedCost] | None = None,
 ) -> Facts:
     """Measure `model` in this process and leave it as it was.
 
@@ -57,7 +59,7 @@ def measure_model(
     `None` to infer the input from the first layer. `needs` names the probes to run, and `cross-check` where fvcore
     shall count, too. `root` is the folder that places in files are relative to. With `confirm`, a real forward pass
     in evaluation mode has to succeed and give the same shapes. `fresh` builds the model anew, for probes that compare
-    with one that nobody has used.
+    with one that nobody has used. `costs` states what operators of the subject's own cost, by name.
 
     Raises:
         SubjectError: `model` is no module, its forward pass failed, or its input could not be inferred.
@@ -69,13 +71,14 @@ def measure_model(
     target = target or f"{type(model).__module__}:{type(model).__qualname__}"
     with same_torch(), uncompiled(), plain_branches():
         facts = _measured(
-            model, chosen, tuple(needs), confirm=confirm, target=target, root=root or str(Path.cwd()), fresh=fresh
-        )
+            passes_of(model, chosen, costs), chosen, tuple(needs),
+            confirm=confirm, target=target, root=root or str(Path.cwd()), fresh=fresh,
+        )  # fmt: skip
     return replace(facts, subject=replace(facts.subject, name=name or type(model).__name__))
 
 
 def _measured(
-    model: torch.nn.Module,
+    passes: Passes,
     example: Example | None,
     needs: Sequence[str],
     *,
@@ -85,7 +88,6 @@ def _measured(
     fresh: Callable[[], torch.nn.Module] | None,
 ) -> Facts:
     """Return the facts; all else that measuring makes is gone when garbage is collected again."""
-    passes = passes_of(model, example)
     chosen, evaluation = passes.first(example)
     by_shapes = evaluation
     if confirm:
@@ -126,7 +128,7 @@ def _facts(
             fingerprint=graph.fingerprint(in_evaluation, in_training, tree.shapes()),
             environment={"torch": str(torch.__version__), "python": platform.python_version()},
             where=relative(class_where(type(model)), root),
-            notes=(*_notes(passes, example, evaluation), *second.notes),
+            notes=(*_notes(passes, example, evaluation), *_unused_costs(passes, traces), *second.notes),
             meta=passes.on_meta,
         ),
         params=ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation)),
@@ -212,6 +214,13 @@ def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:
 
 def _outputs(traced: Trace) -> Iterable[tuple[str, int]]:
     return zip(traced.output_names, traced.outputs, strict=True)
+
+
+def _unused_costs(passes: Passes, traces: Sequence[Trace]) -> tuple[str, ...]:
+    """Say which costs are stated of operators that no operation of these traces is."""
+    ran = {event.op for trace in traces for event in trace.events}
+    unused = [name for name in passes.costs if name not in ran]
+    return (f"`costs` states what does not run by itself: {', '.join(unused)}",) if unused else ()
 
 
 def _cost(traced: Trace, ops: Sequence[Op]) -> Cost:

@@ -44,10 +44,12 @@ def demand_counted(facts: Facts, on: str | None, free: Collection[str]) -> None:
     if on is not None:
         unknown &= {op.op for op in facts.ops if selects(on, op, facts)}
     if unknown:
+        own = [name for name in sorted(unknown) if "::" in name]
+        state = f"; what they cost can be stated: `costs = {{ {quote(own[0])} = 1_000 }}` of the subject" if own else ""
         raise NotMeasured(
             f"the cost of {listed(sorted(unknown))} is unknown, so the sum may be above the limit",
             where=facts.subject.where,
-            fix=f"if they cost nothing that counts, say so: `free = [{', '.join(map(quote, sorted(unknown)))}]`",
+            fix=f"if they cost nothing that counts, say so: `free = [{', '.join(map(quote, sorted(unknown)))}]`{state}",
         )
 
 

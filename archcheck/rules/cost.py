@@ -33,8 +33,10 @@ class MaxMacs(Rule):
       values m n^2 + n^3, with vectors 3 m n^2 + 10 n^3 (Golub and Van Loan, Matrix Computations, 2013);
     - the exponential of a matrix: 5 n^3 (Bader, Blanes and Casas, 2019).
 
-    Where an operation runs whose cost is unknown, a sum within the limit proves nothing and the verdict is `error`;
-    `free` names those that count nothing.
+    Elementwise operations that spell a product, as in `(x[:, None] * w).sum(-1)`, count as the product. Where an
+    operation runs whose cost is unknown, a sum within the limit proves nothing and the verdict is `error`; `free` names
+    those that count nothing, and the key `costs` of the subject states what operators of one's own cost in each call, as
+    a number or as a formula of the sizes of its arguments: `costs = { "mylib::scan" = "2 * x.numel * out.shape[-1]" }`.
 
     Example, kept:
         rule = max-macs = "1k"

@@ -50,16 +50,31 @@ RULES = {
     "strings, found 1.5 in it",
 }
 
+WHOLE = '"my::scan" must be a whole number or a formula such as "x.numel * 16"'
+FORMULA = "write whole numbers, `x.numel` and `x.shape[i]` of an argument or of `out`, + - * // and brackets"
 SUBJECT = {
     "inptu = [1]": '"inptu" is not a key of subject "it"; did you mean "input"?',
     "where = 1": '"where" is not a key of subject "it"; '
     'it has "model", "input", "args", "training", "rules", "waivers", "timeout", "import-timeout", "weights", '
-    '"meta" and "snapshot"',
+    '"meta", "costs" and "snapshot"',
     'timeout = "long"': '"timeout" must be a number, found "long"',
     "timeout = 0": '"timeout" must be positive, found 0',
     "args = 5": '"args" must be a table, found 5',
     "args = { since = 2030-01-31 }": '"since" must not be a date or time; write it as a string, "2030-01-31"',
     "rules = true": '"rules" must be a table, found true',
+    "costs = 5": '"costs" must be a table, found 5',
+    "costs = { scan = 1 }": '"costs": "scan" names no operator; write its namespace and name, such as "mylib::scan"',
+    "costs = { 'aten::mm' = 1 }": '"costs": "aten::mm" is an operator of torch; '
+    "costs are stated for operators of one's own",
+    "costs = { 'my::scan' = -1 }": '"my::scan" must be at least 0 and below 2**63, found -1',
+    "costs = { 'my::scan' = 1.5 }": f"{WHOLE}, found 1.5",
+    "costs = { 'my::scan' = true }": f"{WHOLE}, found true",
+    "costs = { 'my::scan' = [1] }": f"{WHOLE}, found a list",
+    "costs = { 'my::scan' = 'x.numel *' }": f'"my::scan" is no formula: "x.numel *"; {FORMULA}',
+    "costs = { 'my::scan' = '' }": f'"my::scan" is no formula: ""; {FORMULA}',
+    "costs = { 'my::scan' = 'x.numel / 2' }": f'"my::scan" holds "x.numel / 2"; {FORMULA}',
+    "costs = { 'my::scan' = 'len(x)' }": f'"my::scan" holds "len(x)"; {FORMULA}',
+    "costs = { 'my::scan' = 'x.shape[i]' }": f'"my::scan" holds "x.shape[i]"; {FORMULA}',
     "input = []": f'"input" {INPUT} an empty list',
     "input = 28": f'"input" {INPUT} 28',
     "input = [1, [2]]": f'"input" {INPUT} a list',

@@ -9,11 +9,12 @@ products costs 0 (see `free`); an unknown one has no cost (`None`), and a report
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from archcheck.errors import SubjectError
 from archcheck.measure.operators.contraction import contraction_macs
 from archcheck.measure.operators.free import is_free
 from archcheck.measure.operators.numerical import FORMULAS, Formula
@@ -22,6 +23,8 @@ from archcheck.measure.operators.vocabulary import QUANTIZED, base_name
 from archcheck.measure.shapes.arguments import Call, tensors_in
 from archcheck.measure.shapes.base import broadcast
 from archcheck.measure.shapes.packed import opened, shape_of
+from archcheck.parts import Shape
+from archcheck.stated_costs import RESULT, Stated, check_cost, check_operator, macs_of
 
 _FORMULAS: dict[str, Formula] = dict(FORMULAS)
 
@@ -35,6 +38,35 @@ def multiply_accumulates(name: str, call: Call, outputs: Sequence[torch.Tensor])
         return formula(opened(call) if "quantized" in name else call, outputs[0])
     except (KeyError, StopIteration, AttributeError):  # an overload that takes other arguments
         return None
+
+
+def checked_costs(stated: Mapping[str, Stated]) -> Mapping[str, Stated]:
+    """Return what costs are stated by operator.
+
+    Raises:
+        SubjectError: a name or a cost is none, or the operator has a cost already.
+    """
+    for name, cost in stated.items():
+        try:
+            check_operator(name)
+            check_cost(cost)
+        except ValueError as error:
+            raise SubjectError("costs", f"the stated cost of `{name}`: {error}") from None
+        if base_name(name) in _FORMULAS or is_free(name):
+            raise SubjectError("costs", f"`costs` states `{name}`, whose cost archcheck knows; leave it out")
+    return stated
+
+
+def stated_macs(name: str, stated: Stated, roles: Sequence[str], extents: Sequence[Shape], out: Shape) -> int:
+    """Return the stated multiply-accumulates of a call, of the names and shapes of its operands and its first result.
+
+    Raises:
+        SubjectError: the formula does not fit the operator.
+    """
+    try:
+        return macs_of(stated, {**dict(zip(roles, extents, strict=True)), RESULT: out})
+    except ValueError as error:
+        raise SubjectError("costs", f"the stated cost of `{name}` {error}") from None
 
 
 def _costs(*names: str) -> Callable[[Any], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import torch
 
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.silence import Silence
+from archcheck.stated_costs import Stated
 from archcheck.where import Where
 
 
@@ -29,6 +31,7 @@ class Trace:
     Into `generated` events go nothing but shapes and numbers of Python; `unowned` are the parameters that events read
     and that the pass itself has made, with what holds each. `trained` are the parameters that ask for gradients in the
     mode of the pass, before the pass or after it.
+    `costs` are stated of operators that are not known.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -46,6 +49,7 @@ class Trace:
     generated: set[int] = field(default_factory=set)
     unowned: dict[int, list[tuple[str, torch.Tensor]]] = field(default_factory=dict)
     captured: dict[int, torch.Tensor] = field(default_factory=dict)
+    costs: Mapping[str, Stated] = field(default_factory=dict)
 
     @cached_property
     def live(self) -> list[bool]:

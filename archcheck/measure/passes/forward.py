@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from archcheck.errors import SubjectError, described
 from archcheck.measure.loading.example import Example, candidates
 from archcheck.measure.operators.answers import shapes_of
+from archcheck.measure.operators.cost import checked_costs
 from archcheck.measure.operators.meta import is_without_memory, without_memory
 from archcheck.measure.operators.sparse import is_sparse
 from archcheck.measure.passes.chance import seed_all
@@ -29,6 +30,7 @@ from archcheck.measure.shapes.arguments import map_tensors, tensors_in
 from archcheck.measure.shapes.looks import Looks
 from archcheck.measure.subject.tree import Tree, join
 from archcheck.parts import META_WORDS
+from archcheck.stated_costs import Stated
 
 Traced = TypeVar("Traced", bound=Tracer)
 
@@ -37,10 +39,14 @@ AFFORDABLE = 20_000_000_000
 
 
 class Passes:
-    """A model with what its forward passes share: its tree, its state to go back to, how its tensors look."""
+    """A model with what its forward passes share: its tree, its state to go back to, how its tensors look.
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    `costs` are those of operators of its own.
+    """
+
+    def __init__(self, model: torch.nn.Module, costs: Mapping[str, Stated] | None = None) -> None:
         self.model = model
+        self.costs = checked_costs(costs or {})
         self.tree = Tree(model)
         self._looks = Looks(self.tree.names)
         self._layers = Layers(self.tree)
@@ -124,7 +130,7 @@ class Passes:
         return tracer.trace
 
     def _tracer(self, *, real: bool) -> Tracer:
-        return Tracer(self.tree, self._looks, self._layers, real=real)
+        return Tracer(self.tree, self._looks, self._layers, real=real, costs=self.costs)
 
     def _run_under(
         self, tracer: Tracer, example: Example, *, training: bool, differentiable: bool = False, seed: int = 0
@@ -152,7 +158,7 @@ class Passes:
 
         `differentiable` is for code that differentiates inside its forward pass.
         """
-        tracer = Tracer(self.tree, self._looks, self._layers, real=True, silence=Silence())
+        tracer = Tracer(self.tree, self._looks, self._layers, real=True, silence=Silence(), costs=self.costs)
         with any_batch():
             output = self._run_under(tracer, example, training=training, differentiable=differentiable, seed=seed)
         return tracer.trace, output
@@ -208,9 +214,9 @@ class Passes:
         return is_without_memory(self.tree.tensors())
 
 
-def passes_of(model: torch.nn.Module, example: Example | None) -> Passes:
+def passes_of(model: torch.nn.Module, example: Example | None, costs: Mapping[str, Stated] | None = None) -> Passes:
     """Return the passes of `model`, or of a copy whose lazy layers have seen one real input and made parameters."""
-    passes = Passes(model)
+    passes = Passes(model, costs)
     if example is None or not passes.tree.is_lazy:
         return passes
     copied = copy.deepcopy(model, {id(tensor): _blank(tensor) for tensor in _lazy_buffers(model)})
@@ -221,7 +227,7 @@ def passes_of(model: torch.nn.Module, example: Example | None) -> Passes:
             copied.eval()(*given.args, **given.kwargs)
     except Exception as error:
         raise _forward_error(example, error) from error
-    return Passes(copied)
+    return Passes(copied, costs)
 
 
 def _lazy_buffers(model: torch.nn.Module) -> list[torch.nn.UninitializedBuffer]:

@@ -37,6 +37,7 @@ from archcheck.measure.shapes.memory import Memory
 from archcheck.measure.shapes.tensor import ShapeTensor
 from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.tree import Tree
+from archcheck.stated_costs import Stated
 
 
 class Tracer(Dispatch):
@@ -56,10 +57,11 @@ class Tracer(Dispatch):
         silence: Silence | None = None,
         nudge: float = 0.0,
         wanted: Container[int] = (),
+        costs: Mapping[str, Stated] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tree = tree
-        self.trace = Trace(real=real, silence=silence)
+        self.trace = Trace(real=real, silence=silence, costs=costs or {})
         self._stamps = Stamps() if silence else None
         self.memory = Memory()
         self._shapes = ShapeRunner(tree.names, self.memory)
@@ -186,7 +188,7 @@ class Tracer(Dispatch):
                 self.trace.foreign.append(self._layers.now(caller)[1])
 
     def _record(self, told: Answer, tensors: list[torch.Tensor], result: Any, caller: FrameType | None) -> Any:
-        if told.macs is None:
+        if told.macs is None and told.op not in self.trace.costs:
             self.trace.uncounted.add(told.op)
         index = self._add(told, tensors, caller).index
         if result.__class__ is ShapeTensor:

@@ -201,6 +201,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
             root=root,
             needs=needs,
             confirm=True,
+            costs=request.get("costs"),
             fresh=lambda: subject_of(request).model,
         )
     for note in loaded.notes:

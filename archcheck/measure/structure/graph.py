@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from archcheck.measure.operators.cost import stated_macs
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.structure.masks import Masks
@@ -82,7 +83,7 @@ def _op(event: Event, meaning: _Meaning, live: bool, where: Where | None) -> Op:
         attributes=attributes,
         params=event.params,
         macs=meaning.macs(event),
-        flops=told.flops,
+        flops=meaning.macs(event) if told.macs is None else told.flops,
         live=live,
         where=where,
     )
@@ -118,6 +119,10 @@ class _Meaning:
 
     def macs(self, event: Event) -> int:
         """Return the multiply-accumulates of an event, as far as they are known."""
+        told = event.told
+        if told.macs is None and told.op in self._trace.costs:
+            result = told.shapes[0] if told.shapes else ()
+            return stated_macs(told.op, self._trace.costs[told.op], told.roles, told.extents, result)
         return event.macs or self._spelled.get(event.index, 0)
 
     def of(self, event: Event) -> tuple[str, dict[str, object]]:
