@@ -185,7 +185,9 @@ class Cost:
 
     `fvcore_flops` follows the convention of published tables: `macs`, and some elementwise work on top.
     `activations` are the elements of convolution and matmul outputs. `peak_activation_bytes` is the most that
-    inputs and intermediate results take at one time; parameters are apart.
+    inputs and intermediate results take at one time; parameters are apart. `training_macs` are those of a step of
+    training on that input, forward and backward: a product costs its forward again for the gradient of each operand
+    that needs one. They are `None` where the forward pass in training could not be measured.
     """
 
     macs: int
@@ -194,6 +196,8 @@ class Cost:
     peak_activation_bytes: int
     uncounted: tuple[str, ...]
     bounds: tuple[str, ...] = ()
+    training_macs: int | None = None
+    training_uncounted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

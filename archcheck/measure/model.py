@@ -33,6 +33,7 @@ from archcheck.measure.structure import graph, idle, ledger
 from archcheck.measure.structure.chance import chosen
 from archcheck.measure.structure.field import receptive_field
 from archcheck.measure.structure.layers import layers_of
+from archcheck.measure.structure.training_cost import step_macs
 from archcheck.measure.subject.compiled import original, uncompiled
 from archcheck.measure.subject.heap import give_back
 from archcheck.measure.subject.places import class_where, relative
@@ -136,7 +137,7 @@ def _facts(
         ops=ops,
         train_ops=diff_ops(ops, train_ops),
         train_length=len(train_ops),
-        cost=_cost(evaluation, ops),
+        cost=_cost(evaluation, ops, training, step_macs(in_training, tree) if in_training else None),
         shape=Shapes(
             inputs=tuple(_outside(tensor) for tensor in inputs_of(example)),
             outputs=tuple(Tensor(shape=shape, dtype=dtype) for shape, dtype in evaluation.output_tensors),
@@ -223,7 +224,7 @@ def _unused_costs(passes: Passes, traces: Sequence[Trace]) -> tuple[str, ...]:
     return (f"`costs` states what does not run by itself: {', '.join(unused)}",) if unused else ()
 
 
-def _cost(traced: Trace, ops: Sequence[Op]) -> Cost:
+def _cost(traced: Trace, ops: Sequence[Op], training: Trace | None, step: int | None) -> Cost:
     return Cost(
         macs=sum(op.macs for op in ops),
         fvcore_flops=sum(op.flops for op in ops),
@@ -231,4 +232,6 @@ def _cost(traced: Trace, ops: Sequence[Op]) -> Cost:
         activations=activations_of(ops),
         uncounted=tuple(sorted(traced.uncounted)),
         bounds=tuple(sorted(traced.bounds)),
+        training_macs=step,
+        training_uncounted=tuple(sorted(training.uncounted)) if training else (),
     )

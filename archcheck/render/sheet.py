@@ -52,6 +52,8 @@ def totals(facts: Facts) -> Iterator[Line]:
     yield Line(label="buffers", text=count(params.buffers, "element"))
     yield Line(label="bytes", text=f"{params.bytes:,} of parameters and buffers{_by_dtype(params)}")
     yield Line(label="macs", text=f"{cost.macs:,} multiply-accumulates (1 multiply-add = 1)")
+    if cost.training_macs is not None:
+        yield Line(label="training", text=f"{cost.training_macs:,} multiply-accumulates a step, forward and backward")
     yield Line(label="flops", text=f"{cost.fvcore_flops:,} as published tables count (fvcore's convention)")
     yield Line(label="activations", text=f"{cost.activations:,} elements of convolution and matmul outputs")
     yield Line(label="memory", text=f"{cost.peak_activation_bytes:,} bytes of activations at the peak")

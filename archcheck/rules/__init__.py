@@ -8,7 +8,7 @@ from archcheck.rules.accuracy import MinAccuracy
 from archcheck.rules.behaviour import DeterministicInEval, FiniteOutput, IndependentOfBatch
 from archcheck.rules.budget import MaxBytes, MaxLayerShare, MaxParams, MaxTrainableParams
 from archcheck.rules.claims import Claim, Synced
-from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory
+from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory, MaxTrainingMacs
 from archcheck.rules.evidence import AugmentationReachesTheBatch, HeldOutTestIsDisjoint
 from archcheck.rules.gradients import GradientsReach
 from archcheck.rules.growth import MaxGrowth
@@ -29,6 +29,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     MaxBytes,
     MaxLayerShare,
     MaxMacs,
+    MaxTrainingMacs,
     MaxActivations,
     MaxPeakMemory,
     MaxGrowth,

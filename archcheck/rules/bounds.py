@@ -43,6 +43,12 @@ def demand_counted(facts: Facts, on: str | None, free: Collection[str]) -> None:
     unknown = set(facts.cost.uncounted) - set(free)
     if on is not None:
         unknown &= {op.op for op in facts.ops if selects(on, op, facts)}
+    demand_known(facts, unknown, free)
+
+
+def demand_known(facts: Facts, uncounted: Collection[str], free: Collection[str]) -> None:
+    """Raise `NotMeasured` for operations of unknown cost, but for those that are declared to be free of it."""
+    unknown = set(uncounted) - set(free)
     if unknown:
         own = [name for name in sorted(unknown) if "::" in name]
         state = f"; what they cost can be stated: `costs = {{ {quote(own[0])} = 1_000 }}` of the subject" if own else ""

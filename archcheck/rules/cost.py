@@ -1,4 +1,4 @@
-"""Budgets of what a forward pass costs: multiply-accumulates, activations, memory."""
+"""Budgets of what a forward pass and a training step cost: multiply-accumulates, activations, memory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from archcheck.activations import activations_of
+from archcheck.errors import NotMeasured
 from archcheck.facts import Facts
 from archcheck.findings import Result
 from archcheck.parts import Op
 from archcheck.rule import Rule
-from archcheck.rules.bounds import check_limit, demand_counted, excess, hidden_bytes, layer_line
+from archcheck.rules.bounds import check_limit, demand_counted, demand_known, excess, hidden_bytes, layer_line
 from archcheck.rules.scope import reach
 from archcheck.selectors import selects
 
@@ -35,8 +36,8 @@ class MaxMacs(Rule):
 
     Elementwise operations that spell a product, as in `(x[:, None] * w).sum(-1)`, count as the product. Where an
     operation runs whose cost is unknown, a sum within the limit proves nothing and the verdict is `error`; `free` names
-    those that count nothing, and the key `costs` of the subject states what operators of one's own cost in each call, as
-    a number or as a formula of the sizes of its arguments: `costs = { "mylib::scan" = "2 * x.numel * out.shape[-1]" }`.
+    those that count nothing, and the key `costs` of the subject states what operators of one's own cost in each call,
+    as a number or as a formula of sizes: `costs = { "mylib::scan" = "2 * x.numel * weight.shape[0]" }`.
 
     Example, kept:
         rule = max-macs = "1k"
@@ -79,6 +80,65 @@ class MaxMacs(Rule):
             most=_largest(facts, ops, lambda own: sum(op.macs for op in own), found),
             notes=(f"sizes that depend on data were bounded: {bounds}",) if bounds else (),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxTrainingMacs(Rule):
+    """At most `limit` multiply-accumulates in a training step on the example input, forward and backward.
+
+    What runs forward in training mode counts as in `max-macs`. Backward, a product counts its forward again for the
+    gradient of each operand that needs one: a linear layer or convolution once for its weight, if that is trained, and
+    once for its input, if something trained comes before it. So a network costs about three forward passes, and one
+    whose first layers are frozen little more than one. Nothing counts behind `detach()`, under `torch.no_grad()`, or
+    where no output is reached; of attention and recurrent layers each product inside counts for itself. What an
+    optimiser, a loss or a second forward pass of checkpointing costs is left out. For operations of unknown cost see
+    `max-macs`.
+
+    Example, kept:
+        rule = max-training-macs = "200"
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        input = [1, 4]
+
+    Example, broken:
+        rule = max-training-macs = 100
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        input = [1, 4]
+        says = 112 multiply-accumulates in a training step (48 forward, 64 backward), limit 100 (+12, +12.0 %)
+
+    Example, vacuous:
+        rule = max-training-macs = "1k"
+        model = nn.ReLU()
+        input = [1, 4]
+    """
+
+    narrows = False
+    limit: int = field(metadata={"unit": "macs"})
+    free: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a limit below zero."""
+        Rule.__post_init__(self)
+        check_limit(self.limit)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the cost of a step with `limit`."""
+        forward, found = sum(op.macs for op in facts.executed("train")), facts.cost.training_macs
+        if found is None:
+            raise NotMeasured("the cost of a training step was not measured")
+        if found <= self.limit:
+            demand_known(facts, facts.cost.training_uncounted, self.free)
+        unit = "multiply-accumulates in a training step"
+        parts = f" ({forward:,} forward, {found - forward:,} backward)"
+        return Result(
+            examined=found,
+            findings=excess(self, facts, found, self.limit, unit, aside=parts, remedy=_CHEAPER),
+            found=found,
+            limit=self.limit,
+            unit=unit,
+        )
+
+
+_CHEAPER = "freeze what need not be trained, or make the network or the batch smaller"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,12 @@ _FIELDS = {
 }
 
 
+def _training_macs(facts: Facts) -> Values:
+    if facts.cost.training_macs is None:
+        raise NotMeasured("the cost of a training step was not measured")
+    return (Fraction(facts.cost.training_macs),)
+
+
 def _rates(facts: Facts) -> Values:
     return tuple(sorted({Fraction(str(each.rate)) for each in dropouts(facts) if each.acts}))
 
@@ -74,6 +80,7 @@ def _evaluated(name: str) -> Callable[[Facts], Values]:
 
 FIGURES: Mapping[str, Figure] = MappingProxyType({
     **{path: _field(unit, path) for unit, paths in _FIELDS.items() for path in paths},
+    "cost.training_macs": Figure(unit="macs", of=_training_macs),
     "dropout": Figure(unit="share", of=_rates),
     "training.accuracy": Figure(unit="share", of=_mean),
     "training.seeds": Figure(unit="elements", of=_seeds),

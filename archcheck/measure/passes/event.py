@@ -17,7 +17,8 @@ class Event:
 
     `inputs` are the events whose results it reads, `operands` the event of each operand in the order of `roles`, -1
     for a parameter, and `names` what the model calls each, `""` for what is no parameter or buffer. `source` is set for
-    tensors that come from outside of the pass. `drawn` is a digest of what a generator gave, on real numbers.
+    tensors that come from outside of the pass. `drawn` is a digest of what a generator gave, on real numbers. With
+    `no_grad` the subject has switched gradients off.
     """
 
     index: int
@@ -31,6 +32,7 @@ class Event:
     source: torch.Tensor | None = None
     name: str = ""
     drawn: bytes | None = None
+    no_grad: bool = False
 
     @property
     def kind(self) -> str:

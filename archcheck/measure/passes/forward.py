@@ -143,7 +143,7 @@ class Passes:
             with torch.no_grad() if differentiable else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 given = example.mapped(convert)
-                with tracer.watching(), deep():
+                with tracer.watching(), deep(), tracer.gradients.watched() if training else nullcontext():
                     for tensor in inputs_of(given):
                         tracer.add_input(tensor)
                     output = self.model(*given.args, **given.kwargs)

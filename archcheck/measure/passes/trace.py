@@ -26,6 +26,7 @@ from archcheck.measure.operators.run import ShapeRunner, fresh
 from archcheck.measure.operators.schema import Operator, operator_of
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.gradient_mode import GradientMode
 from archcheck.measure.passes.kept_values import content_of
 from archcheck.measure.passes.layer_calls import Layers, holder_of
 from archcheck.measure.passes.silence import Silence
@@ -63,6 +64,7 @@ class Tracer(Dispatch):
         self.tree = tree
         self.trace = Trace(real=real, silence=silence, costs=costs or {})
         self._stamps = Stamps() if silence else None
+        self.gradients = GradientMode()
         self.memory = Memory()
         self._shapes = ShapeRunner(tree.names, self.memory)
         self._looks = looks
@@ -238,6 +240,7 @@ class Tracer(Dispatch):
         layer, where = self._layers.now(caller)
         events = self.trace.events
         event = Event(len(events), told, layer, tuple(inputs), tuple(operands), tuple(names), tuple(params), where)
+        event.no_grad = self.gradients.off
         events.append(event)
         if unowned:
             self.trace.unowned[event.index] = unowned

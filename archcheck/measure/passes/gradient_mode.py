@@ -1,0 +1,78 @@
+"""Where the subject switches gradients off. Autograd cannot say so: a pass that is measured runs without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+class GradientMode:
+    """Follows `no_grad`, `enable_grad`, `inference_mode` and `set_grad_enabled` of a pass; `off` is how they leave it.
+
+    The forward pass of a custom `autograd.Function` switches gradients off without them, and has a gradient all the
+    same.
+    """
+
+    def __init__(self) -> None:
+        self.off = False
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Follow them inside."""
+        restore: list[tuple[type, str, Any]] = []
+        try:
+            for cls, is_off in _SWITCHES:
+                self._watch(cls, "__enter__", self._entering(cls.__enter__, is_off), restore)
+                self._watch(cls, "__exit__", self._leaving(cls.__exit__), restore)
+            setter = torch.set_grad_enabled
+            self._watch(setter, "__init__", self._setting(setter.__init__), restore)
+            self._watch(setter, "__exit__", self._leaving(setter.__exit__), restore)
+            yield
+        finally:
+            for cls, name, method in reversed(restore):
+                setattr(cls, name, method)
+
+    @staticmethod
+    def _watch(cls: type, name: str, method: Any, restore: list[tuple[type, str, Any]]) -> None:
+        restore.append((cls, name, getattr(cls, name)))
+        setattr(cls, name, method)
+
+    def _entering(self, enter: Callable[..., Any], is_off: Callable[[Any], bool]) -> Callable[..., Any]:
+        def entering(switch: Any) -> Any:
+            before = self.off
+            entered = enter(switch)  # which may use another of these switches
+            self._set(switch, before, is_off(switch))
+            return entered
+
+        return entering
+
+    def _setting(self, init: Callable[..., Any]) -> Callable[..., Any]:
+        def setting(switch: Any, mode: bool) -> None:
+            before = self.off
+            init(switch, mode)
+            self._set(switch, before, not mode)
+
+        return setting
+
+    def _leaving(self, leave: Callable[..., Any]) -> Callable[..., Any]:
+        def leaving(switch: Any, *raised: Any) -> Any:
+            left = leave(switch, *raised)
+            self.off = getattr(switch, _BEFORE, False)
+            return left
+
+        return leaving
+
+    def _set(self, switch: Any, before: bool, off: bool) -> None:
+        setattr(switch, _BEFORE, before)
+        self.off = off
+
+
+_BEFORE = "_off_before"
+_SWITCHES: tuple[tuple[Any, Callable[[Any], bool]], ...] = (
+    (torch.no_grad, lambda switch: True),
+    (torch.enable_grad, lambda switch: False),
+    (torch.inference_mode, lambda switch: bool(switch.mode)),
+)
