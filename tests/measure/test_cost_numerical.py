@@ -98,3 +98,23 @@ def test_a_network_that_mixes_in_the_frequency_domain_costs_its_transforms():
 
     trace = Passes(Spectral()).trace(given(torch.rand(2, 64)), training=False)
     assert sum(event.macs for event in trace.events) == (2 + 64 + 2 * 64) * 64 * 6
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "forward"),
+    [
+        (lambda x, y: torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist"), [(7, 3), (5, 3)], 7 * 5 * 3),
+        (lambda x, g: F.grid_sample(x, g, align_corners=False), [(1, 2, 4, 4), (1, 3, 5, 2)], 30 * 4),
+        (lambda x, y: torch.fft.rfft(x).abs() + 0 * y, [(5, 16), (5, 1)], 5 * 16 * 4),
+    ],
+)
+def test_a_gradient_in_the_forward_pass_costs_its_operator_again(function, shapes, forward):
+    def differentiate(self, x, y):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad(function(x, y).sum(), x)[0]
+
+    trace = Passes(Apply(differentiate)).trace(given([numbers(*shape) for shape in shapes]), training=False)
+    assert trace.uncounted == set()
+    macs = sum(event.macs for event in trace.events)
+    assert 2 * forward <= macs <= 4 * forward

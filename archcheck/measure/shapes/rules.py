@@ -225,7 +225,7 @@ def _where(call: Call) -> Answer:
 @rule("linalg_svdvals", "linalg_eigvalsh")
 def _spectrum(call: Call) -> Answer:
     # Torch's kernels work out vectors, too, of tensors that are not plain ones, as those without values are.
-    matrix = call["A"] if "A" in call else call["self"]
+    matrix = first_tensor(call)
     if matrix.dim() < 2 or matrix.dtype not in (torch.float32, torch.float64):
         return None
     return new((*matrix.shape[:-2], min(matrix.shape[-2:])), matrix)
