@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from networks import Apply, zeros
 from torch import nn
 
+import archcheck
 from archcheck.measure import measure_model
 from archcheck.measure.loading.example import given
 from archcheck.measure.operators.contraction import contraction_macs
@@ -142,6 +143,30 @@ def test_grouped_products(left, right, offsets, macs, dtype, device):
     assert not any("real tensors" in note for note in facts.subject.notes)
     groups = (2,) if offsets is None or len(left) == len(right) == 2 else ()
     assert facts.shape.outputs[0].shape == (*groups, left[-2], right[-1])
+
+
+class Experts(nn.Module):
+    """Two experts, each of which takes the rows that a gate sends to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Linear(8, 2, bias=False)
+        self.experts = nn.ModuleList(nn.Linear(8, 8) for _ in range(2))
+
+    def forward(self, x):
+        weights = self.gate(x).softmax(-1)
+        top, out = weights.argmax(-1), torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            rows = (top == number).nonzero()[:, 0]
+            if len(rows):
+                out[rows] = expert(x[rows]) * weights[rows, number, None]
+        return out
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+def test_experts_cost_the_rows_that_they_take(samples):
+    facts = archcheck.measure(Experts(), example=torch.rand(samples, 8))
+    assert facts.cost.macs == samples * (8 * 2 + 8 * 8)
 
 
 def test_products_of_integers():

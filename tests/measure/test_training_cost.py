@@ -112,7 +112,16 @@ def by_function(self, x):
     return y
 
 
+def around_another(self, x):
+    with torch.no_grad():
+        with torch.no_grad():
+            x = x + 1
+        x = self.a(x)
+    return self.b(x)
+
+
 ENDED = {
+    "no_grad around another": around_another,
     "no_grad": switched(torch.no_grad),
     "inference_mode": switched(torch.inference_mode),
     "set_grad_enabled": switched(lambda: torch.set_grad_enabled(False)),
