@@ -56,7 +56,9 @@ def test_parameters_are_those_that_are_published(name):
 
 @pytest.mark.parametrize("name", ZOO)
 def test_multiply_accumulates_are_those_that_are_published(name):
-    assert round(measured(name).cost.macs / 1e9, 3) == ZOO[name][2] == get_model_weights(name).DEFAULT.meta["_ops"]
+    # Published counts leave sampling on a grid out, which looks up the correlations of optical flow.
+    macs = sum(op.macs for op in measured(name).ops if not op.op.startswith("grid_sampler"))
+    assert round(macs / 1e9, 3) == ZOO[name][2] == get_model_weights(name).DEFAULT.meta["_ops"]
 
 
 @pytest.mark.parametrize("name", ZOO)
