@@ -39,10 +39,7 @@ AFFORDABLE = 20_000_000_000
 
 
 class Passes:
-    """A model with what its forward passes share: its tree, its state to go back to, how its tensors look.
-
-    `costs` are those of operators of its own.
-    """
+    """A model with what its forward passes share: its tree, its state to go back to, what its own operators cost."""
 
     def __init__(self, model: torch.nn.Module, costs: Mapping[str, Stated] | None = None) -> None:
         self.model = model

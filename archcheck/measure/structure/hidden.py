@@ -215,9 +215,13 @@ def _entry(source: Source, names: dict[int, str], root: str) -> Hidden:
         buffer=source.sort == "buffer",
         origin=source.sort,
         numbers=numbers,
-        bits=8 * tensor.nbytes // elements if has_bytes and tensor is not None and elements else _WIDTH,
+        bits=_bits(tensor) // elements if has_bytes and tensor is not None and elements else _WIDTH,
         trainable=source.trainable and source.sort == "constant",
     )
+
+
+def _bits(tensor: torch.Tensor) -> int:
+    return 8 * tensor.numel() * tensor.element_size()  # as `nbytes`, which sparse tensors refuse
 
 
 def _sizes(source: Source) -> tuple[int, int]:
