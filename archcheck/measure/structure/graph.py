@@ -122,7 +122,7 @@ class _Meaning:
         told = event.told
         if told.macs is None and told.op in self._trace.costs:
             result = told.shapes[0] if told.shapes else ()
-            return stated_macs(told.op, self._trace.costs[told.op], told.roles, told.extents, result)
+            return stated_macs(told.op, self._trace.costs[told.op], told.roles, told.operand_shapes, result)
         return event.macs or self._spelled.get(event.index, 0)
 
     def of(self, event: Event) -> tuple[str, dict[str, object]]:

@@ -111,7 +111,7 @@ def _product(trace: Trace, event: Event) -> _Product | None:
         return None
     roles = _FACTORS.get(base_name(event.op))
     places = [place for place, role in enumerate(event.roles) if roles is None or role in roles]
-    if len(places) != 2 or len(event.shapes) != 1 or len(event.told.extents) != len(event.operands):
+    if len(places) != 2 or len(event.shapes) != 1 or len(event.told.operand_shapes) != len(event.operands):
         return None
     shape = event.shapes[0]
     operands = [_extent(trace, event, place, len(shape)) for place in places]
@@ -121,10 +121,10 @@ def _product(trace: Trace, event: Event) -> _Product | None:
 
 def _extent(trace: Trace, event: Event, place: int, axes: int) -> tuple[int, ...]:
     """Return the shape of an operand with leading ones, and ones where it is repeated in memory or in a view."""
-    extent = event.told.extents[place]
+    extent = event.told.operand_shapes[place]
     maker = _maker(trace, event, place)
-    while maker is not None and (maker.kind == "copy" or maker.op in _REPEATING) and maker.told.extents:
-        before = _aligned(maker.told.extents[0], len(extent))
+    while maker is not None and (maker.kind == "copy" or maker.op in _REPEATING) and maker.told.operand_shapes:
+        before = _aligned(maker.told.operand_shapes[0], len(extent))
         extent = tuple(old if old == 1 else now for old, now in zip(before, extent, strict=True))
         maker = _maker(trace, maker, 0)
     return _aligned(extent, axes)
@@ -211,7 +211,7 @@ class _Walk:
         place = reader.roles.index(role)
         if reader.operands[place] != state.at or len(reader.shapes[0]) != len(state.axes):
             return None
-        sizes = zip(reader.told.extents[place], reader.shapes[0], state.axes, strict=True)
+        sizes = zip(reader.told.operand_shapes[place], reader.shapes[0], state.axes, strict=True)
         return frozenset().union(*(axes for before, after, axes in sizes if before != after)), False
 
     def _beyond(self, reader: Event, state: _State) -> _State | None:

@@ -82,7 +82,7 @@ def _backward(event: Event, macs: int, own: Sequence[bool]) -> int:
 
 def _parts(event: Event, macs: int) -> list[tuple[int, Group, Group]] | None:
     """Return the products inside of an operation with both of their sides, `None` where it is one product itself."""
-    shapes = dict(reversed([*zip(event.roles, event.told.extents, strict=True)]))
+    shapes = dict(reversed([*zip(event.roles, event.told.operand_shapes, strict=True)]))
     if event.kind == "attention" and {"query", "value"} <= shapes.keys():
         width, depth = shapes["query"][-1], shapes["value"][-1]
         scores = macs * width // (width + depth)
@@ -102,6 +102,6 @@ def _parts(event: Event, macs: int) -> list[tuple[int, Group, Group]] | None:
 
 
 def _matrices(event: Event) -> Iterator[tuple[int, ...]]:
-    for role, extent in zip(event.roles, event.told.extents, strict=True):
+    for role, extent in zip(event.roles, event.told.operand_shapes, strict=True):
         if role == "params" and len(extent) == 2:
             yield extent
