@@ -17,7 +17,7 @@ from archcheck.errors import SubjectError
 from archcheck.facts import Facts, diff_ops
 from archcheck.measure.behaviour import accept
 from archcheck.measure.behaviour.bench import Bench
-from archcheck.measure.behaviour.lessons import lesson
+from archcheck.measure.behaviour.lessons import NotTaken, learn
 from archcheck.measure.behaviour.probing import PROBES, run_probe
 from archcheck.measure.distrust import paranoid
 from archcheck.measure.loading.example import Example, given
@@ -160,15 +160,22 @@ def _used_by_others(facts: Facts, bench: Bench, traces: list[Trace]) -> Facts:
     for seed in range(_OTHERS + 1):
         if seed:
             with suppress(Exception):  # whatever the subject raises on other numbers, or no axis of samples is known
-                example, _ = lesson(bench, _SAMPLES, AFFORDABLE, seed)
-                other = example.mapped(partial(_centred, factor=seed**2)) if seed % 2 else example
-                traces.append(passes.trace(other, training=False, real=True))
+                traces.append(learn(bench, _SAMPLES, AFFORDABLE, seed, partial(_other, passes, seed)))
         unused -= {name for trace in traces for op in graph.build(trace, root).ops if op.live for name in op.params}
         layers = idle.unused_layers(passes.tree, traces)
         if not unused and not layers:
             break
     kept = tuple(name for name in facts.params.unused if name in unused)
     return replace(facts, params=replace(facts.params, unused=kept), unused_layers=layers)
+
+
+def _other(passes: Passes, seed: int, example: Example, samples: int) -> Trace:
+    """Trace on other numbers, every other time on such as are farther apart."""
+    example = example.mapped(partial(_centred, factor=seed**2)) if seed % 2 else example
+    try:
+        return passes.trace(example, training=False, real=True)
+    except SubjectError as error:
+        raise NotTaken(error.kind, str(error)) from error
 
 
 def _centred(tensor: torch.Tensor, factor: int) -> torch.Tensor:

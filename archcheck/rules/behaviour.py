@@ -187,7 +187,10 @@ class IndependentOfBatch(Rule):
     BatchNorm that takes the statistics of the batch, a mean or a maximum over axis 0, attention across samples: the
     accuracy of such a model changes with how it is served. A sample is run as the third of three, then beside two
     other neighbours, then alone; what is compared are its parts of all floating outputs that grow with the batch.
-    The neighbours and it are noise like that of `finite-output`. The axis of samples is that of `accepts`.
+    The neighbours and it are noise like that of `finite-output`. The axis of samples is that of `accepts`; where the
+    model takes a list item by item, such as images of different sizes, each item is a sample. A model that takes no
+    batch of three, such as one of sequences in the order of their lengths, is looked at on the example as given: its
+    first sample beside neighbours of noise, and alone where the model takes it so. A note says that.
 
     `tolerance` bounds the largest difference, divided by the largest number in the output, for both comparisons. By
     default it is 16 roundings of the coarsest dtype beside other neighbours, since the same operations on the same
@@ -233,8 +236,11 @@ class IndependentOfBatch(Rule):
             found=measured["neighbours"]["distance"],
             limit=same_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance,
             unit="relative difference",
-            kept="a sample's outputs are its own, beside others and alone",
-            notes=(f"not looked at, for they do not grow with the batch: {listed(shared)}",) if shared else (),
+            kept=f"a sample's outputs are its own, beside others{' and alone' if measured['alone'] else ''}",
+            notes=(
+                *((f"not looked at, for they do not grow with the batch: {listed(shared)}",) if shared else ()),
+                *((f"judged on the example as given: {measured['as_given']}",) if measured["as_given"] else ()),
+            ),
         )
 
     def _message(self, measured: Mapping[str, Any]) -> str | None:
@@ -244,7 +250,7 @@ class IndependentOfBatch(Rule):
             return f"{_output(beside)} of a sample changes with its neighbours ({distance_text(beside['distance'])})"
         if measured["failure"]:
             return f"a sample alone fails in evaluation: {measured['failure']}"
-        if not within(alone["distance"], other_shapes(dtype) if far is None else far):
+        if alone and not within(alone["distance"], other_shapes(dtype) if far is None else far):
             apart = distance_text(alone["distance"])
             return f"{_output(alone)} of a sample changes with the size of the batch or its place there ({apart})"
         return None

@@ -218,7 +218,7 @@ def test_a_tolerance_is_the_largest_difference_that_is_taken(tolerance, broken):
 
 # --- independent-of-batch -------------------------------------------------------------------------------------------
 
-ALONE = {"dtype": "float32", "neighbours": EXACT, "alone": EXACT, "failure": None, "shared": []}
+ALONE = {"dtype": "float32", "neighbours": EXACT, "alone": EXACT, "failure": None, "shared": [], "as_given": None}
 BATCH = "take statistics over the axes of one sample, or only `if self.training:`"
 
 

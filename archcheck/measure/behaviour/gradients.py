@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from archcheck.measure.behaviour.bench import Bench, Outputs
-from archcheck.measure.behaviour.lessons import lesson, taught
+from archcheck.measure.behaviour.lessons import learn, taught
+from archcheck.measure.loading.example import Example
 
 SAMPLES = 16
 """Samples of a batch: a ReLU that works is dead on all of them with a probability of 2 to the power of -16."""
@@ -71,14 +72,18 @@ def _over_batches(bench: Bench, trained: Mapping[str, torch.Tensor], *, zeros_mo
     found: Gradients = dict.fromkeys(trained)
     mode, samples = "train", 0
     for seed in range(1, TRIES + 1):
-        example, samples = lesson(bench, SAMPLES, BUDGET, seed)
-        with bench.passes.untouched(values=True):
-            if zeros_move:
-                _leave_zero(trained.values())
-            outputs, mode = taught(bench, example, seed=seed)
-            _differentiate(outputs, trained.values(), seed)
-            for name, tensor in trained.items():
-                found[name] = _larger(found[name], tensor.grad)
+
+        def differentiated(example: Example, count: int, seed: int = seed) -> tuple[str, int]:
+            with bench.passes.untouched(values=True):
+                if zeros_move:
+                    _leave_zero(trained.values())
+                outputs, mode = taught(bench, example, seed=seed)
+                _differentiate(outputs, trained.values(), seed)
+                for name, tensor in trained.items():
+                    found[name] = _larger(found[name], tensor.grad)
+            return mode, count
+
+        mode, samples = learn(bench, SAMPLES, BUDGET, seed, differentiated)
         if all(found.values()):
             break
     return found, mode, samples

@@ -14,7 +14,7 @@ import torch
 from archcheck.facts import lineage
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.kept_values import content_of
-from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.structure.account import Account, Source, statistics_of
 from archcheck.measure.structure.beyond import beyond
 from archcheck.measure.structure.chance import Chosen
