@@ -117,6 +117,7 @@ def _facts(
     ops = second.heard(in_evaluation, training=False)
     train_ops = second.heard(in_training, training=True) if in_training else ()
     traces = [evaluation, training] if training else [evaluation]
+    params = ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation))
     return Facts(
         subject=Subject(
             name=type(model).__name__,
@@ -127,8 +128,8 @@ def _facts(
             notes=(*_notes(passes, example, evaluation), *second.notes),
             meta=passes.on_meta,
         ),
-        params=ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation)),
-        layers=layers_of(tree, evaluation, (ops, train_ops), root),
+        params=params,
+        layers=layers_of(tree, evaluation, (ops, train_ops), params.sizes, root),
         ops=ops,
         train_ops=diff_ops(ops, train_ops),
         train_length=len(train_ops),

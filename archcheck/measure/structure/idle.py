@@ -22,6 +22,9 @@ _HOLDERS = (
 _PACKED = frozenset({"EmbeddingPackedParams", "LinearPackedParams", "PackedParameter"})
 """What quantised layers of torch keep their weights in: they read it, and call the layer around it only."""
 
+_FUNCTIONAL = frozenset({"FloatFunctional", "FXFloatFunctional", "QFunctional"})
+"""Sums and products between quantised tensors: methods of theirs are called, never they themselves."""
+
 
 def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:
     """Return the layers that are never called, or whose results reach no output; of a branch, the outermost.
@@ -39,7 +42,7 @@ def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:
     idle: list[str] = []
     for node in tree.nodes:
         path = node.path
-        if path in reached or path in passing or (idle and path.startswith(f"{idle[-1]}.")):
+        if path in reached or path in passing or _observes(node.module) or (idle and path.startswith(f"{idle[-1]}.")):
             continue
         if path in called or not (path in around_passing or path in exempt or named.has(type(node.module))):
             idle.append(path)
@@ -91,8 +94,19 @@ def _exempt(tree: Tree) -> set[str]:
     return empty | packed | {path for path in scripted if path.rpartition(".")[0] in scripted}
 
 
+def _observes(module: torch.nn.Module) -> bool:
+    """Whether torch's quantisation put a layer there, which looks at numbers or stands where they are converted."""
+    kind = type(module)
+    functional = kind.__name__ in _FUNCTIONAL and _is_quantised(kind)
+    return functional or kind.__module__.startswith("torch.ao.quantization.")
+
+
 def _is_packed(kind: type) -> bool:
-    return kind.__name__ in _PACKED and kind.__module__.startswith(("torch.ao.nn.quantized.", "torch.nn.quantized."))
+    return kind.__name__ in _PACKED and _is_quantised(kind)
+
+
+def _is_quantised(kind: type) -> bool:
+    return kind.__module__.startswith(("torch.ao.nn.quantized.", "torch.nn.quantized."))
 
 
 class _RunByName:
