@@ -1,4 +1,4 @@
-"""Weights that are kept as integers in buffers, with their scales: quantised layers that are written by hand.
+"""Weights that are kept as integers in buffers, with their scales beside them: quantised layers written by hand.
 
 The integers are saved with the model, and each that is unpacked of them counts as a parameter. So they hide from no
 budget, and no one could train them as parameters: torch trains no integers.
@@ -27,7 +27,7 @@ def integer_weights(
     found: dict[str, int] = {}
     for place, group in groupby(sorted((h for h in hidden if h.buffer), key=_place), key=_place):
         weights = [buffers[weight.name] for weight in group if weight.name in buffers]
-        codes = [each for each in weights if each.dtype in _INTEGERS]
+        codes = [each for each in weights if each.dtype in _INTEGERS and _has_scale(each, buffers)]
         count = sum(each.elements for each in codes)
         several = wide.get(place, 0) // count if count and wide.get(place, 0) % count == 0 else 1
         found.update({each.name: each.elements * max(1, several) for each in codes})
@@ -37,6 +37,13 @@ def integer_weights(
 
 def _place(weight: Hidden) -> str:
     return f"{weight.layer} {weight.used_by} {weight.where}"
+
+
+def _has_scale(codes: StoredTensor, buffers: Mapping[str, StoredTensor]) -> bool:
+    """Whether the layer that holds integers holds floating numbers beside them, few enough to be their scales."""
+    path = codes.name.rpartition(".")[0]
+    beside = (each for name, each in buffers.items() if name.rpartition(".")[0] == path)
+    return any(_scales(beside, codes.elements))
 
 
 def _scales(weights: Iterable[StoredTensor], count: int) -> Iterator[str]:
