@@ -32,7 +32,8 @@ Moves = Callable[[Any], bool]
 class Batch:
     """The `count` samples of an `example`. `moved` says in order which of its parts hold them.
 
-    `axis` is that of tensors that counts them.
+    `axis` is that of tensors that counts them. A `square` tensor, such as the adjacency of a graph, is of pairs of
+    samples, where that is asked for.
     """
 
     example: Example
@@ -40,6 +41,7 @@ class Batch:
     axis: int
     whole: tuple[type, ...]
     moved: tuple[bool, ...]
+    square: bool = False
 
     @property
     def of_items(self) -> bool:
@@ -52,7 +54,25 @@ class Batch:
 
     def picked(self, rows: Sequence[int], example: Example | None = None) -> Example:
         """Return an example like this one, by default itself, with the samples of these numbers."""
-        return self._moved_of(example or self.example, lambda value: _rows_of(value, rows, self.axis))
+        return self._moved_of(example or self.example, lambda value: self._rows_of(value, rows))
+
+    def _rows_of(self, value: Any, rows: Sequence[int]) -> Any:
+        if isinstance(value, list):
+            return [map_tensors(torch.clone, value[row]) for row in rows]
+        if isinstance(value, PackedSequence):
+            sequences = unpack_sequence(value)
+            return _packed([sequences[row] for row in rows])
+        axes = (0, 1) if self.square and value.shape[:2] == (self.count, self.count) else (self.axis,)
+        for axis in axes:
+            value = value.index_select(axis, torch.tensor(rows, dtype=torch.long, device=value.device))
+        return value
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether a tensor that does not hold the samples may hold their numbers, as the edges of a graph do."""
+        still: list[Any] = []
+        self._moved_of(self.example, lambda value: value, still.append)
+        return any(_counts_up(each) and 0 < int(each.max()) < self.count for each in still)
 
     def beside(self, others: Example) -> Example:
         """Return the first sample of this example beside the second and later ones of an example like it."""
@@ -61,14 +81,19 @@ class Batch:
         pending = iter(theirs)
         return self._moved_of(self.example, lambda value: _joined(value, next(pending), self.axis))
 
-    def _moved_of(self, example: Example, function: Callable[[Any], Any]) -> Example:
-        """Return an example with what `function` makes of the parts that hold the samples."""
+    def _moved_of(
+        self, example: Example, function: Callable[[Any], Any], see: Callable[[Any], None] = lambda value: None
+    ) -> Example:
+        """Return an example with what `function` makes of the parts that hold the samples; let `see` see the others."""
         moved = iter(self.moved)
 
         def pick(value: Any) -> Any:
             if next(moved):
                 return function(value)
-            return [map_tensors(pick, item, self.whole) for item in value] if isinstance(value, list) else value
+            if isinstance(value, list):
+                return [map_tensors(pick, item, self.whole) for item in value]
+            see(value)
+            return value
 
         return example.mapped(pick, self.whole)
 
@@ -88,13 +113,11 @@ def _packed(sequences: list[torch.Tensor]) -> PackedSequence:
     return pack_sequence(sequences, enforce_sorted=lengths == sorted(lengths, reverse=True))
 
 
-def _rows_of(value: Any, rows: Sequence[int], axis: int) -> Any:
-    if isinstance(value, list):
-        return [map_tensors(torch.clone, value[row]) for row in rows]
-    if isinstance(value, PackedSequence):
-        sequences = unpack_sequence(value)
-        return _packed([sequences[row] for row in rows])
-    return value.index_select(axis, torch.tensor(rows, dtype=torch.long, device=value.device))
+def _counts_up(value: Any) -> bool:
+    """Whether it is a tensor of integers."""
+    if not isinstance(value, torch.Tensor) or not value.numel() or value.dtype == torch.bool or value.is_quantized:
+        return False
+    return not (value.is_floating_point() or value.is_complex())
 
 
 def _batch(example: Example, count: int, moves: Moves, *, axis: int = 0, whole: tuple[type, ...] = ()) -> Batch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -69,12 +70,14 @@ def keeps_batch(bench: Bench) -> Mapping[str, Any]:
     if batch is None:
         raise SubjectError("input", "no input has an axis, so there is no batch to keep")
     runs = [_batch_run(bench, bench.example, batch, batch.count)]
-    other = 3 if batch.count != 3 else 2
-    try:
-        runs.append(_batch_run(bench, batch.sized(other), batch, other))
-    except Exception as error:  # whatever the subject raises: that it fails is the answer
-        runs.append({"batch": other, "output": None, "error": described(error)})
-    return {"runs": runs}
+    other = batch.count + 1 if batch.is_indexed else 3 if batch.count != 3 else 2
+    failure = ""
+    for each in (batch, replace(batch, square=True)):
+        try:
+            return {"runs": [*runs, _batch_run(bench, each.sized(other), batch, other)]}
+        except Exception as error:  # whatever the subject raises: that it fails is the answer
+            failure = failure or described(error)
+    return {"runs": [*runs, {"batch": other, "output": None, "error": failure}]}
 
 
 def _batch_run(bench: Bench, example: Example, batch: Batch, size: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from archcheck.errors import SubjectError
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.forward import inputs_of
-from archcheck.measure.shapes.containers import fixed_in
+from archcheck.measure.shapes.fixed_inputs import fixed_in
 from archcheck.words import shape_text
 
 Change = Callable[[torch.Tensor], torch.Tensor]

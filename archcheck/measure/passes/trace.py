@@ -31,7 +31,8 @@ from archcheck.measure.passes.layer_calls import Layers, holder_of
 from archcheck.measure.passes.silence import Silence
 from archcheck.measure.passes.stamps import Stamps
 from archcheck.measure.shapes.arguments import Call, bind
-from archcheck.measure.shapes.containers import array_of, is_of_array, tensors_in
+from archcheck.measure.shapes.arrays import array_of, is_of_array
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.dispatch import Dispatch
 from archcheck.measure.shapes.looks import Looks
 from archcheck.measure.shapes.memory import Memory

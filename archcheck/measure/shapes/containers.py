@@ -10,16 +10,16 @@ An object is copied without its constructor: the constructor may want other argu
 
 from __future__ import annotations
 
-import sys
-import warnings
 import weakref
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
+
+from archcheck.measure.shapes.arrays import is_array, tensor_of
 
 Function = Callable[[Any], Any]
 """What makes one tensor of another."""
@@ -27,10 +27,12 @@ Function = Callable[[Any], Any]
 _State = tuple[dict[int, tuple[Any, Any]], tuple[type, ...]]
 """Of one mapping: the objects by identity with what became of them, and the classes that the function gets."""
 
-_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size})
+ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size})
+"""Classes of what holds nothing, asked first."""
 _CODE = (type, torch.nn.Module, ModuleType, FunctionType, BuiltinFunctionType, MethodType, Enum)
 """What is code or a name holds no tensors of an input: a layer has its own."""
-_PLAIN = (str, bytes, int, float, complex, torch.layout, torch.memory_format, torch.Generator, *_CODE)
+PLAIN = (str, bytes, int, float, complex, torch.layout, torch.memory_format, torch.Generator, *_CODE)
+"""What holds nothing, classes derived from these included."""
 
 _SEQUENCES = (list, tuple, deque, set, frozenset)
 
@@ -44,14 +46,14 @@ def tensors_in(value: Any, seen: dict[int, Any] | None = None) -> Iterator[torch
         yield value
         return
     kind = value.__class__
-    if kind in _ATOMS or isinstance(value, _PLAIN):
+    if kind in ATOMS or isinstance(value, PLAIN):
         return
     seen = {} if seen is None else seen
     if kind is not list and kind is not tuple and kind is not dict:
         if id(value) in seen:
             return
         seen[id(value)] = value  # kept, so that no other gets its identity
-        array = _tensor_of(value)
+        array = tensor_of(value)
         if array is not None:
             yield array
             return
@@ -67,14 +69,14 @@ def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tenso
 def _named(value: Any, name: str, seen: dict[int, Any]) -> Iterator[tuple[str, torch.Tensor]]:
     if isinstance(value, torch.Tensor):
         yield name, value
-    elif value.__class__ not in _ATOMS and not isinstance(value, _PLAIN) and id(value) not in seen:
+    elif value.__class__ not in ATOMS and not isinstance(value, PLAIN) and id(value) not in seen:
         if value.__class__ not in (list, tuple, dict):
             seen[id(value)] = value
-        array = _tensor_of(value)
+        array = tensor_of(value)
         if array is not None:
             yield name, array
             return
-        for key, part in _keyed(value):
+        for key, part in keyed(value):
             yield from _named(part, f"{name}.{key}" if name else key, seen)
 
 
@@ -85,7 +87,7 @@ def is_record(value: Any) -> bool:
 
 def attributes_of(value: Any) -> dict[str, Any]:
     """Return what an object holds by name in its `__dict__` and its slots. What is code holds nothing."""
-    if isinstance(value, _PLAIN):
+    if isinstance(value, PLAIN):
         return {}
     found: dict[str, Any] = dict(getattr(value, "__dict__", None) or {})
     for name in _slots(type(value)):
@@ -117,7 +119,7 @@ def _parts(value: Any) -> list[Any]:
         return _items(value)
     if isinstance(value, weakref.ReferenceType):
         return []
-    if _is_array(value):
+    if is_array(value):
         return list(value.flat) if value.dtype == object else []
     items = _items(value)
     known = {id(item) for item in items}
@@ -127,7 +129,7 @@ def _parts(value: Any) -> list[Any]:
     return parts
 
 
-def _keyed(value: Any) -> Iterator[tuple[str, Any]]:
+def keyed(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the parts of a container with the names that users know them by."""
     if isinstance(value, Mapping):
         yield from ((str(key), part) for key, part in value.items())
@@ -135,7 +137,7 @@ def _keyed(value: Any) -> Iterator[tuple[str, Any]]:
         yield from zip(value._fields, value, strict=True)
     elif isinstance(value, _SEQUENCES):
         yield from ((str(number), part) for number, part in enumerate(value))
-    elif _is_array(value):
+    elif is_array(value):
         yield from ((str(number), part) for number, part in enumerate(value.flat) if value.dtype == object)
     else:
         yield from attributes_of(value).items()
@@ -147,8 +149,8 @@ def _keyed(value: Any) -> Iterator[tuple[str, Any]]:
 def map_tensors(function: Function, value: Any, whole: tuple[type, ...] = ()) -> Any:
     """Return `value` with what `function` makes of every tensor in it, keeping everything else.
 
-    What holds no tensor is not copied; neither is an object that cannot be, see `fixed_in`. `function` gets what is of
-    a class in `whole`, too, instead of what that holds.
+    What holds no tensor is not copied; neither is an object that cannot be, see `fixed_inputs`. `function` gets what is
+    of a class in `whole`, too, instead of what that holds.
     """
     return _mapped(function, value, ({}, (torch.Tensor, *whole)))
 
@@ -158,7 +160,7 @@ def _mapped(function: Function, value: Any, state: _State) -> Any:
     if isinstance(value, whole):
         return function(value)
     kind = value.__class__
-    if kind in _ATOMS or isinstance(value, _PLAIN):
+    if kind in ATOMS or isinstance(value, PLAIN):
         return value
     if kind is tuple or kind is list:
         return kind(_mapped(function, item, state) for item in value)
@@ -174,7 +176,7 @@ def _mapped(function: Function, value: Any, state: _State) -> Any:
 
 def _copy_of(value: Any, function: Function, state: _State) -> Any:
     """Return an object that holds tensors with others, the object itself where its class grants no other."""
-    if _is_array(value):
+    if is_array(value):
         return _array_like(value, function, state)
     if isinstance(value, tuple | frozenset):
         return _frozen_like(value, function, state)
@@ -251,48 +253,6 @@ def _frozen_like(value: Any, function: Function, state: _State) -> Any:
     return new
 
 
-# --- arrays of NumPy -----------------------------------------------------------------------------------------
-
-
-def _is_array(value: Any) -> bool:
-    numpy: Any = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, getattr(numpy, "ndarray", ()))
-
-
-def _tensor_of(value: Any) -> torch.Tensor | None:
-    """Return the tensor that shares the memory of an array, or has a copy where torch cannot share it."""
-    if not _is_array(value) or value.dtype.kind not in "fiubc":
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of arrays that must not be written to
-            return torch.from_numpy(value)
-    except (TypeError, ValueError):  # a byte order that is not the machine's, or steps backwards
-        pass
-    try:
-        return torch.from_numpy(value.astype(value.dtype.newbyteorder("="), order="C"))
-    except (TypeError, ValueError):  # a dtype that torch does not have
-        return None
-
-
-def is_of_array(tensor: torch.Tensor) -> bool:
-    """Whether a tensor of an example stands for an array: torch does not own its memory."""
-    return type(tensor) is torch.Tensor and tensor.layout == torch.strided and not tensor.untyped_storage().resizable()
-
-
-def array_of(tensor: torch.Tensor, given: Sequence[tuple[int, torch.Tensor]]) -> int | None:
-    """Return the number of the array among the `given` inputs that a tensor was made of, as its view or as a copy.
-
-    What makes a tensor of an array is no operation, so that the memory and the numbers have to tell.
-    """
-    for number, array in given:
-        if tensor.shape == array.shape and tensor.device == array.device and tensor.layout == array.layout:
-            same = _address(tensor) == _address(array) != 0
-            if same or (tensor.numel() > 1 and tensor.dtype == array.dtype and torch.equal(tensor, array)):
-                return number
-    return None
-
-
 def _array_like(value: Any, function: Function, state: _State) -> Any:
     new = value.copy()
     state[0][id(value)] = value, new
@@ -300,7 +260,7 @@ def _array_like(value: Any, function: Function, state: _State) -> Any:
         for index, item in enumerate(value.flat):
             new.flat[index] = _mapped(function, item, state)
         return new
-    tensor = _tensor_of(new)
+    tensor = tensor_of(new)
     result = None if tensor is None else function(tensor)
     if not isinstance(result, torch.Tensor) or type(result) is not torch.Tensor or result.device.type == "meta":
         return new  # an array cannot be without values
@@ -308,56 +268,3 @@ def _array_like(value: Any, function: Function, state: _State) -> Any:
         other = result.detach().resolve_conj().numpy().astype(value.dtype, copy=False).view(type(value))
     state[0][id(value)] = value, other
     return other
-
-
-# --- what no function reaches --------------------------------------------------------------------------------
-
-_DATA = ("__array__", "__array_interface__", "__dlpack__", "__next__")
-"""What tells of numbers in an object that is no tensor: images, tables, iterators."""
-
-
-def fixed_in(value: Any) -> tuple[str, ...]:
-    """Return the paths of what holds numbers that `map_tensors` does not reach or cannot replace, with their types."""
-    return tuple(dict.fromkeys([*_opaque(value, "", {}), *_unmoved(value)]))
-
-
-def _opaque(value: Any, name: str, seen: dict[int, Any]) -> Iterator[str]:
-    if isinstance(value, torch.Tensor) or value.__class__ in _ATOMS or isinstance(value, _PLAIN) or id(value) in seen:
-        return
-    seen[id(value)] = value
-    if _tensor_of(value) is not None:
-        return
-    if _is_number(value):
-        return
-    holds = any(hasattr(type(value), each) for each in _DATA) or isinstance(value, torch.ScriptObject | bytearray)
-    if holds and not (_is_array(value) and value.dtype == object):
-        if next(tensors_in(value), None) is None:
-            yield _called(name, value)
-        return
-    for key, part in _keyed(value):
-        yield from _opaque(part, f"{name}.{key}" if name else key, seen)
-
-
-def _is_number(value: Any) -> bool:
-    """Whether it is a single number of NumPy, which stays as numbers of Python do."""
-    numpy: Any = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, getattr(numpy, "generic", ()))
-
-
-def _unmoved(value: Any) -> Iterator[str]:
-    before = list(named_tensors(value))
-    after = map_tensors(torch.empty_like, value)
-    for (name, old), (_, new) in zip(before, named_tensors(after), strict=False):
-        if new is old or _address(new) == _address(old) != 0:
-            yield _called(name, old)
-
-
-def _address(tensor: torch.Tensor) -> int:
-    try:
-        return tensor.data_ptr()
-    except RuntimeError:  # a layout without one memory
-        return 0
-
-
-def _called(name: str, value: Any) -> str:
-    return f"`{name}` ({type(value).__name__})" if name else type(value).__name__
