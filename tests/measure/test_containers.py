@@ -431,3 +431,16 @@ def test_a_record_as_the_one_input_is_one_input():
     assert len(given((torch.ones(1), torch.ones(1))).args) == 2
     assert len(given([torch.ones(1), torch.ones(1)]).args) == 2
     assert [*given(Encoding(ids=torch.ones(1))).kwargs] == ["ids"]
+
+
+def test_a_model_that_takes_its_example_alone_learns_on_that():
+    def forward(self, x):
+        if (x.sum(1) - 1).abs().max() > 1e-4:
+            raise ValueError("rows must be probabilities")
+        return self.lin(x)
+
+    reach, loss = need("gradients-reach"), need("initial-loss", loss="cross-entropy")
+    model = Apply(forward, lin=nn.Linear(4, 3))
+    found = asked(model, torch.rand(5, 4).softmax(1), reach, loss)
+    assert [(told.get("problem"), told["samples"]) for told in found] == 2 * [(None, 5)]
+    assert found[0]["none"] == []
