@@ -359,8 +359,8 @@ def test_images_in_dictionaries_with_their_targets():
 
 def test_a_list_of_maps_is_no_list_of_samples():
     model = Apply(lambda self, maps: [self.conv(each) for each in maps], conv=nn.Conv2d(3, 4, 3))
-    (keeps,) = asked(model, ([torch.rand(2, 3, 8, 8), torch.rand(2, 3, 4, 4)],), "keeps-batch")
-    assert [(run["batch"], run["output"][0]) for run in keeps["runs"]] == [(2, 2), (3, 3)]
+    (keeps,) = asked(model, ([torch.rand(4, 3, 8, 8), torch.rand(4, 3, 4, 4)],), "keeps-batch")
+    assert [(run["batch"], run["output"][0]) for run in keeps["runs"]] == [(4, 4), (3, 3)]
 
 
 def test_a_list_of_two_inputs_is_no_list_of_samples():
@@ -444,3 +444,9 @@ def test_a_model_that_takes_its_example_alone_learns_on_that():
     found = asked(model, torch.rand(5, 4).softmax(1), reach, loss)
     assert [(told.get("problem"), told["samples"]) for told in found] == 2 * [(None, 5)]
     assert found[0]["none"] == []
+
+
+def test_a_fixed_batch_learns_on_noise_of_its_size():
+    model = Apply(lambda self, x: self.lin(x.view(2, 4)), lin=nn.Linear(4, 3))
+    (reach,) = asked(model, torch.zeros(2, 4), "gradients-reach")
+    assert (reach["samples"], reach["zero"]) == (2, [])
