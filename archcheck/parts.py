@@ -125,7 +125,7 @@ class Params:
     frozen_names: tuple[str, ...] = ()
     beside: tuple[Hidden, ...] = ()
     storage: tuple[StoredTensor, ...] = ()
-    effective: int | None = None
+    effective: int | None = field(default=None, compare=False)
     file_bytes: int | None = None
 
     @property
