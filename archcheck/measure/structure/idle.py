@@ -10,6 +10,7 @@ import torch
 
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
+from archcheck.measure.structure.packed_weights import observes
 from archcheck.measure.subject.places import class_where
 from archcheck.measure.subject.source import class_statement
 from archcheck.measure.subject.tree import Tree
@@ -21,9 +22,6 @@ _HOLDERS = (
 """Containers: an empty one stands for no layer, as in blocks whose shortcut is sometimes nothing."""
 _PACKED = frozenset({"EmbeddingPackedParams", "LinearPackedParams", "PackedParameter"})
 """What quantised layers of torch keep their weights in: they read it, and call the layer around it only."""
-
-_FUNCTIONAL = frozenset({"FloatFunctional", "FXFloatFunctional", "QFunctional"})
-"""Sums and products between quantised tensors: methods of theirs are called, never they themselves."""
 
 
 def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:
@@ -42,7 +40,7 @@ def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:
     idle: list[str] = []
     for node in tree.nodes:
         path = node.path
-        if path in reached or path in passing or _observes(node.module) or (idle and path.startswith(f"{idle[-1]}.")):
+        if path in reached or path in passing or observes(node.module) or (idle and path.startswith(f"{idle[-1]}.")):
             continue
         if path in called or not (path in around_passing or path in exempt or named.has(type(node.module))):
             idle.append(path)
@@ -92,13 +90,6 @@ def _exempt(tree: Tree) -> set[str]:
     holders = {node.path for node in tree.nodes if isinstance(node.module, _HOLDERS)}
     packed |= holders & {path.rpartition(".")[0] for path in packed}
     return empty | packed | {path for path in scripted if path.rpartition(".")[0] in scripted}
-
-
-def _observes(module: torch.nn.Module) -> bool:
-    """Whether torch's quantisation put a layer there, which looks at numbers or stands where they are converted."""
-    kind = type(module)
-    functional = kind.__name__ in _FUNCTIONAL and _is_quantised(kind)
-    return functional or kind.__module__.startswith("torch.ao.quantization.")
 
 
 def _is_packed(kind: type) -> bool:

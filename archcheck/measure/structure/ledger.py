@@ -41,7 +41,7 @@ def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]],
     stored = stored_tensors(tree)
     packed = {each.name: each.elements for each in stored if each.sort == "packed"}
     hidden, others = beside(tree, traces, root, made)
-    found = [each for each in (*hidden, *others) if each.buffer or not keeps_for_quantised(each.name, tree)]
+    found = [each for each in (*hidden, *others) if not keeps_for_quantised(each.name, tree, buffer=each.buffer)]
     integers = integer_weights(found, stored, graphs)
     packed |= {name: elements for name, elements in integers.items() if elements}
     sizes = {tree.names[id(tensor)]: numel(tensor) for tensor in unique} | packed

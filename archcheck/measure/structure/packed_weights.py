@@ -21,6 +21,8 @@ _QUANTISED = ("torch.ao.nn.quantized.", "torch.nn.quantized.", "torch.ao.nn.intr
 _HOLDERS = frozenset({"_packed_params", "_packed_weight"})
 """What these layers call the object or the layer that holds their weight and their bias."""
 _PARTS = ("weight", "bias")
+_FUNCTIONAL = frozenset({"FloatFunctional", "FXFloatFunctional", "QFunctional"})
+"""Sums and products between quantised tensors: methods of theirs are called, never they themselves."""
 
 
 def packed_weights(tree: Tree) -> Iterator[tuple[str, torch.Tensor]]:
@@ -79,7 +81,20 @@ def _objects_in(value: object) -> Iterator[torch.ScriptObject]:
             yield from _objects_in(item)
 
 
-def keeps_for_quantised(name: str, tree: Tree) -> bool:
-    """Whether a tensor of this name is an attribute of a quantised layer, which saves it with what it packs."""
+def keeps_for_quantised(name: str, tree: Tree, *, buffer: bool) -> bool:
+    """Whether a tensor of this name belongs to torch's quantisation and is no weight.
+
+    That is an attribute of a quantised layer, which saves it with what it packs, or a buffer of an observer: the range
+    of the numbers that it has seen.
+    """
     path = name.rpartition(".")[0]
-    return any(node.path == path and is_quantised(node.module) for node in tree.nodes)
+    owner = next((node.module for node in tree.nodes if node.path == path), None)
+    return owner is not None and (observes(owner) if buffer else is_quantised(owner))
+
+
+def observes(module: torch.nn.Module) -> bool:
+    """Whether torch's quantisation put a layer there, which looks at numbers or stands where they are converted."""
+    kind = type(module)
+    return kind.__module__.startswith("torch.ao.quantization.") or (
+        kind.__name__ in _FUNCTIONAL and is_quantised(module)
+    )
