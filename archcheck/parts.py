@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from archcheck.storage import StoredTensor
 from archcheck.where import Where
 
 Shape = tuple[int, ...]
@@ -106,7 +107,9 @@ class Params:
     every optimiser. `bytes` and `bytes_by_dtype` (`{"float32": 52344, "int64": 40}`) are of parameters and buffers,
     persistent or not. `hidden` weights are in no other count, but for those that are buffers. `frozen_names` are the
     parameters that `requires_grad` keeps from training: as they come, in evaluation and in training. `beside` is what
-    acts as well and is no weight: numbers of Python, masks, tables that follow from a few numbers.
+    acts as well and is no weight: numbers of Python, masks, tables that follow from a few numbers. Packed weights of
+    quantised layers count as parameters that nothing trains. `storage` says how each tensor is stored, `effective` how
+    many parameters are not zero, and `file_bytes` how large the file is that the weights came from.
     """
 
     total: int
@@ -121,6 +124,9 @@ class Params:
     bytes_by_dtype: Mapping[str, int] = field(default_factory=dict)
     frozen_names: tuple[str, ...] = ()
     beside: tuple[Hidden, ...] = ()
+    storage: tuple[StoredTensor, ...] = ()
+    effective: int | None = field(default=None, compare=False)
+    file_bytes: int | None = None
 
     @property
     def numbers_beside(self) -> int:

@@ -17,7 +17,7 @@ from archcheck.errors import SubjectError
 from archcheck.facts import Facts, diff_ops
 from archcheck.measure.behaviour import accept
 from archcheck.measure.behaviour.bench import Bench
-from archcheck.measure.behaviour.lessons import lesson
+from archcheck.measure.behaviour.lessons import NotTaken, learn
 from archcheck.measure.behaviour.probing import PROBES, run_probe
 from archcheck.measure.behaviour.variants import centred
 from archcheck.measure.distrust import paranoid
@@ -122,6 +122,7 @@ def _facts(
     ops = second.heard(in_evaluation, training=False)
     train_ops = second.heard(in_training, training=True) if in_training else ()
     traces = [evaluation, training] if training else [evaluation]
+    params = ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation))
     return Facts(
         subject=Subject(
             name=type(model).__name__,
@@ -132,8 +133,8 @@ def _facts(
             notes=(*_notes(passes, example, evaluation), *_unused_costs(passes, traces), *second.notes),
             meta=passes.on_meta,
         ),
-        params=ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation)),
-        layers=layers_of(tree, evaluation, (ops, train_ops), root),
+        params=params,
+        layers=layers_of(tree, evaluation, (ops, train_ops), params.sizes, root),
         ops=ops,
         train_ops=diff_ops(ops, train_ops),
         train_length=len(train_ops),
@@ -166,15 +167,22 @@ def _used_by_others(facts: Facts, bench: Bench, traces: list[Trace]) -> Facts:
     for seed in range(_OTHERS + 1):
         if seed:
             with suppress(Exception):  # whatever the subject raises on other numbers, or no axis of samples is known
-                example, _ = lesson(bench, _SAMPLES, AFFORDABLE, seed)
-                other = example.mapped(partial(centred, factor=seed**2)) if seed % 2 else example
-                traces.append(passes.trace(other, training=False, real=True))
+                traces.append(learn(bench, _SAMPLES, AFFORDABLE, seed, partial(_other, passes, seed)))
         unused -= {name for trace in traces for op in graph.build(trace, root).ops if op.live for name in op.params}
         layers = idle.unused_layers(passes.tree, traces)
         if not unused and not layers:
             break
     kept = tuple(name for name in facts.params.unused if name in unused)
     return replace(facts, params=replace(facts.params, unused=kept), unused_layers=layers)
+
+
+def _other(passes: Passes, seed: int, example: Example, samples: int) -> Trace:
+    """Trace on other numbers, every other time on such as are farther apart."""
+    example = example.mapped(partial(centred, factor=seed**2)) if seed % 2 else example
+    try:
+        return passes.trace(example, training=False, real=True)
+    except SubjectError as error:
+        raise NotTaken(error.kind, str(error)) from error
 
 
 def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:

@@ -44,11 +44,18 @@ def _tensors(tensors: tuple[Tensor, ...]) -> str:
     return ", ".join(f"{shape_text(tensor.shape)} {tensor.dtype}" for tensor in tensors) or "none"
 
 
+_FEW_ZEROS = 0.1
+"""The share of parameters that may be zero in any network: biases begin so."""
+
+
 def totals(facts: Facts) -> Iterator[Line]:
     """Return the sums, each with the convention it follows."""
     params, cost = facts.params, facts.cost
     split = f"{params.trainable:,} trainable, {params.frozen:,} frozen"
     yield Line(label="parameters", text=f"{params.total:,} ({split})")
+    zeros = 0 if params.effective is None else params.total - params.effective
+    if zeros > _FEW_ZEROS * params.total:
+        yield Line(label="effective", text=f"{params.effective:,} parameters that are not zero ({zeros:,} are)")
     yield Line(label="buffers", text=count(params.buffers, "element"))
     yield Line(label="bytes", text=f"{params.bytes:,} of parameters and buffers{_by_dtype(params)}")
     yield Line(label="macs", text=f"{cost.macs:,} multiply-accumulates (1 multiply-add = 1)")

@@ -6,7 +6,7 @@ from archcheck.rule import Rule, rule_name
 from archcheck.rules.accepts import Accepts
 from archcheck.rules.accuracy import MinAccuracy
 from archcheck.rules.behaviour import DeterministicInEval, FiniteOutput, IndependentOfBatch
-from archcheck.rules.budget import MaxBytes, MaxLayerShare, MaxParams, MaxTrainableParams
+from archcheck.rules.budget import MaxLayerShare, MaxParams, MaxTrainableParams
 from archcheck.rules.claims import Claim, Synced
 from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory, MaxTrainingMacs
 from archcheck.rules.evidence import AugmentationReachesTheBatch, HeldOutTestIsDisjoint
@@ -20,6 +20,7 @@ from archcheck.rules.portable import Exports, StateDictRoundTrip
 from archcheck.rules.presence import Count, Forbids, Requires, RequiresAny
 from archcheck.rules.probabilities import LogProbabilities
 from archcheck.rules.shape import KeepsBatch, MinReceptiveField, OutputShape
+from archcheck.rules.stored import MaxBytes, MinSparsity
 from archcheck.rules.structure import Channels, DropoutRate, Head, NoPadding
 from archcheck.rules.training import RecordMatchesModel
 
@@ -27,6 +28,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     MaxParams,
     MaxTrainableParams,
     MaxBytes,
+    MinSparsity,
     MaxLayerShare,
     MaxMacs,
     MaxTrainingMacs,

@@ -189,7 +189,10 @@ class IndependentOfBatch(Rule):
     other neighbours, then alone; what is compared are its parts of all floating outputs that grow with the batch.
     The neighbours and it are noise like that of `finite-output`. Then the neighbours are a thousand times as large, of
     either sign; and in a batch of up to 1,024 samples, as far as four billion multiply-accumulates go, about half of
-    the samples are exchanged. The axis of samples is that of `accepts`.
+    the samples are exchanged. The axis of samples is that of `accepts`; where the model takes a list item by item, such
+    as images of different sizes, each item is a sample. A model that takes no batch of three, such as one of sequences
+    in the order of their lengths, is looked at on the example as given: its first sample beside neighbours of noise,
+    and alone where the model takes it so. A note says that.
 
     `tolerance` bounds the largest difference, divided by the largest number in the output, for neighbours like the
     sample and for the sample alone; large neighbours are judged without it only, for a share of them is large. By
@@ -236,9 +239,10 @@ class IndependentOfBatch(Rule):
             found=measured["neighbours"]["distance"],
             limit=same_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance,
             unit="relative difference",
-            kept="a sample's outputs are its own, beside others and alone",
+            kept=f"a sample's outputs are its own, beside others{' and alone' if measured['alone'] else ''}",
             notes=(
                 *((f"not looked at, for they do not grow with the batch: {listed(shared)}",) if shared else ()),
+                *((f"judged on the example as given: {measured['as_given']}",) if measured["as_given"] else ()),
                 *(f"not tried with {name}: {error}" for name, error in measured["untried"].items()),
             ),
         )
@@ -254,7 +258,7 @@ class IndependentOfBatch(Rule):
             return f"{_output(large)} of a sample changes with its neighbours where they are large ({apart})"
         if measured["failure"]:
             return f"a sample alone fails in evaluation: {measured['failure']}"
-        if not within(alone["distance"], other_shapes(dtype) if far is None else far):
+        if alone and not within(alone["distance"], other_shapes(dtype) if far is None else far):
             apart = distance_text(alone["distance"])
             return f"{_output(alone)} of a sample changes with the size of the batch or its place there ({apart})"
         return None

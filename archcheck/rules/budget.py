@@ -11,11 +11,9 @@ from archcheck.findings import Finding, Result
 from archcheck.parts import Layer
 from archcheck.rule import Rule
 from archcheck.rules.bounds import (
-    by_dtype,
     check_limit,
     demand_counted,
     excess,
-    hidden_bytes,
     layer_line,
     percent,
     share_line,
@@ -122,53 +120,6 @@ class MaxTrainableParams(Rule):
             limit=self.limit,
             unit="trainable parameters",
             most=tuple(layer_line(layer, size, found) for layer, size in _owners(facts, sizes)),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaxBytes(Rule):
-    """At most `limit` bytes of parameters and buffers, each tensor counted once.
-
-    Precision counts: a network in float16 takes half the bytes of one in float32. Hidden weights count as well, at
-    the precision of the operation that reads them.
-
-    Example, kept:
-        rule = max-bytes = "1 KiB"
-        model = nn.BatchNorm1d(4)
-        input = [2, 4]
-
-    Example, broken:
-        rule = max-bytes = 71
-        model = nn.BatchNorm1d(4)
-        input = [2, 4]
-        says = 72 bytes of parameters and buffers, limit 71 (+1, +1.4 %)
-
-    Example, vacuous:
-        rule = max-bytes = "1 KiB"
-        model = nn.ReLU()
-        input = [1, 3]
-    """
-
-    narrows = False
-    limit: int = field(metadata={"unit": "bytes"})
-
-    def __post_init__(self) -> None:
-        """Refuse a limit below zero."""
-        Rule.__post_init__(self)
-        check_limit(self.limit)
-
-    def check(self, facts: Facts) -> Result:
-        """Compare the bytes of all tensors with `limit`."""
-        hidden = hidden_bytes(facts)
-        found = facts.params.bytes + hidden
-        return Result(
-            examined=found,
-            findings=excess(self, facts, found, self.limit, "bytes of parameters and buffers"),
-            found=found,
-            limit=self.limit,
-            unit="bytes of parameters and buffers",
-            most=tuple(share_line((dtype,), size, found) for dtype, size in by_dtype(facts, hidden)),
-            notes=(f"of them {hidden:,} of hidden weights",) if hidden else (),
         )
 
 

@@ -26,13 +26,14 @@ class Claim(Rule):
 
     `pattern` is a regular expression with one group, the number: `13,086`, `15k`, `1.33 M` and `99.4 %` are understood,
     and a share above 1 is taken as percent. `^` and `$` match at every line. `fact` is the path of a figure:
-    `params.total`, `params.trainable`, `params.frozen`, `params.hidden_total`, `params.buffers`, `params.bytes`,
-    `cost.macs`, `cost.training_macs`, `cost.fvcore_flops`, `cost.activations`, `cost.peak_activation_bytes`, `dropout`
-    (the rate of every dropout that takes effect), `training.accuracy` (the mean over the recorded seeds),
-    `training.seeds`, `training.epochs`, `training.correct`, `training.total`, and any number of the record, such as
-    `training.record.recipe.settings.batch_size`. A number holds when it is the measured one, rounded to the digits that
-    are written: 1.33M is 1,328,360, and 15k is not 13,086. With a `tolerance`, it may be off by that share of the
-    measured value, and no more: `"0 %"` takes no rounding. A pattern that finds nothing breaks the rule.
+    `params.total`, `params.trainable`, `params.frozen`, `params.hidden_total`, `params.effective` (those that are not
+    zero), `params.buffers`, `params.bytes`, `cost.macs`, `cost.training_macs`, `cost.fvcore_flops`, `cost.activations`,
+    `cost.peak_activation_bytes`, `dropout` (the rate of every dropout that takes effect), `training.accuracy` (the mean
+    over the recorded seeds), `training.seeds`, `training.epochs`, `training.correct`, `training.total`, and any number
+    of the record, such as `training.record.recipe.settings.batch_size`. A number holds when it is the measured one,
+    rounded to the digits that are written: 1.33M is 1,328,360, and 15k is not 13,086. With a `tolerance`, it may be off
+    by that share of the measured value, and no more: `"0 %"` takes no rounding. A pattern that finds nothing breaks the
+    rule.
 
     In a contract: `claim = [{ file = "README.md", pattern = '([\d,]+) parameters', fact = "params.total" }]`
 

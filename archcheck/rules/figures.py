@@ -32,11 +32,18 @@ class Figure:
 
 def _field(unit: str, path: str) -> Figure:
     group, _, name = path.partition(".")
-    return Figure(unit=unit, of=lambda facts: (Fraction(getattr(getattr(facts, group), name)),))
+
+    def value(facts: Facts) -> Values:
+        found = getattr(getattr(facts, group), name)
+        if found is None:
+            raise NotMeasured(f"`{path}` takes real numbers, and there are none")
+        return (Fraction(found),)
+
+    return Figure(unit=unit, of=value)
 
 
 _FIELDS = {
-    "parameters": ("params.total", "params.trainable", "params.frozen", "params.hidden_total"),
+    "parameters": ("params.total", "params.trainable", "params.frozen", "params.hidden_total", "params.effective"),
     "elements": ("params.buffers", "cost.fvcore_flops", "cost.activations"),
     "bytes": ("params.bytes", "cost.peak_activation_bytes"),
     "macs": ("cost.macs",),

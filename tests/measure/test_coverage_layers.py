@@ -10,7 +10,7 @@ from networks import Apply
 from torch import nn
 
 from archcheck.measure import measure_model
-from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.shapes.containers import tensors_in
 
 IMAGE = torch.rand(2, 4, 8, 8)
 MAPS = {axes: torch.rand(2, 4, *[8] * axes) for axes in (1, 2, 3)}

@@ -95,11 +95,37 @@ def test_arithmetic_between_quantised_tensors_is_elementwise():
     assert (cost.macs, cost.uncounted) == (0, ())
 
 
-def test_packed_weights_are_hidden_weights():
-    params = measure_model(WORKED["dynamic linear"][0](), example=zeros(2, 3)).params
-    assert (params.total, params.hidden_total) == (0, 3 * 4 + 4 + 4 * 5 + 5)
+def test_packed_weights_are_parameters_that_nothing_trains():
+    facts = measure_model(WORKED["dynamic linear"][0](), example=zeros(2, 3))
+    params = facts.params
+    assert (params.total, params.frozen, params.hidden) == (3 * 4 + 4 + 4 * 5 + 5, params.total, ())
+    assert params.sizes == {"0.weight": 12, "0.bias": 4, "2.weight": 20, "2.bias": 5}
+    assert {layer.path: layer.params for layer in facts.layers if layer.own_params} == {"0": 16, "2": 25}
+    assert facts.layer("").params == params.total
 
 
-def test_packed_recurrent_weights_are_hidden_weights():
+def test_packed_recurrent_weights_are_parameters():
     params = measure_model(WORKED["dynamic lstm"][0](), example=zeros(5, 2, 3)).params
-    assert (params.total, params.hidden_total) == (0, 16 * 3 + 16 * 4 + 2 * 16)
+    assert (params.total, params.hidden) == (16 * 3 + 16 * 4 + 2 * 16, ())
+
+
+def test_what_another_layer_packs_is_hidden():
+    class Packs(nn.Module):
+        def __init__(self):
+            super().__init__()
+            weight = torch.quantize_per_tensor(torch.rand(4, 3), 0.1, 0, torch.qint8)
+            self.packed = torch.ops.quantized.linear_prepack(weight, None)
+
+        def forward(self, x):
+            return torch.ops.quantized.linear_dynamic(x, self.packed)
+
+    params = measure_model(Packs(), example=zeros(2, 3)).params
+    assert (params.total, params.hidden_total) == (0, 12)
+
+
+@pytest.mark.parametrize("case", WORKED)
+def test_no_quantised_layer_hides_anything_or_is_unused(case):
+    build, shape, _ = WORKED[case]
+    facts = measure_model(build(), example=zeros(*shape))
+    assert (facts.params.hidden, facts.params.unused, facts.unused_layers) == ((), (), ())
+    assert facts.params.total > 0

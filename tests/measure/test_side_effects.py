@@ -15,7 +15,7 @@ from torch.nn.modules import module as torch_module
 from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
 from archcheck.measure.loading.stubs import STUBS, StubModule
-from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.parts import PARANOID
 
 

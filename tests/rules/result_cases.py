@@ -37,6 +37,7 @@ from tests.rules.result_models import (
     ONE_RELU,
     POINTS,
     POOLED,
+    PRUNED,
     RESIDUAL,
     RIGHT,
     ROWS,
@@ -83,6 +84,11 @@ CASES = {
             HALF,
             "[1, 30]",
         ),
+    ],
+    "min-sparsity": [
+        ("limit = 0.9", PRUNED, "[1, 3]"),
+        ('limit = "30 %"', PRUNED, "[1, 3]"),
+        ('limit = 0.5, on = "1"', DEEP, "[1, 2]"),
     ],
     "max-layer-share": [
         ("limit = 0.01", DEEP, "[1, 2]"),

@@ -12,6 +12,7 @@ def model(init: str, forward: str) -> str:
 HIDDEN = model("self.layers = [nn.Linear(30, 40)]; self.fc = nn.Linear(40, 2)", "return self.fc(self.layers[0](x))")
 DOUBLE = model("self.layers = [nn.Linear(3, 4).double()]", "return self.layers[0](x.double())")
 HALF = model("self.layers = [nn.Linear(30, 40).half()]", "return self.layers[0](x.half())")
+PRUNED = model("self.fc = nn.Linear(3, 4); self.fc.weight.data[0] = 0", "return self.fc(x)")
 DEEP = """nn.Sequential(nn.Linear(2, 20), nn.Sequential(nn.Linear(20, 30), nn.Linear(30, 40)), nn.Linear(40, 5),
     nn.Linear(5, 6))"""
 MAPS = "nn.Sequential(nn.Conv2d(1, 40, 3), nn.ReLU(), nn.Conv2d(40, 30, 3), nn.Conv2d(30, 20, 3), nn.Conv2d(20, 10, 3))"

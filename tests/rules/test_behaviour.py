@@ -388,9 +388,17 @@ def test_what_keeps_no_batch_is_an_error_and_what_is_shared_a_note():
     assert outcome.notes == ('not looked at, for they do not grow with the batch: "1"',)
 
 
-def test_a_fixed_batch_is_an_error():
+def test_a_fixed_batch_is_judged_on_the_example_as_given():
     outcome = judged(Does(lambda self, x: x.view(2, 6)), ROWS, IndependentOfBatch())
-    assert outcome.summary.startswith("the model takes no batch of three: RuntimeError: shape '[2, 6]' is invalid")
+    assert outcome.summary == "a sample's outputs are its own, beside others"
+    assert outcome.notes[0].startswith("judged on the example as given: the model takes no batch of three: ")
+    mixed = Does(lambda self, x: x.view(2, 6) - x.mean(0))
+    broken(mixed, ROWS, IndependentOfBatch(), "the output of a sample changes with its neighbours")
+
+
+def test_a_fixed_batch_of_one_is_an_error():
+    outcome = judged(Does(lambda self, x: x.view(1, 6)), ROWS[:1], IndependentOfBatch())
+    assert "the example has no second sample: give one with several" in outcome.summary
     assert outcome.verdict is Verdict.ERROR
 
 

@@ -225,6 +225,7 @@ ALONE = {
     "alone": EXACT,
     "failure": None,
     "shared": [],
+    "as_given": None,
     "untried": {},
 }
 BATCH = "take statistics over the axes of one sample, or only `if self.training:`"

@@ -24,11 +24,15 @@ from archcheck.words import shape_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A model, an example input that is made when it is asked for, and what a reader should know of both."""
+    """A model, an example input that is made when it is asked for, and what a reader should know of both.
+
+    `file_bytes` is the size of the file that its weights come from, where they come from one.
+    """
 
     model: torch.nn.Module
     example: Callable[[], Any]
     notes: tuple[str, ...] = ()
+    file_bytes: int | None = None
 
 
 def subject_of(request: Mapping[str, Any]) -> Opened:
@@ -39,10 +43,16 @@ def subject_of(request: Mapping[str, Any]) -> Opened:
     """
     opened = _opened(request)
     if not request.get("weights"):
-        return opened
+        from_file = ends(request["target"], EXPORTED + PICKLED)
+        return replace(opened, file_bytes=_size(request["target"], request["root"])) if from_file else opened
     if ends(request["target"], EXPORTED + PICKLED):
         raise SubjectError("weights", f"`{request['target']}` has weights of its own; leave `weights` out")
-    return replace(opened, notes=(*opened.notes, *fit(opened.model, request["weights"], request["root"])))
+    notes = fit(opened.model, request["weights"], request["root"])
+    return replace(opened, notes=(*opened.notes, *notes), file_bytes=_size(request["weights"], request["root"]))
+
+
+def _size(target: str, root: str) -> int:
+    return regular_file(root, target).stat().st_size
 
 
 def _opened(request: Mapping[str, Any]) -> Opened:

@@ -11,11 +11,10 @@ import torch
 from archcheck.errors import SubjectError
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.answers import dtype_of
-from archcheck.measure.passes.axes import choose
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes, inputs_of, set_mode
-from archcheck.measure.shapes.arguments import named_tensors
+from archcheck.measure.shapes.containers import named_tensors
 from archcheck.measure.subject.tree import Tree
 
 Outputs = dict[str, torch.Tensor]
@@ -47,25 +46,17 @@ class Bench:
         """Multiply-accumulates of one pass on the example, at least one."""
         return max(1, sum(event.macs for event in self.trace.events))
 
-    @property
-    def batch_axis(self) -> int | None:
-        """The axis of the first input that counts samples, `None` where there is none for certain."""
-        try:
-            return choose(self.example, None, self.trace, self.tree).batch
-        except ValueError:
-            return None
-
-    @property
-    def samples(self) -> int:
-        """How many samples the example holds, one where no axis counts them."""
-        axis = self.batch_axis
-        chosen = choose(self.example, None, self.trace, self.tree) if axis is not None else None
-        return max(1, chosen.tensor.shape[axis]) if chosen is not None and axis is not None else 1
-
     def run(self, example: Example, *, training: bool = False, seed: int = 0) -> Outputs:
         """Return the floating outputs of one pass and put the model back as it was."""
         with self.passes.untouched(values=True):
             return self.call(example, training=training, seed=seed)
+
+    def outputs(self, example: Example) -> Any:
+        """Return whatever the model gives in evaluation, and put the model back as it was."""
+        with self.passes.untouched(values=True):
+            seed_all(0)
+            set_mode(self.tree, training=False)
+            return called(self.model, example)
 
     def call(self, example: Example, *, training: bool = False, seed: int = 0) -> Outputs:
         """Return the floating outputs of one pass, whose traces stay in the model."""

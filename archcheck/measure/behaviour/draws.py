@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.behaviour.closeness import distance
-from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.dispatch import Dispatch
 
 _CLOSE = 1e-4

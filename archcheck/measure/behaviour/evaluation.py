@@ -10,10 +10,11 @@ import torch
 
 from archcheck.codec import encode
 from archcheck.errors import SubjectError, described
-from archcheck.measure.behaviour.bench import Bench, Outputs
+from archcheck.measure.behaviour.batches import Batch, Parts, batch_of
+from archcheck.measure.behaviour.bench import Bench
 from archcheck.measure.behaviour.closeness import distance, farthest
 from archcheck.measure.behaviour.draws import Draws
-from archcheck.measure.behaviour.variants import Samples, large, magnitude, negated, noise, zeros
+from archcheck.measure.behaviour.variants import demand_changeable, large, magnitude, negated, noise, zeros
 from archcheck.measure.behaviour.witness import draws, fault_in, origin
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.faults import fault_of
@@ -87,13 +88,19 @@ def independent_of_batch(bench: Bench) -> Mapping[str, Any]:
     Neighbours are noise and large numbers of either sign; and in a batch as large as can be afforded, about half of
     the samples are exchanged. What a model draws for the sample in one batch it draws for it in the other, too.
     A model that takes no batch of one has its `failure` told, and is looked at beside one neighbour instead.
+    One that takes no batch of three is looked at on the example `as_given`, which says why, with other numbers in the
+    neighbours of its first sample.
     `untried` says with which of them the model fails, and how.
     """
-    samples = Samples(bench, 5, seed=1)
+    demand_changeable(bench.example)
+    batch = batch_of(bench)
+    if batch is None:
+        raise SubjectError("input", "no axis of the input is known to count samples")
     try:
+        samples = _Samples(batch, seed=1)
         beside = bench.run(samples.pick([1, 2, 0]))
-    except Exception as error:
-        raise SubjectError("forward", f"the model takes no batch of three: {described(error)}") from error
+    except Exception as error:  # whatever comes of parts that belong to each other
+        return _independent_as_given(bench, batch, f"the model takes no batch of three: {described(error)}")
     others = bench.run(samples.pick([3, 4, 0]))
     fewer, failure = [0], None
     try:
@@ -101,22 +108,21 @@ def independent_of_batch(bench: Bench) -> Mapping[str, Any]:
     except Exception as error:  # whatever the subject raises: that it fails is an answer
         fewer, failure = [3, 0], described(error)
         apart = bench.run(samples.pick(fewer))
-    axes = _batch_axes(beside, apart, len(fewer))
-    if not axes:
-        raise SubjectError("forward", "no output grows with the batch, so no sample has one of its own")
-    own = _last(beside, axes, 3)
-    alone = farthest(own, _last(apart, axes, len(fewer)))
+    parts = Parts(batch, beside, apart, (3, len(fewer)))
+    own = parts.of(beside, 2, 3)
+    alone = farthest(own, parts.of(apart, len(fewer) - 1, len(fewer)))
     if alone[1] != 0:
-        alone = _with_its_draws(bench, samples, fewer, axes) or alone
+        alone = _with_its_draws(bench, samples, fewer, parts) or alone
     dtype = bench.dtype(beside)
-    exchanged, untried = _exchanged(bench, axes, LARGE_HALF if dtype == "float16" else LARGE)
+    exchanged, untried = _exchanged(bench, samples, parts, LARGE_HALF if dtype == "float16" else LARGE)
     return {
         "dtype": dtype,
-        "neighbours": _apart(_farther(farthest(own, _last(others, axes, 3)), *exchanged[_CROWD])),
+        "neighbours": _apart(_farther(farthest(own, parts.of(others, 2, 3)), *exchanged[_CROWD])),
         "large_neighbours": _apart(_farther(("", 0.0), *exchanged[_FAR])),
         "alone": _apart(alone),
         "failure": failure,
-        "shared": sorted(beside.keys() - axes.keys()),
+        "shared": parts.shared,
+        "as_given": None,
         "untried": untried,
     }
 
@@ -128,65 +134,91 @@ def _farther(*found: _Distance) -> _Distance:
     return max(found, key=lambda each: math.inf if each[1] is None else each[1])
 
 
-_Exchange = tuple[Samples, Example, Callable[[int], bool]]
-"""Samples, others in their place, and which to keep."""
-
+_Exchange = tuple[Example, Example, list[bool]]
+"""An example, another like it, and which samples of the former to keep."""
 
 _CROWD, _FAR = "a large batch", "neighbours of large numbers"
 
 
 def _exchanged(
-    bench: Bench, axes: Mapping[str, int], factor: float
+    bench: Bench, samples: _Samples, parts: Parts, factor: float
 ) -> tuple[dict[str, list[_Distance]], dict[str, str]]:
     """Return how far samples are apart beside large neighbours, and among many of which about half are exchanged."""
-    few = Samples(bench, 3, seed=1)
-    strong = large(few.example.mapped(magnitude), factor)
+    few = samples.pick([1, 2, 0])
+    strong = large(few.mapped(magnitude), factor)
     exchanges: list[tuple[str, Callable[[], _Exchange | None]]] = [
-        (_FAR, lambda: (few, strong, lambda row: row == few.count - 1)),
-        (_FAR, lambda: (few, strong.mapped(negated), lambda row: row == few.count - 1)),
-        (_CROWD, lambda: _crowd(bench)),
+        (_FAR, lambda: (few, strong, [False, False, True])),
+        (_FAR, lambda: (few, strong.mapped(negated), [False, False, True])),
+        (_CROWD, lambda: _crowd(bench, samples.batch)),
     ]
     found: dict[str, list[_Distance]] = {_CROWD: [], _FAR: []}
     untried: dict[str, str] = {}
     for name, make in exchanges:
         try:
             if exchange := make():
-                found[name].append(_apart_after(bench, axes, exchange))
+                found[name].append(_apart_after(bench, samples.batch, parts, exchange))
         except Exception as error:  # what the model does not take, such as an index below zero
             untried[name] = described(error)
     return found, untried
 
 
-def _crowd(bench: Bench) -> _Exchange | None:
+def _crowd(bench: Bench, batch: Batch) -> _Exchange | None:
     """Keep half of many samples, at places without a period; `None` where more than a few cost too much."""
-    each, held = bench.macs / bench.samples, max(1.0, bench.trace.peak_bytes / bench.samples)
+    each, held = bench.macs / batch.count, max(1.0, bench.trace.peak_bytes / batch.count)
     count = min(MANY, int(CROWD / each), int(CROWD_BYTES / held))
     if count <= 3:
         return None
-    samples, others = Samples(bench, count, seed=2), Samples(bench, count, seed=3)
-    coins = torch.randint(2, (samples.count,), generator=torch.Generator().manual_seed(0)).tolist()
-    return samples, others.example, lambda row: bool(coins[row])
+    many = batch.sized(count)
+    coins = torch.randint(2, (count,), generator=torch.Generator().manual_seed(0)).tolist()
+    return noise(many, 2), noise(many, 3), list(map(bool, coins))
 
 
-def _apart_after(bench: Bench, axes: Mapping[str, int], exchange: _Exchange) -> _Distance:
-    samples, others, kept = exchange
-    first, second = bench.run(samples.example), bench.run(samples.beside(others, kept))
-    return farthest(*(_kept(outputs, axes, kept, samples.count) for outputs in (first, second)))
+def _apart_after(bench: Bench, batch: Batch, parts: Parts, exchange: _Exchange) -> _Distance:
+    example, others, kept = exchange
+    first, second = bench.run(example), bench.run(batch.mixed(example, others, kept))
+    return farthest(*(parts.kept(outputs, kept) for outputs in (first, second)))
 
 
-def _kept(outputs: Outputs, axes: Mapping[str, int], kept: Callable[[int], bool], count: int) -> Outputs:
-    """Return what belongs to the samples that are kept."""
-    rows = [row for row in range(count) if kept(row)]
-    found: Outputs = {}
-    for name, axis in axes.items():
-        if (tensor := outputs.get(name)) is not None:
-            shape = (*tensor.shape[:axis], count, -1, *tensor.shape[axis + 1 :])
-            found[name] = tensor.reshape(shape).index_select(axis, torch.tensor(rows, device=tensor.device))
-    return found
+def _independent_as_given(bench: Bench, batch: Batch, reason: str) -> Mapping[str, Any]:
+    """Look at the first sample of the example: beside others, and alone where the model takes it so."""
+    if batch.count < 2:
+        raise SubjectError("forward", f"{reason}; and the example has no second sample: give one with several")
+    first = bench.run(bench.example)
+    others = bench.run(batch.beside(noise(bench.example, seed=1)))
+    try:
+        apart = bench.run(batch.picked([0]))
+        parts = Parts(batch, first, apart, (batch.count, 1))
+    except Exception:  # of parts that belong to each other, such as a graph and its nodes
+        parts = Parts(batch, first, None, (batch.count, 1))
+        apart = None
+    own = parts.of(first, 0, batch.count)
+    return {
+        "dtype": bench.dtype(first),
+        "neighbours": _apart(farthest(own, parts.of(others, 0, batch.count))),
+        "large_neighbours": _apart(("", 0.0)),
+        "alone": None if apart is None else _apart(farthest(own, parts.of(apart, 0, 1))),
+        "failure": None,
+        "shared": parts.shared,
+        "as_given": reason,
+        "untried": {},
+    }
+
+
+class _Samples:
+    """A sample of noise and two pairs of others; the pairs have the same sizes, so that the same kernels run."""
+
+    def __init__(self, batch: Batch, seed: int) -> None:
+        pair = [1 % batch.count, 2 % batch.count]
+        self.batch = batch
+        self._example = noise(batch.picked([0, *pair, *pair]), seed)
+
+    def pick(self, rows: Sequence[int]) -> Example:
+        """Return the example of the samples with these numbers."""
+        return self.batch.picked(rows, self._example)
 
 
 def _with_its_draws(
-    bench: Bench, samples: Samples, fewer: Sequence[int], axes: Mapping[str, int]
+    bench: Bench, samples: _Samples, fewer: Sequence[int], parts: Parts
 ) -> tuple[str, float | None] | None:
     """Return how far a sample is apart alone where it draws the same numbers; `None` if it draws none, or would not."""
     with Draws(3) as draws:
@@ -197,24 +229,4 @@ def _with_its_draws(
         apart = bench.run(samples.pick(fewer))
     if again.unlike:
         return None
-    return farthest(_last(beside, axes, 3), _last(apart, axes, len(fewer)))
-
-
-def _batch_axes(three: Outputs, fewer: Outputs, count: int) -> dict[str, int]:
-    """Return the axis of each output that has so many entries for each of three and of `count` samples."""
-    found: dict[str, int] = {}
-    for name in three.keys() & fewer.keys():
-        one, other = three[name].shape, fewer[name].shape
-        axes = [axis for axis, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]]
-        if len(one) == len(other) and len(axes) == 1 and one[axes[0]] * count == other[axes[0]] * 3:
-            found[name] = axes[0]
-    return found
-
-
-def _last(outputs: Outputs, axes: Mapping[str, int], count: int) -> Outputs:
-    """Return what belongs to the last of `count` samples."""
-    return {
-        name: tensor.narrow(axis, tensor.shape[axis] // count * (count - 1), tensor.shape[axis] // count)
-        for name, axis in axes.items()
-        if (tensor := outputs.get(name)) is not None
-    }
+    return farthest(parts.of(beside, 2, 3), parts.of(apart, len(fewer) - 1, len(fewer)))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import torch
 
 from archcheck.measure.behaviour.bench import Bench, Outputs
 from archcheck.measure.behaviour.closeness import farthest
-from archcheck.measure.behaviour.lessons import lesson, taught
+from archcheck.measure.behaviour.lessons import count, learn, taught
 from archcheck.measure.behaviour.variants import centred, negated
 from archcheck.measure.loading.example import Example
 
@@ -84,18 +85,27 @@ def _over_batches(bench: Bench, tensors: Tensors, *, zeros_move: bool) -> tuple[
     found: Gradients = {}
     mode, samples, handed_on = "train", 0, set[int]()
     for seed in range(1, TRIES + 1):
-        example, samples = lesson(bench, SAMPLES, BUDGET, seed)
-        with bench.passes.untouched(values=True):
-            if zeros_move:
-                _leave_zero(tensors.values())
-            mode = _add(bench, example, tensors, seed, found, handed_on)
+
+        def differentiated(example: Example, count: int, seed: int = seed) -> tuple[str, int]:
+            with bench.passes.untouched(values=True):
+                if zeros_move:
+                    _leave_zero(tensors.values())
+                return _add(bench, example, tensors, seed, found, handed_on), count
+
+        mode, samples = learn(bench, SAMPLES, BUDGET, seed, differentiated)
         if all(found.values()):
             break
     for change in (negated, centred):
         if None in found.values():  # a branch that only numbers of another sign take, which the model may not take
             more: Gradients = {}
+
+            def changed(
+                example: Example, count: int, change: Callable[..., Any] = change, more: Gradients = more
+            ) -> str:
+                return _add(bench, example.mapped(change), tensors, 1, more, handed_on)
+
             with suppress(Exception), bench.passes.untouched(values=True):
-                _add(bench, lesson(bench, SAMPLES, BUDGET, 1)[0].mapped(change), tensors, 1, more, handed_on)
+                learn(bench, SAMPLES, BUDGET, 1, changed)
             found |= {name: size for name, size in more.items() if size and math.isfinite(size) and not found[name]}
     return found, mode, samples, [name for name in found if id(tensors[name]) not in handed_on]
 
@@ -136,10 +146,11 @@ def _without_effect(bench: Bench, suspects: Tensors) -> list[str]:
     The backward pass of a function of the subject's may return anything. That of a straight-through estimator is no
     derivative either, but of a parameter that changes the outputs.
     """
-    if not suspects:
-        return []
-    example, samples = lesson(bench, 2, CHECKED, seed=1)
-    cost = 3 * bench.macs * samples / bench.samples
+    return learn(bench, 2, CHECKED, 1, partial(_unmoved, bench, suspects)) if suspects else []
+
+
+def _unmoved(bench: Bench, suspects: Tensors, example: Example, samples: int) -> list[str]:
+    cost = 3 * bench.macs * samples / count(bench)
     affordable = dict(list(suspects.items())[: max(1, int(CHECKED / cost))])
     generator = torch.Generator().manual_seed(0)
     before = _outputs_with(bench, example, {})

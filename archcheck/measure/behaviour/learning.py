@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn.functional import mse_loss, nll_loss
 
 from archcheck.errors import SubjectError
 from archcheck.measure.behaviour.bench import Bench, Outputs
-from archcheck.measure.behaviour.lessons import lesson, taught
+from archcheck.measure.behaviour.lessons import count, learn, taught
 from archcheck.measure.behaviour.optimise import Adam
 from archcheck.measure.behaviour.outputs import class_axis
 from archcheck.measure.loading.example import Example
@@ -36,10 +37,13 @@ def initial_loss(bench: Bench, loss: str, axis: int | None = None) -> Mapping[st
     It is the mean over all classes instead of a draw, so that no luck is in it. `classes` is the extent of the class
     axis. `probabilities` says that the output is the result of a softmax already.
     """
-    example, samples = lesson(bench, START_SAMPLES, START_BUDGET, seed=1)
-    with bench.passes.untouched(values=True):
-        outputs, mode = taught(bench, example, seed=1)
-        output = _scores(outputs)
+
+    def started(example: Example, count: int) -> tuple[torch.Tensor, str, int]:
+        with bench.passes.untouched(values=True):
+            outputs, mode = taught(bench, example, seed=1)
+            return _scores(outputs), mode, count
+
+    output, mode, samples = learn(bench, START_SAMPLES, START_BUDGET, 1, started)
     axis = class_axis(output, axis)
     log = output.log_softmax(axis) if loss == "cross-entropy" else output
     found = float(-log.mean())
@@ -74,8 +78,20 @@ def overfits_one_batch(bench: Bench, loss: str, steps: int, share: float, axis: 
     trained = [tensor for tensor in bench.tree.tensors() if tensor.requires_grad]
     if not trained:
         return {"trained": 0, "rates": []}
-    example, samples = lesson(bench, SAMPLES, BUDGET / steps, seed=1)
-    lessons = _Lessons(bench, example, trained, _Task(loss, axis, example), 3 * bench.macs * samples / bench.samples)
+    return learn(bench, SAMPLES, BUDGET / steps, 1, partial(_learned, bench, trained, loss, steps, share, axis))
+
+
+def _learned(
+    bench: Bench,
+    trained: list[torch.Tensor],
+    loss: str,
+    steps: int,
+    share: float,
+    axis: int | None,
+    example: Example,
+    samples: int,
+) -> Mapping[str, Any]:
+    lessons = _Lessons(bench, example, trained, _Task(loss, axis, example), 3 * bench.macs * samples / count(bench))
     rates: list[dict[str, Any]] = []
     for rate in RATES:
         with bench.passes.untouched(values=True):

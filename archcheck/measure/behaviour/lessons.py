@@ -2,29 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 
 from archcheck.errors import SubjectError, described
+from archcheck.measure.behaviour.batches import batch_of
 from archcheck.measure.behaviour.bench import Bench, Outputs
-from archcheck.measure.behaviour.variants import Samples, noise
+from archcheck.measure.behaviour.variants import demand_changeable, noise
 from archcheck.measure.loading.example import Example
 from archcheck.measure.shapes.dispatch import Dispatch
 
+T = TypeVar("T")
 
-def lesson(bench: Bench, most: int, budget: float, seed: int) -> tuple[Example, int]:
-    """Return a batch of noise and how many samples it has.
+
+def learn(bench: Bench, most: int, budget: float, seed: int, step: Callable[[Example, int], T]) -> T:
+    """Return what `step` makes of a batch and of how many samples it has.
 
     There are at most `most`, and no more than `budget` multiply-accumulates pay for, forwards and backwards, but two
-    if need be: BatchNorm takes no single value. Where no axis counts samples it is the example with noise in it.
+    if need be: BatchNorm takes no single value. A model that takes no such batch, such as one of sequences in the order
+    of their lengths, gets noise in place of the numbers of the example, or else the example as it is.
+
+    Raises:
+        SubjectError: what `step` raises, or a part of the example cannot be changed.
     """
-    axis = bench.batch_axis
-    if axis is None:
-        return noise(bench.example, seed), 1
-    affordable = budget * bench.samples / (3 * bench.macs)  # backwards costs twice what forwards does
-    count = int(min(most, max(2, affordable)))
-    return Samples(bench, count, seed).pick(range(count)), count
+    demand_changeable(bench.example)
+    failure: NotTaken | None = None
+    for make in (partial(_batch, bench, most, budget), partial(_noise, bench), partial(_as_given, bench)):
+        try:
+            made = make(seed)
+        except Exception as error:  # whatever comes of parts that belong to each other
+            failure = failure or NotTaken("forward", f"the example cannot be changed: {described(error)}")
+            continue
+        try:
+            if made is not None:
+                return step(*made)
+        except NotTaken as error:
+            failure = failure or error
+    assert failure is not None  # the last of them is there always
+    raise failure
+
+
+class NotTaken(SubjectError):  # noqa: N818 - what went wrong, as others of its kind say
+    """A model takes a batch neither in training nor in evaluation."""
+
+
+def _batch(bench: Bench, most: int, budget: float, seed: int) -> tuple[Example, int] | None:
+    """Return a batch of noise and how many samples it has, `None` where nothing counts samples."""
+    batch = batch_of(bench)
+    if batch is None:
+        return None
+    affordable = budget * batch.count / (3 * bench.macs)  # backwards costs twice what forwards does
+    samples = int(min(most, max(2, affordable)))
+    return noise(batch.sized(samples), seed), samples
+
+
+def _noise(bench: Bench, seed: int) -> tuple[Example, int]:
+    return noise(bench.example, seed), count(bench)
+
+
+def _as_given(bench: Bench, seed: int) -> tuple[Example, int]:
+    return bench.example, count(bench)
+
+
+def count(bench: Bench) -> int:
+    """Return how many samples the example holds, one where nothing counts them."""
+    batch = batch_of(bench)
+    return 1 if batch is None else batch.count
 
 
 class KeepAll(Dispatch):  # type: ignore[no-untyped-call]
@@ -51,7 +97,7 @@ def taught(bench: Bench, example: Example, *, seed: int) -> tuple[Outputs, str]:
     The model keeps what the pass leaves in it.
 
     Raises:
-        SubjectError: the model fails in either mode.
+        NotTaken: the model fails in either mode.
     """
     try:
         return _pass(bench, example, training=True, seed=seed), "train"
@@ -62,7 +108,7 @@ def taught(bench: Bench, example: Example, *, seed: int) -> tuple[Outputs, str]:
     try:
         return _pass(bench, example, training=False, seed=seed), "eval"
     except Exception as error:
-        raise SubjectError("forward", f"the forward pass fails in training: {described(failure)}") from error
+        raise NotTaken("forward", f"the forward pass fails in training: {described(failure)}") from error
 
 
 def _pass(bench: Bench, example: Example, *, training: bool, seed: int) -> Outputs:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch.nn import Module
 
 from archcheck.errors import SubjectError, described
+from archcheck.measure.behaviour.batches import Batch, first_axis
 from archcheck.measure.behaviour.bench import Bench, called
+from archcheck.measure.behaviour.variants import demand_changeable
 from archcheck.measure.loading.example import Example
-from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.shapes.containers import is_record, tensors_in
 from archcheck.words import shape_text
 
 
@@ -25,6 +28,7 @@ def log_probabilities(bench: Bench, axis: int | None = None) -> Mapping[str, Any
     sum itself is no number. `finite` says that the output holds neither NaN nor infinity, save minus infinity, which
     is the logarithm of zero. `others` are the axes along which the sums are one instead, within a hundredth.
     """
+    demand_changeable(bench.example)
     finite, errors = True, []
     for scale in (1.0, 10.0):
         output = _first_output(bench.model, _scaled(bench.example, scale)).double()
@@ -56,40 +60,35 @@ def _sums_to_one(output: torch.Tensor, axis: int) -> bool:
 def keeps_batch(bench: Bench) -> Mapping[str, Any]:
     """How many samples the first output holds, for the example and for a batch of another size.
 
-    The batch is the first axis of the first input; every input with as many entries along its first axis is repeated
-    with it. `output` is the shape of the first output; where the other batch fails, `error` says why in its place.
+    The batch is the first axis of the first input, and every input with as many entries along its first axis grows with
+    it; or it is the length of a list, or what a packed sequence holds. `output` is the shape of the first output, and
+    begins with the length of the output where a list counts the samples; where the other batch fails, `error` says why
+    in its place.
     """
-    forward, example = bench.model, bench.example
-    size = next((tensor.shape[0] for tensor in tensors_in(example.args) if tensor.dim()), None)
-    if size is None:
-        size = next((tensor.shape[0] for tensor in tensors_in(dict(example.kwargs)) if tensor.dim()), None)
-    if size is None:
+    demand_changeable(bench.example)
+    batch = first_axis(bench)
+    if batch is None:
         raise SubjectError("input", "no input has an axis, so there is no batch to keep")
-    runs = [_batch_run(forward, example, size)]
-    other = 3 if size != 3 else 2
-    try:
-        runs.append(_batch_run(forward, _with_batch(example, size, other), other))
-    except Exception as error:  # whatever the subject raises: that it fails is the answer
-        runs.append({"batch": other, "output": None, "error": described(error)})
-    return {"runs": runs}
+    runs = [_batch_run(bench, bench.example, batch, batch.count)]
+    other = batch.count + 1 if batch.is_indexed else 3 if batch.count != 3 else 2
+    failure = ""
+    for each in (batch, replace(batch, square=True)):
+        try:
+            return {"runs": [*runs, _batch_run(bench, each.sized(other), batch, other)]}
+        except Exception as error:  # whatever the subject raises: that it fails is the answer
+            failure = failure or described(error)
+    return {"runs": [*runs, {"batch": other, "output": None, "error": failure}]}
 
 
-def _batch_run(forward: Module, example: Example, size: int) -> dict[str, Any]:
-    output = next(tensors_in(called(forward, example)), None)
-    if output is None:
+def _batch_run(bench: Bench, example: Example, batch: Batch, size: int) -> dict[str, Any]:
+    output = called(bench.model, example)
+    first = next(tensors_in(output), None)
+    if first is None:
         raise SubjectError("forward", "the forward pass returned no tensor, so there is no batch to look at")
-    return {"batch": size, "output": list(output.shape), "error": None}
-
-
-def _with_batch(example: Example, size: int, other: int) -> Example:
-    """Return the example with `other` samples in place of `size`, its own ones repeated in turn."""
-
-    def repeated(tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.dim() == 0 or tensor.shape[0] != size:
-            return tensor
-        return tensor[torch.arange(other, device=tensor.device) % size]
-
-    return example.mapped(repeated)
+    shape = list(first.shape)
+    if batch.of_items and isinstance(output, list | tuple) and not is_record(output) and shape[:1] != [size]:
+        shape = [len(output), *shape]
+    return {"batch": size, "output": shape, "error": None}
 
 
 def _scaled(example: Example, scale: float) -> Example:

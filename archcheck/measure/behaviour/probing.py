@@ -15,6 +15,7 @@ from archcheck.measure.behaviour.gradients import gradients_reach
 from archcheck.measure.behaviour.learning import initial_loss, overfits_one_batch
 from archcheck.measure.behaviour.outputs import keeps_batch, log_probabilities
 from archcheck.measure.behaviour.padding import padded_maps
+from archcheck.measure.behaviour.saved import state_bytes
 from archcheck.measure.behaviour.state import state_dict_round_trip
 
 PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
@@ -28,6 +29,7 @@ PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
     "initial-loss": initial_loss,
     "overfits-one-batch": overfits_one_batch,
     "state-dict-round-trip": state_dict_round_trip,
+    "state-bytes": state_bytes,
     "exports": exports,
 }
 """What takes a bench and the parameters that a rule gave, and returns JSON values."""

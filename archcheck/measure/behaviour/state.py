@@ -13,7 +13,8 @@ import torch
 from archcheck.errors import described
 from archcheck.measure.behaviour.bench import Bench, Outputs, called, outputs_of
 from archcheck.measure.behaviour.closeness import distance, farthest
-from archcheck.measure.behaviour.lessons import lesson
+from archcheck.measure.behaviour.lessons import NotTaken, learn
+from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.forward import set_mode
 from archcheck.measure.passes.nudge import nudge
@@ -70,11 +71,17 @@ def _use(bench: Bench) -> bool:
             size = max(float(tensor.double().abs().mean()), 0.01)
             nudge(tensor, 0.01 * size, generator)
     try:
-        example, _ = lesson(bench, 4, BUDGET, seed=1)
-        bench.call(example, training=True)
+        learn(bench, 4, BUDGET, 1, lambda example, _: _trained(bench, example))
     except Exception:  # whatever the subject raises: it may want targets in training
         return False
     return True
+
+
+def _trained(bench: Bench, example: Example) -> None:
+    try:
+        bench.call(example, training=True)
+    except Exception as error:
+        raise NotTaken("forward", f"the forward pass fails in training: {described(error)}") from error
 
 
 def _saved(bench: Bench) -> tuple[io.BytesIO | None, str | None]:

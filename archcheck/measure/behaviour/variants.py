@@ -1,17 +1,17 @@
-"""Other inputs of the same shapes as the example: zeros, large values, noise, and several samples beside each other."""
+"""Other inputs of the same shapes as the example: zeros, large values and noise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import torch
 
 from archcheck.errors import SubjectError
-from archcheck.measure.behaviour.bench import Bench
 from archcheck.measure.loading.example import Example
-from archcheck.measure.passes.axes import Varied, choose
+from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.forward import inputs_of
+from archcheck.measure.shapes.fixed_inputs import fixed_in
+from archcheck.words import shape_text
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
@@ -75,83 +75,75 @@ def _varied(example: Example, floats: Change, tokens: Change) -> Example:
 
     Tokens are integers with as many axes as the first input of integers; one of zeros and ones beside other inputs
     is a mask.
+
+    Raises:
+        SubjectError: an input holds numbers that cannot be changed, or no input holds any that may be.
     """
+    demand_changeable(example)
     tensors = [tensor for tensor in inputs_of(example) if tensor.numel()]
     any_floats = any(_floats(tensor) for tensor in tensors)
     axes = next((tensor.dim() for tensor in tensors if _integers(tensor)), 0)
 
-    def change(tensor: torch.Tensor) -> torch.Tensor:
-        if not tensor.numel():
-            return tensor
-        if _floats(tensor):
-            return floats(tensor)
+    def changes(tensor: torch.Tensor) -> bool:
+        if _floats(tensor) or not tensor.numel():
+            return tensor.numel() > 0
         if any_floats or not _integers(tensor) or tensor.dim() != axes:
-            return tensor
-        return tokens(tensor) if len(tensors) == 1 or int(tensor.max()) > 1 else tensor
+            return False
+        return len(tensors) == 1 or int(tensor.max()) > 1
 
+    def change(tensor: torch.Tensor) -> torch.Tensor:
+        if not changes(tensor):
+            return tensor
+        return _on_values(tensor, floats) if _floats(tensor) else tokens(tensor)
+
+    if (example.args or example.kwargs) and not any(map(changes, tensors)):
+        raise SubjectError("input", f"no input holds numbers that may be changed: {_told(example)}")
     return example.mapped(change)
 
 
+def demand_changeable(example: Example) -> None:
+    """Raise `SubjectError` where a part of the example would stay as it is whatever is tried."""
+    fixed = fixed_in(example.args) + fixed_in(dict(example.kwargs))
+    if fixed:
+        raise SubjectError(
+            "input",
+            f"the input {', '.join(fixed)} cannot be given other numbers, so that nothing would be known of them; "
+            "give tensors, arrays, or containers of these",
+        )
+
+
+def _told(example: Example) -> str:
+    tensors = [f"{shape_text(each.shape)} {dtype_of(each)}" for each in inputs_of(example)]
+    return ", ".join(tensors) if tensors else "there is no tensor among them"
+
+
+def _on_values(tensor: torch.Tensor, change: Change) -> torch.Tensor:
+    """Change the numbers that a tensor stores, whatever its layout; what is quantised stays so."""
+    if tensor.is_quantized:
+        changed = change(tensor.dequantize())
+        if tensor.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
+            return torch.quantize_per_tensor(changed, tensor.q_scale(), tensor.q_zero_point(), tensor.dtype)
+        scales, zeros, axis = (
+            tensor.q_per_channel_scales(),
+            tensor.q_per_channel_zero_points(),
+            tensor.q_per_channel_axis(),
+        )
+        return torch.quantize_per_channel(changed, scales, zeros, axis, tensor.dtype)
+    if tensor.layout is torch.sparse_coo:
+        stored = tensor.coalesce()
+        return torch.sparse_coo_tensor(stored.indices(), change(stored.values()), stored.shape, is_coalesced=True)
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        indices = tensor.crow_indices(), tensor.col_indices()
+    elif tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        indices = tensor.ccol_indices(), tensor.row_indices()
+    else:
+        return change(tensor)
+    return torch.sparse_compressed_tensor(*indices, change(tensor.values()), tensor.shape, layout=tensor.layout)
+
+
 def _floats(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_complex()
+    return tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized
 
 
 def _integers(tensor: torch.Tensor) -> bool:
     return not _floats(tensor) and tensor.dtype != torch.bool
-
-
-class Samples:
-    """Samples of noise beside each other along the batch axis, of which some can be picked, in any order."""
-
-    def __init__(self, bench: Bench, count: int, seed: int) -> None:
-        axis = bench.batch_axis
-        if axis is None:
-            raise SubjectError("input", "no axis of the input is known to count samples")
-        self.axis = axis
-        self.example, self._moving = _grown(bench, axis, count, seed)
-
-    def pick(self, rows: Sequence[int]) -> Example:
-        """Return the example of the samples with these numbers."""
-
-        def picked(tensor: torch.Tensor) -> torch.Tensor:
-            if id(tensor) not in self._moving:
-                return tensor
-            return tensor.index_select(self.axis, torch.tensor(rows, device=tensor.device))
-
-        return self.example.mapped(picked)
-
-    def beside(self, others: Example, kept: Callable[[int], bool]) -> Example:
-        """Return the example of the samples whose numbers are `kept`, each at its place among those of `others`."""
-        theirs = iter(_flat(others))
-
-        def mixed(tensor: torch.Tensor) -> torch.Tensor:
-            other = next(theirs)
-            if id(tensor) not in self._moving:
-                return tensor
-            shape = [-1 if axis == self.axis else 1 for axis in range(tensor.dim())]
-            mine = torch.tensor([kept(row) for row in range(tensor.shape[self.axis])], device=tensor.device)
-            return torch.where(mine.view(shape), tensor, other)
-
-        return self.example.mapped(mixed)
-
-    @property
-    def count(self) -> int:
-        """How many samples there are."""
-        return next(tensor.shape[self.axis] for tensor in _flat(self.example) if id(tensor) in self._moving)
-
-
-def _grown(bench: Bench, axis: int, count: int, seed: int) -> tuple[Example, set[int]]:
-    """Return an example of `count` samples, and the identities of the tensors that hold them."""
-    chosen = choose(bench.example, None, bench.trace, bench.tree)
-    varied = Varied(chosen, (axis,))
-    other = count + 1 if chosen.tensor.shape[axis] == count else count  # so that what grows shows by its shape
-    grown = noise(varied.example_at(bench.example, (other,), values=True), seed)
-    before, after = _flat(bench.example), _flat(grown)
-    moving = {id(new) for old, new in zip(before, after, strict=True) if old.shape != new.shape}
-    return grown, moving
-
-
-def _flat(example: Example) -> list[torch.Tensor]:
-    found: list[Any] = []
-    example.mapped(lambda tensor: found.append(tensor) or tensor)  # type: ignore[func-returns-value]
-    return found

@@ -12,7 +12,8 @@ import torch
 from archcheck.codec import encode
 from archcheck.measure.behaviour.bench import Bench
 from archcheck.measure.passes.layer_calls import Layers
-from archcheck.measure.shapes.arguments import op_name, tensors_in
+from archcheck.measure.shapes.arguments import op_name
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.dispatch import Dispatch
 from archcheck.measure.subject.places import relative
 from archcheck.where import Where

@@ -26,7 +26,7 @@ from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.forward import Passes, set_mode
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.leeway import deep
-from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.shapes.containers import tensors_in
 
 PASSES = 12
 """Passes in all of which something has to be without a derivative; most models need a single one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from archcheck.measure.loading.example import Example
-from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.shapes.containers import tensors_in
 
 
 def batch_of(example: Example) -> int:

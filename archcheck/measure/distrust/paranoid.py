@@ -44,7 +44,7 @@ from archcheck.measure.passes import unwatched
 from archcheck.measure.passes.axes import Varied, choose
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
-from archcheck.measure.shapes.arguments import map_tensors
+from archcheck.measure.shapes.containers import map_tensors
 from archcheck.measure.structure.graph import Graph
 from archcheck.measure.structure.masks import Masks
 from archcheck.measure.subject.places import relative

@@ -9,7 +9,7 @@ import torch
 
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.subject.places import relative
 from archcheck.selectors import GROUPS
 from archcheck.where import Where

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError
-from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.shapes.containers import tensors_in
 
 Key = bytes | None
 """What tells a sample from others; `None` for a constant image, which says nothing."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.evidence.samples import Key, exact, first_tensor, keys_of
-from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.shapes.containers import tensors_in
 
 
 class Enough(BaseException):

@@ -12,7 +12,7 @@ import torch
 from archcheck.errors import SubjectError, described
 from archcheck.measure.loading.errors import place
 from archcheck.measure.loading.load import load_object
-from archcheck.measure.shapes.arguments import map_tensors
+from archcheck.measure.shapes.containers import is_record, map_tensors
 from archcheck.measure.subject.tree import Tree
 from archcheck.words import shape_text
 
@@ -25,9 +25,9 @@ class Example:
     kwargs: Mapping[str, Any]
     note: str | None = None
 
-    def mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Example:
-        """Return the example with what `function` makes of each of its tensors, however they are nested."""
-        args, kwargs = map_tensors(function, tuple(self.args)), map_tensors(function, dict(self.kwargs))
+    def mapped(self, function: Callable[[Any], Any], whole: tuple[type, ...] = ()) -> Example:
+        """Return the example with what `function` makes of its tensors, and of objects of a class in `whole`."""
+        args, kwargs = map_tensors(function, (tuple(self.args), dict(self.kwargs)), whole)
         return replace(self, args=args, kwargs=kwargs)
 
     def copied(self) -> Example:
@@ -36,10 +36,13 @@ class Example:
 
 
 def given(value: Any) -> Example:
-    """Return an example from what a caller hands over: a tensor, a sequence of them, or a mapping by keyword."""
+    """Return an example from what a caller hands over: one input, a sequence of several, or a mapping by keyword.
+
+    A named tuple is one input, and so is a packed sequence: its parts belong to each other.
+    """
     if isinstance(value, Mapping):
         return Example((), dict(value))
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list) and not is_record(value):
         return Example(tuple(value), {})
     return Example((value,), {})
 

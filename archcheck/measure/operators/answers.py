@@ -17,7 +17,8 @@ from archcheck.measure.operators.cost import multiply_accumulates
 from archcheck.measure.operators.flops import published_flops
 from archcheck.measure.operators.kinds import describe
 from archcheck.measure.operators.schema import Operator
-from archcheck.measure.shapes.arguments import Call, tensors_in
+from archcheck.measure.shapes.arguments import Call
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.looks import Look
 from archcheck.measure.shapes.memory import Memory
 from archcheck.measure.shapes.tensor import Outside, ShapeTensor, shape_tensor

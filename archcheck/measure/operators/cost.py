@@ -20,8 +20,9 @@ from archcheck.measure.operators.free import is_free
 from archcheck.measure.operators.numerical import FORMULAS, Formula
 from archcheck.measure.operators.sparse import is_sparse, product_macs, stored
 from archcheck.measure.operators.vocabulary import QUANTIZED, base_name
-from archcheck.measure.shapes.arguments import Call, tensors_in
+from archcheck.measure.shapes.arguments import Call
 from archcheck.measure.shapes.base import broadcast
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.packed import opened, shape_of
 from archcheck.parts import Shape
 from archcheck.stated_costs import RESULT, Stated, check_cost, check_operator, macs_of

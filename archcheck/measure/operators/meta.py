@@ -20,7 +20,8 @@ from torch.utils._device import _device_constructors
 
 from archcheck.errors import SubjectError, described
 from archcheck.measure.operators.schema import Operator, operator_of
-from archcheck.measure.shapes.arguments import bind, map_tensors, tensors_in
+from archcheck.measure.shapes.arguments import bind
+from archcheck.measure.shapes.containers import map_tensors, tensors_in
 from archcheck.measure.shapes.dispatch import Dispatch
 from archcheck.measure.shapes.rules import RULES, broadcast
 from archcheck.measure.shapes.tensor import META, meta_of

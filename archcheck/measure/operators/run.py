@@ -10,9 +10,10 @@ import torch
 from archcheck.measure.operators.answers import Answer, Made, Recipe, answer, shapes_of
 from archcheck.measure.operators.schema import VALUES, Operator
 from archcheck.measure.operators.sparse import is_sparse
-from archcheck.measure.shapes.arguments import Call, bind, map_tensors, tensors_in
+from archcheck.measure.shapes.arguments import Call, bind
 from archcheck.measure.shapes.base import broadcast, expect
 from archcheck.measure.shapes.bounds import bounded
+from archcheck.measure.shapes.containers import map_tensors, tensors_in
 from archcheck.measure.shapes.memory import Memory
 from archcheck.measure.shapes.rules import RULES
 from archcheck.measure.shapes.tensor import (

@@ -12,7 +12,7 @@ from archcheck.facts import lineage
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.shapes.arguments import tensors_in
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.extents import Point
 from archcheck.measure.shapes.tensor import META
 from archcheck.measure.subject.tree import Tree
@@ -151,7 +151,7 @@ class Varied:
             extents = {
                 axis: extent
                 for axis, extent in zip(self.axes, point, strict=True)
-                if _goes_with(tensor, self.chosen.tensor, axis)
+                if goes_with(tensor, self.chosen.tensor, axis)
             }
             return _repeated(tensor, extents) if values or not _floats(tensor) else _without_values(tensor, extents)
 
@@ -175,7 +175,8 @@ def _repeated(tensor: torch.Tensor, extents: Mapping[int, int]) -> torch.Tensor:
     return tensor
 
 
-def _goes_with(tensor: torch.Tensor, chosen: torch.Tensor, axis: int) -> bool:
+def goes_with(tensor: torch.Tensor, chosen: torch.Tensor, axis: int) -> bool:
+    """Whether a tensor has an axis that stands for the same as that of the chosen one."""
     if tensor is chosen:
         return True
     if axis >= tensor.dim() or tensor.shape[axis] != chosen.shape[axis]:

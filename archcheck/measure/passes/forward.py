@@ -26,7 +26,7 @@ from archcheck.measure.passes.leeway import any_batch, deep
 from archcheck.measure.passes.restore import Snapshot
 from archcheck.measure.passes.silence import Silence
 from archcheck.measure.passes.trace import Tracer
-from archcheck.measure.shapes.arguments import map_tensors, tensors_in
+from archcheck.measure.shapes.containers import map_tensors, tensors_in
 from archcheck.measure.shapes.looks import Looks
 from archcheck.measure.subject.tree import Tree, join
 from archcheck.parts import META_WORDS

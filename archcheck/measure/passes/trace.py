@@ -31,7 +31,9 @@ from archcheck.measure.passes.kept_values import content_of
 from archcheck.measure.passes.layer_calls import Layers, holder_of
 from archcheck.measure.passes.silence import Silence
 from archcheck.measure.passes.stamps import Stamps
-from archcheck.measure.shapes.arguments import Call, bind, named_tensors, tensors_in
+from archcheck.measure.shapes.arguments import Call, bind
+from archcheck.measure.shapes.arrays import array_of, is_of_array
+from archcheck.measure.shapes.containers import named_tensors, tensors_in
 from archcheck.measure.shapes.dispatch import Dispatch
 from archcheck.measure.shapes.looks import Looks
 from archcheck.measure.shapes.memory import Memory
@@ -72,6 +74,7 @@ class Tracer(Dispatch):
         self._layers = layers
         self._foreign_writes = False  # to memory that the pass did not make
         self._nudge, self._wanted = nudge, wanted
+        self._given: list[tuple[int, torch.Tensor]] = []  # inputs that are arrays
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -266,6 +269,10 @@ class Tracer(Dispatch):
     def _producer(self, tensor: torch.Tensor) -> int:
         known = self._makers.get(id(tensor))
         if known is None or known[1]() is not tensor:
+            given = array_of(tensor, self._given)
+            if given is not None:
+                self._makers[id(tensor)] = given, weakref.ref(tensor)
+                return given
             return self._constant(tensor)
         return max(known[0], self.memory.of(tensor).written)
 
@@ -297,6 +304,8 @@ class Tracer(Dispatch):
         """Make `tensor` known as an input of the model."""
         event = self._add(source("input", tensor), (), None)
         self._made(tensor, event.index)
+        if is_of_array(tensor):
+            self._given.append((event.index, tensor))
         if self.trace.silence is not None:
             self.trace.silence.enter(event)
             self._stamp(tensor)

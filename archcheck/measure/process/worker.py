@@ -171,6 +171,8 @@ def _one_thread() -> None:
 
 
 def _measure(request: Mapping[str, Any], send: Send) -> Any:
+    from dataclasses import replace
+
     import torch
 
     _one_thread()
@@ -204,6 +206,8 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
             costs=request.get("costs"),
             fresh=lambda: subject_of(request).model,
         )
+    if loaded.file_bytes is not None:
+        facts = replace(facts, params=replace(facts.params, file_bytes=loaded.file_bytes))
     for note in loaded.notes:
         facts = facts.noting(note)
     if meta and facts.params.bytes and not facts.subject.meta:

@@ -12,14 +12,13 @@ from dataclasses import replace
 
 import torch
 
-from archcheck.facts import lineage
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.kept_values import content_of
-from archcheck.measure.shapes.arguments import tensors_in
 from archcheck.measure.structure.account import Account, Source, statistics_of
 from archcheck.measure.structure.beyond import beyond
 from archcheck.measure.structure.chance import Chosen
 from archcheck.measure.structure.content import TRIVIAL, numbers_in, sequence_worth
+from archcheck.measure.structure.packed_weights import hidden_packed
 from archcheck.measure.subject.places import relative
 from archcheck.measure.subject.tree import Tree, join
 from archcheck.parts import MUCH, Hidden
@@ -122,47 +121,19 @@ def _numbers(account: Account, root: str) -> Iterator[Hidden]:
 
 
 def _packed(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
-    """Yield the weights that torch's quantised layers keep packed, where no parameter and no buffer holds them."""
-    live = trace.live
-    users = {event.layer: event for event in trace.events if live[event.index] and event.op.startswith("quantized")}
-    for node in tree.nodes if users else ():
-        user = next((users[layer] for layer in reversed(tuple(lineage(node.path))) if layer in users), None)
-        if user is None:
-            continue
-        for name, value in vars(node.module).items():
-            for number, tensor in enumerate(_unpacked(value)):
-                label = f"{join(node.path, name)}[{number}]"
-                yield Hidden(
-                    name=label,
-                    shape=tuple(tensor.shape),
-                    elements=tensor.numel(),
-                    used_by=user.op,
-                    layer=user.layer,
-                    where=relative(user.where, root),
-                    origin="packed",
-                    numbers=tensor.numel(),
-                    bits=8 * tensor.element_size(),
-                )
-
-
-def _unpacked(value: object) -> list[torch.Tensor]:
-    if not isinstance(value, torch.ScriptObject):
-        return []
-    try:
-        state = value.__getstate__()
-    except (RuntimeError, AttributeError):  # a class that cannot be pickled
-        return []
-    # A recurrent layer holds one packed linear layer for each of its matrices, and their biases once more.
-    inner = [tensor for part in _objects_in(state) for tensor in _unpacked(part)]
-    return inner or [tensor for tensor in tensors_in(state) if tensor.dim()]
-
-
-def _objects_in(value: object) -> Iterator[torch.ScriptObject]:
-    if isinstance(value, torch.ScriptObject):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _objects_in(item)
+    """Yield the packed weights of quantised layers that are not torch's own, so that no state holds them."""
+    for user, name, tensor in hidden_packed(trace, tree):
+        yield Hidden(
+            name=name,
+            shape=tuple(tensor.shape),
+            elements=tensor.numel(),
+            used_by=user.op,
+            layer=user.layer,
+            where=relative(user.where, root),
+            origin="packed",
+            numbers=tensor.numel(),
+            bits=8 * tensor.element_size(),
+        )
 
 
 def _identity(source: Source) -> object:

@@ -10,6 +10,7 @@ import torch
 
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
+from archcheck.measure.structure.packed_weights import observes
 from archcheck.measure.subject.places import class_where
 from archcheck.measure.subject.source import class_statement
 from archcheck.measure.subject.tree import Tree
@@ -39,7 +40,7 @@ def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:
     idle: list[str] = []
     for node in tree.nodes:
         path = node.path
-        if path in reached or path in passing or (idle and path.startswith(f"{idle[-1]}.")):
+        if path in reached or path in passing or observes(node.module) or (idle and path.startswith(f"{idle[-1]}.")):
             continue
         if path in called or not (path in around_passing or path in exempt or named.has(type(node.module))):
             idle.append(path)
@@ -92,7 +93,11 @@ def _exempt(tree: Tree) -> set[str]:
 
 
 def _is_packed(kind: type) -> bool:
-    return kind.__name__ in _PACKED and kind.__module__.startswith(("torch.ao.nn.quantized.", "torch.nn.quantized."))
+    return kind.__name__ in _PACKED and _is_quantised(kind)
+
+
+def _is_quantised(kind: type) -> bool:
+    return kind.__module__.startswith(("torch.ao.nn.quantized.", "torch.nn.quantized."))
 
 
 class _RunByName:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from archcheck.facts import lineage
 from archcheck.measure.passes.events import Trace, Visit
@@ -12,18 +12,24 @@ from archcheck.measure.subject.tree import Node, Tree
 from archcheck.parts import Layer, Op
 
 
-def layers_of(tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], root: str) -> tuple[Layer, ...]:
-    """Return every registered layer in the order of the tree; calls, shapes and costs are those in evaluation."""
+def layers_of(
+    tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], sizes: Mapping[str, int], root: str
+) -> tuple[Layer, ...]:
+    """Return every registered layer in the order of the tree; calls, shapes and costs are those in evaluation.
+
+    `sizes` are those of all weights, packed ones among them.
+    """
     places, seen = layer_places(tree.nodes), Places(root)
     macs = _by_layer(tree, ((op.layer, op.macs) for op in graphs[0] if op.macs))
     live = _by_layer(tree, ((layer, 1) for layer in {op.layer for ops in graphs for op in ops if op.live}))
-    params = _subtree_params(tree)
+    packed = _packed(tree, sizes)
+    params = _subtree_params(tree, packed)
     return tuple(
         Layer(
             path=node.path,
             type=type(node.module).__name__,
             params=params.get(node.path, 0),
-            own_params=_own_params(node),
+            own_params=_own_params(node) + packed.get(node.path, 0),
             calls=visit.calls,
             order=visit.order if visit.calls else None,
             live=node.path in live,
@@ -43,7 +49,18 @@ def _own_params(node: Node) -> int:
     return sum([tensor.numel() for _, tensor in node.parameters]) if node.parameters else 0
 
 
-def _subtree_params(tree: Tree) -> dict[str, int]:
+def _packed(tree: Tree, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return for each layer how many of its weights are no parameters of torch's."""
+    plain = {name for name, _ in tree.parameters()}
+    totals: dict[str, int] = {}
+    for name, elements in sizes.items():
+        if name not in plain:
+            path = name.rpartition(".")[0]
+            totals[path] = totals.get(path, 0) + elements
+    return totals
+
+
+def _subtree_params(tree: Tree, packed: Mapping[str, int]) -> dict[str, int]:
     """Return for each layer the parameters in its subtree; a tensor tied within it counts once."""
     holders: dict[int, list[str]] = {}
     for node in tree.nodes:
@@ -52,9 +69,12 @@ def _subtree_params(tree: Tree) -> dict[str, int]:
     totals = _by_layer(
         tree,
         (
-            (node.path, sum([tensor.numel() for _, tensor in node.parameters if len(holders[id(tensor)]) == 1]))
-            for node in tree.nodes
-            if node.parameters
+            *packed.items(),
+            *(
+                (node.path, sum([tensor.numel() for _, tensor in node.parameters if len(holders[id(tensor)]) == 1]))
+                for node in tree.nodes
+                if node.parameters
+            ),
         ),
     )
     for tensor in tree.tensors():

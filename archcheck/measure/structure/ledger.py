@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.structure.chance import NOTHING, Chosen
 from archcheck.measure.structure.hidden import beside
+from archcheck.measure.structure.integer_weights import integer_weights
+from archcheck.measure.structure.packed_weights import keeps_for_quantised
+from archcheck.measure.structure.stored import stored_tensors
 from archcheck.measure.subject.tree import Tree
 from archcheck.parts import Op, Params
+from archcheck.storage import StoredTensor
 
 
 def params(
@@ -35,12 +38,17 @@ def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]],
     named = list(tree.parameters())
     unique = list({id(tensor): tensor for _, tensor in named}.values())
     buffers = {id(tensor): tensor for _, tensor in tree.buffers()}
-    sizes = {tree.names[id(tensor)]: numel(tensor) for tensor in unique}
+    stored = stored_tensors(tree)
+    packed = {each.name: each.elements for each in stored if each.sort == "packed"}
+    hidden, others = beside(tree, traces, root, made)
+    found = [each for each in (*hidden, *others) if not keeps_for_quantised(each.name, tree, buffer=each.buffer)]
+    integers = integer_weights(found, stored, graphs)
+    packed |= {name: elements for name, elements in integers.items() if elements}
+    sizes = {tree.names[id(tensor)]: numel(tensor) for tensor in unique} | packed
     asking = tree.trained().union(*(trace.trained for trace in traces))
     trainable = sum(size for name, size in sizes.items() if name in asking)
     total = sum(sizes.values())
-    hidden, others = beside(tree, traces, root, made)
-    by_dtype = _by_dtype([*unique, *buffers.values()])
+    by_dtype = _by_dtype(stored)
     return Params(
         total=total,
         trainable=trainable,
@@ -49,21 +57,32 @@ def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]],
         bytes=sum(by_dtype.values()),
         bytes_by_dtype=by_dtype,
         tied=_tied(named),
-        hidden=hidden,
-        beside=others,
+        hidden=tuple(each for each in hidden if each in found and each.name not in integers),
+        beside=tuple(each for each in others if each in found and each.name not in integers),
         unused=tuple(name for name in _unused(named, tree, graphs) if sizes[name]),
         sizes=sizes,
+        storage=stored,
+        effective=_effective(stored, packed),
         frozen_names=tuple(name for name, size in sizes.items() if size and name not in asking),
     )
 
 
-def _by_dtype(tensors: Iterable[torch.Tensor]) -> dict[str, int]:
+def _by_dtype(tensors: Iterable[StoredTensor]) -> dict[str, int]:
     """Return the bytes of each dtype, the most first."""
     totals: dict[str, int] = {}
     for tensor in tensors:
-        dtype = dtype_of(tensor)
-        totals[dtype] = totals.get(dtype, 0) + numel(tensor) * torch._C.TensorBase.element_size(tensor)
+        totals[tensor.dtype] = totals.get(tensor.dtype, 0) + tensor.bytes
     return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _effective(stored: Iterable[StoredTensor], packed: Mapping[str, int]) -> int | None:
+    """Return how many weights are not zero, `None` where some cannot be looked at."""
+    counts = [
+        packed[each.name] if packed.get(each.name, 0) > each.elements else each.nonzero  # of packed ones, none is seen
+        for each in stored
+        if each.sort != "buffer" or each.name in packed
+    ]
+    return None if None in counts else sum(each for each in counts if each is not None)
 
 
 def _tied(named: Iterable[tuple[str, torch.Tensor]]) -> tuple[tuple[str, ...], ...]:

@@ -1,0 +1,270 @@
+"""Containers of tensors: what an input or an output holds, and the same container with other tensors.
+
+One tree serves all of them: lists, tuples, dictionaries and sets with their subclasses, named tuples and packed
+sequences, and objects that keep tensors in attributes or slots, such as dataclasses, `UserDict`, the output classes of
+model libraries and graphs. A NumPy array of numbers counts as the tensor that shares its memory. `tensors_in` and
+`map_tensors` visit the same tensors in the same order.
+
+An object is copied without its constructor: the constructor may want other arguments, or check what it gets.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from typing import Any
+
+import torch
+
+from archcheck.measure.shapes.arrays import is_array, tensor_of
+
+Function = Callable[[Any], Any]
+"""What makes one tensor of another."""
+
+_State = tuple[dict[int, tuple[Any, Any]], tuple[type, ...]]
+"""Of one mapping: the objects by identity with what became of them, and the classes that the function gets."""
+
+ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size})
+"""Classes of what holds nothing, asked first."""
+_CODE = (type, torch.nn.Module, ModuleType, FunctionType, BuiltinFunctionType, MethodType, Enum)
+"""What is code or a name holds no tensors of an input: a layer has its own."""
+PLAIN = (str, bytes, int, float, complex, torch.layout, torch.memory_format, torch.Generator, *_CODE)
+"""What holds nothing, classes derived from these included."""
+
+_SEQUENCES = (list, tuple, deque, set, frozenset)
+
+
+def tensors_in(value: Any, seen: dict[int, Any] | None = None) -> Iterator[torch.Tensor]:
+    """Yield the tensors in an argument, a result or a model's output, however they are nested.
+
+    An object is looked into once: it may hold itself, as a node does that knows its parent. `seen` are those so far.
+    """
+    if isinstance(value, torch.Tensor):
+        yield value
+        return
+    kind = value.__class__
+    if kind in ATOMS or isinstance(value, PLAIN):
+        return
+    seen = {} if seen is None else seen
+    if kind is not list and kind is not tuple and kind is not dict:
+        if id(value) in seen:
+            return
+        seen[id(value)] = value  # kept, so that no other gets its identity
+        array = tensor_of(value)
+        if array is not None:
+            yield array
+            return
+    for part in _parts(value):
+        yield from tensors_in(part, seen)
+
+
+def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors in `value` with their paths: `""` for a tensor alone, else `logits`, `0.hidden` and so on."""
+    yield from _named(value, name, {})
+
+
+def _named(value: Any, name: str, seen: dict[int, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield name, value
+    elif value.__class__ not in ATOMS and not isinstance(value, PLAIN) and id(value) not in seen:
+        if value.__class__ not in (list, tuple, dict):
+            seen[id(value)] = value
+        array = tensor_of(value)
+        if array is not None:
+            yield name, array
+            return
+        for key, part in keyed(value):
+            yield from _named(part, f"{name}.{key}" if name else key, seen)
+
+
+def is_record(value: Any) -> bool:
+    """Whether a tuple is one thing with fields, such as a named tuple, a packed sequence or a result of `torch.max`."""
+    return isinstance(value, tuple) and (hasattr(value, "_fields") or hasattr(value, "n_fields"))
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """Return what an object holds by name in its `__dict__` and its slots. What is code holds nothing."""
+    if isinstance(value, PLAIN):
+        return {}
+    found: dict[str, Any] = dict(getattr(value, "__dict__", None) or {})
+    for name in _slots(type(value)):
+        if name not in found and hasattr(value, name):
+            found[name] = getattr(value, name)
+    return found
+
+
+def _slots(kind: type) -> Iterator[str]:
+    for base in kind.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+            if name.startswith("__") and not name.endswith("__"):
+                name = f"_{base.__name__.lstrip('_')}{name}"
+            if name not in ("__dict__", "__weakref__"):
+                yield name
+
+
+def _items(value: Any) -> list[Any]:
+    """Return what a container of Python's own kinds holds beside its attributes."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, _SEQUENCES) else []
+
+
+def _parts(value: Any) -> list[Any]:
+    """Return items and attributes; an attribute that is one of the items, as in output classes, is not there twice."""
+    if value.__class__ in (list, tuple, dict):
+        return _items(value)
+    if isinstance(value, weakref.ReferenceType):
+        return []
+    if is_array(value):
+        return list(value.flat) if value.dtype == object else []
+    items = _items(value)
+    known = {id(item) for item in items}
+    parts = items + [part for part in attributes_of(value).values() if id(part) not in known]
+    if isinstance(value, Mapping) and not isinstance(value, dict) and next(tensors_in(parts), None) is None:
+        return list(value.values())  # which it computes, or keeps where no one sees them
+    return parts
+
+
+def keyed(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the parts of a container with the names that users know them by."""
+    if isinstance(value, Mapping):
+        yield from ((str(key), part) for key, part in value.items())
+    elif is_record(value) and hasattr(value, "_fields"):
+        yield from zip(value._fields, value, strict=True)
+    elif isinstance(value, _SEQUENCES):
+        yield from ((str(number), part) for number, part in enumerate(value))
+    elif is_array(value):
+        yield from ((str(number), part) for number, part in enumerate(value.flat) if value.dtype == object)
+    else:
+        yield from attributes_of(value).items()
+
+
+# --- the same container with other tensors -------------------------------------------------------------------
+
+
+def map_tensors(function: Function, value: Any, whole: tuple[type, ...] = ()) -> Any:
+    """Return `value` with what `function` makes of every tensor in it, keeping everything else.
+
+    What holds no tensor is not copied; neither is an object that cannot be, see `fixed_inputs`. `function` gets what is
+    of a class in `whole`, too, instead of what that holds.
+    """
+    return _mapped(function, value, ({}, (torch.Tensor, *whole)))
+
+
+def _mapped(function: Function, value: Any, state: _State) -> Any:
+    made, whole = state
+    if isinstance(value, whole):
+        return function(value)
+    kind = value.__class__
+    if kind in ATOMS or isinstance(value, PLAIN):
+        return value
+    if kind is tuple or kind is list:
+        return kind(_mapped(function, item, state) for item in value)
+    if kind is dict:
+        return {key: _mapped(function, item, state) for key, item in value.items()}
+    if id(value) in made:
+        return made[id(value)][1]
+    if isinstance(value, weakref.ReferenceType):
+        target = made.get(id(value()))
+        return value if target is None else weakref.ref(target[1])
+    return value if next(tensors_in(value), None) is None else _copy_of(value, function, state)
+
+
+def _copy_of(value: Any, function: Function, state: _State) -> Any:
+    """Return an object that holds tensors with others, the object itself where its class grants no other."""
+    if is_array(value):
+        return _array_like(value, function, state)
+    if isinstance(value, tuple | frozenset):
+        return _frozen_like(value, function, state)
+    new = _empty_like(value)
+    if new is None:
+        return value
+    state[0][id(value)] = (
+        value,
+        new,
+    )  # first, for it may hold itself; the original is kept, and its identity
+    _fill(new, value, function, state)
+    return new
+
+
+def _fill(new: Any, value: Any, function: Function, state: _State) -> None:
+    twins: dict[int, Any] = {}
+
+    def mapped(part: Any) -> Any:
+        twins[id(part)] = _mapped(function, part, state)
+        return twins[id(part)]
+
+    if isinstance(value, dict):
+        base = OrderedDict if isinstance(value, OrderedDict) else dict
+        for key, item in value.items():
+            base.__setitem__(new, key, mapped(item))
+    elif isinstance(value, list):
+        list.extend(new, [mapped(item) for item in value])
+    elif isinstance(value, deque):
+        deque.extend(new, [mapped(item) for item in value])
+    elif isinstance(value, set):
+        set.update(new, [mapped(item) for item in value])
+    own = getattr(new, "__dict__", {})
+    for name, part in attributes_of(value).items():
+        part = twins[id(part)] if id(part) in twins else _mapped(function, part, state)
+        if name in getattr(value, "__dict__", {}):
+            own[name] = part
+        else:
+            object.__setattr__(new, name, part)
+
+
+_EMPTY: tuple[Any, ...] = (OrderedDict, defaultdict, dict, list, deque, set, SimpleNamespace)
+"""Classes written in C that give an empty object, those of more before those of less."""
+
+
+def _empty_like(value: Any) -> Any:
+    """Return a new object of the same class with nothing in it; `None` where the class grants none."""
+    kind = value.__class__
+    if hasattr(kind, "__del__"):  # it owns something that its copy would give back
+        return None
+    base = next((each for each in _EMPTY if isinstance(value, each)), None)
+    try:
+        if base is None:
+            return object.__new__(kind)
+        new = base.__new__(kind)
+    except TypeError:  # a class that is written in C
+        return None
+    if isinstance(value, defaultdict):
+        new.default_factory = value.default_factory
+    if isinstance(value, deque):
+        deque.__init__(new, maxlen=value.maxlen)
+    return new
+
+
+def _frozen_like(value: Any, function: Function, state: _State) -> Any:
+    items = [_mapped(function, item, state) for item in value]
+    kind, base = value.__class__, tuple if isinstance(value, tuple) else frozenset
+    try:
+        new = base.__new__(kind, items)
+    except TypeError:  # a result of several that torch makes
+        new = kind(items)
+    state[0][id(value)] = value, new
+    own = getattr(new, "__dict__", {})
+    own.update({name: _mapped(function, part, state) for name, part in getattr(value, "__dict__", {}).items()})
+    return new
+
+
+def _array_like(value: Any, function: Function, state: _State) -> Any:
+    new = value.copy()
+    state[0][id(value)] = value, new
+    if value.dtype == object:
+        for index, item in enumerate(value.flat):
+            new.flat[index] = _mapped(function, item, state)
+        return new
+    tensor = tensor_of(new)
+    result = None if tensor is None else function(tensor)
+    if not isinstance(result, torch.Tensor) or type(result) is not torch.Tensor or result.device.type == "meta":
+        return new  # an array cannot be without values
+    with torch.no_grad():
+        other = result.detach().resolve_conj().numpy().astype(value.dtype, copy=False).view(type(value))
+    state[0][id(value)] = value, other
+    return other

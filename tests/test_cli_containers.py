@@ -1,0 +1,154 @@
+"""Inputs in containers, and weights as they are stored, judged by the command as a process."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from tests.cli_samples import write
+
+NETWORKS = """
+    import dataclasses
+    from typing import NamedTuple
+
+    import torch
+    from torch import nn
+
+    @dataclasses.dataclass
+    class Batch:
+        image: torch.Tensor
+
+    class Log(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lin = nn.Linear(4, 2)
+
+        def forward(self, batch):
+            return self.lin(batch.image.log())
+
+    def boxed():
+        return Batch(torch.rand(2, 4) + 0.5)
+
+    class Pair(NamedTuple):
+        image: torch.Tensor
+        mask: torch.Tensor
+
+    class TakesPair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lin = nn.Linear(4, 2)
+
+        def forward(self, pair):
+            return self.lin(pair.image * pair.mask)
+
+    def pair():
+        return Pair(torch.rand(2, 4), torch.ones(2, 4))
+
+    class Drains(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lin = nn.Linear(4, 2)
+
+        def forward(self, x, rows):
+            return self.lin(x)
+
+    def rows():
+        return torch.rand(2, 4), iter([1.0, 2.0])
+
+    class Images(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+        def forward(self, images):
+            return [self.conv(image[None])[0] for image in images]
+
+    def images():
+        return ([torch.rand(3, 8, 10), torch.rand(3, 6, 6)],)
+
+    def quantised():
+        model = nn.Sequential(*[nn.Linear(16, 16) for _ in range(3)]).eval()
+        return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
+
+    class Plain(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Linear(4, 2))
+"""
+
+CONTRACT = """
+    [subjects.boxed]
+    model = "net.py:Log"
+    input = "net.py:boxed"
+    rules = { finite-output = true, keeps-batch = true }
+    [subjects.pair]
+    model = "net.py:TakesPair"
+    input = "net.py:pair"
+    rules = { keeps-batch = true, independent-of-batch = true }
+    [subjects.drains]
+    model = "net.py:Drains"
+    input = "net.py:rows"
+    rules = { finite-output = true, keeps-batch = true, max-params = 10 }
+    [subjects.images]
+    model = "net.py:Images"
+    input = "net.py:images"
+    rules = { keeps-batch = true, independent-of-batch = true }
+    [subjects.quantised]
+    model = "net.py:quantised"
+    input = [1, 16]
+    [subjects.quantised.rules]
+    no-hidden-weights = true
+    no-unused-layers = true
+    max-params = 816
+    max-bytes = [{ limit = 960, of = "parameters" }, { limit = 960 }]
+    [subjects.loaded]
+    model = "net.py:Plain"
+    input = [1, 4]
+    weights = "plain.pt"
+    [subjects.loaded.rules]
+    max-bytes = { limit = 1, of = "file" }
+    min-sparsity = 0.1
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("containers")
+    write(made, net_py=NETWORKS, archcheck_toml=CONTRACT)
+    torch.save(nn.Sequential(nn.Linear(4, 2)).state_dict(), made / "plain.pt")
+    return made
+
+
+def test_containers_and_stored_weights(archcheck, folder):
+    run = archcheck("check", "--format", "json", cwd=folder)
+    reports = {each["subject"]: each for each in json.loads(run.stdout)["reports"]}
+    found = {
+        name: {each["instance"]: each["verdict"] for each in report["outcomes"]} for name, report in reports.items()
+    }
+    assert found == {
+        "boxed": {"finite-output": "broken", "keeps-batch": "kept"},
+        "pair": {"keeps-batch": "kept", "independent-of-batch": "kept"},
+        "drains": {"finite-output": "error", "keeps-batch": "error", "max-params": "kept"},
+        "images": {"keeps-batch": "kept", "independent-of-batch": "kept"},
+        "quantised": {
+            "no-hidden-weights": "kept",
+            "no-unused-layers": "kept",
+            "max-params": "kept",
+            "max-bytes-1": "kept",
+            "max-bytes-2": "kept",
+        },
+        "loaded": {"max-bytes": "broken", "min-sparsity": "broken"},
+    }
+    assert run.returncode == 2
+    assert [len(report["facts"]["shape"]["inputs"]) for report in reports.values()] == [1, 2, 1, 2, 1, 1]
+    (size,) = (each["found"] for each in reports["loaded"]["outcomes"] if each["rule"] == "max-bytes")
+    assert size == (folder / "plain.pt").stat().st_size
+    finding = reports["drains"]["outcomes"][0]["findings"][0]["message"]
+    assert "the input `1` (list_iterator) cannot be given other numbers" in finding
+
+
+def test_a_misspelled_part_of_the_bytes_is_one_line(archcheck, tmp_path):
+    write(tmp_path, net_py=NETWORKS, archcheck_toml=CONTRACT.replace('of = "file"', 'of = "files"'))
+    run = archcheck("check", cwd=tmp_path)
+    assert run.returncode == 2
+    assert '"of" must be "parameters" or "buffers" or "state" or "file", found "files"' in run.stderr
