@@ -53,7 +53,7 @@ class _Walk:
         head: list[str] = []
         while True:
             op = self.ops[index]
-            kind = _head_kind(op)
+            kind = _head_kind(op) if op.live else None
             if kind is not None:
                 head += [kind] if kind not in head else []
             elif op.kind not in _PASSED:
@@ -79,4 +79,6 @@ def _head_kind(op: Op) -> str | None:
 
 def _described(op: Op) -> str:
     coverage = op.attributes.get("coverage")
+    if not op.live:
+        return f"{op.kind} (without effect)"
     return f"{op.kind} ({coverage})" if coverage in ("partial", "trivial") else op.kind
