@@ -188,3 +188,42 @@ def test_what_only_looks_like_a_dropout_is_without_effect(name):
 def test_a_dropout_takes_effect(layer):
     _, training = effects(lambda self, x: self.probe(x), probe=layer)
     assert training == FELT
+
+
+def unused(forward, **parts):
+    torch.manual_seed(0)
+    model = Apply(lambda self, x: forward(self, self.fc(x)), fc=nn.Linear(6, 4), **parts)
+    return measure_model(model, example=torch.rand(3, 6), needs=[PARANOID]).params.unused
+
+
+FAKE_PARAMETERS = {
+    "times zero": lambda self, y: y + 0 * self.idle.sum(),
+    "times a zero of its own": lambda self, y: y + (self.idle * torch.zeros(4)).sum(),
+    "less itself": lambda self, y: y + (self.idle - self.idle.detach()).sum(),
+    "outdone": lambda self, y: torch.maximum(y, self.idle.mean() - 1e9),
+    "less than rounding": lambda self, y: y + 1e-30 * self.idle,
+    "cut off": lambda self, y: torch.cat([y, self.idle.exp()[None]])[:-1],
+    "not chosen": lambda self, y: torch.where(torch.tensor(False), self.idle.exp(), y),
+}
+
+
+@pytest.mark.parametrize("name", FAKE_PARAMETERS)
+def test_a_parameter_that_no_output_feels_is_unused(name):
+    assert unused(FAKE_PARAMETERS[name], idle=nn.Parameter(torch.randn(4))) == ("idle",)
+
+
+PARAMETERS = {
+    "begins at zero": (lambda self, y: y + self.own.reshape(1, 4), torch.zeros(4)),
+    "a gate": (lambda self, y: y * self.own.tanh(), torch.zeros(4)),
+    "an upper bound that nothing meets yet": (lambda self, y: torch.minimum(y, self.own.abs()), torch.full((4,), 50.0)),
+    "rounded": (lambda self, y: y + self.own.round(), torch.full((4,), 2.2)),
+    "signs": (lambda self, y: y * self.own.sign(), torch.randn(4)),
+    "a shift before a softmax": (lambda self, y: (y + self.own.sum()).softmax(1), torch.randn(4)),
+    "of training alone": (lambda self, y: y + self.own.exp() if self.training else y, torch.randn(4)),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameter_that_an_output_may_feel_is_used(name):
+    forward, begins = PARAMETERS[name]
+    assert unused(forward, own=nn.Parameter(begins)) == ()

@@ -16,13 +16,14 @@ from archcheck.selectors import GROUPS
 from archcheck.where import Where
 
 Place = tuple[str, str, Where | None]
-"""The kind, the layer and the line of a call."""
+"""The kind, the layer and the line of a call; for a parameter its name in place of the layer."""
 Places = frozenset[Place]
 
 NORMS = ("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm")
 DROPOUT = "dropout"
 MASK = "mask"
 POOL = "pool"
+PARAMETER = "parameter"
 _MASKING = ("mul", "masked_fill", "where")
 _POOLING = ("mean", "sum", "avg_pool", "amax", "max", "max_pool")
 _KINDS: Mapping[str, str] = (

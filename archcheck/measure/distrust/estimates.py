@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ LEAST = 1e-4
 """The share of the spread of an output below which a change of it is none."""
 _CLEAR = 10 * LEAST
 """The same for what is only estimated."""
-_ROUNDING = 100
+_ROUNDING = 20
 """How many times the precision of a dtype a sum of as large parts may be off."""
 _FEW = 16
 """Places that no derivative reaches, up to which each is looked at; an encoder without gradients has more."""
@@ -43,6 +44,10 @@ class Estimates:
         kept = result if result.requires_grad else result.detach().requires_grad_()
         self._kept.append((call.place, kept, way))
         return result if own else kept.clone()
+
+    def add(self, parameters: Mapping[Place, torch.Tensor]) -> None:
+        """Ask for parameters, too: whether there is any derivative by them."""
+        self._kept += [(place, tensor, None) for place, tensor in parameters.items()]
 
     def told(self, total: torch.Tensor) -> Places:
         """Return the places whose nulls change the total clearly; note by how much, and which have no derivative.

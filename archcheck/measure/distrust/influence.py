@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.distrust.calls import DROPOUT, Call, Calls, Place, Places
+from archcheck.measure.distrust.calls import DROPOUT, PARAMETER, Call, Calls, Place, Places
 from archcheck.measure.distrust.estimates import LEAST, Estimates, spread, sum_of
 from archcheck.measure.distrust.jitter import jittered
 from archcheck.measure.distrust.nulls import again, null_of
@@ -44,7 +44,8 @@ _DRAWS = 4
 _OTHER_DRAWS = 100
 """What seeds begin at that are for other draws alone."""
 
-Change = Callable[[Call], "torch.Tensor | None"]
+Change = Callable[..., "torch.Tensor | None"]
+"""What makes other numbers of a result, given the call; or of a parameter, given none."""
 Statistics = list[tuple[torch.Tensor, torch.Tensor]]
 """Statistics of normalisations, each with what it is to be."""
 
@@ -98,6 +99,11 @@ class _Runs:
         self._faults: Faults | None = None  # of the first pass
         self._deaf: Places = frozenset()  # without any derivative in the last pass
         self._changes: dict[Place, float] = {}  # as they were estimated there, by place that was called
+        self._parameters: dict[Place, torch.Tensor] = {
+            place: tensor
+            for _, tensor in passes.tree.parameters()
+            if (place := (PARAMETER, passes.tree.names[id(tensor)], None)) in places
+        }
         self.replaced: Places = frozenset()
 
     def clear(self, example: Example, seed: int) -> Places | None:
@@ -110,6 +116,7 @@ class _Runs:
                 self._faults = faults if self._faults is None else self._faults
                 if not faults <= self._faults:
                     return None
+                estimates.add(self._parameters)
                 found = estimates.told(sum_of(outputs))
                 self._deaf, self._changes = estimates.deaf, estimates.changes
                 return frozenset(place for place in found if not (self._thorough and place[0] == DROPOUT))
@@ -120,20 +127,30 @@ class _Runs:
         first, repeated = (self._numbers(example, seed) for _ in range(2))
         if first is None or repeated is None:  # it fails on strange numbers, which tells nothing
             return frozenset()
-        least = max(LEAST, APART * _farthest(first, repeated))
-        nulls: list[Change] = [partial(null_of, seed=seed, draw=draw) for draw in range(_DRAWS)]
-        felt = set()
+        rounding, felt = APART * _farthest(first, repeated), set()
         for place in sorted(places, key=lambda place: self._changes.get(place, 0.0)):
             if self._allowed <= 0:
                 return places
             self._allowed -= 1
-            larger: list[Change] = [partial(_noisy, seed=seed)] if place in self._deaf else []
-            for change in (*(nulls if place[0] == DROPOUT else nulls[:1]), *larger):
-                if _farthest(first, self._numbers(example, seed, place, change)) > least:
-                    felt.add(place)
-                    break
+            least = rounding if place[0] == PARAMETER else max(LEAST, rounding)
+            if any(
+                _farthest(first, self._numbers(example, seed, place, change)) > least
+                for change in self._changes_of(place, seed)
+            ):
+                felt.add(place)
         self.replaced |= places & self._changes.keys()
         return frozenset(felt)
+
+    def _changes_of(self, place: Place, seed: int) -> list[Change]:
+        """Return what to try in a place: its null, of a dropout several, and larger numbers if no derivative."""
+        larger: Change = partial(_larger, seed=seed)
+        if place[0] == PARAMETER:
+            return [larger, _zero]
+        draws = range(_DRAWS if place[0] == DROPOUT else 1)
+        return [
+            *(partial(_null, seed=seed, draw=draw) for draw in draws),
+            *([larger] if place in self._deaf else []),
+        ]
 
     def always_the_same(self, example: Example) -> Places:
         """Return the dropouts that drop the same elements in every pass, which makes them a part of the network."""
@@ -172,23 +189,33 @@ class _Runs:
         """Return the numbers of the outputs, with others from a place; `None` if that fails."""
 
         def look(call: Call, own: bool) -> torch.Tensor:
-            changed = change(call) if change is not None else None
+            changed = change(call.result, call) if change is not None else None
             if changed is None:
                 return call.result
             return call.result.copy_(changed) if own else changed
 
         calls = Calls(self._layers, frozenset({place} if place else ()), look)
-        with contextlib.suppress(Exception), torch.no_grad(), self._outputs(example, calls, seed) as outputs:
+        tensor = self._parameters.get(place) if place else None
+        changed = None if tensor is None or change is None else (tensor, partial(change, call=None))
+        with contextlib.suppress(Exception), torch.no_grad(), self._outputs(example, calls, seed, changed) as outputs:
             return [each.clone() for each in tensors_in(outputs)]
         return None
 
     @contextmanager
-    def _outputs(self, example: Example, calls: Calls, seed: int) -> Iterator[Any]:
+    def _outputs(
+        self,
+        example: Example,
+        calls: Calls,
+        seed: int,
+        changed: tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor | None]] | None = None,
+    ) -> Iterator[Any]:
         """Yield what the model returns; it is put back only in the end, for autograd minds other parameters."""
         with jittered(self._passes):
             with torch.no_grad():
                 for tensor, values in self._statistics:
                     tensor.copy_(values)
+                if changed is not None and (numbers := changed[1](changed[0])) is not None:
+                    changed[0].copy_(numbers)
             set_mode(self._passes.tree, self._training)
             seed_all(seed)
             copied = example.copied()
@@ -230,14 +257,22 @@ def _is_repeated(
     )
 
 
-def _noisy(call: Call, *, seed: int) -> torch.Tensor:
-    """Return other numbers that outdo those of a result, of no source that the model draws from.
+def _null(result: torch.Tensor, call: Call | None, *, seed: int, draw: int) -> torch.Tensor | None:
+    return None if call is None else null_of(call, seed, draw)
+
+
+def _zero(result: torch.Tensor, call: Call | None) -> torch.Tensor:
+    """Return zeros, which are less than a bound that nothing has met."""
+    return torch.zeros_like(result)
+
+
+def _larger(result: torch.Tensor, call: Call | None, *, seed: int) -> torch.Tensor:
+    """Return other numbers that outdo those of a tensor, of no source that the model draws from.
 
     They are sums and products, for the derivative of an energy may feel nothing but a factor.
     """
-    tensor = call.result
-    numbers = (2 * torch.rand(tensor.shape, generator=torch.Generator().manual_seed(4 + seed)) - 1).to(tensor)
-    return tensor * (1 + numbers) + numbers * (_LOUDER[seed % len(_LOUDER)] * tensor.detach().abs().max())
+    numbers = (2 * torch.rand(result.shape, generator=torch.Generator().manual_seed(4 + seed)) - 1).to(result)
+    return result * (1 + numbers) + numbers * (_LOUDER[seed % len(_LOUDER)] * result.detach().abs().max())
 
 
 def _farthest(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor] | None) -> float:

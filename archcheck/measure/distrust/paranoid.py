@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError, described
-from archcheck.measure.distrust.calls import place_of
+from archcheck.measure.distrust.calls import PARAMETER, place_of
 from archcheck.measure.distrust.counters import run_on
 from archcheck.measure.distrust.influence import Statistics, unfelt
 from archcheck.measure.distrust.jitter import jittered
@@ -34,6 +34,7 @@ from archcheck.measure.distrust.sameness import (
     constants,
     faults_of,
     named,
+    on_parameters_alone,
     only_begins,
     quiet_in,
     sign,
@@ -174,19 +175,21 @@ class _Look:
         raise _differs(training, f"it fails when its operations are watched: {described(failure)}") from failure
 
     def _unfelt(self, trace: Trace, example: Example, training: bool) -> frozenset[Sign]:
-        """Return the normalisations, dropouts and poolings on the way to an output that are without effect."""
+        """Return the operations on the way to an output that are without effect, of the kinds that can be told."""
         ops = zip(build(trace, self._root).ops, trace.events, strict=True)
-        places = {sign(event): place for op, event in ops if op.live and (place := place_of(op, event.where))}
+        places = {sign(event): {place} for op, event in ops if op.live and (place := place_of(op, event.where))}
+        for each, names in on_parameters_alone(trace, self._passes.tree).items():
+            places.setdefault(each, set()).update((PARAMETER, name, None) for name in names)
         if not places:
             return frozenset()
         cost = max(sum(event.macs for event in trace.events), len(trace.events) * _STEP)
         found = unfelt(
-            *(self._passes, example, partial(varied, example), frozenset(places.values())),
+            *(self._passes, example, partial(varied, example), frozenset().union(*places.values())),
             training=training,
             allowed=max(_REPLACED, AFFORDABLE // cost),
             statistics=self._statistics,
         )
-        return frozenset(each for each, place in places.items() if place in found)
+        return frozenset(each for each, of in places.items() if of <= found)
 
     def _still_quiet(self, quiet: frozenset[Sign], example: Example, training: bool, faults: Faults) -> frozenset[Sign]:
         """Return what says nothing with other numbers either: a branch may be dropped at random, or by the input."""
