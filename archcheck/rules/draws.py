@@ -1,4 +1,4 @@
-"""How often one tensor is dropped at one place: the noise of many draws that are joined again averages away."""
+"""How often one tensor is dropped before the same weights: many draws that are joined again average away."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _GATHERING = frozenset({"unfold", "im2col", "as_strided"})
 
 
 def count_draws(ops: Sequence[Op], dropouts: Sequence[Op]) -> dict[int, int]:
-    """Return by the index of each of `dropouts` how often in `ops` its tensor is dropped at its place, rounded.
+    """Return by the index of each of `dropouts` how often in `ops` its tensor is dropped, rounded.
 
     A tensor of n elements of which m are dropped, in copies or in parts, one after the other, is dropped m / n times.
-    The place is the line and the layer, and the weights that read the result next: what forty heads read, each by
+    The draws before the same weights count together, whatever lines and layers draw: what forty heads read, each by
     itself, is not averaged.
     """
     if not dropouts:
@@ -53,17 +53,17 @@ class _Tensors:
         self.weights = self._weights_ahead()
 
     def shares_of(self, op: Op) -> Iterator[tuple[Hashable, Fraction]]:
-        """Yield the tensors that an operation drops, at its place, and how much of each."""
-        place = op.where, op.layer, self.weights[op.index]
+        """Yield the tensors that an operation drops, with the weights ahead, and how much of each."""
+        ahead = self.weights[op.index]
         if op.kind != "dropout" or not op.inputs:
-            yield (op.inputs, op.params, place), Fraction(1)
+            yield (op.inputs, op.params, ahead), Fraction(1)
         elif not self.dependent[op.index]:
             origin = self.whole[op.inputs[0]]
             made = self.ops[origin].kind == "factory"
-            yield ((made and self._masked(op)) or origin, place), Fraction(1)
+            yield ((made and self._masked(op)) or origin, ahead), Fraction(1)
         else:
             for origin in {self.whole[op.inputs[0]], self.uncut[op.inputs[0]]}:
-                yield (origin, place), _share(op, self.ops[origin])
+                yield (origin, ahead), _share(op, self.ops[origin])
 
     def _masked(self, op: Op) -> frozenset[int]:
         """Return what a mask is applied to."""

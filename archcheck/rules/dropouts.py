@@ -73,11 +73,11 @@ def _site(op: Op) -> tuple[str, str, Where | None]:
     return op.layer, op.op, op.where
 
 
-ACTS = 0.001
-"""Elements that a dropout has to drop in a pass, on average, to count: less is none in a thousand passes."""
+ACTS = 0.01
+"""Elements that a dropout has to drop in a pass, on average, to count: less is none in a hundred passes."""
 
 DRAWS = 30
-"""Times that one tensor is dropped at one place from which on the draws are taken to be averaged away."""
+"""Times that one tensor is dropped before the same weights from which on the draws are taken to be averaged away."""
 
 
 def _fault(op: Op) -> str | None:

@@ -98,7 +98,7 @@ class _Walk:
         head: dict[str, str] = {}
         while True:
             op = self.ops[index]
-            kind = self._head_kind(op)
+            kind = self._head_kind(op) if op.live else None
             if kind is not None:
                 head.setdefault(kind, kind + pointwise_note([op]))
             elif not self._leaves_the_head(op):
@@ -154,6 +154,8 @@ class _Walk:
         coverage = op.attributes.get("coverage")
         without_weight = op.kind == "linear" and self._head_kind(op) is None
         kind = "matmul" if without_weight else op.kind
+        if not op.live:
+            return f"{kind} (without effect)"
         return f"{kind} ({coverage})" if coverage in ("partial", "trivial") else kind
 
 

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError, described
-from archcheck.measure.distrust.calls import place_of
+from archcheck.measure.distrust.calls import PARAMETER, place_of
 from archcheck.measure.distrust.counters import run_on
-from archcheck.measure.distrust.influence import unfelt
+from archcheck.measure.distrust.influence import Statistics, unfelt
 from archcheck.measure.distrust.jitter import jittered
 from archcheck.measure.distrust.others import batch_of, varied
 from archcheck.measure.distrust.sameness import (
@@ -34,6 +34,7 @@ from archcheck.measure.distrust.sameness import (
     constants,
     faults_of,
     named,
+    on_parameters_alone,
     only_begins,
     quiet_in,
     sign,
@@ -45,8 +46,7 @@ from archcheck.measure.passes.axes import Varied, choose
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
 from archcheck.measure.shapes.containers import map_tensors
-from archcheck.measure.structure.graph import Graph
-from archcheck.measure.structure.masks import Masks
+from archcheck.measure.structure.graph import Graph, build
 from archcheck.measure.subject.places import relative
 from archcheck.parts import Op
 from archcheck.where import Where
@@ -55,6 +55,10 @@ ALLOWANCE = 5 * AFFORDABLE
 """Multiply-accumulates up to which a second look is taken on real numbers: about five seconds of one core."""
 _RUNS = 10
 """Samples that pass through the model then."""
+_STEP = 500_000
+"""Multiply-accumulates that take as long as an operation does without any."""
+_REPLACED = 40
+"""Passes in which an operation is replaced that even a large model may take."""
 TRIES = 12
 """Passes on other numbers in all of which an operation has to say nothing; most models need a single one."""
 MANY = 257
@@ -104,6 +108,7 @@ class _Look:
         self._passes, self._example, self._traces, self._root = passes, example, traces, root
         self._signs = {training: signs(trace) for training, trace in traces.items()}
         self.notes: list[str] = []
+        self._statistics: Statistics = []
 
     def look_at_batches(self) -> None:
         """Compare with passes of one and of many samples, by shapes."""
@@ -170,14 +175,21 @@ class _Look:
         raise _differs(training, f"it fails when its operations are watched: {described(failure)}") from failure
 
     def _unfelt(self, trace: Trace, example: Example, training: bool) -> frozenset[Sign]:
-        """Return the normalisations and dropouts on the way to an output which that does not feel."""
-        live, masks = (event for event in trace.events if trace.live[event.index]), Masks(trace)
-        places = {sign(event): place for event in live if (place := place_of(event, masks)) is not None}
+        """Return the operations on the way to an output that are without effect, of the kinds that can be told."""
+        ops = zip(build(trace, self._root).ops, trace.events, strict=True)
+        places = {sign(event): {place} for op, event in ops if op.live and (place := place_of(op, event.where))}
+        for each, names in on_parameters_alone(trace, self._passes.tree).items():
+            places.setdefault(each, set()).update((PARAMETER, name, None) for name in names)
         if not places:
             return frozenset()
-        other = partial(varied, example)
-        found = unfelt(self._passes, example, other, frozenset(places.values()), training=training)
-        return frozenset(each for each, place in places.items() if place in found)
+        cost = max(sum(event.macs for event in trace.events), len(trace.events) * _STEP)
+        found = unfelt(
+            *(self._passes, example, partial(varied, example), frozenset().union(*places.values())),
+            training=training,
+            allowed=max(_REPLACED, AFFORDABLE // cost),
+            statistics=self._statistics,
+        )
+        return frozenset(each for each, of in places.items() if of <= found)
 
     def _still_quiet(self, quiet: frozenset[Sign], example: Example, training: bool, faults: Faults) -> frozenset[Sign]:
         """Return what says nothing with other numbers either: a branch may be dropped at random, or by the input."""

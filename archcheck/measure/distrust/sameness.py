@@ -11,6 +11,7 @@ from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.subject.places import relative
+from archcheck.measure.subject.tree import Tree
 from archcheck.selectors import GROUPS
 from archcheck.where import Where
 
@@ -78,6 +79,17 @@ def quiet_in(trace: Trace) -> frozenset[Sign]:
             pending += [made for made in trace.events[index].inputs if (index, made) not in trace.silence.cut]
     heard = {sign(event) for event in trace.events if loud[event.index]}
     return frozenset(sign(event) for event in trace.events if trace.live[event.index]) - heard
+
+
+def on_parameters_alone(trace: Trace, tree: Tree) -> dict[Sign, tuple[str, ...]]:
+    """Return the live operations on trained parameters alone, with their names, as far as no other reads these.
+
+    Whatever an input takes part in may say nothing to some inputs: those of an expert that none of them asks.
+    """
+    reading = [event for event in trace.events if event.params and trace.live[event.index]]
+    beside = {name for event in reading if trace.dependent[event.index] for name in event.params}
+    known = {tree.names[id(each)] for _, each in tree.parameters() if each.requires_grad} - beside
+    return {sign(event): event.params for event in reading if known.issuperset(event.params)}
 
 
 def named(found: Collection[Sign], root: str) -> str:

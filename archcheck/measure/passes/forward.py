@@ -48,6 +48,8 @@ class Passes:
         self._looks = Looks(self.tree.names)
         self._layers = Layers(self.tree)
         self._snapshots: dict[bool, Snapshot] = {}
+        self.jittered: dict[int, torch.Tensor] = {}
+        """What parameters are moved to where they are not to be as they begin, by identity."""
 
     def untouched(self, *, values: bool) -> AbstractContextManager[None]:
         """Run something with the model and put it back as it was; `values` as in `Snapshot`."""

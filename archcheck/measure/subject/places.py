@@ -101,7 +101,10 @@ def nearest(frames: Iterable[FrameType]) -> FrameType | None:
     return package
 
 
-_END = os.path.join(_OURS, "measure", "passes", "forward.py")  # noqa: PTH118 - compared with the name of a code object
+_ENDS = frozenset(
+    os.path.join(_OURS, "measure", *names)  # noqa: PTH118 - compared with the name of a code object
+    for names in (("passes", "forward.py"), ("distrust", "influence.py"))
+)
 """Where the subject's forward pass is called: beyond it is whoever asked for the measuring."""
 
 
@@ -112,7 +115,7 @@ def place_of(frame: FrameType | None) -> Where | None:
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None and frame.f_code.co_filename != _END:
+    while frame is not None and frame.f_code.co_filename not in _ENDS:
         yield frame
         frame = frame.f_back
 

@@ -1,0 +1,125 @@
+"""What stands in for an operation to show its effect: its null, which gives as much and does not do what it is for.
+
+A normalisation is replaced by its scale and shift alone, a global pooling by one position of its map, a dropout by
+another draw. Where an operation does not do what it is called, because its epsilon is larger than any variance or the
+map that it pools has one position that the input takes part in, its null is what it gives.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from archcheck.measure.distrust.calls import DROPOUT, MASK, NORMS, POOL, Call
+
+_TINY = 1e-2
+"""The epsilon of a normalisation up to which it guards a division, and does no more."""
+_SCALE = 0.1
+"""The least standard deviation of what a normalisation with a larger one is tried on."""
+_TRIES = 8
+"""Draws of a dropout, one of which has to be another."""
+
+
+def null_of(call: Call, seed: int, draw: int = 0) -> torch.Tensor | None:
+    """Return what stands in for the result of a call, `None` where nothing can; no source of chance is touched.
+
+    `draw` counts the other draws of a dropout, of which a few may happen to drop what no output reads.
+    """
+    kind = call.place[0]
+    if kind in NORMS:
+        return _scaled_and_shifted(call) if _normalises(call) else call.result
+    if kind == POOL:
+        return _one_position(call, seed) if _varies_in_several(call.given, call.result) else call.result
+    if kind == DROPOUT:
+        return _drawn_again(call, seed, draw)
+    return _dropped(call.result, seed) if kind == MASK else None
+
+
+def _scaled_and_shifted(call: Call) -> torch.Tensor | None:
+    given, weight, bias = call.given, call.argument("weight"), call.argument("bias")
+    by_channel = call.place[0] in ("batch_norm", "instance_norm", "group_norm")
+    shape = (-1, *[1] * (given.dim() - 2))
+    for name, values in (("weight", weight), ("bias", bias)):
+        if isinstance(values, torch.Tensor):
+            values = values.reshape(shape) if by_channel else values
+            given = given * values if name == "weight" else given + values
+    return given.to(call.result.dtype) if given.shape == call.result.shape else None
+
+
+def _normalises(call: Call) -> bool:
+    """Whether the scale of what is normalised is lost, as it is to any epsilon that only guards a division."""
+    epsilon = call.argument("eps")
+    by_statistics = call.argument("training") is False or call.argument("use_input_stats") is False
+    if not isinstance(epsilon, float) or epsilon <= _TINY or by_statistics:
+        return True
+    given = call.given
+    given = given * max(1.0, _SCALE / max(float(given.float().std()), 1e-30)) if given.numel() > 1 else given
+    none, once, twice = (again(call, factor * given) for factor in (0, 1, 2))
+    return float((twice - once).norm()) <= float((once - none).norm()) / 2
+
+
+def again(call: Call, given: torch.Tensor | None = None) -> torch.Tensor:
+    """Call a function once more, on copies of what it was given."""
+    own = call.given
+
+    def copied(value: Any) -> Any:
+        if value is own and given is not None:
+            return given
+        return value.clone() if isinstance(value, torch.Tensor) else value
+
+    args, kwargs = [copied(each) for each in call.args], {key: copied(each) for key, each in call.kwargs.items()}
+    result = call.func(*args, **kwargs)
+    first: torch.Tensor = result[0] if isinstance(result, tuple) else result
+    return first
+
+
+def _pooled_axes(call: Call) -> list[int]:
+    given, result = call.given, call.result
+    if given.dim() == result.dim():
+        return [axis for axis, extent in enumerate(given.shape) if result.shape[axis] != extent]
+    named = call.kwargs.get("dim", call.kwargs.get("axis", (*call.args[1:2], ())[0]))
+    axes = [named] if isinstance(named, int) else [axis for axis in named or () if isinstance(axis, int)]
+    return sorted(axis % given.dim() for axis in axes)
+
+
+def _one_position(call: Call, seed: int) -> torch.Tensor | None:
+    position, axes = call.given, _pooled_axes(call)
+    generator = torch.Generator().manual_seed(5 + seed)
+    count = 1
+    for axis in reversed(axes):
+        extent = position.shape[axis]
+        position = position.select(axis, int(torch.randint(extent, (1,), generator=generator)))
+        count *= extent
+    if not axes or position.numel() != call.result.numel():
+        return None
+    is_sum = str(getattr(call.func, "__name__", "")).startswith("sum")
+    return (position.reshape(call.result.shape) * (count if is_sum else 1)).to(call.result.dtype).clone()
+
+
+def _varies_in_several(given: torch.Tensor, result: torch.Tensor) -> bool:
+    """Whether more than one position of a map differs from sample to sample; one sample tells nothing."""
+    if given.dim() < 3 or given.shape[0] < 2:
+        return True
+    differs = (given != given[:1]).any(0)
+    channels_first = result.shape[1] == given.shape[1]
+    return int(differs.any(0 if channels_first else -1).sum()) > 1
+
+
+def _drawn_again(call: Call, seed: int, draw: int) -> torch.Tensor:
+    """Return what another draw gives; where none differs though there is something to drop, a half of what it gave."""
+    state = torch.get_rng_state()
+    try:
+        for number in range(draw + _TRIES):
+            drawn = again(call)
+            if number >= draw and not torch.equal(drawn, call.result):
+                return drawn
+    finally:
+        torch.set_rng_state(state)
+    return _dropped(call.result, seed)
+
+
+def _dropped(result: torch.Tensor, seed: int) -> torch.Tensor:
+    """Return a tensor with zeros for about a half of its elements."""
+    kept = torch.rand(result.shape, generator=torch.Generator().manual_seed(6 + seed)) < 0.5
+    return result * kept.to(result)
