@@ -66,15 +66,18 @@ class NoHiddenWeights(Rule):
         entries = hidden_on(facts, self.on)
         more = beside_on(facts, self.on)
         numbers = sum(each.numbers or each.elements for each in entries) + sum(each.numbers for each in more)
-        owned = not any(each.trainable for each in entries)
-        shown = [*entries, *more] if numbers > self.allow else [] if owned else entries
         few = f" ({amount(numbers, 'numbers')} beside the parameters)" if numbers else ""
+        if numbers > self.allow:
+            shown, found, limit, unit = (*entries, *more), numbers, self.allow, "numbers beside the parameters"
+        else:  # a parameter that no module owns was made to be trained, however small it is
+            shown = entries if any(each.trainable for each in entries) else ()
+            found, limit, unit = sum(each.elements for each in shown), 0, "hidden weights"
         return Result(
             examined=reach(facts, self.on),
             findings=tuple(_hidden_finding(weight, facts) for weight in shown),
-            found=numbers,
-            limit=self.allow,
-            unit="numbers beside the parameters",
+            found=found,
+            limit=limit,
+            unit=unit,
             kept=f"no hidden weights{few}",
         )
 
