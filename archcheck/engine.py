@@ -27,19 +27,27 @@ if TYPE_CHECKING:
     import torch
 
 
-def measure(model: torch.nn.Module, *, example: Any = None, costs: Mapping[str, StatedCost] | None = None) -> Facts:
+def measure(
+    model: torch.nn.Module,
+    *,
+    example: Any = None,
+    confirm: bool = True,
+    costs: Mapping[str, StatedCost] | None = None,
+) -> Facts:
     """Measure `model` in this process.
 
     `example` is a tensor, a tuple of positional inputs or a mapping of keyword inputs; without it the input
-    is inferred from the first layer. A real forward pass confirms what shapes say. The model is left as it was.
-    `costs` are multiply-accumulates of operators of one's own, as a contract states them.
+    is inferred from the first layer. A real forward pass in each mode confirms what shapes say, unless `confirm` is
+    false, which a note on the facts says. The model is left as it was. `costs` are multiply-accumulates of operators of
+    one's own, as a contract states them.
 
     Raises:
         SubjectError: the forward pass failed, or the input could not be inferred.
     """
     from archcheck.measure import measure_model
 
-    return measure_model(model, example=example, confirm=True, costs=costs)
+    facts = measure_model(model, example=example, confirm=confirm, costs=costs)
+    return facts if confirm else facts.noting("not confirmed on real numbers, as asked")
 
 
 def check(

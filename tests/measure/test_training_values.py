@@ -76,3 +76,9 @@ def test_what_runs_in_training_alone_is_used_and_costs(when):
 def test_what_reads_no_value_is_measured_by_shapes_in_training():
     facts = measure(nn.Sequential(nn.Linear(10, 10), nn.BatchNorm1d(10), nn.Dropout(0.1)), example=X)
     assert not any("real tensors" in note for note in facts.subject.notes)
+
+
+def test_who_asks_for_no_confirmation_is_told_so():
+    facts = measure(Net(ALWAYS[0], drops), example=X, confirm=False)
+    assert "not confirmed on real numbers, as asked" in facts.subject.notes
+    assert not any("not confirmed" in note for note in measure(nn.Linear(10, 2), example=X).subject.notes)
