@@ -126,7 +126,8 @@ def _beside(facts: Facts) -> Iterator[Line]:
 
 
 def _acting(entry: Hidden) -> str:
-    place = f" at {entry.where}" if entry.where else ""
+    known = entry.where is not None and not entry.where.file.startswith("/")  # not where an export was made
+    place = f" at {entry.where}" if known else ""
     user = f"by {entry.used_by}{place}"
     if entry.origin == "numbers":
         return f"{entry.numbers:,} in Python, most {user}"

@@ -180,7 +180,7 @@ def test_compiled_scripted_and_traced_modules(build):
     facts = measure_model(build(), example=zeros(2, 3))
     assert facts.cost.macs == PLAIN
     assert facts.cost.uncounted == ()
-    assert facts.params.total + facts.params.hidden_total == 16 + 8
+    assert facts.params.total + facts.params.numbers_beside == 16 + 8
     assert facts.params.unused == ()
     assert [op.kind for op in facts.ops if op.kind in ("linear", "relu", "conv")][:3] == ["linear", "relu", "conv"]
 

@@ -89,8 +89,8 @@ def test_the_ledger_survives_json():
     assert again.params == facts.params
     assert again.params.bytes_by_dtype == facts.params.bytes_by_dtype
     kernel = Apply(lambda self, x: F.conv1d(x, self.k), spare=nn.Dropout(0.5))
-    kernel.register_buffer("k", torch.rand(1, 1, 3))
-    facts = measure_model(kernel, example=zeros(1, 1, 8))
+    kernel.register_buffer("k", torch.rand(1, 1, 12))
+    facts = measure_model(kernel, example=zeros(1, 1, 16))
     again = Facts.from_json(facts.to_json())
     assert again.params.hidden[0].buffer
     assert again.unused_layers == ("spare",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from textwrap import dedent
 
 import pytest
@@ -98,7 +99,10 @@ def test_facts_are_those_of_the_model_with_memory(name):
     found, real = (measure_model(each, example=example) for each in (model, make()))
     assert found.subject.fingerprint == real.subject.fingerprint
     for part in ("params", "layers", "ops", "train_ops", "train_length", "cost", "shape", "unused_layers"):
-        assert getattr(found, part) == getattr(real, part), part
+        mine, theirs = getattr(found, part), getattr(real, part)
+        if part == "params":  # what numbers a buffer is worth is not known without them
+            mine, theirs = (replace(each, hidden=(), beside=(), effective=0, storage=()) for each in (mine, theirs))
+        assert mine == theirs, part
     assert found.unmeasured == real.unmeasured == ()
     assert (found.subject.meta, real.subject.meta) == (name != "without parameters", False)
 

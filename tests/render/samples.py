@@ -92,7 +92,10 @@ def plain_net() -> Facts:
         layer("features.2", "ReLU", (1, 16, 6, 6), calls=2, where=where(11)),
         layer("drop", "Dropout", (1, 16), where=where(13)),
         layer("fc", "Linear", (1, 10), params=1_098, macs=8_576, where=where(14)),
-        ops=(op("global_avg_pool", attributes={"coverage": "real"}), op("linear", "fc", index=1, inputs=(0,))),
+        ops=(
+            op("global_avg_pool", attributes={"coverage": "real"}),
+            op("linear", "fc", index=1, inputs=(0,), params=("fc.weight", "fc.bias")),
+        ),
         train_ops=(
             op("dropout", "drop", attributes={"p": 0.008, "training": True}),
             op("dropout", "fc", index=1, attributes={"p": 0.0, "training": True}),

@@ -107,8 +107,8 @@ def test_a_part_that_there_is_not_is_said_to_be_none():
 
 def test_weights_hidden_in_another_part_are_nothing_to_this_one():
     filtered = Apply(lambda self, x: F.linear(x, self.weight))
-    filtered.register_buffer("weight", torch.randn(8, 8))
-    model = Apply(lambda self, x: self.fc(self.filtered(x)), filtered=filtered, fc=nn.Linear(8, 2))
+    filtered.register_buffer("weight", torch.randn(9, 8))
+    model = Apply(lambda self, x: self.fc(self.filtered(x)), filtered=filtered, fc=nn.Linear(9, 2))
     assert not judged(NoHiddenWeights(), model)
     assert judged(NoHiddenWeights(on="fc"), model)
 

@@ -8,13 +8,12 @@ from contextlib import contextmanager
 import torch
 
 from archcheck.measure.passes.forward import Passes
+from archcheck.measure.passes.kept_values import Values
 from archcheck.measure.passes.nudge import nudge
 
 _NOTHING = 1e-3
 """The mean size below which parameters count as zero: a scale of layers of 1e-6 is lost to rounding in bfloat16."""
 _SHARE = 0.01
-_KEPT = 1 << 27
-"""Numbers of a model up to which the moved ones are kept for the next time."""
 
 
 @contextmanager
@@ -26,18 +25,19 @@ def jittered(passes: Passes) -> Iterator[None]:
     `Passes.untouched`, undoes the change, too.
     """
     with passes.untouched(values=True):
-        generator, known = torch.Generator().manual_seed(1), passes.jittered
-        kept = sum(tensor.numel() for _, tensor in passes.tree.parameters()) <= _KEPT
-        with torch.no_grad():
-            for _, tensor in passes.tree.parameters():
-                if not (tensor.requires_grad and tensor.is_floating_point() and tensor.numel()):
-                    continue
-                if id(tensor) in known:
-                    tensor.copy_(known[id(tensor)])
-                    continue
-                mean = float(tensor.abs().mean())
-                scale = _SHARE * mean if mean > _NOTHING else _SHARE
-                nudge(tensor, scale, generator, up=True)
-                if kept:
-                    known[id(tensor)] = tensor.detach().clone()
+        tensors = {
+            id(tensor): tensor
+            for _, tensor in passes.tree.parameters()
+            if tensor.requires_grad and tensor.is_floating_point() and tensor.numel()
+        }
+        identities, known = passes.moved
+        if known is not None and identities == tuple(tensors):
+            known.restore()
+        else:
+            generator = torch.Generator().manual_seed(1)
+            with torch.no_grad():
+                for tensor in tensors.values():
+                    mean = float(tensor.abs().mean())
+                    nudge(tensor, _SHARE * mean if mean > _NOTHING else _SHARE, generator, up=True)
+            passes.moved = tuple(tensors), Values(tensors.values())
         yield

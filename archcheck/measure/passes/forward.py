@@ -21,6 +21,7 @@ from archcheck.measure.operators.sparse import is_sparse
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.faults import raised_at, shapes_are_wrong
+from archcheck.measure.passes.kept_values import Values
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.leeway import any_batch, deep
 from archcheck.measure.passes.restore import Snapshot
@@ -48,7 +49,7 @@ class Passes:
         self._looks = Looks(self.tree.names)
         self._layers = Layers(self.tree)
         self._snapshots: dict[bool, Snapshot] = {}
-        self.jittered: dict[int, torch.Tensor] = {}
+        self.moved: tuple[tuple[int, ...], Values | None] = (), None
         """What parameters are moved to where they are not to be as they begin, by identity."""
 
     def untouched(self, *, values: bool) -> AbstractContextManager[None]:

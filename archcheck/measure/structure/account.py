@@ -225,7 +225,7 @@ def statistics_of(traces: Sequence[Trace], tree: Tree) -> frozenset[str]:
         name
         for trace in traces
         for event in trace.events
-        if event.kind in ("batch_norm", "instance_norm") and event.attributes.get("training")
+        if event.kind in ("batch_norm", "instance_norm") and (len(traces) == 1 or event.attributes.get("training"))
         for role, name in zip(event.roles, event.names, strict=True)
         if role in _STATISTICS and name
     }

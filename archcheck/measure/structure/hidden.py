@@ -6,7 +6,6 @@ a tensor that two modes read, that several layers read, that `forward` makes ane
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -101,12 +100,10 @@ def _numbers(account: Account, root: str) -> Iterator[Hidden]:
         return
     values = list(dict.fromkeys(number for number, _ in uses))
     places = {number: place for place, number in enumerate(values)}
-    by_event = Counter(event.where for _, event in uses)
-    most = max(uses, key=lambda use: by_event[use[1].where])[1]
-    table = torch.tensor(
-        values, dtype=torch.complex128 if any(isinstance(v, complex) for v in values) else torch.float64
-    )
-    different = len(values) if len(values) <= MUCH else min(len(values), numbers_in(table))
+    by_line: dict[object, list[int]] = {}
+    for number, event in uses:
+        by_line.setdefault((event.op, event.where), []).append(places[number])
+    most = max(uses, key=lambda use: len(by_line[use[1].op, use[1].where]))[1]
     yield Hidden(
         name="numbers in Python",
         shape=(len(values),),
@@ -115,9 +112,20 @@ def _numbers(account: Account, root: str) -> Iterator[Hidden]:
         layer=most.layer,
         where=relative(most.where, root),
         origin="numbers",
-        numbers=max(different, sequence_worth([places[number] for number, _ in uses])),
+        numbers=max(_different(values), sum(map(sequence_worth, by_line.values()))),
         bits=64,
     )
+
+
+def _different(values: Sequence[complex]) -> int:
+    """Return how many numbers these are; of many, those that count up are one, and those of a formula are few."""
+    if len(values) <= MUCH:
+        return len(values)
+    whole = sorted(value for value in values if isinstance(value, int))
+    runs = sum(value - 1 != before for before, value in zip([None, *whole], whole, strict=False))
+    rest = [part for value in values if not isinstance(value, int) for part in (value.real, value.imag)]
+    rest = [part for part in rest if part]
+    return runs + (len(rest) if len(rest) <= MUCH else numbers_in(torch.tensor(rest, dtype=torch.float64)))
 
 
 def _packed(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:

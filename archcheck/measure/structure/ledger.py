@@ -63,7 +63,9 @@ def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]],
         sizes=sizes,
         storage=stored,
         effective=_effective(stored, packed),
-        frozen_names=tuple(name for name, size in sizes.items() if size and name not in asking),
+        frozen_names=tuple(
+            tree.names[id(each)] for each in unique if numel(each) and tree.names[id(each)] not in asking
+        ),
     )
 
 

@@ -67,6 +67,7 @@ def _sparse_parts(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
             yield getattr(tensor, name)()
 
 
+_PIECE = 1 << 20
 _COMPRESSED = ("crow_indices", "col_indices", "ccol_indices", "row_indices", "values")
 
 
@@ -80,7 +81,8 @@ def _nonzero(tensor: torch.Tensor) -> int | None:
                 *_, tensor = _sparse_parts(tensor)
             elif tensor.is_quantized:
                 tensor = tensor.dequantize()
-            return int(tensor.detach().count_nonzero())
+            rows = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor.detach()
+            return sum([int(piece.count_nonzero()) for piece in torch.split(rows, _PIECE)] or [0])
     except (RuntimeError, NotImplementedError, TypeError):  # a dtype, or a class of its own, that does not count
         return None
 
@@ -98,8 +100,10 @@ def _pruned(tree: Tree) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _parametrised(node: Node) -> Iterator[tuple[str, torch.Tensor]]:
-    for name, chain in (getattr(node.module, "parametrizations", None) or {}).items():
-        original = getattr(chain, "original", None)
+    parts = vars(node.module).get("_modules")
+    chains = parts.get("parametrizations") if isinstance(parts, dict) else None
+    for name, chain in vars(chains).get("_modules", {}).items() if chains is not None else ():
+        original = vars(chain).get("_parameters", {}).get("original")
         if isinstance(original, torch.Tensor):
             with suppress(Exception), torch.no_grad():  # whatever the subject raises
                 value = chain()
