@@ -67,11 +67,12 @@ class NoHiddenWeights(Rule):
         more = beside_on(facts, self.on)
         numbers = sum(each.numbers or each.elements for each in entries) + sum(each.numbers for each in more)
         few = f" ({amount(numbers, 'numbers')} beside the parameters)" if numbers else ""
-        if numbers > self.allow:
-            shown, found, limit, unit = (*entries, *more), numbers, self.allow, "numbers beside the parameters"
-        else:  # a parameter that no module owns was made to be trained, however small it is
-            shown = entries if any(each.trainable for each in entries) else ()
-            found, limit, unit = sum(each.elements for each in shown), 0, "hidden weights"
+        unowned = any(each.trainable for each in entries)
+        if unowned and numbers <= self.allow:  # it was made to be trained, however small it is
+            shown, found, limit, unit = entries, sum(each.elements for each in entries), 0, "hidden weights"
+        else:
+            shown = (*entries, *more) if numbers > self.allow else ()
+            found, limit, unit = numbers, self.allow, "numbers beside the parameters"
         return Result(
             examined=reach(facts, self.on),
             findings=tuple(_hidden_finding(weight, facts) for weight in shown),
