@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -54,14 +54,19 @@ class Trace:
     @cached_property
     def live(self) -> list[bool]:
         """Whether the result of each event reaches an output."""
-        live = [False] * len(self.events)
+        return self.reaching(lambda event: True)
+
+    def reaching(self, hands_on: Callable[[Event], bool]) -> list[bool]:
+        """Return for each event whether its result reaches an output through events that hand their inputs on."""
+        reached = [False] * len(self.events)
         pending = [index for index in self.outputs if index >= 0]
         while pending:
             index = pending.pop()
-            if not live[index]:
-                live[index] = True
-                pending += self.events[index].inputs
-        return live
+            if not reached[index]:
+                reached[index] = True
+                if hands_on(self.events[index]):
+                    pending += self.events[index].inputs
+        return reached
 
     @cached_property
     def readers(self) -> dict[int, list[Event]]:

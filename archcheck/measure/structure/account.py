@@ -33,6 +33,9 @@ _PARAMETRIZES = "torch.nn.utils."
 """Where torch keeps what computes a weight of a parameter: spectral and orthogonal, pruned, normalised."""
 
 
+Sort = Literal["constant", "buffer", "random", "parameter"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where numbers come from that are neither input nor parameter; `user` is the operation that they act by.
@@ -40,7 +43,7 @@ class Source:
     `unpacked` is how many integers are made of its own.
     """
 
-    sort: Literal["constant", "buffer", "random", "parameter"]
+    sort: Sort
     name: str
     shape: tuple[int, ...]
     dtype: str
@@ -86,9 +89,7 @@ class Account:
                 continue
             if event.kind == "constant" or (event.op == "set_" and len(event.operands) == 1):
                 yield self._made("constant", event)
-            elif event.index in self._generated or (
-                draws_numbers(event, self._trace) and place_of(event) in self._draws
-            ):
+            elif event.index in self._generated or self._is_drawn_again(event):
                 yield self._made("random", event)
             if event.index in self._trace.unowned:
                 yield from self._unowned(event)
@@ -115,20 +116,12 @@ class Account:
         )
 
     def _is_drawn_again(self, event: Event) -> bool:
-        return event.told.draws and draws_numbers(event, self._trace) and place_of(event) in self._draws
+        return draws_numbers(event, self._trace) and place_of(event) in self._draws
 
     def _unowned(self, event: Event) -> Iterator[Source]:
         """Yield parameters that the pass itself makes, as those of a layer that is built in `forward`."""
         for name, tensor in self._trace.unowned[event.index]:
-            yield Source(
-                sort="constant",
-                name=name,
-                shape=tuple(tensor.shape),
-                dtype=dtype_of(tensor),
-                index=event.index,
-                user=self._user(event),
-                tensor=tensor,
-            )
+            yield self._of_tensor("constant", name, tensor, event)
 
     def _held(self, name: str, event: Event) -> Iterator[Source]:
         tensor = self._buffers.get(name, self._parameters.get(name))
@@ -136,16 +129,20 @@ class Account:
             return
         unpacked = self._grown[event.index]
         if name in self._buffers or unpacked > tensor.numel():
-            yield Source(
-                sort="buffer" if name in self._buffers else "parameter",
-                name=name,
-                shape=tuple(tensor.shape),
-                dtype=dtype_of(tensor),
-                index=event.index,
-                user=self._user(event),
-                tensor=tensor,
-                unpacked=unpacked,
-            )
+            yield self._of_tensor("buffer" if name in self._buffers else "parameter", name, tensor, event, unpacked)
+
+    def _of_tensor(self, sort: Sort, name: str, tensor: torch.Tensor, event: Event, unpacked: int = 0) -> Source:
+        """Return the source for a tensor that an event reads."""
+        return Source(
+            sort=sort,
+            name=name,
+            shape=tuple(tensor.shape),
+            dtype=dtype_of(tensor),
+            index=event.index,
+            user=self._user(event),
+            tensor=tensor,
+            unpacked=unpacked,
+        )
 
     def numbers(self) -> list[tuple[complex, Event]]:
         """Return the numbers of Python that act, in their order; not those of dropouts that are off."""
@@ -189,15 +186,7 @@ class Account:
 
 def acting_in(trace: Trace) -> list[bool]:
     """Return for each event of a pass whether its numbers reach an output, and not its shape alone."""
-    acting = [False] * len(trace.events)
-    pending = [index for index in trace.outputs if index >= 0]
-    while pending:
-        index = pending.pop()
-        if not acting[index]:
-            acting[index] = True
-            if not takes_shape_alone(trace.events[index]):
-                pending += trace.events[index].inputs
-    return acting
+    return trace.reaching(lambda event: not takes_shape_alone(event))
 
 
 def draws_numbers(event: Event, trace: Trace) -> bool:
