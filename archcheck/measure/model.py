@@ -197,8 +197,7 @@ def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Tr
 
 def _confirmed_training(passes: Passes, example: Example, traced: Trace) -> tuple[Trace | None, tuple[str, ...]]:
     """Return a trace of training on real numbers where shapes alone made up a value that the code read."""
-    too_large = sum(event.macs for event in traced.events) > AFFORDABLE
-    if traced.bounds.isdisjoint(VALUES) or too_large or passes.on_meta:
+    if traced.bounds.isdisjoint(VALUES) or not passes.affords(traced):
         return traced, ()
     return _training_trace(passes, example, real=True)
 

@@ -18,7 +18,7 @@ from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.subject.tree import Node, Tree
+from archcheck.measure.subject.tree import Node, Tree, join
 from archcheck.where import Where
 
 _OVERWRITES = frozenset({"zero", "fill", "normal", "uniform", "bernoulli", "random", "exponential", "cauchy",
@@ -209,7 +209,7 @@ def takes_shape_alone(event: Event) -> bool:
 
 def statistics_of(traces: Sequence[Trace], tree: Tree) -> frozenset[str]:
     """Return the buffers of normalisations that training moves, and those that torch's parametrizations work with."""
-    own = {f"{node.path}.{name}" if node.path else name for node in tree.nodes for name in _own_statistics(node)}
+    own = {join(node.path, name) for node in tree.nodes for name in _own_statistics(node)}
     moved = {
         name
         for trace in traces

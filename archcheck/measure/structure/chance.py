@@ -16,7 +16,7 @@ import torch
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.passes.forward import AFFORDABLE, Passes
+from archcheck.measure.passes.forward import Passes
 from archcheck.measure.structure.account import Place, acting_in, draws_numbers, place_of, takes_shape_alone
 from archcheck.measure.structure.content import numbers_in
 from archcheck.parts import MUCH
@@ -47,7 +47,7 @@ def chosen(passes: Passes, example: Example, trace: Trace) -> Chosen:
 
 def _repeated(passes: Passes, example: Example, trace: Trace) -> frozenset[Place]:
     """Return the places of all of whose draws two seeds give the same."""
-    if passes.on_meta or sum(event.macs for event in trace.events) > AFFORDABLE:
+    if not passes.affords(trace):
         return frozenset()
     drawn: list[dict[Place, list[bytes | None]]] = []
     with contextlib.suppress(Exception):  # whatever the subject raises on real numbers, others tell
