@@ -38,8 +38,13 @@ SMALL_SIZES = {
     **dict.fromkeys(("num_attention_heads", "num_heads", "n_head", "n_heads", "num_experts", "num_local_experts"), 4),
     **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 4),
     **dict.fromkeys(("intermediate_size", "encoder_ffn_dim", "decoder_ffn_dim", "ffn_dim", "d_ff"), 128),
-    **{"num_key_value_heads": 2, "d_kv": 16, "head_dim": 16, "vocab_size": 500, "image_size": 64},
-    **{"moe_intermediate_size": 32, "num_decoder_layers": 2},
+    "num_key_value_heads": 2,
+    "d_kv": 16,
+    "head_dim": 16,
+    "vocab_size": 500,
+    "image_size": 64,
+    "moe_intermediate_size": 32,
+    "num_decoder_layers": 2,
 }
 
 
