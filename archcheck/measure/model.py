@@ -26,7 +26,9 @@ from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.schema import VALUES
 from archcheck.measure.passes.branches import plain_branches
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.passes.forward import AFFORDABLE, Passes, inputs_of, passes_of, set_mode
+from archcheck.measure.passes.forward import AFFORDABLE, Passes, inputs_of
+from archcheck.measure.passes.lazy import passes_of
+from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.restore import same_torch
 from archcheck.measure.peers.cross_check import cross_check
 from archcheck.measure.structure import graph, idle, ledger

@@ -10,7 +10,7 @@ from torch import nn
 
 from archcheck.measure import measure_model
 from archcheck.measure.loading.example import given
-from archcheck.measure.passes.forward import passes_of
+from archcheck.measure.passes.lazy import passes_of
 from archcheck.measure.structure.graph import build
 
 POOLS = {"mean", "sum", "max", "amax", "avg_pool", "max_pool", "global_avg_pool", "global_max_pool"}

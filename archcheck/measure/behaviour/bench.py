@@ -13,7 +13,8 @@ from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.passes.forward import Passes, inputs_of, set_mode
+from archcheck.measure.passes.forward import Passes, inputs_of
+from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.shapes.containers import named_tensors
 from archcheck.measure.subject.tree import Tree
 

@@ -16,7 +16,7 @@ from archcheck.errors import SubjectError, described
 from archcheck.measure.behaviour.bench import Bench, called, outputs_of
 from archcheck.measure.behaviour.closeness import farthest
 from archcheck.measure.passes.faults import fault_of
-from archcheck.measure.passes.forward import set_mode
+from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.subject.compiled import with_compiler
 from archcheck.measure.subject.places import relative
 

@@ -16,7 +16,7 @@ from archcheck.measure.behaviour.closeness import distance, farthest
 from archcheck.measure.behaviour.lessons import NotTaken, learn
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.chance import seed_all
-from archcheck.measure.passes.forward import set_mode
+from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.nudge import nudge
 from archcheck.measure.subject.compiled import original
 from archcheck.measure.subject.tree import Tree, join

@@ -12,7 +12,8 @@ import torch
 
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes import unwatched
-from archcheck.measure.passes.forward import Passes, set_mode
+from archcheck.measure.passes.forward import Passes
+from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.subject.ownership import is_own
 
 CALLS = 10**6

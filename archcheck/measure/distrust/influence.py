@@ -30,9 +30,10 @@ from archcheck.measure.distrust.nulls import again, null_of
 from archcheck.measure.distrust.sameness import APART, Faults, apart, faults_of
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.chance import seed_all
-from archcheck.measure.passes.forward import Passes, set_mode
+from archcheck.measure.passes.forward import Passes
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.leeway import deep
+from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.shapes.containers import tensors_in
 
 PASSES = 16

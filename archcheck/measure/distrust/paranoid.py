@@ -44,7 +44,8 @@ from archcheck.measure.loading.example import Example
 from archcheck.measure.passes import unwatched
 from archcheck.measure.passes.axes import Varied, choose
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.passes.forward import AFFORDABLE, Passes, set_mode
+from archcheck.measure.passes.forward import AFFORDABLE, Passes
+from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.shapes.containers import map_tensors
 from archcheck.measure.structure.graph import Graph, build
 from archcheck.measure.subject.places import relative

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
@@ -16,7 +14,7 @@ from archcheck.errors import SubjectError, described
 from archcheck.measure.loading.example import Example, candidates
 from archcheck.measure.operators.answers import shapes_of
 from archcheck.measure.operators.cost import checked_costs
-from archcheck.measure.operators.meta import is_without_memory, without_memory
+from archcheck.measure.operators.meta import is_without_memory
 from archcheck.measure.operators.sparse import is_sparse
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.events import Trace
@@ -24,12 +22,14 @@ from archcheck.measure.passes.faults import raised_at, shapes_are_wrong
 from archcheck.measure.passes.kept_values import Values
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.leeway import any_batch, deep
+from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.restore import Snapshot
+from archcheck.measure.passes.sight import demand_sight
 from archcheck.measure.passes.silence import Silence
 from archcheck.measure.passes.trace import Tracer
 from archcheck.measure.shapes.containers import map_tensors, tensors_in
 from archcheck.measure.shapes.looks import Looks
-from archcheck.measure.subject.tree import Tree, join
+from archcheck.measure.subject.tree import Tree
 from archcheck.parts import META_WORDS
 from archcheck.stated_costs import Stated
 
@@ -89,7 +89,7 @@ class Passes:
             raise
         except Exception as error:  # whatever the subject raises
             if shapes_are_wrong(error) or self.on_meta:
-                raise _forward_error(example, error, meta=self.on_meta) from error
+                raise forward_error(example, error, meta=self.on_meta) from error
         return self._trace_real(example, training=training)
 
     def confirmed(self, example: Example, traced: Trace) -> Trace:
@@ -124,13 +124,13 @@ class Passes:
         except SubjectError:
             raise
         except Exception:
-            raise _forward_error(example, failure) from failure
+            raise forward_error(example, failure) from failure
 
     def _run(self, example: Example, *, training: bool, how: str) -> Trace:
         tracer = self._tracer(real=how != "shapes")
         with any_batch():
             self._run_under(tracer, example, training=training, differentiable=how == "differentiable")
-        _demand_sight(tracer.trace, self.tree)
+        demand_sight(tracer.trace, self.tree)
         return tracer.trace
 
     def _tracer(self, *, real: bool) -> Tracer:
@@ -210,38 +210,12 @@ class Passes:
         try:
             return self.real_shapes(example, training=False)
         except Exception as error:
-            raise _forward_error(example, error) from error
+            raise forward_error(example, error) from error
 
     @cached_property
     def on_meta(self) -> bool:
         """Whether the model was built without memory."""
         return is_without_memory(self.tree.tensors())
-
-
-def passes_of(model: torch.nn.Module, example: Example | None, costs: Mapping[str, Stated] | None = None) -> Passes:
-    """Return the passes of `model`, or of a copy whose lazy layers have seen one real input and made parameters."""
-    passes = Passes(model, costs)
-    if example is None or not passes.tree.is_lazy:
-        return passes
-    copied = copy.deepcopy(model, {id(tensor): _blank(tensor) for tensor in _lazy_buffers(model)})
-    on_meta = is_without_memory(tensor for module in model.modules() for tensor in module._parameters.values())
-    try:
-        with torch.no_grad(), without_memory() if on_meta else nullcontext():
-            given = example.copied()
-            copied.eval()(*given.args, **given.kwargs)
-    except Exception as error:
-        raise _forward_error(example, error) from error
-    return Passes(copied, costs)
-
-
-def _lazy_buffers(model: torch.nn.Module) -> list[torch.nn.UninitializedBuffer]:
-    """Return the buffers that wait for their first input, which torch cannot copy."""
-    found = (each for module in model.modules() for each in module._buffers.values())
-    return [each for each in found if isinstance(each, torch.nn.UninitializedBuffer)]
-
-
-def _blank(buffer: torch.nn.UninitializedBuffer) -> torch.nn.UninitializedBuffer:
-    return torch.nn.UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]
 
 
 def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
@@ -253,7 +227,8 @@ def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
     return tensor.clone()
 
 
-def _forward_error(example: Example, error: Exception, *, meta: bool = False) -> SubjectError:
+def forward_error(example: Example, error: Exception, *, meta: bool = False) -> SubjectError:
+    """Return what to tell of a forward pass that failed."""
     shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
     message = f"the forward pass failed on input {shapes}{_raised_at(error)}: {described(error)}"
     hint = f"; if it takes real numbers, leave {META_WORDS} out" if meta else ""
@@ -265,48 +240,6 @@ def _forward_error(example: Example, error: Exception, *, meta: bool = False) ->
 def _raised_at(error: BaseException) -> str:
     where = raised_at(error)
     return f" at {Path(where.file).name}:{where.line}" if where else ""
-
-
-def _is_plain(module: torch.nn.Module) -> bool:
-    """Whether a module keeps its mode where torch does, and nothing else hangs on it; TorchScript keeps its own."""
-    return type(module).train is torch.nn.Module.train and not isinstance(module, torch.jit.ScriptModule)
-
-
-def set_mode(tree: Tree, training: bool) -> None:
-    """Switch to training or evaluation by the model's own `train(mode)`, where frozen BatchNorm is often kept frozen.
-
-    A method of that name with another purpose, such as a training loop, is not called.
-    """
-    model = tree.model
-    if all(_is_plain(node.module) for node in tree.nodes):
-        for node in tree.nodes:
-            node.module.__dict__["training"] = training
-        return
-    if "mode" in inspect.signature(type(model).train).parameters:
-        try:
-            model.train(training)
-        except TypeError:  # a child's method has another purpose
-            pass
-        else:
-            return
-    for node in tree.nodes:
-        node.module.training = training
-
-
-def _demand_sight(trace: Trace, tree: Tree) -> None:
-    """Refuse a pass in which layers ran unseen: what torch dispatches is traced in the thread of the pass alone."""
-    if any(trace.dependent[index] for index in trace.outputs if index >= 0):
-        return
-    ran = {event.layer for event in trace.events}
-    read = {name for event in trace.events for name in event.params}
-    for node in tree.nodes:
-        own = {join(node.path, name) for name, _ in node.parameters}
-        if own and node.path in trace.visits and node.path not in ran and own.isdisjoint(read):
-            raise SubjectError(
-                "thread",
-                f"`{node.path}` runs in a thread of its own, where operations cannot be seen; "
-                "call it in `forward` itself",
-            )
 
 
 def inputs_of(example: Example) -> list[torch.Tensor]:

@@ -18,7 +18,8 @@ import torch
 
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.meta import to_meta, without_memory
-from archcheck.measure.passes.forward import Passes, set_mode
+from archcheck.measure.passes.forward import Passes
+from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.peers.fvcore_products import Key, Products
 from archcheck.measure.shapes.containers import map_tensors, tensors_in
 from archcheck.measure.subject.compiled import original_name

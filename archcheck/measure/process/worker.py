@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from archcheck.facts import Facts
+    from archcheck.measure.artifacts.request import Opened
     from archcheck.measure.process.reads import Reads
 
 Send = Callable[[Mapping[str, Any]], None]
@@ -171,57 +173,66 @@ def _one_thread() -> None:
 
 
 def _measure(request: Mapping[str, Any], send: Send) -> Any:
-    from dataclasses import replace
-
     import torch
 
     _one_thread()
     from archcheck.measure.artifacts.request import subject_of
     from archcheck.measure.distrust.tamper import watched
-    from archcheck.measure.evidence.record import training_facts
-    from archcheck.measure.evidence.trial import trial
+    from archcheck.measure.evidence import record, trial  # noqa: F401 - before the subject can stand in their place
     from archcheck.measure.loading.errors import explained
     from archcheck.measure.model import measure_model
     from archcheck.measure.subject.compiled import without_compiler
-    from archcheck.measure.subject.heap import give_back
-    from archcheck.parts import RECORD, TRAINING, TRIAL
 
     without_compiler()
     unaltered = watched(request.get("cache") or "")
-    root, target = request["root"], request["target"]
     torch.manual_seed(0)  # the weights of an untrained subject, so that a report repeats to the last digit
-    meta = bool(request.get("meta"))
     loaded = subject_of(request)
-    model, needs = loaded.model, request.get("needs") or ()
     unaltered()
-    with explained(target):
+    with explained(request["target"]):
         facts = measure_model(
-            model,
+            loaded.model,
             example=loaded.example(),
             name=request.get("name"),
-            target=target,
-            root=root,
-            needs=needs,
+            target=request["target"],
+            root=request["root"],
+            needs=request.get("needs") or (),
             confirm=True,
             costs=request.get("costs"),
             fresh=lambda: subject_of(request).model,
         )
+    encoded = _with_evidence(_as_loaded(facts, loaded, request), loaded.model, request)
+    unaltered()
+    return encoded
+
+
+def _as_loaded(facts: Facts, loaded: Opened, request: Mapping[str, Any]) -> Facts:
+    """Return the facts with what loading told."""
+    from dataclasses import replace
+
     if loaded.file_bytes is not None:
         facts = replace(facts, params=replace(facts.params, file_bytes=loaded.file_bytes))
     for note in loaded.notes:
         facts = facts.noting(note)
-    if meta and facts.params.bytes and not facts.subject.meta:
+    if request.get("meta") and facts.params.bytes and not facts.subject.meta:
         facts = facts.noting("measured as it is, with memory: it was built before, or names a device of its own")
-    encoded = facts.to_json()
-    if {TRAINING, RECORD} & {*needs}:
-        from archcheck.codec import encode
+    return facts
 
-        spec = request.get("training") or {}
-        encoded["training"] = encode(training_facts(model, spec, facts, root, evaluate=TRAINING in needs))
+
+def _with_evidence(facts: Facts, model: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts as JSON with what is asked for of the training record, the checkpoint and the trainer."""
+    from archcheck.codec import encode
+    from archcheck.measure.evidence.record import training_facts
+    from archcheck.measure.evidence.trial import trial
+    from archcheck.measure.subject.heap import give_back
+    from archcheck.parts import RECORD, TRAINING, TRIAL
+
+    encoded, needs = facts.to_json(), {*(request.get("needs") or ())}
+    if {TRAINING, RECORD} & needs:
+        spec, evaluate = request.get("training") or {}, TRAINING in needs
+        encoded["training"] = encode(training_facts(model, spec, facts, request["root"], evaluate=evaluate))
     if TRIAL in needs and not facts.subject.meta:
         give_back()
         encoded["behaviour"].update(trial(request))
-    unaltered()
     return encoded
 
 

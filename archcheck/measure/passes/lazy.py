@@ -1,0 +1,40 @@
+"""Models with lazy layers: they make their parameters when they see their first input."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from contextlib import nullcontext
+
+import torch
+
+from archcheck.measure.loading.example import Example
+from archcheck.measure.operators.meta import is_without_memory, without_memory
+from archcheck.measure.passes.forward import Passes, forward_error
+from archcheck.stated_costs import Stated
+
+
+def passes_of(model: torch.nn.Module, example: Example | None, costs: Mapping[str, Stated] | None = None) -> Passes:
+    """Return the passes of `model`, or of a copy whose lazy layers have seen one real input and made parameters."""
+    passes = Passes(model, costs)
+    if example is None or not passes.tree.is_lazy:
+        return passes
+    copied = copy.deepcopy(model, {id(tensor): _blank(tensor) for tensor in _lazy_buffers(model)})
+    on_meta = is_without_memory(tensor for module in model.modules() for tensor in module._parameters.values())
+    try:
+        with torch.no_grad(), without_memory() if on_meta else nullcontext():
+            given = example.copied()
+            copied.eval()(*given.args, **given.kwargs)
+    except Exception as error:
+        raise forward_error(example, error) from error
+    return Passes(copied, costs)
+
+
+def _lazy_buffers(model: torch.nn.Module) -> list[torch.nn.UninitializedBuffer]:
+    """Return the buffers that wait for their first input, which torch cannot copy."""
+    found = (each for module in model.modules() for each in module._buffers.values())
+    return [each for each in found if isinstance(each, torch.nn.UninitializedBuffer)]
+
+
+def _blank(buffer: torch.nn.UninitializedBuffer) -> torch.nn.UninitializedBuffer:
+    return torch.nn.UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]

@@ -1,0 +1,35 @@
+"""The mode that a model is in: training or evaluation."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+
+from archcheck.measure.subject.tree import Tree
+
+
+def _is_plain(module: torch.nn.Module) -> bool:
+    """Whether a module keeps its mode where torch does, and nothing else hangs on it; TorchScript keeps its own."""
+    return type(module).train is torch.nn.Module.train and not isinstance(module, torch.jit.ScriptModule)
+
+
+def set_mode(tree: Tree, training: bool) -> None:
+    """Switch to training or evaluation by the model's own `train(mode)`, where frozen BatchNorm is often kept frozen.
+
+    A method of that name with another purpose, such as a training loop, is not called.
+    """
+    model = tree.model
+    if all(_is_plain(node.module) for node in tree.nodes):
+        for node in tree.nodes:
+            node.module.__dict__["training"] = training
+        return
+    if "mode" in inspect.signature(type(model).train).parameters:
+        try:
+            model.train(training)
+        except TypeError:  # a child's method has another purpose
+            pass
+        else:
+            return
+    for node in tree.nodes:
+        node.module.training = training
