@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -83,12 +84,20 @@ def _takes_numbers(argument: Any) -> bool:
 
 
 def _body(func: Any) -> Callable[..., Any] | None:
-    """Return the function of the subject that `torch.library.custom_op` made an operator of, if one did."""
-    if "torch._library.custom_ops" not in sys.modules:
-        return None
-    made = torch._library.custom_ops.OPDEFS.get(func._schema.name)
-    body: Callable[..., Any] | None = getattr(made, "_init_fn", None)
-    return body if body is not None and is_own(inspect.unwrap(body).__code__.co_filename) else None
+    """Return the function of Python behind an operator that the subject registered, if one is."""
+    made = "torch._library.custom_ops" in sys.modules and torch._library.custom_ops.OPDEFS.get(func._schema.name)
+    if made:
+        body: Callable[..., Any] = made._init_fn
+        return body if is_own(inspect.unwrap(body).__code__.co_filename) else None
+    name = func._schema.name.replace("::", "/") + (f".{overload}" if (overload := func._schema.overload_name) else "")
+    for key in _KERNELS:
+        if f"{name}/{key}" in torch.library._impls:
+            return partial(func.redispatch, torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key)))
+    return None
+
+
+_KERNELS = ("CPU", "CompositeExplicitAutograd")
+"""What `torch.library.impl` registers a function of Python for that runs on the CPU."""
 
 
 def _writes_first(schema: Any) -> bool:

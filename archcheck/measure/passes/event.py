@@ -10,6 +10,8 @@ import torch
 from archcheck.measure.operators.answers import Answer
 from archcheck.where import Where
 
+NOTHING_DRAWN = b""
+
 
 @dataclass(slots=True)
 class Event:
@@ -17,8 +19,9 @@ class Event:
 
     `inputs` are the events whose results it reads, `operands` the event of each operand in the order of `roles`, -1
     for a parameter, and `names` what the model calls each, `""` for what is no parameter or buffer. `source` is set for
-    tensors that come from outside of the pass. `drawn` is a digest of what a generator gave, on real numbers. With
-    `no_grad` the subject has switched gradients off.
+    tensors that come from outside of the pass. `drawn` is what an operation with a generator gave, on real numbers;
+    `NOTHING_DRAWN` where it left the generator alone, as attention does without dropout. With `no_grad` the subject has
+    switched gradients off.
     """
 
     index: int

@@ -22,6 +22,7 @@ from archcheck.measure.operators.answers import KNOWN, answer, remember
 from archcheck.measure.operators.kinds import kind_of
 from archcheck.measure.operators.run import ShapeRunner, fresh
 from archcheck.measure.operators.schema import Operator, operator_of
+from archcheck.measure.passes.event import NOTHING_DRAWN
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.recorder import Recorder
 from archcheck.measure.passes.silence import Silence
@@ -136,9 +137,13 @@ class Tracer(Recorder):
         tensors = list(tensors_in(call))
         if self.trace.silence is not None:
             return self._run_closely(operator, call, tensors, args, kwargs, caller)
+        before = _generators_of(operator, call)
         result = fresh(operator, operator.func(*args, **kwargs), tensors)
         told = answer(operator, call, list(tensors_in(result)))
-        return self._record(told, tensors, result, caller)
+        self._record(told, tensors, result, caller)
+        if before and before == _generators_of(operator, call):
+            self.trace.events[-1].drawn = NOTHING_DRAWN
+        return result
 
     def _run_closely(
         self,
@@ -162,6 +167,14 @@ class Tracer(Recorder):
         for tensor in outputs:
             self._stamp(tensor)
         return result
+
+
+def _generators_of(operator: Operator, call: Call) -> list[bytes]:
+    """Return the states of the generators that one of torch's own operations may draw from on the CPU."""
+    if not operator.draws or operator.func.namespace != "aten":
+        return []
+    own = [each for each in call.values() if isinstance(each, torch.Generator)]
+    return [each.get_state().numpy().tobytes() for each in own or [torch.default_generator]]
 
 
 @cache

@@ -95,6 +95,8 @@ class Account:
                 yield from self._unowned(event)
             for position, name in enumerate(event.names):
                 if name and name not in seen and event.operands[position] < 0 and not takes_shape_alone(event):
+                    if name in self._statistics and _reads_as_statistic(event, name):
+                        continue  # another operation may read it as a weight
                     seen.add(name)
                     yield from self._held(name, event)
 
@@ -125,7 +127,7 @@ class Account:
 
     def _held(self, name: str, event: Event) -> Iterator[Source]:
         tensor = self._buffers.get(name, self._parameters.get(name))
-        if tensor is None or name in self._statistics:
+        if tensor is None:
             return
         unpacked = self._grown[event.index]
         if name in self._buffers or unpacked > tensor.numel():
@@ -218,7 +220,21 @@ def statistics_of(traces: Sequence[Trace], tree: Tree) -> frozenset[str]:
         for role, name in zip(event.roles, event.names, strict=True)
         if role in _STATISTICS and name
     }
-    return frozenset(own | moved)
+    still = {join(node.path, name) for node in tree.nodes if _never_moves(node) for name in _STATISTICS}
+    return frozenset((own | moved) - still)
+
+
+def _reads_as_statistic(event: Event, name: str) -> bool:
+    """Whether an operation uses a statistic as one: a normalisation its own, a parametrization its own vectors."""
+    owner, _, own = name.rpartition(".")
+    if own in _STATISTICS:
+        return event.kind in ("batch_norm", "instance_norm")
+    return event.layer == owner or ".parametrizations." not in f".{owner}"
+
+
+def _never_moves(node: Node) -> bool:
+    """Whether training leaves the statistics of a normalisation as they are: they hold what was put there."""
+    return isinstance(node.module, torch.nn.modules.batchnorm._NormBase) and node.module.momentum == 0
 
 
 def _own_statistics(node: Node) -> Iterator[str]:

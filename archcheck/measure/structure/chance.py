@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from archcheck.measure.loading.example import Example
-from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.event import NOTHING_DRAWN, Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.structure.account import Place, acting_in, draws_numbers, place_of, takes_shape_alone
@@ -55,7 +55,7 @@ def _repeated(passes: Passes, example: Example, trace: Trace) -> frozenset[Place
             by_place: dict[Place, list[bytes | None]] = {}
             again = passes.drawn(example, seed)
             for event in again.events:
-                if draws_numbers(event, again):
+                if draws_numbers(event, again) and event.drawn != NOTHING_DRAWN:
                     by_place.setdefault(place_of(event), []).append(event.drawn)
             drawn.append(by_place)
         first, second = drawn
