@@ -6,7 +6,7 @@ Such calls have the same answer, in evaluation and in training, whatever tensors
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,8 @@ class Answer:
     `roles` are the names of the arguments that its operands stand in, `operand_shapes` the shapes of these; `recipe` is
     `None` where its results depend on more than the look of the call; `number` is what it fills with, compares with,
     multiplies by or draws by.
-    `numbers` are all numbers of Python in it that take part in the result; `draws` says that a generator does.
+    `numbers` are all numbers of Python in it that take part in the result, `integers` those that say how much, where or
+    which; `draws` says that a generator takes part.
     """
 
     op: str
@@ -87,6 +88,7 @@ class Answer:
     recipe: Recipe | None = None
     number: float | None = None
     numbers: tuple[complex, ...] = ()
+    integers: tuple[int, ...] = ()
     draws: bool = False
     operand_shapes: tuple[tuple[int, ...], ...] = ()
 
@@ -129,6 +131,7 @@ def answer(
         recipe=recipe,
         number=_number(name, call),
         numbers=tuple(_numbers(operator, call)),
+        integers=tuple(_integers(call.values())),
         draws=operator.draws,
         operand_shapes=tuple(() if tensor.is_nested else shape_of(tensor) for _, tensor in operands),
     )
@@ -154,6 +157,14 @@ def _numbers(operator: Operator, call: Call) -> Iterator[complex]:
         for each in value if isinstance(value, list | tuple) else (value,):
             if isinstance(each, int | float | complex) and not isinstance(each, bool):
                 yield each
+
+
+def _integers(values: Iterable[Any]) -> Iterator[int]:
+    for value in values:
+        if value.__class__ is int:
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _integers(value)
 
 
 def source(kind: str, tensor: torch.Tensor) -> Answer:

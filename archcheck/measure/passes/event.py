@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.operators.answers import Answer
+from archcheck.measure.operators.vocabulary import base_name
 from archcheck.where import Where
 
 NOTHING_DRAWN = b""
@@ -71,3 +72,13 @@ class Event:
     def macs(self) -> int:
         """Its multiply-accumulates, as far as they are known."""
         return self.told.macs or 0
+
+
+_OVERWRITES = frozenset({"zero", "fill", "normal", "uniform", "bernoulli", "random", "exponential", "cauchy",
+                         "log_normal", "geometric"})  # fmt: skip
+
+
+def takes_shape_alone(event: Event) -> bool:
+    """Whether an operation reads the shape of its operands and none of their numbers."""
+    name = base_name(event.op)
+    return name.endswith("_like") or name.startswith("new_") or (event.op.endswith("_") and name in _OVERWRITES)

@@ -28,9 +28,9 @@ class Visit:
 class Trace:
     """What one forward pass did; `outputs` are the events that made the model's outputs, `output_names` their names.
 
-    Into `generated` events go nothing but shapes and numbers of Python; `unowned` are the parameters that events read
-    and that the pass itself has made, with what holds each. `trained` are the parameters that ask for gradients in the
-    mode of the pass, before the pass or after it.
+    Into `generated` events go nothing but shapes and numbers of Python, into `stirred` ones draws, too.
+    `unowned` are the parameters that events read and that the pass itself has made, with what holds each. `trained`
+    are the parameters that ask for gradients in the mode of the pass, before the pass or after it.
     `costs` are stated of operators that are not known.
     """
 
@@ -47,6 +47,7 @@ class Trace:
     silence: Silence | None = None
     foreign: list[Where | None] = field(default_factory=list)
     generated: set[int] = field(default_factory=set)
+    stirred: set[int] = field(default_factory=set)
     unowned: dict[int, list[tuple[str, torch.Tensor]]] = field(default_factory=dict)
     captured: dict[int, torch.Tensor] = field(default_factory=dict)
     costs: Mapping[str, Stated] = field(default_factory=dict)

@@ -15,7 +15,7 @@ import torch
 
 from archcheck.errors import SubjectError
 from archcheck.measure.operators.answers import Answer, dtype_of, shape_of, source
-from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.event import Event, takes_shape_alone
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.gradient_mode import GradientMode
 from archcheck.measure.passes.kept_values import content_of
@@ -89,14 +89,18 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
         return result
 
     def _generate(self, index: int, result: torch.Tensor) -> None:
-        """Note what an operation makes of shapes and numbers of Python alone, and what a generator gives."""
-        event = self.trace.events[index]
+        """Note what an operation makes of shapes, numbers of Python and draws alone, and what a generator gives."""
+        trace = self.trace
+        event = trace.events[index]
         if event.told.draws:
-            event.drawn = content_of(result) if self.trace.real else None
-        elif not event.params and all(operand in self.trace.generated for operand in event.operands):
-            self.trace.generated.add(index)
-            if index in self._wanted:
-                self.trace.captured[index] = result.clone()
+            event.drawn = content_of(result) if trace.real else None
+        operands = () if takes_shape_alone(event) else event.operands
+        if not all(operand in trace.generated or operand in trace.stirred for operand in operands):
+            return
+        stirred = event.told.draws or not trace.stirred.isdisjoint(operands)
+        (trace.stirred if stirred else trace.generated).add(index)
+        if index in self._wanted:
+            trace.captured[index] = result.clone()
 
     def _add(self, told: Answer, tensors: Sequence[torch.Tensor], caller: FrameType | None) -> Event:
         names: list[str] = []

@@ -16,13 +16,12 @@ import torch
 
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.vocabulary import base_name
-from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.event import Event, takes_shape_alone
 from archcheck.measure.passes.events import Trace
+from archcheck.measure.structure.content import TRIVIAL
 from archcheck.measure.subject.tree import Node, Tree, join
 from archcheck.where import Where
 
-_OVERWRITES = frozenset({"zero", "fill", "normal", "uniform", "bernoulli", "random", "exponential", "cauchy",
-                         "log_normal", "geometric"})  # fmt: skip
 _UNPACKS = frozenset({
     "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_right_shift", "bitwise_left_shift", "__and__", "__or__",
     "__xor__", "__rshift__", "__lshift__", "remainder", "fmod", "floor_divide", "div", "sub", "mul", "view",
@@ -147,12 +146,13 @@ class Account:
         )
 
     def numbers(self) -> list[tuple[complex, Event]]:
-        """Return the numbers of Python that act, in their order; not those of dropouts that are off."""
+        """Return the numbers of Python that act, in their order; no trivial ones, and none of dropouts that are off."""
         return [
             (number, event)
             for event in self._events
             if self._acting[event.index] and not (event.kind == "dropout" and not event.attributes.get("training"))
             for number in event.told.numbers
+            if number not in TRIVIAL
         ]
 
     def _read(self) -> Mapping[int, list[Event]]:
@@ -201,12 +201,6 @@ def draws_numbers(event: Event, trace: Trace) -> bool:
 def place_of(event: Event) -> Place:
     """Return where an operation stands, whatever pass it is in."""
     return event.op, event.layer, event.where
-
-
-def takes_shape_alone(event: Event) -> bool:
-    """Whether an operation reads the shape of its operands and none of their numbers."""
-    name = base_name(event.op)
-    return name.endswith("_like") or name.startswith("new_") or (event.op.endswith("_") and name in _OVERWRITES)
 
 
 def statistics_of(traces: Sequence[Trace], tree: Tree) -> frozenset[str]:

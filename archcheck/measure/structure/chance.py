@@ -14,11 +14,13 @@ from dataclasses import dataclass
 import torch
 
 from archcheck.measure.loading.example import Example
-from archcheck.measure.passes.event import NOTHING_DRAWN, Event
+from archcheck.measure.passes.event import NOTHING_DRAWN, Event, takes_shape_alone
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
-from archcheck.measure.structure.account import Place, acting_in, draws_numbers, place_of, takes_shape_alone
+from archcheck.measure.structure.account import Place, acting_in, draws_numbers, place_of
+from archcheck.measure.structure.chosen_integers import chosen_integers
 from archcheck.measure.structure.content import numbers_in
+from archcheck.measure.structure.numbers_used import Use
 from archcheck.parts import MUCH
 
 _NUDGE = 1e-5
@@ -28,10 +30,14 @@ _APART = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a pass makes itself and may have been chosen: the places of `draws`, and events that `generate`."""
+    """What a pass makes itself and may have been chosen.
+
+    These are the places of `draws`, the events that are `generated`, and the `integers` that choose among numbers.
+    """
 
     draws: frozenset[Place] = frozenset()
     generated: frozenset[int] = frozenset()
+    integers: tuple[Use, ...] = ()
 
 
 NOTHING = Chosen()
@@ -42,7 +48,8 @@ def chosen(passes: Passes, example: Example, trace: Trace) -> Chosen:
     acting = acting_in(trace)
     draws = any(acting[event.index] and draws_numbers(event, trace) for event in trace.events)
     found = _repeated(passes, example, trace) if draws else frozenset()
-    return Chosen(found, frozenset(_generators(passes, example, trace, acting)))
+    generated = frozenset(_generators(passes, example, trace, acting))
+    return Chosen(found, generated, tuple(chosen_integers(passes, example, trace, acting)))
 
 
 def _repeated(passes: Passes, example: Example, trace: Trace) -> frozenset[Place]:

@@ -16,7 +16,8 @@ from archcheck.measure.passes.kept_values import content_of
 from archcheck.measure.structure.account import Account, Source, statistics_of
 from archcheck.measure.structure.beyond import beyond
 from archcheck.measure.structure.chance import Chosen
-from archcheck.measure.structure.content import TRIVIAL, numbers_in, sequence_worth
+from archcheck.measure.structure.content import numbers_in
+from archcheck.measure.structure.numbers_used import Use, most_used, worth_of
 from archcheck.measure.structure.packed_weights import hidden_packed
 from archcheck.measure.subject.places import relative
 from archcheck.measure.subject.tree import Tree, join
@@ -43,7 +44,8 @@ def beside(
     found = _tensors(tree, accounts, root)
     for trace in traces:
         found.update((entry.name, entry) for entry in (*_packed(trace, tree, root), *beyond(trace, tree, root)))
-    entries = [*found.values(), *_numbers(accounts[0], root)]
+    entries = [*found.values(), *_numbers(accounts[0].numbers(), "numbers in Python", root)]
+    entries += _numbers(made.integers, "integers in Python", root)
     many = sum(entry.numbers for entry in entries) > MUCH
     hidden = tuple(entry for entry in entries if _is_weight(entry, many))
     return hidden, tuple(entry for entry in entries if not _is_weight(entry, many) and entry.numbers)
@@ -93,39 +95,23 @@ def _tensors(tree: Tree, accounts: Sequence[Account], root: str) -> dict[object,
     return found
 
 
-def _numbers(account: Account, root: str) -> Iterator[Hidden]:
+def _numbers(uses: Sequence[Use], name: str, root: str) -> Iterator[Hidden]:
     """Yield one entry for the different numbers of Python: which they are, and where each is used, may hold much."""
-    uses = [(number, event) for number, event in account.numbers() if number not in TRIVIAL]
     if not uses:
         return
-    values = list(dict.fromkeys(number for number, _ in uses))
-    places = {number: place for place, number in enumerate(values)}
-    by_line: dict[object, list[int]] = {}
-    for number, event in uses:
-        by_line.setdefault((event.op, event.where), []).append(places[number])
-    most = max(uses, key=lambda use: len(by_line[use[1].op, use[1].where]))[1]
+    most = most_used(uses)
+    different = len({number for number, _ in uses})
     yield Hidden(
-        name="numbers in Python",
-        shape=(len(values),),
-        elements=len(values),
+        name=name,
+        shape=(different,),
+        elements=different,
         used_by=most.op,
         layer=most.layer,
         where=relative(most.where, root),
         origin="numbers",
-        numbers=max(_different(values), sum(map(sequence_worth, by_line.values()))),
+        numbers=worth_of(uses),
         bits=64,
     )
-
-
-def _different(values: Sequence[complex]) -> int:
-    """Return how many numbers these are; of many, those that count up are one, and those of a formula are few."""
-    if len(values) <= MUCH:
-        return len(values)
-    whole = sorted(value for value in values if isinstance(value, int))
-    runs = sum(value - 1 != before for before, value in zip([None, *whole], whole, strict=False))
-    rest = [part for value in values if not isinstance(value, int) for part in (value.real, value.imag)]
-    rest = [part for part in rest if part]
-    return runs + (len(rest) if len(rest) <= MUCH else numbers_in(torch.tensor(rest, dtype=torch.float64)))
 
 
 def _packed(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:

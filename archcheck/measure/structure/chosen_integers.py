@@ -1,0 +1,100 @@
+"""Integers that choose numbers: which element of a table, how many ones to add, which number that was drawn.
+
+What is made without an input, of shapes, numbers of Python and draws, weighs the few numbers of its formula. But
+`linspace(0, 1, 256)[k]`, `ones(k).sum()` and `randn(4000)[k]` give any number for an integer `k`. So the integers of
+such operations count, in the order in which a line uses them, where what they make could not be told in fewer numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import torch
+
+from archcheck.measure.loading.example import Example
+from archcheck.measure.passes.event import takes_shape_alone
+from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.forward import Passes
+from archcheck.measure.passes.trace import Tracer
+from archcheck.measure.structure.content import TRIVIAL, numbers_in
+from archcheck.measure.structure.numbers_used import Use, worth_of
+from archcheck.parts import MUCH
+
+
+class _Everything:
+    def __contains__(self, index: object) -> bool:
+        return True
+
+
+def chosen_integers(passes: Passes, example: Example, trace: Trace, acting: list[bool]) -> list[Use]:
+    """Return the integers that choose the numbers that meet those of an input, and the operation of each.
+
+    `acting` says which events of `trace` reach an output. Empty where there are few integers or few numbers.
+    """
+    uses = _uses(trace, _frontier(trace, acting))
+    if worth_of(uses) <= MUCH:
+        return []
+    with contextlib.suppress(Exception):  # whatever the subject raises on real numbers, others tell
+        trace = passes.traced_by(partial(Tracer, wanted=_Everything()), example).trace
+        acting = trace.reaching(lambda event: not takes_shape_alone(event))
+        frontier = _frontier(trace, acting)
+        told = [trace.captured[index] for index in frontier if index in trace.captured]
+        if len(told) == len(frontier) and _numbers(told) <= MUCH:
+            return []
+        return _uses(trace, frontier)
+    return uses
+
+
+def _frontier(trace: Trace, acting: list[bool]) -> list[int]:
+    """Return the events that are made without an input and read together with one, or with a parameter."""
+    free = _free(trace)
+    found = {
+        index
+        for event in trace.events
+        if acting[event.index] and event.index not in free and not takes_shape_alone(event)
+        for index in event.inputs
+        if index in free
+    }
+    return sorted(found)
+
+
+def _free(trace: Trace) -> set[int]:
+    free: set[int] = set()
+    for event in trace.events:
+        if event.kind in ("input", "constant") or event.op == "set_":
+            continue
+        if takes_shape_alone(event) or all(operand in free for operand in event.operands):
+            free.add(event.index)
+    return free
+
+
+def _cone(trace: Trace, frontier: Iterable[int]) -> set[int]:
+    pending = list(frontier)
+    cone = set(pending)
+    while pending:
+        event = trace.events[pending.pop()]
+        if not takes_shape_alone(event):
+            more = set(event.inputs) - cone
+            cone |= more
+            pending += more
+    return cone
+
+
+def _uses(trace: Trace, frontier: Iterable[int]) -> list[Use]:
+    """Return the integers of what makes `frontier`, in their order."""
+    events = (trace.events[index] for index in sorted(_cone(trace, frontier)))
+    return [(number, event) for event in events for number in event.told.integers if number not in TRIVIAL]
+
+
+def _numbers(tensors: Iterable[torch.Tensor]) -> int:
+    """Return how many numbers tensors are worth; those of few elements each together, once for each that differs."""
+    few: Mapping[complex, None] = {}
+    worth = 0
+    for tensor in tensors:
+        if tensor.numel() > MUCH:
+            worth = max(worth, numbers_in(tensor))
+        else:
+            few = {**few, **dict.fromkeys(tensor.reshape(-1).tolist())}
+    return max(worth, numbers_in(torch.tensor(list(few), dtype=torch.complex128)) if few else 0)

@@ -1,0 +1,46 @@
+"""What the numbers of Python in a pass are worth: how many differ, and which of them each line uses in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from archcheck.measure.passes.event import Event
+from archcheck.measure.structure.content import numbers_in, sequence_worth
+from archcheck.parts import MUCH
+
+Use = tuple[complex, Event]
+"""A number, and the operation that it is given to."""
+
+
+def worth_of(uses: Sequence[Use]) -> int:
+    """Return how many numbers it takes to tell what each operation is given."""
+    values = list(dict.fromkeys(number for number, _ in uses))
+    places = {number: place for place, number in enumerate(values)}
+    sequences = ([places[number] for number in given] for given in _by_line(uses).values())
+    return max(_different(values), sum(map(sequence_worth, sequences)))
+
+
+def most_used(uses: Sequence[Use]) -> Event:
+    """Return an operation of the line that uses most numbers."""
+    lines = _by_line(uses)
+    return max(uses, key=lambda use: len(lines[use[1].op, use[1].where]))[1]
+
+
+def _by_line(uses: Sequence[Use]) -> dict[object, list[complex]]:
+    lines: dict[object, list[complex]] = {}
+    for number, event in uses:
+        lines.setdefault((event.op, event.where), []).append(number)
+    return lines
+
+
+def _different(values: Sequence[complex]) -> int:
+    """Return how many numbers these are; of many, those that count up are one, and those of a formula are few."""
+    if len(values) <= MUCH:
+        return len(values)
+    whole = sorted(value for value in values if isinstance(value, int))
+    runs = sum(value - 1 != before for before, value in zip([None, *whole], whole, strict=False))
+    rest = [part for value in values if not isinstance(value, int) for part in (value.real, value.imag)]
+    rest = [part for part in rest if part]
+    return runs + (len(rest) if len(rest) <= MUCH else numbers_in(torch.tensor(rest, dtype=torch.float64)))
