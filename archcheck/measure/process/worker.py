@@ -204,6 +204,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
             needs=needs,
             confirm=True,
             costs=request.get("costs"),
+            construction=loaded.construction,
             fresh=lambda: subject_of(request).model,
         )
     if loaded.file_bytes is not None:

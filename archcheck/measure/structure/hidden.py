@@ -17,6 +17,7 @@ from archcheck.measure.structure.account import Account, Source, statistics_of
 from archcheck.measure.structure.beyond import beyond
 from archcheck.measure.structure.chance import Chosen
 from archcheck.measure.structure.content import TRIVIAL, numbers_in, sequence_worth
+from archcheck.measure.structure.formulas import UNSEEN, Formulas
 from archcheck.measure.structure.packed_weights import hidden_packed
 from archcheck.measure.subject.places import relative
 from archcheck.measure.subject.tree import Tree, join
@@ -26,21 +27,23 @@ _DENSE = 2
 """Elements for each number of a tensor up to which it is taken for numbers that were chosen one by one."""
 _WIDTH = 32
 """Bits of a number."""
+_FEW = 4
+"""Numbers of a tensor up to which nobody asks what made it."""
 _SETTING = 8
 """Numbers of a tensor up to which it is taken for a setting."""
 
 
 def beside(
-    tree: Tree, traces: Sequence[Trace], root: str, made: Chosen
+    tree: Tree, traces: Sequence[Trace], root: str, made: Chosen, formulas: Formulas = UNSEEN
 ) -> tuple[tuple[Hidden, ...], tuple[Hidden, ...]]:
     """Return what acts beside inputs, parameters and statistics: hidden weights, and what is worth few numbers.
 
-    `made` is what the first pass makes itself and may have been chosen.
+    `made` is what the first pass makes itself and may have been chosen, `formulas` what made tensors before.
     """
     statistics = statistics_of(traces, tree)
     accounts = [Account(traces[0], tree, statistics, made.draws, made.generated)]
     accounts += [Account(trace, tree, statistics) for trace in traces[1:]]
-    found = _tensors(tree, accounts, root)
+    found = _tensors(tree, accounts, root, formulas)
     for trace in traces:
         found.update((entry.name, entry) for entry in (*_packed(trace, tree, root), *beyond(trace, tree, root)))
     entries = [*found.values(), *_numbers(accounts[0], root)]
@@ -64,14 +67,14 @@ def _is_dense(entry: Hidden) -> bool:
     return dense and entry.origin != "numbers"
 
 
-def _tensors(tree: Tree, accounts: Sequence[Account], root: str) -> dict[object, Hidden]:
+def _tensors(tree: Tree, accounts: Sequence[Account], root: str, formulas: Formulas) -> dict[object, Hidden]:
     """Return tensors that act by what tells them apart, each once.
 
     A tensor that both modes read is one. Of those that `forward` makes anew in each pass, equal ones of one line are
     one, and what one mode makes is what the other makes. A table that several layers hold is worth its numbers once.
     """
     names, found, known = _plain_names(tree), dict[object, Hidden](), set[object]()
-    tables: set[object] = set()
+    tables, values = set[object](), set[complex]()
     for account in accounts:
         alike: dict[object, dict[object, int]] = {}
         own: set[object] = set()
@@ -85,7 +88,7 @@ def _tensors(tree: Tree, accounts: Sequence[Account], root: str) -> dict[object,
             number = of_line.setdefault(content, len(of_line))
             key = source.name, source.shape, source.user.where, source.user.layer, number
             if key not in found:
-                entry = found[key] = _entry(source, names, root)
+                entry = found[key] = _by_formula(_entry(source, names, root), source, formulas, values)
                 if content in tables and not _is_dense(entry):
                     found[key] = replace(entry, numbers=0)
                 tables.add(content)
@@ -197,6 +200,21 @@ def _entry(source: Source, names: dict[int, str], root: str) -> Hidden:
         bits=_bits(tensor) // elements if has_bytes and tensor is not None and elements else _WIDTH,
         trainable=source.trainable and source.sort == "constant",
     )
+
+
+def _by_formula(entry: Hidden, source: Source, formulas: Formulas, values: set[complex]) -> Hidden:
+    """Return an entry that weighs the numbers of its formula, where these are fewer; `values` are those known."""
+    tensor = source.tensor
+    if tensor is None or entry.trainable or source.unpacked > entry.elements or entry.numbers <= _FEW:
+        return entry
+    formula = formulas.of(tensor)
+    if formula is None:
+        return entry
+    numbers = formula.given + len(formula.values - values)
+    if numbers >= entry.numbers:
+        return entry
+    values |= formula.values
+    return replace(entry, numbers=numbers)
 
 
 def _bits(tensor: torch.Tensor) -> int:
