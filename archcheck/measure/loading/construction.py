@@ -17,6 +17,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from archcheck.measure.operators.schema import Operator, operator_of
 from archcheck.measure.shapes.arguments import bind
+from archcheck.measure.shapes.containers import ATOMS
 from archcheck.measure.shapes.dispatch import Dispatch
 from archcheck.measure.shapes.memory import storage_of
 
@@ -166,6 +167,8 @@ class Construction(Dispatch):
         return *told, tuple(views)
 
     def _told_of(self, value: Any, views: list[View]) -> Any:
+        if value.__class__ in ATOMS:
+            return value
         if isinstance(value, torch.Tensor):
             if value.__class__ not in _PLAIN:
                 raise _Untold
@@ -176,7 +179,7 @@ class Construction(Dispatch):
                 raise _Untold
             views.append(view)
             return view
-        if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+        if isinstance(value, list | tuple):
             return [self._told_of(each, views) for each in value]
         if isinstance(value, torch.Generator | torch.UntypedStorage | torch.TypedStorage):
             raise _Untold

@@ -19,8 +19,9 @@ import torch
 from archcheck.measure.loading.construction import Construction, Given, Step, View
 from archcheck.measure.operators.answers import numbers_of
 from archcheck.measure.shapes.arguments import bind
-from archcheck.measure.structure.content import TRIVIAL, numbers_in, sequence_worth
+from archcheck.measure.structure.content import TRIVIAL, Size, numbers_in, sequence_worth, size_of
 from archcheck.parts import MUCH
+from archcheck.parts import NUMBER_BYTES as BYTES
 
 _NUDGE = 1e-5
 """The share by which numbers of Python are made larger, to tell a generator."""
@@ -48,7 +49,7 @@ class Formula:
     """The different numbers of Python in a formula, and how many numbers it was given or are in its steps."""
 
     values: frozenset[complex]
-    given: int
+    given: Size
 
 
 class Formulas:
@@ -86,9 +87,11 @@ def _formula(made: Construction, view: View, end: int, tensor: torch.Tensor) -> 
     nudged = Replay(steps, nudge=True)
     if _is_apart(tensor, nudged.tensor(view)) or replay.hashed:
         return None
+    order = _in_steps(steps, tensor.numel())
+    sizes = [size_of(_as_given(each)) for each in given]
     return Formula(
         values=frozenset(_values(steps)),
-        given=sum(numbers_in(_as_given(each)) for each in given) + _in_steps(steps, tensor.numel()),
+        given=Size(order + sum(each.numbers for each in sizes), order * BYTES + sum(each.bytes for each in sizes)),
     )
 
 

@@ -6,7 +6,7 @@ a tensor that two modes read, that several layers read, that `forward` makes ane
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,12 +16,12 @@ from archcheck.measure.passes.kept_values import content_of
 from archcheck.measure.structure.account import Account, Source, statistics_of
 from archcheck.measure.structure.beyond import beyond
 from archcheck.measure.structure.chance import Chosen
-from archcheck.measure.structure.content import TRIVIAL, numbers_in, sequence_worth
+from archcheck.measure.structure.content import TRIVIAL, Size, numbers_in, sequence_worth, size_of, width_of
 from archcheck.measure.structure.formulas import UNSEEN, Formulas
 from archcheck.measure.structure.packed_weights import hidden_packed
 from archcheck.measure.subject.places import relative
 from archcheck.measure.subject.tree import Tree, join
-from archcheck.parts import MUCH, Hidden
+from archcheck.parts import MUCH, NUMBER_BYTES, Hidden
 
 _DENSE = 2
 """Elements for each number of a tensor up to which it is taken for numbers that were chosen one by one."""
@@ -47,7 +47,7 @@ def beside(
     for trace in traces:
         found.update((entry.name, entry) for entry in (*_packed(trace, tree, root), *beyond(trace, tree, root)))
     entries = [*found.values(), *_numbers(accounts[0], root)]
-    many = sum(entry.numbers for entry in entries) > MUCH
+    many = _is_much(sum(entry.numbers for entry in entries), sum(entry.content_bytes for entry in entries))
     hidden = tuple(entry for entry in entries if _is_weight(entry, many))
     return hidden, tuple(entry for entry in entries if not _is_weight(entry, many) and entry.numbers)
 
@@ -59,7 +59,12 @@ def _is_weight(entry: Hidden, many: bool) -> bool:
     """
     dense = _is_dense(entry)
     stored = entry.trainable or entry.origin in ("packed", "memory", "parameter")
-    return stored or entry.numbers > MUCH or (dense and (many or entry.numbers > _SETTING))
+    much = _is_much(entry.numbers, entry.content_bytes)
+    return stored or much or (dense and (many or entry.numbers > _SETTING))
+
+
+def _is_much(numbers: int, content_bytes: int) -> bool:
+    return numbers > MUCH or content_bytes > MUCH * NUMBER_BYTES
 
 
 def _is_dense(entry: Hidden) -> bool:
@@ -90,7 +95,7 @@ def _tensors(tree: Tree, accounts: Sequence[Account], root: str, formulas: Formu
             if key not in found:
                 entry = found[key] = _by_formula(_entry(source, names, root), source, formulas, values)
                 if content in tables and not _is_dense(entry):
-                    found[key] = replace(entry, numbers=0)
+                    found[key] = replace(entry, numbers=0, content_bytes=0)
                 tables.add(content)
         known |= own
     return found
@@ -106,6 +111,8 @@ def _numbers(account: Account, root: str) -> Iterator[Hidden]:
     by_line: dict[object, list[int]] = {}
     for number, event in uses:
         by_line.setdefault((event.op, event.where), []).append(places[number])
+    order = sum(map(sequence_worth, by_line.values()))
+    numbers = max(_different(values), order)
     most = max(uses, key=lambda use: len(by_line[use[1].op, use[1].where]))[1]
     yield Hidden(
         name="numbers in Python",
@@ -115,8 +122,9 @@ def _numbers(account: Account, root: str) -> Iterator[Hidden]:
         layer=most.layer,
         where=relative(most.where, root),
         origin="numbers",
-        numbers=max(_different(values), sum(map(sequence_worth, by_line.values()))),
+        numbers=numbers,
         bits=64,
+        content_bytes=_width_of(values) if numbers == len(values) else numbers * NUMBER_BYTES,
     )
 
 
@@ -184,7 +192,7 @@ def _plain_names(tree: Tree) -> dict[int, str]:
 
 def _entry(source: Source, names: dict[int, str], root: str) -> Hidden:
     tensor, user = source.tensor, source.user
-    elements, numbers = _sizes(source)
+    elements, size = _sizes(source)
     name = source.name or names.get(id(tensor), "")
     has_bytes = tensor is not None and tensor.device.type != "meta" and source.sort != "parameter"
     return Hidden(
@@ -196,7 +204,8 @@ def _entry(source: Source, names: dict[int, str], root: str) -> Hidden:
         where=relative(user.where, root),
         buffer=source.sort == "buffer",
         origin=source.sort,
-        numbers=numbers,
+        numbers=size.numbers,
+        content_bytes=size.bytes,
         bits=_bits(tensor) // elements if has_bytes and tensor is not None and elements else _WIDTH,
         trainable=source.trainable and source.sort == "constant",
     )
@@ -210,26 +219,31 @@ def _by_formula(entry: Hidden, source: Source, formulas: Formulas, values: set[c
     formula = formulas.of(tensor)
     if formula is None:
         return entry
-    numbers = formula.given + len(formula.values - values)
-    if numbers >= entry.numbers:
+    new = formula.values - values
+    numbers, width = formula.given.numbers + len(new), formula.given.bytes + _width_of(new)
+    if numbers >= entry.numbers and width >= entry.content_bytes:
         return entry
-    values |= formula.values
-    return replace(entry, numbers=numbers)
+    values |= new
+    return replace(entry, numbers=min(numbers, entry.elements), content_bytes=width)
+
+
+def _width_of(values: Iterable[complex]) -> int:
+    return sum(map(width_of, values))
 
 
 def _bits(tensor: torch.Tensor) -> int:
     return 8 * tensor.numel() * tensor.element_size()  # as `nbytes`, which sparse tensors refuse
 
 
-def _sizes(source: Source) -> tuple[int, int]:
+def _sizes(source: Source) -> tuple[int, Size]:
     """Return how many elements act of a source, and how many numbers they are worth."""
     tensor, elements = source.tensor, torch.Size(source.shape).numel()
     if source.sort == "parameter":
         more = source.unpacked - elements
-        return more, more
+        return more, Size(more, 0)
     if tensor is None or source.trainable or tensor.numel() < elements:
-        return elements, elements
-    numbers = 0 if tensor.device.type == "meta" else numbers_in(tensor)  # built without memory, it has none yet
-    if source.unpacked > elements and numbers * _DENSE >= elements:
-        return source.unpacked, source.unpacked
-    return elements, numbers
+        return elements, Size(elements, elements * NUMBER_BYTES)
+    size = Size(0, 0) if tensor.device.type == "meta" else size_of(tensor)  # built without memory, it has none yet
+    if source.unpacked > elements and size.numbers * _DENSE >= elements:
+        return source.unpacked, Size(source.unpacked, size.bytes)
+    return elements, size
