@@ -71,6 +71,8 @@ class Subject:
     meta: bool = False
 
 
+NUMBER_BYTES = 4
+"""Bytes of a number that acts beside the parameters, as a float32 has them."""
 MUCH = 64
 """Numbers that may act beside the parameters: epsilons, slopes, the mean of each colour, a small filter."""
 
@@ -82,8 +84,8 @@ class Hidden:
     `used_by` is the operation that reads it, `layer` the layer in which that happens and `where` the line. A
     `buffer` has its path as its name; any other has the name of the attribute that holds it, where one does.
     `numbers` is how many numbers it is worth: all `elements`, or fewer where they follow from one another, as those of
-    a mask or of a table of positions do; `bits` are those of one element. `trainable` is a parameter that no module
-    owns.
+    a mask or of a table of positions do; `bits` are those of one element, and `content_bytes` the fewest bytes that
+    describe the numbers, of which a wide one may hold several. `trainable` is a parameter that no module owns.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Hidden:
     origin: str = "tensor"
     numbers: int = 0
     bits: int = 32
+    content_bytes: int = 0
     trainable: bool = False
 
 
@@ -132,6 +135,11 @@ class Params:
     def numbers_beside(self) -> int:
         """Return how many numbers act beside the parameters, hidden weights included."""
         return sum(each.numbers or each.elements for each in self.hidden) + sum(each.numbers for each in self.beside)
+
+    @property
+    def bytes_beside(self) -> int:
+        """Return in how many bytes they can be described."""
+        return sum(each.content_bytes for each in (*self.hidden, *self.beside))
 
     @property
     def hidden_total(self) -> int:

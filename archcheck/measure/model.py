@@ -21,6 +21,7 @@ from archcheck.measure.behaviour.lessons import NotTaken, learn
 from archcheck.measure.behaviour.probing import PROBES, run_probe
 from archcheck.measure.behaviour.variants import centred
 from archcheck.measure.distrust import paranoid
+from archcheck.measure.loading.construction import Construction
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.schema import VALUES
@@ -34,6 +35,7 @@ from archcheck.measure.peers.cross_check import cross_check
 from archcheck.measure.structure import graph, idle, ledger
 from archcheck.measure.structure.chance import chosen
 from archcheck.measure.structure.field import receptive_field
+from archcheck.measure.structure.formulas import Formulas
 from archcheck.measure.structure.layers import layers_of
 from archcheck.measure.structure.training_cost import step_macs
 from archcheck.measure.subject.compiled import original, uncompiled
@@ -55,6 +57,7 @@ def measure_model(
     confirm: bool = False,
     fresh: Callable[[], torch.nn.Module] | None = None,
     costs: Mapping[str, StatedCost] | None = None,
+    construction: Construction | None = None,
 ) -> Facts:
     """Measure `model` in this process and leave it as it was.
 
@@ -62,7 +65,8 @@ def measure_model(
     `None` to infer the input from the first layer. `needs` names the probes to run, and `cross-check` where fvcore
     shall count, too. `root` is the folder that places in files are relative to. With `confirm`, a real forward pass
     in evaluation mode has to succeed and give the same shapes. `fresh` builds the model anew, for probes that compare
-    with one that nobody has used. `costs` states what operators of the subject's own cost, by name.
+    with one that nobody has used. `construction` is how the model was built, where that was seen. `costs` states
+    what operators of the subject's own cost, by name.
 
     Raises:
         SubjectError: `model` is no module, its forward pass failed, or its input could not be inferred.
@@ -75,7 +79,7 @@ def measure_model(
     with same_torch(), uncompiled(), plain_branches():
         facts = _measured(
             passes_of(model, chosen, costs), chosen, tuple(needs),
-            confirm=confirm, target=target, root=root or str(Path.cwd()), fresh=fresh,
+            confirm=confirm, target=target, root=root or str(Path.cwd()), fresh=fresh, construction=construction,
         )  # fmt: skip
     return replace(facts, subject=replace(facts.subject, name=name or type(model).__name__))
 
@@ -89,6 +93,7 @@ def _measured(
     target: str,
     root: str,
     fresh: Callable[[], torch.nn.Module] | None,
+    construction: Construction | None,
 ) -> Facts:
     """Return the facts; all else that measuring makes is gone when garbage is collected again."""
     chosen, evaluation = passes.first(example)
@@ -102,7 +107,8 @@ def _measured(
     behaviour = {need: told for need in needs if (told := _probe(bench, need)) is not None}
     give_back()
     second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else paranoid.NOTHING
-    facts = _facts(passes, chosen, evaluation, training, second, target=target, root=root)
+    formulas = Formulas(construction)
+    facts = _facts(passes, chosen, evaluation, training, second, formulas, target=target, root=root)
     if evaluation.real and (facts.params.unused or facts.unused_layers):
         facts = _used_by_others(facts, bench, [by_shapes, evaluation, *([training] if training else [])])
     if CROSS_CHECK in needs:
@@ -116,6 +122,7 @@ def _facts(
     evaluation: Trace,
     training: Trace | None,
     second: paranoid.Second,
+    formulas: Formulas,
     *,
     target: str,
     root: str,
@@ -126,7 +133,7 @@ def _facts(
     ops = second.heard(in_evaluation, training=False)
     train_ops = second.heard(in_training, training=True) if in_training else ()
     traces = [evaluation, training] if training else [evaluation]
-    params = ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation))
+    params = ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation), formulas)
     return Facts(
         subject=Subject(
             name=type(model).__name__,

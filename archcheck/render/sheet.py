@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from archcheck.errors import NotMeasured
 from archcheck.facts import Facts
-from archcheck.parts import Hidden, Params, Tensor, Training
+from archcheck.parts import NUMBER_BYTES, Hidden, Params, Tensor, Training
 from archcheck.render import cross_check
 from archcheck.render.options import HeadOf
 from archcheck.render.tree import idleness
@@ -129,9 +129,11 @@ def _acting(entry: Hidden) -> str:
     known = entry.where is not None and not entry.where.file.startswith("/")  # not where an export was made
     place = f" at {entry.where}" if known else ""
     user = f"by {entry.used_by}{place}"
+    wide = f" ({entry.content_bytes:,} bytes)" if entry.content_bytes > entry.numbers * NUMBER_BYTES else ""
+    numbers = f"{entry.numbers:,}{wide}"
     if entry.origin == "numbers":
-        return f"{entry.numbers:,} in Python, most {user}"
-    return f"{entry.numbers:,} for {entry.name or entry.origin} {shape_text(entry.shape)} of {entry.bits} bits {user}"
+        return f"{numbers} in Python, most {user}"
+    return f"{numbers} for {entry.name or entry.origin} {shape_text(entry.shape)} of {entry.bits} bits {user}"
 
 
 def _unused(facts: Facts) -> Iterator[Line]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
-from archcheck.parts import MUCH, Hidden, Layer
+from archcheck.parts import MUCH, NUMBER_BYTES, Hidden, Layer
 from archcheck.rule import Rule
 from archcheck.rules.scope import beside_on, demand_reach, hidden_on, params_on, reach
 from archcheck.selectors import selects_layer
@@ -22,8 +22,9 @@ class NoHiddenWeights(Rule):
     drawn from a seed in `forward`: they take part in the result, no optimiser trains them, no count sees them.
     The remedy is `nn.ModuleList` or `nn.Parameter`. Everything that acts on an output is counted, whatever operation
     reads it: tensors from outside, buffers, numbers of Python (but 0, 1, -1, 2 and 0.5), draws that no seed changes.
-    `allow` is how many numbers may: epsilons, slopes, the mean of each colour, a small filter. A parameter that no
-    module owns is none too few. Statistics of normalisations do not count, nor do noise, and what follows from shapes
+    `allow` is how many numbers may, in four bytes each: epsilons, slopes, the mean of each colour, a small filter. A
+    number of 64 bits that no float32 and no short decimal is takes eight. A parameter that no module owns is none too
+    few. Statistics of normalisations do not count, nor do noise, and what follows from shapes
     and a few numbers: masks, positions, sinusoids, windows. A table counts as many numbers as it takes to describe it.
     For a table that is meant to be fixed, waive the rule with the buffer's path as `layer`.
 
@@ -66,10 +67,14 @@ class NoHiddenWeights(Rule):
         entries = hidden_on(facts, self.on)
         more = beside_on(facts, self.on)
         numbers = sum(each.numbers or each.elements for each in entries) + sum(each.numbers for each in more)
-        few = f" ({amount(numbers, 'numbers')} beside the parameters)" if numbers else ""
+        packed = sum(each.content_bytes for each in (*entries, *more))
+        wide = f" in {packed:,} bytes" if packed > numbers * NUMBER_BYTES else ""
+        few = f" ({amount(numbers, 'numbers')}{wide} beside the parameters)" if numbers else ""
         unowned = any(each.trainable for each in entries)
         if unowned and numbers <= self.allow:  # it was made to be trained, however small it is
             shown, found, limit, unit = entries, sum(each.elements for each in entries), 0, "hidden weights"
+        elif numbers <= self.allow < packed / NUMBER_BYTES:  # some are wide, and hold several
+            shown, found, limit, unit = (*entries, *more), packed, self.allow * NUMBER_BYTES, "bytes of numbers"
         else:
             shown = (*entries, *more) if numbers > self.allow else ()
             found, limit, unit = numbers, self.allow, "numbers beside the parameters"

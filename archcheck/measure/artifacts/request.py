@@ -17,6 +17,7 @@ from archcheck.measure.artifacts.pickles import read_state, run_pickle, structur
 from archcheck.measure.artifacts.program import Program, read_program
 from archcheck.measure.artifacts.run import Exported, module_of
 from archcheck.measure.artifacts.weights import fit
+from archcheck.measure.loading.construction import Construction
 from archcheck.measure.loading.example import Example, example_of, from_specs
 from archcheck.measure.loading.load import load_noted
 from archcheck.words import shape_text
@@ -26,12 +27,14 @@ from archcheck.words import shape_text
 class Opened:
     """A model, an example input that is made when it is asked for, and what a reader should know of both.
 
-    `file_bytes` is the size of the file that its weights come from, where they come from one.
+    `construction` is how it was built, where that was seen, and `file_bytes` the size of the file that its weights
+    come from, where they come from one.
     """
 
     model: torch.nn.Module
     example: Callable[[], Any]
     notes: tuple[str, ...] = ()
+    construction: Construction | None = None
     file_bytes: int | None = None
 
 
@@ -69,7 +72,7 @@ def _opened(request: Mapping[str, Any]) -> Opened:
         note = "loaded under --unsafe: the code that the file names has run"
         return Opened(model=_pickled(target, root, request), example=example, notes=(note,))
     loaded = load_noted(target, root, args, meta=bool(request.get("meta")), careful=bool(request.get("careful")))
-    return Opened(model=loaded.model, example=example, notes=loaded.notes)
+    return Opened(model=loaded.model, example=example, notes=loaded.notes, construction=loaded.construction)
 
 
 def _pickled(target: str, root: str, request: Mapping[str, Any]) -> torch.nn.Module:

@@ -21,6 +21,7 @@ import torch
 
 from archcheck.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
+from archcheck.measure.loading.construction import Construction
 from archcheck.measure.loading.constructor import Guess, guess, missing_arguments
 from archcheck.measure.loading.errors import explained_error, import_error, not_one, not_there, place
 from archcheck.measure.loading.imports import (
@@ -49,6 +50,7 @@ class Loaded:
 
     model: torch.nn.Module
     notes: tuple[str, ...] = ()
+    construction: Construction | None = None
 
 
 def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
@@ -70,7 +72,8 @@ def load_noted(target: str, root: str, args: Mapping[str, Any], *, meta: bool = 
     """
     _begin(careful)
     downloads: AbstractContextManager[list[str]] = without_downloads() if careful else nullcontext([])
-    with downloads as absent:
+    construction = None if meta else Construction()
+    with downloads as absent, construction or nullcontext():
         module, name = load_module(target, root)
         value = attribute(module, name or _only_root(module, target), target)
         guessed = Guess({})
@@ -83,7 +86,7 @@ def load_noted(target: str, root: str, args: Mapping[str, Any], *, meta: bool = 
             raise explained_error(error, target, guessed.notes) from error
     away = [f"pretrained weights were not downloaded, random ones stand for them: {file}" for file in absent]
     notes = [*execution.notes(), *guessed.notes, *away, stubs.note()]
-    return Loaded(model, tuple(note for note in notes if note))
+    return Loaded(model, tuple(note for note in notes if note), construction)
 
 
 def _begin(careful: bool) -> None:

@@ -130,7 +130,7 @@ def answer(
         mutates=operator.mutates,
         recipe=recipe,
         number=_number(name, call),
-        numbers=tuple(_numbers(operator, call)),
+        numbers=tuple(numbers_of(operator, call)),
         integers=tuple(_integers(call.values())),
         draws=operator.draws,
         operand_shapes=tuple(() if tensor.is_nested else shape_of(tensor) for _, tensor in operands),
@@ -151,7 +151,8 @@ def _number(name: str, call: Call) -> float | None:
     return None if found is None else float(found)
 
 
-def _numbers(operator: Operator, call: Call) -> Iterator[complex]:
+def numbers_of(operator: Operator, call: Call) -> Iterator[complex]:
+    """Yield the numbers of Python in one call that take part in its result."""
     for name in operator.values:
         value = call.get(name)
         for each in value if isinstance(value, list | tuple) else (value,):

@@ -198,6 +198,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
             needs=request.get("needs") or (),
             confirm=True,
             costs=request.get("costs"),
+            construction=loaded.construction,
             fresh=lambda: subject_of(request).model,
         )
     encoded = _with_evidence(_as_loaded(facts, loaded, request), loaded.model, request)

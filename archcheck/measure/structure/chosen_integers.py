@@ -34,7 +34,7 @@ def chosen_integers(passes: Passes, example: Example, trace: Trace, acting: list
     `acting` says which events of `trace` reach an output. Empty where there are few integers or few numbers.
     """
     uses = _uses(trace, _frontier(trace, acting))
-    if worth_of(uses) <= MUCH:
+    if worth_of(uses).numbers <= MUCH:
         return []
     with contextlib.suppress(Exception):  # whatever the subject raises on real numbers, others tell
         trace = passes.traced_by(partial(Tracer, wanted=_Everything()), example).trace

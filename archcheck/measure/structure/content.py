@@ -12,15 +12,20 @@ import lzma
 import math
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 
+from archcheck.parts import NUMBER_BYTES as BYTES
+
 TRIVIAL = frozenset({0, 1, -1, 2, 0.5})
 """Numbers that nobody has to choose."""
-BYTES = 4
-"""Bytes of one number, as a float32 has them."""
 _FEW = 16
 """Elements up to which a description costs more than it saves; of those, the different ones count."""
+_LIST = 256
+"""Elements up to which a list of them, one by one, may be the shortest description."""
+_DIGITS = 9
+"""Digits that a float32 has at most."""
 _SAMPLE = 1 << 14
 _BLOCK = 1 << 20
 """Elements that are described together."""
@@ -41,22 +46,57 @@ _RECURRENCE = 3
 """Numbers of a recurrence: two factors and a constant."""
 
 
+class Size(NamedTuple):
+    """How many numbers describe a tensor, at most its elements, and in how many bytes: wide ones may hold several."""
+
+    numbers: int
+    bytes: int
+
+
 def numbers_in(tensor: torch.Tensor) -> int:
     """Return how many numbers a tensor of any dtype and shape is worth; all elements where they cannot be looked at."""
+    return size_of(tensor).numbers
+
+
+def size_of(tensor: torch.Tensor) -> Size:
+    """Return the shortest description of a tensor; that of its elements where they cannot be looked at."""
     count = tensor.numel()
     values = _values(tensor)
     if values is None:
-        return count
+        return Size(count, count * tensor.element_size())
     if _is_recurrent(values):
-        return _RECURRENCE
+        return Size(_RECURRENCE, _RECURRENCE * BYTES)
     if count <= _FEW:
-        return len(set(values.reshape(-1).tolist()) - TRIVIAL)
+        different = set(values.reshape(-1).tolist()) - TRIVIAL
+        return Size(len(different), sum(map(width_of, different)))
+    worth = _worth_of_many(values)
+    if count <= _LIST:
+        worth = min(worth, math.ceil(sum(map(width_of, values.reshape(-1).tolist())) / BYTES))
+    return Size(min(count, worth), worth * BYTES)
+
+
+def width_of(number: complex) -> int:
+    """Return the bytes of one number of Python: those of a float32 if it is one or a short decimal, else its own."""
+    if isinstance(number, complex):
+        return sum(width_of(part) for part in (number.real, number.imag) if part) or BYTES
+    if isinstance(number, int):
+        return max(BYTES, math.ceil(number.bit_length() / 8))
+    short = number != number or number == float(f"{number:.{_DIGITS}g}")
+    return BYTES if short or number == _as_float32(number) else 2 * BYTES
+
+
+def _as_float32(number: float) -> float:
+    return float(torch.tensor(number, dtype=torch.float32))
+
+
+def _worth_of_many(values: torch.Tensor) -> int:
+    count = values.numel()
     sample = values.reshape(-1)[:_SAMPLE]
     if count > _SAMPLE and (worth := _worth(sample)) > len(sample) // 4:
         return math.ceil(count * worth / len(sample))  # trained numbers are in every part
     blocks = torch.split(values.reshape(-1), _BLOCK) if count > _BLOCK else [values]
     worth = sum([_worth(block) for block in blocks])
-    return max(0, worth - _TABLE) if worth * _REGULAR < count else min(count, worth)
+    return max(0, worth - _TABLE) if worth * _REGULAR < count else worth
 
 
 def _worth(values: torch.Tensor) -> int:
@@ -84,9 +124,15 @@ def _values(tensor: torch.Tensor) -> torch.Tensor | None:
             if plain.is_quantized:
                 plain = plain.int_repr()
             plain = plain.cpu().contiguous().clone()
-            return torch.view_as_real(plain.resolve_conj()) if plain.is_complex() else plain
+            plain = torch.view_as_real(plain.resolve_conj()) if plain.is_complex() else plain
+            return plain.float() if plain.dtype == torch.float64 and _is_single(plain) else plain
     except (RuntimeError, NotImplementedError):  # a layout without one memory, or a class that answers for torch
         return None
+
+
+def _is_single(values: torch.Tensor) -> bool:
+    """Whether wide numbers are none but those of a narrow one each."""
+    return torch.equal(values.float().double().nan_to_num(), values.nan_to_num())
 
 
 def _descriptions(values: torch.Tensor) -> Iterator[bytes]:

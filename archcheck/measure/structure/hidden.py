@@ -6,7 +6,7 @@ a tensor that two modes read, that several layers read, that `forward` makes ane
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,37 +16,40 @@ from archcheck.measure.passes.kept_values import content_of
 from archcheck.measure.structure.account import Account, Source, statistics_of
 from archcheck.measure.structure.beyond import beyond
 from archcheck.measure.structure.chance import Chosen
-from archcheck.measure.structure.content import numbers_in
+from archcheck.measure.structure.content import Size, size_of, width_of
+from archcheck.measure.structure.formulas import UNSEEN, Formulas
 from archcheck.measure.structure.numbers_used import Use, most_used, worth_of
 from archcheck.measure.structure.packed_weights import hidden_packed
 from archcheck.measure.subject.places import relative
 from archcheck.measure.subject.tree import Tree, join
-from archcheck.parts import MUCH, Hidden
+from archcheck.parts import MUCH, NUMBER_BYTES, Hidden
 
 _DENSE = 2
 """Elements for each number of a tensor up to which it is taken for numbers that were chosen one by one."""
 _WIDTH = 32
 """Bits of a number."""
+_FEW = 4
+"""Numbers of a tensor up to which nobody asks what made it."""
 _SETTING = 8
 """Numbers of a tensor up to which it is taken for a setting."""
 
 
 def beside(
-    tree: Tree, traces: Sequence[Trace], root: str, made: Chosen
+    tree: Tree, traces: Sequence[Trace], root: str, made: Chosen, formulas: Formulas = UNSEEN
 ) -> tuple[tuple[Hidden, ...], tuple[Hidden, ...]]:
     """Return what acts beside inputs, parameters and statistics: hidden weights, and what is worth few numbers.
 
-    `made` is what the first pass makes itself and may have been chosen.
+    `made` is what the first pass makes itself and may have been chosen, `formulas` what made tensors before.
     """
     statistics = statistics_of(traces, tree)
     accounts = [Account(traces[0], tree, statistics, made.draws, made.generated)]
     accounts += [Account(trace, tree, statistics) for trace in traces[1:]]
-    found = _tensors(tree, accounts, root)
+    found = _tensors(tree, accounts, root, formulas)
     for trace in traces:
         found.update((entry.name, entry) for entry in (*_packed(trace, tree, root), *beyond(trace, tree, root)))
     entries = [*found.values(), *_numbers(accounts[0].numbers(), "numbers in Python", root)]
     entries += _numbers(made.integers, "integers in Python", root)
-    many = sum(entry.numbers for entry in entries) > MUCH
+    many = _is_much(sum(entry.numbers for entry in entries), sum(entry.content_bytes for entry in entries))
     hidden = tuple(entry for entry in entries if _is_weight(entry, many))
     return hidden, tuple(entry for entry in entries if not _is_weight(entry, many) and entry.numbers)
 
@@ -58,7 +61,12 @@ def _is_weight(entry: Hidden, many: bool) -> bool:
     """
     dense = _is_dense(entry)
     stored = entry.trainable or entry.origin in ("packed", "memory", "parameter")
-    return stored or entry.numbers > MUCH or (dense and (many or entry.numbers > _SETTING))
+    much = _is_much(entry.numbers, entry.content_bytes)
+    return stored or much or (dense and (many or entry.numbers > _SETTING))
+
+
+def _is_much(numbers: int, content_bytes: int) -> bool:
+    return numbers > MUCH or content_bytes > MUCH * NUMBER_BYTES
 
 
 def _is_dense(entry: Hidden) -> bool:
@@ -66,14 +74,14 @@ def _is_dense(entry: Hidden) -> bool:
     return dense and entry.origin != "numbers"
 
 
-def _tensors(tree: Tree, accounts: Sequence[Account], root: str) -> dict[object, Hidden]:
+def _tensors(tree: Tree, accounts: Sequence[Account], root: str, formulas: Formulas) -> dict[object, Hidden]:
     """Return tensors that act by what tells them apart, each once.
 
     A tensor that both modes read is one. Of those that `forward` makes anew in each pass, equal ones of one line are
     one, and what one mode makes is what the other makes. A table that several layers hold is worth its numbers once.
     """
     names, found, known = _plain_names(tree), dict[object, Hidden](), set[object]()
-    tables: set[object] = set()
+    tables, values = set[object](), set[complex]()
     for account in accounts:
         alike: dict[object, dict[object, int]] = {}
         own: set[object] = set()
@@ -87,9 +95,9 @@ def _tensors(tree: Tree, accounts: Sequence[Account], root: str) -> dict[object,
             number = of_line.setdefault(content, len(of_line))
             key = source.name, source.shape, source.user.where, source.user.layer, number
             if key not in found:
-                entry = found[key] = _entry(source, names, root)
+                entry = found[key] = _by_formula(_entry(source, names, root), source, formulas, values)
                 if content in tables and not _is_dense(entry):
-                    found[key] = replace(entry, numbers=0)
+                    found[key] = replace(entry, numbers=0, content_bytes=0)
                 tables.add(content)
         known |= own
     return found
@@ -99,7 +107,7 @@ def _numbers(uses: Sequence[Use], name: str, root: str) -> Iterator[Hidden]:
     """Yield one entry for the different numbers of Python: which they are, and where each is used, may hold much."""
     if not uses:
         return
-    most = most_used(uses)
+    most, size = most_used(uses), worth_of(uses)
     different = len({number for number, _ in uses})
     yield Hidden(
         name=name,
@@ -109,8 +117,9 @@ def _numbers(uses: Sequence[Use], name: str, root: str) -> Iterator[Hidden]:
         layer=most.layer,
         where=relative(most.where, root),
         origin="numbers",
-        numbers=worth_of(uses),
+        numbers=size.numbers,
         bits=64,
+        content_bytes=size.bytes,
     )
 
 
@@ -167,7 +176,7 @@ def _plain_names(tree: Tree) -> dict[int, str]:
 
 def _entry(source: Source, names: dict[int, str], root: str) -> Hidden:
     tensor, user = source.tensor, source.user
-    elements, numbers = _sizes(source)
+    elements, size = _sizes(source)
     name = source.name or names.get(id(tensor), "")
     has_bytes = tensor is not None and tensor.device.type != "meta" and source.sort != "parameter"
     return Hidden(
@@ -179,25 +188,46 @@ def _entry(source: Source, names: dict[int, str], root: str) -> Hidden:
         where=relative(user.where, root),
         buffer=source.sort == "buffer",
         origin=source.sort,
-        numbers=numbers,
+        numbers=size.numbers,
+        content_bytes=size.bytes,
         bits=_bits(tensor) // elements if has_bytes and tensor is not None and elements else _WIDTH,
         trainable=source.trainable and source.sort == "constant",
     )
+
+
+def _by_formula(entry: Hidden, source: Source, formulas: Formulas, values: set[complex]) -> Hidden:
+    """Return an entry that weighs the numbers of its formula, where these are fewer; `values` are those known."""
+    tensor = source.tensor
+    if tensor is None or entry.trainable or source.unpacked > entry.elements or entry.numbers <= _FEW:
+        return entry
+    formula = formulas.of(tensor)
+    if formula is None:
+        return entry
+    new = formula.values - values
+    numbers, width = formula.given.numbers + len(new), formula.given.bytes + _width_of(new)
+    if numbers >= entry.numbers and width >= entry.content_bytes:
+        return entry
+    values |= new
+    return replace(entry, numbers=min(numbers, entry.elements), content_bytes=width)
+
+
+def _width_of(values: Iterable[complex]) -> int:
+    return sum(map(width_of, values))
 
 
 def _bits(tensor: torch.Tensor) -> int:
     return 8 * tensor.numel() * tensor.element_size()  # as `nbytes`, which sparse tensors refuse
 
 
-def _sizes(source: Source) -> tuple[int, int]:
+def _sizes(source: Source) -> tuple[int, Size]:
     """Return how many elements act of a source, and how many numbers they are worth."""
     tensor, elements = source.tensor, torch.Size(source.shape).numel()
     if source.sort == "parameter":
         more = source.unpacked - elements
-        return more, more
+        return more, Size(more, 0)
     if tensor is None or source.trainable or tensor.numel() < elements:
-        return elements, elements
-    numbers = 0 if tensor.device.type == "meta" else numbers_in(tensor)  # built without memory, it has none yet
-    if source.unpacked > elements and numbers * _DENSE >= elements:
-        return source.unpacked, source.unpacked
-    return elements, numbers
+        return elements, Size(elements, elements * NUMBER_BYTES)
+    size = Size(0, 0) if tensor.device.type == "meta" else size_of(tensor)  # built without memory, it has none yet
+    if source.unpacked > elements and size.numbers * _DENSE >= elements:
+        return source.unpacked, Size(source.unpacked, size.bytes)
+    return elements, size

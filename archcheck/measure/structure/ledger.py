@@ -8,6 +8,7 @@ import torch
 
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.structure.chance import NOTHING, Chosen
+from archcheck.measure.structure.formulas import UNSEEN, Formulas
 from archcheck.measure.structure.hidden import beside
 from archcheck.measure.structure.integer_weights import integer_weights
 from archcheck.measure.structure.packed_weights import keeps_for_quantised
@@ -23,10 +24,14 @@ def params(
     graphs: Sequence[Sequence[Op]],
     root: str,
     made: Chosen = NOTHING,
+    formulas: Formulas = UNSEEN,
 ) -> Params:
-    """Return the ledger, counted by identity of the tensors; `made` is what a pass makes itself and may be chosen."""
+    """Return the ledger, counted by identity of the tensors.
+
+    `made` is what a pass makes itself and may be chosen, `formulas` what made tensors while the model was built.
+    """
     with torch._C.DisableTorchFunctionSubclass():  # a tensor of the subject's may answer for torch
-        return _params(tree, traces, graphs, root, made)
+        return _params(tree, traces, graphs, root, made, formulas)
 
 
 def numel(tensor: torch.Tensor) -> int:
@@ -34,13 +39,20 @@ def numel(tensor: torch.Tensor) -> int:
     return int(torch._C.TensorBase.numel(tensor))
 
 
-def _params(tree: Tree, traces: Sequence[Trace], graphs: Sequence[Sequence[Op]], root: str, made: Chosen) -> Params:
+def _params(
+    tree: Tree,
+    traces: Sequence[Trace],
+    graphs: Sequence[Sequence[Op]],
+    root: str,
+    made: Chosen,
+    formulas: Formulas,
+) -> Params:
     named = list(tree.parameters())
     unique = list({id(tensor): tensor for _, tensor in named}.values())
     buffers = {id(tensor): tensor for _, tensor in tree.buffers()}
     stored = stored_tensors(tree)
     packed = {each.name: each.elements for each in stored if each.sort == "packed"}
-    hidden, others = beside(tree, traces, root, made)
+    hidden, others = beside(tree, traces, root, made, formulas)
     found = [each for each in (*hidden, *others) if not keeps_for_quantised(each.name, tree, buffer=each.buffer)]
     integers = integer_weights(found, stored, graphs)
     packed |= {name: elements for name, elements in integers.items() if elements}

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 import torch
 
 from archcheck.measure.passes.event import Event
-from archcheck.measure.structure.content import numbers_in, sequence_worth
-from archcheck.parts import MUCH
+from archcheck.measure.structure.content import Size, numbers_in, sequence_worth, width_of
+from archcheck.parts import MUCH, NUMBER_BYTES
 
 Use = tuple[complex, Event]
 """A number, and the operation that it is given to."""
 
 
-def worth_of(uses: Sequence[Use]) -> int:
-    """Return how many numbers it takes to tell what each operation is given."""
+def worth_of(uses: Sequence[Use]) -> Size:
+    """Return how many numbers, in how many bytes, it takes to tell what each operation is given."""
     values = list(dict.fromkeys(number for number, _ in uses))
     places = {number: place for place, number in enumerate(values)}
     sequences = ([places[number] for number in given] for given in _by_line(uses).values())
-    return max(_different(values), sum(map(sequence_worth, sequences)))
+    numbers = max(_different(values), sum(map(sequence_worth, sequences)))
+    return Size(numbers, sum(map(width_of, values)) if numbers == len(values) else numbers * NUMBER_BYTES)
 
 
 def most_used(uses: Sequence[Use]) -> Event:

@@ -1,0 +1,250 @@
+"""How many numbers a tensor is worth that a formula made while the subject was built.
+
+The steps that lead to the tensor are run again. Only where they give what the tensor holds now have they made it: what
+was loaded, overwritten or moved since then is no longer theirs. A formula weighs its different numbers and what it was
+given: numbers typed, drawn, decoded or loaded, each described as `content` does. The order of its steps and their
+sizes weigh nothing, unless they are many and irregular. A formula that is a generator, which gives other numbers
+altogether when its own change a little, makes its elements no lighter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from archcheck.measure.loading.construction import Construction, Given, Step, View
+from archcheck.measure.operators.answers import numbers_of
+from archcheck.measure.shapes.arguments import bind
+from archcheck.measure.structure.content import TRIVIAL, Size, numbers_in, sequence_worth, size_of
+from archcheck.parts import MUCH
+from archcheck.parts import NUMBER_BYTES as BYTES
+
+_NUDGE = 1e-5
+"""The share by which numbers of Python are made larger, to tell a generator."""
+_STIR = 1e-6
+"""The share by which what floating numbers begin as is made larger."""
+_APART = 0.25
+"""How far a number moves on average that a generator gives, in standard deviations of all."""
+_NEAR = 1e-6
+"""The share of the largest number that a result may be off when it is computed again."""
+_LONG = 1 << 14
+"""Steps up to which a formula is followed."""
+_PLACES = 24
+"""Places that a tensor is looked for at."""
+_CODE = 64
+"""Numbers that a general compressor takes for the steps of a formula."""
+_TABLE = 8
+"""Elements for each of those numbers from which a tensor is a table that a formula fills."""
+
+_NEIGHBOURS = 32
+"""Steps up to which an operand is near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """The different numbers of Python in a formula, and how many numbers it was given or are in its steps."""
+
+    values: frozenset[complex]
+    given: Size
+
+
+class Formulas:
+    """The formulas of one construction; of none where the subject was built before anybody looked."""
+
+    def __init__(self, construction: Construction | None) -> None:
+        self._construction = construction
+
+    def of(self, tensor: torch.Tensor) -> Formula | None:
+        """Return what made a tensor that it still obeys; `None` where nothing known did."""
+        made = self._construction
+        if made is None or tensor.device.type == "meta":
+            return None
+        with torch.no_grad(), torch.inference_mode(False), suppress(Exception):  # a step that cannot be run again
+            for count, (view, end) in enumerate(made.places(tensor)):
+                if count >= _PLACES:
+                    break
+                with suppress(Exception):
+                    if formula := _formula(made, view, end, tensor):
+                        return formula
+        return None
+
+
+UNSEEN = Formulas(None)
+
+
+def _formula(made: Construction, view: View, end: int, tensor: torch.Tensor) -> Formula | None:
+    steps = _leading_to(made, view.block, end)
+    given = [step for step in steps if isinstance(step, Given)]
+    if not steps or len(steps) > _LONG or any(each.content is None for each in given):
+        return None
+    replay = Replay(steps)
+    if not _same(replay.tensor(view), tensor):
+        return None
+    nudged = Replay(steps, nudge=True)
+    if _is_apart(tensor, nudged.tensor(view)) or replay.hashed:
+        return None
+    order = _in_steps(steps, tensor.numel())
+    sizes = [size_of(_as_given(each)) for each in given]
+    return Formula(
+        values=frozenset(_values(steps)),
+        given=Size(order + sum(each.numbers for each in sizes), order * BYTES + sum(each.bytes for each in sizes)),
+    )
+
+
+def _leading_to(made: Construction, block: int, end: int) -> list[Step | Given]:
+    """Return the steps that a block depends on as it is after `end` steps, in their order."""
+    needed, pending = set[int](), [(block, end)]
+    seen: dict[int, int] = {}
+    while pending:
+        each, before = pending.pop()
+        if seen.get(each, -1) >= before:
+            continue
+        seen[each] = before
+        since = max((index for index in made.covered.get(each, ()) if index < before), default=0)
+        for index in made.writers.get(each, ()):
+            if since <= index < before and index not in needed:
+                needed.add(index)
+                step = made.steps[index]
+                pending += [(view.block, index) for view in step.reads] if isinstance(step, Step) else []
+        if len(needed) > _LONG:
+            break
+    return [made.steps[index] for index in sorted(needed)]
+
+
+class Replay:
+    """The blocks of a formula, computed again; with `nudge` from numbers that are a little larger."""
+
+    def __init__(self, steps: Sequence[Step | Given], *, nudge: bool = False) -> None:
+        self._nudge = nudge
+        self._storages: dict[int, torch.UntypedStorage] = {}
+        self.hashed = False
+        """Whether integers that nothing but themselves describes go into it."""
+        before = torch.get_default_dtype()
+        try:
+            for step in steps:
+                self._take(step) if isinstance(step, Given) else self._run(step)
+        finally:
+            torch.set_default_dtype(before)
+
+    def tensor(self, view: View) -> torch.Tensor:
+        """Return the tensor that lies at a place."""
+        plain = torch.empty(0, dtype=view.dtype)
+        plain.set_(self._storages[view.block], view.offset, view.shape, view.strides)
+        plain = plain.conj() if view.conj else plain
+        return torch._neg_view(plain) if view.negative else plain
+
+    def _take(self, given: Given) -> None:
+        tensor = _as_given(given)
+        if self._nudge and tensor.is_floating_point():
+            tensor = tensor * (1 + _STIR)
+        self._storages[given.block] = tensor.untyped_storage()
+
+    def _run(self, step: Step) -> None:
+        torch.set_default_dtype(step.float_dtype)
+        args, kwargs = self._with_tensors(step.args), self._with_tensors(step.kwargs)
+        if self._nudge and step.reads:
+            args = [each * (1 + _NUDGE) if isinstance(each, float) else each for each in args]
+        result = step.operator.func(*args, **kwargs)
+        results = _tensors_of(result)
+        begins = self._nudge and not any(view.dtype.is_floating_point for view in step.reads)
+        for place, block in step.made:
+            made = results[place]
+            if begins and made.is_floating_point():
+                made.mul_(1 + _STIR)
+            elif not self._nudge and _is_integer(made) and not self.hashed:
+                self.hashed = numbers_in(made) > MUCH
+            self._storages[block] = made.untyped_storage()
+
+    def _with_tensors(self, value: Any) -> Any:
+        if isinstance(value, View):
+            return self.tensor(value)
+        if isinstance(value, Mapping):
+            return {name: self._with_tensors(each) for name, each in value.items()}
+        return [self._with_tensors(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _as_given(given: Given) -> torch.Tensor:
+    assert given.content is not None
+    whole = len(given.content) // given.dtype.itemsize * given.dtype.itemsize
+    return given.content.clone()[:whole].view(given.dtype)
+
+
+def _tensors_of(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, list | tuple):
+        return [each for part in value for each in _tensors_of(part)]
+    return [value] if isinstance(value, torch.Tensor) else []
+
+
+def _is_integer(tensor: torch.Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+
+
+def _same(again: torch.Tensor, tensor: torch.Tensor) -> bool:
+    if again.shape != tensor.shape or again.dtype != tensor.dtype:
+        return False
+    if torch.equal(again, tensor):
+        return True
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return False
+    largest = float(torch.nan_to_num(tensor.abs(), posinf=0.0).max())
+    return torch.allclose(again, tensor, rtol=0.0, atol=_NEAR * largest, equal_nan=True)
+
+
+def _is_apart(first: torch.Tensor, second: torch.Tensor) -> bool:
+    if first.shape != second.shape:
+        return True
+    if first.is_complex():
+        first, second = torch.view_as_real(first.resolve_conj()), torch.view_as_real(second.resolve_conj())
+    one, other = (torch.nan_to_num(each.double(), posinf=0.0, neginf=0.0) for each in (first, second))
+    return one.numel() > 1 and float((one - other).abs().mean()) > _APART * float(one.std())
+
+
+def _values(steps: Sequence[Step | Given]) -> Iterator[complex]:
+    for step in steps:
+        if isinstance(step, Step):
+            call = bind(step.operator.func, tuple(step.args), step.kwargs)
+            yield from (each for each in numbers_of(step.operator, call) if each not in TRIVIAL)
+
+
+def _in_steps(steps: Sequence[Step | Given], elements: int) -> int:
+    """Return how many numbers are in the order and the sizes of the steps, which weigh nothing in a short formula."""
+    makers: dict[int, int] = {}
+    names: dict[str, int] = {}
+    told: list[int] = []
+    for index, step in enumerate(steps):
+        if isinstance(step, Given):
+            makers[step.block] = index
+            continue
+        told += [names.setdefault(step.operator.name, len(names)), *_integers((step.args, step.kwargs))]
+        told += _outsides(step.reads, makers, index)
+        makers.update({block: index for _, block in step.made})
+    worth = sequence_worth(told)
+    return 0 if worth <= _CODE and worth * _TABLE <= elements else worth
+
+
+def _outsides(views: Sequence[View], makers: Mapping[int, int], index: int) -> Iterator[int]:
+    """Yield what a step says of its operands, each by how it differs from the one before.
+
+    An operand is so many steps back if it is near, else it is the one of a step: so the rounds of a loop are alike.
+    """
+    last: list[int] = []
+    for view in views:
+        maker = makers.get(view.block, -1)
+        near = index - maker <= _NEIGHBOURS
+        told = [near, index - maker if near else maker, view.offset, *view.shape, *view.strides]
+        yield from told if len(told) != len(last) else (each - other for each, other in zip(told, last, strict=True))
+        last = told
+
+
+def _integers(value: Any) -> Iterator[int]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, int) and not isinstance(value, bool):
+        yield value
+    elif isinstance(value, list | tuple) and not isinstance(value, View):
+        for each in value:
+            yield from _integers(each)
