@@ -17,6 +17,7 @@ from archcheck.findings import Finding, Mishap, Outcome, Report, Result, Verdict
 from archcheck.isolate import Worker
 from archcheck.parts import Weights
 from archcheck.rule import Rule, rule_name
+from archcheck.rules.passes import checked
 from archcheck.stated_costs import Stated as StatedCost
 from archcheck.texts import Texts, read_text
 from archcheck.waive import waive
@@ -202,7 +203,7 @@ def judge(facts: Facts, stated: Sequence[Stated], waivers: Sequence[Waiver] = ()
 
 def _judge_one(facts: Facts, stated: Stated) -> Outcome:
     try:
-        result = stated.rule.check(facts)
+        result = checked(stated.rule, facts)
     except NotMeasured as error:
         return _error(stated, Finding(message=str(error), where=error.where, fix=error.fix))
     except Exception as error:  # a rule may be anybody's: its fault must not end the run

@@ -26,6 +26,7 @@ from archcheck.parts import (
     Shapes,
     Subject,
     Training,
+    ValuePasses,
 )
 from archcheck.snapshot import Committed
 from archcheck.texts import Texts
@@ -38,7 +39,8 @@ class Facts:
     `ops` is the graph executed in evaluation mode; `train_ops` are the operations of the graph in training
     mode that differ from it, out of `train_length`. Use `executed` to read either graph whole. `unused_layers`
     are the paths of layers that neither mode calls, or whose results reach no output in either; of a branch, the
-    outermost. `snapshot` is what a contract has committed of this subject before, where a rule asks for it.
+    outermost. Where values decide what runs, `passes` are the real ones that were taken, and both graphs hold what ran
+    in any of them. `snapshot` is what a contract has committed of this subject before, where a rule asks for it.
     `texts` are the files that rules ask to read, for as long as they judge: no report holds them.
     """
 
@@ -56,6 +58,7 @@ class Facts:
     unused_layers: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
     snapshot: Committed | None = None
+    passes: ValuePasses | None = None
     texts: Texts = field(default=Texts(), compare=False, metadata={"written": False})
 
     def executed(self, mode: str) -> tuple[Op, ...]:
@@ -71,6 +74,43 @@ class Facts:
         if self.train_length == 0:
             raise NotMeasured("; ".join(self.unmeasured) or "the graph in training mode was not measured")
         return self._training_graph
+
+    def in_pass(self, number: int) -> Facts:
+        """Return these facts with the graph in evaluation of one pass alone, and its outputs."""
+        if self.passes is None:
+            return self
+        ran = [op for op in self.ops if op.ran_in(number)]
+        places = {op.index: place for place, op in enumerate(ran)}
+        reached, pending = set[int](), [*self.passes.outputs[number]]
+        while pending:
+            index = pending.pop()
+            if index not in reached and index in places:
+                reached.add(index)
+                pending += self.ops[index].inputs
+        ops = tuple(
+            replace(
+                op,
+                index=places[op.index],
+                inputs=tuple(places[index] for index in op.inputs if index in places),
+                macs=dict(op.runs).get(number, op.macs),
+                live=op.live and op.index in reached,
+                runs=(),
+            )
+            for op in ran
+        )
+        outputs = tuple(places[index] for index in self.passes.outputs[number] if index in places)
+        train_ops = diff_ops(ops, merge_ops(self.ops, self.train_ops, self.train_length))
+        return replace(self, ops=ops, train_ops=train_ops, shape=replace(self.shape, output_ops=outputs), passes=None)
+
+    @cached_property
+    def ways(self) -> tuple[Facts, ...]:
+        """These facts for each pass in evaluation, those that ran alike once."""
+        if self.passes is None:
+            return (self,)
+        found: dict[object, int] = {}
+        for number, outputs in enumerate(self.passes.outputs):
+            found.setdefault((outputs, tuple(_run_in(op, number) for op in self.ops if op.runs)), number)
+        return tuple(map(self.in_pass, found.values()))
 
     def demand_numbers(self) -> None:
         """Raise `NotMeasured` when the model was built without memory, so that nothing can be computed with it."""
@@ -152,6 +192,11 @@ class Facts:
         return facts
 
 
+def _run_in(op: Op, number: int) -> int | None:
+    """Return what an operation cost in a pass, `None` where it did not run."""
+    return dict(op.runs).get(number)
+
+
 def lineage(path: str) -> Iterator[str]:
     """Yield the layers around `path` from the model (`""`) inwards, and `path` itself."""
     yield ""
@@ -187,7 +232,8 @@ def check_graph(facts: Facts) -> None:
         if any(not 0 <= index < op.index for index in op.inputs):
             raise ValueError(f"operation {op.index} reads one that did not run before it")
         _check_dropout(op)
-    if any(not 0 <= index < len(facts.ops) for index in facts.shape.output_ops):
+    outputs = (facts.shape.output_ops, *(facts.passes.outputs if facts.passes else ()))
+    if any(not 0 <= index < len(facts.ops) for each in outputs for index in each):
         raise ValueError("an output names an operation that is not there")
 
 

@@ -31,6 +31,6 @@ def take(facts: Facts) -> Snapshot:
 
 
 def _layer(facts: Facts, layer: Layer) -> LayerMeasures:
-    macs = sum(op.macs for op in facts.ops_of(layer.path))
+    macs = max(sum(op.macs for op in one.ops_of(layer.path)) for one in facts.ways)
     outputs = tuple(map(shape_text, layer.output_shapes))
     return LayerMeasures(type=layer.type, params=layer.own_params, macs=macs, outputs=outputs)

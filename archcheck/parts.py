@@ -149,7 +149,11 @@ class Params:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """A module of the tree. `params` and `macs` are those of its subtree; `order` is that of its first call."""
+    """A module of the tree. `params` and `macs` are those of its subtree; `order` is that of its first call.
+
+    Where values decide what runs, `ran` is in how many passes in evaluation it was called, `None` for all or none, and
+    `calls` and `macs` are the most of any pass.
+    """
 
     path: str
     type: str
@@ -162,6 +166,7 @@ class Layer:
     output_shapes: tuple[Shape, ...]
     macs: int
     where: Where | None
+    ran: int | None = None
 
     @property
     def called(self) -> bool:
@@ -176,6 +181,8 @@ class Op:
     `kind` is its canonical name (`conv`, `batch_norm`, `dropout`, `global_avg_pool`, …), `op` the name torch
     gives it. `inputs` are the indices of the operations whose results it reads, `params` the names of the
     parameters and buffers it reads. `live` says that its result reaches an output.
+    Where values decide what runs, `runs` are the numbers of the passes that ran it, each with its multiply-accumulates
+    there; it is empty where all passes did alike.
     """
 
     index: int
@@ -191,6 +198,44 @@ class Op:
     live: bool
     flops: int = 0
     where: Where | None = None
+    runs: tuple[tuple[int, int], ...] = ()
+
+    def ran_in(self, number: int) -> bool:
+        """Whether the pass of this number ran it."""
+        return not self.runs or any(run == number for run, _ in self.runs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A line where values decide what runs: `code` is its text, `outcome` what came of it in the passes, in words.
+
+    It stands in `function` and runs in `layer`, `""` for the model itself.
+    """
+
+    code: str
+    function: str
+    layer: str
+    where: Where
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValuePasses:
+    """The real passes that were taken where values decide what runs: on varied inputs, each with draws of its own.
+
+    `evaluation` and `training` are how many there were in each mode, the first of them on the example, and one where
+    nothing decides in that mode. There are `few` where more would take too long, or fail. `outputs` are the operations
+    that make the outputs of each pass in evaluation. `rare` are layers that ran in none of them and do on larger
+    batches or with other parameters; of those that are `unsettled` nobody can say that no input leads to them.
+    """
+
+    evaluation: int
+    training: int
+    few: bool = False
+    choices: tuple[Choice, ...] = ()
+    outputs: tuple[tuple[int, ...], ...] = ()
+    rare: tuple[str, ...] = ()
+    unsettled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +246,8 @@ class Cost:
     `activations` are the elements of convolution and matmul outputs. `peak_activation_bytes` is the most that
     inputs and intermediate results take at one time; parameters are apart. `training_macs` are those of a step of
     training on that input, forward and backward: a product costs its forward again for the gradient of each operand
-    that needs one. They are `None` where the forward pass in training could not be measured.
+    that needs one. They are `None` where the forward pass in training could not be measured. Where values decide what
+    runs, each is that of the largest pass.
     """
 
     macs: int

@@ -43,6 +43,8 @@ class Rule:
     """Whether finding nothing to look at means that the rule is kept."""
     narrows: ClassVar[bool] = True
     """Whether `on` means something: whether the rule looks at parts of the model."""
+    each_pass: ClassVar[bool] = False
+    """Whether it judges single ways through the code: where values decide what runs, it is asked for each of them."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Measurements beyond the graph that this rule asks for: names of probes, or `training`."""
 

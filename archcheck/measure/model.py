@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from archcheck.activations import activations_of
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts, diff_ops
 from archcheck.measure.behaviour import accept
 from archcheck.measure.behaviour.bench import Bench
-from archcheck.measure.behaviour.lessons import NotTaken, learn
 from archcheck.measure.behaviour.probing import PROBES, run_probe
-from archcheck.measure.behaviour.variants import centred
+from archcheck.measure.behaviour.several import Several, several
+from archcheck.measure.behaviour.unused import settled
 from archcheck.measure.distrust import paranoid
 from archcheck.measure.loading.construction import Construction
 from archcheck.measure.loading.example import Example, given
@@ -27,21 +24,24 @@ from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.schema import VALUES
 from archcheck.measure.passes.branches import plain_branches
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.passes.forward import AFFORDABLE, Passes, inputs_of
+from archcheck.measure.passes.forward import Passes, inputs_of
 from archcheck.measure.passes.lazy import passes_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.restore import same_torch
 from archcheck.measure.peers.cross_check import cross_check
 from archcheck.measure.structure import graph, idle, ledger
 from archcheck.measure.structure.chance import chosen
+from archcheck.measure.structure.choices import choices
+from archcheck.measure.structure.cost import cost_of
 from archcheck.measure.structure.field import receptive_field
 from archcheck.measure.structure.formulas import Formulas
 from archcheck.measure.structure.layers import layers_of
 from archcheck.measure.structure.training_cost import step_macs
+from archcheck.measure.structure.union import Union, united
 from archcheck.measure.subject.compiled import original, uncompiled
 from archcheck.measure.subject.heap import give_back
 from archcheck.measure.subject.places import class_where, relative
-from archcheck.parts import CROSS_CHECK, PARANOID, Cost, Op, Shapes, Subject, Tensor
+from archcheck.parts import CROSS_CHECK, PARANOID, Shapes, Subject, Tensor, ValuePasses
 from archcheck.probes import parsed
 from archcheck.stated_costs import Stated as StatedCost
 
@@ -105,95 +105,78 @@ def _measured(
         training, unmeasured = _confirmed_training(passes, chosen, training)
     bench = Bench(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
     behaviour = {need: told for need in needs if (told := _probe(bench, need)) is not None}
+    taken = several(bench, training) if confirm else Several.of(evaluation, training)
+    evaluation, training = taken.evaluation[0], taken.training[0] if taken.training else None
     give_back()
     second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else paranoid.NOTHING
-    formulas = Formulas(construction)
-    facts = _facts(passes, chosen, evaluation, training, second, formulas, target=target, root=root)
-    if evaluation.real and (facts.params.unused or facts.unused_layers):
-        facts = _used_by_others(facts, bench, [by_shapes, evaluation, *([training] if training else [])])
+    facts = _facts(passes, chosen, taken, second, Formulas(construction), target=target, root=root)
+    facts = settled(
+        facts, bench, taken, [by_shapes] if by_shapes.bounds and by_shapes.bounds.isdisjoint(VALUES) else []
+    )
     if CROSS_CHECK in needs:
-        facts = replace(facts, cross_check=cross_check(passes, chosen, facts))
+        facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured)
 
 
 def _facts(
     passes: Passes,
     example: Example,
-    evaluation: Trace,
-    training: Trace | None,
+    taken: Several,
     second: paranoid.Second,
     formulas: Formulas,
     *,
     target: str,
     root: str,
 ) -> Facts:
-    model, tree = passes.model, passes.tree
-    in_evaluation = graph.build(evaluation, root)
-    in_training = graph.build(training, root, like=in_evaluation) if training else None
-    ops = second.heard(in_evaluation, training=False)
-    train_ops = second.heard(in_training, training=True) if in_training else ()
-    traces = [evaluation, training] if training else [evaluation]
+    model, tree, evaluation = passes.model, passes.tree, taken.evaluation[0]
+    in_evaluation = [graph.build(trace, root) for trace in taken.evaluation]
+    in_training = [graph.build(trace, root, like=in_evaluation[0]) for trace in taken.training]
+    union = united([second.heard(each, training=False) for each in in_evaluation])
+    train_union = united([second.heard(each, training=True) for each in in_training])
+    ops, train_ops = union.ops, train_union.ops
+    traces = taken.ordered(union.fresh, train_union.fresh)
     params = ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation), formulas)
     return Facts(
         subject=Subject(
             name=type(model).__name__,
             target=target,
-            fingerprint=graph.fingerprint(in_evaluation, in_training, tree.shapes()),
+            fingerprint=graph.fingerprint(in_evaluation[0], in_training[0] if in_training else None, tree.shapes()),
             environment={"torch": str(torch.__version__), "python": platform.python_version()},
             where=relative(class_where(type(model)), root),
             notes=(*_notes(passes, example, evaluation), *_unused_costs(passes, traces), *second.notes),
             meta=passes.on_meta,
         ),
         params=params,
-        layers=layers_of(tree, evaluation, (ops, train_ops), params.sizes, root),
+        layers=layers_of(tree, taken.evaluation, union.passes, train_ops, params.sizes, root),
         ops=ops,
         train_ops=diff_ops(ops, train_ops),
         train_length=len(train_ops),
-        cost=_cost(evaluation, ops, training, step_macs(in_training, tree) if in_training else None),
+        cost=cost_of(taken.evaluation, union.passes, taken.training, [step_macs(each, tree) for each in in_training]),
         shape=Shapes(
             inputs=tuple(_outside(tensor) for tensor in inputs_of(example)),
             outputs=tuple(Tensor(shape=shape, dtype=dtype) for shape, dtype in evaluation.output_tensors),
-            output_ops=tuple(index for index in evaluation.outputs if index >= 0),
+            output_ops=union.outputs(0, evaluation),
             output_names=tuple(name for name, index in _outputs(evaluation) if index >= 0),
-            receptive_field=receptive_field(ops, evaluation),
+            receptive_field=receptive_field(union.passes[0], evaluation),
         ),
         unused_layers=idle.unused_layers(tree, traces),
+        passes=_value_passes(taken, union, train_union, root),
     )
 
 
-_OTHERS = 4
-_SAMPLES = 16
-"""Batches, and samples of each, that a layer may wait for until the data send something through it."""
-
-
-def _used_by_others(facts: Facts, bench: Bench, traces: list[Trace]) -> Facts:
-    """Take for used what data may lead to, where a forward pass looks at their values: experts take turns.
-
-    `traces` are those that are known already. The first is by shapes alone and bounds the sizes that depend on data, so
-    that it runs what few data run; it tells nothing where it made values up.
-    """
-    passes, root = bench.passes, bench.root
-    traces = traces if traces[0].bounds.isdisjoint(VALUES) else traces[1:]
-    unused, layers = set(facts.params.unused), facts.unused_layers
-    for seed in range(_OTHERS + 1):
-        if seed:
-            with suppress(Exception):  # whatever the subject raises on other numbers, or no axis of samples is known
-                traces.append(learn(bench, _SAMPLES, AFFORDABLE, seed, partial(_other, passes, seed)))
-        unused -= {name for trace in traces for op in graph.build(trace, root).ops if op.live for name in op.params}
-        layers = idle.unused_layers(passes.tree, traces)
-        if not unused and not layers:
-            break
-    kept = tuple(name for name in facts.params.unused if name in unused)
-    return replace(facts, params=replace(facts.params, unused=kept), unused_layers=layers)
-
-
-def _other(passes: Passes, seed: int, example: Example, samples: int) -> Trace:
-    """Trace on other numbers, every other time on such as are farther apart."""
-    example = example.mapped(partial(centred, factor=seed**2)) if seed % 2 else example
-    try:
-        return passes.trace(example, training=False, real=True)
-    except SubjectError as error:
-        raise NotTaken(error.kind, str(error)) from error
+def _value_passes(taken: Several, evaluation: Union, training: Union, root: str) -> ValuePasses | None:
+    """Return the passes that were taken where values decide, `None` where they decide nothing."""
+    modes = [("evaluation", taken.evaluation, evaluation.ops), ("training", taken.training, training.ops)]
+    found = choices(modes, taken.changed, root)
+    if not taken.decided or not (found or taken.few or any(op.runs for _, _, ops in modes for op in ops)):
+        return None
+    return ValuePasses(
+        evaluation=len(taken.evaluation),
+        training=len(taken.training),
+        few=taken.few,
+        choices=found,
+        outputs=tuple(evaluation.outputs(number, trace) for number, trace in enumerate(taken.evaluation)),
+    )
 
 
 def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:
@@ -248,16 +231,3 @@ def _unused_costs(passes: Passes, traces: Sequence[Trace]) -> tuple[str, ...]:
     ran = {event.op for trace in traces for event in trace.events}
     unused = [name for name in passes.costs if name not in ran]
     return (f"`costs` states what does not run by itself: {', '.join(unused)}",) if unused else ()
-
-
-def _cost(traced: Trace, ops: Sequence[Op], training: Trace | None, step: int | None) -> Cost:
-    return Cost(
-        macs=sum(op.macs for op in ops),
-        fvcore_flops=sum(op.flops for op in ops),
-        peak_activation_bytes=traced.peak_bytes,
-        activations=activations_of(ops),
-        uncounted=tuple(sorted(traced.uncounted)),
-        bounds=tuple(sorted(traced.bounds)),
-        training_macs=step,
-        training_uncounted=tuple(sorted(training.uncounted)) if training else (),
-    )

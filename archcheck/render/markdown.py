@@ -9,6 +9,7 @@ from archcheck.findings import Outcome, Report, Verdict, plain
 from archcheck.parts import CrossCheck
 from archcheck.render import cross_check, stored
 from archcheck.render.options import Options
+from archcheck.render.sheet import decided
 from archcheck.render.words import count, fix_of, listed, one_line, place_of, points_text, tally, totals, unmeasured
 
 _ENTITIES = {character: f"&#{ord(character)};" for character in "&<>|`$/."}
@@ -39,6 +40,8 @@ def _subject(report: Report) -> Iterator[str]:
         yield f"**{escape(unmeasured(report))}**"
     if totals := _totals(report):
         yield totals
+    if report.facts and report.facts.passes:
+        yield "\n".join(f"- {line.label}: {escape(line.text)}" for line in decided(report.facts))
     if report.facts and report.facts.cross_check:
         yield from _cross_check(report.facts.cross_check)
     if report.outcomes:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from archcheck.errors import NotMeasured
 from archcheck.facts import Facts
-from archcheck.parts import NUMBER_BYTES, Hidden, Params, Tensor, Training
+from archcheck.parts import NUMBER_BYTES, Choice, Hidden, Params, Tensor, Training
 from archcheck.render import cross_check
 from archcheck.render.options import HeadOf
 from archcheck.render.tree import idleness
 from archcheck.render.words import count, listed
 from archcheck.rules.dropouts import dropouts
 from archcheck.rules.graphs import label
+from archcheck.rules.passes import passes_text
 from archcheck.words import shape_text
 
 SHOWN = 8
@@ -38,6 +39,33 @@ def header(facts: Facts) -> Iterator[Line]:
     yield Line(label="output", text=_tensors(facts.shape.outputs))
     for note in facts.subject.notes:
         yield Line(label="note", text=note)
+    yield from decided(facts)
+
+
+def decided(facts: Facts) -> Iterator[Line]:
+    """Yield the lines where values decide what runs, and on how many passes these facts rest."""
+    passes = facts.passes
+    if passes is None:
+        return
+    few = "; more would take too long, or fail" if passes.few else ""
+    text = f"{passes_text(passes)}, for values decide what runs; costs are the largest{few}"
+    yield Line(label="passes", text=text, alarming=passes.few)
+    for choice in passes.choices[:SHOWN]:
+        yield Line(label="decides", text=choice_text(choice))
+    if rest := passes.choices[SHOWN:]:
+        yield Line(label="", text=f"and {len(rest):,} more lines")
+    if passes.rare:
+        text = f"{listed(passes.rare, SHOWN)}: in none of them, but on larger batches or with other parameters"
+        yield Line(label="rare", text=text)
+    if passes.unsettled:
+        yield Line(label="unsettled", text=f"{listed(passes.unsettled, SHOWN)}: in none of them, and others may")
+
+
+def choice_text(choice: Choice) -> str:
+    """Return `model.py:3 in `forward` of layer `router`: `if gate.mean() > 0` (evaluation: true in 9 of 16 passes)`."""
+    layer = f"layer `{choice.layer}`" if choice.layer else "the model"
+    function = f"`{choice.function}` of {layer}" if choice.function else layer
+    return f"{choice.where} in {function}: `{choice.code}` ({choice.outcome})"
 
 
 def _tensors(tensors: tuple[Tensor, ...]) -> str:
@@ -156,7 +184,7 @@ def _idle(facts: Facts) -> Iterator[Line]:
 
 def ending(facts: Facts, head: HeadOf) -> Iterator[Line]:
     """Return what the network ends in and how it drops out."""
-    yield Line(label="head", text=" > ".join(head(facts)) or "unknown")
+    yield Line(label="head", text=" > ".join(head(facts.in_pass(0))) or "unknown")
     yield from _dropouts(facts)
 
 

@@ -18,7 +18,7 @@ from archcheck.parts import CrossCheck, Weights
 from archcheck.render import cross_check, sheet, stored
 from archcheck.render.anatomy import anatomy
 from archcheck.render.options import Options
-from archcheck.render.tree import Row, hidden_rows, rows, tree
+from archcheck.render.tree import Row, table
 from archcheck.render.words import one_line, points_text, tally, unmeasured
 
 STYLES = {
@@ -96,7 +96,7 @@ def _facts(facts: Facts, options: Options) -> Iterator[RenderableType]:
     yield _text(facts.subject.name, "bold").append("  ").append_text(_text(facts.subject.target, QUIET))
     yield _lines(sheet.header(facts))
     yield ""
-    yield _layers([*rows(tree(facts), options.depth), *hidden_rows(facts)], options.width or UNBOUNDED)
+    yield _layers([*table(facts, options.depth)], options.width or UNBOUNDED)
     yield ""
     yield _lines(
         [

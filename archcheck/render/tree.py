@@ -61,6 +61,12 @@ class Node:
         return self.layer.path.rpartition(".")[2] or self.layer.type
 
 
+def table(facts: Facts, depth: int) -> Iterator[Row]:
+    """Return the rows of the layers, `depth` levels below the model, and of its hidden weights."""
+    yield from rows(tree(facts), depth, passes=facts.passes.evaluation if facts.passes else 1)
+    yield from hidden_rows(facts)
+
+
 def tree(facts: Facts) -> tuple[Node, ...]:
     """Return the roots of the module tree, normally one."""
     nodes = {layer.path: Node(layer=layer) for layer in facts.layers}
@@ -86,6 +92,7 @@ def _complete(node: Node, numbers: defaultdict[object, int]) -> None:
         layer.params,
         layer.macs,
         layer.calls,
+        layer.ran,
         node.warning,
         layer.input_shapes,
         layer.output_shapes,
@@ -94,16 +101,16 @@ def _complete(node: Node, numbers: defaultdict[object, int]) -> None:
     node.size = 1 + sum(child.size for child in node.children)
 
 
-def rows(nodes: Sequence[Node], depth: int, level: int = 0) -> Iterator[Row]:
-    """Return the rows of the trees, `depth` levels below the roots."""
+def rows(nodes: Sequence[Node], depth: int, level: int = 0, passes: int = 1) -> Iterator[Row]:
+    """Return the rows of the trees, `depth` levels below the roots; `passes` is how many there were in evaluation."""
     for position, (first, *others) in enumerate(_runs(nodes)):
         if position == WIDEST:
             rest = nodes[nodes.index(first) :]
             yield _row_of_rest(rest, level, f"{len(rest):,} more")
             return
-        yield _row(first, level, cut=level >= depth)
+        yield _row(first, level, passes, cut=level >= depth)
         if level < depth:
-            yield from rows(first.children, depth, level + 1)
+            yield from rows(first.children, depth, level + 1, passes)
         if others:
             yield _row_of_rest(others, level, f"{len(others):,} more alike")
 
@@ -124,13 +131,15 @@ def _numbered(name: str) -> tuple[str, str]:
     return stem, name[len(stem) :]
 
 
-def _row(node: Node, level: int, *, cut: bool) -> Row:
+def _row(node: Node, level: int, passes: int, *, cut: bool) -> Row:
     layer = node.layer
     kind = layer.type if layer.path else ""
     if cut and node.children:
         kind = f"{kind} (+{node.size - 1:,})"
     elif layer.calls > 1:
         kind = f"{kind} ({layer.calls:,} calls)"
+    if layer.ran is not None:
+        kind = f"{kind} (in {layer.ran} of {passes} passes)"
     return Row(
         level=level,
         name=node.name,

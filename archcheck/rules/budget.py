@@ -189,7 +189,9 @@ class MaxLayerShare(Rule):
         return facts.cost.macs
 
     def _held(self, layer: Layer, facts: Facts) -> int:
-        return layer.own_params if self.of == "params" else sum(op.macs for op in facts.ops_of(layer.path))
+        if self.of == "params":
+            return layer.own_params
+        return max(sum(op.macs for op in way.ops_of(layer.path)) for way in facts.ways)
 
     def _finding(self, layer: Layer, own: int, total: int, facts: Facts) -> Finding:
         name = f"`{layer.path}` ({layer.type})" if layer.path else f"the model itself ({layer.type})"

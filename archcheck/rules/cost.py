@@ -13,6 +13,7 @@ from archcheck.findings import Result
 from archcheck.parts import Op
 from archcheck.rule import Rule
 from archcheck.rules.bounds import check_limit, demand_counted, demand_known, excess, hidden_bytes, layer_line
+from archcheck.rules.passes import largest_of
 from archcheck.rules.scope import reach
 from archcheck.selectors import selects
 
@@ -38,6 +39,8 @@ class MaxMacs(Rule):
     operation runs whose cost is unknown, a sum within the limit proves nothing and the verdict is `error`; `free` names
     those that count nothing, and the key `costs` of the subject states what operators of one's own cost in each call,
     as a number or as a formula of sizes: `costs = { "mylib::scan" = "2 * x.numel * weight.shape[0]" }`.
+
+    Where values decide what runs, the largest of the real passes counts, at least 16 of varied inputs; a note says so.
 
     Example, kept:
         rule = max-macs = "1k"
@@ -67,7 +70,7 @@ class MaxMacs(Rule):
     def check(self, facts: Facts) -> Result:
         """Compare the sum over the executed operations with `limit`."""
         ops = [op for op in facts.ops if selects(self.on, op, facts)]
-        found = sum(op.macs for op in ops)
+        found = _of_largest_pass(facts, self.on, lambda own: sum(op.macs for op in own))
         if found <= self.limit:
             demand_counted(facts, self.on, self.free)
         bounds = ", ".join(facts.cost.bounds)
@@ -78,7 +81,7 @@ class MaxMacs(Rule):
             limit=self.limit,
             unit="multiply-accumulates",
             most=_largest(facts, ops, lambda own: sum(op.macs for op in own), found),
-            notes=(f"sizes that depend on data were bounded: {bounds}",) if bounds else (),
+            notes=(*((f"sizes that depend on data were bounded: {bounds}",) if bounds else ()), *largest_of(facts)),
         )
 
 
@@ -122,7 +125,7 @@ class MaxTrainingMacs(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Compare the cost of a step with `limit`."""
-        forward, found = sum(op.macs for op in facts.executed("train")), facts.cost.training_macs
+        forward, found = _largest_sum(facts.executed("train")), facts.cost.training_macs
         if found is None:
             raise NotMeasured("the cost of a training step was not measured")
         if found <= self.limit:
@@ -135,7 +138,20 @@ class MaxTrainingMacs(Rule):
             found=found,
             limit=self.limit,
             unit=unit,
+            notes=largest_of(facts, "train"),
         )
+
+
+def _largest_sum(ops: Sequence[Op]) -> int:
+    """Return the multiply-accumulates of the pass that takes most of them."""
+    always = sum(op.macs for op in ops if not op.runs)
+    numbers = {number for op in ops for number, _ in op.runs}
+    return always + max((sum(dict(op.runs).get(number, 0) for op in ops) for number in numbers), default=0)
+
+
+def _of_largest_pass(facts: Facts, on: str | None, amount: Callable[[Sequence[Op]], int]) -> int:
+    """Return the largest amount that the operations which `on` points at have in any pass."""
+    return max(amount([op for op in one.ops if selects(on, op, one)]) for one in facts.ways)
 
 
 _CHEAPER = "freeze what need not be trained, or make the network or the batch smaller"
@@ -175,7 +191,7 @@ class MaxActivations(Rule):
     def check(self, facts: Facts) -> Result:
         """Compare the sum over the executed operations with `limit`."""
         ops = [op for op in facts.ops if selects(self.on, op, facts)]
-        found = activations_of(ops)
+        found = _of_largest_pass(facts, self.on, activations_of)
         return Result(
             examined=reach(facts, self.on),
             findings=excess(self, facts, found, self.limit, "activations"),
@@ -183,6 +199,7 @@ class MaxActivations(Rule):
             limit=self.limit,
             unit="activations",
             most=_largest(facts, ops, activations_of, found),
+            notes=largest_of(facts),
         )
 
 

@@ -157,6 +157,7 @@ class NoDoubleActivation(Rule):
         says = `2` (LogSoftmax) takes probabilities of `1` (Softmax) for raw scores: log_softmax after softmax
     """
 
+    each_pass = True
     prohibition = True
 
     def check(self, facts: Facts) -> Result:

@@ -9,9 +9,10 @@ from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
 from archcheck.parts import MUCH, NUMBER_BYTES, Hidden, Layer
 from archcheck.rule import Rule
+from archcheck.rules.passes import decided_at, in_passes
 from archcheck.rules.scope import beside_on, demand_reach, hidden_on, params_on, reach
 from archcheck.selectors import selects_layer
-from archcheck.words import amount
+from archcheck.words import amount, listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +133,14 @@ class NoUnusedParams(Rule):
             facts.executed("train")  # without it, what only training uses would look idle
         return Result(
             examined=len(sizes),
-            findings=_listed(idle, sizes, facts, "reaches no output", fix="use it in `forward`, or remove it"),
+            findings=_listed(
+                idle, sizes, facts, f"reaches no output{in_passes(facts)}", fix="use it in `forward`, or remove it"
+            ),
             found=sum(sizes[name] for name in idle),
             limit=0,
             unit="unused parameters",
             kept=f"all {len(sizes)} parameter tensors are used",
+            notes=_unsettled(facts),
         )
 
 
@@ -185,6 +189,10 @@ class NoUnusedLayers(Rule):
     of an attention, are used; so are containers whose layers run. Losses and metrics that `forward` never calls
     belong outside of the model.
 
+    Where values decide what runs, a layer is unused if none of at least 16 real passes on varied inputs calls it, nor
+    any on larger batches and with other parameters. One of many that values choose among, such as experts, is none
+    while others of them are seen for the first time; a note names it.
+
     Example, kept:
         rule = no-unused-layers = true
         model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1))
@@ -221,7 +229,17 @@ class NoUnusedLayers(Rule):
             limit=0,
             unit="unused layers",
             kept=f"all {len(layers)} layers are used",
+            notes=_unsettled(facts),
         )
+
+
+def _unsettled(facts: Facts) -> tuple[str, ...]:
+    """Return what no pass ran and nobody can call unused."""
+    passes = facts.passes
+    if passes is None or not passes.unsettled:
+        return ()
+    why = "these are too few to tell" if passes.few else "values choose among others like it, which take turns"
+    return (f"{listed([f'`{path}`' for path in passes.unsettled])}: never ran{in_passes(facts)}; {why}",)
 
 
 def _outermost(layers: Iterable[Layer]) -> list[Layer]:
@@ -237,6 +255,8 @@ def _idle_finding(layer: Layer, facts: Facts) -> Finding:
     inside = facts.count_inside(layer.path)
     kind = layer.type + (f" with {inside:,} layer{'s' if inside > 1 else ''}" if inside else "")
     reason = "runs, but its result reaches no output" if facts.runs(layer.path) else "is never called"
+    decided = decided_at(facts, layer.path)
+    reason += in_passes(facts) + (f"; {decided}" if decided else "")
     return Finding(
         message=f"`{layer.path}` ({kind}) {reason}",
         layer=layer.path,

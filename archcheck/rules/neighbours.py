@@ -44,6 +44,7 @@ class FollowedBy(Rule):
         input = [1, 3]
     """
 
+    each_pass = True
     layer: str = field(metadata=_KINDS)
     by: str = field(metadata=_KINDS)
     position: Literal["direct", "before-weights"] = "before-weights"
@@ -86,6 +87,7 @@ class PrecededBy(Rule):
         input = [1, 3]
     """
 
+    each_pass = True
     layer: str = field(metadata=_KINDS)
     by: str = field(metadata=_KINDS)
     position: Literal["direct", "before-weights"] = "before-weights"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
+from archcheck.parts import Op
 from archcheck.rule import Rule
 from archcheck.rules.dropouts import leaks
 from archcheck.rules.effects import effective, pointwise_note, shortfalls
 from archcheck.rules.graphs import label, place
+from archcheck.rules.passes import decided_at, in_passes, share
 from archcheck.rules.scope import demand_reach, reach
 from archcheck.selectors import instance, is_layer_type, kinds_of, selects, selects_layer
 from archcheck.where import Where
@@ -28,6 +30,8 @@ class Requires(Rule):
     How it is written makes no difference: `F.dropout` is `dropout`, `x.mean((2, 3))` is `global_avg_pool`.
     `linear` is a product with a weight, and a 1x1 convolution on a 1x1 map, which the report then says. A convolution
     whose kernel covers its whole map, of more than one position, is `global_conv` and no `linear`.
+    Where values decide what runs, a kind has to take effect in some of the real passes, at least 16 of varied inputs,
+    and the report says in how many if not in all.
 
     Example, kept:
         rule = requires = ["batch_norm", "dropout"]
@@ -53,7 +57,9 @@ class Requires(Rule):
             findings=tuple(each for kind in self.kinds for each in self._findings(kind, len(present[kind]), facts)),
             found=[f"{len(ops)} {kind}" for kind, ops in present.items()],
             limit=list(self.kinds),
-            kept=", ".join(f"{len(ops)} {kind}{pointwise_note(ops)}" for kind, ops in present.items()),
+            kept=", ".join(
+                f"{len(ops)} {kind}{pointwise_note(ops)}{_share(kind, ops, facts)}" for kind, ops in present.items()
+            ),
         )
 
     def _findings(self, kind: str, present: int, facts: Facts) -> Iterator[Finding]:
@@ -120,7 +126,11 @@ class RequiresAny(Rule):
             findings=findings,
             found=present,
             limit=list(self.kinds),
-            kept=" and ".join(kind + pointwise_note(effective(facts, kind, self.on)) for kind in present),
+            kept=" and ".join(
+                kind + pointwise_note(ops) + _share(kind, ops, facts)
+                for kind in present
+                if (ops := effective(facts, kind, self.on))
+            ),
         )
 
     def _is_kept(self, kind: str, facts: Facts) -> bool:
@@ -129,11 +139,18 @@ class RequiresAny(Rule):
         return bool(effective(facts, kind, self.on))
 
 
+def _share(kind: str, ops: Sequence[Op], facts: Facts) -> str:
+    """Return in how many passes a kind takes effect, if not in all."""
+    return share(facts, ops, "train" if kind == "dropout" else "eval")
+
+
 def absence(facts: Facts, kind: str, on: str | None) -> Finding:
     """Say that no operation of `kind` takes effect, and what comes closest to one."""
     reason, layer, op = next(shortfalls(facts, kind, on), ("", None, None))
     where = place(op, facts) if op else layer.where if layer else facts.subject.where
-    message = f"no {kind} takes effect" + (f": {reason}" if reason else ", and none is executed")
+    message = f"no {kind} takes effect" + (f": {reason}" if reason else ", and none is executed") + in_passes(facts)
+    if layer and not layer.called and (decided := decided_at(facts, layer.path)):
+        message += f"; {decided}"
     fix = _remedy(kind, declared=bool(layer))
     if op is not None and op.kind == "global_conv" and kind == "linear":
         fix = "flatten the map into an `nn.Linear`, or pool it globally before a 1x1 convolution"
@@ -176,21 +193,21 @@ class Forbids(Rule):
     def check(self, facts: Facts) -> Result:
         """Look at every operation of both modes."""
         demand_reach(self, facts)
-        ops = {(op.layer, op.op, op.where): op for mode in ("eval", "train") for op in facts.executed(mode)}
+        ops = {(op.layer, op.op, op.where): (op, mode) for mode in ("eval", "train") for op in facts.executed(mode)}
         bad = [
-            (kind, op)
-            for op in ops.values()
+            (kind, op, mode)
+            for op, mode in ops.values()
             for kind in self.kinds
             if selects(kind, op, facts) and selects(self.on, op, facts)
         ]
         findings = tuple(
             Finding(
-                message=f"{kind} is executed by {label(op, facts)}",
+                message=f"{kind} is executed by {label(op, facts)}{share(facts, [op], mode)}",
                 layer=op.layer,
                 where=place(op, facts),
                 fix=f"remove it, or take {kind} out of forbids",
             )
-            for kind, op in bad
+            for kind, op, mode in bad
         )
         return Result(examined=len(bad), findings=findings, found=len(bad), limit=0, unit="operations")
 
@@ -220,6 +237,7 @@ class Count(Rule):
         input = [1, 3]
     """
 
+    each_pass = True
     kind: str = field(metadata=_KINDS)
     min: int | None = None
     max: int | None = None

@@ -46,6 +46,7 @@ class Head(Rule):
         says = the output path ends in avg_pool (partial)
     """
 
+    each_pass = True
     narrows = False
     kinds: tuple[str, ...] = field(metadata=_KINDS)
     output: int | str | None = None
@@ -80,6 +81,7 @@ class Channels(Rule):
         says = channels 1, 10, 16 instead of 1, 10, 20
     """
 
+    each_pass = True
     progression: tuple[int, ...]
 
     def check(self, facts: Facts) -> Result:

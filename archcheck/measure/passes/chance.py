@@ -21,6 +21,13 @@ def seed_all(seed: int) -> None:
         numpy.random.seed(seed)
 
 
+def drawn() -> tuple[object, ...]:
+    """Return a mark of how far the sources of Python and NumPy are: it differs after something was drawn."""
+    numpy = _numpy()
+    state = () if numpy is None else numpy.random.get_state()
+    return random.getstate(), *((state[1].tobytes(), *state[2:]) if state else ())
+
+
 @contextmanager
 def same_chance() -> Iterator[None]:
     """Put the state of every source back in the end."""

@@ -16,12 +16,13 @@ from archcheck.where import Where
 
 @dataclass(slots=True)
 class Visit:
-    """How often, when first and with which shapes a layer was called."""
+    """How often, when first and with which shapes a layer was called; on real numbers `where` is the first call."""
 
     order: int
     calls: int = 0
     inputs: tuple[tuple[int, ...], ...] = ()
     outputs: tuple[tuple[int, ...], ...] = ()
+    where: Where | None = None
 
 
 @dataclass
@@ -30,7 +31,8 @@ class Trace:
 
     Into `generated` events go nothing but shapes and numbers of Python, into `stirred` ones draws, too.
     `unowned` are the parameters that events read and that the pass itself has made, with what holds each. `trained`
-    are the parameters that ask for gradients in the mode of the pass, before the pass or after it.
+    are the parameters that ask for gradients in the mode of the pass, before the pass or after it. `values` are those
+    that events handed to Python, and `chance` says that numbers of Python's or NumPy's were drawn.
     `costs` are stated of operators that are not known.
     """
 
@@ -51,6 +53,8 @@ class Trace:
     unowned: dict[int, list[tuple[str, torch.Tensor]]] = field(default_factory=dict)
     captured: dict[int, torch.Tensor] = field(default_factory=dict)
     costs: Mapping[str, Stated] = field(default_factory=dict)
+    values: dict[int, bool | int | float] = field(default_factory=dict)
+    chance: bool = False
 
     @cached_property
     def live(self) -> list[bool]:

@@ -16,7 +16,7 @@ from archcheck.measure.operators.answers import shapes_of
 from archcheck.measure.operators.cost import checked_costs
 from archcheck.measure.operators.meta import is_without_memory
 from archcheck.measure.operators.sparse import is_sparse
-from archcheck.measure.passes.chance import seed_all
+from archcheck.measure.passes.chance import drawn, seed_all
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.faults import raised_at, shapes_are_wrong
 from archcheck.measure.passes.kept_values import Values
@@ -79,10 +79,21 @@ class Passes:
             f"no usual input size fits; give one with `--input`, as in `--input 1,3,224,224` (first try: {failure})",
         )
 
-    def trace(self, example: Example, *, training: bool, real: bool = False) -> Trace:
-        """Trace by shapes alone, or on real tensors where that fails or `real` asks for it."""
+    def trace(
+        self,
+        example: Example,
+        *,
+        training: bool,
+        real: bool = False,
+        seed: int = 0,
+        prepare: Callable[[], None] | None = None,
+    ) -> Trace:
+        """Trace by shapes alone, or on real tensors where that fails or `real` asks for it.
+
+        `prepare` may change the model for that one real pass, which draws by `seed`.
+        """
         if real:
-            return self._trace_real(example, training=training)
+            return self._trace_real(example, training=training, seed=seed, prepare=prepare)
         try:
             return self._run(example, training=training, how="shapes")
         except SubjectError:
@@ -111,25 +122,37 @@ class Passes:
         """Whether a real pass like this one can be run: the model has numbers, and they do not take long."""
         return not self.on_meta and sum(event.macs for event in traced.events) <= AFFORDABLE
 
-    def _trace_real(self, example: Example, *, training: bool) -> Trace:
+    def _trace_real(
+        self, example: Example, *, training: bool, seed: int = 0, prepare: Callable[[], None] | None = None
+    ) -> Trace:
         try:
-            return self._run(example, training=training, how="real")
+            return self._run(example, training=training, how="real", seed=seed, prepare=prepare)
         except SubjectError:
             raise
         except Exception as error:
             failure = error
         try:
             # Code that differentiates inside its forward pass cannot do so in inference mode.
-            return self._run(example, training=training, how="differentiable")
+            return self._run(example, training=training, how="differentiable", seed=seed, prepare=prepare)
         except SubjectError:
             raise
         except Exception:
             raise forward_error(example, failure) from failure
 
-    def _run(self, example: Example, *, training: bool, how: str) -> Trace:
-        tracer = self._tracer(real=how != "shapes")
+    def _run(
+        self,
+        example: Example,
+        *,
+        training: bool,
+        how: str,
+        seed: int = 0,
+        prepare: Callable[[], None] | None = None,
+    ) -> Trace:
+        tracer, differentiable = self._tracer(real=how != "shapes"), how == "differentiable"
         with any_batch():
-            self._run_under(tracer, example, training=training, differentiable=how == "differentiable")
+            self._run_under(
+                tracer, example, training=training, differentiable=differentiable, seed=seed, prepare=prepare
+            )
         demand_sight(tracer.trace, self.tree)
         return tracer.trace
 
@@ -137,13 +160,23 @@ class Passes:
         return Tracer(self.tree, self._looks, self._layers, real=real, costs=self.costs)
 
     def _run_under(
-        self, tracer: Tracer, example: Example, *, training: bool, differentiable: bool = False, seed: int = 0
+        self,
+        tracer: Tracer,
+        example: Example,
+        *,
+        training: bool,
+        differentiable: bool = False,
+        seed: int = 0,
+        prepare: Callable[[], None] | None = None,
     ) -> Any:
         real = tracer.trace.real
         with self.untouched(values=real):
+            if prepare is not None:
+                prepare()
             set_mode(self.tree, training)
             tracer.trace.trained = self.tree.trained()  # the mode may freeze some, or the pass itself
             seed_all(seed)  # a layer that is dropped at random is dropped in every pass, or in none
+            before = drawn()
             with torch.no_grad() if differentiable else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 given = example.mapped(convert)
@@ -153,6 +186,7 @@ class Passes:
                     output = self.model(*given.args, **given.kwargs)
                     tracer.set_outputs(output)
                 tracer.trace.trained |= self.tree.trained()
+                tracer.trace.chance = drawn() != before
                 return map_tensors(torch.clone, output) if real else output
 
     def follow(

@@ -31,20 +31,21 @@ class Layers:
     def __init__(self, tree: Tree) -> None:
         self._visits: dict[str, Visit] = {}
         self._calls: list[Call] = []
+        self._placing = False
         self._watchers = [
             (node.module.__dict__, node.module.__dict__.get(_CALL, _ABSENT), self._watched(node.path, node.module))
             for node in tree.nodes
         ]
 
     @contextmanager
-    def watching(self, visits: dict[str, Visit]) -> Iterator[None]:
-        """Note every call of a layer in `visits` until the end of the block, also when it raises.
+    def watching(self, visits: dict[str, Visit], *, placing: bool = False) -> Iterator[None]:
+        """Note every call of a layer in `visits` until the end of the block, with `placing` its line, too.
 
         Each module gets the attribute that torch asks, before anything else, for a compiled form of the module.
         Hooks would take every call through the slow path of `nn.Module`, which costs more than a layer does without
         arithmetic; another `nn.Module.__call__` would make Python forget what it knows of all classes of modules.
         """
-        self._visits = visits
+        self._visits, self._placing = visits, placing
         for attributes, _, call in self._watchers:
             attributes[_CALL] = call
         try:
@@ -69,6 +70,8 @@ class Layers:
                     visit.calls += 1
                     return run(*args, **kwargs)
                 visit = visits[path] = Visit(len(visits), 1, shapes_of(args))
+                if self._placing:
+                    visit.where = self._caller()
                 output = run(*args, **kwargs)
                 visit.outputs = shapes_of(output)
                 return output
@@ -84,8 +87,12 @@ class Layers:
         path, leaf, _ = self._calls[-1]
         if not leaf:
             return path, place_of(frame)
+        return path, self._caller()
+
+    def _caller(self) -> Where | None:
+        """Return the line of the subject's code that has called the layer that runs."""
         found = nearest(beyond_wrappers(caller) for _, _, caller in reversed(self._calls))
-        return path, line_of(found) if found else None
+        return line_of(found) if found else None
 
 
 def holder_of(tensor: torch.Tensor, frame: FrameType | None) -> str:

@@ -86,6 +86,8 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
             self._made(tensor, index)
         if outputs:
             self._generate(index, outputs[0])
+        elif isinstance(result, bool | int | float):
+            self.trace.values[index] = result
         return result
 
     def _generate(self, index: int, result: torch.Tensor) -> None:

@@ -63,7 +63,7 @@ class Tracer(Recorder):
     def watching(self) -> Iterator[None]:
         """Trace what runs inside."""
         try:
-            with self._layers.watching(self.trace.visits), self:
+            with self._layers.watching(self.trace.visits, placing=self.trace.real), self:
                 yield
         finally:
             self.trace.peak_bytes = self.memory.account.peak

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from archcheck.facts import lineage
 from archcheck.measure.passes.events import Trace, Visit
@@ -13,15 +14,22 @@ from archcheck.parts import Layer, Op
 
 
 def layers_of(
-    tree: Tree, trace: Trace, graphs: Sequence[Sequence[Op]], sizes: Mapping[str, int], root: str
+    tree: Tree,
+    traces: Sequence[Trace],
+    graphs: Sequence[Sequence[Op]],
+    training: Sequence[Op],
+    sizes: Mapping[str, int],
+    root: str,
 ) -> tuple[Layer, ...]:
     """Return every registered layer in the order of the tree; calls, shapes and costs are those in evaluation.
 
-    `sizes` are those of all weights, packed ones among them.
+    `traces` are the passes in evaluation, `graphs` what each executed, and `sizes` those of all weights, packed ones
+    among them.
     """
     places, seen = layer_places(tree.nodes), Places(root)
-    macs = _by_layer(tree, ((op.layer, op.macs) for op in graphs[0] if op.macs))
-    live = _by_layer(tree, ((layer, 1) for layer in {op.layer for ops in graphs for op in ops if op.live}))
+    macs = _largest([_by_layer(tree, ((op.layer, op.macs) for op in ops if op.macs)) for ops in graphs])
+    live = _by_layer(tree, ((layer, 1) for layer in {op.layer for ops in (*graphs, training) for op in ops if op.live}))
+    visits = _visits(traces)
     packed = _packed(tree, sizes)
     params = _subtree_params(tree, packed)
     return tuple(
@@ -37,9 +45,31 @@ def layers_of(
             output_shapes=visit.outputs,
             macs=macs.get(node.path, 0),
             where=seen.of(places.get(node.path)),
+            ran=ran if 0 < ran < len(traces) else None,
         )
-        for node, visit in ((node, trace.visits.get(node.path) or _NEVER) for node in tree.nodes)
+        for node, (visit, ran) in ((node, visits.get(node.path, (_NEVER, 0))) for node in tree.nodes)
     )
+
+
+def _visits(traces: Sequence[Trace]) -> dict[str, tuple[Visit, int]]:
+    """Return how each layer was called, the first time with the most calls of a pass, and in how many passes."""
+    if len(traces) == 1:
+        return {path: (visit, 1) for path, visit in traces[0].visits.items()}
+    found: dict[str, tuple[Visit, int]] = {}
+    for trace in traces:
+        for path, visit in trace.visits.items():
+            first, ran = found.get(path, (replace(visit, order=len(found)), 0))
+            found[path] = replace(first, calls=max(first.calls, visit.calls)), ran + 1
+    return found
+
+
+def _largest(totals: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Return for each layer the largest of its totals."""
+    found: dict[str, int] = {}
+    for each in totals:
+        for path, amount in each.items():
+            found[path] = max(found.get(path, 0), amount)
+    return found
 
 
 _NEVER = Visit(order=-1)

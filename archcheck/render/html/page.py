@@ -14,7 +14,7 @@ from archcheck.render.html.evidence import Evidence, evidence_of
 from archcheck.render.html.plan import Paper, plan
 from archcheck.render.options import Options
 from archcheck.render.sheet import Line
-from archcheck.render.tree import Row, hidden_rows, rows, tree
+from archcheck.render.tree import Row, table
 from archcheck.render.words import count, points_text, tally, unmeasured
 from archcheck.rules.figures import figure_text, find_figure
 
@@ -177,7 +177,7 @@ def _fitting(facts: Facts, depth: int, paper: Paper) -> tuple[tuple[LayerRow, ..
 
 
 def _layers(facts: Facts, depth: int) -> Iterator[LayerRow]:
-    for row in (*rows(tree(facts), depth), *hidden_rows(facts)):
+    for row in table(facts, depth):
         params = 0.0 if row.hidden else _share(row.params, facts.params.total)
         yield LayerRow(row=row, params=params, macs=_share(row.macs, facts.cost.macs))
 

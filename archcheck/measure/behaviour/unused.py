@@ -1,0 +1,103 @@
+"""What is unused where values decide what runs: no pass ran it, and none is to be expected that does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from archcheck.facts import Facts, lineage
+from archcheck.measure.behaviour.bench import Bench
+from archcheck.measure.behaviour.several import Several, further
+from archcheck.measure.passes.events import Trace
+from archcheck.measure.structure import graph, idle
+from archcheck.measure.subject.source import class_statement
+from archcheck.measure.subject.tree import Tree
+
+_CHOICES = (torch.nn.ModuleList, torch.nn.ModuleDict)
+"""Containers out of which code chooses."""
+_BY_NAME = frozenset({"getattr", "children", "modules", "named_children", "named_modules", "_modules", "get_submodule"})
+
+
+def settled(facts: Facts, bench: Bench, taken: Several, more: Sequence[Trace] = ()) -> Facts:
+    """Return the facts with what is unused for certain, and what ran in no pass of their graph and yet may run.
+
+    `more` are passes that are in no graph.
+    """
+    if not taken.decided or facts.passes is None or not (facts.params.unused or facts.unused_layers):
+        return facts
+    tree, traces = bench.tree, [*taken.traces, *more]
+    unused, layers = facts.params.unused, facts.unused_layers
+    for trace in _further(bench, taken, more):
+        traces = traces if trace in more else [*traces, trace]
+        read = {name for op in graph.build(trace, bench.root).ops if op.live for name in op.params}
+        unused = tuple(name for name in unused if name not in read)
+        layers = idle.unused_layers(tree, traces)
+        if not unused and not layers:
+            break
+    rare = tuple(path for path in facts.unused_layers if path not in layers)
+    open_ = {path for path in layers if _is_open(path, tree, traces, taken)}
+    return replace(
+        facts,
+        params=replace(facts.params, unused=tuple(name for name in unused if open_.isdisjoint(lineage(name)))),
+        unused_layers=tuple(path for path in layers if path not in open_),
+        passes=replace(facts.passes, rare=rare, unsettled=tuple(path for path in layers if path in open_)),
+    )
+
+
+def _further(bench: Bench, taken: Several, more: Sequence[Trace]) -> Iterator[Trace]:
+    yield from more
+    if not bench.passes.affords(bench.trace):
+        return
+    modes = [training for training, traces in ((False, taken.evaluation), (True, taken.training)) if len(traces) > 1]
+    for training in modes:
+        yield from further(bench, training)
+
+
+def _is_open(path: str, tree: Tree, traces: Iterable[Trace], taken: Several) -> bool:
+    """Whether a layer that no pass ran may well run in another one.
+
+    With few passes that is any layer that code mentions. With enough of them, it is one of a container of which
+    another ran in a single pass: where such are seen, others were not seen yet. So it is where tokens choose, for they
+    are no others than those of the example.
+    """
+    if taken.few:
+        return _is_mentioned(path, tree)
+    holder, _, _ = path.rpartition(".")
+    modules = {node.path: node.module for node in tree.nodes}
+    if not isinstance(modules.get(holder), _CHOICES):
+        return False
+    siblings = [each for each in modules if each.rpartition(".")[0] == holder and each != path]
+    ran = [sum(each in trace.visits for trace in traces) for each in siblings]
+    varying = [count for count in ran if 0 < count < len(list(traces))]
+    tokens = not any(_is_of_floats(trace) for trace in taken.evaluation[:1])
+    return 1 in ran or (tokens and bool(varying))
+
+
+def _is_of_floats(trace: Trace) -> bool:
+    return any(event.kind == "input" and (event.dtype or "").startswith(("float", "bfloat")) for event in trace.events)
+
+
+def _is_mentioned(path: str, tree: Tree) -> bool:
+    """Whether code outside of the constructor names the attribute that a layer lies in, or takes layers by name."""
+    modules = {node.path: node.module for node in tree.nodes}
+    steps = path.split(".")
+    for depth in range(len(steps) - 1, -1, -1):
+        owner = modules.get(".".join(steps[:depth]))
+        bodies = [body for cls in type(owner).__mro__ if (body := class_statement(cls)) is not None]
+        if bodies:
+            names = {name for body in bodies for name in _names_in(body)}
+            return steps[depth] in names or not _BY_NAME.isdisjoint(names)
+    return True
+
+
+def _names_in(body: ast.ClassDef) -> Iterator[str]:
+    for method in body.body:
+        if isinstance(method, ast.FunctionDef) and method.name != "__init__":
+            for node in ast.walk(method):
+                if isinstance(node, ast.Attribute):
+                    yield node.attr
+                elif isinstance(node, ast.Name):
+                    yield node.id

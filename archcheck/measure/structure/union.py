@@ -1,0 +1,121 @@
+"""One graph of several passes: all that ran in any of them, each operation once, in an order that all of them keep.
+
+The passes are laid side by side as a comparison of texts lays lines: operations of one line of one layer are the same
+one as far as the order allows. So each pass is a part of the union, and every operation stands behind those it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+
+from archcheck.measure.passes.events import Trace
+from archcheck.parts import Op
+
+_MANY = 4_000
+"""Operations that differ in two passes up to which the longest common order is looked for."""
+
+Passes = Sequence[Sequence[Op]]
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """The operations of several `passes` in one graph; `places` say for each pass where its operations are in it."""
+
+    ops: tuple[Op, ...]
+    passes: Passes
+    places: tuple[dict[int, int], ...]
+
+    def outputs(self, number: int, trace: Trace) -> tuple[int, ...]:
+        """Return the operations that make the outputs of a pass, whose trace this is."""
+        return tuple(self.places[number][index] for index in trace.outputs if index >= 0)
+
+    @property
+    def fresh(self) -> set[int]:
+        """The numbers of the passes that ran what none before them did, the first of all among them."""
+        return {0, *(op.runs[0][0] for op in self.ops if op.runs)}
+
+
+@dataclass(slots=True)
+class _Place:
+    """An operation of the union, with the one of each pass that ran it."""
+
+    key: Hashable
+    ops: dict[int, Op] = field(default_factory=dict)
+    index: int = -1
+
+
+def united(passes: Passes) -> Union:
+    """Return the union of several passes; that of one, or of none, is the pass itself.
+
+    An operation has the attributes of the first pass that ran it and the largest cost of any; it reads what it reads in
+    any pass, and reaches an output if it does so in any.
+    """
+    if len(passes) < 2:
+        return Union(
+            tuple(passes[0]) if passes else (), passes, tuple({op.index: op.index for op in p} for p in passes)
+        )
+    order: list[_Place] = []
+    where: list[dict[int, _Place]] = []
+    for number, ops in enumerate(passes):
+        own = [_Place(_key(op), {number: op}) for op in ops]
+        order, places = _merged(order, own)
+        where.append({op.index: place for op, place in zip(ops, places, strict=True)})
+    for index, place in enumerate(order):
+        place.index = index
+    mapped = tuple({index: place.index for index, place in each.items()} for each in where)
+    return Union(tuple(_op(place, mapped, len(passes)) for place in order), passes, mapped)
+
+
+def _key(op: Op) -> Hashable:
+    return op.layer, op.op, op.kind, op.where, op.params
+
+
+def _merged(order: list[_Place], own: list[_Place]) -> tuple[list[_Place], list[_Place]]:
+    """Return the merged order, and for each operation of a pass where it is in it."""
+    merged: list[_Place] = []
+    places: list[_Place] = []
+    before, next_ = 0, 0
+    for here, there in [*_pairs([each.key for each in order], [each.key for each in own]), (len(order), len(own))]:
+        merged += order[before:here]
+        merged += own[next_:there]
+        places += own[next_:there]
+        if here < len(order):
+            order[here].ops |= own[there].ops
+            merged.append(order[here])
+            places.append(order[here])
+        before, next_ = here + 1, there + 1
+    return merged, places
+
+
+def _pairs(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Return the places of what is the same in two sequences, in order."""
+    least = min(len(one), len(other))
+    first = next((place for place in range(least) if one[place] != other[place]), least)
+    least -= first
+    last = next((place for place in range(least) if one[-1 - place] != other[-1 - place]), least)
+    head = [(place, place) for place in range(first)]
+    tail = [(len(one) - place, len(other) - place) for place in range(last, 0, -1)]
+    left, right = one[first : len(one) - last], other[first : len(other) - last]
+    if not left or not right or len(left) + len(right) > _MANY:
+        return head + tail
+    blocks = SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
+    middle = [(first + block.a + step, first + block.b + step) for block in blocks for step in range(block.size)]
+    return head + middle + tail
+
+
+def _op(place: _Place, mapped: Sequence[dict[int, int]], count: int) -> Op:
+    first = place.ops[min(place.ops)]
+    inputs = dict.fromkeys(mapped[number][index] for number, op in place.ops.items() for index in op.inputs)
+    runs = tuple((number, op.macs) for number, op in sorted(place.ops.items()))
+    alike = len(runs) == count and len({macs for _, macs in runs}) == 1
+    return replace(
+        first,
+        index=place.index,
+        inputs=tuple(inputs),
+        macs=max(op.macs for op in place.ops.values()),
+        flops=max(op.flops for op in place.ops.values()),
+        live=any(op.live for op in place.ops.values()),
+        runs=() if alike else runs,
+    )
