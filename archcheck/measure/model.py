@@ -36,6 +36,7 @@ from archcheck.measure.structure.cost import cost_of
 from archcheck.measure.structure.field import receptive_field
 from archcheck.measure.structure.formulas import Formulas
 from archcheck.measure.structure.layers import layers_of
+from archcheck.measure.structure.numbers_used import with_others
 from archcheck.measure.structure.training_cost import step_macs
 from archcheck.measure.structure.union import Union, united
 from archcheck.measure.subject.compiled import original, uncompiled
@@ -134,7 +135,7 @@ def _facts(
     union = united([second.heard(each, training=False) for each in in_evaluation])
     train_union = united([second.heard(each, training=True) for each in in_training])
     ops, train_ops = union.ops, train_union.ops
-    traces = taken.ordered(union.fresh, train_union.fresh)
+    traces = taken.ordered(union.fresh | with_others(taken.evaluation), train_union.fresh)
     params = ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation), formulas)
     return Facts(
         subject=Subject(

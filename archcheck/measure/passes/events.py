@@ -46,6 +46,7 @@ class Trace:
     trained: set[str] = field(default_factory=set)
     peak_bytes: int = 0
     real: bool = False
+    training: bool = False
     silence: Silence | None = None
     foreign: list[Where | None] = field(default_factory=list)
     generated: set[int] = field(default_factory=set)

@@ -174,6 +174,7 @@ class Passes:
             if prepare is not None:
                 prepare()
             set_mode(self.tree, training)
+            tracer.trace.training = training
             tracer.trace.trained = self.tree.trained()  # the mode may freeze some, or the pass itself
             seed_all(seed)  # a layer that is dropped at random is dropped in every pass, or in none
             before = drawn()

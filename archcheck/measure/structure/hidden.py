@@ -47,7 +47,7 @@ def beside(
     found = _tensors(tree, accounts, root, formulas)
     for trace in traces:
         found.update((entry.name, entry) for entry in (*_packed(trace, tree, root), *beyond(trace, tree, root)))
-    entries = [*found.values(), *_numbers(accounts[0].numbers(), "numbers in Python", root)]
+    entries = [*found.values(), *_numbers(_uses(traces, accounts), "numbers in Python", root)]
     entries += _numbers(made.integers, "integers in Python", root)
     many = _is_much(sum(entry.numbers for entry in entries), sum(entry.content_bytes for entry in entries))
     hidden = tuple(entry for entry in entries if _is_weight(entry, many))
@@ -100,6 +100,15 @@ def _tensors(tree: Tree, accounts: Sequence[Account], root: str, formulas: Formu
                     found[key] = replace(entry, numbers=0, content_bytes=0)
                 tables.add(content)
         known |= own
+    return found
+
+
+def _uses(traces: Sequence[Trace], accounts: Sequence[Account]) -> list[Use]:
+    """Return the numbers of Python of all evaluations; of the first alone where Python draws some itself."""
+    found = accounts[0].numbers()
+    for trace, account in zip(traces[1:], accounts[1:], strict=True):
+        if not (trace.training or trace.chance):
+            found += account.numbers()
     return found
 
 

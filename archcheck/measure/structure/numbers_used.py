@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
 from archcheck.measure.structure.content import Size, numbers_in, sequence_worth, width_of
 from archcheck.parts import MUCH, NUMBER_BYTES
 
@@ -21,6 +22,17 @@ def worth_of(uses: Sequence[Use]) -> Size:
     sequences = ([places[number] for number in given] for given in _by_line(uses).values())
     numbers = max(_different(values), sum(map(sequence_worth, sequences)))
     return Size(numbers, sum(map(width_of, values)) if numbers == len(values) else numbers * NUMBER_BYTES)
+
+
+def with_others(traces: Sequence[Trace]) -> set[int]:
+    """Return the places of the passes that use numbers of Python which none before them used."""
+    known, found = set[complex](), set[int]()
+    for place, trace in enumerate(traces):
+        numbers = {number for event in trace.events for number in event.told.numbers}
+        if not (trace.chance or numbers <= known):
+            found.add(place)
+        known |= numbers
+    return found
 
 
 def most_used(uses: Sequence[Use]) -> Event:
