@@ -21,6 +21,7 @@ from archcheck.measure.behaviour.lessons import NotTaken, learn
 from archcheck.measure.behaviour.probing import PROBES, run_probe
 from archcheck.measure.behaviour.variants import centred
 from archcheck.measure.distrust import paranoid
+from archcheck.measure.distrust.second import NOTHING, Second
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.schema import VALUES
@@ -99,7 +100,7 @@ def _measured(
     bench = Bench(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
     behaviour = {need: told for need in needs if (told := _probe(bench, need)) is not None}
     give_back()
-    second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else paranoid.NOTHING
+    second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
     facts = _facts(passes, chosen, evaluation, training, second, target=target, root=root)
     if evaluation.real and (facts.params.unused or facts.unused_layers):
         facts = _used_by_others(facts, bench, [by_shapes, evaluation, *([training] if training else [])])
@@ -113,7 +114,7 @@ def _facts(
     example: Example,
     evaluation: Trace,
     training: Trace | None,
-    second: paranoid.Second,
+    second: Second,
     *,
     target: str,
     root: str,
@@ -124,7 +125,8 @@ def _facts(
     ops = second.heard(in_evaluation, training=False)
     train_ops = second.heard(in_training, training=True) if in_training else ()
     traces = [evaluation, training] if training else [evaluation]
-    params = ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation))
+    using = second.used(in_evaluation, training=False), second.used(in_training, training=True) if in_training else ()
+    params = ledger.params(tree, traces, using, root, chosen(passes, example, evaluation))
     return Facts(
         subject=Subject(
             name=type(model).__name__,
