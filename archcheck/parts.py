@@ -43,6 +43,9 @@ IMPORT_TIMEOUT = 10.0
 IMPORT_TIMEOUT_WORDS = "`--import-timeout` (in a contract `import-timeout`)"
 """How users set that."""
 
+IDLE = {"idle": True}
+"""What is told of an activation that gives what it is given, whatever that is."""
+
 META_WORDS = "`--meta` (in a contract `meta = true`)"
 """How users ask for a model without memory."""
 

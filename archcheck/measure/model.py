@@ -18,6 +18,7 @@ from archcheck.measure.behaviour.probing import PROBES, run_probe
 from archcheck.measure.behaviour.several import Several, several
 from archcheck.measure.behaviour.unused import settled
 from archcheck.measure.distrust import paranoid
+from archcheck.measure.distrust.second import NOTHING, Second
 from archcheck.measure.loading.construction import Construction
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.answers import dtype_of
@@ -109,7 +110,7 @@ def _measured(
     taken = several(bench, training) if confirm else Several.of(evaluation, training)
     evaluation, training = taken.evaluation[0], taken.training[0] if taken.training else None
     give_back()
-    second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else paranoid.NOTHING
+    second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
     facts = _facts(passes, chosen, taken, second, Formulas(construction), target=target, root=root)
     facts = settled(
         facts, bench, taken, [by_shapes] if by_shapes.bounds and by_shapes.bounds.isdisjoint(VALUES) else []
@@ -123,7 +124,7 @@ def _facts(
     passes: Passes,
     example: Example,
     taken: Several,
-    second: paranoid.Second,
+    second: Second,
     formulas: Formulas,
     *,
     target: str,
@@ -135,8 +136,12 @@ def _facts(
     union = united([second.heard(each, training=False) for each in in_evaluation])
     train_union = united([second.heard(each, training=True) for each in in_training])
     ops, train_ops = union.ops, train_union.ops
+    using = (
+        united([second.used(each, training=False) for each in in_evaluation]).ops,
+        united([second.used(each, training=True) for each in in_training]).ops,
+    )
     traces = taken.ordered(union.fresh | with_others(taken.evaluation), train_union.fresh)
-    params = ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation), formulas)
+    params = ledger.params(tree, traces, using, root, chosen(passes, example, evaluation), formulas)
     return Facts(
         subject=Subject(
             name=type(model).__name__,

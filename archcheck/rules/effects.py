@@ -15,7 +15,8 @@ def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
     """Return the operations that make good on a promise of `selector`.
 
     They run, they reach an output, and they do something: dropout drops in training only, global pooling
-    gathers more than one position.
+    gathers more than one position, a softmax weighs more than one number, and something is negative that a ReLU
+    rectifies.
     """
     if selector == "dropout":
         return [dropout.op for dropout in dropouts(facts, on) if dropout.fault is None]
@@ -26,7 +27,18 @@ def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
         # A 1x1 convolution on a 1x1 map is one, too, where one is asked for.
         found += [op for op in live(facts, None, on) if is_pointwise_linear(op)]
     in_training = _sites(facts)
-    return [op for op in found if op.attributes.get("coverage") != "trivial" and not _rests(op, in_training)]
+    return [op for op in found if not _trivial(op) and not _rests(op, in_training)]
+
+
+def _trivial(op: Op) -> str | None:
+    """Return why an operation gives what it was given, or a constant, whatever its numbers are."""
+    if op.attributes.get("idle"):
+        return "is given nothing negative"
+    if op.attributes.get("coverage") == "trivial":
+        return "pools a map that is 1x1 already (trivial)"
+    if op.kind in ("softmax", "log_softmax") and op.shapes and op.shapes[0]:
+        return "is over a single number" if op.shapes[0][op.attributes["dim"]] == 1 else None
+    return None
 
 
 def is_pointwise_linear(op: Op) -> bool:
@@ -77,8 +89,8 @@ def _shortfall(op: Op, selector: str, facts: Facts) -> str | None:
     if selects(selector, op, facts):
         if not op.live:
             return "runs, but its result reaches no output"
-        if op.attributes.get("coverage") == "trivial":
-            return "pools a map that is 1x1 already (trivial)"
+        if trivial := _trivial(op):
+            return trivial
     if selector == "linear" and op.kind == "global_conv":
         return "is a convolution over its whole map (global_conv)"
     if op.kind == selector == "linear" and not has_weight(op, facts.ops, dependent_on_input(facts.ops)):

@@ -193,13 +193,13 @@ class Forbids(Rule):
     def check(self, facts: Facts) -> Result:
         """Look at every operation of both modes."""
         demand_reach(self, facts)
-        ops = {(op.layer, op.op, op.where): (op, mode) for mode in ("eval", "train") for op in facts.executed(mode)}
-        bad = [
-            (kind, op, mode)
-            for op, mode in ops.values()
+        bad = {
+            (kind, op.layer, op.op, op.where): (kind, op, mode)
+            for mode in ("eval", "train")
+            for op in facts.executed(mode)
             for kind in self.kinds
             if selects(kind, op, facts) and selects(self.on, op, facts)
-        ]
+        }
         findings = tuple(
             Finding(
                 message=f"{kind} is executed by {label(op, facts)}{share(facts, [op], mode)}",
@@ -207,7 +207,7 @@ class Forbids(Rule):
                 where=place(op, facts),
                 fix=f"remove it, or take {kind} out of forbids",
             )
-            for kind, op, mode in bad
+            for kind, op, mode in bad.values()
         )
         return Result(examined=len(bad), findings=findings, found=len(bad), limit=0, unit="operations")
 

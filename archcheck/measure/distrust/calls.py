@@ -1,9 +1,10 @@
-"""The calls of normalisations, dropouts and poolings in a pass: what each gives, and what stands in for it."""
+"""The calls of operations that a rule may count: what each was given in a pass, and what it gave."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from archcheck.selectors import GROUPS
 from archcheck.where import Where
 
 Place = tuple[str, str, Where | None]
-"""The kind, the layer and the line of a call; for a parameter its name in place of the layer."""
+"""The kind, the layer and the line of calls; for a parameter its name in place of the layer."""
 Places = frozenset[Place]
 
 NORMS = ("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm")
@@ -26,25 +27,54 @@ POOL = "pool"
 PARAMETER = "parameter"
 _MASKING = ("mul", "masked_fill", "where")
 _POOLING = ("mean", "sum", "avg_pool", "amax", "max", "max_pool")
+CONTRACTIONS = ("conv", "conv_transpose", "linear", "matmul", "bilinear", "embedding")
+_MIXING = (*CONTRACTIONS, "lstm", "gru", "rnn", "attention")
+RECTIFIERS = ("relu", "leaky_relu", "prelu", "elu", "celu", "rrelu")
+"""Activations that give what is not negative as it is."""
+_GATES = ("softmax", "log_softmax")
+_SPELLED = ("add", "sub", "div", "clamp", "clamp_min", "clip", "maximum", "index_put", "__setitem__")
+_WATCHED = frozenset({*_MIXING, *GROUPS["activation"], *GROUPS["pool"], *_GATES, "global_conv"})
+"""Kinds that are watched besides normalisations and dropouts, whatever function gives them."""
 _KINDS: Mapping[str, str] = (
-    {name: name for name in (*NORMS, DROPOUT)} | dict.fromkeys(_MASKING, MASK) | dict.fromkeys(_POOLING, POOL)
+    {name: name for name in (*NORMS, DROPOUT, *_MIXING, *GROUPS["activation"], *_GATES, *_SPELLED)}
+    | dict.fromkeys(_MASKING, MASK)
+    | dict.fromkeys(_POOLING, POOL)
+    | {"multi_head_attention_forward": "attention"}
 )
-_SPELLINGS = {"__mul__": "mul", "__rmul__": "mul", "__imul__": "mul", "dropout1d": "dropout", "dropout2d": "dropout",
-              "dropout3d": "dropout", "adaptive_max_pool1d_with_indices": "max_pool"}  # fmt: skip
+"""What a function is watched as."""
+_SPELLINGS = {"dropout1d": "dropout", "dropout2d": "dropout", "dropout3d": "dropout", "truediv": "div",
+              "adaptive_max_pool1d_with_indices": "max_pool", "setitem": "index_put", "rsub": "sub"}  # fmt: skip
+_SEVERAL = frozenset({"lstm", "gru", "rnn", "attention"})
+"""Kinds of several results, any of which may be read."""
 
 
-def place_of(op: Op, where: Where | None) -> Place | None:
+USING = (*NORMS, DROPOUT, MASK, POOL, PARAMETER)
+"""What is watched of operations whose parameters are unused where it has no effect."""
+
+
+def place_of(op: Op, where: Where | None, module: torch.nn.Module | None) -> Place | None:
     """Return the place of an operation that is watched, `None` for others, and for a dropout that drops nothing.
 
-    `where` is its line as the trace saw it.
+    `where` is its line as the trace saw it, and `module` its layer. What torch computes as one attention is one; a
+    layer with weights of its own has one place, wherever it is called: `fc(x) - fc(x)` is nothing.
     """
+    kind = _KINDS.get(kind_of(op.op))
     if op.kind == DROPOUT:
         if not (op.attributes.get("training") and op.attributes.get("p")):
             return None
-        return (DROPOUT if kind_of(op.op) == DROPOUT else MASK), op.layer, where
-    if op.kind in GROUPS["global_pool"]:
-        return (POOL, op.layer, where) if op.attributes.get("coverage") == "real" else None
-    return (op.kind, op.layer, where) if op.kind in NORMS else None
+        return (DROPOUT if kind == DROPOUT else MASK), op.layer, where
+    if op.kind in GROUPS["global_pool"] and op.attributes.get("coverage") != "real":
+        return None
+    if op.kind in NORMS and kind in NORMS:
+        return op.kind, op.layer, where
+    if kind is None or (op.kind not in _WATCHED and op.kind not in NORMS):
+        return None
+    kind = "attention" if isinstance(module, torch.nn.MultiheadAttention) else kind
+    return kind, op.layer, None if _is_one(kind, module) else where
+
+
+def _is_one(kind: str, module: torch.nn.Module | None) -> bool:
+    return kind in _MIXING and module is not None and not module._modules
 
 
 class Call(NamedTuple):
@@ -55,6 +85,8 @@ class Call(NamedTuple):
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     result: torch.Tensor
+    rectifies: bool = True
+    """Whether a rectifier was given anything that it does not give as it is."""
 
     def argument(self, name: str) -> Any:
         """Return an argument by its name in `torch.nn.functional` or, for a native function, in its schema."""
@@ -90,6 +122,7 @@ class Calls(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self._layers, self._places, self._look, self._attached = layers, places, look, attached
+        self._kinds = frozenset(kind for kind, *_ in places)
 
     def __torch_function__(
         self,
@@ -103,17 +136,35 @@ class Calls(TorchFunctionMode):
             given["generator"] = None
         if self._attached and func is torch.Tensor.detach:
             return args[0].view_as(args[0])
+        if self._attached and func is torch.Tensor.register_hook:  # which would give another derivative
+            return func(args[0].detach().clone().requires_grad_(), *args[1:], **given)
         kind = _kind(func)
-        if kind is None or (place := (kind, *self._layers.now(sys._getframe(1)))) not in self._places:
+        place = self._place(kind, sys._getframe(1)) if kind is not None and kind in self._kinds else None
+        if place is None:
             return func(*args, **given)
-        before = args if kind in NORMS or kind == POOL else tuple(map(_copied, args))  # for it may be written over
+        rectifies = kind not in RECTIFIERS or _has_negative(args)
+        # What a dropout or a mask is given may be written over.
+        before = tuple(map(_copied, args)) if kind in (DROPOUT, MASK) else args
         result = func(*args, **given)
-        first = result[0] if isinstance(result, tuple) else result
-        if not isinstance(first, torch.Tensor) or not first.numel():
-            return result
-        own = any(first is each for each in (*args, *given.values()))
-        seen = self._look(Call(place, func, before if own else args, given, first), own)
-        return (seen, *result[1:]) if isinstance(result, tuple) else seen
+        if func is torch.Tensor.__setitem__:
+            result = args[0]
+        parts = list(result) if isinstance(result, tuple) else [result]
+        for index, part in enumerate(parts[: None if kind in _SEVERAL else 1]):
+            if isinstance(part, torch.Tensor) and part.numel():
+                own = any(part is each for each in (*args, *given.values()))
+                call = Call(place, func, before if own else args, given, part, rectifies)
+                parts[index] = self._look(call, own)
+        return type(result)(parts) if isinstance(result, tuple) else parts[0]
+
+    def _place(self, kind: str, frame: FrameType) -> Place | None:
+        """Return the place of a call that is watched."""
+        layer, where = self._layers.now(frame)
+        return next((each for each in ((kind, layer, None), (kind, layer, where)) if each in self._places), None)
+
+
+def _has_negative(args: Sequence[Any]) -> bool:
+    given = next((each for each in args if isinstance(each, torch.Tensor)), None)
+    return given is None or given.is_complex() or given.is_quantized or bool((given < 0).any())
 
 
 def _copied(value: Any) -> Any:
@@ -123,4 +174,13 @@ def _copied(value: Any) -> Any:
 def _kind(func: Callable[..., Any]) -> str | None:
     """Return what a function of torch is, be it one of `torch.nn.functional`, a native one, or one in place."""
     name = str(getattr(func, "__name__", "")).partition(".")[0]
-    return _KINDS.get(_SPELLINGS.get(name) or kind_of(name))
+    return _KINDS.get(kind_of(_plain(name)))
+
+
+def _plain(name: str) -> str:
+    """Return the name of what a method of Python stands for: `__rmul__` and `__imul__` for `mul`."""
+    inner = name[2:-2] if name.startswith("__") and name.endswith("__") else name
+    for plain in (inner, inner[1:]) if inner != name else (name,):
+        if plain in _SPELLINGS or kind_of(plain) in _KINDS:
+            return _SPELLINGS.get(plain, plain)
+    return name

@@ -14,6 +14,8 @@ from archcheck.measure.passes.nudge import nudge
 _NOTHING = 1e-3
 """The mean size below which parameters count as zero: a scale of layers of 1e-6 is lost to rounding in bfloat16."""
 _SHARE = 0.01
+_FAR = 30
+"""The size of a gate, say, that a sigmoid closes for good."""
 
 
 @contextmanager
@@ -25,11 +27,7 @@ def jittered(passes: Passes) -> Iterator[None]:
     `Passes.untouched`, undoes the change, too.
     """
     with passes.untouched(values=True):
-        tensors = {
-            id(tensor): tensor
-            for _, tensor in passes.tree.parameters()
-            if tensor.requires_grad and tensor.is_floating_point() and tensor.numel()
-        }
+        tensors = _trained(passes)
         identities, known = passes.moved
         if known is not None and identities == tuple(tensors):
             known.restore()
@@ -41,3 +39,33 @@ def jittered(passes: Passes) -> Iterator[None]:
                     nudge(tensor, _SHARE * mean if mean > _NOTHING else _SHARE, generator, up=True)
             passes.moved = tuple(tensors), Values(tensors.values())
         yield
+
+
+@contextmanager
+def redrawn(passes: Passes, seed: int) -> Iterator[None]:
+    """Give the parameters that can be trained other numbers, as if they had been trained or drawn otherwise.
+
+    Matrices keep their size, but for those that begin at nothing. Vectors, such as scales, gates and biases, get
+    numbers about one, every other time of either sign; those that are too far from it for training to bring them there
+    stay where they are.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with jittered(passes), torch.no_grad():
+        for tensor in _trained(passes).values():
+            drawn = torch.rand(tensor.shape, generator=generator) + 0.5
+            signs = 2 * torch.randint(2, tensor.shape, generator=generator) - 1
+            largest = float(tensor.abs().max())
+            if tensor.numel() > max(tensor.shape, default=1):
+                least = (len(tensor) / tensor.numel()) ** 0.5
+                tensor.copy_(drawn * signs * max(float(tensor.square().mean().sqrt()), least))
+            elif largest <= _FAR:
+                tensor.copy_(drawn if seed % 2 else drawn * signs)
+        yield
+
+
+def _trained(passes: Passes) -> dict[int, torch.Tensor]:
+    return {
+        id(tensor): tensor
+        for _, tensor in passes.tree.parameters()
+        if tensor.requires_grad and tensor.is_floating_point() and tensor.numel()
+    }

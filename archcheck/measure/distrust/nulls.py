@@ -1,22 +1,26 @@
 """What stands in for an operation to show its effect: its null, which gives as much and does not do what it is for.
 
 A normalisation is replaced by its scale and shift alone, a global pooling by one position of its map, a dropout by
-another draw. Where an operation does not do what it is called, because its epsilon is larger than any variance or the
-map that it pools has one position that the input takes part in, its null is what it gives.
+another draw, all else by other numbers of the same size. Where an operation does not do what it is called, because its
+epsilon is larger than any variance, the map that it pools has one position that the input takes part in, or nothing
+that it rectifies is negative, its null is what it gives.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
-from archcheck.measure.distrust.calls import DROPOUT, MASK, NORMS, POOL, Call
+from archcheck.measure.distrust.calls import DROPOUT, MASK, NORMS, POOL, Call, Place
 
 _TINY = 1e-2
 """The epsilon of a normalisation up to which it guards a division, and does no more."""
 _SCALE = 0.1
 """The least standard deviation of what a normalisation with a larger one is tried on."""
+_WITHIN_ONE = ("sigmoid", "tanh", "softmax", "hardsigmoid", "hardtanh", "softsign", "gru", "rnn")
+"""Kinds that give nothing beyond -1 and 1."""
 _TRIES = 8
 """Draws of a dropout, one of which has to be another."""
 
@@ -30,10 +34,39 @@ def null_of(call: Call, seed: int, draw: int = 0) -> torch.Tensor | None:
     if kind in NORMS:
         return _scaled_and_shifted(call) if _normalises(call) else call.result
     if kind == POOL:
-        return _one_position(call, seed) if _varies_in_several(call.given, call.result) else call.result
+        position = _one_position(call, seed)
+        if position is not None:
+            return position if _varies_in_several(call.given, call.result) else call.result
     if kind == DROPOUT:
         return _drawn_again(call, seed, draw)
-    return _dropped(call.result, seed) if kind == MASK else None
+    if kind == MASK and bool((dropped := _dropped(call.result, seed)).any()):
+        return dropped
+    return _others(call.place, call.result, seed) if call.rectifies else call.result
+
+
+def is_of_others(place: Place) -> bool:
+    """Whether what stands in for an operation is any other numbers, so that their size is enough for an estimate."""
+    return place[0] not in (*NORMS, POOL, DROPOUT, MASK)
+
+
+def _others(place: Place, result: torch.Tensor, seed: int) -> torch.Tensor | None:
+    """Return other numbers of the same size."""
+    if result.is_quantized or not (result.is_floating_point() or result.is_complex()):
+        return None
+    generator = torch.Generator().manual_seed(7 + seed)
+    dtype = torch.complex64 if result.is_complex() else torch.float32
+    drawn = torch.randn(result.shape, generator=generator, dtype=dtype).to(result)
+    return bounded(place, result.mean() + drawn * (size_of(result) or 1.0))
+
+
+def bounded(place: Place, numbers: torch.Tensor) -> torch.Tensor:
+    """Return numbers cut to those that an operation may give."""
+    return numbers.clamp(-1, 1) if place[0] in _WITHIN_ONE else numbers
+
+
+def size_of(result: torch.Tensor) -> float:
+    """Return the root of the mean square of the numbers of a tensor."""
+    return float(torch.linalg.vector_norm(result)) / math.sqrt(max(result.numel(), 1))
 
 
 def _scaled_and_shifted(call: Call) -> torch.Tensor | None:

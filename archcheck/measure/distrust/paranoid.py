@@ -11,23 +11,23 @@ The operations that turn out to say nothing on real numbers (see `silence`) are 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 
 from archcheck.errors import SubjectError, described
-from archcheck.measure.distrust.calls import PARAMETER, place_of
+from archcheck.measure.distrust.calls import PARAMETER, USING, place_of
 from archcheck.measure.distrust.counters import run_on
-from archcheck.measure.distrust.influence import Statistics, unfelt
-from archcheck.measure.distrust.jitter import jittered
+from archcheck.measure.distrust.influence import unfelt
+from archcheck.measure.distrust.jitter import jittered, redrawn
 from archcheck.measure.distrust.others import batch_of, varied
+from archcheck.measure.distrust.replacements import Statistics
 from archcheck.measure.distrust.sameness import (
     APART,
     Faults,
-    Sign,
     apart,
     are_close,
     beyond,
@@ -40,6 +40,7 @@ from archcheck.measure.distrust.sameness import (
     sign,
     signs,
 )
+from archcheck.measure.distrust.second import NOTHING, Second, Signs, Silent
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes import unwatched
 from archcheck.measure.passes.axes import Varied, choose
@@ -47,9 +48,8 @@ from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, Passes
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.shapes.containers import map_tensors
-from archcheck.measure.structure.graph import Graph, build
+from archcheck.measure.structure.graph import build
 from archcheck.measure.subject.places import relative
-from archcheck.parts import Op
 from archcheck.where import Where
 
 ALLOWANCE = 5 * AFFORDABLE
@@ -62,28 +62,10 @@ _REPLACED = 40
 """Passes in which an operation is replaced that even a large model may take."""
 TRIES = 12
 """Passes on other numbers in all of which an operation has to say nothing; most models need a single one."""
+_OTHER_PARAMETERS = 4
+"""Passes with other parameters in all of which it has to say nothing, too."""
 MANY = 257
 """Samples of the pass by shapes that looks for code which minds how many there are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Second:
-    """What a second look found: per mode the operations that say nothing, and notes."""
-
-    quiet: Mapping[bool, frozenset[Sign]]
-    notes: tuple[str, ...]
-
-    def heard(self, graph: Graph, *, training: bool) -> tuple[Op, ...]:
-        """Return the operations of a graph, those that say nothing as reaching no output."""
-        quiet = self.quiet.get(training)
-        if not quiet:
-            return graph.ops
-        events = zip(graph.ops, graph.trace.events, strict=True)
-        return tuple(replace(op, live=False) if op.live and sign(event) in quiet else op for op, event in events)
-
-
-NOTHING = Second({}, ())
-"""What is known without a second look."""
 
 
 def look(passes: Passes, example: Example, evaluation: Trace, training: Trace | None, root: str) -> Second:
@@ -100,8 +82,8 @@ def look(passes: Passes, example: Example, evaluation: Trace, training: Trace | 
     if _RUNS * sum(event.macs for event in traces[False].events) > ALLOWANCE:
         return Second({}, ("too large to be run a second time on real numbers: its structure is confirmed by shapes",))
     seeker.look_after_many_calls()
-    quiet = {mode: seeker.look_for_real(mode) for mode in traces}
-    return Second(quiet, tuple(dict.fromkeys(seeker.notes)))
+    silent = {mode: seeker.look_for_real(mode) for mode in traces}
+    return Second(silent, tuple(dict.fromkeys(seeker.notes)))
 
 
 class _Look:
@@ -131,7 +113,7 @@ class _Look:
                 if error is None:
                     self._demand_same(training, found, f"after many calls, as `{counter}` counts them,", later=True)
 
-    def look_for_real(self, training: bool) -> frozenset[Sign]:
+    def look_for_real(self, training: bool) -> Silent:
         """Compare with passes on real numbers; return what says nothing there."""
         other = self._other(3 if self._batch() == 2 else 2, values=True)
         for example in (other, varied(self._example)):
@@ -146,9 +128,9 @@ class _Look:
         self._demand_the_same_failure(training, failure)
         mode = _mode(training)
         self.notes.append(f"not confirmed on real numbers in {mode}, where it failed: {described(failure)}")
-        return frozenset()
+        return Silent()
 
-    def _compare_real(self, example: Example, training: bool, given: Any) -> frozenset[Sign]:
+    def _compare_real(self, example: Example, training: bool, given: Any) -> Silent:
         trace, output = self._follow(example, training)
         if not are_close(given, output):
             if are_close(given, self._alone(example, training)):
@@ -161,13 +143,17 @@ class _Look:
         self._demand_constants(trace, example, training)
         assert trace.silence is not None
         quiet = self._still_quiet(quiet_in(trace), example, training, faults_of(output))
-        return quiet | self._unfelt(trace, example, training)
+        without = self._unfelt(trace, example, training)
+        return replace(without, quiet=quiet | without.quiet)
 
-    def _follow(self, example: Example, training: bool, seed: int = 0) -> tuple[Trace, Any]:
-        """Look at each operation's numbers; code that differentiates inside its forward pass may do so at the end."""
+    def _follow(self, example: Example, training: bool, seed: int = 0, parameters: int = 0) -> tuple[Trace, Any]:
+        """Look at each operation's numbers; code that differentiates inside its forward pass may do so at the end.
+
+        `parameters` is the seed of other ones.
+        """
         for differentiable in (False, True):
             try:
-                with jittered(self._passes):
+                with redrawn(self._passes, parameters) if parameters else jittered(self._passes):
                     return self._passes.follow(example, training=training, seed=seed, differentiable=differentiable)
             except SubjectError:
                 raise
@@ -175,31 +161,41 @@ class _Look:
                 failure = error
         raise _differs(training, f"it fails when its operations are watched: {described(failure)}") from failure
 
-    def _unfelt(self, trace: Trace, example: Example, training: bool) -> frozenset[Sign]:
+    def _unfelt(self, trace: Trace, example: Example, training: bool) -> Silent:
         """Return the operations on the way to an output that are without effect, of the kinds that can be told."""
         ops = zip(build(trace, self._root).ops, trace.events, strict=True)
-        places = {sign(event): {place} for op, event in ops if op.live and (place := place_of(op, event.where))}
+        layers = {node.path: node.module for node in self._passes.tree.nodes}
+        places = {
+            sign(event): {place}
+            for op, event in ops
+            if op.live and (place := place_of(op, event.where, layers.get(op.layer)))
+        }
         for each, names in on_parameters_alone(trace, self._passes.tree).items():
             places.setdefault(each, set()).update((PARAMETER, name, None) for name in names)
         if not places:
-            return frozenset()
+            return Silent()
         cost = max(sum(event.macs for event in trace.events), len(trace.events) * _STEP)
-        found = unfelt(
+        effect, work = unfelt(
             *(self._passes, example, partial(varied, example), frozenset().union(*places.values())),
             training=training,
             allowed=max(_REPLACED, AFFORDABLE // cost),
             statistics=self._statistics,
         )
-        return frozenset(each for each, of in places.items() if of <= found)
+        unheard = {each: of for each, of in places.items() if of <= effect}
+        return Silent(
+            quiet=frozenset(each for each, of in unheard.items() if all(kind in USING for kind, *_ in of)),
+            unfelt=frozenset(unheard),
+            idle=frozenset(each for each, of in places.items() if of <= work),
+        )
 
-    def _still_quiet(self, quiet: frozenset[Sign], example: Example, training: bool, faults: Faults) -> frozenset[Sign]:
-        """Return what says nothing with other numbers either: a branch may be dropped at random, or by the input."""
-        for seed in range(1, TRIES):
+    def _still_quiet(self, quiet: Signs, example: Example, training: bool, faults: Faults) -> Signs:
+        """Return what says nothing with other numbers and parameters either: a branch may be dropped, or not chosen."""
+        for seed in range(1, TRIES + _OTHER_PARAMETERS):
             if not quiet:
                 break
             # What fails on strange numbers, or gives none, tells nothing.
             with contextlib.suppress(Exception):
-                trace, output = self._follow(varied(example, seed), training, seed)
+                trace, output = self._follow(varied(example, seed), training, seed, max(0, seed - TRIES + 1))
                 if faults_of(output) <= faults:
                     quiet &= quiet_in(trace)
         return quiet
