@@ -205,7 +205,7 @@ def _probe(bench: Bench, need: str) -> Mapping[str, Any] | None:
     name, parameters = parsed(need)
     passes = bench.passes
     if name == accept.NAME:
-        return accept.accepted(passes, bench.example, bench.trace, bench.root, **parameters)
+        return accept.accepted(bench, **parameters)
     if name not in PROBES or passes.on_meta:
         return None
     with passes.untouched(values=True):

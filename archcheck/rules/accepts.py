@@ -27,12 +27,13 @@ class Accepts(Rule):
     """Every input within these extents passes through the model, and the first output keeps its batch.
 
     Give the least and the most of each extent that may vary, `height = [28, 64]`, or a number to fix one; what is not
-    named stays as in the example input. `batch` is the first axis; images are `(N, C, H, W)` and volumes
-    `(N, C, D, H, W)` of `channels`, `depth`, `height` and `width`; sequences are `(N, T)` or `(N, T, C)` of `length`,
-    and `(N, C, T)` where a convolution or BatchNorm reads them, `(T, N, C)` where a layer says `batch_first=False`.
-    `axes = { "0" = [1, 64], "2" = [28, 64] }` names any axis by its number. `input` is the position, counted from 0,
-    or the keyword of the input that is meant, by default the first of numbers. Another input of as many axes, or of
-    the same first extents, varies along each axis where it has the same extent.
+    named stays as in the example input. `batch` is what counts the samples, as in `keeps-batch`; images are
+    `(N, C, H, W)` and volumes `(N, C, D, H, W)` of `channels`, `depth`, `height` and `width`; sequences are `(N, T)` or
+    `(N, T, C)` of `length`, and `(N, C, T)` where a convolution or BatchNorm reads them, `(T, N, C)` where a layer says
+    `batch_first=False`. `axes = { "0" = [1, 64], "2" = [28, 64] }` names any axis by its number. `input` is the
+    position, counted from 0, or the keyword of the input that is meant, by default the first of numbers, or the one
+    that holds the samples where `batch` is given. Another input of as many axes, or of the same first extents, varies
+    along each axis where it has the same extent.
 
     The search goes over shapes alone: at most five hundred inputs, fewer for a network of hundreds of layers. Those
     are all there are if they are no more, else every corner, the lines along each axis, and inputs that hypothesis

@@ -89,6 +89,8 @@ class KeepsBatch(Rule):
         measured = facts.behaviour.get("keeps-batch")
         if measured is None:
             raise NotMeasured("the forward pass was not run on another size of the batch")
+        if measured.get("problem"):
+            raise NotMeasured(measured["problem"], where=facts.subject.where)
         findings = tuple(
             Finding(
                 message=fault,
@@ -109,8 +111,8 @@ def _batch_faults(measured: Mapping[str, Any]) -> Iterator[str]:
             yield f"the forward pass fails on a batch of {run['batch']}: {run['error']}"
         elif not run["output"]:
             yield f"the output has no axis for the batch: it is one number for an input of {run['batch']}"
-        elif run["output"][0] != run["batch"]:
-            yield f"the output holds {run['output'][0]} samples for an input of {run['batch']}"
+        elif (held := run["output"][run.get("axis", 0)]) != run["batch"]:
+            yield f"the output holds {held} samples for an input of {run['batch']}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

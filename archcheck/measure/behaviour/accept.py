@@ -11,16 +11,18 @@ import contextlib
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from archcheck.codec import encode
 from archcheck.measure.behaviour.attempts import Attempts, Failure, Unaffordable, Undecided
-from archcheck.measure.loading.example import Example
+from archcheck.measure.behaviour.batch_search import batch_of
+from archcheck.measure.behaviour.batches import Batch
+from archcheck.measure.behaviour.bench import Bench
+from archcheck.measure.behaviour.more_samples import MoreSamples
 from archcheck.measure.passes.axes import Varied, choose
-from archcheck.measure.passes.events import Trace
-from archcheck.measure.passes.forward import AFFORDABLE, Passes
+from archcheck.measure.passes.forward import AFFORDABLE
 from archcheck.measure.shapes.extents import Box, Point, Tries, search, smallest
 from archcheck.measure.subject.places import relative
 from archcheck.words import amount, listed, shape_text
@@ -34,15 +36,14 @@ than the second number, where one takes long."""
 
 NAME = "accepts"
 """What rules call the probe."""
+BATCH = "batch"
+"""What people call the axis that counts samples."""
 
 _MODES = {"eval": (False,), "train": (True,), "both": (False, True)}
 
 
 def accepted(
-    passes: Passes,
-    example: Example,
-    trace: Trace,
-    root: str,
+    bench: Bench,
     *,
     axes: Mapping[str, tuple[int, int]],
     mode: str = "eval",
@@ -50,20 +51,49 @@ def accepted(
 ) -> Mapping[str, Any]:
     """Return the `failure` with the smallest input between the bounds of `axes`, `None` if none was found.
 
-    `trace` is that of the example in evaluation. `tried` inputs of `count` were looked at, `real` of them on real
-    numbers; `problem` says why nothing can be said, and `notes` what should be known of it.
+    `tried` inputs of `count` were looked at, `real` of them on real numbers; `problem` says why nothing can be said,
+    and `notes` what should be known of it.
     """
     try:
-        chosen = choose(example, input, trace, passes.tree)
-        numbers = tuple(map(chosen.axis, axes))
-        if len(set(numbers)) < len(numbers):
-            raise ValueError(f"of {listed(axes)}, two are one and the same axis")
+        varied = _varied(bench, axes, input)
     except ValueError as error:
         return {"problem": str(error)}
     box = Box(tuple(low for low, _ in axes.values()), tuple(high for _, high in axes.values()))
-    attempts = Attempts(passes, example, trace, Varied(chosen, numbers), _MODES[mode])
+    attempts = Attempts(bench.passes, bench.example, bench.trace, varied, _MODES[mode])
     with _silent():
-        return _Search(attempts, box, len(trace.events)).run(root)
+        told = _Search(attempts, box, len(bench.trace.events)).run(bench.root)
+        failure = told.get("failure")
+    if failure and isinstance(varied, MoreSamples) and _names_samples(varied.batch, failure["shape"]):
+        named = f"integers in the input may name each of its {varied.batch.count} samples, as edges name nodes"
+        return {"problem": f"{named}, and fewer cannot be tried: {failure['message']}; raise the least `batch`"}
+    return told
+
+
+def _names_samples(batch: Batch, shape: Sequence[int]) -> bool:
+    """Whether an input of this shape has fewer samples than its integers may name."""
+    return batch.is_indexed and shape[batch.axis] < batch.count
+
+
+def _varied(bench: Bench, axes: Mapping[str, tuple[int, int]], which: int | str | None) -> Varied | MoreSamples:
+    """Return what a point between the bounds of `axes` makes of the example.
+
+    Raises:
+        ValueError: there is no such axis.
+    """
+    batch = None
+    if which is None and BATCH in axes and not bench.passes.on_meta:
+        with _silent():
+            batch = batch_of(bench)
+    place = list(axes).index(BATCH) if BATCH in axes else 0
+    which = which if batch is None else batch.first
+    chosen = choose(bench.example, which, bench.trace, bench.tree)
+    numbers = tuple(chosen.axis(name) for name in axes if batch is None or name != BATCH)
+    counting = batch is not None and not batch.of_items
+    if len({*numbers, *([batch.axis] if batch and counting else [])}) < len(numbers) + counting:
+        raise ValueError(f"of {listed(axes)}, two are one and the same axis")
+    if batch is None:
+        return Varied(chosen, numbers)
+    return MoreSamples(batch, Varied(chosen, numbers), place)
 
 
 class _Search:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from archcheck.errors import SubjectError
+from archcheck.measure.behaviour.more_samples import MoreSamples
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.axes import Varied
 from archcheck.measure.passes.events import Trace
@@ -39,7 +40,9 @@ class Failure:
 class Attempts:
     """Gives a model inputs whose extents along the `varied` axes are those of a point, in each of `modes`."""
 
-    def __init__(self, passes: Passes, example: Example, trace: Trace, varied: Varied, modes: tuple[bool, ...]) -> None:
+    def __init__(
+        self, passes: Passes, example: Example, trace: Trace, varied: Varied | MoreSamples, modes: tuple[bool, ...]
+    ) -> None:
         self._passes = passes
         self._example = example
         self._trace = trace
@@ -96,7 +99,7 @@ class Attempts:
         macs, held = sum(event.macs for event in trace.events), trace.peak_bytes
         if error is None:
             return macs, held
-        before = self._varied.chosen.tensor.numel()
+        before = self._varied.elements
         share = math.ceil(math.prod(self.shape_at(point)) / max(1, before))
         return max(macs, share * sum(event.macs for event in self._trace.events)), max(
             held, share * self._trace.peak_bytes
@@ -133,11 +136,21 @@ class Attempts:
     def _output_fault(self, point: Point, shapes: tuple[tuple[int, ...], ...], trace: Trace | None) -> Fault | None:
         if not shapes:
             return Fault(message="the model returns no tensor")
-        found, batch = shapes[0], self._varied.chosen.batch
+        found, counted = shapes[0], self._varied.samples(point)
         if 0 in found:
             return Fault(message=f"the output is empty ({shape_text(found)})")
-        if batch is None or (samples := self.shape_at(point)[batch]) in found[: batch + 1]:
+        if counted is None or counted[0] in (*found[: counted[1] + 1], self._results(shapes)):
+            return None
+        samples = counted[0]
+        if isinstance(self._varied, MoreSamples) and not self._varied.shows(self._trace.output_tensors):
             return None
         layer, where = loss_of_batch(trace, samples) if trace else ("", None)
         message = f"the output has shape {shape_text(found)}, which does not keep the batch of {samples}"
         return Fault(message=message, layer=layer, where=where)
+
+    def _results(self, shapes: tuple[tuple[int, ...], ...]) -> int | None:
+        """Return how many results there may be in a list of them, where it is items that are samples."""
+        before = len(self._trace.output_tensors)
+        if not isinstance(self._varied, MoreSamples) or not self._varied.batch.of_items or not before:
+            return None
+        return len(shapes) * self._varied.batch.count // before

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
 from archcheck.errors import SubjectError
 from archcheck.measure.loading.example import Example
@@ -24,13 +25,17 @@ Outputs = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What a probe is given. `fresh` builds the model anew, `None` where only the instance is known."""
+    """What a probe is given. `fresh` builds the model anew, `None` where only the instance is known.
+
+    `known` is what one probe has found out and another wants to know, by name.
+    """
 
     passes: Passes
     example: Example
     trace: Trace
     root: str
     fresh: Callable[[], torch.nn.Module] | None = None
+    known: dict[str, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> torch.nn.Module:
@@ -81,9 +86,12 @@ def called(model: torch.nn.Module, example: Example) -> Any:
 def outputs_of(value: Any) -> Outputs:
     """Return the floating tensors of what a model gave: `""` for a tensor alone, else `logits`, `0.hidden` and so on.
 
+    A packed sequence gives its sequences.
+
     Raises:
         SubjectError: there is none that has any values.
     """
+    value = unpack_sequence(value) if isinstance(value, PackedSequence) else value
     found = {name: tensor for name, tensor in named_tensors(value) if _has_values(tensor)}
     if not found:
         raise SubjectError("forward", "the forward pass returned no floating numbers, so there are none to look at")

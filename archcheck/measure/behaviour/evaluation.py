@@ -10,10 +10,12 @@ import torch
 
 from archcheck.codec import encode
 from archcheck.errors import SubjectError, described
-from archcheck.measure.behaviour.batches import Batch, Parts, batch_of
+from archcheck.measure.behaviour.batch_search import batch_of
+from archcheck.measure.behaviour.batches import Batch
 from archcheck.measure.behaviour.bench import Bench
 from archcheck.measure.behaviour.closeness import distance, farthest
 from archcheck.measure.behaviour.draws import Draws
+from archcheck.measure.behaviour.sample_parts import Parts
 from archcheck.measure.behaviour.variants import demand_changeable, large, magnitude, negated, noise, zeros
 from archcheck.measure.behaviour.witness import draws, fault_in, origin
 from archcheck.measure.loading.example import Example

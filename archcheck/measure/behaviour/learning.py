@@ -124,7 +124,7 @@ class _Lessons:
             for tensor in self._trained:
                 tensor.grad = None
             value = self._loss()
-            found = float(value)
+            found = float(value.detach())
             yield found
             done = not math.isfinite(found) or found <= share * self.blind or not value.requires_grad
             if done or step == steps:
@@ -138,7 +138,7 @@ class _Lessons:
         outputs, _ = taught(self._bench, self._example, seed=1)
         output = next(iter(outputs.values()))
         value = self._task.loss(output)
-        self.blind = self.blind or self._task.blind(output) or float(value)
+        self.blind = self.blind or self._task.blind(output) or float(value.detach())
         return value
 
     def _pay(self) -> None:

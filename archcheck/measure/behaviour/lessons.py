@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from archcheck.errors import SubjectError, described
-from archcheck.measure.behaviour.batches import batch_of
+from archcheck.measure.behaviour.batch_search import batch_of
 from archcheck.measure.behaviour.bench import Bench, Outputs
 from archcheck.measure.behaviour.variants import demand_changeable, noise
 from archcheck.measure.loading.example import Example

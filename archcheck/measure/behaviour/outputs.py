@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch.nn import Module
+from torch.nn.utils.rnn import PackedSequence
 
 from archcheck.errors import SubjectError, described
-from archcheck.measure.behaviour.batches import Batch, first_axis
+from archcheck.measure.behaviour.batch_search import first_axis, groups_of
+from archcheck.measure.behaviour.batches import Batch
 from archcheck.measure.behaviour.bench import Bench, called
 from archcheck.measure.behaviour.variants import demand_changeable
 from archcheck.measure.loading.example import Example
+from archcheck.measure.passes.forward import inputs_of
 from archcheck.measure.shapes.containers import is_record, tensors_in
 from archcheck.words import shape_text
 
@@ -60,35 +62,47 @@ def _sums_to_one(output: torch.Tensor, axis: int) -> bool:
 def keeps_batch(bench: Bench) -> Mapping[str, Any]:
     """How many samples the first output holds, for the example and for a batch of another size.
 
-    The batch is the first axis of the first input, and every input with as many entries along its first axis grows with
-    it; or it is the length of a list, or what a packed sequence holds. `output` is the shape of the first output, and
-    begins with the length of the output where a list counts the samples; where the other batch fails, `error` says why
-    in its place.
+    The batch is what counts the samples, see `batch_search`; where nothing does for certain, the first axis of the
+    first input. `output` is the shape of the first output, and begins with the length of the output where a list counts
+    the samples; `axis` is where it holds them; where the other batch fails, `error` says why in their place. Where no
+    other batch is to be had, since integers sort the parts of an input into graphs or bags, the example alone is run.
     """
     demand_changeable(bench.example)
     batch = first_axis(bench)
     if batch is None:
         raise SubjectError("input", "no input has an axis, so there is no batch to keep")
-    runs = [_batch_run(bench, bench.example, batch, batch.count)]
+    shapes = {batch.count: _shape(bench, bench.example, batch, batch.count)}
+    given = shapes[batch.count]
+    if given and given[0] != batch.count and given[0] in groups_of(bench):
+        return {"runs": [_run(given[0], given, 0)]}
     other = batch.count + 1 if batch.is_indexed else 3 if batch.count != 3 else 2
-    failure = ""
-    for each in (batch, replace(batch, square=True)):
-        try:
-            return {"runs": [*runs, _batch_run(bench, each.sized(other), batch, other)]}
-        except Exception as error:  # whatever the subject raises: that it fails is the answer
-            failure = failure or described(error)
-    return {"runs": [*runs, {"batch": other, "output": None, "error": failure}]}
+    failure = None
+    try:
+        shapes[other] = _shape(bench, batch.sized(other), batch, other)
+    except Exception as error:  # whatever the subject raises: that it fails is the answer
+        failure = described(error)
+        if given[:1] != [batch.count] and len(inputs_of(bench.example)) > 1:
+            raise SubjectError("input", f"nothing in the input is known to count samples: {failure}") from error
+    held = batch.axis if all(size in shape[batch.axis : batch.axis + 1] for size, shape in shapes.items()) else 0
+    runs = [_run(size, shape, held) for size, shape in shapes.items()]
+    return {"runs": runs if failure is None else [*runs, {"batch": other, "output": None, "axis": 0, "error": failure}]}
 
 
-def _batch_run(bench: Bench, example: Example, batch: Batch, size: int) -> dict[str, Any]:
+def _run(size: int, shape: list[int], axis: int) -> dict[str, Any]:
+    return {"batch": size, "output": shape, "axis": axis, "error": None}
+
+
+def _shape(bench: Bench, example: Example, batch: Batch, size: int) -> list[int]:
     output = called(bench.model, example)
     first = next(tensors_in(output), None)
     if first is None:
         raise SubjectError("forward", "the forward pass returned no tensor, so there is no batch to look at")
+    if isinstance(output, PackedSequence):
+        return [int(output.batch_sizes[0]), *first.shape[1:]]
     shape = list(first.shape)
     if batch.of_items and isinstance(output, list | tuple) and not is_record(output) and shape[:1] != [size]:
         shape = [len(output), *shape]
-    return {"batch": size, "output": shape, "error": None}
+    return shape
 
 
 def _scaled(example: Example, scale: float) -> Example:

@@ -54,7 +54,7 @@ def negated(tensor: torch.Tensor) -> torch.Tensor:
 
 def _noisy(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     if tensor.is_complex():
-        return torch.randn(tensor.shape, dtype=tensor.dtype, generator=generator).to(tensor.device)
+        return torch.complex(*(_noisy(part.contiguous(), generator) for part in torch.view_as_real(tensor).unbind(-1)))
     values = tensor.double()
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high > low:
@@ -73,8 +73,8 @@ def _tokens(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 def _varied(example: Example, floats: Change, tokens: Change) -> Example:
     """Change floating inputs, or tokens where there are none; masks, lengths and time steps stay as they are.
 
-    Tokens are integers with as many axes as the first input of integers; one of zeros and ones beside other inputs
-    is a mask.
+    Tokens are integers with as many axes as the first input of integers, and as many elements where they have one; of
+    zeros and ones beside other inputs is a mask.
 
     Raises:
         SubjectError: an input holds numbers that cannot be changed, or no input holds any that may be.
@@ -82,12 +82,14 @@ def _varied(example: Example, floats: Change, tokens: Change) -> Example:
     demand_changeable(example)
     tensors = [tensor for tensor in inputs_of(example) if tensor.numel()]
     any_floats = any(_floats(tensor) for tensor in tensors)
-    axes = next((tensor.dim() for tensor in tensors if _integers(tensor)), 0)
+    tokens_of = next((tensor.shape for tensor in tensors if _integers(tensor)), torch.Size())
 
     def changes(tensor: torch.Tensor) -> bool:
         if _floats(tensor) or not tensor.numel():
             return tensor.numel() > 0
-        if any_floats or not _integers(tensor) or tensor.dim() != axes:
+        if any_floats or not _integers(tensor) or tensor.dim() != len(tokens_of):
+            return False
+        if tensor.dim() == 1 and tensor.shape != tokens_of:  # where bags of tokens begin, or how long they are
             return False
         return len(tensors) == 1 or int(tensor.max()) > 1
 

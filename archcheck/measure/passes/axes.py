@@ -21,6 +21,8 @@ from archcheck.words import listed, shape_text
 _SPATIAL = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 _UNTOUCHED = frozenset({"add", "sub", "mul", "div", "dropout", "copy", "layer_norm", "identity", "relu"})
 """Kinds of operations that leave the meaning of axes as it is, where they leave the shape."""
+_STATISTICS = frozenset({"sum", "mean", "max", "amax", "amin", "std", "var", "var_mean", "std_mean", "norm"})
+"""Kinds of operations that tell nothing of axes: people take a mean over any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Chosen:
 
 
 def choose(example: Example, which: int | str | None, trace: Trace, tree: Tree) -> Chosen:
-    """Return the input of `example` at a position or of a name, by default the first of numbers.
+    """Return the input of `example` at a position among its tensors or of a name, by default the first of numbers.
 
     Raises:
         ValueError: there is no such input.
@@ -105,9 +107,11 @@ def _first_reader(trace: Trace, index: int) -> Event | None:
     """Return the first operation that looks at an input more closely than adding to it does."""
     same = {index}
     for event in trace.events[index + 1 :]:
-        if same.isdisjoint(event.inputs):
+        if same.isdisjoint(event.inputs) or event.kind in _STATISTICS:
             continue
-        if event.kind not in _UNTOUCHED or event.shapes != trace.events[index].shapes:
+        shapes = trace.events[index].shapes
+        alone = shapes and event.shapes == ((1, *shapes[0]),)  # a sample that becomes a batch of one
+        if not alone and (event.kind not in _UNTOUCHED or event.shapes != shapes):
             return event
         same.add(event.index)
     return None
@@ -135,6 +139,16 @@ class Varied:
 
     chosen: Chosen
     axes: tuple[int, ...]
+
+    @property
+    def elements(self) -> int:
+        """How many numbers the chosen input has in the example."""
+        return self.chosen.tensor.numel()
+
+    def samples(self, point: Point) -> tuple[int, int] | None:
+        """Return how many samples there are at a point, and the axis that counts them, `None` if none does."""
+        axis = self.chosen.batch
+        return None if axis is None else (self.shape_at(point)[axis], axis)
 
     def shape_at(self, point: Point) -> tuple[int, ...]:
         """Return the shape of the chosen input when the axes have the extents `point`."""
