@@ -16,7 +16,7 @@ from archcheck.errors import SubjectError
 from archcheck.measure.operators.cost import multiply_accumulates
 from archcheck.measure.operators.flops import published_flops
 from archcheck.measure.operators.kinds import describe
-from archcheck.measure.operators.schema import Operator
+from archcheck.measure.operators.schema import RANGES, Operator
 from archcheck.measure.shapes.arguments import Call
 from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.looks import Look
@@ -88,7 +88,7 @@ class Answer:
     recipe: Recipe | None = None
     number: float | None = None
     numbers: tuple[complex, ...] = ()
-    integers: tuple[int, ...] = ()
+    integers: tuple[float, ...] = ()
     draws: bool = False
     operand_shapes: tuple[tuple[int, ...], ...] = ()
 
@@ -131,7 +131,7 @@ def answer(
         recipe=recipe,
         number=_number(name, call),
         numbers=tuple(numbers_of(operator, call)),
-        integers=tuple(_integers(call.values())),
+        integers=tuple(_integers(call.values(), floats=operator.name in RANGES)),
         draws=operator.draws,
         operand_shapes=tuple(() if tensor.is_nested else shape_of(tensor) for _, tensor in operands),
     )
@@ -160,12 +160,12 @@ def numbers_of(operator: Operator, call: Call) -> Iterator[complex]:
                 yield each
 
 
-def _integers(values: Iterable[Any]) -> Iterator[int]:
+def _integers(values: Iterable[Any], *, floats: bool) -> Iterator[float]:
     for value in values:
-        if value.__class__ is int:
+        if value.__class__ is int or (floats and value.__class__ is float):
             yield value
         elif isinstance(value, list | tuple):
-            yield from _integers(value)
+            yield from _integers(value, floats=floats)
 
 
 def source(kind: str, tensor: torch.Tensor) -> Answer:

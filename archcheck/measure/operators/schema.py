@@ -66,10 +66,10 @@ class Operator:
         self.inside = _is_opaque(self.name, func)
         self.body = _body(func)
         self.draws = torch.Tag.nondeterministic_seeded in func.tags
-        self.values = tuple(a.name for a in schema.arguments if _takes_numbers(a)) if self.name not in _RANGES else ()
+        self.values = tuple(a.name for a in schema.arguments if _takes_numbers(a)) if self.name not in RANGES else ()
 
 
-_RANGES = frozenset({"arange", "range"})
+RANGES = frozenset({"arange", "range"})
 """Factories whose numbers say how many there are, and where they begin."""
 
 _SETTINGS = frozenset({"momentum", "rounding_mode", "keep_prob"})

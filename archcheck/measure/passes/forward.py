@@ -213,13 +213,23 @@ class Passes:
         """Trace in evaluation mode on real numbers, after another seed. Raise what the subject raises."""
         return self.traced_by(Tracer, example, seed).trace
 
-    def captured(self, example: Example, wanted: frozenset[int], nudge: float) -> dict[int, torch.Tensor]:
-        """Return what operations of an evaluation by shapes give that generate numbers. Raise what the subject raises.
+    def captured(
+        self,
+        example: Example,
+        wanted: frozenset[int],
+        nudge: float = 0.0,
+        *,
+        real: bool = False,
+        prepare: Callable[[], None] | None = None,
+    ) -> dict[int, torch.Tensor]:
+        """Return what operations of an evaluation give; by shapes, those that generate numbers.
 
-        `nudge` is the share by which the numbers of Python in it are made larger.
+        `nudge` is the share by which the numbers of Python in it are made larger, `prepare` may change the model for
+        that pass. Raise what the subject raises.
         """
-        tracer = Tracer(self.tree, self._looks, self._layers, nudge=nudge, wanted=wanted)
-        self._run_under(tracer, example, training=False)
+        tracer = Tracer(self.tree, self._looks, self._layers, real=real, nudge=nudge, wanted=wanted)
+        with any_batch():
+            self._run_under(tracer, example, training=False, prepare=prepare)
         return tracer.trace.captured
 
     def try_shapes(self, example: Example, *, training: bool) -> tuple[Trace, Exception | None]:

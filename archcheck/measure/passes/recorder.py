@@ -34,7 +34,7 @@ from archcheck.stated_costs import Stated
 class Recorder(Dispatch):  # type: ignore[no-untyped-call]
     """Writes a pass down in `trace`.
 
-    Of `wanted` operations, which shapes and numbers of Python alone go into, it captures the results.
+    Of `wanted` operations it captures the results, as far as they have numbers.
     """
 
     def __init__(
@@ -86,6 +86,8 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
             self._made(tensor, index)
         if outputs:
             self._generate(index, outputs[0])
+            if index in self._wanted:
+                self.trace.captured[index] = outputs[0].clone()
         elif isinstance(result, bool | int | float):
             self.trace.values[index] = result
         return result
@@ -101,8 +103,6 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
             return
         stirred = event.told.draws or not trace.stirred.isdisjoint(operands)
         (trace.stirred if stirred else trace.generated).add(index)
-        if index in self._wanted:
-            trace.captured[index] = result.clone()
 
     def _add(self, told: Answer, tensors: Sequence[torch.Tensor], caller: FrameType | None) -> Event:
         names: list[str] = []

@@ -38,8 +38,7 @@ from archcheck.stated_costs import Stated
 class Tracer(Recorder):
     """Records every operation that runs while it is `watching` into `trace`.
 
-    `nudge` makes the numbers of Python larger by that share; of `wanted` operations, which shapes and such numbers
-    alone go into, the results are captured.
+    `nudge` makes the numbers of Python larger by that share; of `wanted` operations the results are captured.
     """
 
     def __init__(

@@ -18,7 +18,6 @@ from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event, takes_shape_alone
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.structure.content import TRIVIAL
 from archcheck.measure.subject.tree import Node, Tree, join
 from archcheck.where import Where
 
@@ -28,6 +27,8 @@ _UNPACKS = frozenset({
 })  # fmt: skip
 """Operators that make several integers of one."""
 _STATISTICS = ("running_mean", "running_var")
+_STILL = 1e-6
+"""Momentum below which statistics do not follow the data."""
 _PARAMETRIZES = "torch.nn.utils."
 """Where torch keeps what computes a weight of a parameter: spectral and orthogonal, pruned, normalised."""
 
@@ -63,7 +64,10 @@ Place = tuple[str, str, Where | None]
 
 
 class Account:
-    """The sources of one pass; `draws` and `generated` are what it makes itself and counts as from outside."""
+    """The sources of one pass; `draws` and `generated` are what it makes itself and counts as from outside.
+
+    `unfolded` says how many numbers are taken out of parameters that hold several each.
+    """
 
     def __init__(
         self,
@@ -72,13 +76,16 @@ class Account:
         statistics: frozenset[str],
         draws: frozenset[Place] = frozenset(),
         generated: frozenset[int] = frozenset(),
+        unfolded: Mapping[str, int] | None = None,
     ) -> None:
         self._trace, self._events = trace, trace.events
         self._buffers, self._parameters = dict(tree.buffers()), dict(tree.parameters())
         self._statistics, self._draws, self._generated = statistics, draws, generated
+        self._unfolded = unfolded or {}
         self._acting = acting_in(trace)
         self._readers = self._read()
         self._grown = self._unpacked()
+        self._grown_of = self._unpacked_of_names()
 
     def sources(self) -> Iterator[Source]:
         """Yield each tensor from outside that acts, each buffer and each draw, once; parameters that are unpacked."""
@@ -113,7 +120,7 @@ class Account:
             index=event.index,
             user=self._user(event),
             tensor=event.source,
-            unpacked=max(self._grown[each.index] for each in (event, *self._readers.get(event.index, ()))),
+            unpacked=max(self._count(self._grown[each.index]) for each in (event, *self._readers.get(event.index, ()))),
         )
 
     def _is_drawn_again(self, event: Event) -> bool:
@@ -128,7 +135,7 @@ class Account:
         tensor = self._buffers.get(name, self._parameters.get(name))
         if tensor is None:
             return
-        unpacked = self._grown[event.index]
+        unpacked = max(self._count(self._grown_of.get(name, frozenset())), self._unfolded.get(name, 0))
         if name in self._buffers or unpacked > tensor.numel():
             yield self._of_tensor("buffer" if name in self._buffers else "parameter", name, tensor, event, unpacked)
 
@@ -146,13 +153,12 @@ class Account:
         )
 
     def numbers(self) -> list[tuple[complex, Event]]:
-        """Return the numbers of Python that act, in their order; no trivial ones, and none of dropouts that are off."""
+        """Return the numbers of Python that act, in their order; not those of dropouts that are off."""
         return [
             (number, event)
             for event in self._events
             if self._acting[event.index] and not (event.kind == "dropout" and not event.attributes.get("training"))
             for number in event.told.numbers
-            if number not in TRIVIAL
         ]
 
     def _read(self) -> Mapping[int, list[Event]]:
@@ -176,19 +182,43 @@ class Account:
                     pending.append(reader)
         return first
 
-    def _unpacked(self) -> list[int]:
-        """Return for each event the most integers that operations on bits make of its own, before they are floats."""
-        grown = [0] * len(self._events)
+    def _unpacked(self) -> list[frozenset[int]]:
+        """Return for each event what operations on bits make of its integers, and unpack no further."""
+        last: list[frozenset[int]] = [frozenset()] * len(self._events)
         for event in reversed(self._events):
-            if _is_integer(event) and not self._trace.dependent[event.index]:
-                later = max((grown[each.index] for each in self._readers.get(event.index, ())), default=0)
-                grown[event.index] = max(later, _elements(event) if base_name(event.op) in _UNPACKS else 0)
-        return grown
+            if not self._trace.dependent[event.index]:
+                later = frozenset[int]().union(*(last[each.index] for each in self._readers.get(event.index, ())))
+                unpacks = _is_integer(event) and base_name(event.op) in _UNPACKS
+                last[event.index] = later or frozenset({event.index} if unpacks else ())
+        return last
+
+    def _unpacked_of_names(self) -> dict[str, frozenset[int]]:
+        """Return the same for each parameter and buffer."""
+        found: dict[str, frozenset[int]] = {}
+        for event in self._events:
+            if self._acting[event.index] and self._grown[event.index]:
+                for name in event.params:
+                    found[name] = found.get(name, frozenset()) | self._grown[event.index]
+        return found
+
+    def _count(self, indices: frozenset[int]) -> int:
+        return sum(_elements(self._events[index]) for index in indices)
 
 
 def acting_in(trace: Trace) -> list[bool]:
-    """Return for each event of a pass whether its numbers reach an output, and not its shape alone."""
-    return trace.reaching(lambda event: not takes_shape_alone(event))
+    """Return for each event of a pass whether its numbers reach an output, and not its shape alone.
+
+    What code reads as a value decides what runs or becomes a number of Python, so it acts, too.
+    """
+    acting = trace.reaching(lambda event: not takes_shape_alone(event))
+    pending = [index for index in trace.values if not acting[index]]
+    while pending:
+        index = pending.pop()
+        if not acting[index]:
+            acting[index] = True
+            event = trace.events[index]
+            pending += () if takes_shape_alone(event) else event.inputs
+    return acting
 
 
 def draws_numbers(event: Event, trace: Trace) -> bool:
@@ -221,14 +251,13 @@ def statistics_of(traces: Sequence[Trace], tree: Tree) -> frozenset[str]:
 def _reads_as_statistic(event: Event, name: str) -> bool:
     """Whether an operation uses a statistic as one: a normalisation its own, a parametrization its own vectors."""
     owner, _, own = name.rpartition(".")
-    if own in _STATISTICS:
-        return event.kind in ("batch_norm", "instance_norm")
-    return event.layer == owner or ".parametrizations." not in f".{owner}"
+    return event.kind in ("batch_norm", "instance_norm") if own in _STATISTICS else event.layer == owner
 
 
 def _never_moves(node: Node) -> bool:
     """Whether training leaves the statistics of a normalisation as they are: they hold what was put there."""
-    return isinstance(node.module, torch.nn.modules.batchnorm._NormBase) and node.module.momentum == 0
+    momentum = node.module.momentum if isinstance(node.module, torch.nn.modules.batchnorm._NormBase) else None
+    return momentum is not None and abs(momentum) < _STILL
 
 
 def _own_statistics(node: Node) -> Iterator[str]:
@@ -237,11 +266,21 @@ def _own_statistics(node: Node) -> Iterator[str]:
         yield from _STATISTICS
     if type(module).__module__.startswith(_PARAMETRIZES):
         yield from (name for name, _ in node.buffers)
+    buffers = dict(node.buffers)
     for hook in vars(module).get("_forward_pre_hooks", {}).values():
         if type(hook).__module__.startswith(_PARAMETRIZES):
             own = vars(hook)
             name = own.get("_tensor_name", own.get("name"))
-            yield from (f"{name}_{vector}" for vector in ("u", "v", "mask"))
+            yield from (f"{name}_{vector}" for vector in ("u", "v"))
+            if _is_mask(buffers.get(f"{name}_mask")):
+                yield f"{name}_mask"
+
+
+def _is_mask(tensor: torch.Tensor | None) -> bool:
+    """Whether pruning left these: zeros and ones."""
+    if tensor is None or tensor.device.type == "meta":
+        return tensor is not None
+    return bool(((tensor == 0) | (tensor == 1)).all())
 
 
 def _elements(event: Event) -> int:

@@ -9,7 +9,8 @@ changes when those numbers change by a hundred thousandth; a generator that is w
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 
@@ -21,9 +22,11 @@ from archcheck.measure.structure.account import Place, acting_in, draws_numbers,
 from archcheck.measure.structure.chosen_integers import chosen_integers
 from archcheck.measure.structure.content import numbers_in
 from archcheck.measure.structure.numbers_used import Use
+from archcheck.measure.structure.unfolded_parameters import unfolded
 from archcheck.parts import MUCH
 
 _NUDGE = 1e-5
+"""The share by which numbers of Python change to show what hangs on them."""
 _APART = 0.25
 """How far a number moves on average that a generator gives, in standard deviations of all."""
 
@@ -32,12 +35,14 @@ _APART = 0.25
 class Chosen:
     """What a pass makes itself and may have been chosen.
 
-    These are the places of `draws`, the events that are `generated`, and the `integers` that choose among numbers.
+    These are the places of `draws`, the events that are `generated`, the `integers` that choose among numbers, and how
+    many numbers of parameters are `unfolded`.
     """
 
     draws: frozenset[Place] = frozenset()
     generated: frozenset[int] = frozenset()
     integers: tuple[Use, ...] = ()
+    unfolded: Mapping[str, int] = field(default_factory=dict)
 
 
 NOTHING = Chosen()
@@ -49,7 +54,8 @@ def chosen(passes: Passes, example: Example, trace: Trace) -> Chosen:
     draws = any(acting[event.index] and draws_numbers(event, trace) for event in trace.events)
     found = _repeated(passes, example, trace) if draws else frozenset()
     generated = frozenset(_generators(passes, example, trace, acting))
-    return Chosen(found, generated, tuple(chosen_integers(passes, example, trace, acting)))
+    integers = tuple(chosen_integers(passes, example, trace, acting))
+    return Chosen(found, generated, integers, unfolded(passes, example, trace, acting))
 
 
 def _repeated(passes: Passes, example: Example, trace: Trace) -> frozenset[Place]:

@@ -8,24 +8,19 @@ such operations count, in the order in which a line uses them, where what they m
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 import torch
 
 from archcheck.measure.loading.example import Example
-from archcheck.measure.passes.event import takes_shape_alone
+from archcheck.measure.passes.event import Event, takes_shape_alone
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.passes.trace import Tracer
-from archcheck.measure.structure.content import TRIVIAL, numbers_in
+from archcheck.measure.structure.account import acting_in
+from archcheck.measure.structure.content import numbers_in
 from archcheck.measure.structure.numbers_used import Use, worth_of
 from archcheck.parts import MUCH
-
-
-class _Everything:
-    def __contains__(self, index: object) -> bool:
-        return True
 
 
 def chosen_integers(passes: Passes, example: Example, trace: Trace, acting: list[bool]) -> list[Use]:
@@ -33,23 +28,23 @@ def chosen_integers(passes: Passes, example: Example, trace: Trace, acting: list
 
     `acting` says which events of `trace` reach an output. Empty where there are few integers or few numbers.
     """
-    uses = _uses(trace, _frontier(trace, acting))
+    parameters = {name for name, _ in passes.tree.parameters()}
+    uses = _uses(trace, _frontier(trace, acting, parameters))
     if worth_of(uses).numbers <= MUCH:
         return []
     with contextlib.suppress(Exception):  # whatever the subject raises on real numbers, others tell
-        trace = passes.traced_by(partial(Tracer, wanted=_Everything()), example).trace
-        acting = trace.reaching(lambda event: not takes_shape_alone(event))
-        frontier = _frontier(trace, acting)
-        told = [trace.captured[index] for index in frontier if index in trace.captured]
-        if len(told) == len(frontier) and _numbers(told) <= MUCH:
+        trace = passes.traced_by(Tracer, example).trace
+        frontier = _frontier(trace, acting_in(trace), parameters)
+        told = passes.captured(example, frozenset(frontier), real=True)
+        if len(told) == len(frontier) and _numbers(told.values()) <= MUCH:
             return []
         return _uses(trace, frontier)
     return uses
 
 
-def _frontier(trace: Trace, acting: list[bool]) -> list[int]:
+def _frontier(trace: Trace, acting: list[bool], parameters: Container[str]) -> list[int]:
     """Return the events that are made without an input and read together with one, or with a parameter."""
-    free = _free(trace)
+    free = _free(trace, parameters)
     found = {
         index
         for event in trace.events
@@ -60,12 +55,13 @@ def _frontier(trace: Trace, acting: list[bool]) -> list[int]:
     return sorted(found)
 
 
-def _free(trace: Trace) -> set[int]:
+def _free(trace: Trace, parameters: Container[str]) -> set[int]:
+    """Return the events that neither an input nor a parameter goes into."""
     free: set[int] = set()
     for event in trace.events:
-        if event.kind in ("input", "constant") or event.op == "set_":
+        if event.kind == "input" or any(name in parameters for name in event.params):
             continue
-        if takes_shape_alone(event) or all(operand in free for operand in event.operands):
+        if takes_shape_alone(event) or all(operand in free for operand in event.inputs):
             free.add(event.index)
     return free
 
@@ -85,7 +81,16 @@ def _cone(trace: Trace, frontier: Iterable[int]) -> set[int]:
 def _uses(trace: Trace, frontier: Iterable[int]) -> list[Use]:
     """Return the integers of what makes `frontier`, in their order."""
     events = (trace.events[index] for index in sorted(_cone(trace, frontier)))
-    return [(number, event) for event in events for number in event.told.integers if number not in TRIVIAL]
+    return [(number, event) for event in events for number in (*event.told.integers, *_places(event))]
+
+
+def _places(event: Event) -> Iterator[complex]:
+    """Yield how far back an operation of many operands finds each of them: which they are may be chosen, too.
+
+    They are imaginary, so that none is one of the integers.
+    """
+    if len(event.operands) > MUCH:
+        yield from (complex(0, event.index - operand) for operand in event.operands)
 
 
 def _numbers(tensors: Iterable[torch.Tensor]) -> int:

@@ -6,7 +6,7 @@ a tensor that two modes read, that several layers read, that `forward` makes ane
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,7 +16,7 @@ from archcheck.measure.passes.kept_values import content_of
 from archcheck.measure.structure.account import Account, Source, statistics_of
 from archcheck.measure.structure.beyond import beyond
 from archcheck.measure.structure.chance import Chosen
-from archcheck.measure.structure.content import Size, size_of, width_of
+from archcheck.measure.structure.content import TRIVIAL, Size, size_of, width_of
 from archcheck.measure.structure.formulas import UNSEEN, Formulas
 from archcheck.measure.structure.numbers_used import Use, most_used, worth_of
 from archcheck.measure.structure.packed_weights import hidden_packed
@@ -42,12 +42,13 @@ def beside(
     `made` is what the first pass makes itself and may have been chosen, `formulas` what made tensors before.
     """
     statistics = statistics_of(traces, tree)
-    accounts = [Account(traces[0], tree, statistics, made.draws, made.generated)]
+    accounts = [Account(traces[0], tree, statistics, made.draws, made.generated, made.unfolded)]
     accounts += [Account(trace, tree, statistics) for trace in traces[1:]]
-    found = _tensors(tree, accounts, root, formulas)
+    names = _plain_names(tree)
+    found = _tensors(names, accounts, root, formulas)
     for trace in traces:
         found.update((entry.name, entry) for entry in (*_packed(trace, tree, root), *beyond(trace, tree, root)))
-    entries = [*found.values(), *_numbers(_uses(traces, accounts), "numbers in Python", root)]
+    entries = [*found.values(), *_numbers(_uses(names, traces, accounts), "numbers in Python", root)]
     entries += _numbers(made.integers, "integers in Python", root)
     many = _is_much(sum(entry.numbers for entry in entries), sum(entry.content_bytes for entry in entries))
     hidden = tuple(entry for entry in entries if _is_weight(entry, many))
@@ -74,20 +75,22 @@ def _is_dense(entry: Hidden) -> bool:
     return dense and entry.origin != "numbers"
 
 
-def _tensors(tree: Tree, accounts: Sequence[Account], root: str, formulas: Formulas) -> dict[object, Hidden]:
+def _tensors(
+    names: Mapping[int, str], accounts: Sequence[Account], root: str, formulas: Formulas
+) -> dict[object, Hidden]:
     """Return tensors that act by what tells them apart, each once.
 
     A tensor that both modes read is one. Of those that `forward` makes anew in each pass, equal ones of one line are
     one, and what one mode makes is what the other makes. A table that several layers hold is worth its numbers once.
     """
-    names, found, known = _plain_names(tree), dict[object, Hidden](), set[object]()
+    found, known = dict[object, Hidden](), set[object]()
     tables, values = set[object](), set[complex]()
     for account in accounts:
         alike: dict[object, dict[object, int]] = {}
         own: set[object] = set()
         for source in account.sources():
             identity = _identity(source)
-            if identity is not None and identity in known | own:
+            if _is_lifted(source, names) or (identity is not None and identity in known | own):
                 continue
             own |= {identity} if identity is not None else set()
             content = _digest(source.tensor) or source.index
@@ -103,21 +106,34 @@ def _tensors(tree: Tree, accounts: Sequence[Account], root: str, formulas: Formu
     return found
 
 
-def _uses(traces: Sequence[Trace], accounts: Sequence[Account]) -> list[Use]:
+def _is_lifted(source: Source, names: Mapping[int, str]) -> bool:
+    """Whether a tensor is a number of Python that an operation was given: `x[0] = 0.3`, `torch.tensor(0.3)`."""
+    tensor = source.tensor
+    plain = source.sort == "constant" and not source.name and not source.trainable
+    return (
+        plain and tensor is not None and tensor.device.type != "meta" and not tensor.dim() and id(tensor) not in names
+    )
+
+
+def _uses(names: Mapping[int, str], traces: Sequence[Trace], accounts: Sequence[Account]) -> list[Use]:
     """Return the numbers of Python of all evaluations; of the first alone where Python draws some itself."""
-    found = accounts[0].numbers()
-    for trace, account in zip(traces[1:], accounts[1:], strict=True):
-        if not (trace.training or trace.chance):
-            found += account.numbers()
-    return found
+    uses: list[Use] = []
+    for place, (trace, account) in enumerate(zip(traces, accounts, strict=True)):
+        if not place or not (trace.training or trace.chance):
+            uses += account.numbers()
+            told = {torch.tensor(number, dtype=torch.float32).item(): number for number, _ in uses if number.imag == 0}
+            lifted = (source for source in account.sources() if _is_lifted(source, names))
+            given = [(source.tensor.item(), source.user) for source in lifted if source.tensor is not None]
+            uses += [(told.get(number, number), user) for number, user in given]
+    return uses
 
 
 def _numbers(uses: Sequence[Use], name: str, root: str) -> Iterator[Hidden]:
     """Yield one entry for the different numbers of Python: which they are, and where each is used, may hold much."""
-    if not uses:
+    different = len({number for number, _ in uses} - TRIVIAL)
+    if not different:
         return
     most, size = most_used(uses), worth_of(uses)
-    different = len({number for number, _ in uses})
     yield Hidden(
         name=name,
         shape=(different,),
@@ -183,7 +199,7 @@ def _plain_names(tree: Tree) -> dict[int, str]:
     return names
 
 
-def _entry(source: Source, names: dict[int, str], root: str) -> Hidden:
+def _entry(source: Source, names: Mapping[int, str], root: str) -> Hidden:
     tensor, user = source.tensor, source.user
     elements, size = _sizes(source)
     name = source.name or names.get(id(tensor), "")

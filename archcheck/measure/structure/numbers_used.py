@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
 
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.structure.content import Size, numbers_in, sequence_worth, width_of
+from archcheck.measure.structure.content import TRIVIAL, Size, numbers_in, sequence_worth, width_of
 from archcheck.parts import MUCH, NUMBER_BYTES
 
 Use = tuple[complex, Event]
 """A number, and the operation that it is given to."""
 
 
+_REGULAR = 8
+"""Numbers that the order is worth of what counts up or repeats."""
+
+
 def worth_of(uses: Sequence[Use]) -> Size:
-    """Return how many numbers, in how many bytes, it takes to tell what each operation is given."""
+    """Return how many numbers, in how many bytes, it takes to tell what each operation is given.
+
+    These are the different ones and their order, or the numbers of each line one after the other.
+    """
+    lines = _by_line(uses).values()
     values = list(dict.fromkeys(number for number, _ in uses))
     places = {number: place for place, number in enumerate(values)}
-    sequences = ([places[number] for number in given] for given in _by_line(uses).values())
-    numbers = max(_different(values), sum(map(sequence_worth, sequences)))
-    return Size(numbers, sum(map(width_of, values)) if numbers == len(values) else numbers * NUMBER_BYTES)
+    chosen = [value for value in values if value not in TRIVIAL]
+    order = sum(sequence_worth([places[number] for number in given]) for given in lines)
+    numbers = _different(chosen) + (order if order > _REGULAR else 0)
+    if numbers > MUCH:
+        numbers = min(numbers, sum(map(_told_in_turn, lines)))
+    return Size(numbers, sum(map(width_of, chosen)) if numbers == len(chosen) else numbers * NUMBER_BYTES)
+
+
+def _told_in_turn(numbers: Sequence[complex]) -> int:
+    wide = torch.tensor(numbers, dtype=torch.complex128)
+    parts = [part for part in (wide.real, wide.imag) if bool(part.any())]
+    return sum(numbers_in(part.long() if bool((part == part.round()).all()) else part) for part in parts)
 
 
 def with_others(traces: Sequence[Trace]) -> set[int]:
@@ -37,14 +55,18 @@ def with_others(traces: Sequence[Trace]) -> set[int]:
 
 def most_used(uses: Sequence[Use]) -> Event:
     """Return an operation of the line that uses most numbers."""
-    lines = _by_line(uses)
-    return max(uses, key=lambda use: len(lines[use[1].op, use[1].where]))[1]
+    lines = Counter((event.op, event.where) for _, event in uses)
+    return max(uses, key=lambda use: lines[use[1].op, use[1].where])[1]
 
 
 def _by_line(uses: Sequence[Use]) -> dict[object, list[complex]]:
+    """Return what each argument of the operations of a line is given in turn."""
     lines: dict[object, list[complex]] = {}
+    before, argument = None, 0
     for number, event in uses:
-        lines.setdefault((event.op, event.where), []).append(number)
+        argument = argument + 1 if event is before else 0
+        before = event
+        lines.setdefault((event.op, event.where, argument if argument < MUCH else MUCH), []).append(number)
     return lines
 
 

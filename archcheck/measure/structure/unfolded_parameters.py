@@ -1,0 +1,122 @@
+"""Parameters that hold several numbers each, taken apart by arithmetic: digits, remainders, hashes, chaos.
+
+A product of two vectors, a network that makes weights and a sinusoid of a learned frequency have more numbers than
+their parameters, too; but they hardly change when the parameters change by a ten thousandth. Digits become others
+altogether, so what they give counts in place of the parameters that they are taken from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Container, Mapping
+from functools import partial
+
+import torch
+
+from archcheck.measure.loading.example import Example
+from archcheck.measure.operators.vocabulary import base_name
+from archcheck.measure.passes.event import Event, takes_shape_alone
+from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.forward import Passes
+from archcheck.parts import MUCH
+
+_NUDGE = 1e-4
+"""The share by which parameters change to show what hangs on them."""
+_APART = 0.25
+"""How far a number moves that becomes another altogether, in standard deviations of all."""
+_SHARE = 0.05
+"""The share of such numbers in what is taken apart."""
+_MOVES = frozenset({
+    "expand", "repeat", "tile", "cat", "stack", "reshape", "view", "permute", "transpose", "t", "unsqueeze", "squeeze",
+    "select", "slice", "unbind", "split", "chunk", "index_select", "index", "gather", "embedding", "flatten", "clone",
+    "to", "constant_pad_nd", "roll", "flip", "broadcast_to", "expand_as", "movedim", "alias", "detach",
+})  # fmt: skip
+"""Operators that move numbers and change none; a pass less where nothing else enlarges a parameter."""
+
+Root = frozenset[str]
+"""The parameters that something is made of, and of nothing else from outside."""
+
+
+def unfolded(passes: Passes, example: Example, trace: Trace, acting: list[bool]) -> Mapping[str, int]:
+    """Return how many numbers are made of parameters by taking theirs apart, by the first of the parameters."""
+    suspects = _suspects(passes, trace, acting)
+    if not suspects or not passes.affords(trace):
+        return {}
+    with contextlib.suppress(Exception):  # whatever the subject raises on real numbers, others tell
+        wanted = frozenset(index for indices in suspects.values() for index in indices)
+        plain = passes.captured(example, wanted, real=True)
+        if any(plain[index].shape != trace.events[index].shapes[0] for index in wanted):
+            return {}  # values decide what runs, and decided otherwise
+        nudged = passes.captured(example, wanted, real=True, prepare=partial(_nudge, passes))
+        sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
+        found = {}
+        for root, indices in suspects.items():
+            apart = [index for index in indices if _is_apart(plain[index], nudged.get(index))]
+            count = sum(plain[index].numel() for index in apart)
+            first, *others = sorted(root)
+            if count - sum(sizes[name] for name in others) > sizes[first]:
+                found[first] = count - sum(sizes[name] for name in others)
+        return found
+    return {}
+
+
+def _is_apart(first: torch.Tensor, second: torch.Tensor | None) -> bool:
+    """Whether more than a few numbers are others altogether."""
+    if second is None or first.shape != second.shape:
+        return False
+    one, other = first.double(), second.double()
+    moved = int(((one - other).abs() > _APART * one.std()).sum())
+    return moved > max(MUCH, _SHARE * one.numel())
+
+
+def _suspects(passes: Passes, trace: Trace, acting: list[bool]) -> dict[Root, list[int]]:
+    """Return what is made of parameters alone, has more numbers than they, and meets the numbers of an input."""
+    sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
+    roots = _roots(trace, sizes)
+    met: dict[Root, set[int]] = {}
+    for event in trace.events:
+        if acting[event.index] and trace.dependent[event.index] and not takes_shape_alone(event):
+            for index in event.inputs:
+                if roots.get(index):
+                    met.setdefault(roots[index], set()).add(index)
+    return {
+        root: sorted(indices)
+        for root, indices in met.items()
+        if sum(_elements(trace.events[index]) for index in indices) > sum(sizes[name] for name in root) + MUCH
+        and any(_changes(trace, index, roots) for index in indices)
+    }
+
+
+def _roots(trace: Trace, parameters: Container[str]) -> dict[int, Root]:
+    """Return for each event that is made without an input which parameters it is made of."""
+    roots: dict[int, Root] = {}
+    for event in trace.events:
+        if event.kind == "input" or trace.dependent[event.index]:
+            continue
+        before = [roots[index] for index in event.inputs if index in roots]
+        roots[event.index] = frozenset(name for name in event.params if name in parameters).union(*before)
+    return roots
+
+
+def _changes(trace: Trace, index: int, roots: Mapping[int, Root]) -> bool:
+    """Whether an operation that changes numbers is among those that make a result of parameters."""
+    pending, seen = [index], {index}
+    while pending:
+        event = trace.events[pending.pop()]
+        if roots.get(event.index) and base_name(event.op) not in _MOVES:
+            return True
+        more = set(event.inputs) - seen
+        seen |= more
+        pending += more
+    return False
+
+
+def _nudge(passes: Passes) -> None:
+    with torch.no_grad():
+        for _, tensor in passes.tree.parameters():
+            if tensor.is_floating_point() or tensor.is_complex():
+                tensor.mul_(1 + _NUDGE)
+
+
+def _elements(event: Event) -> int:
+    return torch.Size(event.shapes[0]).numel() if event.shapes else 0

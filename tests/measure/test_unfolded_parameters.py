@@ -1,0 +1,103 @@
+"""Parameters that are taken apart into more numbers count as what they give; honest expansions count as they are."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archcheck.measure import measure_model
+
+
+class Expanded(nn.Module):
+    """A linear layer, and a weight of shape (10, 64) that is made of the parameter `p`."""
+
+    def __init__(self, parameter, make, trained=True):
+        super().__init__()
+        self.p = nn.Parameter(parameter, requires_grad=trained)
+        self.linear = nn.Linear(64, 10)
+        self.make = make
+
+    def forward(self, x):
+        weight = self.make(self.p)
+        return self.linear(x) + F.linear(x, F.pad(weight.flatten().float(), (0, 640 - weight.numel())).view(10, 64))
+
+
+def hidden(*args, **options):
+    return measure_model(Expanded(*args, **options), example=torch.rand(2, 64)).params.hidden_total
+
+
+def digits(base, count):
+    def make(p):
+        found = []
+        for _ in range(count):
+            digit = (p * base).floor()
+            found.append(digit)
+            p = p * base - digit
+        return torch.cat(found)
+
+    return make
+
+
+def by_comparison(p):
+    found = []
+    for _ in range(8):
+        found.append((p > 0.5).to(p))
+        p = (p * 2) % 1
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "make", "count"),
+    [
+        (torch.rand(80, dtype=torch.float64), digits(256, 6), 480),
+        (torch.rand(100), digits(256, 3), 300),
+        (torch.rand(100), digits(4096, 2), 200),
+        (torch.rand(80, dtype=torch.float64), lambda p: torch.cat([torch.sin(p * 100 * 2**k) for k in range(8)]), 640),
+        (
+            torch.rand(80, dtype=torch.float64),
+            lambda p: torch.cat([torch.frac(p * 2**k) for k in range(0, 40, 5)]),
+            640,
+        ),
+        (
+            torch.rand(70, dtype=torch.complex128),
+            lambda p: torch.view_as_real(p).view(torch.int8).flatten()[:640],
+            1120,
+        ),
+    ],
+)
+def test_what_is_taken_out_of_a_parameter_counts(parameter, make, count):
+    assert count - len(parameter) <= hidden(parameter, make) <= max(count, 640) - len(parameter)  # padded to 640
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: torch.cat([(p // 256**k) % 256 for k in range(7)]),
+        lambda p: torch.cat([(p >> 8 * k) & 255 for k in range(7)]),
+        lambda p: torch.stack([(p >> 8 * k).remainder(256) for k in range(7)]),
+    ],
+)
+def test_digits_of_integers_count_whatever_takes_them(make):
+    assert hidden(torch.randint(2**56, (60,)), make, trained=False) == 7 * 60 - 60
+
+
+@pytest.mark.parametrize(
+    ("parameter", "make"),
+    [
+        (torch.randn(74), lambda p: torch.outer(p[:10], p[10:])),
+        (torch.randn(74), lambda p: p[:10, None] + p[10:]),
+        (torch.rand(80), lambda p: torch.cat([p**k for k in range(1, 9)])),
+        (torch.rand(10), lambda p: torch.sin(p[:, None] * torch.arange(64))),
+        (torch.randn(64), lambda p: p.expand(10, 64)),
+        (torch.randn(16), lambda p: F.interpolate(p.view(1, 1, 4, 4), (10, 64), mode="bilinear")),
+        (torch.randn(160), lambda p: p.view(10, 16) @ torch.ones(16, 64).tril()),
+        (torch.randn(640), lambda p: (p * 8).round() / 8),
+        (torch.randn(640), lambda p: (p > 0).float() - (p < 0).float()),
+        (torch.randn(64), lambda p: torch.softmax(p, 0).cumsum(0).expand(10, 64)),
+        (torch.randn(33, dtype=torch.complex64), lambda p: torch.fft.irfft(p, 64).expand(10, 64)),
+    ],
+)
+def test_smooth_expansions_of_a_parameter_hide_nothing(parameter, make):
+    assert hidden(parameter, make) == 0
