@@ -16,7 +16,7 @@ from functools import partial
 import torch
 
 from archcheck.errors import SubjectError
-from archcheck.measure.behaviour.batches import batch_of
+from archcheck.measure.behaviour.batch_search import batch_of
 from archcheck.measure.behaviour.bench import Bench
 from archcheck.measure.behaviour.lessons import NotTaken, learn
 from archcheck.measure.behaviour.variants import centred, negated, noise, zeros
