@@ -72,6 +72,25 @@ PRODUCTS = {
     "a convolution of patches": (
         lambda s, x: (F.unfold(x[:, :1], 3, padding=1)[:, None] * s.w.flatten()[:27].view(3, 9, 1)).sum(2),
         MAP, 2 * 36 * 9 * 3),
+    "element by element": (
+        lambda s, x: torch.stack([sum(s.w[o, i] * x[:, i] for i in range(8)) for o in range(16)], 1), X, LINEAR),
+    "positions, scaled and summed": (lambda s, x: sum(s.v[i] * x[:, i] for i in range(5)), TOKENS, 2 * 5 * 8),
+    "unbound positions": (
+        lambda s, x: sum(w * row for w, row in zip(s.v[:5], x.unbind(1), strict=True)), TOKENS, 2 * 5 * 8),
+    "a stack of positions": (
+        lambda s, x: torch.stack([s.v[i] * x[:, i] for i in range(5)]).sum(0), TOKENS, 2 * 5 * 8),
+    "weights that are normed first": (
+        lambda s, x: sum(s.v.softmax(0)[i] * x[:, i] for i in range(5)), TOKENS, 2 * 5 * 8),
+    "a convolution by its taps": (
+        lambda s, x: sum(s.w[i, j] * x[..., i : i + 4, j : j + 4] for i in range(3) for j in range(3)),
+        MAP, 2 * 4 * 16 * 9),
+    "a depthwise convolution by its taps": (
+        lambda s, x: sum(s.w[:4, i].view(4, 1, 1) * x[..., i : i + 4] for i in range(3)), MAP, 2 * 4 * 6 * 4 * 3),
+    "taps that are added in place": (
+        lambda s, x: functools.reduce(lambda y, i: y.addcmul_(x[:, i], s.v[i]), range(5), torch.zeros(2, 8)),
+        TOKENS, 2 * 5 * 8),
+    "taps of a padded map": (
+        lambda s, x: (lambda p: s.v[0] * p[:, :-1] + s.v[1] * p[:, 1:])(F.pad(x, (0, 0, 1, 0))), TOKENS, 2 * 5 * 8 * 2),
 }  # fmt: skip
 
 SCALING = {
@@ -92,6 +111,11 @@ SCALING = {
     "experts combined": (lambda s, x: (x.softmax(1)[..., None] * torch.stack([x] * 8, 1)).sum(1), X),
     "squares": (lambda s, x: (x * x).sum(-1), TOKENS),
     "a mix of two steps": (lambda s, x: x * s.v + x.roll(1, 1) * (1 - s.v), TOKENS),
+    "a fusion of several maps": (lambda s, x: s.v[0] * x + s.v[1] * x.relu() + s.v[2] * x.tanh(), TOKENS),
+    "one slice that is scaled": (lambda s, x: x[:, 1:] + s.v * x[:, :-1], TOKENS),
+    "halves that are turned": (
+        lambda s, x: x[..., ::2] * torch.arange(4).cos() - x[..., 1::2] * torch.arange(4).sin(), TOKENS),
+    "halves that gate each other": (lambda s, x: x[..., :4] * x[..., 4:].sigmoid() + x[..., 4:], TOKENS),
     "a number": (lambda s, x: (x * s.v[0]).sum(-1), TOKENS),
     "gates": (lambda s, x: (x.sigmoid() * x.tanh()).mean(1), TOKENS),
     "frequencies": (lambda s, x: (x[..., None] * s.v).sin().flatten(1), X),

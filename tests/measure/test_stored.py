@@ -102,6 +102,40 @@ class Int4(nn.Module):
         return F.linear(x, torch.stack([low, high], -1).flatten(1) * self.scale)
 
 
+class Int4Multiplied(Int4):
+    """The same as a product of matrices."""
+
+    def forward(self, x):
+        codes = torch.stack([self.packed & 15, self.packed >> 4], -1).flatten(1)
+        return x @ ((codes.to(x.dtype) - 8) * self.scale).t()
+
+
+class Float8(nn.Module):
+    """One with weights in floats of 8 bits."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("weight", torch.rand(6, 8).to(torch.float8_e4m3fn))
+        self.register_buffer("scale", torch.rand(6, 1))
+
+    def forward(self, x):
+        return F.linear(x, self.weight.to(x.dtype) * self.scale)
+
+
+class Blocks(nn.Module):
+    """One with blocks of 32 weights of 4 bits behind their scale, all in bytes."""
+
+    def __init__(self):
+        super().__init__()
+        scales = torch.rand(6, 1).half().view(torch.uint8)
+        self.register_buffer("blocks", torch.cat([scales, torch.randint(0, 256, (6, 16), dtype=torch.uint8)], 1))
+
+    def forward(self, x):
+        scales, codes = self.blocks[:, :2].contiguous().view(torch.float16), self.blocks[:, 2:]
+        weights = torch.cat([codes & 15, codes >> 4], 1).to(x.dtype) - 8
+        return x @ (weights * scales.to(x.dtype)).view(12, 16).t()
+
+
 TOKENS = torch.randint(0, 50, (2, 4))
 PIXELS = torch.rand(2, 3, 8, 8)
 WEIGHTS = {8: 3 * 9 * 8 + 8 + 8 * 9 * 8 + 8 + 8 * 10 + 10, 16: 3 * 9 * 16 + 16 + 16 * 9 * 16 + 16 + 16 * 10 + 10}
@@ -158,6 +192,9 @@ QUANTISED = {
     "by hand": (Int8, zeros(2, 8), 54, 2 * 48),
     "scaled after": (Int8After, zeros(2, 8), 54, 2 * 48),
     "by hand, 4 bits": (Int4, zeros(2, 8), 48, 2 * 48),
+    "4 bits in a product": (Int4Multiplied, zeros(2, 8), 48, 2 * 48),
+    "floats of 8 bits": (Float8, zeros(2, 8), 48, 2 * 48),
+    "blocks of bytes": (Blocks, zeros(2, 16), 6 * 32, 2 * 6 * 32),
 }
 """A network, its input, its weights and its multiply-accumulates."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError
+from archcheck.measure.operators.attention import ATTENTION
 from archcheck.measure.operators.contraction import contraction_macs
 from archcheck.measure.operators.free import is_free
 from archcheck.measure.operators.numerical import FORMULAS, Formula
@@ -27,7 +28,7 @@ from archcheck.measure.shapes.packed import opened, shape_of
 from archcheck.parts import Shape
 from archcheck.stated_costs import RESULT, Stated, check_cost, check_operator, macs_of
 
-_FORMULAS: dict[str, Formula] = dict(FORMULAS)
+_FORMULAS: dict[str, Formula] = {**FORMULAS, **ATTENTION}
 
 
 def multiply_accumulates(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> int | None:
@@ -121,7 +122,11 @@ def _conv_over_time(call: Call, out: torch.Tensor) -> int:
     return out.numel() * _elements(call["weight"].shape[:2])  # the weight is (kernel, in, out)
 
 
-@_costs("mm", "bmm", "matmul", "mv", "dot", "vdot", "inner", "_int_mm", "_scaled_mm", "_weight_int8pack_mm")
+@_costs(
+    "mm", "bmm", "matmul", "mv", "dot", "vdot", "inner", "_int_mm", "_scaled_mm", "_scaled_mm_v2",
+    "_weight_int8pack_mm", "_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu",
+    "_weight_int4pack_mm_with_scales_and_zeros",
+)  # fmt: skip
 def _matmul(call: Call, out: torch.Tensor) -> int:
     left, right = call["self"], next((call[key] for key in _RIGHT if key in call), None)
     if right is not None and is_sparse(left, right):
@@ -130,6 +135,17 @@ def _matmul(call: Call, out: torch.Tensor) -> int:
 
 
 _RIGHT = ("mat2", "other", "vec", "tensor")
+
+
+@_costs("_dyn_quant_matmul_4bit", "_mixed_dtypes_linear", "fbgemm_linear_int8_weight", "fbgemm_linear_fp16_weight")
+def _packed_linear(call: Call, out: torch.Tensor) -> int:
+    # However the weight is packed, each feature of the result meets all of the input.
+    return out.numel() * int(call["inp" if "inp" in call else "input"].shape[-1])
+
+
+@_costs("_foreach_mm")
+def _products(call: Call, out: torch.Tensor) -> int:
+    return sum(int(left.numel() * right.shape[-1]) for left, right in zip(call["self"], call["mat2"], strict=True))
 
 
 @_costs("_sparse_mm", "hspmm", "smm", "_sparse_sparse_matmul", "_sparse_mm_reduce_impl")
@@ -164,7 +180,7 @@ def _vecdot(call: Call, out: torch.Tensor) -> int:
     return _elements(broadcast(call["x"].shape, call["y"].shape))
 
 
-@_costs("_grouped_mm", "_scaled_grouped_mm")
+@_costs("_grouped_mm", "_scaled_grouped_mm", "_scaled_grouped_mm_v2")
 def _grouped(call: Call, out: torch.Tensor) -> int:
     # Groups are rows of the left side, or a part of the axis that both share; or columns of a right side without
     # groups of its own, and then each matrix of the left side meets only its columns.
@@ -193,26 +209,6 @@ def _trilinear(call: Call, out: torch.Tensor) -> int:
             shape.insert(axis, 1)
         shapes.append(shape)
     return _elements(broadcast(*shapes))
-
-
-_FUSED_ATTENTION = "_scaled_dot_product_flash_attention_for_cpu"
-
-
-@_costs("scaled_dot_product_attention", _FUSED_ATTENTION)
-def _attention(call: Call, out: torch.Tensor) -> int:
-    return attention_scores(call, out) * int(call["query"].shape[-1] + call["value"].shape[-1])
-
-
-@_costs(_FUSED_ATTENTION + "_backward")
-def _attention_backward(call: Call, out: torch.Tensor) -> int:
-    # The scores anew, and the gradients of the scores, the values, the queries and the keys.
-    scores = attention_scores(call, call["out"])
-    return scores * int(3 * call["query"].shape[-1] + 2 * call["value"].shape[-1])
-
-
-def attention_scores(call: Call, out: torch.Tensor) -> int:
-    """Return the elements of the score matrix, `(…, L, S)`, of an attention whose output is `(…, L, Ev)`."""
-    return _elements(out.shape[:-1]) * int(call["key"].shape[-2])
 
 
 @_costs("einsum")

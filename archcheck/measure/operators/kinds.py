@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.operators.cost import attention_scores
+from archcheck.measure.operators.attention import attention_scores
 from archcheck.measure.operators.vocabulary import FACTORIES, KINDS, RANDOM, base_name, is_listed
 from archcheck.measure.shapes.arguments import Call, per_axis
 from archcheck.measure.shapes.packed import opened

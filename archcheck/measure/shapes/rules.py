@@ -52,6 +52,12 @@ def _product(left: torch.Tensor, right: torch.Tensor, *, axes: int) -> Answer:
     return new((*left.shape[:-1], right.shape[-1]), left)
 
 
+@rule("_scaled_grouped_mm", "_scaled_grouped_mm_v2")
+def _scaled_grouped(call: Call) -> Answer:
+    """Products of bytes are given in bfloat16 unless asked otherwise."""
+    return _grouped({**call, "out_dtype": call.get("out_dtype") or torch.bfloat16})
+
+
 @rule("_grouped_mm")
 def _grouped(call: Call) -> Answer:
     """Groups are rows of the left side, columns of the right one, a part of the axis that both share, or an axis."""

@@ -1,7 +1,8 @@
-"""Weights that are kept as integers in buffers, with their scales beside them: quantised layers written by hand.
+"""Weights that are kept as codes in buffers, with their scales beside them: quantised layers written by hand.
 
-The integers are saved with the model, and each that is unpacked of them counts as a parameter. So they hide from no
-budget, and no one could train them as parameters: torch trains no integers.
+Codes are integers or floats of eight bits. Their scales are floats of the same layer or, in blocks of bytes, a part of
+them that is read as floats. The codes are saved with the model, and each weight that is unpacked of them counts as a
+parameter. So they hide from no budget, and no one could train them as parameters: torch trains no codes.
 """
 
 from __future__ import annotations
@@ -22,15 +23,18 @@ def integer_weights(
     hidden: Iterable[Hidden], stored: Iterable[StoredTensor], graphs: Iterable[Sequence[Op]]
 ) -> Mapping[str, int]:
     """Return the buffers of integers that act as weights with how many weights each holds, and their scales with 0."""
+    graphs = list(graphs)
     buffers = {each.name: each for each in stored if each.sort == "buffer" and each.saved}
     wide = {f"{op.layer} {op.op} {op.where}": _weights_of(op) for graph in graphs for op in graph}
+    blocks = {op.layer: floats for graph in graphs for op in graph if (floats := _floats_of_bytes(op, graph))}
     found: dict[str, int] = {}
     for place, group in groupby(sorted((h for h in hidden if h.buffer), key=_place), key=_place):
         weights = [buffers[weight.name] for weight in group if weight.name in buffers]
-        codes = [each for each in weights if each.dtype in _INTEGERS and _has_scale(each, buffers)]
-        count = sum(each.elements for each in codes)
-        several = wide.get(place, 0) // count if count and wide.get(place, 0) % count == 0 else 1
-        found.update({each.name: each.elements * max(1, several) for each in codes})
+        codes = [each for each in weights if _is_code(each.dtype) and _has_scale(each, buffers, blocks)]
+        count, weighed = sum(each.elements for each in codes), wide.get(place, 0)
+        in_blocks = any(_path(each) in blocks for each in codes)
+        several = weighed / count if count and (weighed % count == 0 or (in_blocks and weighed > count)) else 1
+        found.update({each.name: round(each.elements * max(1, several)) for each in codes})
         found.update(dict.fromkeys(_scales(weights, count), 0))
     return found
 
@@ -39,23 +43,39 @@ def _place(weight: Hidden) -> str:
     return f"{weight.layer} {weight.used_by} {weight.where}"
 
 
-def _has_scale(codes: StoredTensor, buffers: Mapping[str, StoredTensor]) -> bool:
-    """Whether the layer that holds integers holds floating numbers beside them, few enough to be their scales."""
-    path = codes.name.rpartition(".")[0]
-    beside = (each for name, each in buffers.items() if name.rpartition(".")[0] == path)
-    return any(_scales(beside, codes.elements))
+def _path(stored: StoredTensor) -> str:
+    return stored.name.rpartition(".")[0]
+
+
+def _is_code(dtype: str) -> bool:
+    return dtype in _INTEGERS or dtype.startswith("float8")
+
+
+def _has_scale(codes: StoredTensor, buffers: Mapping[str, StoredTensor], blocks: Mapping[str, int]) -> bool:
+    """Whether the layer that holds codes holds floats beside them or in them, few enough to be their scales."""
+    beside = (each for each in buffers.values() if _path(each) == _path(codes))
+    within = _LARGEST_SCALE * blocks.get(_path(codes), codes.elements)
+    return any(_scales(beside, codes.elements)) or within <= codes.elements
 
 
 def _scales(weights: Iterable[StoredTensor], count: int) -> Iterator[str]:
-    return (each.name for each in weights if each.dtype not in _INTEGERS and each.elements * _LARGEST_SCALE <= count)
+    return (each.name for each in weights if not _is_code(each.dtype) and each.elements * _LARGEST_SCALE <= count)
+
+
+def _floats_of_bytes(op: Op, graph: Sequence[Op]) -> int:
+    """Return how many floats an operation reads out of the bytes of integers, as scales in blocks of them are."""
+    integers = any(graph[index].dtype in _INTEGERS for index in op.inputs)
+    return math.prod(op.shapes[0]) if op.op == "view" and integers and not _is_code(op.dtype or "") else 0
 
 
 def _weights_of(op: Op) -> int:
-    """Return how many weights a linear map or a convolution has, 0 for any other operation."""
+    """Return how many weights a linear map, a convolution or a product has, 0 for any other operation."""
     told = op.attributes
     if op.kind == "linear" and "in_features" in told:
         return int(told["in_features"]) * int(told.get("out_features", 0))
     if op.kind == "conv" and "in_channels" in told:
         per_group = int(told["in_channels"]) * int(told["out_channels"]) // int(told.get("groups", 1))
         return per_group * int(math.prod(told["kernel"]))
+    if op.kind in ("linear", "matmul") and op.shapes and op.shapes[0]:  # rows of the input times a matrix of weights
+        return op.macs * op.shapes[0][-1] // max(1, math.prod(op.shapes[0]))
     return 0

@@ -12,7 +12,7 @@ element of its result once, without the axes that are summed and on which one op
 (LayerScale, gates, masks, frozen norms) is no product: what it scales is not repeated, and the sums behind it run along
 other axes.
 
-Not seen are sums over several scaled maps, `a * x + b * y`, which are the depthwise convolution that some spell so.
+Sums over products in a loop are those of `spelled_loops`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import NamedTuple
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
+from archcheck.measure.structure.spelled_loops import Loops, Term
 
 Axes = tuple[frozenset[int], ...]
 """For each axis of a tensor the axes of the product that it holds."""
@@ -45,12 +46,16 @@ _FAR = 64
 
 
 class _Product(NamedTuple):
-    """An elementwise operation: its shape, those of both operands in it, and which of them depends on the input."""
+    """An elementwise operation: its shape, those of both operands in it, and which of them depends on the input.
+
+    `places` are where both stand among the operands of the event.
+    """
 
     event: Event
     shape: tuple[int, ...]
     operands: tuple[tuple[int, ...], tuple[int, ...]]
     dependent: tuple[bool, bool]
+    places: tuple[int, int]
 
     @property
     def weighs(self) -> bool:
@@ -65,6 +70,15 @@ class _Product(NamedTuple):
         if self.weighs:
             return first if self.dependent[0] else second
         return first and second
+
+    @property
+    def term(self) -> Term | None:
+        """What a loop may add up: each element of one operand meets each of the other, or a weight scales a map."""
+        if self.event.kind == "sub" or not any(self.dependent):
+            return None
+        repeats = self.repeated(range(len(self.shape)))
+        places = (self.places if self.dependent[0] else self.places[::-1]) if self.weighs else None
+        return Term(self.macs(frozenset()), repeats, places)
 
     @property
     def shared(self) -> list[int]:
@@ -92,10 +106,10 @@ def spelled_macs(trace: Trace) -> dict[int, int]:
     """Return the multiply-accumulates of the elementwise operations that are such products, by event."""
     found: dict[int, int] = {}
     passed: set[int] = set()
-    loops = _Loops(trace)
+    loops = Loops(trace)
     for event in trace.events:
         product = _product(trace, event)
-        loops.note(event, product)
+        loops.note(event, product and product.term)
         if product is None or event.index in passed or not product.shared:
             continue
         walk = _Walk(trace, product)
@@ -116,7 +130,7 @@ def _product(trace: Trace, event: Event) -> _Product | None:
     shape = event.shapes[0]
     operands = [_extent(trace, event, place, len(shape)) for place in places]
     dependent = [event.operands[place] >= 0 and trace.dependent[event.operands[place]] for place in places]
-    return _Product(event, shape, (operands[0], operands[1]), (dependent[0], dependent[1]))
+    return _Product(event, shape, (operands[0], operands[1]), (dependent[0], dependent[1]), (places[0], places[1]))
 
 
 def _extent(trace: Trace, event: Event, place: int, axes: int) -> tuple[int, ...]:
@@ -258,42 +272,3 @@ def _regrouped(axes: Axes, before: Sequence[int], after: Sequence[int]) -> Axes 
                 return None
         moved += [held] * (place - start)
     return tuple(moved)
-
-
-class _Loops:
-    """Products whose sum is spelled by additions: `y = y + x[:, i, None] * w[i]`, or by stacking and summing them.
-
-    `found` are their multiply-accumulates by event. One such product alone is a scaling, and counts nothing.
-    """
-
-    def __init__(self, trace: Trace) -> None:
-        self._trace = trace
-        self._terms: dict[int, dict[int, int]] = {}  # by event: what it adds up, as products that are not counted yet
-        self.found: dict[int, int] = {}
-
-    def note(self, event: Event, product: _Product | None) -> None:
-        """Look at the next event."""
-        operands = [self._terms[index] for index in event.operands if index in self._terms]
-        if product is not None and event.kind != "sub" and self._spreads(product):
-            operands.append({event.index: product.macs(frozenset())})
-            self._sum(event, operands)
-        elif event.kind in ("add", "sub"):
-            self._sum(event, operands)
-        elif event.kind == "cat" and operands:
-            self._terms[event.index] = {index: macs for terms in operands for index, macs in terms.items()}
-        elif event.kind in ("sum", "mean") and operands and len(operands[0]) > 1:
-            self.found |= operands[0]
-        elif operands and len(event.operands) == 1 and event.kind in ("copy", "reshape", "permute", "slice", "mul"):
-            self._terms[event.index] = operands[0]
-
-    def _sum(self, event: Event, operands: list[dict[int, int]]) -> None:
-        if len(operands) > 1:
-            for terms in operands:
-                self.found |= terms
-            self._terms[event.index] = {}
-        elif operands:
-            self._terms[event.index] = operands[0]
-
-    def _spreads(self, product: _Product) -> bool:
-        """Whether an operand meets every element of the other along an axis of its own."""
-        return any(product.dependent) and product.repeated(range(len(product.shape)))
