@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from archcheck.parts import Op, Shape
-from archcheck.rules.graphs import dependent_on_input
+from archcheck.rules.graphs import consumers, dependent_on_input
 from archcheck.selectors import GROUPS
 
 CONVOLUTIONS = ("conv", "global_conv")
@@ -15,6 +15,11 @@ CONVOLUTIONS = ("conv", "global_conv")
 _SLIDING = (*CONVOLUTIONS, "conv_transpose")
 _MIXING = frozenset({*GROUPS["weights"], "matmul"})
 """Kinds behind which positions are others."""
+_REDUCING = frozenset({*GROUPS["pool"], "sum", "mean", "amax", "max"})
+"""Kinds behind which the numbers of a window are one: a pooling that is spelled, where no weight came before."""
+
+_UNFOLDING = ("im2col", "unfold")
+"""Operations that lay out the windows of a map, as the first half of a convolution does."""
 
 Axes = frozenset[int] | None
 """Axes of a result from 0; `None` where it is not known which."""
@@ -26,11 +31,17 @@ class PositionAxes:
 
     ops: Sequence[Op]
 
+    def spelled(self) -> list[Op]:
+        """Return what lays out the windows of a map for a product with weights: convolutions that are spelled."""
+        readers = consumers(self.ops)
+        return [op for op in self.ops if op.live and op.op in _UNFOLDING and _meets_weights(op, readers)]
+
     def padding_before(self) -> Iterator[Op]:
         """Yield the paddings of maps on the way to a convolution, in the order they run."""
         dependent = dependent_on_input(self.ops)
         found, seen = set[int](), set[tuple[int, Axes]]()
-        pending = [start for op in self.ops if op.live and op.kind in _SLIDING for start in self._starts(op)]
+        sliding = [*(op for op in self.ops if op.live and op.kind in _SLIDING), *self.spelled()]
+        pending = [start for op in sliding for start in self._starts(op)]
         while pending:
             index, axes = pending.pop()
             op = self.ops[index]
@@ -47,6 +58,9 @@ class PositionAxes:
         for index in op.inputs[:1]:
             shapes = self.ops[index].shapes
             rank = len(shapes[0]) if shapes else 0
+            if "axis" in op.attributes:
+                yield index, frozenset({op.attributes["axis"]})
+                continue
             yield index, frozenset(range(rank - len(kernel), rank)) if kernel and op.op != "conv_tbc" else None
 
     def _before(self, op: Op, source: int, axes: Axes) -> Axes:
@@ -63,6 +77,20 @@ class PositionAxes:
             return frozenset(axis - len(after) + len(before) for axis in axes if axis >= len(after) - len(before))
         places = _same_axes(after, before)
         return None if places is None else frozenset(places[axis] for axis in axes if axis in places)
+
+
+def _meets_weights(op: Op, readers: Mapping[int, Sequence[Op]]) -> bool:
+    """Whether weights read a result, before anything else gives it other positions."""
+    pending, seen = list(readers.get(op.index, ())), set[int]()
+    while pending:
+        reader = pending.pop()
+        if reader.kind in _MIXING or (reader.kind == "mul" and reader.params):
+            if reader.params and reader.kind not in ("embedding", "attention"):
+                return True
+        elif reader.index not in seen and reader.kind not in _REDUCING:
+            seen.add(reader.index)
+            pending += readers.get(reader.index, ())
+    return False
 
 
 def _same_axes(one: Shape, other: Shape) -> dict[int, int] | None:

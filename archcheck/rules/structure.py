@@ -187,10 +187,11 @@ class DropoutRate(Rule):
 class NoPadding(Rule):
     """No convolution pads its input, and nothing else pads it before one.
 
-    What pads is the `padding` of a convolution, an operation that pads (`F.pad`, `nn.ReflectionPad2d`), and any other
-    that makes a map larger on its way to a convolution: zeros that are concatenated, a larger map that it is written
-    into, an index that reflects or wraps it. The latter show on real numbers: along the borders nothing depends on the
-    input, or other positions are repeated. Upsampling is no padding.
+    What pads is the `padding` of a convolution, also of one that `F.unfold` and a product with weights spell, an
+    operation that pads (`F.pad`, `nn.ReflectionPad2d`), and any other that makes a map larger on its way to a
+    convolution: zeros that are concatenated, a larger map that it is written into, an index that reflects or wraps it,
+    a transposed convolution with a fixed kernel. The latter show on real numbers: along the borders nothing depends on
+    the input, or other positions are repeated. Upsampling is no padding.
 
     Only positions count: channels that are padded for a shortcut are none. A negative pad crops and pads nothing; so
     does the `padding` of a transposed convolution, which crops its output.
@@ -236,8 +237,10 @@ class NoPadding(Rule):
     def check(self, facts: Facts) -> Result:
         """Look at the padding of every live convolution, and at what pads before one."""
         demand_reach(self, facts)
-        convs = [op for op in live(facts, None, self.on) if op.kind in CONVOLUTIONS]
-        pads = [op for op in PositionAxes(facts.ops).padding_before() if selects(self.on, op, facts)]
+        axes = PositionAxes(facts.ops)
+        spelled = [op for op in axes.spelled() if "kernel" in op.attributes and selects(self.on, op, facts)]
+        convs = [*(op for op in live(facts, None, self.on) if op.kind in CONVOLUTIONS), *spelled]
+        pads = [op for op in axes.padding_before() if selects(self.on, op, facts)]
         findings = [
             Finding(
                 message=f"{label(op, facts)} pads by {by}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from networks import Apply, zeros
 from torch import nn
 from torchvision import models
@@ -152,3 +153,64 @@ def test_axes_that_change_places_take_their_fields_with_them():
 
     model = Apply(forward, first=nn.Conv2d(1, 1, (5, 1)), second=nn.Conv2d(1, 1, (5, 1)))
     assert field(model, 1, 1, 9, 9) == (5, 5)
+
+
+def windows(self, x):
+    return self.a(x.unfold(2, 5, 1).unfold(3, 5, 1).permute(0, 1, 4, 5, 2, 3).reshape(len(x), 25, 12, 12))
+
+
+def shifted(*shifts):
+    return lambda self, x: self.a(sum(x if not shift else x.roll(shift, 2) for shift in shifts))
+
+
+SPELLED = {
+    "unfold": (lambda self, x: self.a(F.unfold(x, 5).view(len(x), 25, 12, 12)), nn.Conv2d(25, 4, 1), (5, 5)),
+    "unfold of each axis": (windows, nn.Conv2d(25, 4, 1), (5, 5)),
+    "unfold and a linear layer": (
+        lambda self, x: self.a(F.unfold(x, 3, dilation=(2, 4)).transpose(1, 2)), nn.Linear(9, 4),
+        (5, 9)),
+    # blocks of 3 that stand next to one another: a position is in blocks that begin up to 2 before it
+    "fold": (
+        lambda self, x: F.fold(self.a(F.unfold(x, 3)), (16, 16), 3),
+        nn.Conv1d(9, 9, 1), (5, 5)),
+    "shifts": (shifted(0, 2, -2), nn.Conv2d(1, 4, 1), (5, 1)),
+    "a shift to one side": (shifted(0, 2), nn.Conv2d(1, 4, 1), (3, 1)),
+    "a shift the long way round": (shifted(0, 14), nn.Conv2d(1, 4, 1), (3, 1)),
+    "a shift of everything": (shifted(2), nn.Conv2d(1, 4, 3), (3, 3)),
+    "a shift of samples": (lambda self, x: self.a(x + x.roll(1, 0)), nn.Conv2d(1, 4, 3), (3, 3)),
+    "slices": (lambda self, x: self.a(x[:, :, :-2] + x[:, :, 2:]), nn.Conv2d(1, 4, 1), (3, 1)),
+    "narrow": (lambda self, x: self.a(x.narrow(3, 0, 13) + x.narrow(3, 3, 13)), nn.Conv2d(1, 4, 1), (1, 4)),
+    "every other position": (lambda self, x: self.a(x[..., ::2, ::2]), nn.Conv2d(1, 4, 3), (5, 5)),
+    "a crop for a shortcut": (lambda self, x: x[:, :, 1:-1, 1:-1] + self.a(x), nn.Conv2d(1, 4, 3), (3, 3)),
+    "padding that shifts": (
+        lambda self, x: self.a(
+            F.pad(x, (0, 0, 2, -2)) + F.pad(x, (0, 0, -2, 2))),
+        nn.Conv2d(1, 4, 1), (5, 1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("forward", "layer", "extent"), SPELLED.values(), ids=SPELLED)
+def test_windows_that_are_spelled_see_what_they_read(forward, layer, extent):
+    assert field(Apply(forward, a=layer), 2, 1, 16, 16) == extent
+
+
+def test_halves_of_channels_that_come_last_are_no_shifted_positions():
+    halves = Apply(lambda self, x: self.a((x[..., :8] + x[..., 8:]).transpose(1, 2)), a=nn.Conv1d(8, 4, 3))
+    assert field(halves, 2, 20, 16) == (3,)
+    images = Apply(lambda self, x: self.a((x[..., :2] + x[..., 2:]).permute(0, 3, 1, 2)), a=nn.Conv2d(2, 4, 3))
+    assert field(images, 2, 16, 16, 4) == (3, 3)
+
+
+def test_windows_along_time_whether_channels_come_last_or_second():
+    last = Apply(lambda self, x: self.a(x.unfold(1, 4, 2).flatten(2)), a=nn.Linear(12, 4))
+    second = Apply(lambda self, x: self.a(x.unfold(2, 4, 1).transpose(1, 2).flatten(2)), a=nn.Linear(12, 4))
+    assert field(last, 2, 20, 3) == field(second, 2, 3, 20) == (4,)
+
+
+def test_patches_laid_out_for_attention_have_no_field():
+    def forward(self, x):
+        patches = self.a(F.unfold(x, 4, stride=4).transpose(1, 2))
+        return self.attention(patches, patches, patches)[0]
+
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    assert field(Apply(forward, a=nn.Linear(16, 8), attention=attention), 2, 1, 16, 16) is None

@@ -182,3 +182,72 @@ def test_what_on_points_at_is_judged_alone():
 
 def test_only_convolutions_are_counted_as_such():
     assert outcome(Before(lambda self, x: F.pad(x, (-1, -1))), NoPadding()).kept == "no padding in 1 convolutions"
+
+
+class Weighted(nn.Module):
+    """What `forward` makes of the input, a weight and a kernel that moves every position onto itself."""
+
+    def __init__(self, forward, *weight):
+        super().__init__()
+        self.make, self.weight = forward, nn.Parameter(torch.rand(weight))
+        self.conv, self.fc = nn.Conv2d(1, 1, 3), nn.Linear(9, 1)
+        self.register_buffer("kernel", torch.zeros(1, 1, 3, 3))
+        self.kernel[0, 0, 1, 1] = 1
+        self.doubling = nn.Parameter(torch.ones(1, 1, 2, 2), requires_grad=False)
+
+    def forward(self, x):
+        return self.make(self, x)
+
+
+SPELLED = {
+    "a product": (lambda self, x: self.weight @ F.unfold(x, 3, padding=1), (4, 9), "pads by 1x1"),
+    "an einsum": (
+        lambda self, x: torch.einsum("ok,nkl->nol", self.weight, F.unfold(x, 3, padding=(0, 1))),
+        (4, 9),
+        "pads by 0x1",
+    ),
+    "a sum of products": (lambda self, x: (F.unfold(x, 3, padding=1) * self.weight).sum(1), (9, 1), "pads by 1x1"),
+    "a layer": (lambda self, x: self.fc(F.unfold(x, 3, padding=1).transpose(1, 2)), (1,), "pads by 1x1"),
+    "a pad before it": (lambda self, x: self.weight @ F.unfold(F.pad(x, (1, 1, 0, 0)), 3), (4, 9), "by 1x1x0x0"),
+    "a pad before windows along an axis": (
+        lambda self, x: F.pad(x, (0, 0, 1, 0)).unfold(2, 3, 1) @ self.weight,
+        (3, 1),
+        "pads by 0x0x1x0",
+    ),
+    "zeros beside it": (
+        lambda self, x: self.weight @ F.unfold(torch.cat([x, x * 0], 3), 3),
+        (4, 9),
+        "0x8x0x0 with constants",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPELLED)
+def test_a_convolution_that_is_spelled_pads_as_one_does(case):
+    forward, weight, says = SPELLED[case]
+    assert outcome(Weighted(forward, *weight), NoPadding(), IMAGES).summary.endswith(says)
+
+
+def test_a_transposed_convolution_with_a_fixed_kernel_moves_a_map_into_a_larger_one():
+    model = Weighted(lambda self, x: self.conv(F.conv_transpose2d(x, self.kernel)), 1)
+    assert outcome(model, NoPadding(), IMAGES).summary.endswith(
+        "`conv_transpose2d` pads a map by 1x1x1x1 with constants"
+    )
+
+
+UNPADDED = {
+    "windows of the map alone": (lambda self, x: self.weight @ F.unfold(x, 3), (4, 9)),
+    "a pooling that is spelled": (lambda self, x: self.conv(x) + F.unfold(x, 3, padding=1).amax((1, 2)).mean(), (1,)),
+    "a pad along what windows do not slide over": (
+        lambda self, x: F.pad(x, (0, 1)).unfold(2, 3, 1)[..., :-1, :] @ self.weight,
+        (3, 1),
+    ),
+    "patches": (lambda self, x: self.weight @ F.unfold(x, 4, stride=4), (4, 16)),
+    "doubled by a fixed kernel": (lambda self, x: self.conv(F.conv_transpose2d(x, self.doubling, stride=2)), (1,)),
+}
+
+
+@pytest.mark.parametrize("case", UNPADDED)
+def test_windows_and_fixed_kernels_that_pad_nothing(case):
+    forward, weight = UNPADDED[case]
+    assert outcome(Weighted(forward, *weight), NoPadding(), IMAGES).verdict is Verdict.KEPT

@@ -23,6 +23,10 @@ from archcheck.measure.subject.places import relative
 
 _CONVOLUTIONS = frozenset({"conv", "conv_transpose"})
 _WINDOWS = _CONVOLUTIONS | {"max_pool", "avg_pool"}
+_UNFOLDING = "im2col"
+"""What lays out the windows of a map for a product with weights."""
+_FIXED = frozenset({"matmul", *_CONVOLUTIONS})
+"""Kinds that move positions, as an index does, where nothing trained takes part: a fixed matrix, a fixed kernel."""
 _MAKES_MAPS = _WINDOWS | {
     "input", "linear", "bilinear", "embedding", "matmul", "attention", "lstm", "gru", "rnn", "upsample",
     "pixel_shuffle", "pad",
@@ -35,10 +39,11 @@ def padded_maps(bench: Bench) -> Mapping[str, Any]:
 
     `by` begins with both ends of the last axis, as the argument of `F.pad` does.
     """
-    if not any(_enlarged(bench.trace)):
+    trained = frozenset(bench.tree.names[id(tensor)] for _, tensor in bench.tree.parameters() if tensor.requires_grad)
+    if not any(_enlarged(bench.trace, trained)):
         return {"maps": []}
     trace = bench.trace if bench.trace.real else bench.passes.trace(bench.example, training=False, real=True)
-    enlarged = dict(_enlarged(trace))
+    enlarged = dict(_enlarged(trace, trained))
     watch = partial(_Maps, watched=enlarged)
     first, second = (bench.passes.traced_by(watch, noise(bench.example, seed)).maps for seed in (1, 2))
     found = []
@@ -52,17 +57,21 @@ def padded_maps(bench: Bench) -> Mapping[str, Any]:
     return {"maps": found}
 
 
-def _enlarged(trace: Trace) -> Iterator[tuple[int, Event]]:
+def _enlarged(trace: Trace, trained: frozenset[str]) -> Iterator[tuple[int, Event]]:
     """Yield each window on the way to a convolution whose map is larger than one it is made of, and what made it so."""
-    last = max((event.index for event in trace.events if event.kind in _CONVOLUTIONS), default=-1)
+    last = max((event.index for event in trace.events if _reads_windows(event, _CONVOLUTIONS)), default=-1)
     for event in trace.events[: last + 1]:
-        if event.kind in _WINDOWS and trace.live[event.index] and "kernel" in event.attributes:
-            cause = _cause(event, trace)
+        if _reads_windows(event, _WINDOWS) and trace.live[event.index] and "kernel" in event.attributes:
+            cause = _cause(event, trace, trained)
             if cause is not None:
                 yield event.index, cause
 
 
-def _cause(window: Event, trace: Trace) -> Event | None:
+def _reads_windows(event: Event, kinds: Collection[str]) -> bool:
+    return event.kind in kinds or event.op == _UNFOLDING
+
+
+def _cause(window: Event, trace: Trace, trained: frozenset[str]) -> Event | None:
     """Return the operation between a window and a smaller map that its own is made of; `None` without one."""
     shapes, axes = window.told.operand_shapes, len(window.attributes["kernel"])
     if not shapes or not window.operands or window.operands[0] < 0:
@@ -76,8 +85,7 @@ def _cause(window: Event, trace: Trace) -> Event | None:
         seen.add(index)
         if any(len(shape) == len(shapes[0]) and _is_smaller(shape[-axes:], extents) for shape in event.shapes):
             return event if reader is window else reader
-        # A product with a fixed matrix moves positions, as an index does.
-        if event.kind not in _MAKES_MAPS or (event.kind == "matmul" and not event.params):
+        if event.kind not in _MAKES_MAPS or (event.kind in _FIXED and trained.isdisjoint(event.params)):
             pending += [(source, event) for source in event.inputs]
     return None
 
@@ -98,7 +106,7 @@ class _Maps(Tracer):  # type: ignore[no-untyped-call]
     def _record(self, told: Answer, tensors: list[torch.Tensor], result: Any, caller: Any) -> Any:
         recorded = super()._record(told, tensors, result, caller)
         index = len(self.trace.events) - 1
-        if index in self._watched and told.kind in _WINDOWS:
+        if index in self._watched and (told.kind in _WINDOWS or told.op == _UNFOLDING):
             self.maps[index] = tensors[0].clone()
         return recorded
 

@@ -257,3 +257,13 @@ def _upsample(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attribu
 @_describes("pad")
 def _pad(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
     return {"pad": tuple(call.get("pad", call.get("padding")))}
+
+
+@_describes("reshape")
+def _unfold(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
+    """Describe what reads windows and weighs none of them; the other ways to reshape say nothing of themselves."""
+    if name == "im2col":
+        return {"kernel": per_axis(call["kernel_size"], 2), **_geometry(call, 2)}
+    if name == "unfold":
+        return {"axis": call["dimension"] % max(1, call["self"].dim()), "size": call["size"], "step": call["step"]}
+    return {}

@@ -4,7 +4,10 @@ Cumulative along the graph: a window of extent k with dilation d and stride s ov
 `jump` input positions apart adds (k - 1) * d * jump and multiplies the jump by s (Araujo, Norris and Sim,
 "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019). Where branches join, the
 largest field counts. As in that article, global pooling, which sees the whole map whatever its size, is left out, and a
-field may be larger than the input. What names no window (strided slices, sampling on a grid) adds nothing.
+field may be larger than the input. What names no window (sampling on a grid, an index) adds nothing.
+
+A window may be spelled without a convolution (`shifts`): `unfold` is one, and where branches meet that were shifted by
+slices, by `roll` or by padding, a position sees from the first to the last that one of them sees.
 
 Taps that lie off the map add nothing: a window adds what its taps on the map span at the position where they span most.
 Beside the sum, the first and the last input position that each position sees are followed as far as the operations
@@ -14,9 +17,19 @@ tell, for taps that fall off the map at one position and another do not add up (
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from archcheck.measure.passes.events import Trace
+from archcheck.measure.structure.shifts import (
+    folding,
+    is_unfolded,
+    kept_positions,
+    roll_of,
+    unfolded_axis,
+    unfolding,
+)
 from archcheck.measure.structure.spans import Span, Window, joined, through
 from archcheck.parts import Op, Shape
 
@@ -28,11 +41,15 @@ _UNPLACED = ("conv_tbc", "torchvision::deform_conv2d")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Extent and jump of the positions of one map, in input positions per axis, and what each position sees."""
+    """Extent and jump of the positions of one map, in input positions per axis, and what each position sees.
+
+    `windowed` says that a window made the map, so that its positions are known to be the last axes.
+    """
 
     extent: tuple[float, ...]
     jump: tuple[float, ...]
     seen: tuple[Span | None, ...]
+    windowed: bool = False
 
 
 def receptive_field(ops: Sequence[Op], trace: Trace) -> Shape | None:
@@ -48,8 +65,7 @@ def receptive_field(ops: Sequence[Op], trace: Trace) -> Shape | None:
             continue
         if op.kind in _GLOBAL:
             return None
-        before = [fields[index] for index in op.inputs if index in fields]
-        field = _field(op, before, ops, trace)
+        field = _field(op, _before(op, fields, ops, trace), ops, trace)
         if field is not None:
             fields[op.index] = field
         ends[op.index] = {op.index} if _is_window(op) else _passed(op, ends)
@@ -67,7 +83,18 @@ def _along_axis(extent: float, jump: float, seen: Span | None) -> int:
 
 
 def _is_window(op: Op) -> bool:
-    return op.kind in _WINDOWS and "kernel" in op.attributes
+    return (op.kind in _WINDOWS and "kernel" in op.attributes) or is_unfolded(op)
+
+
+def _before(op: Op, fields: Mapping[int, Field], ops: Sequence[Op], trace: Trace) -> list[Field]:
+    """Return the fields of what an operation reads; the input itself, beside maps of its size, sees itself."""
+    known = [fields[index] for index in op.inputs if index in fields]
+    sizes = {tuple(len(seen.first) for seen in field.seen if seen is not None) for field in known}
+    for index in op.inputs if len(sizes) == 1 and () not in sizes else ():
+        extents, axes = ops[index].shapes, len(next(iter(sizes)))
+        if index not in fields and trace.dependent[index] and extents and extents[0][-axes:] in sizes:
+            known.append(_fresh(extents[0][-axes:]))
+    return known
 
 
 def _passed(op: Op, ends: Mapping[int, set[int]]) -> set[int]:
@@ -85,8 +112,10 @@ def _sinks(ops: Sequence[Op]) -> set[int]:
 
 def _field(op: Op, before: list[Field], ops: Sequence[Op], trace: Trace) -> Field | None:
     field = _join(before)
+    if op.op in _SPELLED:
+        return _spelled(op, field, trace)
     if _is_window(op):
-        return _through_window(op, field, _extents(op, trace))
+        return _through_window(_windows(op), field, _extents(op, trace), op.shapes[0])
     if op.kind == "pixel_shuffle":
         field = field or _fresh(ops[op.inputs[0]].shapes[0][-2:])
         before_it, after_it = ops[op.inputs[0]].shapes[0], op.shapes[0]
@@ -122,6 +151,7 @@ def _rescaled(field: Field, scale: Sequence[float]) -> Field:
         tuple(extent + held[i] * field.jump[i] for i, extent in enumerate(field.extent)),
         tuple(jump / scale[i] for i, jump in enumerate(field.jump)),
         tuple(seen and seen.rescaled(factor) for seen, factor in zip(field.seen, scale, strict=False)),
+        windowed=True,
     )
 
 
@@ -134,16 +164,18 @@ def _interpolated(field: Field, op: Op) -> Field:
         tuple(extent + reach * field.jump[i] for i, extent in enumerate(field.extent)),
         tuple(jump / scale[i] for i, jump in enumerate(field.jump)),
         tuple(seen and seen.interpolated(op.shapes[0][i - len(axes)], reach) for i, seen in enumerate(field.seen)),
+        field.windowed,
     )
 
 
-def _permuted(field: Field, order: Sequence[int]) -> Field:
-    """The last axes of a map change places; where others come among them, the field stays as it is."""
+def _permuted(field: Field, order: Sequence[int]) -> Field | None:
+    """The last axes of a map change places; where others come among them, the field of a window stays as it is."""
     axes = len(field.extent)
     places = [source - (len(order) - axes) for source in order[-axes:]]
     if sorted(places) != list(range(axes)):
-        return field
-    return Field(*(tuple(each[place] for place in places) for each in (field.extent, field.jump, field.seen)))  # type: ignore[arg-type]
+        return field if field.windowed else None
+    extent, jump, seen = ([each[place] for place in places] for each in (field.extent, field.jump, field.seen))
+    return Field(tuple(extent), tuple(jump), tuple(seen), field.windowed)  # type: ignore[arg-type]
 
 
 def _padded(field: Field, pad: Sequence[int]) -> Field:
@@ -151,34 +183,89 @@ def _padded(field: Field, pad: Sequence[int]) -> Field:
     axes = len(field.seen)
     ends = [tuple(pad[2 * place : 2 * place + 2]) or (0, 0) for place in range(axes - 1, -1, -1)]
     seen = tuple(each and each.padded(*map(int, end)) for each, end in zip(field.seen, ends, strict=True))
-    return Field(field.extent, field.jump, seen)
+    return replace(field, seen=seen)
 
 
-def _join(fields: list[Field]) -> Field | None:
-    """Where branches meet, a position sees what either saw."""
-    if len(fields) < 2:
-        return fields[0] if fields else None
-    axes = range(min(len(field.extent) for field in fields))
+_SPELLED = frozenset({"im2col", "col2im", "unfold", "roll", "slice", "narrow"})
+"""Operators that shift positions or read windows of them."""
+
+
+def _spelled(op: Op, field: Field | None, trace: Trace) -> Field | None:
+    """Return the field behind an operation that shifts positions, or reads windows of them, without a weight."""
+    event = trace.events[op.index]
+    shape = event.told.operand_shapes[0] if event.told.operand_shapes else ()
+    if op.op in ("im2col", "col2im"):
+        windows, extents, out = unfolding(op, shape) if op.op == "im2col" else folding(event.told.integers)
+        return _through_window(windows, field, extents, out)
+    if field is None and len(shape) < 3:
+        return None
+    if op.op == "unfold":
+        field = field or _fresh(shape[1:2] if op.attributes["axis"] == 1 and len(shape) == 3 else shape[2:])
+        axis = unfolded_axis(op, len(field.extent))
+        return field if axis is None else _along_unfolded(field, axis, op, shape)
+    field = field or _fresh(shape[2:])
+    moved = roll_of(event, shape) if op.op == "roll" else kept_positions(event, shape)
+    for place, (positions, step) in moved.items():
+        axis = place - (len(shape) - len(field.extent))
+        if len(shape) == len(field.extent) + 2 and axis >= 0:
+            field = _moved(field, axis, positions, step)
+    return field
+
+
+def _moved(field: Field, axis: int, positions: torch.Tensor, step: int) -> Field:
+    """The positions of an axis become others: each of `positions` says which one it was, -1 none."""
+    seen, jump = list(field.seen), list(field.jump)
+    span = seen[axis]
+    seen[axis] = span and span.through([positions], len(positions))
+    jump[axis] *= step
+    return replace(field, jump=tuple(jump), seen=tuple(seen))
+
+
+def _along_unfolded(field: Field, axis: int, op: Op, shape: Sequence[int]) -> Field:
+    """`Tensor.unfold` reads windows along one axis."""
+    size, step = op.attributes["size"], op.attributes["step"]
+    extent, out = shape[op.attributes["axis"]], op.shapes[0][op.attributes["axis"]]
+    one = Field(field.extent[axis : axis + 1], field.jump[axis : axis + 1], field.seen[axis : axis + 1])
+    after = _through_window([Window(size, step, 1, 0, False)], one, [extent], [out])
     return Field(
-        tuple(max(field.extent[i] for field in fields) for i in axes),
-        tuple(max(field.jump[i] for field in fields) for i in axes),
-        tuple(joined([field.seen[i] for field in fields]) for i in axes),
+        (*field.extent[:axis], *after.extent, *field.extent[axis + 1 :]),
+        (*field.jump[:axis], *after.jump, *field.jump[axis + 1 :]),
+        (*field.seen[:axis], *after.seen, *field.seen[axis + 1 :]),
+        windowed=True,
     )
 
 
-def _through_window(op: Op, before: Field | None, extents: Sequence[int] | None) -> Field:
-    windows = _windows(op)
+def _join(fields: list[Field]) -> Field | None:
+    """Where branches meet, a position sees from the first to the last that one of them saw."""
+    if len(fields) < 2:
+        return fields[0] if fields else None
+    axes = range(min(len(field.extent) for field in fields))
+    seen = tuple(joined([field.seen[i] for field in fields]) for i in axes)
+    return Field(
+        tuple(max(span.widest if span else 0, *(field.extent[i] for field in fields)) for i, span in enumerate(seen)),
+        tuple(max(field.jump[i] for field in fields) for i in axes),
+        seen,
+        all(field.windowed for field in fields),
+    )
+
+
+def _through_window(
+    windows: Sequence[Window], before: Field | None, extents: Sequence[int] | None, shape: Sequence[int]
+) -> Field:
+    """Return the field behind windows over a map of `extents`, whose result has `shape`."""
+    if before is not None and len(before.extent) != len(windows) and all(each.is_point for each in windows):
+        return before  # of a map that was laid out in another way
     if before is None or len(before.extent) != len(windows):
         ones = (1.0,) * len(windows)
         before = _fresh(extents) if extents else Field(ones, ones, (None,) * len(windows))
     reach, jump, seen = [], [], []
     for axis, window in enumerate(windows):
-        out = op.shapes[0][axis - len(windows)]
+        out = shape[axis - len(windows)]
         extent = extents[axis] if extents else None
         reach.append((window.reach if extent is None else window.reach_on(extent, out)) * before.jump[axis])
         jump.append(before.jump[axis] / window.stride if window.transposed else before.jump[axis] * window.stride)
         seen.append(through(window, before.seen[axis], extent, out))
-    return Field(tuple(map(sum, zip(before.extent, reach, strict=True))), tuple(jump), tuple(seen))
+    return Field(tuple(map(sum, zip(before.extent, reach, strict=True))), tuple(jump), tuple(seen), windowed=True)
 
 
 def _windows(op: Op) -> list[Window]:

@@ -78,6 +78,11 @@ class Window:
     transposed: bool
 
     @property
+    def is_point(self) -> bool:
+        """Whether it reads every position by itself."""
+        return self.kernel == self.stride == 1 and not self.padding
+
+    @property
     def reach(self) -> int:
         """How far apart the outermost taps are, in positions of the map that is read."""
         across = (self.kernel - 1) * self.dilation

@@ -1,0 +1,80 @@
+"""Windows and shifts that are spelled without a convolution: `unfold` and `fold`, `roll`, slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from archcheck.measure.passes.event import Event
+from archcheck.measure.structure.spans import Window
+from archcheck.parts import Op
+
+Moved = Mapping[int, tuple[torch.Tensor, int]]
+"""Axis -> which position each one of the result was, -1 for one that comes round the border; and their step."""
+
+
+def is_unfolded(op: Op) -> bool:
+    """Whether an operation lays out the windows of a map, for whatever weighs them, or adds them up again."""
+    return op.op in ("im2col", "col2im", "unfold")
+
+
+def unfolded_axis(op: Op, axes: int) -> int | None:
+    """Return which of a map's `axes` positions `Tensor.unfold` reads along; `None` where it is none of them.
+
+    Positions come behind samples and channels, but those of a sequence whose channels are last.
+    """
+    axis: int = op.attributes["axis"]
+    if axis == 1 and axes == 1:
+        return 0
+    return axis - 2 if 2 <= axis < axes + 2 else None
+
+
+def unfolding(op: Op, shape: Sequence[int]) -> tuple[list[Window], Sequence[int], list[int]]:
+    """Return the windows of `F.unfold`, the extents of the map that they slide over, and how many there are."""
+    told, extents = op.attributes, shape[-2:]
+    windows = [
+        Window(*each, transposed=False)
+        for each in zip(told["kernel"], told["stride"], told["dilation"], told["padding"], strict=True)
+    ]
+    return windows, extents, [_windows_on(extent, window) for extent, window in zip(extents, windows, strict=True)]
+
+
+def folding(integers: Sequence[float]) -> tuple[list[Window], list[int], list[int]]:
+    """Return the windows that `F.fold` adds up, how many there are, and the extents of the map that they make."""
+    out, kernel, dilation, padding, stride = (list(map(int, integers[at : at + 2])) for at in range(0, 10, 2))
+    windows = [Window(*each, transposed=True) for each in zip(kernel, stride, dilation, padding, strict=True)]
+    return windows, [_windows_on(extent, window) for extent, window in zip(out, windows, strict=True)], out
+
+
+def _windows_on(extent: int, window: Window) -> int:
+    return (extent + 2 * window.padding - window.dilation * (window.kernel - 1) - 1) // window.stride + 1
+
+
+def roll_of(event: Event, shape: Sequence[int]) -> Moved:
+    """Return how `roll` moves positions; those that come round see the far border, which is no neighbour of theirs."""
+    told = list(map(int, event.told.integers))
+    shifts, axes = told[: len(told) // 2], told[len(told) // 2 :]
+    if len(told) % 2 or not axes:
+        return {}  # without axes it moves numbers, whatever they stand for
+    by: dict[int, int] = {}
+    for shift, axis in zip(shifts, axes, strict=True):
+        by[axis % len(shape)] = by.get(axis % len(shape), 0) + shift
+    return {axis: (torch.arange(shape[axis], device="cpu") - _nearer(by[axis], shape[axis]), 1) for axis in by}
+
+
+def _nearer(shift: int, extent: int) -> int:
+    """Return the shorter way to where a shift round the border leads."""
+    shift %= max(1, extent)
+    return shift - extent if 2 * shift > extent else shift
+
+
+def kept_positions(event: Event, shape: Sequence[int]) -> Moved:
+    """Return which positions a slice keeps."""
+    axis, *told = map(int, event.told.integers)
+    axis %= len(shape)
+    step = told.pop() if event.op == "slice" and told else 1
+    start = told[0] if len(told) > 1 else 0
+    out = event.shapes[0][axis]
+    start = min(max(start + shape[axis] if start < 0 else start, 0), shape[axis])
+    return {axis: (torch.arange(out, device="cpu") * step + start, step)}
