@@ -92,7 +92,6 @@ def _measured(
 ) -> Facts:
     """Return the facts; all else that measuring makes is gone when garbage is collected again."""
     chosen, evaluation = passes.first(example)
-    by_shapes = evaluation
     if confirm:
         evaluation = passes.confirmed(chosen, evaluation)
     training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
@@ -105,9 +104,7 @@ def _measured(
     give_back()
     second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else paranoid.NOTHING
     facts = _facts(passes, chosen, taken, second, target=target, root=root)
-    facts = settled(
-        facts, bench, taken, [by_shapes] if by_shapes.bounds and by_shapes.bounds.isdisjoint(VALUES) else []
-    )
+    facts = settled(facts, bench, taken)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured)
@@ -130,6 +127,7 @@ def _facts(
     ops, train_ops = union.ops, train_union.ops
     traces = taken.ordered(union.fresh, train_union.fresh)
     params = ledger.params(tree, traces, (ops, train_ops), root, chosen(passes, example, evaluation))
+    unused = idle.unused_layers(tree, taken.traces)
     return Facts(
         subject=Subject(
             name=type(model).__name__,
@@ -153,16 +151,22 @@ def _facts(
             output_names=tuple(name for name, index in _outputs(evaluation) if index >= 0),
             receptive_field=receptive_field(union.passes[0], evaluation),
         ),
-        unused_layers=idle.unused_layers(tree, traces),
-        passes=_value_passes(taken, union, train_union, root),
+        unused_layers=unused,
+        passes=_value_passes(taken, union, train_union, root, everything=bool(unused or params.unused)),
     )
 
 
-def _value_passes(taken: Several, evaluation: Union, training: Union, root: str) -> ValuePasses | None:
-    """Return the passes that were taken where values decide, `None` where they decide nothing."""
+def _value_passes(
+    taken: Several, evaluation: Union, training: Union, root: str, *, everything: bool
+) -> ValuePasses | None:
+    """Return the passes that were taken where values decide, `None` where they decide nothing.
+
+    `everything` says that something is unused, by which reading alone may have decided.
+    """
     modes = [("evaluation", taken.evaluation, evaluation.ops), ("training", taken.training, training.ops)]
-    found = choices(modes, taken.changed, root)
-    if not taken.decided or not (found or taken.few or any(op.runs for _, _, ops in modes for op in ops)):
+    found = choices(modes, taken.changed, root, everything=everything)
+    decided = everything or found or taken.few or any(op.runs for _, _, ops in modes for op in ops)
+    if not taken.decided or not decided:
         return None
     return ValuePasses(
         evaluation=len(taken.evaluation),

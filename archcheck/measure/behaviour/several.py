@@ -156,7 +156,7 @@ def further(bench: Bench, training: bool) -> Iterator[Trace]:
         step = partial(_pass, bench, seed, training, prepare)
         with suppress(Exception):  # whatever the subject raises on other numbers, or no axis of samples is known
             trace = learn(bench, _SAMPLES, AFFORDABLE, seed, step)
-            left -= sum(event.macs for event in trace.events)
+            left -= sum(event.macs for event in trace.events) + _STEP * len(trace.events)
             yield trace
 
 
