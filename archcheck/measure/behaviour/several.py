@@ -32,7 +32,7 @@ _ALIKE = 4
 """Passes after which nothing differs, if no code was seen to read a value."""
 _ALLOWANCE = 5 * AFFORDABLE
 """Multiply-accumulates up to which all passes of a mode may cost: about five seconds of one core."""
-_STEP = 1_000_000
+_STEP = 2_000_000
 """Multiply-accumulates that take as long as an operation does without any, when it is traced."""
 _SAMPLES = 16
 """Samples of a batch that a layer may wait for until the data send something through it."""
@@ -148,11 +148,11 @@ def _are_alike(traces: Sequence[Trace]) -> bool:
 
 def further(bench: Bench, training: bool) -> Iterator[Trace]:
     """Yield passes that may run what none of the others did: on larger batches, and with other parameters."""
-    left = _ALLOWANCE
+    left = _ALLOWANCE // 2
     for seed in range(1, 2 * PASSES + 1):
         if left <= 0:
             break
-        prepare = partial(_scatter, bench.passes.tree, seed) if seed > PASSES else None
+        prepare = partial(_scatter, bench.passes.tree, seed) if seed % 2 else None
         step = partial(_pass, bench, seed, training, prepare)
         with suppress(Exception):  # whatever the subject raises on other numbers, or no axis of samples is known
             trace = learn(bench, _SAMPLES, AFFORDABLE, seed, step)
@@ -164,7 +164,7 @@ def _pass(
     bench: Bench, seed: int, training: bool, prepare: Callable[[], None] | None, example: Example, samples: int
 ) -> Trace:
     """Trace on other numbers, every other time on such as are farther apart."""
-    example = example.mapped(partial(centred, factor=seed**2)) if seed % 2 else example
+    example = example.mapped(partial(centred, factor=seed**2)) if seed % 4 > 1 else example
     try:
         return bench.passes.trace(example, training=training, real=True, seed=seed, prepare=prepare)
     except SubjectError as error:
