@@ -41,6 +41,8 @@ SUBJECTS = {  # network: (shape of its input, rules, what is broken)
     "Halting": ("4, 8", UNUSED, []),
     "Nonzero": ("4, 8", UNUSED, []),
     "SometimesNorm": ("4, 8", f'{UNUSED}, requires = ["layer_norm"]', []),
+    "Hollow": ("4, 8", 'requires = ["layer_norm"]', ["requires"]),
+    "HollowElsewhere": ("4, 8", 'requires = ["layer_norm"]', ["requires"]),
     "Forbidden": ("3, 2, 8", 'forbids = ["linear"]', ["forbids"]),
     "Checks": ("4, 8", UNUSED, []),
     "DropsAtRandom": ("4, 8", f'{UNUSED}, requires = ["dropout"], dropout-rate = 0.5', []),

@@ -18,6 +18,7 @@ from archcheck.measure.behaviour.probing import PROBES, run_probe
 from archcheck.measure.behaviour.several import Several, several
 from archcheck.measure.behaviour.unused import settled
 from archcheck.measure.distrust import paranoid
+from archcheck.measure.distrust.ways import along, ways_of
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.schema import VALUES
@@ -122,6 +123,8 @@ def _facts(
     model, tree, evaluation = passes.model, passes.tree, taken.evaluation[0]
     in_evaluation = [graph.build(trace, root) for trace in taken.evaluation]
     in_training = [graph.build(trace, root, like=in_evaluation[0]) for trace in taken.training]
+    ways = ways_of(in_evaluation, taken.examples[0]), ways_of(in_training, taken.examples[1])
+    second = along(second, passes, ways, root)
     union = united([second.heard(each, training=False) for each in in_evaluation])
     train_union = united([second.heard(each, training=True) for each in in_training])
     ops, train_ops = union.ops, train_union.ops

@@ -321,3 +321,29 @@ class Routed(nn.Module):
             rows = chosen == index
             out[rows] = self.experts[index](x[rows])
         return out
+
+
+class Hollow(nn.Module):
+    """Dishonest: normalises on one of two ways, and takes nothing of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.norm, self.b = nn.Linear(8, 8), nn.LayerNorm(8), nn.Linear(8, 8)
+
+    def forward(self, x):
+        way = x.mean() > 0
+        x = self.a(x)
+        if way:
+            x = x + 0 * self.norm(x)
+        return self.b(x)
+
+
+class HollowElsewhere(Hollow):
+    """Dishonest: the same on the other way."""
+
+    def forward(self, x):
+        way = x.mean() <= 0
+        x = self.a(x)
+        if way:
+            x = x + 0 * self.norm(x)
+        return self.b(x)

@@ -44,12 +44,13 @@ _SCALES = (1.0, 3.0, 10.0)
 class Several:
     """The passes of each mode, the first of them on the example; `decided` says that values may decide what runs.
 
-    `changed` are the places of the inputs that were given other numbers, `few` whether more passes should have been
-    taken than could be afforded.
+    `examples` are the inputs of the passes of both modes, `changed` the places of the inputs that were given other
+    numbers, `few` whether more passes should have been taken than could be afforded.
     """
 
     evaluation: tuple[Trace, ...]
     training: tuple[Trace, ...]
+    examples: tuple[tuple[Example, ...], tuple[Example, ...]] = ((), ())
     changed: frozenset[int] = frozenset()
     decided: bool = False
     few: bool = False
@@ -78,27 +79,31 @@ def several(bench: Bench, training: Trace | None) -> Several:
         SubjectError: the example cannot be run in evaluation on real numbers.
     """
     changed = _changed(bench.example)
-    evaluation = _passes(bench, bench.trace, changed, training=False)
-    trained = _passes(bench, training, changed, training=True)
+    inputs, evaluation = _passes(bench, bench.trace, changed, training=False)
+    train_inputs, trained = _passes(bench, training, changed, training=True)
     firsts = [(bench.trace, evaluation), *([(training, trained)] if training else [])]
     decided = [taken for trace, taken in firsts if may_differ(trace, changed)]
     return Several(
         evaluation=tuple(evaluation),
         training=tuple(trained),
+        examples=(tuple(inputs), tuple(train_inputs)),
         changed=changed,
         decided=bool(decided),
         few=any(len(taken) < PASSES and not (len(taken) >= _ALIKE and _are_alike(taken)) for taken in decided),
     )
 
 
-def _passes(bench: Bench, first: Trace | None, changed: frozenset[int], *, training: bool) -> list[Trace]:
+def _passes(
+    bench: Bench, first: Trace | None, changed: frozenset[int], *, training: bool
+) -> tuple[list[Example], list[Trace]]:
+    """Return the passes of a mode with their inputs."""
     if first is None:
-        return []
+        return [], []
     passes = bench.passes
     if not may_differ(first, changed) or not passes.affords(first):
-        return [first]
+        return [bench.example], [first]
     run = partial(passes.trace, training=training, real=True)
-    traces = [first if first.real else run(bench.example)]
+    examples, traces = [bench.example], [first if first.real else run(bench.example)]
     cost = sum(event.macs for event in traces[0].events) + _STEP * len(traces[0].events)
     count = min(PASSES, 1 + _ALLOWANCE // max(1, cost))
     draws = traces[0].chance or any(event.told.draws for event in traces[0].events)
@@ -108,7 +113,8 @@ def _passes(bench: Bench, first: Trace | None, changed: frozenset[int], *, train
             break
         with suppress(SubjectError):  # numbers that nobody promised to give it
             traces.append(run(example, seed=seed))
-    return traces
+            examples.append(example)
+    return examples, traces
 
 
 def _changed(example: Example) -> frozenset[int]:

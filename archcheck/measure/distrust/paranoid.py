@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -68,10 +68,11 @@ MANY = 257
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """What a second look found: per mode the operations that say nothing, and notes."""
+    """What a second look found: per mode the operations that say nothing of those that it `followed`, and notes."""
 
     quiet: Mapping[bool, frozenset[Sign]]
     notes: tuple[str, ...]
+    followed: Mapping[bool, frozenset[Sign]] = field(default_factory=dict)
 
     def heard(self, graph: Graph, *, training: bool) -> tuple[Op, ...]:
         """Return the operations of a graph, those that say nothing as reaching no output."""
@@ -95,21 +96,27 @@ def look(passes: Passes, example: Example, evaluation: Trace, training: Trace | 
     if passes.on_meta:
         return NOTHING
     traces = {False: evaluation} | ({True: training} if training else {})
-    seeker = _Look(passes, example, traces, root)
+    seeker = Look(passes, example, traces, root)
     seeker.look_at_batches()
     if _RUNS * sum(event.macs for event in traces[False].events) > ALLOWANCE:
         return Second({}, ("too large to be run a second time on real numbers: its structure is confirmed by shapes",))
     seeker.look_after_many_calls()
-    quiet = {mode: seeker.look_for_real(mode) for mode in traces}
-    return Second(quiet, tuple(dict.fromkeys(seeker.notes)))
+    quiet, followed = dict[bool, frozenset[Sign]](), dict[bool, frozenset[Sign]]()
+    for mode in traces:
+        quiet[mode], followed[mode] = seeker.look_for_real(mode), seeker.followed
+    return Second(quiet, tuple(dict.fromkeys(seeker.notes)), followed)
 
 
-class _Look:
+class Look:
+    """One who looks at the traces of both modes of a model again."""
+
     def __init__(self, passes: Passes, example: Example, traces: dict[bool, Trace], root: str) -> None:
         self._passes, self._example, self._traces, self._root = passes, example, traces, root
         self._signs = {training: signs(trace) for training, trace in traces.items()}
         self.notes: list[str] = []
         self._statistics: Statistics = []
+        self.followed: frozenset[Sign] = frozenset()
+        """What the last look on real numbers came across."""
 
     def look_at_batches(self) -> None:
         """Compare with passes of one and of many samples, by shapes."""
@@ -131,10 +138,11 @@ class _Look:
                 if error is None:
                     self._demand_same(training, found, f"after many calls, as `{counter}` counts them,", later=True)
 
-    def look_for_real(self, training: bool) -> frozenset[Sign]:
-        """Compare with passes on real numbers; return what says nothing there."""
-        other = self._other(3 if self._batch() == 2 else 2, values=True)
-        for example in (other, varied(self._example)):
+    def look_for_real(self, training: bool, *examples: Example) -> frozenset[Sign]:
+        """Compare with passes on real numbers, by default in another batch; return what says nothing there."""
+        self.followed = frozenset()
+        other = None if examples else self._other(3 if self._batch() == 2 else 2, values=True)
+        for example in examples or (other, varied(self._example)):
             if example is None:
                 continue
             try:
@@ -150,6 +158,7 @@ class _Look:
 
     def _compare_real(self, example: Example, training: bool, given: Any) -> frozenset[Sign]:
         trace, output = self._follow(example, training)
+        self.followed = frozenset(signs(trace))
         if not are_close(given, output):
             if are_close(given, self._alone(example, training)):
                 raise _differs(training, "gives other numbers when nobody watches it")
@@ -201,7 +210,8 @@ class _Look:
             with contextlib.suppress(Exception):
                 trace, output = self._follow(varied(example, seed), training, seed)
                 if faults_of(output) <= faults:
-                    quiet &= quiet_in(trace)
+                    ran = {sign(event) for event, live in zip(trace.events, trace.live, strict=True) if live}
+                    quiet -= ran - quiet_in(trace)  # what did not run tells nothing
         return quiet
 
     def _alone(self, example: Example, training: bool) -> Any:
