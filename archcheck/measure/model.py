@@ -19,6 +19,7 @@ from archcheck.measure.behaviour.several import Several, several
 from archcheck.measure.behaviour.unused import settled
 from archcheck.measure.distrust import paranoid
 from archcheck.measure.distrust.second import NOTHING, Second
+from archcheck.measure.distrust.ways import along, ways_of
 from archcheck.measure.loading.construction import Construction
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.answers import dtype_of
@@ -99,7 +100,6 @@ def _measured(
 ) -> Facts:
     """Return the facts; all else that measuring makes is gone when garbage is collected again."""
     chosen, evaluation = passes.first(example)
-    by_shapes = evaluation
     if confirm:
         evaluation = passes.confirmed(chosen, evaluation)
     training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
@@ -112,9 +112,7 @@ def _measured(
     give_back()
     second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
     facts = _facts(passes, chosen, taken, second, Formulas(construction), target=target, root=root)
-    facts = settled(
-        facts, bench, taken, [by_shapes] if by_shapes.bounds and by_shapes.bounds.isdisjoint(VALUES) else []
-    )
+    facts = settled(facts, bench, taken)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured)
@@ -133,6 +131,8 @@ def _facts(
     model, tree, evaluation = passes.model, passes.tree, taken.evaluation[0]
     in_evaluation = [graph.build(trace, root) for trace in taken.evaluation]
     in_training = [graph.build(trace, root, like=in_evaluation[0]) for trace in taken.training]
+    ways = ways_of(in_evaluation, taken.examples[0]), ways_of(in_training, taken.examples[1])
+    second = along(second, passes, ways, root)
     union = united([second.heard(each, training=False) for each in in_evaluation])
     train_union = united([second.heard(each, training=True) for each in in_training])
     ops, train_ops = union.ops, train_union.ops
@@ -142,6 +142,7 @@ def _facts(
     )
     traces = taken.ordered(union.fresh | with_others(taken.evaluation), train_union.fresh)
     params = ledger.params(tree, traces, using, root, chosen(passes, example, evaluation), formulas)
+    unused = idle.unused_layers(tree, taken.traces)
     return Facts(
         subject=Subject(
             name=type(model).__name__,
@@ -165,16 +166,22 @@ def _facts(
             output_names=tuple(name for name, index in _outputs(evaluation) if index >= 0),
             receptive_field=receptive_field(union.passes[0], evaluation),
         ),
-        unused_layers=idle.unused_layers(tree, traces),
-        passes=_value_passes(taken, union, train_union, root),
+        unused_layers=unused,
+        passes=_value_passes(taken, union, train_union, root, everything=bool(unused or params.unused)),
     )
 
 
-def _value_passes(taken: Several, evaluation: Union, training: Union, root: str) -> ValuePasses | None:
-    """Return the passes that were taken where values decide, `None` where they decide nothing."""
+def _value_passes(
+    taken: Several, evaluation: Union, training: Union, root: str, *, everything: bool
+) -> ValuePasses | None:
+    """Return the passes that were taken where values decide, `None` where they decide nothing.
+
+    `everything` says that something is unused, by which reading alone may have decided.
+    """
     modes = [("evaluation", taken.evaluation, evaluation.ops), ("training", taken.training, training.ops)]
-    found = choices(modes, taken.changed, root)
-    if not taken.decided or not (found or taken.few or any(op.runs for _, _, ops in modes for op in ops)):
+    found = choices(modes, taken.changed, root, everything=everything)
+    decided = everything or found or taken.few or any(op.runs for _, _, ops in modes for op in ops)
+    if not taken.decided or not decided:
         return None
     return ValuePasses(
         evaluation=len(taken.evaluation),

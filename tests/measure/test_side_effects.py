@@ -231,7 +231,7 @@ def test_what_torch_refuses_is_refused_when_confirmed(model, inputs):
 
 def test_code_that_looks_at_values_is_judged_the_way_it_really_goes():
     def forward(self, x):
-        return self.a(x) if x.abs().max() < 100 else self.b(x)
+        return self.a(x) if x.abs().max() < 1e9 else self.b(x)
 
     model = Apply(forward, a=nn.Linear(3, 3), b=nn.Linear(3, 3))
     assert measure_model(model, example=zeros(1, 3), confirm=True).params.unused == ("b.weight", "b.bias")

@@ -32,7 +32,7 @@ _ALIKE = 4
 """Passes after which nothing differs, if no code was seen to read a value."""
 _ALLOWANCE = 5 * AFFORDABLE
 """Multiply-accumulates up to which all passes of a mode may cost: about five seconds of one core."""
-_STEP = 1_000_000
+_STEP = 2_000_000
 """Multiply-accumulates that take as long as an operation does without any, when it is traced."""
 _SAMPLES = 16
 """Samples of a batch that a layer may wait for until the data send something through it."""
@@ -44,12 +44,13 @@ _SCALES = (1.0, 3.0, 10.0)
 class Several:
     """The passes of each mode, the first of them on the example; `decided` says that values may decide what runs.
 
-    `changed` are the places of the inputs that were given other numbers, `few` whether more passes should have been
-    taken than could be afforded.
+    `examples` are the inputs of the passes of both modes, `changed` the places of the inputs that were given other
+    numbers, `few` whether more passes should have been taken than could be afforded.
     """
 
     evaluation: tuple[Trace, ...]
     training: tuple[Trace, ...]
+    examples: tuple[tuple[Example, ...], tuple[Example, ...]] = ((), ())
     changed: frozenset[int] = frozenset()
     decided: bool = False
     few: bool = False
@@ -78,27 +79,31 @@ def several(bench: Bench, training: Trace | None) -> Several:
         SubjectError: the example cannot be run in evaluation on real numbers.
     """
     changed = _changed(bench.example)
-    evaluation = _passes(bench, bench.trace, changed, training=False)
-    trained = _passes(bench, training, changed, training=True)
+    inputs, evaluation = _passes(bench, bench.trace, changed, training=False)
+    train_inputs, trained = _passes(bench, training, changed, training=True)
     firsts = [(bench.trace, evaluation), *([(training, trained)] if training else [])]
     decided = [taken for trace, taken in firsts if may_differ(trace, changed)]
     return Several(
         evaluation=tuple(evaluation),
         training=tuple(trained),
+        examples=(tuple(inputs), tuple(train_inputs)),
         changed=changed,
         decided=bool(decided),
         few=any(len(taken) < PASSES and not (len(taken) >= _ALIKE and _are_alike(taken)) for taken in decided),
     )
 
 
-def _passes(bench: Bench, first: Trace | None, changed: frozenset[int], *, training: bool) -> list[Trace]:
+def _passes(
+    bench: Bench, first: Trace | None, changed: frozenset[int], *, training: bool
+) -> tuple[list[Example], list[Trace]]:
+    """Return the passes of a mode with their inputs."""
     if first is None:
-        return []
+        return [], []
     passes = bench.passes
     if not may_differ(first, changed) or not passes.affords(first):
-        return [first]
+        return [bench.example], [first]
     run = partial(passes.trace, training=training, real=True)
-    traces = [first if first.real else run(bench.example)]
+    examples, traces = [bench.example], [first if first.real else run(bench.example)]
     cost = sum(event.macs for event in traces[0].events) + _STEP * len(traces[0].events)
     count = min(PASSES, 1 + _ALLOWANCE // max(1, cost))
     draws = traces[0].chance or any(event.told.draws for event in traces[0].events)
@@ -108,7 +113,8 @@ def _passes(bench: Bench, first: Trace | None, changed: frozenset[int], *, train
             break
         with suppress(SubjectError):  # numbers that nobody promised to give it
             traces.append(run(example, seed=seed))
-    return traces
+            examples.append(example)
+    return examples, traces
 
 
 def _changed(example: Example) -> frozenset[int]:
@@ -148,15 +154,15 @@ def _are_alike(traces: Sequence[Trace]) -> bool:
 
 def further(bench: Bench, training: bool) -> Iterator[Trace]:
     """Yield passes that may run what none of the others did: on larger batches, and with other parameters."""
-    left = _ALLOWANCE
+    left = _ALLOWANCE // 2
     for seed in range(1, 2 * PASSES + 1):
         if left <= 0:
             break
-        prepare = partial(_scatter, bench.passes.tree, seed) if seed > PASSES else None
+        prepare = partial(_scatter, bench.passes.tree, seed) if seed % 2 else None
         step = partial(_pass, bench, seed, training, prepare)
         with suppress(Exception):  # whatever the subject raises on other numbers, or no axis of samples is known
             trace = learn(bench, _SAMPLES, AFFORDABLE, seed, step)
-            left -= sum(event.macs for event in trace.events)
+            left -= sum(event.macs for event in trace.events) + _STEP * len(trace.events)
             yield trace
 
 
@@ -164,7 +170,7 @@ def _pass(
     bench: Bench, seed: int, training: bool, prepare: Callable[[], None] | None, example: Example, samples: int
 ) -> Trace:
     """Trace on other numbers, every other time on such as are farther apart."""
-    example = example.mapped(partial(centred, factor=seed**2)) if seed % 2 else example
+    example = example.mapped(partial(centred, factor=seed**2)) if seed % 4 > 1 else example
     try:
         return bench.passes.trace(example, training=training, real=True, seed=seed, prepare=prepare)
     except SubjectError as error:

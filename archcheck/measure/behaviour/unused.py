@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import torch
 
@@ -18,27 +19,30 @@ from archcheck.measure.subject.tree import Tree
 
 _CHOICES = (torch.nn.ModuleList, torch.nn.ModuleDict)
 """Containers out of which code chooses."""
+_AT_ONCE = 8
+"""Passes after which to see what is unused still."""
 _BY_NAME = frozenset({"getattr", "children", "modules", "named_children", "named_modules", "_modules", "get_submodule"})
 
 
-def settled(facts: Facts, bench: Bench, taken: Several, more: Sequence[Trace] = ()) -> Facts:
-    """Return the facts with what is unused for certain, and what ran in no pass of their graph and yet may run.
-
-    `more` are passes that are in no graph.
-    """
+def settled(facts: Facts, bench: Bench, taken: Several) -> Facts:
+    """Return the facts with what is unused for certain, and what ran in no pass of their graph and yet may run."""
     if not taken.decided or facts.passes is None or not (facts.params.unused or facts.unused_layers):
         return facts
-    tree, traces = bench.tree, [*taken.traces, *more]
+    tree, traces = bench.tree, [*taken.traces]
     unused, layers = facts.params.unused, facts.unused_layers
-    for trace in _further(bench, taken, more):
-        traces = traces if trace in more else [*traces, trace]
-        read = {name for op in graph.build(trace, bench.root).ops if op.live for name in op.params}
+    modes = {False: [*taken.evaluation], True: [*taken.training]}
+    pending = _further(bench, taken)
+    while some := [*islice(pending, _AT_ONCE)]:
+        for training, trace in some:
+            traces.append(trace)
+            modes[training].append(trace)
+        read = {name for _, trace in some for op in graph.build(trace, bench.root).ops if op.live for name in op.params}
         unused = tuple(name for name in unused if name not in read)
         layers = idle.unused_layers(tree, traces)
         if not unused and not layers:
             break
     rare = tuple(path for path in facts.unused_layers if path not in layers)
-    open_ = {path for path in layers if _is_open(path, tree, traces, taken)}
+    open_ = {path for path in layers if _is_open(path, tree, [*modes.values()], taken)}
     return replace(
         facts,
         params=replace(facts.params, unused=tuple(name for name in unused if open_.isdisjoint(lineage(name)))),
@@ -47,16 +51,15 @@ def settled(facts: Facts, bench: Bench, taken: Several, more: Sequence[Trace] = 
     )
 
 
-def _further(bench: Bench, taken: Several, more: Sequence[Trace]) -> Iterator[Trace]:
-    yield from more
+def _further(bench: Bench, taken: Several) -> Iterator[tuple[bool, Trace]]:
     if not bench.passes.affords(bench.trace):
         return
     modes = [training for training, traces in ((False, taken.evaluation), (True, taken.training)) if len(traces) > 1]
     for training in modes:
-        yield from further(bench, training)
+        yield from ((training, trace) for trace in further(bench, training))
 
 
-def _is_open(path: str, tree: Tree, traces: Iterable[Trace], taken: Several) -> bool:
+def _is_open(path: str, tree: Tree, modes: Sequence[Sequence[Trace]], taken: Several) -> bool:
     """Whether a layer that no pass ran may well run in another one.
 
     With few passes that is any layer that code mentions. With enough of them, it is one of a container of which
@@ -70,10 +73,12 @@ def _is_open(path: str, tree: Tree, traces: Iterable[Trace], taken: Several) -> 
     if not isinstance(modules.get(holder), _CHOICES):
         return False
     siblings = [each for each in modules if each.rpartition(".")[0] == holder and each != path]
-    ran = [sum(each in trace.visits for trace in traces) for each in siblings]
-    varying = [count for count in ran if 0 < count < len(list(traces))]
     tokens = not any(_is_of_floats(trace) for trace in taken.evaluation[:1])
-    return 1 in ran or (tokens and bool(varying))
+    for traces in modes:
+        ran = [sum(each in trace.visits for trace in traces) for each in siblings]
+        if len(traces) > 1 and (1 in ran or (tokens and any(0 < count < len(traces) for count in ran))):
+            return True
+    return False
 
 
 def _is_of_floats(trace: Trace) -> bool:

@@ -77,21 +77,27 @@ def look(passes: Passes, example: Example, evaluation: Trace, training: Trace | 
     if passes.on_meta:
         return NOTHING
     traces = {False: evaluation} | ({True: training} if training else {})
-    seeker = _Look(passes, example, traces, root)
+    seeker = Look(passes, example, traces, root)
     seeker.look_at_batches()
     if _RUNS * sum(event.macs for event in traces[False].events) > ALLOWANCE:
         return Second({}, ("too large to be run a second time on real numbers: its structure is confirmed by shapes",))
     seeker.look_after_many_calls()
-    silent = {mode: seeker.look_for_real(mode) for mode in traces}
-    return Second(silent, tuple(dict.fromkeys(seeker.notes)))
+    silent, followed = dict[bool, Silent](), dict[bool, Signs]()
+    for mode in traces:
+        silent[mode], followed[mode] = seeker.look_for_real(mode), seeker.followed
+    return Second(silent, tuple(dict.fromkeys(seeker.notes)), followed)
 
 
-class _Look:
+class Look:
+    """One who looks at the traces of both modes of a model again."""
+
     def __init__(self, passes: Passes, example: Example, traces: dict[bool, Trace], root: str) -> None:
         self._passes, self._example, self._traces, self._root = passes, example, traces, root
         self._signs = {training: signs(trace) for training, trace in traces.items()}
         self.notes: list[str] = []
         self._statistics: Statistics = []
+        self.followed: Signs = frozenset()
+        """What the last look on real numbers came across."""
 
     def look_at_batches(self) -> None:
         """Compare with passes of one and of many samples, by shapes."""
@@ -113,10 +119,11 @@ class _Look:
                 if error is None:
                     self._demand_same(training, found, f"after many calls, as `{counter}` counts them,", later=True)
 
-    def look_for_real(self, training: bool) -> Silent:
-        """Compare with passes on real numbers; return what says nothing there."""
-        other = self._other(3 if self._batch() == 2 else 2, values=True)
-        for example in (other, varied(self._example)):
+    def look_for_real(self, training: bool, *examples: Example) -> Silent:
+        """Compare with passes on real numbers, by default in another batch; return what says nothing there."""
+        self.followed = frozenset()
+        other = None if examples else self._other(3 if self._batch() == 2 else 2, values=True)
+        for example in examples or (other, varied(self._example)):
             if example is None:
                 continue
             try:
@@ -132,6 +139,7 @@ class _Look:
 
     def _compare_real(self, example: Example, training: bool, given: Any) -> Silent:
         trace, output = self._follow(example, training)
+        self.followed = frozenset(signs(trace))
         if not are_close(given, output):
             if are_close(given, self._alone(example, training)):
                 raise _differs(training, "gives other numbers when nobody watches it")
@@ -197,7 +205,8 @@ class _Look:
             with contextlib.suppress(Exception):
                 trace, output = self._follow(varied(example, seed), training, seed, max(0, seed - TRIES + 1))
                 if faults_of(output) <= faults:
-                    quiet &= quiet_in(trace)
+                    ran = {sign(event) for event, live in zip(trace.events, trace.live, strict=True) if live}
+                    quiet -= ran - quiet_in(trace)  # what did not run tells nothing
         return quiet
 
     def _alone(self, example: Example, training: bool) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from archcheck.measure.distrust.sameness import Sign, sign
 from archcheck.measure.structure.graph import Graph
@@ -27,10 +27,11 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """What a second look found: what says nothing in each mode, and notes."""
+    """What a second look found: what says nothing in each mode, of what it `followed`, and notes."""
 
     silent: Mapping[bool, Silent]
     notes: tuple[str, ...]
+    followed: Mapping[bool, Signs] = field(default_factory=dict)
 
     def used(self, graph: Graph, *, training: bool) -> tuple[Op, ...]:
         """Return the operations of a graph, those that use no parameter as reaching no output."""

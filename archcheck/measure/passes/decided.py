@@ -1,30 +1,43 @@
 """Whether values decide what runs in a pass: what code reads of numbers, and what it draws.
 
-Code reads a number where torch hands it to Python (`item`, a condition) and where the size of a result depends on
-numbers (`nonzero`, `unique`). Only numbers count that differ from pass to pass: those that follow from an input that
-can be changed, or from a draw. What is read past torch (`tolist`, `numpy`) shows in that shapes alone were not enough.
+Code reads a number where torch hands it to Python (`item`, a condition, `tolist`) and where the size of a result
+depends on numbers (`nonzero`, `unique`, a mask as an index). Only numbers count that differ from pass to pass: those
+that follow from an input that can be changed, or from a draw.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from archcheck.measure.operators.schema import VALUES
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.shapes.bounds import BOUNDS
+from archcheck.where import Where
 
-_SIZES = frozenset(BOUNDS) - VALUES - {"index", "where", "repeat_interleave"}
+_BY_MASK = frozenset({"index", "where", "repeat_interleave"})
+_SIZES = frozenset(BOUNDS) - VALUES - _BY_MASK
 _NO_VALUES = frozenset({"flex_attention"})
 """Bounds that no value of a pass decides."""
 
 
-def reads(trace: Trace, changed: Collection[int] | None = None) -> list[Event]:
-    """Return the events by which code reads numbers that differ from pass to pass.
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A number, a size or a list that code reads: the layer and the line that do, and what was read."""
+
+    layer: str
+    where: Where | None
+    value: bool | int | float | str
+
+
+def reads(trace: Trace, changed: Collection[int] | None = None) -> list[Read]:
+    """Return what code reads of numbers that differ from pass to pass.
 
     `changed` are the places of the inputs that can be changed, by default all.
     """
-    if not any(event.op in VALUES or event.op in _SIZES for event in trace.events):
+    reading = [event for event in trace.events if event.op in VALUES or _has_size_of_values(event, trace)]
+    if not reading and not trace.handed:
         return []
     inputs = [event.index for event in trace.events if event.kind == "input"]
     fixed = set() if changed is None else {index for place, index in enumerate(inputs) if place not in changed}
@@ -32,7 +45,20 @@ def reads(trace: Trace, changed: Collection[int] | None = None) -> list[Event]:
     for event in trace.events:
         source = (event.kind == "input" and event.index not in fixed) or event.told.draws
         varies.append(source or any(varies[index] for index in event.inputs))
-    return [event for event in trace.events if varies[event.index] and (event.op in VALUES or event.op in _SIZES)]
+    found = [Read(each.layer, each.where, _value(each, trace)) for each in reading if varies[each.index]]
+    return found + [Read(each.layer, each.where, each.text) for each in trace.handed if varies[each.maker]]
+
+
+def _value(event: Event, trace: Trace) -> bool | int | float:
+    return trace.values.get(event.index, event.shapes[0][0] if event.shapes and event.shapes[0] else 0)
+
+
+def _has_size_of_values(event: Event, trace: Trace) -> bool:
+    if event.op in _SIZES:
+        return True
+    if event.op == "where":
+        return len(event.operands) == 1
+    return event.op == "index" and any(trace.events[index].dtype in ("bool", "uint8") for index in event.inputs[1:])
 
 
 def may_differ(trace: Trace, changed: Collection[int] | None = None) -> bool:

@@ -25,6 +25,19 @@ class Visit:
     where: Where | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Numbers that code took out of torch whole, as a list or an array, and that event `maker` had made.
+
+    `text` stands for them: equal texts, equal numbers.
+    """
+
+    maker: int
+    layer: str
+    where: Where | None
+    text: str
+
+
 @dataclass
 class Trace:
     """What one forward pass did; `outputs` are the events that made the model's outputs, `output_names` their names.
@@ -32,7 +45,8 @@ class Trace:
     Into `generated` events go nothing but shapes and numbers of Python, into `stirred` ones draws, too.
     `unowned` are the parameters that events read and that the pass itself has made, with what holds each. `trained`
     are the parameters that ask for gradients in the mode of the pass, before the pass or after it. `values` are those
-    that events handed to Python, and `chance` says that numbers of Python's or NumPy's were drawn.
+    that events handed to Python, and `chance` says that numbers of Python's or NumPy's were drawn. What was `handed`
+    out went as lists and arrays.
     `costs` are stated of operators that are not known.
     """
 
@@ -56,6 +70,7 @@ class Trace:
     costs: Mapping[str, Stated] = field(default_factory=dict)
     values: dict[int, bool | int | float] = field(default_factory=dict)
     chance: bool = False
+    handed: list[Handed] = field(default_factory=list)
 
     @cached_property
     def live(self) -> list[bool]:

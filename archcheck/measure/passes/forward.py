@@ -19,6 +19,7 @@ from archcheck.measure.operators.sparse import is_sparse
 from archcheck.measure.passes.chance import drawn, seed_all
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.faults import raised_at, shapes_are_wrong
+from archcheck.measure.passes.handed_out import watched
 from archcheck.measure.passes.kept_values import Values
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.leeway import any_batch, deep
@@ -29,6 +30,7 @@ from archcheck.measure.passes.silence import Silence
 from archcheck.measure.passes.trace import Tracer
 from archcheck.measure.shapes.containers import map_tensors, tensors_in
 from archcheck.measure.shapes.looks import Looks
+from archcheck.measure.shapes.tensor import ShapeTensor
 from archcheck.measure.subject.tree import Tree
 from archcheck.parts import META_WORDS
 from archcheck.stated_costs import Stated
@@ -181,7 +183,8 @@ class Passes:
             with torch.no_grad() if differentiable else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 given = example.mapped(convert)
-                with tracer.watching(), deep(), tracer.gradients.watched() if training else nullcontext():
+                out = watched(tracer.hand_out) if real or _has_values(given) else nullcontext()
+                with tracer.watching(), deep(), out, tracer.gradients.watched() if training else nullcontext():
                     for tensor in inputs_of(given):
                         tracer.add_input(tensor)
                     output = self.model(*given.args, **given.kwargs)
@@ -285,6 +288,11 @@ def forward_error(example: Example, error: Exception, *, meta: bool = False) -> 
 def _raised_at(error: BaseException) -> str:
     where = raised_at(error)
     return f" at {Path(where.file).name}:{where.line}" if where else ""
+
+
+def _has_values(example: Example) -> bool:
+    """Whether an input of a pass by shapes keeps its numbers."""
+    return any(tensor.__class__ is not ShapeTensor for tensor in inputs_of(example))
 
 
 def inputs_of(example: Example) -> list[torch.Tensor]:

@@ -5,6 +5,7 @@ Tensors are told apart by who made them and who wrote to their memory last; what
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import weakref
 from collections.abc import Container, Mapping, Sequence
@@ -16,7 +17,7 @@ import torch
 from archcheck.errors import SubjectError
 from archcheck.measure.operators.answers import Answer, dtype_of, shape_of, source
 from archcheck.measure.passes.event import Event, takes_shape_alone
-from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.events import Handed, Trace
 from archcheck.measure.passes.gradient_mode import GradientMode
 from archcheck.measure.passes.kept_values import content_of
 from archcheck.measure.passes.layer_calls import Layers, holder_of
@@ -181,6 +182,14 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
             block = self.memory.of(tensor)
             block.written = index
             self._foreign_writes |= block.account is None
+
+    def hand_out(self, tensor: torch.Tensor, frame: FrameType, numbers: Any) -> None:
+        """Note that code takes the numbers of a tensor that the pass has made, or was given, out of torch."""
+        maker = self._makers.get(id(tensor))
+        if maker is not None and maker[1]() is tensor:
+            layer, where = self._layers.now(frame)
+            content = numbers.tobytes() if hasattr(numbers, "tobytes") else repr(numbers).encode()
+            self.trace.handed.append(Handed(maker[0], layer, where, hashlib.sha256(content).hexdigest()))
 
     # --- the ends of the pass -----------------------------------------------------------------------------
 

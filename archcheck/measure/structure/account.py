@@ -211,7 +211,7 @@ def acting_in(trace: Trace) -> list[bool]:
     What code reads as a value decides what runs or becomes a number of Python, so it acts, too.
     """
     acting = trace.reaching(lambda event: not takes_shape_alone(event))
-    pending = [index for index in trace.values if not acting[index]]
+    pending = [index for index in (*trace.values, *(each.maker for each in trace.handed)) if index >= 0]
     while pending:
         index = pending.pop()
         if not acting[index]:

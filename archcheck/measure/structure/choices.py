@@ -8,9 +8,10 @@ leaves the function.
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from archcheck.measure.passes.decided import reads
 from archcheck.measure.passes.events import Trace
@@ -19,6 +20,8 @@ from archcheck.measure.subject.texts import parse
 from archcheck.parts import Choice, Op
 from archcheck.where import Where
 
+_SHOWN = 4
+"""Layers that are named of those that depend on one line."""
 _LONGEST = 80
 """Characters of a statement that are shown."""
 _CHOOSING = (ast.IfExp, ast.BoolOp, ast.comprehension)
@@ -36,22 +39,23 @@ class _Statement:
     chooses: bool
 
 
+Value = bool | int | float | str
 Told = tuple[Where, _Statement, str, str]
 """A place, its statement, the layer that runs it, and what came of it."""
 
 
 def choices(
-    modes: Sequence[tuple[str, Sequence[Trace], Sequence[Op]]], changed: Collection[int], root: str
+    modes: Sequence[tuple[str, Sequence[Trace], Sequence[Op]]], changed: Collection[int], root: str, *, everything: bool
 ) -> tuple[Choice, ...]:
     """Return the lines that decide. A mode has a name, its passes, and the union of what they ran.
 
-    `changed` are the places of the inputs that were given other numbers.
+    `changed` are the places of the inputs that were given other numbers; `everything` asks for all lines that read.
     """
     found: dict[Where, tuple[_Statement, str, list[str]]] = {}
     for mode, traces, ops in modes:
         if len(traces) < 2:
             continue
-        for where, statement, layer, outcome in _told(traces, ops, changed):
+        for where, statement, layer, outcome in _told(traces, ops, changed, root, everything=everything):
             found.setdefault(where, (statement, layer, []))[2].append(f"{mode}: {outcome}")
     return tuple(
         Choice(
@@ -65,72 +69,87 @@ def choices(
     )
 
 
-def _told(traces: Sequence[Trace], ops: Sequence[Op], changed: Collection[int]) -> list[Told]:
+def _told(
+    traces: Sequence[Trace], ops: Sequence[Op], changed: Collection[int], root: str, *, everything: bool
+) -> list[Told]:
     """Return the lines on which numbers are read.
 
     Those of conditions show, and where these explain no difference what stands around it, or else all that is read.
     """
-    seen: dict[Where, tuple[_Statement, str, list[list[bool | int | float]]]] = {}
+    seen: dict[Where, tuple[_Statement, str, list[list[Value]]]] = {}
     for number, trace in enumerate(traces):
-        for event in reads(trace, changed):
-            statement = _statement_at(event.where.file, event.where.line) if event.where else None
-            if event.where is None or statement is None:
+        for read in reads(trace, changed):
+            statement = _statement_at(read.where.file, read.where.line) if read.where else None
+            if read.where is None or statement is None:
                 continue
-            where = Where(file=event.where.file, line=statement.line)
-            values = seen.setdefault(where, (statement, event.layer, [[] for _ in traces]))[2]
-            size = event.shapes[0][0] if event.shapes and event.shapes[0] else 0
-            values[number].append(trace.values.get(event.index, size))
+            where = Where(file=read.where.file, line=statement.line)
+            seen.setdefault(where, (statement, read.layer, [[] for _ in traces]))[2][number].append(read.value)
     choosing = {where: told for where, told in seen.items() if told[0].chooses}
     explained = not any(op.runs for op in ops) or any(_vary(values) for _, _, values in choosing.values())
-    around = [] if explained else _around(traces, ops)
-    shown = choosing if explained or around else seen
+    around = [] if explained else _around(traces, ops, root)
+    shown = choosing if (explained or around) and not everything else seen
     return [*around, *((where, one, layer, _outcome(values)) for where, (one, layer, values) in shown.items())]
 
 
-def _vary(values: Sequence[Sequence[bool | int | float]]) -> bool:
+def _vary(values: Sequence[Sequence[Value]]) -> bool:
     return any(list(each) != list(values[0]) for each in values)
 
 
-def _outcome(values: Sequence[Sequence[bool | int | float]]) -> str:
+def _outcome(values: Sequence[Sequence[Value]]) -> str:
     count, flat = len(values), [value for each in values for value in each]
+    if any(isinstance(value, str) for value in flat):
+        different = len({tuple(each) for each in values})
+        return f"{different} different in {count} passes" if different > 1 else f"the same in {count} passes"
     if all(isinstance(value, bool) for value in flat):
         if all(len(each) <= 1 for each in values):
             return f"true in {sum(map(any, values))} of {count} passes"
-        return f"true {sum(flat):,} of {len(flat):,} times in {count} passes"
-    low, high = min(flat), max(flat)
+        return f"true {sum(map(bool, flat)):,} of {len(flat):,} times in {count} passes"
+    numbers = [value for value in flat if not isinstance(value, str)]
+    low, high = min(numbers), max(numbers)
     span = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
     return f"{span} in {count} passes"
 
 
-def _around(traces: Sequence[Trace], ops: Sequence[Op]) -> list[Told]:
+def _around(traces: Sequence[Trace], ops: Sequence[Op], root: str) -> list[Told]:
     """Return the conditions around, or before, what some passes ran only."""
     lines = {path: visit.where for trace in traces for path, visit in trace.visits.items() if visit.where}
-    known: dict[Where, Told] = {}
+    found: dict[Where, tuple[_Statement, str, dict[str, int]]] = {}
     for op in ops:
         if not op.runs or len(op.runs) == len(traces):
             continue
-        for layer, where in _lines_of(op, lines):
+        for layer, where in _lines_of(op, lines, root):
             line = _condition_of(where.file, where.line) if is_subject(where.file) else None
             statement = None if line is None else _statement_at(where.file, line)
             if statement is not None:
-                ran = f"`{op.layer}`" if op.layer else f"`{op.op}`"
-                outcome = f"{ran} ran in {len(op.runs)} of {len(traces)} passes"
                 place = Where(file=where.file, line=statement.line)
-                known.setdefault(place, (place, statement, layer, outcome))
+                ran = found.setdefault(place, (statement, layer, {}))[2]
+                name = op.layer if op.layer != layer else op.op
+                ran[name] = max(ran.get(name, 0), len(op.runs))
                 break
-    return [*known.values()]
+    return [(place, one, layer, _shares(ran, lines, len(traces))) for place, (one, layer, ran) in found.items()]
 
 
-def _lines_of(op: Op, lines: dict[str, Where]) -> Iterator[tuple[str, Where]]:
+def _shares(ran: Mapping[str, int], layers: Collection[str], count: int) -> str:
+    """Return in how many passes layers ran, or operations where there are no layers."""
+    named = {name: times for name, times in ran.items() if name in layers} or ran
+    shown = ", ".join(f"`{name}` in {times}" for name, times in sorted(named.items())[:_SHOWN])
+    more = f" and {len(named) - _SHOWN} more in others" if len(named) > _SHOWN else ""
+    return f"{shown}{more} of {count} passes"
+
+
+def _lines_of(op: Op, lines: Mapping[str, Where], root: str) -> Iterator[tuple[str, Where]]:
     """Yield the line of an operation, and those that called the layers around it, with the layers that these are of."""
-    if op.where is not None:
-        yield op.layer.rpartition(".")[0] if op.layer in lines and lines[op.layer] == op.where else op.layer, op.where
+    place = None if op.where is None else Where(file=str(Path(root, op.where.file)), line=op.where.line)
+    if place is not None and lines.get(op.layer) != place:
+        yield op.layer, place
     path = op.layer
     while path:
-        outer = path.rpartition(".")[0]
+        caller = path.rpartition(".")[0]
+        while caller and caller not in lines:
+            caller = caller.rpartition(".")[0]
         if path in lines:
-            yield outer, lines[path]
-        path = outer
+            yield caller, lines[path]
+        path = caller
 
 
 @cache

@@ -6,15 +6,13 @@ one as far as the order allows. So each pass is a part of the union, and every o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
 from archcheck.measure.passes.events import Trace
 from archcheck.parts import Op
-
-_MANY = 4_000
-"""Operations that differ in two passes up to which the longest common order is looked for."""
 
 Passes = Sequence[Sequence[Op]]
 
@@ -33,8 +31,14 @@ class Union:
 
     @property
     def fresh(self) -> set[int]:
-        """The numbers of the passes that ran what none before them did, the first of all among them."""
-        return {0, *(op.runs[0][0] for op in self.ops if op.runs)}
+        """The numbers of the passes in which more reaches an output than in those before, the first included."""
+        known: set[int] = set()
+        found = {0}
+        for number, ops in enumerate(self.passes):
+            live = {self.places[number][op.index] for op in ops if op.live}
+            found |= set() if live <= known else {number}
+            known |= live
+        return found
 
 
 @dataclass(slots=True)
@@ -59,7 +63,7 @@ def united(passes: Passes) -> Union:
     order: list[_Place] = []
     where: list[dict[int, _Place]] = []
     for number, ops in enumerate(passes):
-        own = [_Place(_key(op), {number: op}) for op in ops]
+        own = [_Place(key, {number: op}) for key, op in zip(_keys(ops), ops, strict=True)]
         order, places = _merged(order, own)
         where.append({op.index: place for op, place in zip(ops, places, strict=True)})
     for index, place in enumerate(order):
@@ -68,8 +72,15 @@ def united(passes: Passes) -> Union:
     return Union(tuple(_op(place, mapped, len(passes)) for place in order), passes, mapped)
 
 
-def _key(op: Op) -> Hashable:
-    return op.layer, op.op, op.kind, op.where, op.params
+def _keys(ops: Sequence[Op]) -> list[Hashable]:
+    """Return what tells the operations of a pass apart: what and where each is, and how often it has run before."""
+    seen: Counter[Hashable] = Counter()
+    keys: list[Hashable] = []
+    for op in ops:
+        key = op.layer, op.op, op.kind, op.where, op.params
+        keys.append((key, seen[key]))
+        seen[key] += 1
+    return keys
 
 
 def _merged(order: list[_Place], own: list[_Place]) -> tuple[list[_Place], list[_Place]]:
@@ -98,7 +109,7 @@ def _pairs(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[int
     head = [(place, place) for place in range(first)]
     tail = [(len(one) - place, len(other) - place) for place in range(last, 0, -1)]
     left, right = one[first : len(one) - last], other[first : len(other) - last]
-    if not left or not right or len(left) + len(right) > _MANY:
+    if not left or not right:
         return head + tail
     blocks = SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
     middle = [(first + block.a + step, first + block.b + step) for block in blocks for step in range(block.size)]
