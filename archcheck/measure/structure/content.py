@@ -60,14 +60,21 @@ def size_of(tensor: torch.Tensor) -> Size:
     values = _values(tensor)
     if values is None:
         return Size(count, count * tensor.element_size())
-    if count <= _FEW:
-        different = set(values.reshape(-1).tolist()) - TRIVIAL
-        return Size(len(different), sum(map(width_of, different)))
-    worth = _worth_of_many(values)
+    size = _listed(values) if count <= _FEW else _compact(values)
+    if size.numbers > _SHORT and (regular := regular_worth(values, numbers_in)) is not None:
+        return min(size, Size(regular, regular * BYTES))
+    return size
+
+
+def _listed(values: torch.Tensor) -> Size:
+    different = set(values.reshape(-1).tolist()) - TRIVIAL
+    return Size(len(different), sum(map(width_of, different)))
+
+
+def _compact(values: torch.Tensor) -> Size:
+    count, worth = values.numel(), _worth_of_many(values)
     if count <= _LIST:
         worth = min(worth, math.ceil(sum(map(width_of, values.reshape(-1).tolist())) / BYTES))
-    if worth > _SHORT and (regular := regular_worth(values, numbers_in)) is not None:
-        worth = min(worth, regular)
     return Size(min(count, worth), worth * BYTES)
 
 
