@@ -2,8 +2,8 @@
 
 Trained and drawn numbers cannot be compressed; tables that a formula fills can: masks, positions, indices, windows,
 sinusoids. The shortest of several descriptions decides: the bytes as they are, the differences along each axis, the
-differences of those, an index into the few values that occur, each compressed by DEFLATE (RFC 1951) or LZMA, and the
-linear recurrence of second order that lines, exponentials and sinusoids obey.
+differences of those, an index into the few values that occur, each compressed by DEFLATE (RFC 1951) or LZMA, and what
+`regular` knows of tables whose lines are curves.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 
+from archcheck.measure.structure.regular import regular_worth
 from archcheck.parts import NUMBER_BYTES as BYTES
 
 TRIVIAL = frozenset({0, 1, -1, 2, 0.5})
@@ -26,6 +27,8 @@ _LIST = 256
 """Elements up to which a list of them, one by one, may be the shortest description."""
 _DIGITS = 9
 """Digits that a float32 has at most."""
+_SHORT = 4
+"""Numbers up to which no shorter description is looked for."""
 _SAMPLE = 1 << 14
 _BLOCK = 1 << 20
 """Elements that are described together."""
@@ -33,17 +36,10 @@ _PALETTE = 256
 _LONG = 64
 _HEADER = 8
 """Bytes that DEFLATE takes for anything."""
-_EXACT = 1e-6
-"""The share of the largest number that a recurrence may be off a step: the rounding of a position in float32."""
 _REGULAR = 32
 """Elements for each number beyond which a tensor is a table: choices between two, one by one, do not get there."""
 _TABLE = 64
 """Numbers that a general compressor takes for a table of few rules, such as the mask of shifted windows."""
-_LINES = 4
-_STEPS = 1 << 10
-"""Steps of a recurrence that are looked at."""
-_RECURRENCE = 3
-"""Numbers of a recurrence: two factors and a constant."""
 
 
 class Size(NamedTuple):
@@ -64,12 +60,19 @@ def size_of(tensor: torch.Tensor) -> Size:
     values = _values(tensor)
     if values is None:
         return Size(count, count * tensor.element_size())
-    if _is_recurrent(values):
-        return Size(_RECURRENCE, _RECURRENCE * BYTES)
-    if count <= _FEW:
-        different = set(values.reshape(-1).tolist()) - TRIVIAL
-        return Size(len(different), sum(map(width_of, different)))
-    worth = _worth_of_many(values)
+    size = _listed(values) if count <= _FEW else _compact(values)
+    if size.numbers > _SHORT and (regular := regular_worth(values, numbers_in)) is not None:
+        return min(size, Size(regular, regular * BYTES))
+    return size
+
+
+def _listed(values: torch.Tensor) -> Size:
+    different = set(values.reshape(-1).tolist()) - TRIVIAL
+    return Size(len(different), sum(map(width_of, different)))
+
+
+def _compact(values: torch.Tensor) -> Size:
+    count, worth = values.numel(), _worth_of_many(values)
     if count <= _LIST:
         worth = min(worth, math.ceil(sum(map(width_of, values.reshape(-1).tolist())) / BYTES))
     return Size(min(count, worth), worth * BYTES)
@@ -187,26 +190,3 @@ def _compressed(data: bytes) -> int:
     if _LONG < size < len(data) // 16:  # regular over longer ways than DEFLATE looks back
         return min(size, len(lzma.compress(data, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 1}])))
     return size
-
-
-def _is_recurrent(values: torch.Tensor) -> bool:
-    """Whether each line along some axis obeys y[n] = a y[n-1] + b y[n-2] + c: lines, exponentials and sinusoids do."""
-    if not values.is_floating_point():
-        return False
-    for axis, extent in enumerate(values.shape):
-        if extent >= 4 * _RECURRENCE:
-            lines = values.movedim(axis, -1).reshape(-1, extent)[:, :_STEPS].double()
-            if all(map(_obeys, (lines[:_LINES], lines))):  # the first few tell of most that do not
-                return True
-    return False
-
-
-def _obeys(lines: torch.Tensor) -> bool:
-    """Fit the recurrence of each line of shape (lines, steps) by least squares, and look at what is left."""
-    if not bool(lines.isfinite().all()):
-        return False
-    before = torch.stack([lines[:, 1:-1], lines[:, :-2], torch.ones_like(lines[:, 2:])], -1)
-    ahead = lines[:, 2:, None]
-    fitted = torch.linalg.lstsq(before, ahead, driver="gelsd").solution
-    left = (before @ fitted - ahead).abs().amax((1, 2))
-    return bool((left <= _EXACT * lines.shape[1] * lines.abs().amax(1)).all())

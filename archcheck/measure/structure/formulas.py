@@ -9,6 +9,7 @@ altogether when its own change a little, makes its elements no lighter.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ _STIR = 1e-6
 """The share by which what floating numbers begin as is made larger."""
 _APART = 0.25
 """How far a number moves on average that a generator gives, in standard deviations of all."""
-_NEAR = 1e-6
-"""The share of the largest number that a result may be off when it is computed again."""
+_NEAR = 2
+"""Roundings that each number may be off when it is computed again."""
 _LONG = 1 << 14
 """Steps up to which a formula is followed."""
 _PLACES = 24
@@ -132,6 +133,8 @@ class Replay:
 
     def tensor(self, view: View) -> torch.Tensor:
         """Return the tensor that lies at a place."""
+        if view.block not in self._storages:  # the first step covers it
+            self._storages[view.block] = torch.UntypedStorage(math.prod(view.shape) * view.dtype.itemsize)  # type: ignore[no-untyped-call]
         plain = torch.empty(0, dtype=view.dtype)
         plain.set_(self._storages[view.block], view.offset, view.shape, view.strides)
         plain = plain.conj() if view.conj else plain
@@ -190,8 +193,7 @@ def _same(again: torch.Tensor, tensor: torch.Tensor) -> bool:
         return True
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return False
-    largest = float(torch.nan_to_num(tensor.abs(), posinf=0.0).max())
-    return torch.allclose(again, tensor, rtol=0.0, atol=_NEAR * largest, equal_nan=True)
+    return torch.allclose(again, tensor, rtol=_NEAR * torch.finfo(tensor.dtype).eps, atol=0.0, equal_nan=True)
 
 
 def _is_apart(first: torch.Tensor, second: torch.Tensor) -> bool:
