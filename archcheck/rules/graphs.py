@@ -35,11 +35,14 @@ def place(op: Op, facts: Facts) -> Where | None:
 
 
 def consumers(ops: Sequence[Op]) -> dict[int, list[Op]]:
-    """Return for each operation the live operations that read its result."""
+    """Return for each operation the live operations that read its result; one that is spelled reads as a whole."""
     found: dict[int, list[Op]] = {}
     for op in ops:
+        end = ops[op.attributes.get("part_of", op.index)]
         for index in op.inputs if op.live else ():
-            found.setdefault(index, []).append(op)
+            readers = found.setdefault(index, [])
+            if end not in readers[-1:]:
+                readers.append(end)
     return found
 
 

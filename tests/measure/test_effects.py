@@ -212,6 +212,11 @@ def test_a_parameter_that_no_output_feels_is_unused(name):
     assert unused(FAKE_PARAMETERS[name], idle=nn.Parameter(torch.randn(4))) == ("idle",)
 
 
+@pytest.mark.parametrize("name", FAKE_PARAMETERS)
+def test_a_frozen_parameter_that_no_output_feels_is_unused(name):
+    assert unused(FAKE_PARAMETERS[name], idle=nn.Parameter(torch.randn(4), requires_grad=False)) == ("idle",)
+
+
 PARAMETERS = {
     "begins at zero": (lambda self, y: y + self.own.reshape(1, 4), torch.zeros(4)),
     "a gate": (lambda self, y: y * self.own.tanh(), torch.zeros(4)),
@@ -226,4 +231,5 @@ PARAMETERS = {
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_parameter_that_an_output_may_feel_is_used(name):
     forward, begins = PARAMETERS[name]
-    assert unused(forward, own=nn.Parameter(begins)) == ()
+    for trained in (True, False):
+        assert unused(forward, own=nn.Parameter(begins.clone(), requires_grad=trained)) == ()

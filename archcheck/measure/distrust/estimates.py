@@ -71,8 +71,8 @@ class Estimates:
         return None if null is None else null - call.result
 
     def add(self, parameters: Mapping[Place, torch.Tensor]) -> None:
-        """Ask for parameters, too: whether there is any derivative by them."""
-        self._kept += [(place, tensor, None) for place, tensor in parameters.items()]
+        """Ask for parameters, too: whether there is any derivative by them; there is none by those that are frozen."""
+        self._kept += [(place, each if each.requires_grad else None, None) for place, each in parameters.items()]
 
     def told(self, total: torch.Tensor) -> Places:
         """Return the places whose nulls change the total clearly; note by how much, and which have no derivative.

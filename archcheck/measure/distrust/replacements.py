@@ -258,7 +258,8 @@ def _larger(result: torch.Tensor, call: Call | None, *, seed: int) -> torch.Tens
     They are sums and products, for the derivative of an energy may feel nothing but a factor.
     """
     numbers = (2 * torch.rand(result.shape, generator=torch.Generator().manual_seed(4 + seed)) - 1).to(result)
-    larger = result * (1 + numbers) + numbers * (_LOUDER[seed % len(_LOUDER)] * result.detach().abs().max())
+    largest = float(result.detach().abs().max()) or 1.0
+    larger = result * (1 + numbers) + numbers * (_LOUDER[seed % len(_LOUDER)] * largest)
     return larger if call is None else bounded(call.place, larger)
 
 

@@ -82,13 +82,13 @@ def quiet_in(trace: Trace) -> frozenset[Sign]:
 
 
 def on_parameters_alone(trace: Trace, tree: Tree) -> dict[Sign, tuple[str, ...]]:
-    """Return the live operations on trained parameters alone, with their names, as far as no other reads these.
+    """Return the live operations on parameters alone, with their names, as far as no other reads these.
 
     Whatever an input takes part in may say nothing to some inputs: those of an expert that none of them asks.
     """
     reading = [event for event in trace.events if event.params and trace.live[event.index]]
     beside = {name for event in reading if trace.dependent[event.index] for name in event.params}
-    known = {tree.names[id(each)] for _, each in tree.parameters() if each.requires_grad} - beside
+    known = {tree.names[id(each)] for _, each in tree.parameters() if each.is_floating_point()} - beside
     return {sign(event): event.params for event in reading if known.issuperset(event.params)}
 
 

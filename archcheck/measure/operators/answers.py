@@ -14,6 +14,7 @@ import torch
 
 from archcheck.errors import SubjectError
 from archcheck.measure.operators.cost import multiply_accumulates
+from archcheck.measure.operators.elementwise import Elementwise, elementwise
 from archcheck.measure.operators.flops import published_flops
 from archcheck.measure.operators.kinds import describe
 from archcheck.measure.operators.schema import RANGES, Operator
@@ -74,6 +75,7 @@ class Answer:
     multiplies by or draws by.
     `numbers` are all numbers of Python in it that take part in the result, `integers` those that say how much, where or
     which; `draws` says that a generator takes part.
+    `elementwise` computes the same of other operands, where it maps each of their elements by itself.
     """
 
     op: str
@@ -91,6 +93,7 @@ class Answer:
     integers: tuple[float, ...] = ()
     draws: bool = False
     operand_shapes: tuple[tuple[int, ...], ...] = ()
+    elementwise: Elementwise | None = None
 
 
 KNOWN: dict[Look, Answer] = {}
@@ -133,6 +136,7 @@ def answer(
         numbers=tuple(numbers_of(operator, call)),
         integers=tuple(_integers(call.values(), floats=operator.name in RANGES)),
         draws=operator.draws,
+        elementwise=elementwise(operator, call),
         operand_shapes=tuple(() if tensor.is_nested else shape_of(tensor) for _, tensor in operands),
     )
 

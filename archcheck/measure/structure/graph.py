@@ -4,6 +4,7 @@
 * a convolution whose kernel covers its whole map, of more than one position, is `global_conv`;
 * a product with a weight is `linear`, a product of two activations stays `matmul`;
 * an activation times a mask that is drawn is `dropout`;
+* a ReLU, a normalisation and an attention are what they are, however they are spelled (see `spelled_kinds`);
 * elementwise operations that spell a product of matrices cost what that costs (see `spelled_products`);
 * an operation is `live` when its result reaches an output of the model.
 """
@@ -19,6 +20,7 @@ from archcheck.measure.operators.cost import stated_macs
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.structure.masks import Masks
+from archcheck.measure.structure.spelled_kinds import Spellings
 from archcheck.measure.structure.spelled_products import spelled_macs
 from archcheck.measure.subject.places import Places
 from archcheck.parts import Op
@@ -62,6 +64,7 @@ def build(trace: Trace, root: str, like: Graph | None = None) -> Graph:
         if like
         and same[event.index]
         and not meaning.masks.dropped
+        and not meaning.spelled.found
         and like.ops[event.index].macs == meaning.macs(event)
         else _op(event, meaning, live, places.of(event.where))
         for event, live in zip(trace.events, trace.live, strict=True)
@@ -77,7 +80,7 @@ def _op(event: Event, meaning: _Meaning, live: bool, where: Where | None) -> Op:
         kind=kind,
         op=told.op,
         layer=event.layer,
-        inputs=meaning.masks.activation_first(event) if event.index in meaning.masks.dropped else event.inputs,
+        inputs=meaning.inputs(event),
         shapes=told.shapes,
         dtype=told.dtype,
         attributes=attributes,
@@ -116,6 +119,7 @@ class _Meaning:
         self._layouts: dict[int, str] = {}  # by event
         self.masks = Masks(trace)
         self._spelled = spelled_macs(trace)
+        self.spelled = Spellings(trace)
 
     def macs(self, event: Event) -> int:
         """Return the multiply-accumulates of an event, as far as they are known."""
@@ -125,9 +129,23 @@ class _Meaning:
             return stated_macs(told.op, self._trace.costs[told.op], told.roles, told.operand_shapes, result)
         return event.macs or self._spelled.get(event.index, 0)
 
+    def inputs(self, event: Event) -> tuple[int, ...]:
+        """Return what an event reads, what is dropped or rectified first."""
+        if event.index in self.masks.dropped:
+            return self.masks.activation_first(event)
+        spelled = self.spelled.found.get(event.index)
+        return event.inputs if spelled is None or spelled.origin < 0 else (spelled.origin,)
+
     def of(self, event: Event) -> tuple[str, dict[str, object]]:
         """Return the kind and the attributes of an event."""
+        kind, attributes = self._of(event)
+        end = self.spelled.part_of.get(event.index)
+        return kind, attributes if end is None else attributes | {"part_of": end}
+
+    def _of(self, event: Event) -> tuple[str, dict[str, object]]:
         told = event.told
+        if event.index in self.spelled.found:
+            return self.spelled.found[event.index].kind, self.spelled.attributes_of(event)
         if event.index in self.masks.dropped:
             return "dropout", {"p": self.masks.dropped[event.index], "training": True}
         if told.kind == "matmul":
@@ -152,14 +170,26 @@ class _Meaning:
         if event.kind in ("avg_pool", "max_pool"):
             coverage = event.attributes.get("coverage")
             return None if coverage is None else str(coverage)
-        shape, dims = event.attributes.get("of", ()), event.attributes.get("dims", ())
-        if not event.inputs or not _covers_positions(shape, dims, self._layout(event.inputs[0])):
+        if not event.inputs:
+            return None
+        shape, dims, source = self._reduced(event)
+        if not _covers_positions(shape, dims, self._layout(source)):
             return None
         if event.kind == "sum" and not self._is_scaled(event):
             return None
-        if self._is_cut(self._events[event.inputs[0]]):
+        if self._is_cut(self._events[source]):
             return "partial"
         return "real" if math.prod(shape[axis] for axis in dims) > 1 else "trivial"
+
+    def _reduced(self, event: Event) -> tuple[Sequence[int], Sequence[int], int]:
+        """Return the shape of what is reduced, the axes, and its event: all of them where axes go one after another."""
+        shape, dims, source = event.attributes.get("of", ()), event.attributes.get("dims", ()), event.inputs[0]
+        before = self._events[source]
+        if before.kind != event.kind or not before.inputs or not before.attributes.get("dims"):
+            return shape, dims, source
+        whole, gone = before.attributes["of"], before.attributes["dims"]
+        left = [axis for axis in range(len(whole)) if before.attributes["keepdim"] or axis not in gone]
+        return whole, [*gone, *(left[axis] for axis in dims)], before.inputs[0]
 
     def _is_scaled(self, event: Event) -> bool:
         """Whether a sum is divided by a number, which makes it a mean."""

@@ -1,0 +1,71 @@
+"""Calls of operators that map each element by itself, kept so that they can be made of other numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from archcheck.measure.operators.schema import Operator
+from archcheck.measure.operators.vocabulary import base_name
+from archcheck.measure.shapes.arguments import Call
+
+_ALSO = frozenset({
+    "where", "masked_fill", "index_put", "rsub", "max", "min", "threshold", "hardtanh", "to", "_to_copy", "clone",
+    "contiguous", "type_as", "lift_fresh", "absolute", "greater", "less", "greater_equal", "less_equal", "subtract",
+    "multiply", "divide", "true_divide", "floor_divide", "clip", "square", "alias", "detach",
+})  # fmt: skip
+"""Operators that do so and have no tag of torch's that says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elementwise:
+    """One such call: an operator and its arguments by name, each tensor replaced by its place among the operands."""
+
+    func: Any
+    arguments: Mapping[str, Any]
+
+    def of(self, operands: Sequence[torch.Tensor]) -> torch.Tensor | None:
+        """Return what it gives for other operands; `None` where that fails."""
+        try:
+            made = self.func(**{name: _filled(value, operands) for name, value in self.arguments.items()})
+        except Exception:  # whatever torch says of operands of another shape
+            return None
+        return made if isinstance(made, torch.Tensor) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    index: int
+
+
+def elementwise(operator: Operator, call: Call) -> Elementwise | None:
+    """Return how to make a call of other numbers, if it maps each element by itself."""
+    if not _is_elementwise(operator):
+        return None
+    places = iter(range(len(call) * 1000))
+
+    def emptied(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return _Place(next(places))
+        return [emptied(each) for each in value] if isinstance(value, list | tuple) else value
+
+    return Elementwise(operator.func, {name: emptied(value) for name, value in call.items()})
+
+
+def _is_elementwise(operator: Operator) -> bool:
+    """Whether an operator maps each element by itself; torch tags forms in place less often than others."""
+    base = base_name(operator.name)
+    if base in _ALSO or torch.Tag.pointwise in operator.func.tags:
+        return True
+    packet = getattr(torch.ops.aten, base, None) if base != operator.name else None
+    other = getattr(packet, operator.func._overloadname, None)
+    return other is not None and torch.Tag.pointwise in other.tags
+
+
+def _filled(value: Any, operands: Sequence[torch.Tensor]) -> Any:
+    if isinstance(value, _Place):
+        return operands[value.index].clone()
+    return [_filled(each, operands) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,243 @@
+"""What several operations spell together, told by what they do: a ReLU, a normalisation, a softmax, an attention.
+
+* A *ReLU* is whatever maps each number of one tensor as it does: `x * (x > 0)`, `where(x > 0, x, 0)`, `x.clamp(min=0)`,
+  `(x + x.abs()) / 2`. The operations run again on a few numbers, so that spelling makes no difference. It has to stand
+  where an activation does: behind a layer and on the way to one, or to an output. Distances that are kept from being
+  negative and margins of a loss do not.
+* A *normalisation* divides by a deviation of what it divides; the axes that the deviation is taken over tell which.
+* A *softmax* divides exponentials by their sum.
+* An *attention* multiplies by the softmax of a product of two activations.
+
+The last operation of each stands for all; the others are parts of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+from archcheck.measure.operators.vocabulary import base_name
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
+from archcheck.measure.structure.spelled_norms import Deviations
+from archcheck.selectors import GROUPS
+
+_PROBES = (-1e3, -30.0, -3.0, -1.0, -0.5, -1e-2, 0.0, 1e-2, 0.5, 1.0, 3.0, 30.0, 1e3)
+_NEAR = 1e-4
+_FAR = 12
+"""Operations that spell one at most."""
+_ENDS = frozenset({
+    "mul", "add", "sub", "div", "neg", "where", "masked_fill", "index_put", "clamp", "clamp_min", "clip", "maximum",
+    "max", "fmax", "rsub", "copy", "threshold", "hardtanh", "leaky_relu", "elu", "celu",
+})  # fmt: skip
+"""What such a spelling may end in, some of them with numbers that make a ReLU of them."""
+_CARRYING = frozenset({"reshape", "permute", "copy", "slice", "cat", "pad", "add", "dropout", "upsample"})
+_BEFORE = frozenset({*GROUPS["weights"], *GROUPS["norm"], *GROUPS["pool"], *GROUPS["activation"], "input"})
+_BLOCKING = frozenset({"sqrt", "rsqrt", "log", "log2", "log10", "log1p", "reciprocal", "pow", "exp", "neg"})
+"""What makes a number that is not negative of what is cut at zero: a distance, a probability."""
+_FILLED = {"zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0}
+_SCALING = frozenset({"mul", "div", "add", "sub", "masked_fill", "where", "dropout", *("reshape", "permute", "copy")})
+
+
+class Spelled(NamedTuple):
+    """The kind that operations spell, the event that they begin at, and those that are parts of it."""
+
+    kind: str
+    origin: int
+    parts: frozenset[int]
+
+
+class Spellings:
+    """What is spelled in a trace, by the event that ends it."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace, self._events = trace, trace.events
+        self.found: dict[int, Spelled] = {}
+        self._axes: dict[int, int] = {}  # of softmaxes
+        deviations = Deviations(trace)
+        for event in self._events:
+            if not (trace.live[event.index] and trace.dependent[event.index] and event.shapes):
+                continue
+            spelled = deviations.spelled(event) or self._attention(event) or self._shares(event)
+            spelled = spelled or self._rectified(event)
+            if spelled is not None:
+                self.found[event.index] = Spelled(*spelled)
+        self._settled = deviations.settled
+        self.part_of = {part: end for end, spelled in self.found.items() for part in spelled.parts}
+
+    def attributes_of(self, event: Event) -> dict[str, object]:
+        """Return what a rule may want to know of what an event ends."""
+        if event.index in self._axes:
+            return {"dim": self._axes[event.index]}
+        if self.found[event.index].kind not in GROUPS["norm"] or len(event.shapes[0]) < 2:
+            return {}
+        by_batch = self.found[event.index].kind == "batch_norm" and event.index not in self._settled
+        return {"features": event.shapes[0][1], "training": by_batch}
+
+    # --- a ReLU -----------------------------------------------------------------------------------------
+
+    def _rectified(self, event: Event) -> tuple[str, int, frozenset[int]] | None:
+        if base_name(event.op) not in _ENDS and event.kind not in _ENDS:
+            return None
+        frontier, inside = set(self._heard(event)), {event.index}
+        while frontier and len(inside) <= _FAR:
+            latest = max(frontier)
+            if len(frontier) == 1 and self._rectifies(event, latest, inside):
+                spelled = "relu", latest, frozenset(inside - {event.index})
+                return spelled if self._is_activation(event, self._events[latest]) else None
+            before = self._events[latest]
+            if before.told.elementwise is None or before.index in self.found or before.kind in GROUPS["activation"]:
+                return None
+            frontier.remove(latest)
+            frontier.update(self._heard(before))
+            inside.add(latest)
+        return None
+
+    def _heard(self, event: Event) -> Iterator[int]:
+        return (index for index in event.inputs if self._trace.dependent[index] and not _is_made(self._events[index]))
+
+    def _rectifies(self, event: Event, origin: int, inside: set[int]) -> bool:
+        """Whether an event is a multiple of the ReLU of an earlier one."""
+        probes = torch.tensor(_PROBES, dtype=torch.float64)
+        known = {origin: probes}
+        for index in sorted(inside):
+            result = self._result(self._events[index], known)
+            if result is None or result.shape != probes.shape:
+                return False
+            known[index] = result
+        given = known[event.index].double()
+        factor = float(given[-1] / probes[-1])
+        return 0 < factor < 1e6 and torch.allclose(given, factor * probes.clamp(min=0), rtol=_NEAR, atol=_NEAR * 1e-3)
+
+    def _result(self, event: Event, known: dict[int, torch.Tensor]) -> torch.Tensor | None:
+        operands = [known[index] if index in known else self._number(index) for index in event.operands]
+        if event.told.elementwise is None or any(each is None for each in operands):
+            return None
+        return event.told.elementwise.of([each for each in operands if each is not None])
+
+    def _number(self, index: int) -> torch.Tensor | None:
+        """Return the one number that a tensor is full of."""
+        event = self._events[index] if index >= 0 else None
+        if event is None:
+            return None
+        name = base_name(event.op)
+        if name in _FILLED or name in ("full", "full_like", "new_full", "fill", "scalar_tensor"):
+            number = _FILLED.get(name, event.told.number)
+            return None if number is None else torch.tensor(number, dtype=torch.float64)
+        if event.kind in ("copy", "reshape") and len(event.operands) == 1:
+            return self._number(event.operands[0])
+        return _only_number(event.source)
+
+    def _is_activation(self, event: Event, origin: Event) -> bool:
+        """Whether something stands where an activation does."""
+        return self._comes_from_a_layer(origin) and self._goes_to_a_layer(event)
+
+    def _comes_from_a_layer(self, origin: Event) -> bool:
+        pending, seen = [origin], {origin.index}
+        while pending:
+            event = pending.pop()
+            if event.kind in _BEFORE or event.index in self.found or self._is_product(event):
+                return True
+            scales = event.kind in ("mul", "div") and (bool(event.params) or len(event.operands) == 1)
+            for index in self._heard(event) if scales or event.kind in _CARRYING else ():
+                if index not in seen:
+                    seen.add(index)
+                    pending.append(self._events[index])
+        return False
+
+    def _is_product(self, event: Event) -> bool:
+        return event.kind == "matmul" and (bool(event.params) or self._weighs(event))
+
+    def _weighs(self, event: Event) -> bool:
+        return sum(self._trace.dependent[index] for index in event.operands if index >= 0) == 1
+
+    def _goes_to_a_layer(self, event: Event) -> bool:
+        """Whether every next operation may follow an activation, and not all that comes of it is one number."""
+        readers = self._trace.readers.get(event.index, [])
+        if any(reader.kind in _BLOCKING or base_name(reader.op) in _BLOCKING for reader in readers):
+            return False
+        pending, seen = [event.index], {event.index}
+        while pending:
+            index = pending.pop()
+            if index in self._trace.outputs and self._events[index].shapes[0]:
+                return True
+            for reader in self._trace.readers.get(index, []):
+                if reader.kind in GROUPS["weights"] or self._is_product(reader):
+                    return True
+                if reader.index not in seen:
+                    seen.add(reader.index)
+                    pending.append(reader.index)
+        return False
+
+    # --- a softmax --------------------------------------------------------------------------------------
+
+    def _shares(self, event: Event) -> tuple[str, int, frozenset[int]] | None:
+        """Return a softmax that ends in a division of exponentials by their sum."""
+        if event.kind != "div" or len(event.operands) != 2 or min(event.operands) < 0:
+            return None
+        top, bottom = (self._events[index] for index in event.operands)
+        parts = {top.index, bottom.index}
+        while bottom.kind in ("reshape", "copy") and bottom.inputs:
+            bottom = self._events[bottom.inputs[0]]
+            parts.add(bottom.index)
+        summed = self._events[bottom.inputs[0]] if bottom.kind == "sum" and bottom.inputs else None
+        if top.op != "exp" or summed is None or summed.op != "exp" or summed.inputs != top.inputs:
+            return None
+        dims = bottom.attributes.get("dims", ())
+        if len(dims) != 1 or len(event.shapes[0]) != len(top.shapes[0]):
+            return None
+        self._axes[event.index] = dims[0]
+        return "softmax", top.inputs[0], frozenset(parts | {summed.index})
+
+    # --- attention --------------------------------------------------------------------------------------
+
+    def _attention(self, event: Event) -> tuple[str, int, frozenset[int]] | None:
+        """Return an attention that ends in a product of its weights and its values."""
+        if event.kind != "matmul" or len(self._activations(event)) < 2:
+            return None
+        for index in self._activations(event):
+            chain = [*self._back(index, ("softmax",))]
+            if not chain or self._kind(chain[-1]) != "softmax":
+                continue
+            spelled = self.found.get(chain[-1])
+            scored = spelled.origin if spelled else self._events[chain[-1]].operands[0]
+            scores = [*self._back(scored, ("matmul",))]
+            product = self._events[scores[-1]] if scores else None
+            if product is not None and product.kind == "matmul" and len(self._activations(product)) > 1:
+                return "attention", -1, frozenset()
+        return None
+
+    def _kind(self, index: int) -> str:
+        return self.found[index].kind if index in self.found else self._events[index].kind
+
+    def _activations(self, event: Event) -> list[int]:
+        return [index for index in event.operands if index >= 0 and self._trace.dependent[index]]
+
+    def _back(self, index: int, ends: tuple[str, ...]) -> Iterator[int]:
+        """Yield the events from one back to the first of the kinds in `ends`, through what scales and masks it."""
+        for _ in range(_FAR):
+            event = self._events[index]
+            yield index
+            spelled = self.found.get(index)
+            if event.kind in ends or (spelled and spelled.kind in ends) or event.kind not in _SCALING:
+                return
+            before = [each for each in self._activations(event) if self._events[each].dtype != "bool"]
+            if not before:
+                return
+            index = max(before, key=lambda each: len(self._events[each].shapes[0]) if self._events[each].shapes else 0)
+
+
+def _only_number(source: torch.Tensor | None) -> torch.Tensor | None:
+    """Return the number that a tensor is full of, `None` where it holds others, too."""
+    if source is None or source.device.type == "meta" or source.layout is not torch.strided or not source.numel():
+        return None
+    first = source.detach().flatten()[0]
+    first = first.double() if first.is_floating_point() else first
+    return first.clone() if not source.is_complex() and bool((source == first).all()) else None
+
+
+def _is_made(event: Event) -> bool:
+    """Whether an event takes the outside of its operands and not their numbers."""
+    return event.kind == "factory"

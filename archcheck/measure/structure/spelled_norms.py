@@ -1,0 +1,225 @@
+"""Normalisations that are spelled: something less its mean, or as it is, over a deviation of it."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from archcheck.measure.operators.vocabulary import base_name
+from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.events import Trace
+
+_PASSED = frozenset({"sqrt", "rsqrt", "add", "clamp", "clamp_min", "clip", "maximum", "reciprocal", "mul", "div"})
+_MOVED = frozenset({"reshape", "copy"})
+_DEVIATIONS = frozenset({"var", "std", "var_mean", "std_mean"})
+_FAR = 12
+
+Found = tuple[str, int, frozenset[int]]
+
+
+class Deviations:
+    """Finds them in a trace."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace, self._events = trace, trace.events
+        self.settled: set[int] = set()
+        """The batch normalisations by statistics that the model keeps."""
+
+    def spelled(self, event: Event) -> Found | None:
+        """Return what an event ends, if that is a normalisation, with what it normalises and its parts."""
+        if event.kind not in ("div", "mul") or len(event.operands) != 2:
+            return None
+        one, other = event.operands
+        for top, bottom in ((one, other), (other, one)) if event.kind == "mul" else ((one, other),):
+            found = self._normalised(event, top, bottom) or self._by_statistics(event, top, bottom)
+            if found is not None:
+                return found
+        return None
+
+    def _normalised(self, event: Event, top: int, bottom: int) -> Found | None:
+        if top < 0 or bottom < 0 or not self._trace.dependent[top]:
+            return None
+        shape = event.shapes[0]
+        if self._events[top].shapes[:1] != (shape,):
+            return None
+        inside = {event.index}
+        top = self._unscaled(top, inside)
+        centred = self._centred(top, inside)
+        way = self._to_deviation(bottom, inverse=event.kind == "mul")
+        if way is None:
+            return None
+        statistic, passed, inverted = way
+        if inverted != (event.kind == "mul"):
+            return None
+        inside |= passed
+        of = self._deviates(statistic, top, centred, inside)
+        if of is None:
+            return None
+        origin = top if centred is None else centred
+        kind = self._kind(self._events[origin], self._axes(statistic, self._events[origin]), centred is not None)
+        if kind is None or self._begins(origin):
+            return None
+        return kind, origin, frozenset(inside - {event.index, origin})
+
+    def _unscaled(self, index: int, inside: set[int]) -> int:
+        """Return what a learned scale is applied to, if an event is that."""
+        event = self._events[index]
+        before = [each for each in event.operands if each >= 0 and self._trace.dependent[each]]
+        if event.kind != "mul" or not event.params or len(before) != 1:
+            return index
+        inside.add(index)
+        return before[0]
+
+    def _by_statistics(self, event: Event, top: int, bottom: int) -> Found | None:
+        """Return a batch normalisation of evaluation: less a mean that the model keeps, over the root of a variance."""
+        if top < 0 or bottom < 0 or self._trace.dependent[bottom] or not self._trace.dependent[top]:
+            return None
+        inside: set[int] = set()
+        less, rooted = self._events[self._unscaled(top, inside)], False
+        inside.add(less.index)
+        if less.kind != "sub" or len(less.operands) != 2 or not self._keeps(less) or self._begins(less.operands[0]):
+            return None
+        while True:
+            factor = self._events[bottom]
+            inside.add(bottom)
+            rooted |= base_name(factor.op) in ("sqrt", "rsqrt") or (
+                base_name(factor.op) == "pow" and len(factor.inputs) < 2
+            )
+            if self._keeps(factor) or len(factor.inputs) != 1:
+                break
+            bottom = factor.inputs[0]
+        if not rooted or not self._keeps(factor):
+            return None
+        self.settled.add(event.index)
+        return "batch_norm", less.operands[0], frozenset(inside)
+
+    def _keeps(self, event: Event) -> bool:
+        """Whether an event reads a tensor that the model keeps and does not train, and no other."""
+        return len(event.params) == 1 and event.params[0] not in self._trace.trained
+
+    def _centred(self, index: int, inside: set[int]) -> int | None:
+        """Return what a difference takes the mean from, if it is such a difference."""
+        event = self._events[index]
+        if event.kind != "sub" or len(event.operands) != 2 or event.operands[0] < 0:
+            return None
+        whole, mean = event.operands
+        passed = self._back(mean, {"mean", "var_mean", "std_mean"})
+        if passed is None or self._source(passed[-1]) != whole:
+            return None
+        inside.update({index, *passed})
+        return whole
+
+    def _back(self, index: int, ends: set[str]) -> list[int] | None:
+        """Return the events from one back to the first of the kinds in `ends`, through reshapes."""
+        passed = []
+        for _ in range(_FAR):
+            if index < 0:
+                return None
+            passed.append(index)
+            event = self._events[index]
+            if event.kind in ends or base_name(event.op) in ends:
+                return passed
+            if event.kind not in _MOVED or not event.operands:
+                return None
+            index = event.operands[0]
+        return None
+
+    def _source(self, index: int) -> int:
+        return self._events[index].operands[0] if self._events[index].operands else -1
+
+    def _to_deviation(self, index: int, *, inverse: bool) -> tuple[int, set[int], bool] | None:
+        """Return the variance or deviation that a factor comes from, what is between, and whether it is one over it."""
+        passed: set[int] = set()
+        inverted = False
+        for _ in range(_FAR):
+            if index < 0:
+                return None
+            event = self._events[index]
+            passed.add(index)
+            name = base_name(event.op)
+            if name in _DEVIATIONS or event.kind == "mean":
+                return index, passed, inverted
+            if name in ("rsqrt", "reciprocal") or (name == "pow" and (event.told.number or _exponent(event)) < 0):
+                inverted = not inverted
+            elif name not in _PASSED and event.kind not in _MOVED and name != "pow":
+                return None
+            if event.params and name not in ("add",):
+                return None
+            before = [each for each in event.operands if each >= 0 and self._trace.dependent[each]]
+            if len(before) != 1:
+                return None
+            index = before[0]
+        return None
+
+    def _deviates(self, statistic: int, top: int, centred: int | None, inside: set[int]) -> int | None:
+        """Return what a variance or a mean of squares is taken of, if that is what it divides."""
+        event = self._events[statistic]
+        origin = top if centred is None else centred
+        if base_name(event.op) in _DEVIATIONS:
+            return origin if self._source(statistic) in (origin, top) and centred is not None else None
+        squares = self._events[self._source(statistic)]
+        name = base_name(squares.op)
+        is_square = name == "square" or (name == "pow" and _exponent(squares) == 2)
+        is_square = is_square or (
+            squares.kind == "mul" and len(set(squares.operands)) == 1 and len(squares.operands) == 2
+        )
+        if not is_square or not squares.operands:
+            return None
+        inside.add(squares.index)
+        of = squares.operands[0]
+        if of in (top, origin) and (centred is None or of == top):
+            return origin
+        twice = self._centred(of, inside)  # spelled once more
+        return origin if twice is not None and twice == centred else None
+
+    def _axes(self, statistic: int, origin: Event) -> frozenset[int] | None:
+        """Return the axes that a statistic is taken over."""
+        event = self._events[statistic]
+        dims = event.attributes.get("dims")
+        if dims is not None:
+            return frozenset(dims)
+        whole, rest = origin.shapes[0], event.shapes[0]
+        if len(whole) == len(rest):
+            return frozenset(axis for axis, (a, b) in enumerate(zip(whole, rest, strict=True)) if a != b)
+        axes = range(len(whole))
+        fits = [
+            gone
+            for gone in combinations(axes, len(whole) - len(rest))
+            if tuple(whole[axis] for axis in axes if axis not in gone) == rest
+        ]
+        return frozenset(fits[0]) if len(fits) == 1 else None
+
+    def _kind(self, origin: Event, axes: frozenset[int] | None, centred: bool) -> str | None:
+        """Return which normalisation is taken over some axes."""
+        if not axes or not origin.shapes:
+            return None
+        shape = origin.shapes[0]
+        last = len(shape) - 1
+        if not centred:
+            return "rms_norm" if axes in ({last}, {1}) and last > 0 else None
+        if 0 in axes:
+            return "batch_norm" if axes == frozenset(range(len(shape))) - {1} and last > 0 else None
+        if axes == frozenset(range(2, len(shape))) and last > 1:
+            if self._is_grouped(origin):
+                return "group_norm"
+            return "instance_norm" if last > 2 else "layer_norm"
+        whole = axes == frozenset(range(1, len(shape)))
+        return "layer_norm" if whole or axes in ({last}, {1}) or axes == frozenset(range(min(axes), last + 1)) else None
+
+    def _is_grouped(self, origin: Event) -> bool:
+        """Whether channels have been parted into groups."""
+        if origin.kind != "reshape" or not origin.operands or origin.operands[0] < 0:
+            return False
+        before = self._events[origin.operands[0]].shapes[0]
+        return len(before) > 2 and before[1] != origin.shapes[0][1]
+
+    def _begins(self, origin: int) -> bool:
+        """Whether what is normalised is an input as it comes, which makes it a preparation of data."""
+        event = self._events[origin]
+        while event.kind in ("reshape", "copy", "permute", "slice", "cat", "pad") and event.inputs:
+            event = self._events[event.inputs[0]]
+        return event.kind == "input"
+
+
+def _exponent(event: Event) -> float:
+    numbers = [number.real for number in event.told.numbers]
+    return numbers[0] if numbers else 0.0
