@@ -26,6 +26,7 @@ _UNPACKS = frozenset({
     "__xor__", "__rshift__", "__lshift__", "remainder", "fmod", "floor_divide", "div", "sub", "mul", "view",
 })  # fmt: skip
 """Operators that make several integers of one."""
+_NORMALISES = ("batch_norm", "instance_norm")
 _STATISTICS = ("running_mean", "running_var")
 _STILL = 1e-6
 """Momentum below which statistics do not follow the data."""
@@ -80,6 +81,7 @@ class Account:
     ) -> None:
         self._trace, self._events = trace, trace.events
         self._buffers, self._parameters = dict(tree.buffers()), dict(tree.parameters())
+        self._modules = {node.path: node.module for node in tree.nodes}
         self._statistics, self._draws, self._generated = statistics, draws, generated
         self._unfolded = unfolded or {}
         self._acting = acting_in(trace)
@@ -101,7 +103,7 @@ class Account:
                 yield from self._unowned(event)
             for position, name in enumerate(event.names):
                 if name and name not in seen and event.operands[position] < 0 and not takes_shape_alone(event):
-                    if name in self._statistics and _reads_as_statistic(event, name):
+                    if name in self._statistics and self._is_read_as_statistic(event, name):
                         continue  # another operation may read it as a weight
                     seen.add(name)
                     yield from self._held(name, event)
@@ -125,6 +127,13 @@ class Account:
 
     def _is_drawn_again(self, event: Event) -> bool:
         return draws_numbers(event, self._trace) and place_of(event) in self._draws
+
+    def _is_read_as_statistic(self, event: Event, name: str) -> bool:
+        """Whether what reads a statistic uses it as one: a normalisation or parametrization its own, torch its parts'."""
+        owner, _, own = name.rpartition(".")
+        reader = type(self._modules.get(event.layer)).__module__
+        of_torch = reader.startswith("torch.") and owner.startswith(f"{event.layer}.")
+        return of_torch or (event.kind in _NORMALISES if own in _STATISTICS else event.layer == owner)
 
     def _unowned(self, event: Event) -> Iterator[Source]:
         """Yield parameters that the pass itself makes, as those of a layer that is built in `forward`."""
@@ -240,18 +249,12 @@ def statistics_of(traces: Sequence[Trace], tree: Tree) -> frozenset[str]:
         name
         for trace in traces
         for event in trace.events
-        if event.kind in ("batch_norm", "instance_norm") and (len(traces) == 1 or event.attributes.get("training"))
+        if event.kind in _NORMALISES and (len(traces) == 1 or event.attributes.get("training"))
         for role, name in zip(event.roles, event.names, strict=True)
         if role in _STATISTICS and name
     }
     still = {join(node.path, name) for node in tree.nodes if _never_moves(node) for name in _STATISTICS}
     return frozenset((own | moved) - still)
-
-
-def _reads_as_statistic(event: Event, name: str) -> bool:
-    """Whether an operation uses a statistic as one: a normalisation its own, a parametrization its own vectors."""
-    owner, _, own = name.rpartition(".")
-    return event.kind in ("batch_norm", "instance_norm") if own in _STATISTICS else event.layer == owner
 
 
 def _never_moves(node: Node) -> bool:
