@@ -111,8 +111,10 @@ def _measured(
     evaluation, training = taken.evaluation[0], taken.training[0] if taken.training else None
     give_back()
     second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
+    ways = [ways_of(*each, root) for each in zip((taken.evaluation, taken.training), taken.examples, strict=True)]
+    second = along(second, passes, ways, root)
     facts = _facts(passes, chosen, taken, second, Formulas(construction), target=target, root=root)
-    facts = settled(facts, bench, taken)
+    facts = settled(facts, bench, taken, second.used)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured)
@@ -131,8 +133,6 @@ def _facts(
     model, tree, evaluation = passes.model, passes.tree, taken.evaluation[0]
     in_evaluation = [graph.build(trace, root) for trace in taken.evaluation]
     in_training = [graph.build(trace, root, like=in_evaluation[0]) for trace in taken.training]
-    ways = ways_of(in_evaluation, taken.examples[0]), ways_of(in_training, taken.examples[1])
-    second = along(second, passes, ways, root)
     union = united([second.heard(each, training=False) for each in in_evaluation])
     train_union = united([second.heard(each, training=True) for each in in_training])
     ops, train_ops = union.ops, train_union.ops

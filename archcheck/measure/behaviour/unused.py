@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Protocol
 
 import torch
 
@@ -16,6 +17,7 @@ from archcheck.measure.passes.events import Trace
 from archcheck.measure.structure import graph, idle
 from archcheck.measure.subject.source import class_statement
 from archcheck.measure.subject.tree import Tree
+from archcheck.parts import Op
 
 _CHOICES = (torch.nn.ModuleList, torch.nn.ModuleDict)
 """Containers out of which code chooses."""
@@ -24,7 +26,14 @@ _AT_ONCE = 8
 _BY_NAME = frozenset({"getattr", "children", "modules", "named_children", "named_modules", "_modules", "get_submodule"})
 
 
-def settled(facts: Facts, bench: Bench, taken: Several) -> Facts:
+class Used(Protocol):
+    """Gives the operations of a graph, those that use no parameter as reaching no output."""
+
+    def __call__(self, graph: graph.Graph, *, training: bool) -> tuple[Op, ...]:
+        """Return them."""
+
+
+def settled(facts: Facts, bench: Bench, taken: Several, used: Used) -> Facts:
     """Return the facts with what is unused for certain, and what ran in no pass of their graph and yet may run."""
     if not taken.decided or facts.passes is None or not (facts.params.unused or facts.unused_layers):
         return facts
@@ -36,7 +45,8 @@ def settled(facts: Facts, bench: Bench, taken: Several) -> Facts:
         for training, trace in some:
             traces.append(trace)
             modes[training].append(trace)
-        read = {name for _, trace in some for op in graph.build(trace, bench.root).ops if op.live for name in op.params}
+        graphs = [used(graph.build(trace, bench.root), training=training) for training, trace in some]
+        read = {name for ops in graphs for op in ops if op.live for name in op.params}
         unused = tuple(name for name in unused if name not in read)
         layers = idle.unused_layers(tree, traces)
         if not unused and not layers:

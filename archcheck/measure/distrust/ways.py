@@ -14,7 +14,7 @@ from archcheck.measure.distrust.second import Second, Signs, Silent
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
-from archcheck.measure.structure.graph import Graph
+from archcheck.measure.structure.graph import build
 from archcheck.measure.structure.union import united
 
 Way = tuple[Example, Trace]
@@ -24,18 +24,19 @@ _MOST = 4
 """Ways that are looked at in each mode."""
 
 
-def ways_of(graphs: Sequence[Graph], examples: Sequence[Example]) -> list[Way]:
+def ways_of(traces: Sequence[Trace], examples: Sequence[Example], root: str) -> list[Way]:
     """Return passes in each of which more reaches an output than in those before, with their inputs.
 
     There are none where all passes run the same.
     """
-    union = united([each.ops for each in graphs])
-    if not any(op.runs for op in union.ops):
+    if len(traces) < 2:
         return []
-    return [(examples[number], graphs[number].trace) for number in sorted(union.fresh)[:_MOST]]
+    union = united([build(trace, root).ops for trace in traces])
+    fresh = sorted(union.fresh)[:_MOST] if any(op.runs for op in union.ops) else []
+    return [(examples[number], traces[number]) for number in fresh]
 
 
-def along(second: Second, passes: Passes, ways: tuple[Sequence[Way], Sequence[Way]], root: str) -> Second:
+def along(second: Second, passes: Passes, ways: Sequence[Sequence[Way]], root: str) -> Second:
     """Return a second look that has been taken along other ways through the code, too, of each mode.
 
     An operation says nothing if it does so in each look that comes across it.
