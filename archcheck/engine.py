@@ -15,12 +15,12 @@ from archcheck.errors import NotMeasured, SubjectError
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Mishap, Outcome, Report, Result, Verdict, sum_points
 from archcheck.isolate import Worker
-from archcheck.parts import Weights
 from archcheck.rule import Rule, rule_name
 from archcheck.rules.passes import checked
 from archcheck.stated_costs import Stated as StatedCost
 from archcheck.texts import Texts, read_text
 from archcheck.waive import waive
+from archcheck.weight_files import Weights
 from archcheck.where import Where
 from archcheck.words import visible
 

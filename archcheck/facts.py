@@ -15,19 +15,9 @@ from functools import cached_property
 from typing import Any
 
 from archcheck.codec import decode, encode
+from archcheck.cross_checks import CrossCheck
 from archcheck.errors import NotMeasured
-from archcheck.parts import (
-    META_WORDS,
-    Cost,
-    CrossCheck,
-    Layer,
-    Op,
-    Params,
-    Shapes,
-    Subject,
-    Training,
-    ValuePasses,
-)
+from archcheck.parts import META_WORDS, Cost, Layer, Op, Params, Shapes, Subject, Training, ValuePasses
 from archcheck.snapshot import Committed
 from archcheck.texts import Texts
 

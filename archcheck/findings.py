@@ -13,7 +13,7 @@ from typing import Any
 from archcheck.codec import decode, encode
 from archcheck.errors import ArchcheckError, SubjectError
 from archcheck.facts import Facts, check_graph
-from archcheck.parts import Weights
+from archcheck.weight_files import Weights
 from archcheck.where import Where
 from archcheck.words import quote, visible
 

@@ -6,7 +6,6 @@ name says bytes; `macs` are multiply-accumulates (one fused multiply-add is one)
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +14,6 @@ from archcheck.storage import StoredTensor
 from archcheck.where import Where
 
 Shape = tuple[int, ...]
-
-UNEXPLAINED = "unexplained"
-"""The reason of a difference of which nothing is known."""
 
 CROSS_CHECK = "cross-check"
 """What a request needs for the facts to hold a `CrossCheck`."""
@@ -264,45 +260,6 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """A place where fvcore counts another number of `quantity`, `"flops"` or `"activations"`, than we do.
-
-    `op` is fvcore's name of the operator, or torch's where fvcore has none. Both counts are of what `layer` runs
-    itself, without the layers inside of it. `reason` says why they differ, or `"unexplained"`.
-    """
-
-    layer: str
-    op: str
-    ours: int
-    fvcore: int
-    reason: str
-    quantity: str = "flops"
-
-    @property
-    def explained(self) -> bool:
-        """Whether it is known why the counts differ."""
-        return self.reason != UNEXPLAINED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrossCheck:
-    """What fvcore itself counts of the same forward pass, beside our `fvcore_flops` and `activations`.
-
-    `error` says why fvcore could count nothing; its totals are `None` then. `compared` is the number of pairs of a
-    layer and an operator to which either of us gives flops, and `version` that of fvcore.
-    """
-
-    total_ours: int
-    total_fvcore: int | None
-    activations_ours: int
-    activations_fvcore: int | None
-    compared: int = 0
-    differences: tuple[Difference, ...] = ()
-    error: str | None = None
-    version: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Shapes:
     """Inputs and outputs in the order they are given; `output_ops` are the operations that make the outputs.
 
@@ -334,44 +291,3 @@ class Training:
     checkpoint_problem: str | None = None
     correct: int | None = None
     total: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """A tensor in a file, and how many of its numbers are infinite or none."""
-
-    name: str
-    shape: Shape
-    dtype: str
-    bytes: int
-    not_finite: int = 0
-
-    @property
-    def elements(self) -> int:
-        """How many numbers it holds."""
-        return math.prod(self.shape)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """The tensors in a file that holds nothing else, in its order; what they are parts of, it does not say.
-
-    `format` is `safetensors` or `pickle`, `notes` say what a reader should know of the file.
-    """
-
-    file: str
-    format: str
-    tensors: tuple[Stored, ...]
-    bytes: int
-    bytes_by_dtype: Mapping[str, int]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def elements(self) -> int:
-        """How many numbers there are, those of parameters and of buffers."""
-        return sum(tensor.elements for tensor in self.tensors)
-
-    @property
-    def not_finite(self) -> tuple[Stored, ...]:
-        """The tensors with numbers that are infinite or none."""
-        return tuple(tensor for tensor in self.tensors if tensor.not_finite)

@@ -67,6 +67,25 @@ NETWORKS = """
     def images():
         return ([torch.rand(3, 8, 10), torch.rand(3, 6, 6)],)
 
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lin = nn.Linear(6, 3)
+
+        def forward(self, graph, signals):
+            return self.lin(torch.tanh(graph @ signals.t()).t())
+
+    def graph():
+        return torch.eye(6).to_sparse_csr(), torch.rand(2, 6)
+
+    class Taps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.taps = nn.Parameter(torch.rand(3))
+
+        def forward(self, x):
+            return sum(self.taps[i] * x[:, i : i + 4] for i in range(3))
+
     def quantised():
         model = nn.Sequential(*[nn.Linear(16, 16) for _ in range(3)]).eval()
         return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
@@ -93,6 +112,14 @@ CONTRACT = """
     model = "net.py:Images"
     input = "net.py:images"
     rules = { keeps-batch = true, independent-of-batch = true }
+    [subjects.graph]
+    model = "net.py:Shared"
+    input = "net.py:graph"
+    rules = { keeps-batch = true, independent-of-batch = true, accepts = { batch = [1, 4] } }
+    [subjects.taps]
+    model = "net.py:Taps"
+    input = [2, 6]
+    rules = { max-macs = 23 }
     [subjects.quantised]
     model = "net.py:quantised"
     input = [1, 16]
@@ -130,6 +157,8 @@ def test_containers_and_stored_weights(archcheck, folder):
         "pair": {"keeps-batch": "kept", "independent-of-batch": "kept"},
         "drains": {"finite-output": "error", "keeps-batch": "error", "max-params": "kept"},
         "images": {"keeps-batch": "kept", "independent-of-batch": "kept"},
+        "graph": {"keeps-batch": "kept", "independent-of-batch": "kept", "accepts": "kept"},
+        "taps": {"max-macs": "broken"},
         "quantised": {
             "no-hidden-weights": "kept",
             "no-unused-layers": "kept",
@@ -140,7 +169,7 @@ def test_containers_and_stored_weights(archcheck, folder):
         "loaded": {"max-bytes": "broken", "min-sparsity": "broken"},
     }
     assert run.returncode == 2
-    assert [len(report["facts"]["shape"]["inputs"]) for report in reports.values()] == [1, 2, 1, 2, 1, 1]
+    assert [len(report["facts"]["shape"]["inputs"]) for report in reports.values()] == [1, 2, 1, 2, 2, 1, 1, 1]
     (size,) = (each["found"] for each in reports["loaded"]["outcomes"] if each["rule"] == "max-bytes")
     assert size == (folder / "plain.pt").stat().st_size
     finding = reports["drains"]["outcomes"][0]["findings"][0]["message"]

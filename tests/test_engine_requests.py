@@ -18,9 +18,9 @@ from archcheck.errors import ArchcheckError, NotMeasured, SubjectError
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result, Verdict
 from archcheck.measures import take
-from archcheck.parts import Stored, Weights
 from archcheck.rule import Rule
 from archcheck.rules import MaxParams
+from archcheck.weight_files import Stored, Weights
 from archcheck.where import Where
 
 CONTRACT = """

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archcheck.parts import UNEXPLAINED, CrossCheck, Difference
+from archcheck.cross_checks import UNEXPLAINED, CrossCheck, Difference
 from archcheck.render.words import count, listed
 
 SHOWN = 12

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from archcheck.cross_checks import CrossCheck
 from archcheck.findings import Outcome, Report, Verdict, plain
-from archcheck.parts import CrossCheck
 from archcheck.render import cross_check, stored
 from archcheck.render.options import Options
 from archcheck.render.sheet import decided

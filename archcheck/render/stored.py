@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcheck.parts import Stored, Weights
 from archcheck.render.sheet import SHOWN, Line
 from archcheck.render.words import count, listed
+from archcheck.weight_files import Stored, Weights
 from archcheck.words import shape_text
 
 TITLES = ("tensor", "shape", "dtype", "elements", "bytes")

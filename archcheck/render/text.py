@@ -12,14 +12,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from archcheck.cross_checks import CrossCheck
 from archcheck.facts import Facts
 from archcheck.findings import Outcome, Report, Verdict
-from archcheck.parts import CrossCheck, Weights
 from archcheck.render import cross_check, sheet, stored
 from archcheck.render.anatomy import anatomy
 from archcheck.render.options import Options
 from archcheck.render.tree import Row, table
 from archcheck.render.words import one_line, points_text, tally, unmeasured
+from archcheck.weight_files import Weights
 
 STYLES = {
     Verdict.KEPT: "green",

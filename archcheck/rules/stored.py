@@ -32,10 +32,16 @@ class MaxBytes(Rule):
     scales of its channels. Packed weights of quantised layers are parameters. Hidden weights count as well, at the
     precision of the operation that reads them.
 
-    `of` narrows what counts: `parameters`, `buffers`, `state` or `file`. The `state` is the file that
-    `torch.save(model.state_dict(), …)` writes: buffers that are not saved take nothing in it, and each tensor some
-    two hundred bytes beside its numbers. The `file` is the one that the weights came from, as it lies on the disk: an
-    exported program, or what `weights` names.
+    `of` says what counts, and so what `limit` is to be compared with:
+
+    * nothing given: the numbers of parameters, packed weights and buffers as they lie in memory, a sparse tensor with
+      its indices, buffers that are not saved included. Names and what a file adds are no part of it, so that a number
+      worked out by hand fits: 4 bytes for each float32.
+    * `parameters`: of those the parameters and packed weights. `buffers`: of those the buffers.
+    * `state`: the whole file that `torch.save(model.state_dict(), …)` writes, to the byte: without what is not saved,
+      and with some two hundred bytes for each tensor, which is much for a network of a few kilobytes.
+    * `file`: the file that the weights came from, as it lies on the disk: an exported program, or what `weights` names.
+      Ask for it by name; without `of` the numbers in an exported program count like those of any other network.
 
     Example, kept:
         rule = max-bytes = "1 KiB"

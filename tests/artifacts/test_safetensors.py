@@ -12,7 +12,7 @@ from torch import nn
 from archcheck.errors import SubjectError
 from archcheck.measure.artifacts.safetensors import DTYPES
 from archcheck.measure.artifacts.weights import described_weights, fit
-from archcheck.parts import Stored
+from archcheck.weight_files import Stored
 from tests.artifacts.exported_files import Tiny, harm
 from tests.fuzzing import bounded_memory
 

@@ -26,10 +26,11 @@ from typing import Any
 import torch
 from torchvision import models
 
+from archcheck.cross_checks import CrossCheck
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts
 from archcheck.measure import measure_model
-from archcheck.parts import CROSS_CHECK, PARANOID, CrossCheck
+from archcheck.parts import CROSS_CHECK, PARANOID
 
 DETECTION = ("rcnn", "retinanet", "ssd", "fcos")
 VIDEO = ("r3d", "mc3", "r2plus1d", "s3d", "swin3d", "mvit")

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
 
 from archcheck import check
+from archcheck.measure.shapes.layouts import on_values, rows_of
 from archcheck.rules import Accepts, FiniteOutput, IndependentOfBatch, KeepsBatch
 
 KEPT = {"keeps-batch": "kept", "independent-of-batch": "kept", "accepts": "kept"}
@@ -151,6 +152,23 @@ def test_the_samples_are_found_among_the_inputs(case):
     least = 6 if case.startswith("nodes") else 1
     rules = KeepsBatch(), IndependentOfBatch(), Accepts(batch=(least, least + 3))
     assert verdicts(model, example, *rules) == right
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("layout", ["csr", "csc", "coo", "dense", "bsr", "bsc"])
+def test_rows_and_numbers_of_any_layout(layout, axis):
+    dense = adjacency("dense")
+    blocks = {"bsr": lambda: dense.to_sparse_bsr((2, 2)), "bsc": lambda: dense.to_sparse_bsc((3, 3))}
+    tensor = blocks[layout]() if layout in blocks else adjacency(layout)
+    for rows in ([0], [0, 1, 1, 5, 5, 2, 0], [1, 2, 3, 4, 5, 0]):
+        picked = rows_of(tensor, axis, rows)
+        assert torch.equal(
+            picked.to_dense() if picked.is_sparse or layout != "dense" else picked,
+            dense.index_select(axis, torch.tensor(rows)),
+        )
+    changed = on_values(tensor, torch.neg)
+    assert changed.layout == tensor.layout
+    assert torch.equal(changed.to_dense() if layout != "dense" else changed, -dense)
 
 
 def test_graphs_are_the_samples_where_nodes_are_sorted_into_them():

@@ -5,23 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from archcheck.cross_checks import UNEXPLAINED, CrossCheck, Difference
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Mishap, Outcome, Report, Verdict
-from archcheck.parts import (
-    UNEXPLAINED,
-    Cost,
-    CrossCheck,
-    Difference,
-    Hidden,
-    Layer,
-    Op,
-    Params,
-    Shape,
-    Shapes,
-    Subject,
-    Tensor,
-    Training,
-)
+from archcheck.parts import Cost, Hidden, Layer, Op, Params, Shape, Shapes, Subject, Tensor, Training
 from archcheck.where import Where
 
 MODEL = "model.py"

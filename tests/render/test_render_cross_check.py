@@ -1,7 +1,7 @@
 import json
 
+from archcheck.cross_checks import Difference
 from archcheck.findings import Report, reports_from_json
-from archcheck.parts import Difference
 from archcheck.render import render
 from archcheck.render.cross_check import SHOWN, is_doubtful, rows, verdict
 from tests.render.samples import cross_checked, differences, plain_net

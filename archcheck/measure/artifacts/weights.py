@@ -16,7 +16,7 @@ from archcheck.measure.artifacts.safetensors import Safetensors, names_of
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.meta import is_without_memory
 from archcheck.measure.subject.compiled import original, original_name
-from archcheck.parts import Stored, Weights
+from archcheck.weight_files import Stored, Weights
 from archcheck.words import amount, shape_text
 
 _SHOWN = 3

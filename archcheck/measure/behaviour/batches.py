@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
 from archcheck.measure.loading.example import Example
 from archcheck.measure.shapes.containers import map_tensors
+from archcheck.measure.shapes.layouts import rows_of
 
 Held = tuple[int, ...] | None
 """The axes along which a part of the example holds the samples; none at all where they are its items.
@@ -135,12 +136,9 @@ def _rows_of(value: Any, axes: tuple[int, ...], rows: Sequence[int]) -> Any:
     if isinstance(value, PackedSequence):
         sequences = unpack_sequence(value)
         return _packed([sequences[row] for row in rows])
-    index = torch.tensor(rows, dtype=torch.long, device=value.device)
-    compressed = value.layout not in (torch.strided, torch.sparse_coo)
-    chosen = value.to_sparse_coo() if compressed else value  # torch takes no rows of the compressed ones
     for axis in axes:
-        chosen = chosen.index_select(axis, index)
-    return chosen.to_sparse(layout=value.layout) if compressed else chosen
+        value = rows_of(value, axis, rows)
+    return value
 
 
 def _mixed(value: Any, other: Any, kept: Sequence[bool], axes: tuple[int, ...]) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 from archcheck.errors import SubjectError
@@ -11,9 +9,8 @@ from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.forward import inputs_of
 from archcheck.measure.shapes.fixed_inputs import fixed_in
+from archcheck.measure.shapes.layouts import Change, on_values
 from archcheck.words import shape_text
-
-Change = Callable[[torch.Tensor], torch.Tensor]
 
 
 def zeros(example: Example) -> Example:
@@ -39,17 +36,17 @@ def noise(example: Example, seed: int) -> Example:
 
 def centred(tensor: torch.Tensor, factor: float = 1) -> torch.Tensor:
     """Return numbers of both signs, `factor` times as far apart: for those of one sign, a gate may never change."""
-    return factor * (tensor - tensor.mean()) if tensor.is_floating_point() else tensor
+    return on_values(tensor, lambda each: factor * (each - each.mean())) if tensor.is_floating_point() else tensor
 
 
 def magnitude(tensor: torch.Tensor) -> torch.Tensor:
     """Return floating numbers without their sign."""
-    return tensor.abs() if tensor.is_floating_point() else tensor
+    return on_values(tensor, torch.abs) if tensor.is_floating_point() else tensor
 
 
 def negated(tensor: torch.Tensor) -> torch.Tensor:
     """Return floating numbers with the other sign."""
-    return -tensor if tensor.is_floating_point() else tensor
+    return on_values(tensor, torch.neg) if tensor.is_floating_point() else tensor
 
 
 def _noisy(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -96,7 +93,7 @@ def _varied(example: Example, floats: Change, tokens: Change) -> Example:
     def change(tensor: torch.Tensor) -> torch.Tensor:
         if not changes(tensor):
             return tensor
-        return _on_values(tensor, floats) if _floats(tensor) else tokens(tensor)
+        return on_values(tensor, floats) if _floats(tensor) else tokens(tensor)
 
     if (example.args or example.kwargs) and not any(map(changes, tensors)):
         raise SubjectError("input", f"no input holds numbers that may be changed: {_told(example)}")
@@ -117,30 +114,6 @@ def demand_changeable(example: Example) -> None:
 def _told(example: Example) -> str:
     tensors = [f"{shape_text(each.shape)} {dtype_of(each)}" for each in inputs_of(example)]
     return ", ".join(tensors) if tensors else "there is no tensor among them"
-
-
-def _on_values(tensor: torch.Tensor, change: Change) -> torch.Tensor:
-    """Change the numbers that a tensor stores, whatever its layout; what is quantised stays so."""
-    if tensor.is_quantized:
-        changed = change(tensor.dequantize())
-        if tensor.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
-            return torch.quantize_per_tensor(changed, tensor.q_scale(), tensor.q_zero_point(), tensor.dtype)
-        scales, zeros, axis = (
-            tensor.q_per_channel_scales(),
-            tensor.q_per_channel_zero_points(),
-            tensor.q_per_channel_axis(),
-        )
-        return torch.quantize_per_channel(changed, scales, zeros, axis, tensor.dtype)
-    if tensor.layout is torch.sparse_coo:
-        stored = tensor.coalesce()
-        return torch.sparse_coo_tensor(stored.indices(), change(stored.values()), stored.shape, is_coalesced=True)
-    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
-        indices = tensor.crow_indices(), tensor.col_indices()
-    elif tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
-        indices = tensor.ccol_indices(), tensor.row_indices()
-    else:
-        return change(tensor)
-    return torch.sparse_compressed_tensor(*indices, change(tensor.values()), tensor.shape, layout=tensor.layout)
 
 
 def _floats(tensor: torch.Tensor) -> bool:

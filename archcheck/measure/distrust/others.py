@@ -6,6 +6,7 @@ import torch
 
 from archcheck.measure.loading.example import Example
 from archcheck.measure.shapes.containers import tensors_in
+from archcheck.measure.shapes.layouts import on_values
 
 
 def batch_of(example: Example) -> int:
@@ -18,8 +19,9 @@ def varied(example: Example, seed: int = 0) -> Example:
     """Return the example with other numbers: floats are shrunk, each by its own factor; with a seed, in any range."""
 
     def vary(tensor: torch.Tensor) -> torch.Tensor:
-        if not tensor.is_floating_point():
-            return tensor
+        return on_values(tensor, vary_values) if tensor.is_floating_point() else tensor
+
+    def vary_values(tensor: torch.Tensor) -> torch.Tensor:
         generator = torch.Generator().manual_seed(2 + seed)
         if seed:
             factors = 3 * torch.randn(tensor.shape, generator=generator).to(tensor.dtype)

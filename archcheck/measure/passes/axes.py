@@ -14,6 +14,7 @@ from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.extents import Point
+from archcheck.measure.shapes.layouts import rows_of
 from archcheck.measure.shapes.tensor import META
 from archcheck.measure.subject.tree import Tree
 from archcheck.words import listed, shape_text
@@ -184,8 +185,7 @@ def _without_values(tensor: torch.Tensor, extents: Mapping[int, int]) -> torch.T
 def _repeated(tensor: torch.Tensor, extents: Mapping[int, int]) -> torch.Tensor:
     for axis, extent in extents.items():
         if extent != tensor.shape[axis]:
-            turns = torch.arange(extent, device=tensor.device) % tensor.shape[axis]
-            tensor = tensor.index_select(axis, turns)
+            tensor = rows_of(tensor, axis, [turn % tensor.shape[axis] for turn in range(extent)])
     return tensor
 
 

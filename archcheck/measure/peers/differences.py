@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
+from archcheck.cross_checks import UNEXPLAINED, Difference
 from archcheck.measure.operators.schema import operator_of
 from archcheck.measure.peers.fvcore_counts import Side
 from archcheck.measure.peers.fvcore_products import Key, Products
-from archcheck.parts import UNEXPLAINED, Difference
 
 PADDED_BY_WORD = "_convolution_mode"
 """What a convolution is called whose padding is a word, `padding="same"`."""

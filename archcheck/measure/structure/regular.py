@@ -50,7 +50,10 @@ _RESOLVED = 1.0
 
 def regular_worth(values: torch.Tensor, worth: Worth, depth: int = 0) -> int | None:
     """Return how many numbers describe a table; `None` where it is not regular. `worth` is for its parts."""
-    if not values.is_floating_point() or values.numel() < _SHORTEST or not bool(values.isfinite().all()):
+    if not values.is_floating_point() or values.numel() < _SHORTEST:
+        return None
+    values = values if values.itemsize > 1 else values.float()  # torch asks nothing of floats of eight bits
+    if not bool(values.isfinite().all()):
         return None
     values = values.squeeze() if values.dim() > 1 else values
     best: int | None = None
