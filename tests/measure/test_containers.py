@@ -462,7 +462,7 @@ def looped(value):
 
 def test_an_output_that_holds_itself_is_told_as_such():
     model = Apply(lambda self, x: looped(self.fc(x)), fc=nn.Linear(4, 2))
-    with pytest.raises(SubjectError, match="a (list|tuple|dict) that holds itself") as told:
+    with pytest.raises(SubjectError, match=r"a (list|tuple|dict) that holds itself") as told:
         measure_model(model, example=torch.rand(2, 4))
     assert "does the input fit" not in str(told.value)
 

@@ -1,14 +1,11 @@
-# Net: error: `width` is set at fails_behind_a_name.py:11, which was not run, as importing it fails (fails_behind_a_name.py:12)
-"""A width that a function works out, in a file that fails behind it."""
+# Net: error: `width` is set at fails_behind_a_name.py:7, which was not run, as importing it fails (fails_behind_a_name.py:8)
+"""A width that a file tells, and a line behind it that fails."""
 from torch import nn
 
+import json
 
-def measured():
-    return 4
-
-
-width = measured()
-nn.Linear(width)
+width = len(open(__file__).readlines())
+json.loads("{")
 
 
 class Net(nn.Module):
