@@ -122,13 +122,19 @@ def _by_dtype(tensors: list[StoredTensor]) -> dict[str, int]:
     return totals
 
 
+def _is_code(tensor: StoredTensor, weights: int) -> bool:
+    """Whether integers hold weights, each of them several, or one for which 0 is another number."""
+    return tensor.sort != "packed" and (weights > tensor.elements or tensor.dtype.startswith("uint"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinSparsity(Rule):
     """At least the share `limit` of the parameters is zero.
 
     What pruning promises. Numbers that are zero count, wherever they are kept: in a parameter, in one that the mask of
     `torch.nn.utils.prune` or a parametrisation of the same shape makes zero, in a sparse layout, in the packed weights
-    of a quantised layer. Biases count, too; `on = "conv"` or `on = "*.weight"` chooses others.
+    of a quantised layer. Of integers that a layer unpacks by itself, or whose zero is another number, nobody can tell,
+    which is an error. Biases count, too; `on = "conv"` or `on = "*.weight"` chooses others.
 
     Example, kept:
         rule = min-sparsity = "50 %"
@@ -170,6 +176,10 @@ class MinSparsity(Rule):
         unknown = [each.name for each in judged if each.nonzero is None]
         if unknown:
             raise NotMeasured(f"how many numbers of `{unknown[0]}` are zero cannot be seen", where=facts.subject.where)
+        packed = [each.name for each in judged if _is_code(each, facts.params.sizes[each.name])]
+        if packed:
+            told = f"which weights are zero cannot be seen in the integers of `{packed[0]}` that hold them"
+            raise NotMeasured(told, where=facts.subject.where, fix="choose others with `on`, or drop min-sparsity")
         total = sum(each.elements for each in judged)
         zeros = total - sum(each.nonzero or 0 for each in judged)
         share = zeros / total if total else None

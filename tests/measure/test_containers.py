@@ -16,6 +16,7 @@ from networks import Apply
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
+from archcheck.errors import SubjectError
 from archcheck.measure import measure_model
 from archcheck.measure.loading.example import given
 from archcheck.measure.shapes.containers import map_tensors, named_tensors, tensors_in
@@ -450,3 +451,30 @@ def test_a_fixed_batch_learns_on_noise_of_its_size():
     model = Apply(lambda self, x: self.lin(x.view(2, 4)), lin=nn.Linear(4, 3))
     (reach,) = asked(model, torch.zeros(2, 4), "gradients-reach")
     assert (reach["samples"], reach["zero"]) == (2, [])
+
+
+def looped(value):
+    """A list that holds itself in a tuple in a dictionary."""
+    found = [value]
+    found.append((1, {"again": found}))
+    return found
+
+
+def test_an_output_that_holds_itself_is_told_as_such():
+    model = Apply(lambda self, x: looped(self.fc(x)), fc=nn.Linear(4, 2))
+    with pytest.raises(SubjectError, match=r"a (list|tuple|dict) that holds itself") as told:
+        measure_model(model, example=torch.rand(2, 4))
+    assert "does the input fit" not in str(told.value)
+
+
+def test_an_output_that_holds_a_list_twice_holds_no_loop():
+    shared = [torch.ones(2)]
+    assert len(list(tensors_in([shared, {"again": shared}]))) == 2
+
+
+def test_a_forward_pass_that_never_ends_is_no_loop_of_containers():
+    def forward(self, x):
+        return forward(self, self.fc(x))
+
+    with pytest.raises(SubjectError, match="the forward pass failed on input 2x4"):
+        measure_model(Apply(forward, fc=nn.Linear(4, 4)), example=torch.rand(2, 4))

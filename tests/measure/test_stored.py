@@ -136,6 +136,46 @@ class Blocks(nn.Module):
         return x @ (weights * scales.to(x.dtype)).view(12, 16).t()
 
 
+class Binary(nn.Module):
+    """One with eight weights in each byte, whose scale is trained on."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("packed", torch.randint(0, 256, (6, 2), dtype=torch.uint8))
+        self.scale = nn.Parameter(torch.rand(6))
+
+    def forward(self, x):
+        bits = (self.packed[..., None] >> torch.arange(8, dtype=torch.uint8)) & 1
+        return x @ ((bits.to(x.dtype) * 2 - 1).flatten(1) * self.scale[:, None]).t()
+
+
+class Int8Both(Int8):
+    """One that rounds its input, too: whole numbers are multiplied, their sums are scaled, the bias is a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = None
+        self.register_buffer("shift", torch.rand(6))
+
+    def forward(self, x):
+        step = x.abs().amax(1, keepdim=True).clamp(min=1e-6) / 127
+        codes = (x / step).round().to(torch.int8)
+        return torch._int_mm(codes, self.weight.t().contiguous()).float() * step * self.scale.view(-1) + self.shift
+
+
+class Int8Conv(nn.Module):
+    """A convolution whose sums are scaled channel by channel, with a parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("weight", torch.randint(-127, 128, (4, 3, 3, 3), dtype=torch.int8))
+        self.scale = nn.Parameter(torch.rand(4))
+        self.register_buffer("bias", torch.rand(4))
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight.to(x.dtype)) * self.scale[:, None, None] + self.bias[:, None, None]
+
+
 TOKENS = torch.randint(0, 50, (2, 4))
 PIXELS = torch.rand(2, 3, 8, 8)
 WEIGHTS = {8: 3 * 9 * 8 + 8 + 8 * 9 * 8 + 8 + 8 * 10 + 10, 16: 3 * 9 * 16 + 16 + 16 * 9 * 16 + 16 + 16 * 10 + 10}
@@ -189,12 +229,15 @@ QUANTISED = {
         16 * 12 + 32 + 15,
         10 * (16 * 12 + 12),
     ),
-    "by hand": (Int8, zeros(2, 8), 54, 2 * 48),
-    "scaled after": (Int8After, zeros(2, 8), 54, 2 * 48),
-    "by hand, 4 bits": (Int4, zeros(2, 8), 48, 2 * 48),
-    "4 bits in a product": (Int4Multiplied, zeros(2, 8), 48, 2 * 48),
-    "floats of 8 bits": (Float8, zeros(2, 8), 48, 2 * 48),
+    "by hand": (Int8, zeros(2, 8), 48 + 6 + 6, 2 * 48),
+    "scaled after": (Int8After, zeros(2, 8), 48 + 6 + 6, 2 * 48),
+    "by hand, 4 bits": (Int4, zeros(2, 8), 48 + 6, 2 * 48),
+    "4 bits in a product": (Int4Multiplied, zeros(2, 8), 48 + 6, 2 * 48),
+    "floats of 8 bits": (Float8, zeros(2, 8), 48 + 6, 2 * 48),
     "blocks of bytes": (Blocks, zeros(2, 16), 6 * 32, 2 * 6 * 32),
+    "by hand, 1 bit": (Binary, zeros(2, 16), 96 + 6, 2 * 96),
+    "by hand, whole numbers": (Int8Both, torch.ones(24, 8), 48 + 6 + 6, 24 * 48),
+    "by hand, a convolution": (Int8Conv, PIXELS, 108 + 4 + 4, 2 * 36 * 108),
 }
 """A network, its input, its weights and its multiply-accumulates."""
 
@@ -243,6 +286,46 @@ def test_floats_in_buffers_are_hidden_whatever_integers_lie_beside_them():
             return F.linear(x, self.weight.to(x.dtype) * self.scale + self.more, self.bias)
 
     assert [each.name for each in measure_model(Cheats(), example=zeros(2, 8)).params.hidden] == ["more"]
+
+
+class Unscaled(nn.Module):
+    """Integers that act as weights and beside which `make` uses other buffers, none of them a scale."""
+
+    def __init__(self, make, **beside):
+        super().__init__()
+        self.make, self.fc = make, nn.Linear(8, 6)
+        self.register_buffer("weight", torch.randint(1, 128, (6, 8), dtype=torch.int8))
+        for name, tensor in beside.items():
+            self.register_buffer(name, tensor)
+
+    def forward(self, x):
+        return self.make(self, x)
+
+
+NO_SCALES = {
+    # a number for each output, or more, is no scale of six channels
+    "a number for every output": (
+        lambda self, x: F.linear(x, self.weight.to(x.dtype)) * self.scale * self.more,
+        {"scale": torch.rand(6), "more": torch.rand(9, 6)},
+        {"more"},
+    ),
+    "added to something else": (
+        lambda self, x: F.linear(x, self.weight.to(x.dtype)) * self.scale + self.fc(x * self.more),
+        {"scale": torch.rand(6), "more": torch.rand(9, 8)},
+        {"more"},
+    ),
+    "integers without a scale": (lambda self, x: self.fc(x) + x @ self.weight.to(x.dtype).t(), {}, {"weight"}),
+    "integers that a parameter scales, and that are added": (
+        lambda self, x: self.fc(x) + (self.weight.to(x.dtype) * self.fc.bias[:, None]).sum(1), {}, {"weight"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NO_SCALES)
+def test_what_only_claims_to_be_a_scale_is_hidden(case):
+    make, beside, names = NO_SCALES[case]
+    found = measure_model(Unscaled(make, **beside), example=zeros(9, 8)).params.hidden
+    assert {each.name for each in found} == names
 
 
 def stored(model, example):
@@ -331,3 +414,32 @@ def test_no_file_is_no_answer():
     (outcome,) = check(nn.Linear(3, 4), example=zeros(1, 3), rules=[MaxBytes(limit=100, of="file")]).outcomes
     assert outcome.verdict is Verdict.ERROR
     assert "the weights come from no file" in outcome.summary
+
+
+@pytest.mark.parametrize("build", [Binary, Int4])
+def test_zeros_among_packed_integers_cannot_be_seen(build):
+    example = zeros(2, 16 if build is Binary else 8)
+    (outcome,) = check(build(), example=example, rules=[MinSparsity(limit=0.01)]).outcomes
+    assert outcome.verdict is Verdict.ERROR
+    assert "which weights are zero cannot be seen in the integers of `packed`" in outcome.summary
+
+
+def test_zeros_among_integers_that_are_multiplied_as_they_are():
+    model = Int8()
+    model.weight[:2] = 0
+    (outcome,) = check(model, example=zeros(2, 8), rules=[MinSparsity(limit=0.25)]).outcomes
+    assert (outcome.verdict, outcome.found) == (Verdict.KEPT, 16 / 60)
+
+
+NARROW = [
+    name for name in ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz") if hasattr(torch, name)
+]
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_zeros_of_narrow_floats_are_zeros(dtype):
+    model = Apply(lambda self, x: F.linear(x, self.weight.to(x.dtype)))
+    values = torch.tensor([[0.0, -0.0, 1.0, -2.0], [0.5, 0.0, 1.5, 2.0**-6]])
+    model.weight = nn.Parameter(values.to(getattr(torch, dtype)), requires_grad=False)
+    (outcome,) = check(model, example=zeros(2, 4), rules=[MinSparsity(limit=0.3)]).outcomes
+    assert (outcome.verdict, outcome.found) == (Verdict.KEPT, 3 / 8)

@@ -40,6 +40,14 @@ def held(self, x):
     return self.b(out)
 
 
+def steps(self, x):
+    state, outputs = None, []
+    for each in x:
+        state = self.cell(each, state)
+        outputs.append(state[0])
+    return torch.stack(outputs)
+
+
 LAYERS = {"a": nn.Linear(8, 8), "b": nn.Linear(8, 2)}
 WORKED = {
     "the first layer gives its input no gradient": (nn.Linear(8, 8), [(3, 8)], 2 * A),
@@ -57,12 +65,21 @@ WORKED = {
     "attention to fixed keys": (
         Apply(lambda self, x, k: F.scaled_dot_product_attention(self.a(x)[None], k, k), **LAYERS), [(3, 8), (1, 4, 8)],
         2 * A + 2 * 12 * 8 + 2 * 12 * 8),
-    "lstm": (nn.LSTM(3, 4), [(5, 2, 3)], 3 * 10 * (48 + 64) - 10 * 48),
+    # the zeros that a recurrent layer begins with need no gradient: two samples of the hidden product of each cell
+    "lstm": (nn.LSTM(3, 4), [(5, 2, 3)], 3 * 10 * (48 + 64) - 10 * 48 - 2 * 64),
+    "lstm of one step": (nn.LSTM(3, 4), [(1, 2, 3)], 2 * 2 * (48 + 64)),
+    "lstm of one sequence": (nn.LSTM(3, 4), [(5, 3)], 3 * 5 * (48 + 64) - 5 * 48 - 64),
+    "lstm that projects": (nn.LSTM(3, 4, proj_size=2), [(5, 2, 3)], 3 * 10 * (48 + 32 + 8) - 10 * 48 - 2 * 32),
+    "lstm of cells": (Apply(steps, cell=nn.LSTMCell(3, 4)), [(5, 2, 3)], 3 * 10 * (48 + 64) - 10 * 48 - 2 * 64),
+    "lstm of a state that is made": (
+        Apply(lambda self, x, y: self.rnn(y, [self.a(x)[None]] * 2), a=nn.Linear(8, 4), rnn=nn.LSTM(3, 4)),
+        [(2, 8), (5, 2, 3)], 2 * 2 * 32 + 3 * 10 * (48 + 64) - 10 * 48),
     "gru of two layers, both ways": (
         nn.GRU(3, 4, num_layers=2, bidirectional=True), [(5, 2, 3)],
-        3 * 10 * 2 * (36 + 48 + 96 + 48) - 10 * 2 * 36),
+        3 * 10 * 2 * (36 + 48 + 96 + 48) - 10 * 2 * 36 - 2 * 4 * 48),
     "lstm behind a layer": (nn.Sequential(nn.Linear(8, 3), nn.LSTM(3, 4)), [(5, 2, 8)],
-                            2 * 10 * 24 + 3 * 10 * (48 + 64)),
+                            2 * 10 * 24 + 3 * 10 * (48 + 64) - 2 * 64),
+    "an rnn": (nn.RNN(3, 4), [(5, 2, 3)], 3 * 10 * (12 + 16) - 10 * 12 - 2 * 16),
     "a cell": (nn.LSTMCell(3, 4), [(2, 3)], 2 * 2 * (48 + 64)),
     "bilinear": (nn.Bilinear(3, 4, 5), [(2, 3), (2, 4)], 2 * 2 * 3 * 4 * 5),
     "addmm": (Apply(lambda self, x: torch.addmm(self.b.bias, self.a(x), self.b.weight.t()), **LAYERS), [(3, 8)],

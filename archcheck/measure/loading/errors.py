@@ -53,7 +53,7 @@ def not_there(module: ModuleType, name: str, target: str) -> SubjectError:
         why = execution.unset_name(error)
         return import_error(error, target, f"; {why}" if why else "")
     if run is not None and name in run.unset:
-        return SubjectError("no-model", f"`{target}`: `{name}` is set at {run.unset[name]}; guard what runs there")
+        return SubjectError("no-model", f"`{target}`: `{name}` is set at {run.set_at(name)}; guard what runs there")
     if run is not None and run.failure and not roots(module):
         return import_error(run.failure, target)
     known = ", ".join(f"`{root}`" for root in roots(module)[:5])

@@ -26,6 +26,8 @@ from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.texts import file_of, is_cell, keep_classes, text_of
 from archcheck.parts import IMPORT_TIMEOUT, IMPORT_TIMEOUT_WORDS
 
+_NOT_RUN = ", which was not run"
+
 
 @dataclass(slots=True, kw_only=True)
 class Run:
@@ -46,6 +48,13 @@ class Run:
     def shown(self) -> str:
         """The name of the file."""
         return Path(file_of(self.files[0])).name
+
+    def set_at(self, name: str) -> str | None:
+        """Where a name is set that is not there, and why that was not run; `None` of any other name."""
+        at = self.unset.get(name)
+        if at is None or self.failure is None or not at.endswith(_NOT_RUN):
+            return at
+        return f"{at}, as {self.why}"
 
     @property
     def notes(self) -> Iterator[str]:
@@ -214,7 +223,7 @@ def _remember(definitions: Definitions, file: str, record: Run) -> None:
     for statement in definitions.left:
         record.lines.append(place(file, statement.lineno))
         for name in names_set_by(statement):
-            record.unset.setdefault(name, f"{place(file, statement.lineno)}, which was not run")
+            record.unset.setdefault(name, f"{place(file, statement.lineno)}{_NOT_RUN}")
     definitions.left.clear()
 
 
@@ -252,7 +261,7 @@ def unset_name(error: BaseException | None) -> str | None:
     """Return why the name is not there that an error, or one that led to it, misses; `None` if it misses no name."""
     while error is not None:
         if isinstance(error, NameError) and error.name:
-            found = next((run.unset[error.name] for run in RUNS.values() if error.name in run.unset), None)
+            found = next((at for run in RUNS.values() if (at := run.set_at(error.name))), None)
             if found:
                 return f"`{error.name}` is set at {found}"
         error = error.__cause__ or error.__context__

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from archcheck.errors import SubjectError
 from archcheck.measure.shapes.arrays import is_array, tensor_of
 
 Function = Callable[[Any], Any]
@@ -41,6 +42,9 @@ def tensors_in(value: Any, seen: dict[int, Any] | None = None) -> Iterator[torch
     """Yield the tensors in an argument, a result or a model's output, however they are nested.
 
     An object is looked into once: it may hold itself, as a node does that knows its parent. `seen` are those so far.
+
+    Raises:
+        SubjectError: a plain list or dictionary holds itself.
     """
     if isinstance(value, torch.Tensor):
         yield value
@@ -57,8 +61,26 @@ def tensors_in(value: Any, seen: dict[int, Any] | None = None) -> Iterator[torch
         if array is not None:
             yield array
             return
-    for part in _parts(value):
-        yield from tensors_in(part, seen)
+    try:
+        for part in _parts(value):
+            yield from tensors_in(part, seen)
+    except RecursionError:
+        if not _holds_itself(value):
+            raise
+        told = f"the forward pass takes or returns a {kind.__name__} that holds itself, whose tensors have no end"
+        raise SubjectError("forward", f"{told}; leave it out of itself") from None
+
+
+def _holds_itself(value: Any) -> bool:
+    pending, seen = _items(value), set[int]()
+    while pending:
+        part = pending.pop()
+        if part is value:
+            return True
+        if part.__class__ in (list, tuple, dict) and id(part) not in seen:
+            seen.add(id(part))
+            pending += _items(part)
+    return False
 
 
 def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:

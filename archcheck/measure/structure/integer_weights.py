@@ -2,7 +2,8 @@
 
 Codes are integers or floats of eight bits. Their scales are floats of the same layer or, in blocks of bytes, a part of
 them that is read as floats. The codes are saved with the model, and each weight that is unpacked of them counts as a
-parameter. So they hide from no budget, and no one could train them as parameters: torch trains no codes.
+parameter, as do their scales and the bias (`scales`). So they hide from no budget, and no one could train them as
+parameters: torch trains no codes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
+from archcheck.measure.structure.scales import Scaling, scalings
 from archcheck.parts import Hidden, Op
 from archcheck.storage import StoredTensor
 
@@ -22,20 +24,33 @@ _LARGEST_SCALE = 4
 def integer_weights(
     hidden: Iterable[Hidden], stored: Iterable[StoredTensor], graphs: Iterable[Sequence[Op]]
 ) -> Mapping[str, int]:
-    """Return the buffers of integers that act as weights with how many weights each holds, and their scales with 0."""
+    """Return the buffers that are no hidden weights but quantised ones, their scales and biases; what each counts."""
     graphs = list(graphs)
-    buffers = {each.name: each for each in stored if each.sort == "buffer" and each.saved}
+    saved = {each.name: each for each in stored if each.saved}
+    buffers = {name: each for name, each in saved.items() if each.sort == "buffer"}
+    acting = sorted((each for each in hidden if each.buffer), key=_place)
+    scaled = dict(scalings(graphs, {_place(each) for each in acting}))
     wide = {f"{op.layer} {op.op} {op.where}": _weights_of(op) for graph in graphs for op in graph}
     blocks = {op.layer: floats for graph in graphs for op in graph if (floats := _floats_of_bytes(op, graph))}
     found: dict[str, int] = {}
-    for place, group in groupby(sorted((h for h in hidden if h.buffer), key=_place), key=_place):
+    for place, group in groupby(acting, key=_place):
         weights = [buffers[weight.name] for weight in group if weight.name in buffers]
-        codes = [each for each in weights if _is_code(each.dtype) and _has_scale(each, buffers, blocks)]
-        count, weighed = sum(each.elements for each in codes), wide.get(place, 0)
-        in_blocks = any(_path(each) in blocks for each in codes)
+        weighed, scaling = wide.get(place, 0), scaled.get(place, Scaling())
+        factors = [saved[name] for name in scaling.names if name in saved and saved[name].sort == "parameter"]
+        codes = [
+            each
+            for each in weights
+            if _is_code(each.dtype) and (_has_scale(each, buffers, blocks) or _is_scaled(each, factors, weighed))
+        ]
+        count, paths = sum(each.elements for each in codes), {_path(each) for each in codes}
+        in_blocks = not paths.isdisjoint(blocks)
         several = weighed / count if count and (weighed % count == 0 or (in_blocks and weighed > count)) else 1
         found.update({each.name: round(each.elements * max(1, several)) for each in codes})
-        found.update(dict.fromkeys(_scales(weights, count), 0))
+        behind = [buffers[each.name] for each in acting if each.name in buffers and each.name in scaling.afterwards]
+        scales = [each for each in behind if _path(each) in paths and each.elements <= scaling.channels]
+        found.update(
+            {each.name: each.elements for each in (*_scales(weights, count), *scales) if each.name not in found}
+        )
     return found
 
 
@@ -58,8 +73,15 @@ def _has_scale(codes: StoredTensor, buffers: Mapping[str, StoredTensor], blocks:
     return any(_scales(beside, codes.elements)) or within <= codes.elements
 
 
-def _scales(weights: Iterable[StoredTensor], count: int) -> Iterator[str]:
-    return (each.name for each in weights if not _is_code(each.dtype) and each.elements * _LARGEST_SCALE <= count)
+def _is_scaled(codes: StoredTensor, factors: Iterable[StoredTensor], weighed: int) -> bool:
+    """Whether a parameter of the layer multiplies codes of which every unpacked weight takes part in a product."""
+    beside = [each for each in factors if _path(each) == _path(codes)]
+    unpacked = weighed > 0 and codes.elements > 0 and weighed % codes.elements == 0
+    return unpacked and any(_scales(beside, weighed))
+
+
+def _scales(weights: Iterable[StoredTensor], count: int) -> Iterator[StoredTensor]:
+    return (each for each in weights if not _is_code(each.dtype) and each.elements * _LARGEST_SCALE <= count)
 
 
 def _floats_of_bytes(op: Op, graph: Sequence[Op]) -> int:

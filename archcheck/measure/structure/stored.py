@@ -82,9 +82,16 @@ def _nonzero(tensor: torch.Tensor) -> int | None:
             elif tensor.is_quantized:
                 tensor = tensor.dequantize()
             rows = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor.detach()
-            return sum([int(piece.count_nonzero()) for piece in torch.split(rows, _PIECE)] or [0])
+            return sum([_count(piece) for piece in torch.split(rows, _PIECE)] or [0])
     except (RuntimeError, NotImplementedError, TypeError):  # a dtype, or a class of its own, that does not count
         return None
+
+
+def _count(piece: torch.Tensor) -> int:
+    try:
+        return int(piece.count_nonzero())
+    except (RuntimeError, NotImplementedError):  # a narrow float does not count; no number of it is too small for these
+        return int(piece.to(torch.float32).count_nonzero())
 
 
 def _pruned(tree: Tree) -> Iterator[tuple[str, torch.Tensor]]:

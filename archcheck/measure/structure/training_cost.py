@@ -95,9 +95,15 @@ def _parts(event: Event, macs: int) -> list[tuple[int, Group, Group]] | None:
         weights = [prod(shape) for shape in _matrices(event)]
         first = weights[0] * (2 if event.attributes.get("bidirectional") else 1)
         outer = macs * first // sum(weights)
+        cells, samples = shapes["hx"][:2] if len(shapes.get("hx", ())) == 3 else (len(weights), 0)
+        begin = samples * sum(weights[1 :: len(weights) // cells])  # each cell multiplies the state that it is given
         # What a layer hands to the next step and the next layer is made with its weights.
         inner: Group = ("input", "data", "hx", "params")
-        return [(outer, ("input", "data"), ("params",)), (macs - outer, inner, ("params",))]
+        return [
+            (outer, ("input", "data"), ("params",)),
+            (begin, ("hx",), ("params",)),
+            (macs - outer - begin, inner, ("params",)),
+        ]
     return None
 
 
