@@ -42,6 +42,9 @@ IMPORT_TIMEOUT_WORDS = "`--import-timeout` (in a contract `import-timeout`)"
 IDLE = {"idle": True}
 """What is told of an activation that gives what it is given, whatever that is."""
 
+PART_OF = "part_of"
+"""What tells of an operation that it spells another together with others: the index of that one."""
+
 META_WORDS = "`--meta` (in a contract `meta = true`)"
 """How users ask for a model without memory."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archcheck.facts import Facts
-from archcheck.parts import Op
+from archcheck.parts import PART_OF, Op
 from archcheck.selectors import GROUPS, selects
 from archcheck.where import Where
 
@@ -38,7 +38,7 @@ def consumers(ops: Sequence[Op]) -> dict[int, list[Op]]:
     """Return for each operation the live operations that read its result; one that is spelled reads as a whole."""
     found: dict[int, list[Op]] = {}
     for op in ops:
-        end = ops[op.attributes.get("part_of", op.index)]
+        end = ops[op.attributes.get(PART_OF, op.index)]
         for index in op.inputs if op.live else ():
             readers = found.setdefault(index, [])
             if end not in readers[-1:]:

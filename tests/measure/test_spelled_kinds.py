@@ -239,3 +239,17 @@ def test_of_two_operations_on_a_line_the_forbidden_one_is_seen():
     model = between(lambda x: x * torch.bernoulli(torch.full_like(x, 0.5)) * 2)
     outcome = check(model, example=ROWS, rules=[Forbids(kinds=("dropout",))]).outcomes[0]
     assert outcome.verdict is Verdict.BROKEN
+
+
+def test_what_is_spelled_stays_so_where_values_decide_what_runs():
+    def forward(self, x):
+        y = self.first(x)
+        y = self.more(y) + 1 if x.sum() > 0 else y
+        return self.last(y * (y > 0))
+
+    torch.manual_seed(0)
+    layers = {name: nn.Linear(6, 6) for name in ("first", "more", "last")}
+    facts = measure_model(Apply(forward, **layers), example=torch.randn(4, 6), confirm=True)
+    assert {"first", "more", "last"} <= {op.layer for op in facts.ops}
+    masks = [op for op in facts.ops if op.kind == "gt" and op.live]
+    assert {facts.ops[op.attributes["part_of"]].kind for op in masks} == {"relu"}

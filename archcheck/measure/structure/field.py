@@ -31,7 +31,7 @@ from archcheck.measure.structure.shifts import (
     unfolding,
 )
 from archcheck.measure.structure.spans import Span, Window, joined, through
-from archcheck.parts import Op, Shape
+from archcheck.parts import PART_OF, Op, Shape
 
 _WINDOWS = ("conv", "global_conv", "conv_transpose", "max_pool", "avg_pool")
 _GLOBAL = ("attention", "matmul")  # products of activations with one another
@@ -106,7 +106,7 @@ def _passed(op: Op, ends: Mapping[int, set[int]]) -> set[int]:
 
 def _sinks(ops: Sequence[Op]) -> set[int]:
     """Return the live operations that no live operation reads."""
-    live = [op for op in ops if op.live]
+    live = [op for op in ops if op.live and PART_OF not in op.attributes]
     return {op.index for op in live} - {index for op in live for index in op.inputs}
 
 

@@ -23,7 +23,7 @@ from archcheck.measure.structure.masks import Masks
 from archcheck.measure.structure.spelled_kinds import Spellings
 from archcheck.measure.structure.spelled_products import spelled_macs
 from archcheck.measure.subject.places import Places
-from archcheck.parts import Op
+from archcheck.parts import PART_OF, Op
 from archcheck.where import Where
 
 _CHANNELS_FIRST = frozenset(
@@ -140,7 +140,7 @@ class _Meaning:
         """Return the kind and the attributes of an event."""
         kind, attributes = self._of(event)
         end = self.spelled.part_of.get(event.index)
-        return kind, attributes if end is None else attributes | {"part_of": end}
+        return kind, attributes if end is None else attributes | {PART_OF: end}
 
     def _of(self, event: Event) -> tuple[str, dict[str, object]]:
         told = event.told

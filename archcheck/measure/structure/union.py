@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
 from archcheck.measure.passes.events import Trace
-from archcheck.parts import Op
+from archcheck.parts import PART_OF, Op
 
 Passes = Sequence[Sequence[Op]]
 
@@ -117,13 +117,15 @@ def _pairs(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[int
 
 
 def _op(place: _Place, mapped: Sequence[dict[int, int]], count: int) -> Op:
-    first = place.ops[min(place.ops)]
+    number, first = min(place.ops.items(), key=lambda each: each[0])
+    end = first.attributes.get(PART_OF)
     inputs = dict.fromkeys(mapped[number][index] for number, op in place.ops.items() for index in op.inputs)
     runs = tuple((number, op.macs) for number, op in sorted(place.ops.items()))
     alike = len(runs) == count and len({macs for _, macs in runs}) == 1
     return replace(
         first,
         index=place.index,
+        attributes=first.attributes if end is None else {**first.attributes, PART_OF: mapped[number][end]},
         inputs=tuple(inputs),
         macs=max(op.macs for op in place.ops.values()),
         flops=max(op.flops for op in place.ops.values()),
