@@ -129,7 +129,7 @@ class Account:
         return draws_numbers(event, self._trace) and place_of(event) in self._draws
 
     def _is_read_as_statistic(self, event: Event, name: str) -> bool:
-        """Whether what reads a statistic uses it as one: a normalisation or parametrization its own, torch its parts'."""
+        """Whether what reads a statistic uses it as one: a normalisation its own, torch its parts."""
         owner, _, own = name.rpartition(".")
         reader = type(self._modules.get(event.layer)).__module__
         of_torch = reader.startswith("torch.") and owner.startswith(f"{event.layer}.")
