@@ -259,8 +259,9 @@ def statistics_of(traces: Sequence[Trace], tree: Tree) -> frozenset[str]:
 
 def _never_moves(node: Node) -> bool:
     """Whether training leaves the statistics of a normalisation as they are: they hold what was put there."""
-    momentum = node.module.momentum if isinstance(node.module, torch.nn.modules.batchnorm._NormBase) else None
-    return momentum is not None and abs(momentum) < _STILL
+    normalises = isinstance(node.module, torch.nn.modules.batchnorm._NormBase)
+    momentum = vars(node.module).get("momentum") if normalises else None
+    return isinstance(momentum, int | float) and abs(momentum) < _STILL
 
 
 def _own_statistics(node: Node) -> Iterator[str]:
