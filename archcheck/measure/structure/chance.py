@@ -25,7 +25,7 @@ from archcheck.measure.structure.numbers_used import Use
 from archcheck.measure.structure.unfolded_parameters import unfolded
 from archcheck.parts import MUCH
 
-_NUDGE = 1e-5
+NUDGE = 1e-5
 """The share by which numbers of Python change to show what hangs on them."""
 _APART = 0.25
 """How far a number moves on average that a generator gives, in standard deviations of all."""
@@ -92,18 +92,23 @@ def _generators(passes: Passes, example: Example, trace: Trace, acting: list[boo
     with contextlib.suppress(Exception):
         plain = passes.captured(example, frozenset(frontier | integers), 0.0)
         suspects = {index for index in frontier if index in plain and numbers_in(plain[index]) > MUCH}
-        nudged = passes.captured(example, frozenset(suspects), _NUDGE) if suspects else {}
+        nudged = passes.captured(example, frozenset(suspects), NUDGE) if suspects else {}
         return {
-            index for index in suspects if _is_apart(plain[index], nudged.get(index)) or _is_hashed(index, trace, plain)
+            index
+            for index in suspects
+            if (index in nudged and is_apart(plain[index], nudged[index])) or _is_hashed(index, trace, plain)
         }
     return set()
 
 
-def _is_apart(first: torch.Tensor, second: torch.Tensor | None) -> bool:
-    if second is None or first.shape != second.shape:
-        return False
-    one, other = first.double(), second.double()
-    return float((one - other).abs().mean()) > _APART * float(one.std())
+def is_apart(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Whether numbers are others altogether, as those of a generator are when what it is given changes a little."""
+    if first.shape != second.shape:
+        return True
+    if first.is_complex():
+        first, second = torch.view_as_real(first.resolve_conj()), torch.view_as_real(second.resolve_conj())
+    one, other = (torch.nan_to_num(each.double(), posinf=0.0, neginf=0.0) for each in (first, second))
+    return one.numel() > 1 and float((one - other).abs().mean()) > _APART * float(one.std())
 
 
 def _is_hashed(index: int, trace: Trace, values: dict[int, torch.Tensor]) -> bool:

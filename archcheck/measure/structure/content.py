@@ -30,7 +30,7 @@ _DIGITS = 9
 _SHORT = 4
 """Numbers up to which no shorter description is looked for."""
 _SAMPLE = 1 << 14
-_BLOCK = 1 << 20
+_BLOCK = 1 << 23
 """Elements that are described together."""
 _PALETTE = 256
 _LONG = 64
@@ -60,10 +60,25 @@ def size_of(tensor: torch.Tensor) -> Size:
     values = _values(tensor)
     if values is None:
         return Size(count, count * tensor.element_size())
+    sizes = [size_of(edge) for edge in _edges(values)]
+    moved = Size(sum(size.numbers for size in sizes), sum(size.bytes for size in sizes))
+    if sizes and moved.numbers <= _SHORT and count > _SAMPLE:
+        return moved
     size = _listed(values) if count <= _FEW else _compact(values)
+    size = min(size, moved) if sizes else size
     if size.numbers > _SHORT and (regular := regular_worth(values, numbers_in)) is not None:
         return min(size, Size(regular, regular * BYTES))
     return size
+
+
+def _edges(values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Return first row and first column of what moves on by one from row to row, as masks and distances do."""
+    values = values.squeeze()
+    if values.dim() < 2 or min(values.shape[-2:]) < _SHORT:
+        return ()
+    if not torch.equal(values[..., 1:, 1:], values[..., :-1, :-1]):
+        return ()
+    return values[..., 0, :], values[..., 1:, 0]
 
 
 def _listed(values: torch.Tensor) -> Size:
@@ -97,8 +112,9 @@ def _worth_of_many(values: torch.Tensor) -> int:
     sample = values.reshape(-1)[:_SAMPLE]
     if count > _SAMPLE and (worth := _worth(sample)) > len(sample) // 4:
         return math.ceil(count * worth / len(sample))  # trained numbers are in every part
-    blocks = torch.split(values.reshape(-1), _BLOCK) if count > _BLOCK else [values]
-    worth = sum([_worth(block) for block in blocks])
+    values = values.squeeze()
+    rows = max(1, _BLOCK * len(values) // count) if values.dim() else 1  # whole ones, which may be like one another
+    worth = sum([_worth(block) for block in (torch.split(values, rows) if count > _BLOCK else [values])])
     return max(0, worth - _TABLE) if worth * _REGULAR < count else worth
 
 

@@ -20,16 +20,13 @@ import torch
 from archcheck.measure.loading.construction import Construction, Given, Step, View
 from archcheck.measure.operators.answers import numbers_of
 from archcheck.measure.shapes.arguments import bind
+from archcheck.measure.structure.chance import NUDGE, is_apart
 from archcheck.measure.structure.content import TRIVIAL, Size, numbers_in, sequence_worth, size_of
 from archcheck.parts import MUCH
 from archcheck.parts import NUMBER_BYTES as BYTES
 
-_NUDGE = 1e-5
-"""The share by which numbers of Python are made larger, to tell a generator."""
 _STIR = 1e-6
 """The share by which what floating numbers begin as is made larger."""
-_APART = 0.25
-"""How far a number moves on average that a generator gives, in standard deviations of all."""
 _NEAR = 2
 """Roundings that each number may be off when it is computed again."""
 _LONG = 1 << 14
@@ -86,7 +83,7 @@ def _formula(made: Construction, view: View, end: int, tensor: torch.Tensor) -> 
     if not _same(replay.tensor(view), tensor):
         return None
     nudged = Replay(steps, nudge=True)
-    if _is_apart(tensor, nudged.tensor(view)) or replay.hashed:
+    if is_apart(tensor, nudged.tensor(view)) or replay.hashed:
         return None
     order = _in_steps(steps, tensor.numel())
     sizes = [size_of(_as_given(each)) for each in given]
@@ -150,7 +147,7 @@ class Replay:
         torch.set_default_dtype(step.float_dtype)
         args, kwargs = self._with_tensors(step.args), self._with_tensors(step.kwargs)
         if self._nudge and step.reads:
-            args = [each * (1 + _NUDGE) if isinstance(each, float) else each for each in args]
+            args = [each * (1 + NUDGE) if isinstance(each, float) else each for each in args]
         result = step.operator.func(*args, **kwargs)
         results = _tensors_of(result)
         begins = self._nudge and not any(view.dtype.is_floating_point for view in step.reads)
@@ -194,15 +191,6 @@ def _same(again: torch.Tensor, tensor: torch.Tensor) -> bool:
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return False
     return torch.allclose(again, tensor, rtol=_NEAR * torch.finfo(tensor.dtype).eps, atol=0.0, equal_nan=True)
-
-
-def _is_apart(first: torch.Tensor, second: torch.Tensor) -> bool:
-    if first.shape != second.shape:
-        return True
-    if first.is_complex():
-        first, second = torch.view_as_real(first.resolve_conj()), torch.view_as_real(second.resolve_conj())
-    one, other = (torch.nan_to_num(each.double(), posinf=0.0, neginf=0.0) for each in (first, second))
-    return one.numel() > 1 and float((one - other).abs().mean()) > _APART * float(one.std())
 
 
 def _values(steps: Sequence[Step | Given]) -> Iterator[complex]:

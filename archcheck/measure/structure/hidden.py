@@ -30,6 +30,8 @@ _WIDTH = 32
 """Bits of a number."""
 _FEW = 4
 """Numbers of a tensor up to which nobody asks what made it."""
+_LARGE = 1 << 18
+"""Elements from which it takes long to describe a tensor by its content."""
 _SETTING = 8
 """Numbers of a tensor up to which it is taken for a setting."""
 
@@ -98,7 +100,7 @@ def _tensors(
             number = of_line.setdefault(content, len(of_line))
             key = source.name, source.shape, source.user.where, source.user.layer, number
             if key not in found:
-                entry = found[key] = _by_formula(_entry(source, names, root), source, formulas, values)
+                entry = found[key] = _entry(source, names, root, formulas, values)
                 if content in tables and not _is_dense(entry):
                     found[key] = replace(entry, numbers=0, content_bytes=0)
                 tables.add(content)
@@ -199,9 +201,10 @@ def _plain_names(tree: Tree) -> dict[int, str]:
     return names
 
 
-def _entry(source: Source, names: Mapping[int, str], root: str) -> Hidden:
+def _entry(source: Source, names: Mapping[int, str], root: str, formulas: Formulas, values: set[complex]) -> Hidden:
+    """Return what acts of a source; `values` are the numbers of Python in formulas that are counted already."""
     tensor, user = source.tensor, source.user
-    elements, size = _sizes(source)
+    elements, size = _sizes(source, formulas, values)
     name = source.name or names.get(id(tensor), "")
     has_bytes = tensor is not None and tensor.device.type != "meta" and source.sort != "parameter"
     return Hidden(
@@ -220,22 +223,6 @@ def _entry(source: Source, names: Mapping[int, str], root: str) -> Hidden:
     )
 
 
-def _by_formula(entry: Hidden, source: Source, formulas: Formulas, values: set[complex]) -> Hidden:
-    """Return an entry that weighs the numbers of its formula, where these are fewer; `values` are those known."""
-    tensor = source.tensor
-    if tensor is None or entry.trainable or source.unpacked > entry.elements or entry.numbers <= _FEW:
-        return entry
-    formula = formulas.of(tensor)
-    if formula is None:
-        return entry
-    new = formula.values - values
-    numbers, width = formula.given.numbers + len(new), formula.given.bytes + _width_of(new)
-    if numbers >= entry.numbers and width >= entry.content_bytes:
-        return entry
-    values |= new
-    return replace(entry, numbers=min(numbers, entry.elements), content_bytes=width)
-
-
 def _width_of(values: Iterable[complex]) -> int:
     return sum(map(width_of, values))
 
@@ -244,7 +231,7 @@ def _bits(tensor: torch.Tensor) -> int:
     return 8 * tensor.numel() * tensor.element_size()  # as `nbytes`, which sparse tensors refuse
 
 
-def _sizes(source: Source) -> tuple[int, Size]:
+def _sizes(source: Source, formulas: Formulas, values: set[complex]) -> tuple[int, Size]:
     """Return how many elements act of a source, and how many numbers they are worth."""
     tensor, elements = source.tensor, torch.Size(source.shape).numel()
     if source.sort == "parameter":
@@ -252,7 +239,23 @@ def _sizes(source: Source) -> tuple[int, Size]:
         return more, Size(more, 0)
     if tensor is None or source.trainable or tensor.numel() < elements:
         return elements, Size(elements, elements * NUMBER_BYTES)
-    size = Size(0, 0) if tensor.device.type == "meta" else size_of(tensor)  # built without memory, it has none yet
+    size = _size(tensor, formulas, values) if source.unpacked <= elements else size_of(tensor)
     if source.unpacked > elements and size.numbers * _DENSE >= elements:
         return source.unpacked, Size(source.unpacked, size.bytes)
     return elements, size
+
+
+def _size(tensor: torch.Tensor, formulas: Formulas, values: set[complex]) -> Size:
+    """Return what a tensor weighs by its content, or by its formula where that is less."""
+    if tensor.device.type == "meta":  # built without memory, it has no numbers yet
+        return Size(0, 0)
+    large = tensor.numel() > _LARGE
+    size = Size(tensor.numel(), tensor.numel() * tensor.element_size()) if large else size_of(tensor)
+    formula = formulas.of(tensor) if size.numbers > _FEW else None
+    if formula is not None:
+        new = formula.values - values
+        told = Size(formula.given.numbers + len(new), formula.given.bytes + _width_of(new))
+        if told < size and (not large or told.numbers <= _SETTING or told < size_of(tensor)):
+            values |= new
+            return told
+    return size_of(tensor) if large else size

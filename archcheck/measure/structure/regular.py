@@ -18,8 +18,12 @@ Worth = Callable[[torch.Tensor], int]
 
 _ROUNDING = 4
 """Roundings of its dtype that a number may be off."""
+_POWER = 4
+"""How much more a power may be off, whose exponent was rounded, too."""
 _POSITION = 4
 """Roundings, for each step from the first, that a sinusoid may be off: its position was rounded, too."""
+_MOST = 1e-3
+"""The share of its swing that a sinusoid may be off, however long it is."""
 _SHORTEST = 12
 """Numbers of a line from which it may be a curve."""
 _FIRST = 4
@@ -33,7 +37,7 @@ _SINUSOID = 5
 _STARTS = (0.0, 0.5, 1.0)
 """Where the positions of a table begin."""
 _SEEN = 8
-"""Lines that tell amplitude and phase of all."""
+"""Lines, or numbers of each, that are looked at before all are."""
 _ODD = 2
 """Lines of a table that may have an amplitude of their own."""
 _SLOWEST = 1e-3
@@ -96,7 +100,7 @@ def _exponential(lines: torch.Tensor) -> int | None:
     """Return the coefficients of polynomials whose exponentials give each line."""
     if not bool((lines > 0).all()) and not bool((lines < 0).all()):
         return None
-    return _by_polynomials(lines.double().abs().log(), _rounding(lines), by_share=False)
+    return _by_polynomials(lines.double().abs().log(), _POWER * _rounding(lines), by_share=False)
 
 
 def _by_polynomials(lines: torch.Tensor, off: float, *, by_share: bool) -> int | None:
@@ -118,19 +122,26 @@ def _by_polynomials(lines: torch.Tensor, off: float, *, by_share: bool) -> int |
 
 def _outer(lines: torch.Tensor, worth: Worth) -> int | None:
     """Return the numbers of two lines whose products, or whose sums, are all of a table."""
-    wide = lines.double()
-    row, column = divmod(int(wide.abs().argmax()), wide.shape[1])
-    pivot = wide[row, column]
-    product = wide[:, column, None] * (wide[row] / pivot) if pivot else wide
-    total = wide[:, column, None] + (wide[row] - pivot)
-    off = _rounding(lines) * float(wide.abs().max())
-    if all(float((each - wide).abs().max()) > off for each in (product, total)):
+    row, column = divmod(int(lines.abs().argmax()), lines.shape[1])
+    if not _is_outer(lines[[row, *range(min(_SEEN, len(lines)))]], 0, column) or not _is_outer(lines, row, column):
         return None
     return worth(lines[row].clone()) + worth(lines[:, column].clone())
 
 
+def _is_outer(lines: torch.Tensor, row: int, column: int) -> bool:
+    wide = lines.double()
+    pivot = wide[row, column]
+    product = wide[:, column, None] * (wide[row] / pivot) if pivot else wide
+    total = wide[:, column, None] + (wide[row] - pivot)
+    off = _rounding(lines) * float(wide.abs().max())
+    return any(float((each - wide).abs().max()) <= off for each in (product, total))
+
+
 def _repeated(lines: torch.Tensor, worth: Worth, depth: int) -> int | None:
     """Return the numbers of the few lines that a table repeats, and of the order in which it does."""
+    few = lines[:, :: max(1, lines.shape[1] // _SEEN)]
+    if lines.numel() > _BLOCK or 2 * len(torch.unique(few, dim=0)) > len(lines):  # sorting more takes long
+        return None
     different, order = torch.unique(lines, dim=0, return_inverse=True)
     if 2 * len(different) > len(lines):
         return None
@@ -158,7 +169,7 @@ def _sinusoids(lines: torch.Tensor) -> int | None:
     """Return the numbers of sinusoids: few where their frequencies follow from one another."""
     wide, extent = lines.double(), lines.shape[1]
     eps = torch.finfo(lines.dtype).eps
-    position = _POSITION * extent * (eps if lines.dtype in (torch.float32, torch.float64) else 1e-7)
+    position = min(_MOST, _POSITION * extent * (eps if lines.dtype in (torch.float32, torch.float64) else 1e-7))
     wide = wide / wide.abs().max().clamp(min=torch.finfo(lines.dtype).tiny)
     frequencies = _frequencies(wide)
     for begin in range(0, len(wide), max(1, _BLOCK // extent)):
