@@ -294,6 +294,7 @@ class Unscaled(nn.Module):
     def __init__(self, make, **beside):
         super().__init__()
         self.make, self.fc = make, nn.Linear(8, 6)
+        self.fc.register_buffer("more", torch.rand(6))
         self.register_buffer("weight", torch.randint(1, 128, (6, 8), dtype=torch.int8))
         for name, tensor in beside.items():
             self.register_buffer(name, tensor)
@@ -313,6 +314,11 @@ NO_SCALES = {
         lambda self, x: F.linear(x, self.weight.to(x.dtype)) * self.scale + self.fc(x * self.more),
         {"scale": torch.rand(6), "more": torch.rand(9, 8)},
         {"more"},
+    ),
+    "of another layer": (
+        lambda self, x: F.linear(x, self.weight.to(x.dtype)) * self.scale * self.fc.more,
+        {"scale": torch.rand(6)},
+        {"fc.more"},
     ),
     "integers without a scale": (lambda self, x: self.fc(x) + x @ self.weight.to(x.dtype).t(), {}, {"weight"}),
     "integers that a parameter scales, and that are added": (

@@ -237,7 +237,7 @@ def test_a_transposed_convolution_with_a_fixed_kernel_moves_a_map_into_a_larger_
 
 UNPADDED = {
     "windows of the map alone": (lambda self, x: self.weight @ F.unfold(x, 3), (4, 9)),
-    "a pooling that is spelled": (lambda self, x: self.conv(x) + F.unfold(x, 3, padding=1).amax((1, 2)).mean(), (1,)),
+    "a pooling that is spelled": (lambda self, x: self.fc(F.unfold(x, 3, padding=1).amax(1)[:, :9]), (1,)),
     "a pad along what windows do not slide over": (
         lambda self, x: F.pad(x, (0, 1)).unfold(2, 3, 1)[..., :-1, :] @ self.weight,
         (3, 1),
