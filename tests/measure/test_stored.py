@@ -330,8 +330,8 @@ NO_SCALES = {
 @pytest.mark.parametrize("case", NO_SCALES)
 def test_what_only_claims_to_be_a_scale_is_hidden(case):
     make, beside, names = NO_SCALES[case]
-    found = measure_model(Unscaled(make, **beside), example=zeros(9, 8)).params.hidden
-    assert {each.name for each in found} == names
+    found = measure_model(Unscaled(make, **beside), example=zeros(9, 8)).params
+    assert {each.name for each in (*found.hidden, *found.beside) if each.buffer} == names
 
 
 def stored(model, example):
