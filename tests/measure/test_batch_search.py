@@ -221,3 +221,32 @@ def test_what_nobody_can_count_is_an_error():
     (outcome,) = check(Apply(forward, conv=nn.Conv2d(3, 4, 3)), example=example, rules=[KeepsBatch()]).outcomes
     assert outcome.verdict.value == "error"
     assert "nothing in the input is known to count samples" in outcome.findings[0].message
+
+
+def detections(boxes):
+    """As many boxes as a map has places, or the best of them, in a list with one result for each image."""
+
+    def forward(self, x):
+        found = torch.relu(self.conv(x)).flatten(2).transpose(1, 2)
+        return [boxes(each) for each in found]
+
+    return Apply(forward, conv=nn.Conv2d(3, 5, 3))
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        lambda each: {"boxes": each[:, :4], "scores": each[:, 4]},
+        lambda each: (each[:, :4], each[:, 4]),
+        lambda each: each[each[:, 4].topk(3).indices],
+    ],
+)
+def test_a_list_of_results_holds_a_sample_each(boxes):
+    report = check(detections(boxes), example=torch.rand(2, 3, 8, 8), rules=[KeepsBatch(), IndependentOfBatch()])
+    assert [outcome.verdict.value for outcome in report.outcomes] == ["kept", "kept"]
+
+
+def test_a_list_of_outputs_of_the_whole_batch_is_no_list_of_samples():
+    model = Apply(lambda self, x: [self.lin(x).view(1, -1), self.lin(x).view(1, -1)], lin=nn.Linear(4, 3))
+    report = check(model, example=torch.rand(2, 4), rules=[KeepsBatch()])
+    assert report.outcomes[0].verdict.value == "broken"

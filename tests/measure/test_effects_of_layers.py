@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import Apply
 from torch import nn
 
 from archcheck.measure import measure_model
 from archcheck.parts import PARANOID
-from tests.measure.networks import Apply
 
 IMAGE, ROWS, SERIES, TOKENS = torch.rand(2, 3, 8, 8), torch.rand(4, 6), torch.rand(2, 5, 8), torch.arange(10).view(2, 5)
 
@@ -163,3 +163,26 @@ def test_parameters_are_used_though_a_single_position_gives_them_no_say():
     model = Apply(forward, probe=nn.Linear(8, 8), mix=nn.Linear(8, 8))
     facts = measure_model(model, example=torch.rand(2, 1, 8), needs=[PARANOID])
     assert facts.params.unused == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "forward"),
+    [
+        ("batch_norm", lambda: nn.BatchNorm2d(3), lambda self, x: self.conv(x) + self.probe(torch.ones_like(x))),
+        ("batch_norm", lambda: nn.BatchNorm2d(3), lambda self, x: self.conv(x) + self.probe(x.new_full(x.shape, 2.0))),
+        ("dropout", lambda: nn.Dropout(0.1), lambda self, x: self.conv(x) * (self.probe(torch.ones_like(x)) >= 0)),
+    ],
+)
+def test_what_the_numbers_of_an_input_have_no_part_in_takes_no_effect(kind, layer, forward):
+    assert True not in acts(forward, IMAGE, kind, probe=layer())
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "forward"),
+    [
+        ("batch_norm", lambda: nn.BatchNorm2d(3), lambda self, x: self.conv(self.probe(x * torch.ones_like(x)))),
+        ("dropout", lambda: nn.Dropout(0.1), lambda self, x: self.conv(x) * self.probe(torch.ones_like(x))),
+    ],
+)
+def test_what_meets_an_input_takes_effect(kind, layer, forward):
+    assert True in acts(forward, IMAGE, kind, probe=layer())

@@ -244,3 +244,30 @@ def test_a_leak_elsewhere_is_none_of_on():
         return F.dropout(x, 0.3)
 
     assert outcome(Functional(then, good=True), DropoutRate(rate=0.1, on="good")).verdict is Verdict.KEPT
+
+
+def rows_of_an_embedding(self, x):
+    table = self.table
+    if self.training:
+        table = table * table.new_empty(30, 1).bernoulli_(0.9).expand_as(table) / 0.9
+    return F.embedding(x, table)
+
+
+def elements_of_a_weight(self, x):
+    weight = self.table
+    return F.embedding(x, weight * (torch.rand(30, 8) > 0.1) / 0.9 if self.training else weight)
+
+
+@pytest.mark.parametrize("forward", [rows_of_an_embedding, elements_of_a_weight])
+def test_a_parameter_may_lose_rows_or_elements(forward):
+    class Embedded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Parameter(torch.randn(30, 8))
+
+        def forward(self, x):
+            return forward(self, x)
+
+    found = outcome(Embedded(), DropoutRate(rate=0.1), torch.arange(12).view(2, 6))
+    assert found.verdict is Verdict.KEPT
+    assert outcome(Embedded(), REQUIRED, torch.arange(12).view(2, 6)).verdict is Verdict.KEPT

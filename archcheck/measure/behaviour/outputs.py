@@ -100,8 +100,10 @@ def _shape(bench: Bench, example: Example, batch: Batch, size: int) -> list[int]
     if isinstance(output, PackedSequence):
         return [int(output.batch_sizes[0]), *first.shape[1:]]
     shape = list(first.shape)
-    if batch.of_items and isinstance(output, list | tuple) and not is_record(output) and shape[:1] != [size]:
-        shape = [len(output), *shape]
+    while isinstance(output, list | tuple) and output and not is_record(output) and shape[:1] != [size]:
+        if batch.of_items or len(output) == size:  # one result for each sample, as detectors give them
+            return [len(output), *shape]
+        output = output[0]
     return shape
 
 

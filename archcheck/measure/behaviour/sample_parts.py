@@ -19,8 +19,11 @@ class Parts:
     """
 
     def __init__(self, batch: Batch, many: Outputs, fewer: Outputs | None, counts: tuple[int, int]) -> None:
-        self._listed = batch.of_items and _length(many) == counts[0] and _length(fewer or {}) in (counts[1], 0)
-        self._axes = {} if self._listed else _axes(many, fewer, counts)
+        axes = _axes(many, fewer, counts)
+        listed = _length(many) == counts[0] and _length(fewer or {}) in (counts[1], 0)
+        # Of a batch in one tensor a list may be several outputs, each of the whole batch.
+        self._listed = listed and (batch.of_items or not axes)
+        self._axes = {} if self._listed else axes
         self.shared = [] if self._listed else sorted(many.keys() - self._axes.keys())
         if not self._listed and not self._axes:
             raise SubjectError("forward", "no output grows with the batch, so no sample has one of its own")

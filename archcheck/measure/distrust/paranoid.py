@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from archcheck.errors import SubjectError, described
-from archcheck.measure.distrust.calls import PARAMETER, USING, place_of
+from archcheck.measure.distrust.calls import NORMS, PARAMETER, USING, place_of
 from archcheck.measure.distrust.counters import run_on
 from archcheck.measure.distrust.influence import unfelt
 from archcheck.measure.distrust.jitter import jittered, redrawn
@@ -50,6 +50,7 @@ from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.shapes.containers import map_tensors
 from archcheck.measure.structure.graph import build
 from archcheck.measure.subject.places import relative
+from archcheck.selectors import GROUPS
 from archcheck.where import Where
 
 ALLOWANCE = 5 * AFFORDABLE
@@ -64,6 +65,8 @@ TRIES = 12
 """Passes on other numbers in all of which an operation has to say nothing; most models need a single one."""
 _OTHER_PARAMETERS = 4
 """Passes with other parameters in all of which it has to say nothing, too."""
+_FED = frozenset({*NORMS, *GROUPS["global_pool"]})
+"""Kinds that are there for the numbers of an input."""
 MANY = 257
 """Samples of the pass by shapes that looks for code which minds how many there are."""
 
@@ -171,7 +174,7 @@ class Look:
 
     def _unfelt(self, trace: Trace, example: Example, training: bool) -> Silent:
         """Return the operations on the way to an output that are without effect, of the kinds that can be told."""
-        ops = zip(build(trace, self._root).ops, trace.events, strict=True)
+        ops = list(zip(build(trace, self._root).ops, trace.events, strict=True))
         layers = {node.path: node.module for node in self._passes.tree.nodes}
         places = {
             sign(event): {place}
@@ -190,9 +193,10 @@ class Look:
             statistics=self._statistics,
         )
         unheard = {each: of for each, of in places.items() if of <= effect}
+        unfed = {sign(event) for op, event in ops if op.live and op.kind in _FED and not trace.fed[event.index]}
         return Silent(
             quiet=frozenset(each for each, of in unheard.items() if all(kind in USING for kind, *_ in of)),
-            unfelt=frozenset(unheard),
+            unfelt=frozenset(unheard) | unfed,
             idle=frozenset(each for each, of in places.items() if of <= work),
         )
 
@@ -258,7 +262,8 @@ class Look:
         for event, other, same in zip(*map(constants, (trace, others, again)), strict=False):
             if apart(event.source, other.source) > APART * apart(event.source, same.source):
                 where = relative(event.where, self._root)
-                raise _differs(training, f"something else than torch computes a part of the output, read{_at(where)}")
+                spot = f"read{_at(where)}" if where else "which is no tensor itself"
+                raise _differs(training, f"something else than torch computes a part of the output, {spot}")
 
     def _other(self, count: int, *, values: bool) -> Example | None:
         """Return the example with `count` samples, `None` where it is not known what counts them."""

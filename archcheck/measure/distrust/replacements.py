@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.distrust.calls import DROPOUT, PARAMETER, RECTIFIERS, Call, Calls, Place, Places
+from archcheck.measure.distrust.calls import DROPOUT, MASK, PARAMETER, RECTIFIERS, Call, Calls, Place, Places
 from archcheck.measure.distrust.estimates import LEAST, Estimates, spread, sum_of
 from archcheck.measure.distrust.jitter import jittered, redrawn
 from archcheck.measure.distrust.nulls import again, bounded, null_of
@@ -112,7 +112,7 @@ class Runs:
         draws = range(_DRAWS if place[0] == DROPOUT else 1)
         return [
             *(partial(_null, seed=seed, draw=draw) for draw in draws),
-            *([larger] if place in self._deaf else []),
+            *([larger] if place in self._deaf and place[0] != DROPOUT else []),
         ]
 
     @property
@@ -139,7 +139,7 @@ class Runs:
 
     def always_the_same(self, example: Example) -> Places:
         """Return the dropouts that drop the same elements in every pass, which makes them a part of the network."""
-        drawn = frozenset(place for place in self._places if place[0] == DROPOUT) if self._training else frozenset()
+        drawn = frozenset(place for place in self._places if self._training and place[0] in (DROPOUT, MASK))
         first, same = self._dropped(example, drawn, 0) if drawn else {}, set[Place]()
         left = {place for place in drawn if any(bool(dropped.any()) for dropped, _ in first.get(place, ()))}
         for seed in range(1, PASSES):

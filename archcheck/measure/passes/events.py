@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 
-from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.event import Event, takes_shape_alone
 from archcheck.measure.passes.silence import Silence
 from archcheck.stated_costs import Stated
 from archcheck.where import Where
@@ -108,3 +108,12 @@ class Trace:
                 flag = flag or dependent[index]
             dependent.append(flag)
         return dependent
+
+    @cached_property
+    def fed(self) -> list[bool]:
+        """Whether the numbers of each result, and not its shape alone, depend on an input of the model."""
+        fed: list[bool] = []
+        for event in self.events:
+            given = not takes_shape_alone(event) and any(fed[index] for index in event.inputs)
+            fed.append(event.told.kind == "input" or given)
+        return fed

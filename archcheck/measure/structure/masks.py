@@ -2,7 +2,8 @@
 
 A mask is drawn by `bernoulli`, by `randint` of two numbers, or by comparing or rounding down uniform numbers. What
 keeps each of its elements at one of two numbers keeps it a mask: arithmetic with a number, a cast, another shape. One
-number for each sample is no dropout but stochastic depth, which leaves a whole branch out.
+number for each sample is no dropout but stochastic depth, which leaves a whole branch out. The rows of a parameter are
+no samples: an embedding may lose some of its own.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Masks:
         self._drawn: dict[int, _Drawn] = {}  # by the event that made a mask
         self._filled: dict[int, float] = {}  # by the event that made a tensor of one number
         self._uniform: dict[int, tuple[float, float]] = {}  # from where to where
+        self._by_row: set[int] = set()  # events that made a mask of one number for each row
         self.dropped: dict[int, float] = {}
         if any(event.told.kind == "random" for event in trace.events):
             for event in trace.events:
@@ -105,6 +107,7 @@ class Masks:
         """Carry what is known of the elements on to what an operation makes of each."""
         if source in self._drawn:
             self._drawn[event.index] = self._drawn[source].map(change).map(_cast(event))
+            self._by_row |= {event.index} if source in self._by_row else set()
         if source in self._filled:
             self._fill(event, change(self._filled[source]))
         if source in self._uniform and _is_float(event):
@@ -116,21 +119,25 @@ class Masks:
         before, after = (self._trace.events[source].shapes[0] if source >= 0 else ()), event.shapes[0]
         if math.prod(after) <= math.prod(before) or _has_several(before, after):
             self._map(event, source, lambda each: each)
+        elif source in self._drawn and before[:1] == after[:1] != (1,) and len(before) == len(after):
+            self._map(event, source, lambda each: each)
+            self._by_row.add(event.index)
         elif source in self._filled:  # but one number that is drawn is so for all
             self._fill(event, self._filled[source])
 
     def _apply(self, event: Event, name: str) -> None:
         masks = [index for index in event.inputs if index in self._drawn]
-        if len(masks) != 1 or event.params:
+        if len(masks) != 1 or (event.params and name != "mul") or (masks[0] in self._by_row and not event.params):
             return
         drawn, dropped = self._drawn[masks[0]], None
-        if name == "mul" and len(event.inputs) == 2:
+        if name == "mul" and len(event.operands) == 2:
             dropped = drawn.zeros
         elif name == "masked_fill" and event.told.number == 0 and len(event.inputs) == 2:
             dropped = drawn.map(lambda each: float(not each)).zeros
         elif name == "where" and event.operands[0] == masks[0]:
             dropped = self._chosen(event, drawn)
-        if dropped is not None and _has_several(self._trace.events[masks[0]].shapes[0], event.shapes[0]):
+        shape = self._trace.events[masks[0]].shapes[0]
+        if dropped is not None and (_has_several(shape, event.shapes[0]) or (event.params and math.prod(shape) > 1)):
             self.dropped[event.index] = dropped
 
     def _chosen(self, event: Event, drawn: _Drawn) -> float | None:
