@@ -170,7 +170,6 @@ def test_parameters_are_used_though_a_single_position_gives_them_no_say():
     [
         ("batch_norm", lambda: nn.BatchNorm2d(3), lambda self, x: self.conv(x) + self.probe(torch.ones_like(x))),
         ("batch_norm", lambda: nn.BatchNorm2d(3), lambda self, x: self.conv(x) + self.probe(x.new_full(x.shape, 2.0))),
-        ("dropout", lambda: nn.Dropout(0.1), lambda self, x: self.conv(x) * (self.probe(torch.ones_like(x)) >= 0)),
     ],
 )
 def test_what_the_numbers_of_an_input_have_no_part_in_takes_no_effect(kind, layer, forward):

@@ -271,3 +271,8 @@ def test_a_parameter_may_lose_rows_or_elements(forward):
     found = outcome(Embedded(), DropoutRate(rate=0.1), torch.arange(12).view(2, 6))
     assert found.verdict is Verdict.KEPT
     assert outcome(Embedded(), REQUIRED, torch.arange(12).view(2, 6)).verdict is Verdict.KEPT
+
+
+def test_a_dropout_whose_zeros_nobody_tells_from_others_takes_no_effect():
+    model = Functional(lambda self, x: x * (F.dropout(torch.ones_like(x), 0.1, self.training) >= 0))
+    assert outcome(model, REQUIRED).verdict is Verdict.BROKEN
