@@ -3,10 +3,10 @@
     python tests/benchmarks/numbers_beside.py torchvision|timm|transformers [--limit 150] [--only PREFIX ...]
 
 A line is a network: verdict, how many numbers act beside the parameters, seconds of this process, and what the largest
-of them are. The last line counts the alarms. Weights are random, nothing is fetched. timm's networks are taken in
-turn from each of its files, the small ones first; those of transformers are built small, by their configuration, and
-left out where they do not run on tokens, pixels or samples of sound alone. timm and transformers are not installed
-with archcheck.
+of them are. Constructors are followed, as the command line does. The last line counts the alarms. Weights are random,
+nothing is fetched. timm's networks are taken in turn from each of its files, the small ones first; those of
+transformers are built small, by their configuration, and left out where they do not run on tokens, pixels or samples
+of sound alone. timm and transformers are not installed with archcheck.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import torch
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts
 from archcheck.measure import measure_model
+from archcheck.measure.loading.construction import Construction
 from archcheck.rules import NoHiddenWeights
 
-Network = tuple[str, torch.nn.Module, Any]
-"""Name, module, example input."""
+Network = tuple[str, torch.nn.Module, Construction, Any]
+"""Name, module, how it was built, example input."""
 
 LARGE = 150_000_000
 """Parameters above which a network is left out."""
@@ -54,11 +55,12 @@ def of_torchvision() -> Iterator[Network]:
 
     for name in models.list_models():
         try:
-            model = zoo.build(name).eval()
+            with Construction() as built:
+                model = zoo.build(name).eval()
         except Exception as error:  # whatever a package raises for what it cannot build here
             print(f"{name:<44}cannot be built here: {type(error).__name__}", flush=True)
             continue
-        yield name, model, zoo.example(name)
+        yield name, model, built, zoo.example(name)
 
 
 def of_timm() -> Iterator[Network]:
@@ -71,8 +73,9 @@ def of_timm() -> Iterator[Network]:
     for turn in range(max(map(len, ordered))):
         for names in ordered:
             if turn < len(names):
-                model = timm.create_model(names[turn], pretrained=False).eval()
-                yield names[turn], model, torch.rand(1, *model.pretrained_cfg.get("input_size", (3, 224, 224)))
+                with Construction() as built:
+                    model = timm.create_model(names[turn], pretrained=False).eval()
+                yield names[turn], model, built, torch.rand(1, *model.pretrained_cfg.get("input_size", (3, 224, 224)))
 
 
 def _is_small(name: str) -> bool:
@@ -93,12 +96,13 @@ def of_transformers() -> Iterator[Network]:
             with torch.device("meta"):
                 if _parameters(AutoModel.from_config(config)) > LARGE:
                     continue
-            model = AutoModel.from_config(config).eval()
+            with Construction() as built:
+                model = AutoModel.from_config(config).eval()
             inputs = _inputs(model, config)
             model(**inputs)
         except Exception:  # another size, another input, another package: not a network for these sizes
             continue
-        yield name, model, inputs
+        yield name, model, built, inputs
 
 
 def _inputs(model: torch.nn.Module, config: Any) -> dict[str, torch.Tensor]:
@@ -117,8 +121,8 @@ def _parameters(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def judged(model: torch.nn.Module, inputs: Any) -> tuple[str, Facts]:
-    facts = measure_model(model, example=inputs, confirm=False)
+def judged(model: torch.nn.Module, built: Construction, inputs: Any) -> tuple[str, Facts]:
+    facts = measure_model(model, example=inputs, confirm=False, construction=built)
     return "alarm" if NoHiddenWeights().check(facts).findings else "kept", facts
 
 
@@ -138,12 +142,12 @@ def main() -> None:
     warnings.simplefilter("ignore")
     networks = {"torchvision": of_torchvision, "timm": of_timm, "transformers": of_transformers}[options.package]()
     done, alarms = 0, []
-    for name, model, inputs in networks:
+    for name, model, built, inputs in networks:
         if not name.startswith(tuple(options.only)) or _parameters(model) > LARGE:
             continue
         start = time.process_time()
         try:
-            verdict, facts = judged(model, inputs)
+            verdict, facts = judged(model, built, inputs)
         except SubjectError as error:
             print(f"{name:<44}{error}", flush=True)
             continue

@@ -38,6 +38,8 @@ _CODE = 64
 _TABLE = 8
 """Elements for each of those numbers from which a tensor is a table that a formula fills."""
 
+_FEW = 16
+"""Elements up to which each number that was given counts once for all formulas."""
 _NEIGHBOURS = 32
 """Steps up to which an operand is near."""
 
@@ -51,10 +53,14 @@ class Formula:
 
 
 class Formulas:
-    """The formulas of one construction; of none where the subject was built before anybody looked."""
+    """The formulas of one construction; of none where the subject was built before anybody looked.
+
+    Steps that made several tensors, as those of the anchors of each level, weigh once.
+    """
 
     def __init__(self, construction: Construction | None) -> None:
         self._construction = construction
+        self._known: set[tuple[int, ...]] = set()
 
     def of(self, tensor: torch.Tensor) -> Formula | None:
         """Return what made a tensor that it still obeys; `None` where nothing known did."""
@@ -66,31 +72,34 @@ class Formulas:
                 if count >= _PLACES:
                     break
                 with suppress(Exception):
-                    if formula := _formula(made, view, end, tensor):
+                    if formula := self._formula(made, view, end, tensor):
                         return formula
         return None
 
+    def _formula(self, made: Construction, view: View, end: int, tensor: torch.Tensor) -> Formula | None:
+        steps = _leading_to(made, view.block, end)
+        given = [step for step in steps if isinstance(step, Given)]
+        if not steps or len(steps) > _LONG or any(each.content is None for each in given):
+            return None
+        replay = Replay(steps)
+        if not _same(replay.tensor(view), tensor):
+            return None
+        nudged = Replay(steps, nudge=True)
+        if is_apart(tensor, nudged.tensor(view)) or replay.hashed:
+            return None
+        told = tuple(_told(steps))
+        order = 0 if told in self._known else _in_steps(told, tensor.numel())
+        self._known.add(told)
+        few = [each for each in map(_as_given, given) if each.numel() <= _FEW]
+        sizes = [size_of(each) for each in map(_as_given, given) if each.numel() > _FEW]
+        values = {number for each in few for number in each.tolist()} - TRIVIAL
+        return Formula(
+            values=frozenset({*_values(steps), *values}),
+            given=Size(order + sum(each.numbers for each in sizes), order * BYTES + sum(each.bytes for each in sizes)),
+        )
+
 
 UNSEEN = Formulas(None)
-
-
-def _formula(made: Construction, view: View, end: int, tensor: torch.Tensor) -> Formula | None:
-    steps = _leading_to(made, view.block, end)
-    given = [step for step in steps if isinstance(step, Given)]
-    if not steps or len(steps) > _LONG or any(each.content is None for each in given):
-        return None
-    replay = Replay(steps)
-    if not _same(replay.tensor(view), tensor):
-        return None
-    nudged = Replay(steps, nudge=True)
-    if is_apart(tensor, nudged.tensor(view)) or replay.hashed:
-        return None
-    order = _in_steps(steps, tensor.numel())
-    sizes = [size_of(_as_given(each)) for each in given]
-    return Formula(
-        values=frozenset(_values(steps)),
-        given=Size(order + sum(each.numbers for each in sizes), order * BYTES + sum(each.bytes for each in sizes)),
-    )
 
 
 def _leading_to(made: Construction, block: int, end: int) -> list[Step | Given]:
@@ -200,20 +209,24 @@ def _values(steps: Sequence[Step | Given]) -> Iterator[complex]:
             yield from (each for each in numbers_of(step.operator, call) if each not in TRIVIAL)
 
 
-def _in_steps(steps: Sequence[Step | Given], elements: int) -> int:
+def _in_steps(told: Sequence[int], elements: int) -> int:
     """Return how many numbers are in the order and the sizes of the steps, which weigh nothing in a short formula."""
+    worth = sequence_worth(told)
+    return 0 if worth <= _CODE and worth * _TABLE <= elements else worth
+
+
+def _told(steps: Sequence[Step | Given]) -> Iterator[int]:
+    """Yield what the steps do in turn, but for the numbers that they are given."""
     makers: dict[int, int] = {}
     names: dict[str, int] = {}
-    told: list[int] = []
     for index, step in enumerate(steps):
         if isinstance(step, Given):
             makers[step.block] = index
             continue
-        told += [names.setdefault(step.operator.name, len(names)), *_integers((step.args, step.kwargs))]
-        told += _outsides(step.reads, makers, index)
+        yield names.setdefault(step.operator.name, len(names))
+        yield from _integers((step.args, step.kwargs))
+        yield from _outsides(step.reads, makers, index)
         makers.update({block: index for _, block in step.made})
-    worth = sequence_worth(told)
-    return 0 if worth <= _CODE and worth * _TABLE <= elements else worth
 
 
 def _outsides(views: Sequence[View], makers: Mapping[int, int], index: int) -> Iterator[int]:
