@@ -104,7 +104,7 @@ class Spellings:
         known = {origin: probes}
         for index in sorted(inside):
             result = self._result(self._events[index], known)
-            if result is None or result.shape != probes.shape:
+            if result is None or result.is_complex() or result.shape != probes.shape:
                 return False
             known[index] = result
         given = known[event.index].double()
