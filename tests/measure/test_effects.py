@@ -190,6 +190,41 @@ def test_a_dropout_takes_effect(layer):
     assert training == FELT
 
 
+def masked_by(generator):
+    """A dropout by hand, in training alone, whose mask comes from the generator of that name."""
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        return x * (torch.rand(x.shape, generator=generator(self)) > 0.1) / 0.9
+
+    return forward
+
+
+def counted(self):
+    self.calls += 1
+    return torch.Generator().manual_seed(self.calls)
+
+
+KEPT = torch.Generator().manual_seed(1)
+
+
+@pytest.mark.parametrize(
+    ("generator", "effect"),
+    [
+        (lambda self: torch.Generator().manual_seed(1), UNFELT),
+        (lambda self: self.own.manual_seed(1), UNFELT),
+        (lambda self: self.own, FELT),
+        (lambda self: KEPT, FELT),
+        (lambda self: None, FELT),
+        (counted, FELT),
+    ],
+)
+def test_a_dropout_by_hand_draws_anew_from_whatever_generator(generator, effect):
+    _, training = effects(masked_by(generator), own=torch.Generator().manual_seed(2), calls=0)
+    assert training == effect
+
+
 def unused(forward, **parts):
     torch.manual_seed(0)
     model = Apply(lambda self, x: forward(self, self.fc(x)), fc=nn.Linear(6, 4), **parts)

@@ -113,15 +113,23 @@ def _names(func: Callable[..., Any]) -> Sequence[str]:
 class Calls(TorchFunctionMode):
     """Shows the calls at some places to `look`, which returns what the model goes on with.
 
-    A generator of the model's own draws from the common source meanwhile, so that a seed decides all. `attached`, what
-    the model detaches stays attached: a derivative is asked for what numbers do, not for what is trained.
+    What is drawn from a generator of the model's own comes from the common source meanwhile, so that a seed decides
+    all, unless `generators` leaves them alone. `attached`, what the model detaches stays attached: a derivative is
+    asked for what numbers do, not for what is trained.
     """
 
     def __init__(
-        self, layers: Layers, places: Places, look: Callable[[Call, bool], torch.Tensor], *, attached: bool = False
+        self,
+        layers: Layers,
+        places: Places,
+        look: Callable[[Call, bool], torch.Tensor],
+        *,
+        generators: bool = False,
+        attached: bool = False,
     ) -> None:
         super().__init__()
-        self._layers, self._places, self._look, self._attached = layers, places, look, attached
+        self._layers, self._places, self._look = layers, places, look
+        self._generators, self._attached = generators, attached
         self._kinds = frozenset(kind for kind, *_ in places)
 
     def __torch_function__(
@@ -132,7 +140,7 @@ class Calls(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
-        if given.get("generator") is not None:
+        if given.get("generator") is not None and not self._generators:
             given["generator"] = None
         if self._attached and func is torch.Tensor.detach:
             return args[0].view_as(args[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -29,13 +30,13 @@ _LOUDER = (4, 32)
 """How many times larger other numbers are than what they replace, by turns."""
 _DRAWS = 4
 """Other draws of a dropout in a pass, one of which has to change an output."""
-_OTHER_DRAWS = 100
-"""What seeds begin at that are for other draws alone."""
 
 Change = Callable[..., "torch.Tensor | None"]
 """What makes other numbers of a result, given the call; or of a parameter, given none."""
 Statistics = list[tuple[torch.Tensor, torch.Tensor]]
 """Statistics of normalisations, each with what it is to be."""
+Dropped = tuple[torch.Tensor, torch.Tensor]
+"""Which elements a dropout drops in a call, and which it could."""
 
 
 class Runs:
@@ -139,23 +140,18 @@ class Runs:
 
     def always_the_same(self, example: Example) -> Places:
         """Return the dropouts that drop the same elements in every pass, which makes them a part of the network."""
-        drawn = frozenset(place for place in self._places if self._training and place[0] in (DROPOUT, MASK))
-        first, same = self._dropped(example, drawn, 0) if drawn else {}, set[Place]()
-        left = {place for place in drawn if any(bool(dropped.any()) for dropped, _ in first.get(place, ()))}
-        for seed in range(1, PASSES):
-            if not left:
-                break
-            now = self._dropped(example, frozenset(left), _OTHER_DRAWS + seed)
-            same = {place for place in left if place in now and (seed == 1 or place in same)}
-            left = {place for place in left if place not in now or _is_repeated(first[place], now[place])}
-            same &= left
-        return frozenset(same)
+        left = frozenset(place for place in self._places if self._training and place[0] in (DROPOUT, MASK))
+        for times in (2, PASSES):
+            dropped = self._dropped(example, left, times) if left else {}
+            left = frozenset(place for place in left & dropped.keys() if _is_repeated(dropped[place], times))
+        return left
 
-    def _dropped(
-        self, example: Example, places: Places, seed: int
-    ) -> dict[Place, list[tuple[torch.Tensor, torch.Tensor]]]:
-        """Return which elements the dropouts at some places drop, and which they could."""
-        found: dict[Place, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+    def _dropped(self, example: Example, places: Places, times: int) -> dict[Place, list[Dropped]]:
+        """Return what the dropouts at some places drop in passes one after the other.
+
+        The model keeps what it keeps from pass to pass: it may draw from a generator of its own, or by a count.
+        """
+        found: dict[Place, list[Dropped]] = {}
 
         def look(call: Call, own: bool) -> torch.Tensor:
             full = call.given != 0
@@ -163,8 +159,8 @@ class Runs:
                 found.setdefault(call.place, []).append((full & (call.result == 0), full))
             return call.result
 
-        calls = Calls(self._layers, places, look)
-        with contextlib.suppress(Exception), torch.no_grad(), self._outputs(example, calls, seed):
+        calls = Calls(self._layers, places, look, generators=True)
+        with contextlib.suppress(Exception), torch.no_grad(), self._outputs(example, calls, 0, times=times):
             return found
         return {}
 
@@ -193,8 +189,12 @@ class Runs:
         calls: Calls,
         seed: int,
         changed: tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor | None]] | None = None,
+        times: int = 1,
     ) -> Iterator[Any]:
-        """Yield what the model returns; it is put back only in the end, for autograd minds other parameters."""
+        """Yield what the model returns; it is put back only in the end, for autograd minds other parameters.
+
+        Of several passes one after the other, that is what the last returns; each has draws of its own.
+        """
         parameters = redrawn(self._passes, self.other_parameters) if self.other_parameters else jittered(self._passes)
         with parameters:
             with torch.no_grad():
@@ -203,10 +203,12 @@ class Runs:
                 if changed is not None and (numbers := changed[1](changed[0])) is not None:
                     changed[0].copy_(numbers)
             set_mode(self._passes.tree, self._training)
-            seed_all(seed)
-            copied = example.copied()
-            with deep(), self._layers.watching({}), calls:
-                outputs = self._passes.model(*copied.args, **copied.kwargs)
+            with deep(), self._layers.watching({}):
+                for number in range(times):
+                    seed_all(seed + number)
+                    copied = example.copied()
+                    with calls:
+                        outputs = self._passes.model(*copied.args, **copied.kwargs)
             yield outputs
 
     def calibrated(self, example: Example) -> Statistics:
@@ -233,13 +235,16 @@ class Runs:
         return kept
 
 
-def _is_repeated(
-    first: Sequence[tuple[torch.Tensor, torch.Tensor]], now: Sequence[tuple[torch.Tensor, torch.Tensor]]
-) -> bool:
-    """Whether what was dropped once is dropped again, wherever there is something to drop in both passes."""
-    return len(first) == len(now) and all(
-        before.shape == after.shape and torch.equal(before & full & also, after & full & also)
-        for (before, full), (after, also) in zip(first, now, strict=True)
+def _is_repeated(dropped: Sequence[Dropped], times: int) -> bool:
+    """Whether what the first pass drops is dropped in each, wherever there is something to drop in both."""
+    calls, rest = divmod(len(dropped), times)
+    first = dropped[:calls]
+    if rest or not any(bool(before.any()) for before, _ in first):
+        return False
+    pairs = zip(itertools.cycle(first), dropped, strict=False)
+    return all(
+        before.shape == after.shape and torch.equal(before & also, after & full)
+        for (before, full), (after, also) in pairs
     )
 
 
