@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from archcheck.engine import measure
+from tests.measure.networks import Apply
 
 NETWORKS = Path(__file__).parent / "measure" / "value_networks.py"
 UNUSED = "no-unused-layers = true, no-unused-params = true"
@@ -122,19 +124,78 @@ def test_reports_for_people_name_the_line(folder, form):
     assert re.search(r"true in \d+ of 16 passes", text)
 
 
-@pytest.mark.parametrize("name", ["Never", "Always", "Extra", "Ternary", "Routed"])
-def test_python_measures_what_the_command_line_does(folder, monkeypatch, name):
+COMPARED = ("Never", "Always", "Extra", "Ternary", "Routed")
+
+
+@pytest.fixture(scope="module")
+def measured(folder: Path) -> dict[str, dict[str, object]]:
+    """The facts of some subjects by a contract whose rules need nothing besides, from one process."""
+    lines = [
+        f'[subjects.{name}]\nmodel = "nets.py:{name}"\ninput = [{SUBJECTS[name][0]}]\nrules.max-params = 100_000\n'
+        for name in COMPARED
+    ]
+    (folder / "compared.toml").write_text("\n".join(lines))
+    told = run(folder, "check", "--config", "compared.toml", "--no-paranoid", "--format", "json").stdout
+    return {report["subject"]: report["facts"] for report in json.loads(told)["reports"]}
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_python_measures_what_the_command_line_does(folder, measured, monkeypatch, name):
     monkeypatch.chdir(folder)
-    shape = [int(each) for each in SUBJECTS[name][0].split(",")]
-    written = run(folder, "report", f"nets.py:{name}", "--input", ",".join(map(str, shape)), "--format", "json").stdout
-    theirs = json.loads(written)["reports"][0]["facts"]
     spec = importlib.util.spec_from_file_location("nets", folder / "nets.py")
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "nets", module)
     spec.loader.exec_module(module)
     torch.manual_seed(0)
+    shape = [int(each) for each in SUBJECTS[name][0].split(",")]
     example = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    ours = json.loads(json.dumps(measure(getattr(module, name)(), example=example).to_json()))
+    ours, theirs = json.loads(json.dumps(measure(getattr(module, name)(), example=example).to_json())), measured[name]
     for facts in (ours, theirs):
         del facts["subject"]["name"], facts["subject"]["target"]
     assert ours == theirs
+
+
+def in_training_alone(self, x):
+    y = self.fc(x)
+    if not self.training:
+        return y
+    numbers = (x > 0).nonzero()[:, 0]
+    return y + self.table(numbers + 100).sum()
+
+
+@pytest.mark.parametrize("confirm", [True, False])
+def test_a_mode_that_fails_on_real_numbers_leaves_the_other_one_measured(confirm):
+    model = Apply(in_training_alone, fc=nn.Linear(4, 3), table=nn.Embedding(4, 3))
+    facts = measure(model, example=torch.rand(2, 4), confirm=confirm)
+    assert facts.cost.macs == 24
+    assert [each.partition(":")[0] for each in facts.unmeasured] == ["training mode"] * confirm
+
+
+@pytest.mark.parametrize(
+    "example", [torch.empty(2, 4, device="meta"), torch.rand(2, 4), (torch.rand(2, 4), torch.empty(0))]
+)
+def test_what_has_no_memory_has_no_other_passes(example):
+    with torch.device("meta"):
+        model = Apply(lambda self, x, *_: self.fc(x), fc=nn.Linear(4, 3))
+    facts = measure(model, example=example)
+    assert (facts.params.unused, facts.unused_layers, facts.passes) == ((), (), None)
+
+
+def test_numbers_that_are_conjugated_lazily_are_varied():
+    def forward(self, x):
+        return self.fc(x.real) if x.real.mean() > 0 else self.fc(-x.real)
+
+    facts = measure(Apply(forward, fc=nn.Linear(4, 3)), example=torch.rand(2, 4, dtype=torch.complex64).conj())
+    assert facts.passes is not None
+    assert facts.passes.evaluation == 16
+
+
+def test_a_mask_that_picks_out_of_a_parameter_is_a_value_that_decides():
+    def forward(self, x):
+        picked = self.table[x[0] > 0]
+        return self.fc(x) if len(picked) > 2 else self.other(x)
+
+    model = Apply(forward, fc=nn.Linear(4, 3), other=nn.Linear(4, 3), table=nn.Parameter(torch.rand(4)))
+    facts = measure(model, example=torch.rand(2, 4) - 0.5)
+    assert facts.unused_layers == ()
+    assert [each.code for each in facts.passes.choices] == ["picked = self.table[x[0] > 0]"]

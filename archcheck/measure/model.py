@@ -117,7 +117,7 @@ def _measured(
     facts = settled(facts, bench, taken, second.used)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
-    return replace(facts, behaviour=behaviour, unmeasured=unmeasured)
+    return replace(facts, behaviour=behaviour, unmeasured=unmeasured + taken.unmeasured)
 
 
 def _facts(

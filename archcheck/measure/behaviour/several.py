@@ -45,7 +45,8 @@ class Several:
     """The passes of each mode, the first of them on the example; `decided` says that values may decide what runs.
 
     `examples` are the inputs of the passes of both modes, `changed` the places of the inputs that were given other
-    numbers, `few` whether more passes should have been taken than could be afforded.
+    numbers, `few` whether more passes should have been taken than could be afforded. `unmeasured` says why there is no
+    pass in training where the first one failed on real numbers.
     """
 
     evaluation: tuple[Trace, ...]
@@ -54,6 +55,7 @@ class Several:
     changed: frozenset[int] = frozenset()
     decided: bool = False
     few: bool = False
+    unmeasured: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, evaluation: Trace, training: Trace | None) -> Several:
@@ -78,11 +80,16 @@ def several(bench: Bench, training: Trace | None) -> Several:
     Raises:
         SubjectError: the example cannot be run in evaluation on real numbers.
     """
-    changed = _changed(bench.example)
+    given = [trace for trace in (bench.trace, training) if trace is not None]
+    changed = _changed(bench) if any(map(may_differ, given)) else frozenset[int]()
     inputs, evaluation = _passes(bench, bench.trace, changed, training=False)
-    train_inputs, trained = _passes(bench, training, changed, training=True)
-    firsts = [(bench.trace, evaluation), *([(training, trained)] if training else [])]
-    decided = [taken for trace, taken in firsts if may_differ(trace, changed)]
+    train_inputs, trained, unmeasured = list[Example](), list[Trace](), tuple[str, ...]()
+    if training is not None:
+        try:
+            train_inputs, trained = _passes(bench, training, changed, training=True)
+        except SubjectError as error:
+            given, unmeasured = [bench.trace], (f"training mode: {error}",)
+    decided = [taken for trace, taken in zip(given, (evaluation, trained), strict=False) if may_differ(trace, changed)]
     return Several(
         evaluation=tuple(evaluation),
         training=tuple(trained),
@@ -90,15 +97,14 @@ def several(bench: Bench, training: Trace | None) -> Several:
         changed=changed,
         decided=bool(decided),
         few=any(len(taken) < PASSES and not (len(taken) >= _ALIKE and _are_alike(taken)) for taken in decided),
+        unmeasured=unmeasured,
     )
 
 
 def _passes(
-    bench: Bench, first: Trace | None, changed: frozenset[int], *, training: bool
+    bench: Bench, first: Trace, changed: frozenset[int], *, training: bool
 ) -> tuple[list[Example], list[Trace]]:
     """Return the passes of a mode with their inputs."""
-    if first is None:
-        return [], []
     passes = bench.passes
     if not may_differ(first, changed) or not passes.affords(first):
         return [bench.example], [first]
@@ -117,13 +123,16 @@ def _passes(
     return examples, traces
 
 
-def _changed(example: Example) -> frozenset[int]:
-    """Return the places of the inputs that can be given other numbers."""
+def _changed(bench: Bench) -> frozenset[int]:
+    """Return the places of the inputs that can be given other numbers; without memory, that is any."""
+    given = inputs_of(bench.example)
+    if bench.passes.on_meta:
+        return frozenset(range(len(given)))
     try:
-        other = noise(example, 1)
-    except SubjectError:
+        other = noise(bench.example, 1)
+    except Exception:  # torch draws no numbers of some kinds
         return frozenset()
-    pairs = zip(inputs_of(example), inputs_of(other), strict=True)
+    pairs = zip(given, inputs_of(other), strict=True)
     return frozenset(place for place, (tensor, changed) in enumerate(pairs) if tensor is not changed)
 
 

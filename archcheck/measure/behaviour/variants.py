@@ -51,7 +51,8 @@ def negated(tensor: torch.Tensor) -> torch.Tensor:
 
 def _noisy(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     if tensor.is_complex():
-        return torch.complex(*(_noisy(part.contiguous(), generator) for part in torch.view_as_real(tensor).unbind(-1)))
+        parts = torch.view_as_real(tensor.resolve_conj()).unbind(-1)
+        return torch.complex(*(_noisy(part.contiguous(), generator) for part in parts))
     values = tensor.double()
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high > low:

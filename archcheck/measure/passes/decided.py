@@ -58,7 +58,8 @@ def _has_size_of_values(event: Event, trace: Trace) -> bool:
         return True
     if event.op == "where":
         return len(event.operands) == 1
-    return event.op == "index" and any(trace.events[index].dtype in ("bool", "uint8") for index in event.inputs[1:])
+    masks = (trace.events[index] for index in event.operands[1:] if index >= 0)
+    return event.op == "index" and any(mask.dtype in ("bool", "uint8") for mask in masks)
 
 
 def may_differ(trace: Trace, changed: Collection[int] | None = None) -> bool:
