@@ -58,6 +58,7 @@ FAKE_NORMS = {
         {"probe": nn.LayerNorm([6, 6])},
     ),
     "an epsilon beyond any variance": (lambda self, x: 1e6 * self.probe(x), {"probe": nn.GroupNorm(2, 4, eps=1e12)}),
+    "a whole number for one": (lambda self, x: 1e6 * self.probe(x), {"probe": nn.LayerNorm([6, 6], eps=10**12)}),
 }
 
 

@@ -84,7 +84,7 @@ def _normalises(call: Call) -> bool:
     """Whether the scale of what is normalised is lost, as it is to any epsilon that only guards a division."""
     epsilon = call.argument("eps")
     by_statistics = call.argument("training") is False or call.argument("use_input_stats") is False
-    if not isinstance(epsilon, float) or epsilon <= _TINY or by_statistics:
+    if not isinstance(epsilon, int | float) or epsilon <= _TINY or by_statistics:
         return True
     given = call.given
     given = given * max(1.0, _SCALE / max(float(given.float().std()), 1e-30)) if given.numel() > 1 else given
