@@ -7,6 +7,7 @@ import weakref
 from collections import OrderedDict, UserDict, UserList, defaultdict, deque, namedtuple
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from unittest.mock import Mock
 
 import attrs
 import numpy as np
@@ -478,3 +479,11 @@ def test_a_forward_pass_that_never_ends_is_no_loop_of_containers():
 
     with pytest.raises(SubjectError, match="the forward pass failed on input 2x4"):
         measure_model(Apply(forward, fc=nn.Linear(4, 4)), example=torch.rand(2, 4))
+
+
+def test_what_says_of_itself_that_it_is_a_tensor_is_none():
+    stand_in = Mock(spec=torch.Tensor)
+    assert isinstance(stand_in, torch.Tensor)
+    model = Apply(lambda self, x, other: {"out": self.lin(x), "other": other}, lin=nn.Linear(4, 3))
+    facts = measure_model(model, example=(torch.rand(2, 4), stand_in), confirm=True)
+    assert facts.shape.output_names == ("out",)

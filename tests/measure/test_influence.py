@@ -10,6 +10,7 @@ from archcheck.measure import measure_model
 from archcheck.measure.distrust.jitter import jittered
 from archcheck.measure.passes.forward import Passes
 from archcheck.parts import PARANOID
+from tests.measure.networks import Apply
 
 NORMS = {
     "batch_norm": nn.BatchNorm1d(4),
@@ -48,6 +49,34 @@ def test_a_look_leaves_the_parameters_as_they_were():
     assert all(each.grad is None for each in model.parameters())
     assert [name for name, each in model.named_parameters() if not each.requires_grad] == ["conv.bias"]
     assert not any(each.requires_grad for each in model.buffers())
+
+
+def quantised(x):
+    return torch.quantize_per_tensor(x, 0.1, 0, torch.qint8)
+
+
+NUMBERS = {
+    "floats of eight bits": (lambda self, x: self.fc(x.float()), torch.rand(2, 4).to(torch.float8_e4m3fn)),
+    "which decide": (
+        lambda self, x: self.fc(x.float()) * (2 if x.float().mean() > 0.5 else 1),
+        torch.rand(2, 4).to(torch.float8_e5m2),
+    ),
+    "conjugated": (lambda self, x: self.fc(x.real), torch.rand(2, 4, dtype=torch.complex64).conj()),
+    "quantised": (lambda self, x: self.fc(x.dequantize()), quantised(torch.rand(2, 4))),
+    "quantised outputs": (lambda self, x: quantised(self.fc(x)), torch.rand(2, 4)),
+    "compressed outputs": (lambda self, x: self.fc(x).to_sparse_csr(), torch.rand(2, 4)),
+    "sparse outputs": (lambda self, x: self.fc(x).to_sparse(), torch.rand(2, 4)),
+    "complex outputs": (lambda self, x: torch.fft.fft(self.fc(x)), torch.rand(2, 4)),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_of_any_sort_are_looked_at(name):
+    forward, example = NUMBERS[name]
+    facts = measure_model(Apply(forward, fc=nn.Linear(4, 3)), example=example, needs=[PARANOID], confirm=True)
+    assert [op.live for mode in ("eval", "train") for op in facts.executed(mode) if op.kind == "linear"] == [True] * 2
+    assert facts.params.unused == ()
+    assert not any("failed" in note for note in facts.subject.notes)
 
 
 def test_parameters_of_next_to_nothing_are_moved_and_others_a_little():

@@ -199,6 +199,14 @@ def test_a_method_called_train_with_another_purpose_is_not_called():
     assert model.training
 
 
+def test_a_setting_called_train_is_no_method():
+    class Configured(nn.Sequential):
+        train = None
+
+    facts = measure_model(Configured(nn.Linear(3, 3), nn.Dropout(0.1)), example=zeros(1, 3), confirm=True)
+    assert [op.kind for op in facts.train_ops] == ["dropout"]
+
+
 def test_frozen_batch_norm_stays_frozen():
     class Frozen(nn.Sequential):
         def train(self, mode=True):

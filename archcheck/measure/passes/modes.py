@@ -17,14 +17,15 @@ def _is_plain(module: torch.nn.Module) -> bool:
 def set_mode(tree: Tree, training: bool) -> None:
     """Switch to training or evaluation by the model's own `train(mode)`, where frozen BatchNorm is often kept frozen.
 
-    A method of that name with another purpose, such as a training loop, is not called.
+    What has that name and another purpose, such as a training loop or a setting, is not called.
     """
     model = tree.model
     if all(_is_plain(node.module) for node in tree.nodes):
         for node in tree.nodes:
             node.module.__dict__["training"] = training
         return
-    if "mode" in inspect.signature(type(model).train).parameters:
+    method = type(model).train
+    if callable(method) and "mode" in inspect.signature(method).parameters:
         try:
             model.train(training)
         except TypeError:  # a child's method has another purpose

@@ -24,10 +24,17 @@ class Stamps:
         return known is not None and known[0]() is tensor and known[1] == written and _sum(tensor) != known[2]
 
 
+_UNSUMMED = (torch.uint16, torch.uint32, torch.uint64)
+"""Besides floats of eight bits, what torch may convert and not sum."""
+
+
 def _is_summable(tensor: torch.Tensor) -> bool:
     return tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_complex()
 
 
 def _sum(tensor: torch.Tensor) -> float:
-    total = float(tensor.detach().sum())
+    summed = tensor.detach()
+    if tensor.dtype in _UNSUMMED or (tensor.is_floating_point() and tensor.element_size() == 1):
+        summed = summed.double()
+    total = float(summed.sum())
     return total if total == total else 0.0  # NaN equals nothing, itself included

@@ -15,7 +15,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 
@@ -46,7 +46,7 @@ def tensors_in(value: Any, seen: dict[int, Any] | None = None) -> Iterator[torch
     Raises:
         SubjectError: a plain list or dictionary holds itself.
     """
-    if isinstance(value, torch.Tensor):
+    if is_tensor(value):
         yield value
         return
     kind = value.__class__
@@ -89,7 +89,7 @@ def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tenso
 
 
 def _named(value: Any, name: str, seen: dict[int, Any]) -> Iterator[tuple[str, torch.Tensor]]:
-    if isinstance(value, torch.Tensor):
+    if is_tensor(value):
         yield name, value
     elif value.__class__ not in ATOMS and not isinstance(value, PLAIN) and id(value) not in seen:
         if value.__class__ not in (list, tuple, dict):
@@ -100,6 +100,11 @@ def _named(value: Any, name: str, seen: dict[int, Any]) -> Iterator[tuple[str, t
             return
         for key, part in keyed(value):
             yield from _named(part, f"{name}.{key}" if name else key, seen)
+
+
+def is_tensor(value: Any) -> TypeGuard[torch.Tensor]:
+    """Whether something is a tensor to torch, too: a stand-in, such as a mock, may say so of itself."""
+    return issubclass(type(value), torch.Tensor)
 
 
 def is_record(value: Any) -> bool:
@@ -179,7 +184,7 @@ def map_tensors(function: Function, value: Any, whole: tuple[type, ...] = ()) ->
 
 def _mapped(function: Function, value: Any, state: _State) -> Any:
     made, whole = state
-    if isinstance(value, whole):
+    if issubclass(type(value), whole):
         return function(value)
     kind = value.__class__
     if kind in ATOMS or isinstance(value, PLAIN):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.shapes.arrays import address_of, is_array, tensor_of
-from archcheck.measure.shapes.containers import ATOMS, PLAIN, keyed, map_tensors, named_tensors, tensors_in
+from archcheck.measure.shapes.containers import ATOMS, PLAIN, is_tensor, keyed, map_tensors, named_tensors, tensors_in
 
 _DATA = ("__array__", "__array_interface__", "__dlpack__", "__next__")
 """What tells of numbers in an object that is no tensor: images, tables, iterators."""
@@ -21,7 +21,7 @@ def fixed_in(value: Any) -> tuple[str, ...]:
 
 
 def _opaque(value: Any, name: str, seen: dict[int, Any]) -> Iterator[str]:
-    if isinstance(value, torch.Tensor) or value.__class__ in ATOMS or isinstance(value, PLAIN) or id(value) in seen:
+    if is_tensor(value) or value.__class__ in ATOMS or isinstance(value, PLAIN) or id(value) in seen:
         return
     seen[id(value)] = value
     if tensor_of(value) is not None or _is_plain(value):

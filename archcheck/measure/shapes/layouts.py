@@ -30,6 +30,8 @@ def rows_of(tensor: torch.Tensor, axis: int, rows: Sequence[int]) -> torch.Tenso
 
 def on_values(tensor: torch.Tensor, change: Change) -> torch.Tensor:
     """Change the numbers that a tensor stores, whatever its layout; what is quantised stays so."""
+    if tensor.is_floating_point() and tensor.element_size() == 1:  # torch computes nothing with these
+        return on_values(tensor.float(), change).to(tensor.dtype)
     if tensor.is_quantized:
         changed = change(tensor.dequantize())
         if tensor.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
