@@ -190,6 +190,17 @@ def test_numbers_that_are_conjugated_lazily_are_varied():
     assert facts.passes.evaluation == 16
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int64])
+def test_integers_of_any_width_are_varied(dtype):
+    def forward(self, x):
+        x = x.float()
+        return self.fc(x) if x.mean() > 3 else self.other(x)
+
+    model = Apply(forward, fc=nn.Linear(4, 3), other=nn.Linear(4, 3))
+    facts = measure(model, example=torch.tensor([[1, 2, 3, 9]] * 2).to(dtype))
+    assert (facts.params.unused, facts.unused_layers) == ((), ())
+
+
 def test_a_mask_that_picks_out_of_a_parameter_is_a_value_that_decides():
     def forward(self, x):
         picked = self.table[x[0] > 0]

@@ -15,12 +15,12 @@ from archcheck.words import shape_text
 
 def zeros(example: Example) -> Example:
     """Return the example with zeros for floating inputs; tokens are all the smallest that the example shows."""
-    return _varied(example, torch.zeros_like, lambda tokens: torch.full_like(tokens, int(tokens.min())))
+    return _varied(example, torch.zeros_like, lambda tokens: torch.full_like(tokens, _range(tokens)[0]))
 
 
 def large(example: Example, factor: float) -> Example:
     """Return the example with floating inputs times `factor`; tokens are all the largest that the example shows."""
-    return _varied(example, lambda each: each * factor, lambda tokens: torch.full_like(tokens, int(tokens.max())))
+    return _varied(example, lambda each: each * factor, lambda tokens: torch.full_like(tokens, _range(tokens)[1]))
 
 
 def noise(example: Example, seed: int) -> Example:
@@ -64,8 +64,14 @@ def _noisy(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _tokens(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    low, high = int(tensor.min()), int(tensor.max())
+    low, high = _range(tensor)
     return torch.randint(low, high + 1, tensor.shape, generator=generator).to(tensor.dtype).to(tensor.device)
+
+
+def _range(tokens: torch.Tensor) -> tuple[int, int]:
+    """Return the smallest and the largest of integers, which torch compares if they have signs."""
+    signed = tokens.long()
+    return int(signed.min()), int(signed.max())
 
 
 def _varied(example: Example, floats: Change, tokens: Change) -> Example:
@@ -89,7 +95,7 @@ def _varied(example: Example, floats: Change, tokens: Change) -> Example:
             return False
         if tensor.dim() == 1 and tensor.shape != tokens_of:  # where bags of tokens begin, or how long they are
             return False
-        return len(tensors) == 1 or int(tensor.max()) > 1
+        return len(tensors) == 1 or _range(tensor)[1] > 1
 
     def change(tensor: torch.Tensor) -> torch.Tensor:
         if not changes(tensor):
