@@ -82,6 +82,22 @@ def test_what_a_parametrization_keeps_weighs_its_numbers_where_others_read_it():
     assert beside(Parametrized(parametrizations.spectral_norm, forward)) > MANY
 
 
+class Scaled(nn.Module):
+    """A layer that keeps a buffer of its own beside a weight that may be parametrized."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(COUNT, 10))
+        self.register_buffer("scale", SOME.clone())
+
+    def forward(self, x):
+        return F.linear(x, self.weight) * self.scale
+
+
+def test_a_buffer_of_a_layer_weighs_the_same_once_its_weight_is_parametrized():
+    assert beside(parametrizations.spectral_norm(Scaled())) == beside(Scaled()) > MANY
+
+
 class Queries(nn.Module):
     """Attention of learned queries among themselves, in which the input has no part, as detectors begin with."""
 

@@ -69,6 +69,7 @@ ROWS = {
     "one large integer": (lambda s, x: x * s.w * 123456789, 1, 4),
     "an integer of 60 bits": (lambda s, x: x * s.w * ((1 << 60) + 12345), 1, 8),
     "a complex number": (lambda s, x: (x * s.w * (0.3 + 0.7j)).abs(), 1, 8),
+    "a complex number that is real": (lambda s, x: (x * s.w * complex(0.3, 0)).abs(), 1, 4),
     "ten of 64 bits": (lambda s, x: chain(x * s.w, WIDE), 10, 80),
     "interpolated": (lambda s, x: torch.lerp(x, x * s.w, 0.3), 1, 4),
     "shapes": (lambda s, x: (x * s.w).view(1, 2, 2).sum(2) / x.shape[0], 0, 0),

@@ -18,7 +18,7 @@ from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.event import NOTHING_DRAWN, Event, takes_shape_alone
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
-from archcheck.measure.structure.account import Place, acting_in, draws_numbers, place_of
+from archcheck.measure.structure.account import Place, draws_numbers, place_of
 from archcheck.measure.structure.chosen_integers import chosen_integers
 from archcheck.measure.structure.content import numbers_in
 from archcheck.measure.structure.numbers_used import Use
@@ -50,12 +50,11 @@ NOTHING = Chosen()
 
 def chosen(passes: Passes, example: Example, trace: Trace) -> Chosen:
     """Look for draws that no seed changes and for formulas that are generators in an evaluation pass."""
-    acting = acting_in(trace)
-    draws = any(acting[event.index] and draws_numbers(event, trace) for event in trace.events)
+    draws = any(trace.acting[event.index] and draws_numbers(event, trace) for event in trace.events)
     found = _repeated(passes, example, trace) if draws else frozenset()
-    generated = frozenset(_generators(passes, example, trace, acting))
-    integers = tuple(chosen_integers(passes, example, trace, acting))
-    return Chosen(found, generated, integers, unfolded(passes, example, trace, acting))
+    generated = frozenset(_generators(passes, example, trace))
+    integers = tuple(chosen_integers(passes, example, trace))
+    return Chosen(found, generated, integers, unfolded(passes, example, trace))
 
 
 def _repeated(passes: Passes, example: Example, trace: Trace) -> frozenset[Place]:
@@ -76,13 +75,13 @@ def _repeated(passes: Passes, example: Example, trace: Trace) -> frozenset[Place
     return frozenset()
 
 
-def _generators(passes: Passes, example: Example, trace: Trace, acting: list[bool]) -> set[int]:
+def _generators(passes: Passes, example: Example, trace: Trace) -> set[int]:
     if trace.real:
         return set()
     frontier = {
         index
         for event in trace.events
-        if acting[event.index] and event.index not in trace.generated and not takes_shape_alone(event)
+        if trace.acting[event.index] and event.index not in trace.generated and not takes_shape_alone(event)
         for index in event.inputs
         if index in trace.generated and _is_much(trace.events[index])
     }

@@ -37,9 +37,9 @@ Root = frozenset[str]
 """The parameters that something is made of, and of nothing else from outside."""
 
 
-def unfolded(passes: Passes, example: Example, trace: Trace, acting: list[bool]) -> Mapping[str, int]:
+def unfolded(passes: Passes, example: Example, trace: Trace) -> Mapping[str, int]:
     """Return how many numbers are made of parameters by taking theirs apart, by the first of the parameters."""
-    suspects = _suspects(passes, trace, acting)
+    suspects = _suspects(passes, trace)
     if not suspects or not passes.affords(trace):
         return {}
     with contextlib.suppress(Exception):  # whatever the subject raises on real numbers, others tell
@@ -69,13 +69,13 @@ def _is_apart(first: torch.Tensor, second: torch.Tensor | None) -> bool:
     return moved > max(MUCH, _SHARE * one.numel())
 
 
-def _suspects(passes: Passes, trace: Trace, acting: list[bool]) -> dict[Root, list[int]]:
+def _suspects(passes: Passes, trace: Trace) -> dict[Root, list[int]]:
     """Return what is made of parameters alone, has more numbers than they, and meets the numbers of an input."""
     sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
     roots = _roots(trace, sizes)
     met: dict[Root, set[int]] = {}
     for event in trace.events:
-        if acting[event.index] and trace.dependent[event.index] and not takes_shape_alone(event):
+        if trace.acting[event.index] and trace.dependent[event.index] and not takes_shape_alone(event):
             for index in event.inputs:
                 if roots.get(index):
                     met.setdefault(roots[index], set()).add(index)
