@@ -101,4 +101,4 @@ def _numbers(tensors: Iterable[torch.Tensor]) -> int:
             worth = max(worth, numbers_in(tensor))
         else:
             few.update(dict.fromkeys(tensor.reshape(-1).tolist()))
-    return max(worth, numbers_in(torch.tensor(list(few), dtype=torch.complex128)) if few else 0)
+    return max(worth, numbers_in(torch.tensor(list(few), dtype=torch.complex128, device="cpu")) if few else 0)
