@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -150,6 +152,22 @@ def test_a_kernel_of_the_subject_is_looked_into(operators):
     harmless.run = lambda self, x: operators.double(self.linear(x))
     assert beside(hiding) > MANY
     assert beside(harmless) == 0
+
+
+class Times:
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return x * SOME
+
+
+def times(factor: float, x: torch.Tensor) -> torch.Tensor:
+    return x * SOME * factor
+
+
+@pytest.mark.parametrize("kernel", [Times(), partial(times, 2.0)], ids=["an object", "a part of a function"])
+def test_what_an_operator_is_made_of_is_looked_into_though_it_is_no_function(kernel):
+    operator = torch.library.custom_op("exemptions::times", kernel, mutates_args=(), schema="(Tensor x) -> Tensor")
+    operator.register_fake(torch.empty_like)
+    assert beside(Parametrized(lambda linear: linear, lambda self, x: operator(self.linear(x)))) > MANY
 
 
 def test_the_product_in_a_kernel_of_the_subject_is_counted(operators):
