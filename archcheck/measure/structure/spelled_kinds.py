@@ -107,8 +107,6 @@ class Spellings:
             if result is None or result.is_complex() or result.shape != probes.shape:
                 return False
             known[index] = result
-        if known[event.index].is_complex():
-            return False
         given = known[event.index].double()
         factor = float(given[-1] / probes[-1])
         return 0 < factor < 1e6 and torch.allclose(given, factor * probes.clamp(min=0), rtol=_NEAR, atol=_NEAR * 1e-3)
