@@ -31,8 +31,7 @@ from archcheck.measure.passes.lazy import passes_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.restore import same_torch
 from archcheck.measure.peers.cross_check import cross_check
-from archcheck.measure.structure import graph, idle, ledger
-from archcheck.measure.structure.chance import chosen
+from archcheck.measure.structure import chance, graph, idle, ledger
 from archcheck.measure.structure.choices import choices
 from archcheck.measure.structure.cost import cost_of
 from archcheck.measure.structure.field import receptive_field
@@ -113,7 +112,9 @@ def _measured(
     second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
     ways = [ways_of(*each, root) for each in zip((taken.evaluation, taken.training), taken.examples, strict=True)]
     second = along(second, passes, ways, root)
-    facts = _facts(passes, chosen, taken, second, Formulas(construction), target=target, root=root)
+    made = chance.chosen(passes, chosen, evaluation)
+    with torch.device("cpu"):  # the subject may have set another one for what names none
+        facts = _facts(passes, chosen, taken, second, made, Formulas(construction), target=target, root=root)
     facts = settled(facts, bench, taken, second.used)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
@@ -125,6 +126,7 @@ def _facts(
     example: Example,
     taken: Several,
     second: Second,
+    made: chance.Chosen,
     formulas: Formulas,
     *,
     target: str,
@@ -141,7 +143,7 @@ def _facts(
         united([second.used(each, training=True) for each in in_training]).ops,
     )
     traces = taken.ordered(union.fresh | with_others(taken.evaluation), train_union.fresh)
-    params = ledger.params(tree, traces, using, root, chosen(passes, example, evaluation), formulas)
+    params = ledger.params(tree, traces, using, root, made, formulas)
     unused = idle.unused_layers(tree, taken.traces)
     return Facts(
         subject=Subject(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -82,6 +84,22 @@ def test_what_a_parametrization_keeps_weighs_its_numbers_where_others_read_it():
     assert beside(Parametrized(parametrizations.spectral_norm, forward)) > MANY
 
 
+class Scaled(nn.Module):
+    """A layer that keeps a buffer of its own beside a weight that may be parametrized."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(COUNT, 10))
+        self.register_buffer("scale", SOME.clone())
+
+    def forward(self, x):
+        return F.linear(x, self.weight) * self.scale
+
+
+def test_a_buffer_of_a_layer_weighs_the_same_once_its_weight_is_parametrized():
+    assert beside(parametrizations.spectral_norm(Scaled())) == beside(Scaled()) > MANY
+
+
 class Queries(nn.Module):
     """Attention of learned queries among themselves, in which the input has no part, as detectors begin with."""
 
@@ -134,6 +152,22 @@ def test_a_kernel_of_the_subject_is_looked_into(operators):
     harmless.run = lambda self, x: operators.double(self.linear(x))
     assert beside(hiding) > MANY
     assert beside(harmless) == 0
+
+
+class Times:
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return x * SOME
+
+
+def times(factor: float, x: torch.Tensor) -> torch.Tensor:
+    return x * SOME * factor
+
+
+@pytest.mark.parametrize("kernel", [Times(), partial(times, 2.0)], ids=["an object", "a part of a function"])
+def test_what_an_operator_is_made_of_is_looked_into_though_it_is_no_function(kernel):
+    operator = torch.library.custom_op("exemptions::times", kernel, mutates_args=(), schema="(Tensor x) -> Tensor")
+    operator.register_fake(torch.empty_like)
+    assert beside(Parametrized(lambda linear: linear, lambda self, x: operator(self.linear(x)))) > MANY
 
 
 def test_the_product_in_a_kernel_of_the_subject_is_counted(operators):

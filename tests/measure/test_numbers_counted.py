@@ -69,6 +69,7 @@ ROWS = {
     "one large integer": (lambda s, x: x * s.w * 123456789, 1, 4),
     "an integer of 60 bits": (lambda s, x: x * s.w * ((1 << 60) + 12345), 1, 8),
     "a complex number": (lambda s, x: (x * s.w * (0.3 + 0.7j)).abs(), 1, 8),
+    "a complex number that is real": (lambda s, x: (x * s.w * complex(0.3, 0)).abs(), 1, 4),
     "ten of 64 bits": (lambda s, x: chain(x * s.w, WIDE), 10, 80),
     "interpolated": (lambda s, x: torch.lerp(x, x * s.w, 0.3), 1, 4),
     "shapes": (lambda s, x: (x * s.w).view(1, 2, 2).sum(2) / x.shape[0], 0, 0),
@@ -144,3 +145,17 @@ def test_a_report_shows_the_one_parameter_and_ten_numbers_beside_it(tmp_path):
     command = [sys.executable, "-m", "archcheck", "report", "net.py:Net", "--input", "1,4"]
     told = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True).stdout
     assert "10 numbers: 10 in Python" in " ".join(told.split())
+
+
+def test_a_default_device_of_the_subject_changes_no_count():
+    def forward(self, x):
+        x = chain(x * self.w, TEN + WIDE) + table
+        return x * (x > 0) * self.w
+
+    table = torch.sin(torch.arange(256) * 0.37).view(64, 4)
+    model, example = Apply(forward, w=nn.Parameter(torch.ones(1))), torch.rand(1, 4)
+    plain = measure(model, example=example)
+    with torch.device("meta"):
+        facts = measure(model, example=example, confirm=False)
+    assert (facts.params.beside, facts.params.hidden) == (plain.params.beside, plain.params.hidden)
+    assert [op.kind for op in facts.ops] == [op.kind for op in plain.ops]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
@@ -45,7 +46,7 @@ def elementwise(operator: Operator, call: Call) -> Elementwise | None:
     """Return how to make a call of other numbers, if it maps each element by itself."""
     if not _is_elementwise(operator):
         return None
-    places = iter(range(len(call) * 1000))
+    places = count()
 
     def emptied(value: Any) -> Any:
         if isinstance(value, torch.Tensor):

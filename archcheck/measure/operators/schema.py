@@ -88,12 +88,21 @@ def _body(func: Any) -> Callable[..., Any] | None:
     made = "torch._library.custom_ops" in sys.modules and torch._library.custom_ops.OPDEFS.get(func._schema.name)
     if made:
         body: Callable[..., Any] = made._init_fn
-        return body if is_own(inspect.unwrap(body).__code__.co_filename) else None
+        return body if _is_of_subject(body) else None
     name = func._schema.name.replace("::", "/") + (f".{overload}" if (overload := func._schema.overload_name) else "")
     for key in _KERNELS:
-        if f"{name}/{key}" in torch.library._impls:
+        if f"{name}/{key}" in getattr(torch.library, "_impls", ()):
             return partial(func.redispatch, torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key)))
     return None
+
+
+def _is_of_subject(body: Any) -> bool:
+    """Whether what can be called stands in a file of the subject's: a function, a part of one, an object."""
+    body = inspect.unwrap(body)
+    while isinstance(body, partial):
+        body = inspect.unwrap(body.func)
+    code = getattr(body, "__code__", None) or getattr(type(body).__call__, "__code__", None)
+    return code is not None and is_own(code.co_filename)
 
 
 _KERNELS = ("CPU", "CompositeExplicitAutograd")

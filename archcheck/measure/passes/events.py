@@ -77,6 +77,22 @@ class Trace:
         """Whether the result of each event reaches an output."""
         return self.reaching(lambda event: True)
 
+    @cached_property
+    def acting(self) -> list[bool]:
+        """Whether the numbers of each result reach an output, and not its shape alone.
+
+        What code reads as a value decides what runs or becomes a number of Python, so it acts, too.
+        """
+        acting = self.reaching(lambda event: not takes_shape_alone(event))
+        pending = [index for index in (*self.values, *(each.maker for each in self.handed)) if index >= 0]
+        while pending:
+            index = pending.pop()
+            if not acting[index]:
+                acting[index] = True
+                event = self.events[index]
+                pending += () if takes_shape_alone(event) else event.inputs
+        return acting
+
     def reaching(self, hands_on: Callable[[Event], bool]) -> list[bool]:
         """Return for each event whether its result reaches an output through events that hand their inputs on."""
         reached = [False] * len(self.events)

@@ -105,7 +105,9 @@ def _place(row: torch.Tensor) -> tuple[int, int]:
 def _has_numbers(tensor: torch.Tensor) -> bool:
     """Whether a tensor has numbers of its own; one whose class answers for torch says what it likes."""
     plain = type(tensor).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
-    return plain and tensor.layout is torch.strided and tensor.device.type != "meta" and not tensor.is_quantized
+    if not plain or tensor.is_quantized or tensor.is_nested:
+        return False
+    return tensor.layout is torch.strided and tensor.device.type != "meta"
 
 
 def row_of(tensor: torch.Tensor) -> torch.Tensor:

@@ -8,8 +8,10 @@ draws. No list says in which operand of which operator it has to stand. What rea
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -84,16 +86,19 @@ class Account:
         self._modules = {node.path: node.module for node in tree.nodes}
         self._statistics, self._draws, self._generated = statistics, draws, generated
         self._unfolded = unfolded or {}
-        self._acting = acting_in(trace)
         self._readers = self._read()
         self._grown = self._unpacked()
         self._grown_of = self._unpacked_of_names()
 
-    def sources(self) -> Iterator[Source]:
-        """Yield each tensor from outside that acts, each buffer and each draw, once; parameters that are unpacked."""
+    @cached_property
+    def sources(self) -> list[Source]:
+        """Each tensor from outside that acts, each buffer and each draw, once; parameters that are unpacked."""
+        return list(self._sources())
+
+    def _sources(self) -> Iterator[Source]:
         seen: set[str] = set()
         for event in self._events:
-            if not self._acting[event.index]:
+            if not self._trace.acting[event.index]:
                 continue
             if event.kind == "constant" or (event.op == "set_" and len(event.operands) == 1):
                 yield self._made("constant", event)
@@ -131,8 +136,7 @@ class Account:
     def _is_read_as_statistic(self, event: Event, name: str) -> bool:
         """Whether what reads a statistic uses it as one: a normalisation its own, torch its parts."""
         owner, _, own = name.rpartition(".")
-        reader = type(self._modules.get(event.layer)).__module__
-        of_torch = reader.startswith("torch.") and owner.startswith(f"{event.layer}.")
+        of_torch = owner.startswith(f"{event.layer}.") and _is_of(type(self._modules.get(event.layer)), "torch.")
         return of_torch or (event.kind in _NORMALISES if own in _STATISTICS else event.layer == owner)
 
     def _unowned(self, event: Event) -> Iterator[Source]:
@@ -144,7 +148,7 @@ class Account:
         tensor = self._buffers.get(name, self._parameters.get(name))
         if tensor is None:
             return
-        unpacked = max(self._count(self._grown_of.get(name, frozenset())), self._unfolded.get(name, 0))
+        unpacked = max(self._count(self._grown_of.get(name, 0)), self._unfolded.get(name, 0))
         if name in self._buffers or unpacked > tensor.numel():
             yield self._of_tensor("buffer" if name in self._buffers else "parameter", name, tensor, event, unpacked)
 
@@ -166,14 +170,15 @@ class Account:
         return [
             (number, event)
             for event in self._events
-            if self._acting[event.index] and not (event.kind == "dropout" and not event.attributes.get("training"))
+            if self._trace.acting[event.index]
+            and not (event.kind == "dropout" and not event.attributes.get("training"))
             for number in event.told.numbers
         ]
 
     def _read(self) -> Mapping[int, list[Event]]:
         readers: dict[int, list[Event]] = {}
         for event in self._events:
-            if self._acting[event.index] and not takes_shape_alone(event):
+            if self._trace.acting[event.index] and not takes_shape_alone(event):
                 for index in event.inputs:
                     readers.setdefault(index, []).append(event)
         return readers
@@ -191,43 +196,33 @@ class Account:
                     pending.append(reader)
         return first
 
-    def _unpacked(self) -> list[frozenset[int]]:
-        """Return for each event what operations on bits make of its integers, and unpack no further."""
-        last: list[frozenset[int]] = [frozenset()] * len(self._events)
+    def _unpacked(self) -> list[int]:
+        """Return for each event what operations on bits make of its integers, and unpack no further.
+
+        These are sets of events, a bit for each: a loop may take thousands of numbers out of one, step by step.
+        """
+        last = [0] * len(self._events)
         for event in reversed(self._events):
             if not self._trace.dependent[event.index]:
-                later = frozenset[int]().union(*(last[each.index] for each in self._readers.get(event.index, ())))
+                later = 0
+                for reader in self._readers.get(event.index, ()):
+                    later |= last[reader.index]
                 unpacks = _is_integer(event) and base_name(event.op) in _UNPACKS
-                last[event.index] = later or frozenset({event.index} if unpacks else ())
+                last[event.index] = later or (1 << event.index if unpacks else 0)
         return last
 
-    def _unpacked_of_names(self) -> dict[str, frozenset[int]]:
+    def _unpacked_of_names(self) -> dict[str, int]:
         """Return the same for each parameter and buffer."""
-        found: dict[str, frozenset[int]] = {}
+        found: dict[str, int] = {}
         for event in self._events:
-            if self._acting[event.index] and self._grown[event.index]:
+            if self._trace.acting[event.index] and self._grown[event.index]:
                 for name in event.params:
-                    found[name] = found.get(name, frozenset()) | self._grown[event.index]
+                    found[name] = found.get(name, 0) | self._grown[event.index]
         return found
 
-    def _count(self, indices: frozenset[int]) -> int:
-        return sum(_elements(self._events[index]) for index in indices)
-
-
-def acting_in(trace: Trace) -> list[bool]:
-    """Return for each event of a pass whether its numbers reach an output, and not its shape alone.
-
-    What code reads as a value decides what runs or becomes a number of Python, so it acts, too.
-    """
-    acting = trace.reaching(lambda event: not takes_shape_alone(event))
-    pending = [index for index in (*trace.values, *(each.maker for each in trace.handed)) if index >= 0]
-    while pending:
-        index = pending.pop()
-        if not acting[index]:
-            acting[index] = True
-            event = trace.events[index]
-            pending += () if takes_shape_alone(event) else event.inputs
-    return acting
+    def _count(self, events: int) -> int:
+        bits = zip(self._events, reversed(f"{events:b}"), strict=False)
+        return sum(_elements(event) for event, bit in bits if bit == "1")
 
 
 def draws_numbers(event: Event, trace: Trace) -> bool:
@@ -268,16 +263,22 @@ def _own_statistics(node: Node) -> Iterator[str]:
     module = node.module
     if isinstance(module, torch.nn.modules.batchnorm._NormBase):
         yield from _STATISTICS
-    if type(module).__module__.startswith(_PARAMETRIZES):
+    if _is_of(type(module), _PARAMETRIZES):
         yield from (name for name, _ in node.buffers)
     buffers = dict(node.buffers)
     for hook in vars(module).get("_forward_pre_hooks", {}).values():
-        if type(hook).__module__.startswith(_PARAMETRIZES):
+        if _is_of(type(hook), _PARAMETRIZES):
             own = vars(hook)
             name = own.get("_tensor_name", own.get("name"))
             yield from (f"{name}_{vector}" for vector in ("u", "v"))
             if _is_mask(buffers.get(f"{name}_mask")):
                 yield f"{name}_mask"
+
+
+def _is_of(kind: type, package: str) -> bool:
+    """Whether a module in `package` defines a class, which the class of a layer that torch parametrizes only claims."""
+    module = sys.modules.get(kind.__module__) if kind.__module__.startswith(package) else None
+    return vars(module).get(kind.__name__) is kind if module else False
 
 
 def _is_mask(tensor: torch.Tensor | None) -> bool:

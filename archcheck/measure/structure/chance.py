@@ -18,7 +18,8 @@ from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.event import NOTHING_DRAWN, Event, takes_shape_alone
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
-from archcheck.measure.structure.account import Place, acting_in, draws_numbers, place_of
+from archcheck.measure.structure.account import Place, draws_numbers, place_of
+from archcheck.measure.structure.apart import is_apart
 from archcheck.measure.structure.chosen_integers import chosen_integers
 from archcheck.measure.structure.content import numbers_in
 from archcheck.measure.structure.numbers_used import Use
@@ -27,8 +28,6 @@ from archcheck.parts import MUCH
 
 NUDGE = 1e-5
 """The share by which numbers of Python change to show what hangs on them."""
-_APART = 0.25
-"""How far a number moves on average that a generator gives, in standard deviations of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,11 @@ NOTHING = Chosen()
 
 def chosen(passes: Passes, example: Example, trace: Trace) -> Chosen:
     """Look for draws that no seed changes and for formulas that are generators in an evaluation pass."""
-    acting = acting_in(trace)
-    draws = any(acting[event.index] and draws_numbers(event, trace) for event in trace.events)
+    draws = any(trace.acting[event.index] and draws_numbers(event, trace) for event in trace.events)
     found = _repeated(passes, example, trace) if draws else frozenset()
-    generated = frozenset(_generators(passes, example, trace, acting))
-    integers = tuple(chosen_integers(passes, example, trace, acting))
-    return Chosen(found, generated, integers, unfolded(passes, example, trace, acting))
+    generated = frozenset(_generators(passes, example, trace))
+    integers = tuple(chosen_integers(passes, example, trace))
+    return Chosen(found, generated, integers, unfolded(passes, example, trace))
 
 
 def _repeated(passes: Passes, example: Example, trace: Trace) -> frozenset[Place]:
@@ -76,13 +74,13 @@ def _repeated(passes: Passes, example: Example, trace: Trace) -> frozenset[Place
     return frozenset()
 
 
-def _generators(passes: Passes, example: Example, trace: Trace, acting: list[bool]) -> set[int]:
+def _generators(passes: Passes, example: Example, trace: Trace) -> set[int]:
     if trace.real:
         return set()
     frontier = {
         index
         for event in trace.events
-        if acting[event.index] and event.index not in trace.generated and not takes_shape_alone(event)
+        if trace.acting[event.index] and event.index not in trace.generated and not takes_shape_alone(event)
         for index in event.inputs
         if index in trace.generated and _is_much(trace.events[index])
     }
@@ -99,16 +97,6 @@ def _generators(passes: Passes, example: Example, trace: Trace, acting: list[boo
             if (index in nudged and is_apart(plain[index], nudged[index])) or _is_hashed(index, trace, plain)
         }
     return set()
-
-
-def is_apart(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Whether numbers are others altogether, as those of a generator are when what it is given changes a little."""
-    if first.shape != second.shape:
-        return True
-    if first.is_complex():
-        first, second = torch.view_as_real(first.resolve_conj()), torch.view_as_real(second.resolve_conj())
-    one, other = (torch.nan_to_num(each.double(), posinf=0.0, neginf=0.0) for each in (first, second))
-    return one.numel() > 1 and float((one - other).abs().mean()) > _APART * float(one.std())
 
 
 def _is_hashed(index: int, trace: Trace, values: dict[int, torch.Tensor]) -> bool:

@@ -8,7 +8,7 @@ such operations count, in the order in which a line uses them, where what they m
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 
 import torch
 
@@ -17,24 +17,23 @@ from archcheck.measure.passes.event import Event, takes_shape_alone
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.passes.trace import Tracer
-from archcheck.measure.structure.account import acting_in
 from archcheck.measure.structure.content import numbers_in
 from archcheck.measure.structure.numbers_used import Use, worth_of
 from archcheck.parts import MUCH
 
 
-def chosen_integers(passes: Passes, example: Example, trace: Trace, acting: list[bool]) -> list[Use]:
+def chosen_integers(passes: Passes, example: Example, trace: Trace) -> list[Use]:
     """Return the integers that choose the numbers that meet those of an input, and the operation of each.
 
-    `acting` says which events of `trace` reach an output. Empty where there are few integers or few numbers.
+    Empty where there are few integers or few numbers.
     """
     parameters = {name for name, _ in passes.tree.parameters()}
-    uses = _uses(trace, _frontier(trace, acting, parameters))
+    uses = _uses(trace, _frontier(trace, parameters))
     if worth_of(uses).numbers <= MUCH:
         return []
     with contextlib.suppress(Exception):  # whatever the subject raises on real numbers, others tell
         trace = passes.traced_by(Tracer, example).trace
-        frontier = _frontier(trace, acting_in(trace), parameters)
+        frontier = _frontier(trace, parameters)
         told = passes.captured(example, frozenset(frontier), real=True)
         if len(told) == len(frontier) and _numbers(told.values()) <= MUCH:
             return []
@@ -42,13 +41,13 @@ def chosen_integers(passes: Passes, example: Example, trace: Trace, acting: list
     return uses
 
 
-def _frontier(trace: Trace, acting: list[bool], parameters: Container[str]) -> list[int]:
+def _frontier(trace: Trace, parameters: Container[str]) -> list[int]:
     """Return the events that are made without an input and read together with one, or with a parameter."""
     free = _free(trace, parameters)
     found = {
         index
         for event in trace.events
-        if acting[event.index] and event.index not in free and not takes_shape_alone(event)
+        if trace.acting[event.index] and event.index not in free and not takes_shape_alone(event)
         for index in event.inputs
         if index in free
     }
@@ -95,11 +94,11 @@ def _places(event: Event) -> Iterator[complex]:
 
 def _numbers(tensors: Iterable[torch.Tensor]) -> int:
     """Return how many numbers tensors are worth; those of few elements each together, once for each that differs."""
-    few: Mapping[complex, None] = {}
+    few: dict[complex, None] = {}
     worth = 0
     for tensor in tensors:
         if tensor.numel() > MUCH:
             worth = max(worth, numbers_in(tensor))
         else:
-            few = {**few, **dict.fromkeys(tensor.reshape(-1).tolist())}
-    return max(worth, numbers_in(torch.tensor(list(few), dtype=torch.complex128)) if few else 0)
+            few.update(dict.fromkeys(tensor.reshape(-1).tolist()))
+    return max(worth, numbers_in(torch.tensor(list(few), dtype=torch.complex128, device="cpu")) if few else 0)

@@ -104,7 +104,7 @@ def width_of(number: complex) -> int:
 
 
 def _as_float32(number: float) -> float:
-    return float(torch.tensor(number, dtype=torch.float32))
+    return float(torch.tensor(number, dtype=torch.float32, device="cpu"))
 
 
 def _worth_of_many(values: torch.Tensor) -> int:
@@ -127,7 +127,7 @@ def sequence_worth(items: Sequence[int]) -> int:
     """Return how many numbers a sequence of small integers is worth, such as which constant each operation uses."""
     if len(items) <= _FEW:
         return 0
-    data = torch.tensor(items, dtype=torch.int32)
+    data = torch.tensor(items, dtype=torch.int32, device="cpu")
     return max(0, math.ceil((min(map(_compressed, _descriptions(data))) - _HEADER) / BYTES))
 
 

@@ -20,7 +20,8 @@ import torch
 from archcheck.measure.loading.construction import Construction, Given, Step, View
 from archcheck.measure.operators.answers import numbers_of
 from archcheck.measure.shapes.arguments import bind
-from archcheck.measure.structure.chance import NUDGE, is_apart
+from archcheck.measure.structure.apart import is_apart
+from archcheck.measure.structure.chance import NUDGE
 from archcheck.measure.structure.content import TRIVIAL, Size, numbers_in, sequence_worth, size_of
 from archcheck.parts import MUCH
 from archcheck.parts import NUMBER_BYTES as BYTES

@@ -90,7 +90,7 @@ def _tensors(
     for account in accounts:
         alike: dict[object, dict[object, int]] = {}
         own: set[object] = set()
-        for source in account.sources():
+        for source in account.sources:
             identity = _identity(source)
             if _is_lifted(source, names) or (identity is not None and identity in known | own):
                 continue
@@ -123,11 +123,18 @@ def _uses(names: Mapping[int, str], traces: Sequence[Trace], accounts: Sequence[
     for place, (trace, account) in enumerate(zip(traces, accounts, strict=True)):
         if not place or not (trace.training or trace.chance):
             uses += account.numbers()
-            told = {torch.tensor(number, dtype=torch.float32).item(): number for number, _ in uses if number.imag == 0}
-            lifted = (source for source in account.sources() if _is_lifted(source, names))
+            lifted = (source for source in account.sources if _is_lifted(source, names))
             given = [(source.tensor.item(), source.user) for source in lifted if source.tensor is not None]
+            told = _by_float32(uses) if given else {}
             uses += [(told.get(number, number), user) for number, user in given]
     return uses
+
+
+def _by_float32(uses: Sequence[Use]) -> dict[float, complex]:
+    """Return the real numbers by what a tensor of floats holds of each."""
+    real = list(dict.fromkeys(number for number, _ in uses if number.imag == 0))
+    held = torch.tensor([number.real for number in real], dtype=torch.float64).float().tolist()
+    return dict(zip(held, real, strict=True))
 
 
 def _numbers(uses: Sequence[Use], name: str, root: str) -> Iterator[Hidden]:

@@ -37,7 +37,7 @@ def worth_of(uses: Sequence[Use]) -> Size:
 
 
 def _told_in_turn(numbers: Sequence[complex]) -> int:
-    wide = torch.tensor(numbers, dtype=torch.complex128)
+    wide = torch.tensor(numbers, dtype=torch.complex128, device="cpu")
     parts = [part for part in (wide.real, wide.imag) if bool(part.any())]
     return sum(numbers_in(part.long() if bool((part == part.round()).all()) else part) for part in parts)
 
@@ -78,4 +78,6 @@ def _different(values: Sequence[complex]) -> int:
     runs = sum(value - 1 != before for before, value in zip([None, *whole], whole, strict=False))
     rest = [part for value in values if not isinstance(value, int) for part in (value.real, value.imag)]
     rest = [part for part in rest if part]
-    return runs + (len(rest) if len(rest) <= MUCH else numbers_in(torch.tensor(rest, dtype=torch.float64)))
+    if len(rest) > MUCH:
+        return runs + numbers_in(torch.tensor(rest, dtype=torch.float64, device="cpu"))
+    return runs + len(rest)

@@ -30,6 +30,8 @@ _FIRST = 4
 """Lines that are looked at first; they tell of most that are not regular."""
 _DEGREES = (2, 4, 8, 16, 32)
 """How many coefficients describe a smooth line."""
+_LONG = 1 << 12
+"""Numbers of a line of which some are looked at first."""
 _BLOCK = 1 << 22
 """Numbers of lines that are looked at together."""
 _SINUSOID = 5
@@ -81,6 +83,10 @@ def _descriptions(values: torch.Tensor, worth: Worth, depth: int) -> Iterator[in
             yield _halved(lines, worth, depth)
 
 
+def _count(number: int) -> torch.Tensor:
+    return torch.arange(number, device="cpu")  # which the subject may not have as its default
+
+
 def _rounding(lines: torch.Tensor) -> float:
     wide = lines.dtype in (torch.float32, torch.float64)
     return (_ROUNDING if wide else 1) * torch.finfo(lines.dtype).eps
@@ -105,11 +111,13 @@ def _exponential(lines: torch.Tensor) -> int | None:
 
 def _by_polynomials(lines: torch.Tensor, off: float, *, by_share: bool) -> int | None:
     count, extent = lines.shape
-    place = torch.linspace(-1, 1, extent, dtype=torch.float64)
+    if extent > _LONG and _by_polynomials(lines[:, :: extent // _LONG + 1], off, by_share=by_share) is None:
+        return None
+    place = torch.linspace(-1, 1, extent, dtype=torch.float64, device="cpu")
     for degrees in _DEGREES:
         if degrees * 4 > extent or degrees > 2 * math.sqrt(extent):
             break
-        basis = torch.cos(torch.arange(degrees) * torch.acos(place)[:, None])
+        basis = torch.cos(_count(degrees) * torch.acos(place)[:, None])
         orthogonal = torch.linalg.qr(basis).Q
         if all(
             _near(fitted, part, off) if by_share else float((fitted - part).abs().max()) <= off
@@ -145,7 +153,7 @@ def _repeated(lines: torch.Tensor, worth: Worth, depth: int) -> int | None:
     different, order = torch.unique(lines, dim=0, return_inverse=True)
     if 2 * len(different) > len(lines):
         return None
-    first = torch.full((len(different),), len(lines)).scatter_reduce(0, order, torch.arange(len(order)), "amin")
+    first = _count(len(different)).fill_(len(lines)).scatter_reduce(0, order, _count(len(order)), "amin")
     ranks = first.argsort().argsort()
     inside = regular_worth(lines[first.sort().values], worth, depth + 1)
     return None if inside is None else inside + worth(ranks[order])
@@ -191,7 +199,7 @@ def _sinusoids(lines: torch.Tensor) -> int | None:
 
 def _left(lines: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
     """Return how far each line is at most from the nearest sinusoid of its frequency, with an offset."""
-    angle = frequencies[:, None] * torch.arange(lines.shape[1])
+    angle = frequencies[:, None] * _count(lines.shape[1])
     left = lines - lines.mean(1, keepdim=True)
     cosine, sine = (each - each.mean(1, keepdim=True) for each in (angle.cos(), angle.sin()))
     cosine = torch.nn.functional.normalize(cosine, eps=1e-300)
@@ -204,7 +212,7 @@ def _left(lines: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
 def _frequencies(lines: torch.Tensor) -> torch.Tensor:
     """Return the frequency of each line in radians a step, from what a sinusoid is so many steps before and after."""
     extent, step = lines.shape[1], 1
-    found = torch.zeros(len(lines), dtype=torch.float64)
+    found = lines.new_zeros(len(lines))
     while step <= extent // 4:
         middle = lines[:, step:-step]
         around = (lines[:, 2 * step :] + lines[:, : -2 * step]) / 2
@@ -233,7 +241,7 @@ def _progression(lines: torch.Tensor, frequencies: torch.Tensor, off: float) -> 
         if not bool(imposed.isfinite().all()):
             continue
         for start in (*_STARTS, -(extent - 1) / 2):
-            place = torch.arange(extent) + start
+            place = _count(extent) + start
             few = clear.nonzero()[:_SEEN, 0]
             basis = torch.stack([(imposed[few, None] * place).cos(), (imposed[few, None] * place).sin()], -1)
             own, _ = torch.linalg.solve_ex(basis.mT @ basis, basis.mT @ lines[few, :, None])
@@ -257,4 +265,4 @@ def _straight(told: torch.Tensor, clear: torch.Tensor) -> torch.Tensor:
     inside = off <= _OFF * step.abs()
     place, told = place[inside], told[inside]
     slope = ((place - place.mean()) * (told - told.mean())).sum() / ((place - place.mean()) ** 2).sum()
-    return told.mean() + slope * (torch.arange(len(clear)) - place.mean())
+    return told.mean() + slope * (_count(len(clear)) - place.mean())

@@ -233,9 +233,11 @@ def _only_number(source: torch.Tensor | None) -> torch.Tensor | None:
     """Return the number that a tensor is full of, `None` where it holds others, too."""
     if source is None or source.device.type == "meta" or source.layout is not torch.strided or not source.numel():
         return None
+    if source.is_nested or source.is_quantized or source.is_complex():
+        return None
     first = source.detach().flatten()[0]
     first = first.double() if first.is_floating_point() else first
-    return first.clone() if not source.is_complex() and bool((source == first).all()) else None
+    return first.clone() if bool((source == first).all()) else None
 
 
 def _is_made(event: Event) -> bool:

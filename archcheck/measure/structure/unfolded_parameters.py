@@ -18,14 +18,11 @@ from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event, takes_shape_alone
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
+from archcheck.measure.structure.apart import is_taken_apart
 from archcheck.parts import MUCH
 
 _NUDGE = 1e-4
 """The share by which parameters change to show what hangs on them."""
-_APART = 0.25
-"""How far a number moves that becomes another altogether, in standard deviations of all."""
-_SHARE = 0.05
-"""The share of such numbers in what is taken apart."""
 _MOVES = frozenset({
     "expand", "repeat", "tile", "cat", "stack", "reshape", "view", "permute", "transpose", "t", "unsqueeze", "squeeze",
     "select", "slice", "unbind", "split", "chunk", "index_select", "index", "gather", "embedding", "flatten", "clone",
@@ -37,9 +34,9 @@ Root = frozenset[str]
 """The parameters that something is made of, and of nothing else from outside."""
 
 
-def unfolded(passes: Passes, example: Example, trace: Trace, acting: list[bool]) -> Mapping[str, int]:
+def unfolded(passes: Passes, example: Example, trace: Trace) -> Mapping[str, int]:
     """Return how many numbers are made of parameters by taking theirs apart, by the first of the parameters."""
-    suspects = _suspects(passes, trace, acting)
+    suspects = _suspects(passes, trace)
     if not suspects or not passes.affords(trace):
         return {}
     with contextlib.suppress(Exception):  # whatever the subject raises on real numbers, others tell
@@ -49,33 +46,24 @@ def unfolded(passes: Passes, example: Example, trace: Trace, acting: list[bool])
             return {}  # values decide what runs, and decided otherwise
         nudged = passes.captured(example, wanted, real=True, prepare=partial(_nudge, passes))
         sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
-        found = {}
+        found = dict[str, int]()
         for root, indices in suspects.items():
-            apart = [index for index in indices if _is_apart(plain[index], nudged.get(index))]
-            count = sum(plain[index].numel() for index in apart)
+            apart = [index for index in indices if index in nudged and is_taken_apart(plain[index], nudged[index])]
             first, *others = sorted(root)
-            if count - sum(sizes[name] for name in others) > sizes[first]:
-                found[first] = count - sum(sizes[name] for name in others)
+            count = sum(plain[index].numel() for index in apart) - sum(sizes[name] for name in others)
+            if count > sizes[first]:
+                found[first] = found.get(first, 0) + count
         return found
     return {}
 
 
-def _is_apart(first: torch.Tensor, second: torch.Tensor | None) -> bool:
-    """Whether more than a few numbers are others altogether."""
-    if second is None or first.shape != second.shape:
-        return False
-    one, other = first.double(), second.double()
-    moved = int(((one - other).abs() > _APART * one.std()).sum())
-    return moved > max(MUCH, _SHARE * one.numel())
-
-
-def _suspects(passes: Passes, trace: Trace, acting: list[bool]) -> dict[Root, list[int]]:
+def _suspects(passes: Passes, trace: Trace) -> dict[Root, list[int]]:
     """Return what is made of parameters alone, has more numbers than they, and meets the numbers of an input."""
     sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
     roots = _roots(trace, sizes)
     met: dict[Root, set[int]] = {}
     for event in trace.events:
-        if acting[event.index] and trace.dependent[event.index] and not takes_shape_alone(event):
+        if trace.acting[event.index] and trace.dependent[event.index] and not takes_shape_alone(event):
             for index in event.inputs:
                 if roots.get(index):
                     met.setdefault(roots[index], set()).add(index)
