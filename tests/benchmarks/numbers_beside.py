@@ -98,8 +98,8 @@ def of_transformers() -> Iterator[Network]:
                     continue
             with Construction() as built:
                 model = AutoModel.from_config(config).eval()
-            inputs = _inputs(model, config)
-            model(**inputs)
+                inputs = _inputs(model, config)
+                model(**inputs)  # which may keep tables for the next time
         except Exception:  # another size, another input, another package: not a network for these sizes
             continue
         yield name, model, built, inputs
