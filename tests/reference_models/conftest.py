@@ -12,6 +12,10 @@ import torch
 from reference_models.mnist import data
 from reference_models.mnist.data import Digits
 
+# The first derivative of a process starts the threads of autograd, one for each device. Compilers that other tests
+# import pretend to some, and a process with such threads cannot fork one that trains. So the first one is now.
+torch.ones(1, requires_grad=True).sum().backward()
+
 ROOT = Path(__file__).parents[2]
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
