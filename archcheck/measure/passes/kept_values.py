@@ -41,16 +41,11 @@ class Values:
     def restore(self) -> None:
         """Write the numbers back where they have changed."""
         for rows, before in self._groups:
-            if not torch.equal(_comparable(torch.cat(rows)), _comparable(before)):
+            if not are_equal(torch.cat(rows), before):
                 for row, part in zip(rows, torch.split(before, [len(row) for row in rows]), strict=True):
                     row.copy_(part)
         if self._filed:
             self._filed.restore()
-
-
-def _comparable(row: torch.Tensor) -> torch.Tensor:
-    """Return floats of eight bits as integers: not every release compares them."""
-    return row.view(torch.uint8) if row.is_floating_point() and row.element_size() == 1 else row
 
 
 class _Filed:
@@ -133,3 +128,10 @@ def content_of(tensor: torch.Tensor | None) -> bytes | None:
         return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     except RuntimeError:  # a layout without one memory
         return None
+
+
+def are_equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors of one dtype have the same numbers; not every release compares floats of eight bits."""
+    if one.is_floating_point() and one.element_size() == 1:
+        one, other = one.contiguous().view(torch.uint8), other.contiguous().view(torch.uint8)
+    return torch.equal(one, other)

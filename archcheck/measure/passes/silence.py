@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.passes.event import Event
+from archcheck.measure.passes.kept_values import are_equal
 from archcheck.measure.shapes.arguments import Call
 
 _PRODUCTS = frozenset({
@@ -117,4 +118,4 @@ def _is_whole(tensor: torch.Tensor) -> bool:
 
 
 def _is_same(tensor: torch.Tensor, out: torch.Tensor) -> bool:
-    return tensor.shape == out.shape and tensor.dtype == out.dtype and torch.equal(tensor, out)
+    return tensor.shape == out.shape and tensor.dtype == out.dtype and are_equal(tensor, out)

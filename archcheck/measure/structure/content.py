@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 
+from archcheck.measure.passes.kept_values import are_equal
 from archcheck.measure.structure.regular import regular_worth
 from archcheck.parts import NUMBER_BYTES as BYTES
 
@@ -76,7 +77,7 @@ def _edges(values: torch.Tensor) -> tuple[torch.Tensor, ...]:
     values = values.squeeze()
     if values.dim() < 2 or min(values.shape[-2:]) < _SHORT:
         return ()
-    if not torch.equal(values[..., 1:, 1:], values[..., :-1, :-1]):
+    if not are_equal(values[..., 1:, 1:], values[..., :-1, :-1]):
         return ()
     return values[..., 0, :], values[..., 1:, 0]
 
