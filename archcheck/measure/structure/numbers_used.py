@@ -55,8 +55,9 @@ def with_others(traces: Sequence[Trace]) -> set[int]:
 
 def most_used(uses: Sequence[Use]) -> Event:
     """Return an operation of the line that uses most numbers."""
-    lines = Counter((event.op, event.where) for _, event in uses)
-    return max(uses, key=lambda use: lines[use[1].op, use[1].where])[1]
+    chosen = [use for use in uses if use[0] not in TRIVIAL] or uses
+    lines = Counter((event.op, event.where) for _, event in chosen)
+    return max(chosen, key=lambda use: lines[use[1].op, use[1].where])[1]
 
 
 def _by_line(uses: Sequence[Use]) -> dict[object, list[complex]]:
