@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -131,46 +129,3 @@ def test_an_operation_that_could_draw_and_does_not_draws_nothing():
 @pytest.mark.parametrize("make", [own_generator, seeded])
 def test_a_draw_that_is_the_same_each_time_weighs_its_elements(make):
     assert beside(Queries(make), torch.rand(2, 4, 20, 8)) > MANY
-
-
-@pytest.fixture(scope="module")
-def operators():
-    library = torch.library.Library("exemptions", "FRAGMENT")
-    for name, kernel in {"hide": lambda x: x * SOME, "double": lambda x: torch.relu(x) * 2}.items():
-        library.define(f"{name}(Tensor x) -> Tensor")
-        library.impl(name, kernel, "CPU" if name == "hide" else "CompositeExplicitAutograd")
-        library.impl(name, torch.empty_like, "Meta")
-    library.define("product(Tensor x, Tensor weight) -> Tensor")
-    library.impl("product", lambda x, weight: x @ weight, "CPU")
-    yield torch.ops.exemptions
-    library._destroy()
-
-
-def test_a_kernel_of_the_subject_is_looked_into(operators):
-    hiding, harmless = Parametrized(lambda linear: linear, None), Parametrized(lambda linear: linear, None)
-    hiding.run = lambda self, x: operators.hide(self.linear(x))
-    harmless.run = lambda self, x: operators.double(self.linear(x))
-    assert beside(hiding) > MANY
-    assert beside(harmless) == 0
-
-
-class Times:
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return x * SOME
-
-
-def times(factor: float, x: torch.Tensor) -> torch.Tensor:
-    return x * SOME * factor
-
-
-@pytest.mark.parametrize("kernel", [Times(), partial(times, 2.0)], ids=["an object", "a part of a function"])
-def test_what_an_operator_is_made_of_is_looked_into_though_it_is_no_function(kernel):
-    operator = torch.library.custom_op("exemptions::times", kernel, mutates_args=(), schema="(Tensor x) -> Tensor")
-    operator.register_fake(torch.empty_like)
-    assert beside(Parametrized(lambda linear: linear, lambda self, x: operator(self.linear(x)))) > MANY
-
-
-def test_the_product_in_a_kernel_of_the_subject_is_counted(operators):
-    model = Parametrized(lambda linear: linear, lambda self, x: operators.product(x, self.linear.weight.t()))
-    facts = measure_model(model, example=torch.rand(2, 10))
-    assert (facts.cost.macs, facts.cost.uncounted) == (2 * 10 * COUNT, ())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +12,6 @@ from archcheck.measure.operators.kinds import is_known
 from archcheck.measure.shapes.arguments import op_name
 from archcheck.measure.shapes.bounds import BOUNDS
 from archcheck.measure.shapes.rules import RULES
-from archcheck.measure.subject.ownership import is_own
 
 VALUES = frozenset({"item", "_local_scalar_dense", "is_nonzero", "equal", "allclose"})
 """Operators that hand a value to Python."""
@@ -89,24 +86,7 @@ def _body(func: Any) -> Callable[..., Any] | None:
     if made:
         body: Callable[..., Any] = made._init_fn
         return body if _is_of_subject(body) else None
-    name = func._schema.name.replace("::", "/") + (f".{overload}" if (overload := func._schema.overload_name) else "")
-    for key in _KERNELS:
-        if f"{name}/{key}" in getattr(torch.library, "_impls", ()):
-            return partial(func.redispatch, torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key)))
     return None
-
-
-def _is_of_subject(body: Any) -> bool:
-    """Whether what can be called stands in a file of the subject's: a function, a part of one, an object."""
-    body = inspect.unwrap(body)
-    while isinstance(body, partial):
-        body = inspect.unwrap(body.func)
-    code = getattr(body, "__code__", None) or getattr(type(body).__call__, "__code__", None)
-    return code is not None and is_own(code.co_filename)
-
-
-_KERNELS = ("CPU", "CompositeExplicitAutograd")
-"""What `torch.library.impl` registers a function of Python for that runs on the CPU."""
 
 
 def _writes_first(schema: Any) -> bool:
