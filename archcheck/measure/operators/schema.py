@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from archcheck.measure.operators.kinds import is_known
 from archcheck.measure.shapes.arguments import op_name
 from archcheck.measure.shapes.bounds import BOUNDS
 from archcheck.measure.shapes.rules import RULES
+from archcheck.measure.subject.ownership import is_own
 
 VALUES = frozenset({"item", "_local_scalar_dense", "is_nonzero", "equal", "allclose"})
 """Operators that hand a value to Python."""
@@ -87,6 +90,15 @@ def _body(func: Any) -> Callable[..., Any] | None:
         body: Callable[..., Any] = made._init_fn
         return body if _is_of_subject(body) else None
     return None
+
+
+def _is_of_subject(body: Any) -> bool:
+    """Whether what can be called stands in a file of the subject's: a function, a part of one, an object."""
+    body = inspect.unwrap(body)
+    while isinstance(body, partial):
+        body = inspect.unwrap(body.func)
+    code = getattr(body, "__code__", None) or getattr(type(body).__call__, "__code__", None)
+    return code is not None and is_own(code.co_filename)
 
 
 def _writes_first(schema: Any) -> bool:
