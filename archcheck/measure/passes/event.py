@@ -54,6 +54,11 @@ class Event:
         return self.told.shapes
 
     @property
+    def elements(self) -> int:
+        """How many its first result has."""
+        return torch.Size(self.shapes[0]).numel() if self.shapes else 0
+
+    @property
     def dtype(self) -> str | None:
         """The dtype of its first result."""
         return self.told.dtype

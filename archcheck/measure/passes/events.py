@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -42,7 +42,7 @@ class Handed:
 class Trace:
     """What one forward pass did; `outputs` are the events that made the model's outputs, `output_names` their names.
 
-    Into `generated` events go nothing but shapes and numbers of Python, into `stirred` ones draws, too.
+    Into `generated` events go nothing but shapes and numbers of Python.
     `unowned` are the parameters that events read and that the pass itself has made, with what holds each. `trained`
     are the parameters that ask for gradients in the mode of the pass, before the pass or after it. `values` are those
     that events handed to Python, and `chance` says that numbers of Python's or NumPy's were drawn. What was `handed`
@@ -64,7 +64,6 @@ class Trace:
     silence: Silence | None = None
     foreign: list[Where | None] = field(default_factory=list)
     generated: set[int] = field(default_factory=set)
-    stirred: set[int] = field(default_factory=set)
     unowned: dict[int, list[tuple[str, torch.Tensor]]] = field(default_factory=dict)
     captured: dict[int, torch.Tensor] = field(default_factory=dict)
     costs: Mapping[str, Stated] = field(default_factory=dict)
@@ -75,7 +74,7 @@ class Trace:
     @cached_property
     def live(self) -> list[bool]:
         """Whether the result of each event reaches an output."""
-        return self.reaching(lambda event: True)
+        return self._are_in(self.leading_to(self.outputs))
 
     @cached_property
     def acting(self) -> list[bool]:
@@ -83,27 +82,23 @@ class Trace:
 
         What code reads as a value decides what runs or becomes a number of Python, so it acts, too.
         """
-        acting = self.reaching(lambda event: not takes_shape_alone(event))
-        pending = [index for index in (*self.values, *(each.maker for each in self.handed)) if index >= 0]
-        while pending:
-            index = pending.pop()
-            if not acting[index]:
-                acting[index] = True
-                event = self.events[index]
-                pending += () if takes_shape_alone(event) else event.inputs
-        return acting
+        ends = (*self.outputs, *self.values, *(each.maker for each in self.handed))
+        return self._are_in(self.leading_to(ends, numbers=True))
 
-    def reaching(self, hands_on: Callable[[Event], bool]) -> list[bool]:
-        """Return for each event whether its result reaches an output through events that hand their inputs on."""
-        reached = [False] * len(self.events)
-        pending = [index for index in self.outputs if index >= 0]
+    def leading_to(self, ends: Iterable[int], *, numbers: bool = False) -> set[int]:
+        """Return some events and all that lead to them; with `numbers`, not those whose shape alone is read."""
+        pending = [index for index in ends if index >= 0]
+        found = set(pending)
         while pending:
-            index = pending.pop()
-            if not reached[index]:
-                reached[index] = True
-                if hands_on(self.events[index]):
-                    pending += self.events[index].inputs
-        return reached
+            event = self.events[pending.pop()]
+            if not (numbers and takes_shape_alone(event)):
+                more = set(event.inputs) - found
+                found |= more
+                pending += more
+        return found
+
+    def _are_in(self, found: set[int]) -> list[bool]:
+        return [index in found for index in range(len(self.events))]
 
     @cached_property
     def readers(self) -> dict[int, list[Event]]:

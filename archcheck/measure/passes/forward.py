@@ -225,10 +225,9 @@ class Passes:
         real: bool = False,
         prepare: Callable[[], None] | None = None,
     ) -> dict[int, torch.Tensor]:
-        """Return what operations of an evaluation give; by shapes, those that generate numbers.
+        """Return what operations of an evaluation give; by shapes, those that generate numbers. Raise what it raises.
 
-        `nudge` is the share by which the numbers of Python in it are made larger, `prepare` may change the model for
-        that pass. Raise what the subject raises.
+        `nudge` is the share by which numbers of Python are made larger, `prepare` may change the model for that pass.
         """
         tracer = Tracer(self.tree, self._looks, self._layers, real=real, nudge=nudge, wanted=wanted)
         with any_batch():

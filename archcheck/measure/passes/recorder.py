@@ -94,16 +94,12 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
         return result
 
     def _generate(self, index: int, result: torch.Tensor) -> None:
-        """Note what an operation makes of shapes, numbers of Python and draws alone, and what a generator gives."""
-        trace = self.trace
-        event = trace.events[index]
+        """Note what an operation makes of shapes and numbers of Python alone, and what a generator gives."""
+        event = self.trace.events[index]
         if event.told.draws:
-            event.drawn = content_of(result) if trace.real else None
-        operands = () if takes_shape_alone(event) else event.operands
-        if not all(operand in trace.generated or operand in trace.stirred for operand in operands):
-            return
-        stirred = event.told.draws or not trace.stirred.isdisjoint(operands)
-        (trace.stirred if stirred else trace.generated).add(index)
+            event.drawn = content_of(result) if self.trace.real else None
+        elif takes_shape_alone(event) or all(operand in self.trace.generated for operand in event.operands):
+            self.trace.generated.add(index)
 
     def _add(self, told: Answer, tensors: Sequence[torch.Tensor], caller: FrameType | None) -> Event:
         names: list[str] = []

@@ -115,7 +115,7 @@ class Account:
 
     def _made(self, sort: Literal["constant", "random"], event: Event) -> Source:
         seen = event
-        while _elements(wider := next(iter(self._readers.get(seen.index, ())), seen)) < _elements(seen) and (
+        while (wider := next(iter(self._readers.get(seen.index, ())), seen)).elements < seen.elements and (
             wider.op == "view" and wider.dtype != seen.dtype  # bytes that are read as floats are fewer floats
         ):
             seen = wider
@@ -222,7 +222,7 @@ class Account:
 
     def _count(self, events: int) -> int:
         bits = zip(self._events, reversed(f"{events:b}"), strict=False)
-        return sum(_elements(event) for event, bit in bits if bit == "1")
+        return sum(event.elements for event, bit in bits if bit == "1")
 
 
 def draws_numbers(event: Event, trace: Trace) -> bool:
@@ -286,10 +286,6 @@ def _is_mask(tensor: torch.Tensor | None) -> bool:
     if tensor is None or tensor.device.type == "meta":
         return tensor is not None
     return bool(((tensor == 0) | (tensor == 1)).all())
-
-
-def _elements(event: Event) -> int:
-    return torch.Size(event.shapes[0]).numel() if event.shapes else 0
 
 
 def _is_integer(event: Event) -> bool:

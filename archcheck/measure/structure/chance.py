@@ -101,19 +101,12 @@ def _generators(passes: Passes, example: Example, trace: Trace) -> set[int]:
 
 def _is_hashed(index: int, trace: Trace, values: dict[int, torch.Tensor]) -> bool:
     """Whether integers that nothing but themselves describes go into what an event makes."""
-    pending, seen = [index], {index}
-    while pending:
-        event = trace.events[pending.pop()]
-        made = values.get(event.index)
-        if made is not None and _is_integer(event) and numbers_in(made) > MUCH:
-            return True
-        pending += [each for each in event.inputs if each not in seen]
-        seen.update(event.inputs)
-    return False
+    made = ((trace.events[each], values[each]) for each in trace.leading_to([index]) if each in values)
+    return any(_is_integer(event) and numbers_in(numbers) > MUCH for event, numbers in made)
 
 
 def _is_much(event: Event) -> bool:
-    return bool(event.shapes) and event.dtype != "bool" and torch.Size(event.shapes[0]).numel() > MUCH
+    return event.dtype != "bool" and event.elements > MUCH
 
 
 def _is_integer(event: Event) -> bool:

@@ -65,21 +65,9 @@ def _free(trace: Trace, parameters: Container[str]) -> set[int]:
     return free
 
 
-def _cone(trace: Trace, frontier: Iterable[int]) -> set[int]:
-    pending = list(frontier)
-    cone = set(pending)
-    while pending:
-        event = trace.events[pending.pop()]
-        if not takes_shape_alone(event):
-            more = set(event.inputs) - cone
-            cone |= more
-            pending += more
-    return cone
-
-
 def _uses(trace: Trace, frontier: Iterable[int]) -> list[Use]:
     """Return the integers of what makes `frontier`, in their order."""
-    events = (trace.events[index] for index in sorted(_cone(trace, frontier)))
+    events = (trace.events[index] for index in sorted(trace.leading_to(frontier, numbers=True)))
     return [(number, event) for event in events for number in (*event.told.integers, *_places(event))]
 
 

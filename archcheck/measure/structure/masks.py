@@ -19,7 +19,7 @@ from archcheck.measure.passes.events import Trace
 _UNIFORM = frozenset({"rand", "rand_like", "uniform"})
 _ABOVE, _BELOW = frozenset({"gt", "ge", "greater", "greater_equal"}), frozenset({"lt", "le", "less", "less_equal"})
 _SAME = frozenset({"copy", "reshape", "permute"})
-_FILLED = {"ones": 1.0, "ones_like": 1.0, "new_ones": 1.0, "zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0}
+FILLED = {"ones": 1.0, "ones_like": 1.0, "new_ones": 1.0, "zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0}
 _FILLS = frozenset({"full", "full_like", "new_full", "fill"})
 _WITH_NUMBER: dict[str, Callable[[float, float], float]] = {
     "mul": lambda each, number: each * number,
@@ -71,8 +71,8 @@ class Masks:
             self._draw(event, 0.0, 1.0, number if number is not None else self._filled.get(source))
         elif name in ("randint", "randint_like"):
             self._draw(event, 0.0, 1.0, 0.5 if number == 2 else None)
-        elif name in _FILLED or name in _FILLS:
-            self._fill(event, _FILLED.get(name, number))
+        elif name in FILLED or name in _FILLS:
+            self._fill(event, FILLED.get(name, number))
         elif name in _ABOVE | _BELOW and source in self._uniform and number is not None:
             low, high = self._uniform[source]
             above = (high - number) / (high - low)

@@ -21,6 +21,7 @@ import torch
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
+from archcheck.measure.structure.masks import FILLED
 from archcheck.measure.structure.spelled_norms import Deviations
 from archcheck.selectors import GROUPS
 
@@ -37,7 +38,6 @@ _CARRYING = frozenset({"reshape", "permute", "copy", "slice", "cat", "pad", "add
 _BEFORE = frozenset({*GROUPS["weights"], *GROUPS["norm"], *GROUPS["pool"], *GROUPS["activation"], "input"})
 _BLOCKING = frozenset({"sqrt", "rsqrt", "log", "log2", "log10", "log1p", "reciprocal", "pow", "exp", "neg"})
 """What makes a number that is not negative of what is cut at zero: a distance, a probability."""
-_FILLED = {"zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0}
 _SCALING = frozenset({"mul", "div", "add", "sub", "masked_fill", "where", "dropout", *("reshape", "permute", "copy")})
 
 
@@ -123,8 +123,8 @@ class Spellings:
         if event is None:
             return None
         name = base_name(event.op)
-        if name in _FILLED or name in ("full", "full_like", "new_full", "fill", "scalar_tensor"):
-            number = _FILLED.get(name, event.told.number)
+        if name in FILLED or name in ("full", "full_like", "new_full", "fill", "scalar_tensor"):
+            number = FILLED.get(name, event.told.number)
             return None if number is None else torch.tensor(number, dtype=torch.float64)
         if event.kind in ("copy", "reshape") and len(event.operands) == 1:
             return self._number(event.operands[0])

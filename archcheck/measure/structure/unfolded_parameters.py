@@ -15,7 +15,7 @@ import torch
 
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.vocabulary import base_name
-from archcheck.measure.passes.event import Event, takes_shape_alone
+from archcheck.measure.passes.event import takes_shape_alone
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.structure.apart import is_taken_apart
@@ -70,7 +70,7 @@ def _suspects(passes: Passes, trace: Trace) -> dict[Root, list[int]]:
     return {
         root: sorted(indices)
         for root, indices in met.items()
-        if sum(_elements(trace.events[index]) for index in indices) > sum(sizes[name] for name in root) + MUCH
+        if sum(trace.events[index].elements for index in indices) > sum(sizes[name] for name in root) + MUCH
         and any(_changes(trace, index, roots) for index in indices)
     }
 
@@ -88,15 +88,8 @@ def _roots(trace: Trace, parameters: Container[str]) -> dict[int, Root]:
 
 def _changes(trace: Trace, index: int, roots: Mapping[int, Root]) -> bool:
     """Whether an operation that changes numbers is among those that make a result of parameters."""
-    pending, seen = [index], {index}
-    while pending:
-        event = trace.events[pending.pop()]
-        if roots.get(event.index) and base_name(event.op) not in _MOVES:
-            return True
-        more = set(event.inputs) - seen
-        seen |= more
-        pending += more
-    return False
+    behind = (trace.events[each] for each in trace.leading_to([index]))
+    return any(roots.get(event.index) and base_name(event.op) not in _MOVES for event in behind)
 
 
 def _nudge(passes: Passes) -> None:
@@ -104,7 +97,3 @@ def _nudge(passes: Passes) -> None:
         for _, tensor in passes.tree.parameters():
             if tensor.is_floating_point() or tensor.is_complex():
                 tensor.mul_(1 + _NUDGE)
-
-
-def _elements(event: Event) -> int:
-    return torch.Size(event.shapes[0]).numel() if event.shapes else 0
