@@ -99,6 +99,14 @@ def test_any_limit_ends(tmp_path):
         assert f"takes more than {limit} s of CPU time" in text
 
 
+def test_no_limit_is_too_small_for_the_definitions_themselves(tmp_path):
+    table = "class Table:\n    import time\n    end = time.process_time() + 0.08\n"
+    spends = "    while time.process_time() < end: pass\n"
+    write(tmp_path, net_py=NET.format(line=BURN + "\n" + table + spends))
+    text, _ = report(tmp_path, "--import-timeout", "1e-300")
+    assert "takes more than 1e-300 s of CPU time" in text
+
+
 def test_nothing_is_left_of_an_import_that_was_cut(tmp_path):
     write(tmp_path, net_py=NET.format(line="import helper"), helper_py=LEAVES)
     text, said = report(tmp_path, "--import-timeout", "0.5")

@@ -83,6 +83,9 @@ class _Settings:
     clock: Clock | None = None
 
 
+_DEFINITIONS = 0.25
+"""Seconds of CPU time that the definitions of a file may always take: a limit is for what it does beside them."""
+
 SETTINGS = _Settings()
 RUNS: dict[str, Run] = {}
 """The files of the subject that this process has run, by the name of their module."""
@@ -114,7 +117,7 @@ def run(module: ModuleType, files: Sequence[str]) -> None:
         except BaseException as error:
             record.failure, record.why = error, _why(error, record)
             _undo(module, before)
-    with _watched(record):
+    with _watched(record, _DEFINITIONS):
         _run_definitions(module, trees, whole, record)
 
 
@@ -187,10 +190,13 @@ def _why(error: BaseException, record: Run) -> str:
 
 
 @contextmanager
-def _watched(record: Run) -> Iterator[None]:
-    """Limit the time, and what may be done, of the outermost file; the files that it imports run within."""
+def _watched(record: Run, least: float = 0.0) -> Iterator[None]:
+    """Limit the time (to `least` seconds or more), and what may be done, of the outermost file.
+
+    The files that it imports run within.
+    """
     if not SETTINGS.running:
-        SETTINGS.clock = Clock(SETTINGS.seconds, _cut)
+        SETTINGS.clock = Clock(max(SETTINGS.seconds, least), _cut)
     outermost = nullcontext() if SETTINGS.running or SETTINGS.clock is None else limited(SETTINGS.clock)
     SETTINGS.running.append(record)
     STUBS.sealed = False
