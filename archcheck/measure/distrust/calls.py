@@ -11,6 +11,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from archcheck.measure.operators.kinds import kind_of
+from archcheck.measure.passes.kept_values import first_of
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.parts import Op
 from archcheck.selectors import GROUPS
@@ -172,7 +173,9 @@ class Calls(TorchFunctionMode):
 
 def _has_negative(args: Sequence[Any]) -> bool:
     given = next((each for each in args if isinstance(each, torch.Tensor)), None)
-    return given is None or given.is_complex() or given.is_quantized or bool((given < 0).any())
+    if given is None or given.is_complex() or given.is_quantized:
+        return True
+    return bool((first_of(given) < 0).any()) or bool((given < 0).any())
 
 
 def _copied(value: Any) -> Any:

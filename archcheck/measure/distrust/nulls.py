@@ -70,14 +70,15 @@ def size_of(result: torch.Tensor) -> float:
 
 
 def _scaled_and_shifted(call: Call) -> torch.Tensor | None:
-    given, weight, bias = call.given, call.argument("weight"), call.argument("bias")
+    given, affine = call.given, list[torch.Tensor]()
     by_channel = call.place[0] in ("batch_norm", "instance_norm", "group_norm")
-    shape = (-1, *[1] * (given.dim() - 2))
-    for name, values in (("weight", weight), ("bias", bias)):
-        if isinstance(values, torch.Tensor):
-            values = values.reshape(shape) if by_channel else values
-            given = given * values if name == "weight" else given + values
-    return given.to(call.result.dtype) if given.shape == call.result.shape else None
+    for name, without in (("weight", 1), ("bias", 0)):
+        values = call.argument(name)
+        values = values if isinstance(values, torch.Tensor) else given.new_tensor(without)
+        affine.append(values.reshape(-1, *[1] * (given.dim() - 2)) if by_channel and values.dim() else values)
+    scale, shift = affine
+    moved = torch.addcmul(shift, given, scale)
+    return moved.to(call.result.dtype) if moved.shape == call.result.shape else None
 
 
 def _normalises(call: Call) -> bool:

@@ -222,9 +222,9 @@ class Runs:
                 given, axes = call.given.float(), [axis for axis in range(call.given.dim()) if axis != 1]
                 if not {id(mean), id(variance)} <= registered or bool(mean.any()) or not bool((variance == 1).all()):
                     return call.result
-                wide = given.var(axes, unbiased=False)
+                wide, middle = torch.var_mean(given, axes, unbiased=False)
                 wide = wide.clamp(min=float(wide.mean()) / 10)  # a channel may be dead on this example alone
-                for tensor, found in ((mean, given.mean(axes)), (variance, wide)):
+                for tensor, found in ((mean, middle), (variance, wide)):
                     tensor.copy_(found)
                     kept.append((tensor, tensor.clone()))
             return again(call)

@@ -22,6 +22,8 @@ _MOST = 64 << 20
 _PIECE = 4 << 20
 """Bytes that are compared at a time."""
 
+_FEW = 256
+
 
 class Values:
     """The numbers of tensors, copied together by dtype: most models have hundreds of small ones."""
@@ -128,6 +130,12 @@ def content_of(tensor: torch.Tensor | None) -> bytes | None:
         return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     except RuntimeError:  # a layout without one memory
         return None
+
+
+def first_of(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a few numbers of a tensor, which most often tell as much as all; all where they do not lie in a row."""
+    in_a_row = tensor.layout is torch.strided and tensor.is_contiguous()
+    return tensor.view(-1)[:_FEW] if in_a_row else tensor
 
 
 def are_equal(one: torch.Tensor, other: torch.Tensor) -> bool:

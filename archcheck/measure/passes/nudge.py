@@ -24,6 +24,8 @@ def nudge(tensor: torch.Tensor, scale: float, generator: torch.Generator, *, up:
 
 def _moved(numbers: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
     sizes = numbers.abs()
+    if bool((torch.maximum(sizes, by.abs()) < 0.5).all()):  # as most are: nothing here is rounded or cut to another
+        return torch.where(numbers == 0, by, numbers + numbers.sign() * torch.minimum(by.abs(), (0.5 - sizes) / 2))
     left = (torch.floor(2 * sizes) + 1) / 2 - sizes  # to the next number at which rounding or cutting jumps
     moved = numbers + numbers.sign() * torch.minimum(by.abs(), left / 2)
     moved = torch.where(numbers == 0, by, moved)

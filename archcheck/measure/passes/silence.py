@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.passes.event import Event
-from archcheck.measure.passes.kept_values import are_equal
+from archcheck.measure.passes.kept_values import are_equal, first_of
 from archcheck.measure.shapes.arguments import Call
 
 _PRODUCTS = frozenset({
@@ -55,7 +55,7 @@ class Silence:
         if not outputs or not outputs[0].is_floating_point() or outputs[0].layout is not torch.strided:
             return
         out = outputs[0]
-        if not out.any():
+        if not (first_of(out).any() or out.any()):
             self._zero.add(event.index)
         if self._is_silent(event, call, dependent, out):
             self._silent.add(event.index)
