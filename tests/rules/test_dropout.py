@@ -91,6 +91,13 @@ BY_HAND = {
     "taken from one": lambda x: x * (1 - torch.bernoulli(torch.full_like(x, 0.1))) / 0.9,
     "rounded down": lambda x: x.div(0.9) * (torch.rand_like(x) + 0.9).floor_(),
     "moved": lambda x: x * (torch.rand_like(x) * 2 - 0.2 > 0).int(),
+    "counted": lambda x: x * (torch.randint(0, 10, x.shape) > 0) / 0.9,
+    "cut and rounded": lambda x: x * (torch.rand_like(x) - 0.1).sign().clamp(min=0) / 0.9,
+    "a step": lambda x: x * torch.heaviside(torch.rand_like(x) - 0.1, torch.zeros(())),
+    "rounded up": lambda x: x * (torch.rand_like(x) - 0.1).ceil() / 0.9,
+    "cut at both ends": lambda x: x * ((drawn := torch.rand_like(x)).gt(0.05) & drawn.lt(0.95)),
+    "on the way to zero": lambda x: torch.lerp(x, torch.zeros_like(x), (torch.rand_like(x) < 0.1).to(x)),
+    "added to nothing": lambda x: torch.addcmul(torch.zeros(()), x, (torch.rand_like(x) > 0.1).to(x)),
     "one for all samples": lambda x: x * torch.empty(x.shape[1:]).bernoulli_(0.9),
 }
 
@@ -124,6 +131,11 @@ def test_dropout_by_hand_counts(drop):
         lambda x: x * torch.randint(0, 3, x.shape),
         lambda x: torch.where(torch.rand_like(x) > 0.1, x, x * 0.9),
         lambda x: x + torch.bernoulli(torch.full_like(x, 0.9)),
+        lambda x: x + 0 * torch.bernoulli(torch.full_like(x, 0.9)),
+        lambda x: x * (0.9 + 0.2 * torch.bernoulli(torch.full_like(x, 0.5))),
+        lambda x: x * (x.new_empty(len(x), 1, 1, 1).bernoulli_(0.9) * torch.ones_like(x)),  # of a sample, spread out
+        lambda x: torch.where(torch.rand_like(x) < 0.1, x.mean(), x),
+        lambda x: torch.minimum(x.abs() + 2, (torch.rand_like(x) > 0.1).to(x)),
         lambda x: x.masked_fill(torch.rand_like(x) < 0.1, 1.0),
         lambda x: x * (x > 0.1) * (torch.rand_like(x) > 0.1).any(),
     ],

@@ -17,7 +17,7 @@ _ALSO = frozenset({
     "where", "masked_fill", "index_put", "rsub", "max", "min", "threshold", "hardtanh", "to", "_to_copy", "clone",
     "contiguous", "type_as", "lift_fresh", "absolute", "greater", "less", "greater_equal", "less_equal", "subtract",
     "multiply", "divide", "true_divide", "floor_divide", "clip", "square", "alias", "detach",
-    "leaky_relu", "elu", "celu",
+    "leaky_relu", "elu", "celu", "__and__", "__or__", "__iand__", "__ior__",
 })  # fmt: skip
 """Operators that do so and have no tag of torch's that says it."""
 

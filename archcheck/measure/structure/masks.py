@@ -1,51 +1,30 @@
 """Dropout that is written by hand: an activation times a mask of zeros and of one other number that are drawn.
 
-A mask is drawn by `bernoulli`, by `randint` of two numbers, or by comparing or rounding down uniform numbers. What
-keeps each of its elements at one of two numbers keeps it a mask: arithmetic with a number, a cast, another shape. One
-number for each sample is no dropout but stochastic depth, which leaves a whole branch out. The rows of a parameter are
-no samples: an embedding may lose some of its own.
+Spelling makes no difference: each operation that maps every element by itself runs again on the quantiles of what is
+drawn. It drops something when its result is zero for some of them, one other number for the rest, and twice as large
+for an activation that is twice as large. One number for each sample is no dropout but stochastic depth, which leaves a
+whole branch out. The rows of a parameter are no samples: an embedding may lose some of its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+
+import torch
 
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 
-_UNIFORM = frozenset({"rand", "rand_like", "uniform"})
-_ABOVE, _BELOW = frozenset({"gt", "ge", "greater", "greater_equal"}), frozenset({"lt", "le", "less", "less_equal"})
-_SAME = frozenset({"copy", "reshape", "permute"})
-FILLED = {"ones": 1.0, "ones_like": 1.0, "new_ones": 1.0, "zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0}
-_FILLS = frozenset({"full", "full_like", "new_full", "fill"})
-_WITH_NUMBER: dict[str, Callable[[float, float], float]] = {
-    "mul": lambda each, number: each * number,
-    "div": lambda each, number: each / number if number else math.nan,
-    "add": lambda each, number: each + number,
-    "sub": lambda each, number: each - number,
-    "rsub": lambda each, number: number - each,
-}
-
-
-class _Drawn(NamedTuple):
-    """Each element is `first` or `second`; the latter as probable as `chance`."""
-
-    first: float
-    second: float
-    chance: float
-
-    def map(self, change: Callable[[float], float]) -> _Drawn:
-        return _Drawn(change(self.first), change(self.second), self.chance)
-
-    @property
-    def zeros(self) -> float | None:
-        """The share of zeros; none where there is another number but zero and one more."""
-        if (self.first == 0) == (self.second == 0):
-            return None
-        return round(self.chance if self.second == 0 else 1 - self.chance, 12)
+_UNIFORM = ("rand", "rand_like", "uniform")
+_SAME = ("copy", "reshape", "permute")
+_FILLED = {"ones": 1.0, "ones_like": 1.0, "new_ones": 1.0, "zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0}
+_FILLS = ("full", "full_like", "new_full", "fill", "scalar_tensor")
+_TAILS = torch.tensor([10.0**-power for power in range(5, 13)], dtype=torch.float64, device="cpu")
+_EDGES = torch.cat([_TAILS, torch.arange(10_001, dtype=torch.float64, device="cpu") / 10_000, 1 - _TAILS]).sort().values
+_SHARES = _EDGES.diff()
+_QUANTILES = _EDGES[:-1] + _SHARES / 2
+"""Numbers between zero and one that stand for a share of all, so that usual rates lie between two of them."""
 
 
 class Masks:
@@ -53,9 +32,8 @@ class Masks:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
-        self._drawn: dict[int, _Drawn] = {}  # by the event that made a mask
-        self._filled: dict[int, float] = {}  # by the event that made a tensor of one number
-        self._uniform: dict[int, tuple[float, float]] = {}  # from where to where
+        self._values: dict[int, torch.Tensor] = {}  # by event: one number, or one for each quantile of a draw
+        self._draws: dict[int, int] = {}  # the event that drew what an event gives
         self._by_row: set[int] = set()  # events that made a mask of one number for each row
         self.dropped: dict[int, float] = {}
         if any(event.told.kind == "random" for event in trace.events):
@@ -63,95 +41,88 @@ class Masks:
                 self._look_at(event)
 
     def _look_at(self, event: Event) -> None:
-        name, source, number = base_name(event.op), _source(event), event.told.number
-        if name in _UNIFORM:
-            if name != "uniform" or number == 1.0:
-                self._uniform[event.index] = 0.0, 1.0
-        elif name == "bernoulli":
-            self._draw(event, 0.0, 1.0, number if number is not None else self._filled.get(source))
-        elif name in ("randint", "randint_like"):
-            self._draw(event, 0.0, 1.0, 0.5 if number == 2 else None)
-        elif name in FILLED or name in _FILLS:
-            self._fill(event, FILLED.get(name, number))
-        elif name in _ABOVE | _BELOW and source in self._uniform and number is not None:
-            low, high = self._uniform[source]
-            above = (high - number) / (high - low)
-            self._draw(event, 0.0, 1.0, above if name in _ABOVE else 1 - above)
-        elif name == "floor" and source in self._uniform:
-            low, high = self._uniform[source]
-            step = math.floor(low) + 1.0
-            self._draw(event, step - 1, step, (high - step) / (high - low) if step < high <= step + 1 else None)
-        else:
-            self._carry(event, name, source)
-
-    def _carry(self, event: Event, name: str, source: int) -> None:
-        number = event.told.number
-        if name == "logical_not" or (name == "bitwise_not" and event.dtype == "bool"):
-            self._map(event, source, lambda each: float(not each))
+        source = _source(event)
+        drawn, number = _drawn(event, self._values.get(source)), number_of(event)
+        if drawn is not None:
+            self._values[event.index], self._draws[event.index] = drawn, event.index
+        elif number is not None:
+            self._values[event.index] = _cast(event, number)
         elif event.kind in _SAME:
-            self._copy(event, source)
-        elif name in _WITH_NUMBER and number is not None and not event.params and len(event.inputs) == 1:
-            self._map(event, source, lambda each: _WITH_NUMBER[name](each, number))
-        else:
-            self._apply(event, name)
+            if source in self._values:
+                self._keep(event, [source], _cast(event, self._values[source]))
+        elif event.told.elementwise is not None and event.shapes:
+            self._map(event)
 
-    def _draw(self, event: Event, first: float, second: float, chance: float | None) -> None:
-        if chance is not None:
-            self._drawn[event.index] = _Drawn(first, second, min(max(chance, 0.0), 1.0))
-
-    def _fill(self, event: Event, number: float | None) -> None:
-        if number is not None:
-            self._filled[event.index] = _cast(event)(number)
-
-    def _map(self, event: Event, source: int, change: Callable[[float], float]) -> None:
-        """Carry what is known of the elements on to what an operation makes of each."""
-        if source in self._drawn:
-            self._drawn[event.index] = self._drawn[source].map(change).map(_cast(event))
-            self._by_row |= {event.index} if source in self._by_row else set()
-        if source in self._filled:
-            self._fill(event, change(self._filled[source]))
-        if source in self._uniform and _is_float(event):
-            low, high = sorted(map(change, self._uniform[source]))
-            if low < high:
-                self._uniform[event.index] = low, high
-
-    def _copy(self, event: Event, source: int) -> None:
-        before, after = (self._trace.events[source].shapes[0] if source >= 0 else ()), event.shapes[0]
-        if math.prod(after) <= math.prod(before) or _has_several(before, after):
-            self._map(event, source, lambda each: each)
-        elif source in self._drawn and before[:1] == after[:1] != (1,) and len(before) == len(after):
-            self._map(event, source, lambda each: each)
-            self._by_row.add(event.index)
-        elif source in self._filled:  # but one number that is drawn is so for all
-            self._fill(event, self._filled[source])
-
-    def _apply(self, event: Event, name: str) -> None:
-        masks = [index for index in event.inputs if index in self._drawn]
-        if len(masks) != 1 or (event.params and name != "mul") or (masks[0] in self._by_row and not event.params):
+    def _map(self, event: Event) -> None:
+        """Carry what is known of the elements on to what an operation makes of each, or see what it drops."""
+        unknown = [index for index in event.operands if index not in self._values]
+        if len({self._draws[index] for index in event.operands if index in self._draws}) > 1 or len(unknown) > 1:
             return
-        drawn, dropped = self._drawn[masks[0]], None
-        if name == "mul" and len(event.operands) == 2:
-            dropped = drawn.zeros
-        elif name == "masked_fill" and event.told.number == 0 and len(event.inputs) == 2:
-            dropped = drawn.map(lambda each: float(not each)).zeros
-        elif name == "where" and event.operands[0] == masks[0]:
-            dropped = self._chosen(event, drawn)
-        shape = self._trace.events[masks[0]].shapes[0]
+        if unknown:
+            self._apply(event)
+        elif (made := self._made(event)) is not None:
+            self._keep(event, event.operands, made)
+
+    def _made(self, event: Event, unknown: float = 0.0) -> torch.Tensor | None:
+        """Return what an operation makes of what is known, and of a number for what is not."""
+        assert event.told.elementwise is not None
+        other = torch.full_like(_QUANTILES, unknown)
+        return event.told.elementwise.of([self._values.get(index, other) for index in event.operands])
+
+    def _keep(self, event: Event, operands: list[int] | tuple[int, ...], values: torch.Tensor) -> None:
+        """Take note of what an event gives, unless one number that is drawn becomes that of a whole sample."""
+        drawn = next((index for index in operands if index in self._draws), None)
+        if drawn is not None:
+            before, after = self._trace.events[drawn].shapes[0], event.shapes[0]
+            if math.prod(after) > math.prod(before) and not _has_several(before, after):
+                if before[:1] != after[:1] or after[:1] == (1,) or len(before) != len(after):
+                    return
+                self._by_row.add(event.index)
+            self._draws[event.index] = self._draws[drawn]
+            self._by_row |= {event.index} if drawn in self._by_row else set()
+        self._values[event.index] = values
+
+    def _apply(self, event: Event) -> None:
+        masks = [index for index in event.inputs if index in self._draws]
+        if len(masks) != 1 or (masks[0] in self._by_row and not event.params) or not self._values[masks[0]].any():
+            return
+        once, twice = self._made(event, 1.0), self._made(event, 2.0)
+        if once is None or twice is None or not torch.equal(2 * once, twice):
+            return
+        dropped, shape = _share_of_zeros(once), self._trace.events[masks[0]].shapes[0]
         if dropped is not None and (_has_several(shape, event.shapes[0]) or (event.params and math.prod(shape) > 1)):
             self.dropped[event.index] = dropped
 
-    def _chosen(self, event: Event, drawn: _Drawn) -> float | None:
-        """Return how often `where` takes a zero, if one of the two that it takes is zero."""
-        numbers = {role: self._filled.get(index) for role, index in zip(event.roles, event.operands, strict=True)}
-        number = event.told.number
-        yes, no = (numbers.get(role, number) == 0 for role in ("self", "other"))
-        if yes == no:
-            return None
-        return drawn.map(lambda each: float(not each)).zeros if yes else drawn.zeros
-
     def activation_first(self, event: Event) -> tuple[int, ...]:
         """Return the inputs of an operation that applies a mask: what is dropped, then the mask."""
-        return tuple(sorted(event.inputs, key=lambda index: (index in self._drawn, index in self._filled)))
+        return tuple(sorted(event.inputs, key=lambda index: (index in self._draws, index in self._values)))
+
+
+def number_of(event: Event) -> torch.Tensor | None:
+    """Return the one number that an event fills a tensor with, or that a tensor from outside is full of."""
+    name = base_name(event.op)
+    if name in _FILLED or name in _FILLS:
+        number = _FILLED.get(name, event.told.number)
+        return None if number is None else torch.tensor(number, dtype=torch.float64, device="cpu")
+    source = event.source
+    if source is None or source.device.type == "meta" or source.layout is not torch.strided or not source.numel():
+        return None
+    if source.is_nested or source.is_quantized or source.is_complex():
+        return None
+    first = source.detach().flatten()[0]
+    first = first.double() if first.is_floating_point() else first
+    return first.clone() if bool((source == first).all()) else None
+
+
+def _drawn(event: Event, chance: torch.Tensor | None) -> torch.Tensor | None:
+    """Return what an event draws at each quantile, as far as that is known; `chance` is what it is given."""
+    name, number = base_name(event.op), event.told.number
+    if name in _UNIFORM and (name != "uniform" or number == 1.0):
+        return _QUANTILES
+    if name == "bernoulli":
+        number = float(chance) if number is None and chance is not None and not chance.dim() else number
+        return None if number is None else (1 - number < _QUANTILES).double()
+    return (_QUANTILES * number).floor() if name in ("randint", "randint_like") and number else None
 
 
 def _source(event: Event) -> int:
@@ -160,14 +131,18 @@ def _source(event: Event) -> int:
     return operands.get("src", operands.get("self", -1))
 
 
-def _is_float(event: Event) -> bool:
-    return "float" in (event.dtype or "")
+def _cast(event: Event, values: torch.Tensor) -> torch.Tensor:
+    """Return numbers as the dtype of an event has them, but floats as they are."""
+    return values.double() if "float" in (event.dtype or "") else values.to(getattr(torch, event.dtype or "float64"))
 
 
-def _cast(event: Event) -> Callable[[float], float]:
-    if _is_float(event):
-        return float
-    return (lambda each: float(bool(each))) if event.dtype == "bool" else (lambda each: float(math.trunc(each)))
+def _share_of_zeros(values: torch.Tensor) -> float | None:
+    """Return the share of zeros; none where there is another number but zero and one more."""
+    zero = values == 0
+    others = values[~zero]
+    if values.shape != _SHARES.shape or not len(others) or bool((others != others[0]).any()):
+        return None
+    return round(float(_SHARES[zero].sum()), 12)
 
 
 def _has_several(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:

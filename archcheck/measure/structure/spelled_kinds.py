@@ -21,7 +21,7 @@ import torch
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
-from archcheck.measure.structure.masks import FILLED
+from archcheck.measure.structure.masks import number_of
 from archcheck.measure.structure.spelled_norms import Deviations
 from archcheck.selectors import GROUPS
 
@@ -122,13 +122,9 @@ class Spellings:
         event = self._events[index] if index >= 0 else None
         if event is None:
             return None
-        name = base_name(event.op)
-        if name in FILLED or name in ("full", "full_like", "new_full", "fill", "scalar_tensor"):
-            number = FILLED.get(name, event.told.number)
-            return None if number is None else torch.tensor(number, dtype=torch.float64)
         if event.kind in ("copy", "reshape") and len(event.operands) == 1:
             return self._number(event.operands[0])
-        return _only_number(event.source)
+        return number_of(event)
 
     def _is_activation(self, event: Event, origin: Event) -> bool:
         """Whether something stands where an activation does."""
@@ -227,17 +223,6 @@ class Spellings:
             if not before:
                 return
             index = max(before, key=lambda each: len(self._events[each].shapes[0]) if self._events[each].shapes else 0)
-
-
-def _only_number(source: torch.Tensor | None) -> torch.Tensor | None:
-    """Return the number that a tensor is full of, `None` where it holds others, too."""
-    if source is None or source.device.type == "meta" or source.layout is not torch.strided or not source.numel():
-        return None
-    if source.is_nested or source.is_quantized or source.is_complex():
-        return None
-    first = source.detach().flatten()[0]
-    first = first.double() if first.is_floating_point() else first
-    return first.clone() if bool((source == first).all()) else None
 
 
 def _is_made(event: Event) -> bool:
