@@ -28,13 +28,15 @@ POOL = "pool"
 PARAMETER = "parameter"
 _MASKING = ("mul", "masked_fill", "where")
 _POOLING = ("mean", "sum", "avg_pool", "amax", "max", "max_pool")
-CONTRACTIONS = ("conv", "conv_transpose", "linear", "matmul", "bilinear", "embedding")
-_MIXING = (*CONTRACTIONS, "lstm", "gru", "rnn", "attention")
+_MIXING = (*GROUPS["weights"], "matmul")
+_SEVERAL = (*GROUPS["recurrent"], "attention")
+"""Kinds of several results, any of which may be read."""
+CONTRACTIONS = tuple(kind for kind in _MIXING if kind not in _SEVERAL)
 RECTIFIERS = ("relu", "leaky_relu", "prelu", "elu", "celu", "rrelu")
 """Activations that give what is not negative as it is."""
 _GATES = ("softmax", "log_softmax")
 _SPELLED = ("add", "sub", "div", "clamp", "clamp_min", "clip", "maximum", "index_put", "__setitem__")
-_WATCHED = frozenset({*_MIXING, *GROUPS["activation"], *GROUPS["pool"], *_GATES, "global_conv"})
+_WATCHED = frozenset({*_MIXING, *GROUPS["activation"], *GROUPS["pool"], *_GATES})
 """Kinds that are watched besides normalisations and dropouts, whatever function gives them."""
 _KINDS: Mapping[str, str] = (
     {name: name for name in (*NORMS, DROPOUT, *_MIXING, *GROUPS["activation"], *_GATES, *_SPELLED)}
@@ -45,9 +47,6 @@ _KINDS: Mapping[str, str] = (
 """What a function is watched as."""
 _SPELLINGS = {"dropout1d": "dropout", "dropout2d": "dropout", "dropout3d": "dropout", "truediv": "div",
               "adaptive_max_pool1d_with_indices": "max_pool", "setitem": "index_put", "rsub": "sub"}  # fmt: skip
-_SEVERAL = frozenset({"lstm", "gru", "rnn", "attention"})
-"""Kinds of several results, any of which may be read."""
-
 
 USING = (*NORMS, DROPOUT, MASK, POOL, PARAMETER)
 """What is watched of operations whose parameters are unused where it has no effect."""

@@ -24,7 +24,7 @@ from archcheck.measure.distrust.replacements import PASSES, Runs, Statistics
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import Passes
 
-_OTHER_PARAMETERS = 4
+OTHER_PARAMETERS = 4
 """Sets of other parameters with which something has to be without effect, too."""
 
 
@@ -55,7 +55,7 @@ def unfelt(
     if not training:
         statistics += run.calibrated(example)
     felt: set[Place] = set()
-    for seed in range(PASSES + _OTHER_PARAMETERS):
+    for seed in range(PASSES + OTHER_PARAMETERS):
         run.other_parameters = max(0, seed - PASSES + 1)
         left = _without_parameters(places - felt) if run.other_parameters else places - felt
         if not left - run.idle:
@@ -77,9 +77,9 @@ def _without_parameters(places: Places) -> Places:
 
 def _without_work(run: Runs, other: Callable[[int], Example]) -> Places:
     """Return the rectifiers that are given nothing negative, whatever the input and the parameters."""
-    for seed in range(2 * _OTHER_PARAMETERS):
+    for seed in range(2 * OTHER_PARAMETERS):
         if not run.idle or run.is_spent:
             break
-        run.other_parameters = max(0, seed - _OTHER_PARAMETERS + 1)
+        run.other_parameters = max(0, seed - OTHER_PARAMETERS + 1)
         run.look_at_rectifiers(other(seed + 1), seed)
     return frozenset() if run.is_spent else run.idle

@@ -21,7 +21,7 @@ import torch
 from archcheck.errors import SubjectError, described
 from archcheck.measure.distrust.calls import NORMS, PARAMETER, USING, place_of
 from archcheck.measure.distrust.counters import run_on
-from archcheck.measure.distrust.influence import unfelt
+from archcheck.measure.distrust.influence import OTHER_PARAMETERS, unfelt
 from archcheck.measure.distrust.jitter import jittered, redrawn
 from archcheck.measure.distrust.others import batch_of, varied
 from archcheck.measure.distrust.replacements import Statistics
@@ -63,8 +63,6 @@ _REPLACED = 40
 """Passes in which an operation is replaced that even a large model may take."""
 TRIES = 12
 """Passes on other numbers in all of which an operation has to say nothing; most models need a single one."""
-_OTHER_PARAMETERS = 4
-"""Passes with other parameters in all of which it has to say nothing, too."""
 _FED = frozenset({*NORMS, *GROUPS["global_pool"]})
 """Kinds that are there for the numbers of an input."""
 MANY = 257
@@ -125,7 +123,7 @@ class Look:
     def look_for_real(self, training: bool, *examples: Example) -> Silent:
         """Compare with passes on real numbers, by default in another batch; return what says nothing there."""
         self.followed = frozenset()
-        other = None if examples else self._other(3 if self._batch() == 2 else 2, values=True)
+        other = None if examples else self._other(3 if batch_of(self._example) == 2 else 2, values=True)
         for example in examples or (other, varied(self._example)):
             if example is None:
                 continue
@@ -202,7 +200,7 @@ class Look:
 
     def _still_quiet(self, quiet: Signs, example: Example, training: bool, faults: Faults) -> Signs:
         """Return what says nothing with other numbers and parameters either: a branch may be dropped, or not chosen."""
-        for seed in range(1, TRIES + _OTHER_PARAMETERS):
+        for seed in range(1, TRIES + OTHER_PARAMETERS):
             if not quiet:
                 break
             # What fails on strange numbers, or gives none, tells nothing.
@@ -213,10 +211,12 @@ class Look:
                     quiet -= ran - quiet_in(trace)  # what did not run tells nothing
         return quiet
 
-    def _alone(self, example: Example, training: bool) -> Any:
-        return self._run(example, training, unwatched.outputs)
-
-    def _run(self, example: Example, training: bool, outputs: Callable[[torch.nn.Module, Example], Any]) -> Any:
+    def _alone(
+        self,
+        example: Example,
+        training: bool,
+        outputs: Callable[[torch.nn.Module, Example], Any] = unwatched.outputs,
+    ) -> Any:
         with jittered(self._passes):
             set_mode(self._passes.tree, training)
             return map_tensors(torch.clone, outputs(self._passes.model, example))
@@ -224,7 +224,7 @@ class Look:
     def _demand_the_same_failure(self, training: bool, failure: Exception) -> None:
         """Refuse a model that runs as long as it sees who asks, and fails where it does not."""
         try:
-            self._run(self._example, training, unwatched.in_sight)
+            self._alone(self._example, training, unwatched.in_sight)
         except Exception:
             return
         try:
@@ -275,9 +275,6 @@ class Look:
             return None
         found = Varied(chosen, (chosen.batch,)).example_at(self._example, (count,), values=values)
         return varied(found) if values else found
-
-    def _batch(self) -> int:
-        return batch_of(self._example)
 
 
 def _at(where: Where | None) -> str:
