@@ -18,6 +18,7 @@ from archcheck.measure.behaviour.optimise import Adam
 from archcheck.measure.behaviour.outputs import class_axis
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import inputs_of
+from archcheck.measure.shapes.noise import permutation, uniform
 
 START_SAMPLES, START_BUDGET = 32, 60e9
 """Samples of the batch that the first loss is taken on, and multiply-accumulates that it may cost."""
@@ -182,7 +183,7 @@ class _Task:
 
 def _targets(output: torch.Tensor) -> torch.Tensor:
     generator = torch.Generator().manual_seed(2)
-    return torch.rand(output.shape, generator=generator).mul(0.8).add(0.1).to(output.device)
+    return uniform(output.shape, generator).mul(0.8).add(0.1).to(output.device)
 
 
 def _labels(shape: tuple[int, ...], classes: int, example: Example) -> torch.Tensor:
@@ -194,5 +195,5 @@ def _labels(shape: tuple[int, ...], classes: int, example: Example) -> torch.Ten
     if tokens is not None and len(shape) > 1:
         return tokens.long() % classes
     samples = shape[0] if shape else 1
-    order = torch.randperm(samples, generator=torch.Generator().manual_seed(2)) % classes
+    order = permutation(samples, 2) % classes
     return order.view(-1, *(1,) * (len(shape) - 1)).expand(shape) if shape else order[0]

@@ -10,6 +10,7 @@ from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.forward import inputs_of
 from archcheck.measure.shapes.fixed_inputs import fixed_in
 from archcheck.measure.shapes.layouts import Change, on_values
+from archcheck.measure.shapes.noise import integers, normal, uniform
 from archcheck.words import shape_text
 
 
@@ -56,16 +57,16 @@ def _noisy(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     values = tensor.double()
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high > low:
-        drawn = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * (high - low) + low
+        drawn = uniform(tensor.shape, generator, torch.float64) * (high - low) + low
     else:
         spread = float(values.std()) if high > low else 1.0
-        drawn = torch.randn(tensor.shape, generator=generator, dtype=torch.float64) * spread + float(values.mean())
+        drawn = normal(tensor.shape, generator, torch.float64) * spread + float(values.mean())
     return drawn.to(tensor.dtype).to(tensor.device)
 
 
 def _tokens(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     low, high = _range(tensor)
-    return torch.randint(low, high + 1, tensor.shape, generator=generator).to(tensor.dtype).to(tensor.device)
+    return integers(low, high + 1, tensor.shape, generator).to(tensor.dtype).to(tensor.device)
 
 
 def _range(tokens: torch.Tensor) -> tuple[int, int]:

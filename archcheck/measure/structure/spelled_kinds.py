@@ -100,7 +100,7 @@ class Spellings:
 
     def _rectifies(self, event: Event, origin: int, inside: set[int]) -> bool:
         """Whether an event is a multiple of the ReLU of an earlier one."""
-        probes = torch.tensor(_PROBES, dtype=torch.float64)
+        probes = torch.tensor(_PROBES, dtype=torch.float64, device="cpu")
         known = {origin: probes}
         for index in sorted(inside):
             result = self._result(self._events[index], known)
@@ -125,7 +125,7 @@ class Spellings:
         name = base_name(event.op)
         if name in FILLED or name in ("full", "full_like", "new_full", "fill", "scalar_tensor"):
             number = FILLED.get(name, event.told.number)
-            return None if number is None else torch.tensor(number, dtype=torch.float64)
+            return None if number is None else torch.tensor(number, dtype=torch.float64, device="cpu")
         if event.kind in ("copy", "reshape") and len(event.operands) == 1:
             return self._number(event.operands[0])
         return _only_number(event.source)
