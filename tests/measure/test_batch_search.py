@@ -215,7 +215,8 @@ def test_what_nobody_can_count_is_an_error():
     """A pair of images is no list of samples for a model that wants two; nothing else counts any."""
 
     def forward(self, pair):
-        return torch.stack([self.conv(each[None]).mean((0, 2, 3)) for each in pair])
+        one, other = (self.conv(each[None]).mean((0, 2, 3)) for each in pair)
+        return torch.stack([one, other])
 
     example = ((torch.rand(3, 8, 8), torch.rand(3, 9, 7)),)
     (outcome,) = check(Apply(forward, conv=nn.Conv2d(3, 4, 3)), example=example, rules=[KeepsBatch()]).outcomes
