@@ -27,6 +27,7 @@ class Head(Rule):
     """The output path ends in one of `kinds`: global pooling, a linear layer, or one over the other.
 
     The path is that of the first output, or of the one that `output` names by its name or place (from 0).
+    A single number in front of others, such as a loss, is passed over.
     From the output backwards, what has no weights and maps single numbers is passed over: softmax, activations,
     dropout, reshapes, `clamp`, and arithmetic with constants and parameters; linear layers and global poolings form
     the head. It ends where two activations meet: in a residual connection, or in the gate of a squeeze and excitation.

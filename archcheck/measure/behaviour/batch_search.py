@@ -14,7 +14,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from archcheck.measure.behaviour.batches import Batch, Held, counts_up, held_batch
-from archcheck.measure.behaviour.bench import Bench
+from archcheck.measure.behaviour.bench import Bench, main_in
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.axes import choose, goes_with
 from archcheck.measure.passes.forward import inputs_of
@@ -141,7 +141,7 @@ def _follows(bench: Bench, before: tuple[int, ...], batch: Batch, count: int) ->
 
 
 def _first_shape(bench: Bench, example: Example) -> tuple[int, ...]:
-    first = next(tensors_in(bench.outputs(example)), None)
+    first = main_in(bench.outputs(example))
     return () if first is None else tuple(first.shape)
 
 
@@ -196,7 +196,7 @@ def _holders(example: Example, whole: tuple[type, ...]) -> Iterator[Any]:
 
 def _counts(output: Any) -> list[int]:
     """Return how many results there seem to be: the length of a list, and the first extent of the first tensor."""
-    first = next(tensors_in(output), None)
+    first = main_in(output)
     lead = first.shape[0] if first is not None and first.dim() else 0
     return [len(output) if isinstance(output, list | tuple) and not is_record(output) else 0, lead]
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import mse_loss, nll_loss
 
 from archcheck.errors import SubjectError
-from archcheck.measure.behaviour.bench import Bench, Outputs
+from archcheck.measure.behaviour.bench import Bench, Outputs, main_in
 from archcheck.measure.behaviour.lessons import count, learn, taught
 from archcheck.measure.behaviour.optimise import Adam
 from archcheck.measure.behaviour.outputs import class_axis
@@ -59,7 +59,13 @@ def initial_loss(bench: Bench, loss: str, axis: int | None = None) -> Mapping[st
 
 
 def _scores(outputs: Outputs) -> torch.Tensor:
-    return next(iter(outputs.values())).detach().double()
+    return _main(outputs).detach().double()
+
+
+def _main(outputs: Outputs) -> torch.Tensor:
+    output = main_in(outputs)
+    assert output is not None
+    return output
 
 
 def _are_probabilities(output: torch.Tensor, axis: int) -> bool:
@@ -137,7 +143,7 @@ class _Lessons:
     @torch.enable_grad()
     def _loss(self) -> torch.Tensor:
         outputs, _ = taught(self._bench, self._example, seed=1)
-        output = next(iter(outputs.values()))
+        output = _main(outputs)
         value = self._task.loss(output)
         self.blind = self.blind or self._task.blind(output) or float(value.detach())
         return value
