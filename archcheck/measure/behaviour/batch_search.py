@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+from archcheck.measure.behaviour.bags import bags_in
 from archcheck.measure.behaviour.batches import Batch, Held, counts_up, held_batch
 from archcheck.measure.behaviour.bench import Bench, main_in
 from archcheck.measure.loading.example import Example
@@ -29,7 +30,9 @@ _MOST_LEADS = 8
 def batch_of(bench: Bench) -> Batch | None:
     """Return the samples of the example of `bench`, `None` where nothing counts them for certain."""
     if "batch" not in bench.known:
-        bench.known["batch"] = _listed_batch(bench) or _grown_batch(bench) or _named_batch(bench)
+        bench.known["batch"] = (
+            _listed_batch(bench) or _bagged_batch(bench) or _grown_batch(bench) or _named_batch(bench)
+        )
     found: Batch | None = bench.known["batch"]
     return found
 
@@ -143,6 +146,21 @@ def _follows(bench: Bench, before: tuple[int, ...], batch: Batch, count: int) ->
 def _first_shape(bench: Bench, example: Example) -> tuple[int, ...]:
     first = main_in(bench.outputs(example))
     return () if first is None else tuple(first.shape)
+
+
+# --- by offsets ----------------------------------------------------------------------------------------------
+
+
+def _bagged_batch(bench: Bench) -> Batch | None:
+    """Return the bags of an example that the first output has a row for each of, with more of them and with one."""
+    for bags in bags_in(bench.example):
+        try:
+            rows = [_first_shape(bench, bags.sized(count))[:1] for count in (bags.count, bags.count + 1, 1)]
+        except Exception:  # whatever the subject raises: these are no offsets
+            continue
+        if rows == [(bags.count,), (bags.count + 1,), (1,)]:
+            return bags
+    return None
 
 
 # --- by items ------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from archcheck.errors import SubjectError
+from archcheck.measure.behaviour.bags import begins_bags
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.forward import inputs_of
@@ -95,6 +96,8 @@ def _varied(example: Example, floats: Change, tokens: Change) -> Example:
         if any_floats or not _integers(tensor) or tensor.dim() != len(tokens_of):
             return False
         if tensor.dim() == 1 and tensor.shape != tokens_of:  # where bags of tokens begin, or how long they are
+            return False
+        if len(tensors) > 1 and tensor is not tensors[0] and begins_bags(tensor):
             return False
         return len(tensors) == 1 or _range(tensor)[1] > 1
 
