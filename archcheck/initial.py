@@ -17,6 +17,7 @@ from archcheck.engine import judge
 from archcheck.errors import ArchcheckError
 from archcheck.facts import Facts
 from archcheck.findings import Outcome, Verdict
+from archcheck.main_output import main_output
 from archcheck.parts import Tensor
 from archcheck.rule import Rule, key_of, parameters, rule_name
 from archcheck.rules.budget import MaxParams
@@ -127,12 +128,12 @@ def _candidates(facts: Facts) -> Iterator[tuple[Rule, str]]:
     yield NoHiddenWeights(), ""
     yield NoUnusedParams(), ""
     if outputs := facts.shape.outputs:
-        yield OutputShape(shape=_free_batch(facts)), f"{shape_text(outputs[0].shape)} today"
+        shape = outputs[main_output([each.shape for each in outputs])].shape
+        yield OutputShape(shape=_free_batch(facts, shape)), f"{shape_text(shape)} today"
 
 
-def _free_batch(facts: Facts) -> tuple[int | str, ...]:
-    """Return the first output's shape, its batch left free where it is that of the first input."""
-    shape = facts.shape.outputs[0].shape
+def _free_batch(facts: Facts, shape: tuple[int, ...]) -> tuple[int | str, ...]:
+    """Return the shape of an output, its batch left free where it is that of the first input."""
     batch = facts.shape.inputs[0].shape[:1] if facts.shape.inputs else ()
     return ("*", *shape[1:]) if len(shape) > 1 and shape[:1] == batch else shape
 

@@ -84,10 +84,11 @@ def input_of(word: str) -> InputSpec:
     if match is None:
         raise argparse.ArgumentTypeError(f"{quote(word)} is not a shape; write 1,1,28,28 or 1,16:int64")
     shape = tuple(int(size) for size in re.split("[,x]", match["shape"]))
-    dtype = match["dtype"] or "float32"
+    dtype = match["dtype"]
     try:
         check_sizes(shape)
-        check_dtype(dtype)
+        if dtype is not None:
+            check_dtype(dtype)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{quote(word)} {error}") from None
     return InputSpec(shape=shape, dtype=dtype)

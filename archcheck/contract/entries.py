@@ -65,10 +65,13 @@ def check_positive(number: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
-    """One tensor of the example input, the batch first; its values lie between `low` and `high`."""
+    """One tensor of the example input, the batch first; its values lie between `low` and `high`.
+
+    Without a dtype it has torch's default one: float32, unless the subject sets another.
+    """
 
     shape: tuple[int, ...] = field(metadata={"check": check_sizes})
-    dtype: str = field(default="float32", metadata={"check": check_dtype})
+    dtype: str | None = field(default=None, metadata={"check": check_dtype})
     low: float | None = None
     high: float | None = None
 

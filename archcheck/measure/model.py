@@ -12,6 +12,7 @@ import torch
 
 from archcheck.errors import SubjectError
 from archcheck.facts import Facts, diff_ops
+from archcheck.main_output import main_output
 from archcheck.measure.behaviour import accept
 from archcheck.measure.behaviour.bench import Bench
 from archcheck.measure.behaviour.probing import PROBES, run_probe
@@ -232,6 +233,11 @@ def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:
         notes.append("built without memory: by shapes alone, which no real forward pass confirms")
     if traced.real:
         notes.append("measured on real tensors: shapes alone were not enough")
+    if (main := main_output([shape for shape, _ in traced.output_tensors])) > 0:
+        name = traced.output_names[main]
+        notes.append(
+            f"rules look at the output `{name}`, as the first is one number: `output = ...` of `head` names another"
+        )
     if traced.bounds:
         notes.append(f"sizes that depend on data were bounded: {', '.join(sorted(traced.bounds))}")
     return tuple(notes)

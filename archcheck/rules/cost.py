@@ -19,7 +19,20 @@ from archcheck.selectors import selects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaxMacs(Rule):
+class _Macs(Rule):
+    """A budget of multiply-accumulates, and the operations whose cost is not known and counts nothing."""
+
+    limit: int = field(metadata={"unit": "macs"})
+    free: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a limit below zero."""
+        Rule.__post_init__(self)
+        check_limit(self.limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxMacs(_Macs):
     """At most `limit` multiply-accumulates in a forward pass on the example input, in evaluation mode.
 
     One multiply-add is one, of convolutions, linear maps, products, recurrent layers and attention; published FLOPs
@@ -59,14 +72,6 @@ class MaxMacs(Rule):
         input = [1, 3]
     """
 
-    limit: int = field(metadata={"unit": "macs"})
-    free: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse a limit below zero."""
-        Rule.__post_init__(self)
-        check_limit(self.limit)
-
     def check(self, facts: Facts) -> Result:
         """Compare the sum over the executed operations with `limit`."""
         ops = [op for op in facts.ops if selects(self.on, op, facts)]
@@ -86,7 +91,7 @@ class MaxMacs(Rule):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaxTrainingMacs(Rule):
+class MaxTrainingMacs(_Macs):
     """At most `limit` multiply-accumulates in a training step on the example input, forward and backward.
 
     What runs forward in training mode counts as in `max-macs`. Backward, a product counts its forward again for the
@@ -115,13 +120,6 @@ class MaxTrainingMacs(Rule):
     """
 
     narrows = False
-    limit: int = field(metadata={"unit": "macs"})
-    free: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse a limit below zero."""
-        Rule.__post_init__(self)
-        check_limit(self.limit)
 
     def check(self, facts: Facts) -> Result:
         """Compare the cost of a step with `limit`."""

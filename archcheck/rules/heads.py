@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from archcheck.errors import NotMeasured
 from archcheck.facts import Facts
+from archcheck.main_output import main_output
 from archcheck.parts import Op
 from archcheck.rules.effects import is_pointwise_linear, pointwise_note
 from archcheck.rules.graphs import TRANSPARENT, dependent_on_input, has_weight
@@ -70,7 +71,9 @@ def end_of(facts: Facts, output: int | str | None = None) -> End | None:
 def _output_op(facts: Facts, output: int | str | None) -> int | None:
     ops, names = facts.shape.output_ops, facts.shape.output_names
     if output is None:
-        return ops[0] if ops else None
+        return (
+            ops[main_output([facts.ops[op].shapes[0] if facts.ops[op].shapes else () for op in ops])] if ops else None
+        )
     if isinstance(output, int) and 0 <= output < len(ops):
         return ops[output]
     if isinstance(output, str) and output in names:

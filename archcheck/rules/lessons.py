@@ -164,6 +164,8 @@ class OverfitsOneBatch(Rule):
         if not measured["trained"]:
             return Result(examined=0, unit="parameters to train")
         rates, blind = measured["rates"], measured["blind"]
+        if not blind:
+            raise NotMeasured("to guess blindly costs nothing, as there is one class: name another with `axis`")
         best = min(rates, key=lambda each: math.inf if each["least"] is None else each["least"])
         least = best["least"]
         told = f"{amount(best['steps'], 'steps')} of Adam bring the loss of {amount(measured['samples'], 'samples')} "

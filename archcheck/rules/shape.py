@@ -9,6 +9,7 @@ from typing import Any, Literal
 from archcheck.errors import NotMeasured
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
+from archcheck.main_output import main_output
 from archcheck.parts import Shape
 from archcheck.rule import Rule
 
@@ -16,6 +17,9 @@ from archcheck.rule import Rule
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputShape(Rule):
     """The first output has this shape; `"*"` stands for any extent.
+
+    A single number in front of other outputs, such as a loss, is passed over, here and wherever a rule looks at the
+    first output.
 
     Example, kept:
         rule = output-shape = ["*", 4]
@@ -44,7 +48,7 @@ class OutputShape(Rule):
         outputs = facts.shape.outputs
         if not outputs:
             return Result(examined=0, limit=list(self.shape))
-        found = outputs[0].shape
+        found = outputs[main_output([each.shape for each in outputs])].shape
         wanted = "x".join(map(str, self.shape))
         findings: tuple[Finding, ...] = ()
         if not self._fits(found):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from archcheck.codec import decode
 from archcheck.facts import Facts
 from archcheck.findings import Finding, Result
 from archcheck.parts import Op
@@ -17,8 +18,10 @@ from archcheck.rules.paddings import CONVOLUTIONS, PositionAxes
 from archcheck.rules.probed import probed, spot
 from archcheck.rules.scope import demand_reach
 from archcheck.selectors import selects
+from archcheck.where import Where
 
 _KINDS = {"kinds": True}
+_PLACE: Any = Where | None
 _SHARE = {"unit": "share"}
 
 
@@ -27,6 +30,7 @@ class Head(Rule):
     """The output path ends in one of `kinds`: global pooling, a linear layer, or one over the other.
 
     The path is that of the first output, or of the one that `output` names by its name or place (from 0).
+    A single number in front of others, such as a loss, is passed over.
     From the output backwards, what has no weights and maps single numbers is passed over: softmax, activations,
     dropout, reshapes, `clamp`, and arithmetic with constants and parameters; linear layers and global poolings form
     the head. It ends where two activations meet: in a residual connection, or in the gate of a squeeze and excitation.
@@ -193,6 +197,7 @@ class NoPadding(Rule):
     a transposed convolution with a fixed kernel. The latter show on real numbers: along the borders nothing depends on
     the input, or other positions are repeated. Upsampling is no padding.
 
+    A padding whose values are cut off again, so that others in their place change no output in evaluation, is none.
     Only positions count: channels that are padded for a shortcut are none. A negative pad crops and pads nothing; so
     does the `padding` of a transposed convolution, which crops its output.
 
@@ -241,6 +246,8 @@ class NoPadding(Rule):
         spelled = [op for op in axes.spelled() if "kernel" in op.attributes and selects(self.on, op, facts)]
         convs = [*(op for op in live(facts, None, self.on) if op.kind in CONVOLUTIONS), *spelled]
         pads = [op for op in axes.padding_before() if selects(self.on, op, facts)]
+        told = facts.behaviour.get(self.needs[0], {})
+        cropped = [(each["layer"], decode(_PLACE, each["where"])) for each in told.get("cropped", ())]
         findings = [
             Finding(
                 message=f"{label(op, facts)} pads by {by}",
@@ -249,9 +256,8 @@ class NoPadding(Rule):
                 fix="build it without padding",
             )
             for op in sorted((*convs, *pads), key=lambda op: op.index)
-            if (by := _padding(op)) is not None
+            if (by := _padding(op)) is not None and (op.layer, op.where) not in cropped
         ]
-        told = facts.behaviour.get(self.needs[0], {})
         if not facts.subject.meta and told and not (findings and told.get("problem")):
             findings += _padded_otherwise(self, probed(self, facts)["maps"], facts)
         return Result(

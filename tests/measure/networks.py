@@ -45,3 +45,16 @@ class Small(nn.Module):
 
     def forward(self, x):
         return self.fc(self.features(x).flatten(1))
+
+
+class Honoured(torch.autograd.Function):
+    """Gives its first operand, and pretends to a derivative by the second."""
+
+    @staticmethod
+    def forward(ctx, kept, other):
+        ctx.shape = other.shape
+        return kept.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, torch.ones(ctx.shape)

@@ -215,7 +215,8 @@ def test_what_nobody_can_count_is_an_error():
     """A pair of images is no list of samples for a model that wants two; nothing else counts any."""
 
     def forward(self, pair):
-        return torch.stack([self.conv(each[None]).mean((0, 2, 3)) for each in pair])
+        one, other = (self.conv(each[None]).mean((0, 2, 3)) for each in pair)
+        return torch.stack([one, other])
 
     example = ((torch.rand(3, 8, 8), torch.rand(3, 9, 7)),)
     (outcome,) = check(Apply(forward, conv=nn.Conv2d(3, 4, 3)), example=example, rules=[KeepsBatch()]).outcomes
@@ -250,3 +251,55 @@ def test_a_list_of_outputs_of_the_whole_batch_is_no_list_of_samples():
     model = Apply(lambda self, x: [self.lin(x).view(1, -1), self.lin(x).view(1, -1)], lin=nn.Linear(4, 3))
     report = check(model, example=torch.rand(2, 4), rules=[KeepsBatch()])
     assert report.outcomes[0].verdict.value == "broken"
+
+
+def in_bags(model, *example):
+    return verdicts(model, example, KeepsBatch(), IndependentOfBatch(), Accepts(batch=(1, 4)))
+
+
+def bags(then, **layers):
+    tokens, starts = torch.arange(9) * 7 % 20, torch.tensor([0, 4, 6])
+    return Apply(then, lin=nn.Linear(8, 4), **layers), tokens, starts
+
+
+def closed(self, tokens, starts):
+    return self.lin(self.bags(tokens, starts))
+
+
+def centred(self, tokens, starts):
+    means = self.bags(tokens, starts)
+    return self.lin(means - means.mean(0))
+
+
+def test_bags_of_tokens_are_samples():
+    model, *example = bags(closed, bags=nn.EmbeddingBag(20, 8))
+    assert in_bags(model, *example) == KEPT
+    model, *example = bags(centred, bags=nn.EmbeddingBag(20, 8))
+    assert in_bags(model, *example) == MIXED
+
+
+def test_offsets_may_end_with_the_number_of_all_tokens():
+    model, tokens, _ = bags(closed, bags=nn.EmbeddingBag(20, 8, mode="sum", include_last_offset=True))
+    assert in_bags(model, tokens, torch.tensor([0, 4, 6, 9])) == KEPT
+
+
+def test_weights_of_tokens_go_with_their_bags():
+    model, tokens, starts = bags(
+        lambda self, tokens, starts, weights: self.lin(self.bags(tokens, starts, weights)),
+        bags=nn.EmbeddingBag(20, 8, mode="sum"),
+    )
+    assert in_bags(model, tokens, starts, torch.rand(9)) == KEPT
+
+
+def test_floats_may_lie_in_bags():
+    """Sequences of different lengths in one row, as kernels of attention take them."""
+
+    def forward(self, rows, starts):
+        return self.lin(torch.stack([each.mean(0) for each in rows.tensor_split(starts.tolist()[1:])]))
+
+    assert in_bags(Apply(forward, lin=nn.Linear(8, 4)), torch.rand(9, 8), torch.tensor([0, 4, 6])) == KEPT
+
+
+def test_a_bag_of_one_token_each_keeps_its_offsets():
+    model, *_ = bags(closed, bags=nn.EmbeddingBag(20, 8))
+    assert in_bags(model, torch.tensor([3, 9, 17]), torch.tensor([0, 1, 2])) == KEPT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import Apply
+from networks import Apply, Honoured
 from torch import nn
 
 from archcheck.measure import measure_model
@@ -23,19 +23,6 @@ def acts(forward, example, kind, **parts):
 
 
 PARTS = {"conv": lambda: nn.Conv2d(3, 3, 3, padding=1), "fc": lambda: nn.Linear(6, 6), "mix": lambda: nn.Linear(8, 8)}
-
-
-class Honoured(torch.autograd.Function):
-    """Gives its first operand, and pretends to a derivative by the second."""
-
-    @staticmethod
-    def forward(ctx, kept, other):
-        ctx.shape = other.shape
-        return kept.clone()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return gradient, torch.ones(ctx.shape)
 
 
 def hooked(self, x):

@@ -71,6 +71,54 @@ def test_what_is_taken_out_of_a_parameter_counts(parameter, make, count):
     assert count - len(parameter) <= hidden(parameter, make) <= max(count, 640) - len(parameter)  # padded to 640
 
 
+class Positions(nn.Module):
+    """What a parameter and positions make, added to sequences of 8,000 steps."""
+
+    def __init__(self, parameter, make):
+        super().__init__()
+        self.p, self.make, self.linear = nn.Parameter(parameter), make, nn.Linear(len(parameter), 4)
+
+    def forward(self, x):
+        return self.linear(x + self.make(torch.arange(x.shape[1]).float(), self.p))
+
+
+def turned(t, p):
+    """Columns in pairs, as in rotary embeddings: half of the parameter are frequencies, half are phases."""
+    angle = t[:, None] * p[: len(p) // 2] + p[len(p) // 2 :]
+    return torch.cat([angle.sin(), angle.cos()], 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t, p: torch.sin(t[:, None] * p),
+        lambda t, p: torch.cos(torch.outer(t, p.exp())),
+        lambda t, p: torch.sin(t[:, None] * p) * torch.exp(-t[:, None] / 4000),
+        lambda t, p: torch.sin(p[:, None] * t).t(),
+        lambda t, p: torch.exp(1j * t[:, None] * p).imag,
+        turned,
+    ],
+)
+def test_far_positions_of_learned_frequencies_hide_nothing(make):
+    torch.manual_seed(0)
+    facts = measure_model(Positions(torch.rand(16) * 2, make), example=torch.rand(1, 8000, 16))
+    assert facts.params.hidden_total == 0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t, p: torch.sin(t[:, None] ** 2 * p * 10),
+        lambda t, p: torch.frac(torch.sin(t[:, None] * 12.9898 * p) * 43758.5453),
+        lambda t, p: torch.sin(t[:, None] * p) + 0.1 * torch.frac(torch.sin(t[:, None] * p) * 1e5),
+    ],
+)
+def test_positions_that_scatter_numbers_count(make):
+    torch.manual_seed(0)
+    facts = measure_model(Positions(torch.rand(16) * 2, make), example=torch.rand(1, 8000, 16))
+    assert facts.params.hidden_total >= 16 * 8000 - 16
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -16,6 +16,7 @@ from archcheck.engine import check
 from archcheck.facts import Facts
 from archcheck.findings import Verdict
 from archcheck.rules import GradientsReach
+from tests.measure.networks import Honoured
 
 ROWS = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
 IMAGE = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -278,19 +279,6 @@ def test_tokens_reach_their_table():
 # --- gradients that are made up, and branches -----------------------------------------------------------------------
 
 
-class Invents(torch.autograd.Function):
-    """Hands on a gradient of ones to a parameter that it does not read."""
-
-    @staticmethod
-    def forward(ctx, y, parameter):
-        ctx.shape = parameter.shape
-        return y.clone()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return gradient, torch.ones(ctx.shape)
-
-
 class Through(torch.autograd.Function):
     """A straight-through estimator: rounds, and hands the gradient on."""
 
@@ -324,9 +312,9 @@ def hooked(parameter, y):
 @pytest.mark.parametrize(
     "what",
     [
-        lambda parameter, y: Invents.apply(y, parameter),
-        lambda parameter, y: Invents.apply(y.relu(), parameter).tanh(),
-        lambda parameter, y: Invents.apply(Invents.apply(y, y), parameter),
+        lambda parameter, y: Honoured.apply(y, parameter),
+        lambda parameter, y: Honoured.apply(y.relu(), parameter).tanh(),
+        lambda parameter, y: Honoured.apply(Honoured.apply(y, y), parameter),
         hooked,
     ],
 )
@@ -342,7 +330,7 @@ def test_a_gradient_that_is_made_up_is_none(what):
     [
         lambda parameter, y: y * Through.apply(parameter),
         lambda parameter, y: Through.apply(y) + Through.apply(parameter * 1),
-        lambda parameter, y: Invents.apply(y + parameter, y),
+        lambda parameter, y: Honoured.apply(y + parameter, y),
         lambda parameter, y: torch.utils.checkpoint.checkpoint(lambda z: z * parameter, y, use_reentrant=True),
     ],
 )

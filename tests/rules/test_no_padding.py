@@ -251,3 +251,56 @@ UNPADDED = {
 def test_windows_and_fixed_kernels_that_pad_nothing(case):
     forward, weight = UNPADDED[case]
     assert outcome(Weighted(forward, *weight), NoPadding(), IMAGES).verdict is Verdict.KEPT
+
+
+class Cut(nn.Module):
+    """A first convolution of some padding, a second one, and what `then` leaves of the map."""
+
+    def __init__(self, then, padding=1, kernel=3, mode="zeros"):
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, kernel, padding=padding, padding_mode=mode)
+        self.second, self.then = nn.Conv2d(4, 4, 3), then
+
+    def forward(self, x):
+        return self.then(self, self.first(x)).mean((2, 3))
+
+
+def inner(x, by):
+    return x[:, :, by:-by, by:-by]
+
+
+CUT = {
+    "cut by an index": Cut(lambda self, x: inner(x, 1)),
+    "narrowed": Cut(lambda self, x: x.narrow(2, 1, x.shape[2] - 2).narrow(3, 1, x.shape[3] - 2)),
+    "padded by less than nothing": Cut(lambda self, x: F.pad(x, (-1, -1, -1, -1))),
+    "the same": Cut(lambda self, x: inner(x, 2), padding="same", kernel=5),
+    "reflected": Cut(lambda self, x: inner(x, 1), mode="reflect"),
+    "behind another": Cut(lambda self, x: self.second(inner(torch.relu(x), 1))),
+    "before another": Cut(lambda self, x: inner(self.second(x), 1), padding=1),
+    "cut at once": Before(lambda self, x: inner(F.pad(x, (2, 2, 2, 2)), 2)),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_padding_that_is_cut_off_again_is_none(name):
+    assert outcome(CUT[name], NoPadding()).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (Cut(lambda self, x: inner(x, 1), padding=2, kernel=5), "pads by 2x2"),
+        (Cut(lambda self, x: x[:, :, 1:]), "pads by 1x1"),
+        (Cut(lambda self, x: x[:, 1:]), "pads by 1x1"),
+        (Cut(lambda self, x: inner(x, 1) + x.mean((2, 3), keepdim=True)), "pads by 1x1"),
+    ],
+)
+def test_padding_that_is_cut_in_part_is_padding(model, says):
+    assert outcome(model, NoPadding()).summary.endswith(says)
+
+
+def test_each_padding_is_told_by_itself():
+    """The border of the first reaches twice as far as that of the second, which alone is cut off."""
+    model = Cut(lambda self, x: inner(self.second(x), 1))
+    model.second = nn.Conv2d(4, 4, 3, padding=1)
+    assert [finding.layer for finding in outcome(model, NoPadding()).findings] == ["first"]

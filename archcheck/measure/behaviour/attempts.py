@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from archcheck.errors import SubjectError
+from archcheck.main_output import main_output
 from archcheck.measure.behaviour.more_samples import MoreSamples
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.axes import Varied
@@ -136,7 +137,7 @@ class Attempts:
     def _output_fault(self, point: Point, shapes: tuple[tuple[int, ...], ...], trace: Trace | None) -> Fault | None:
         if not shapes:
             return Fault(message="the model returns no tensor")
-        found, counted = shapes[0], self._varied.samples(point)
+        found, counted = shapes[main_output(shapes)], self._varied.samples(point)
         if 0 in found:
             return Fault(message=f"the output is empty ({shape_text(found)})")
         if counted is None or counted[0] in (*found[: counted[1] + 1], self._results(shapes)):

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+from archcheck.measure.behaviour.bags import bags_in
 from archcheck.measure.behaviour.batches import Batch, Held, counts_up, held_batch
-from archcheck.measure.behaviour.bench import Bench
+from archcheck.measure.behaviour.bench import Bench, main_in
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.axes import choose, goes_with
 from archcheck.measure.passes.forward import inputs_of
@@ -29,7 +30,9 @@ _MOST_LEADS = 8
 def batch_of(bench: Bench) -> Batch | None:
     """Return the samples of the example of `bench`, `None` where nothing counts them for certain."""
     if "batch" not in bench.known:
-        bench.known["batch"] = _listed_batch(bench) or _grown_batch(bench) or _named_batch(bench)
+        bench.known["batch"] = (
+            _listed_batch(bench) or _bagged_batch(bench) or _grown_batch(bench) or _named_batch(bench)
+        )
     found: Batch | None = bench.known["batch"]
     return found
 
@@ -141,22 +144,48 @@ def _follows(bench: Bench, before: tuple[int, ...], batch: Batch, count: int) ->
 
 
 def _first_shape(bench: Bench, example: Example) -> tuple[int, ...]:
-    first = next(tensors_in(bench.outputs(example)), None)
+    first = main_in(bench.outputs(example))
     return () if first is None else tuple(first.shape)
+
+
+# --- by offsets ----------------------------------------------------------------------------------------------
+
+
+def _bagged_batch(bench: Bench) -> Batch | None:
+    """Return the bags of an example that the first output has a row for each of, with more of them and with one."""
+    for bags in bags_in(bench.example):
+        try:
+            rows = [_first_shape(bench, bags.sized(count))[:1] for count in (bags.count, bags.count + 1, 1)]
+        except Exception:  # whatever the subject raises: these are no offsets
+            continue
+        if rows == [(bags.count,), (bags.count + 1,), (1,)]:
+            return bags
+    return None
 
 
 # --- by items ------------------------------------------------------------------------------------------------
 
 
 def _listed_batch(bench: Bench) -> Batch | None:
-    """Return the samples of a packed sequence, or those of a list that the model takes one by one."""
-    holder = next(_holders(bench.example), None)
+    """Return the samples of a packed sequence, or those of a list or tuple that the model takes one by one."""
+    return next(filter(None, (_listed_in(bench, kinds) for kinds in ((list,), (tuple, list)))), None)
+
+
+def _listed_in(bench: Bench, kinds: tuple[type, ...]) -> Batch | None:
+    """Return the samples of a packed sequence, or those that the outermost of some `kinds` of sequences holds."""
+    whole = (*kinds, PackedSequence)
+    holder = next(_holders(bench.example, whole), None)
     first = next((each for each in inputs_of(bench.example) if each.dim()), None)
     if isinstance(holder, PackedSequence):
-        return _counted(bench.example, int(holder.batch_sizes[0]))
-    if not isinstance(holder, list) or first is None or first.dim() >= _FEWEST_AXES_OF_A_BATCH:
+        return _counted(bench.example, int(holder.batch_sizes[0]), whole)
+    if (
+        not isinstance(holder, list | tuple)
+        or type(holder) not in kinds
+        or first is None
+        or first.dim() >= _FEWEST_AXES_OF_A_BATCH
+    ):
         return None
-    batch = _counted(bench.example, len(holder))
+    batch = _counted(bench.example, len(holder), whole)
     try:
         before, after = (_counts(bench.outputs(each)) for each in (bench.example, batch.sized(batch.count + 1)))
     except Exception:  # whatever the subject raises: it wants as many as there are
@@ -164,28 +193,28 @@ def _listed_batch(bench: Bench) -> Batch | None:
     return batch if any(_grows(*pair, batch.count) for pair in zip(before, after, strict=False)) else None
 
 
-def _counted(example: Example, count: int) -> Batch:
+def _counted(example: Example, count: int, whole: tuple[type, ...]) -> Batch:
     def holds(value: Any) -> Held:
-        if isinstance(value, list):
-            items = len(value) == count and all(next(tensors_in(item), None) is not None for item in value)
-            return () if items else None
         if isinstance(value, PackedSequence):
             return () if int(value.batch_sizes[0]) == count else None
+        if isinstance(value, list | tuple):
+            items = len(value) == count and all(next(tensors_in(item), None) is not None for item in value)
+            return () if items else None
         return (0,) if value.dim() > 0 and value.shape[0] == count else None
 
-    return held_batch(example, count, holds, whole=(list, PackedSequence))
+    return held_batch(example, count, holds, whole=whole)
 
 
-def _holders(example: Example) -> Iterator[Any]:
-    """Yield the outermost list or packed sequence, or the tensor that is in none, of each input that holds tensors."""
+def _holders(example: Example, whole: tuple[type, ...]) -> Iterator[Any]:
+    """Yield the outermost of a class in `whole`, or the tensor that is in none, of each input that holds tensors."""
     found: list[Any] = []
-    example.mapped(lambda each: found.append(each) or each, (list, PackedSequence))  # type: ignore[func-returns-value]
+    example.mapped(lambda each: found.append(each) or each, whole)  # type: ignore[func-returns-value]
     yield from (each for each in found if next(tensors_in(each), None) is not None)
 
 
 def _counts(output: Any) -> list[int]:
     """Return how many results there seem to be: the length of a list, and the first extent of the first tensor."""
-    first = next(tensors_in(output), None)
+    first = main_in(output)
     lead = first.shape[0] if first is not None and first.dim() else 0
     return [len(output) if isinstance(output, list | tuple) and not is_record(output) else 0, lead]
 

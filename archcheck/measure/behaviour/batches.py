@@ -1,7 +1,7 @@
 """A batch: what counts the samples of an example, and the example with others of them.
 
-It is an axis of the tensors, or the length of a list where each item is a sample, as of images of different sizes, or
-the number of sequences in a packed sequence. `batch_search` finds it.
+It is an axis of the tensors, or the length of a list or a tuple where each item is a sample, as of images of different
+sizes, or the number of sequences in a packed sequence. `batch_search` finds it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
 from archcheck.measure.loading.example import Example
-from archcheck.measure.shapes.containers import map_tensors
+from archcheck.measure.shapes.containers import is_record, map_tensors
 from archcheck.measure.shapes.layouts import rows_of
 
 Held = tuple[int, ...] | None
@@ -31,7 +31,7 @@ Holds = Callable[[Any], Held]
 class Batch:
     """The `count` samples of an `example`; `held` says for its parts in order how they hold them.
 
-    The parts are its tensors and what is of a class in `whole`.
+    The parts are its tensors and what is of a class in `whole`: lists, say, or tuples.
     """
 
     example: Example
@@ -100,8 +100,8 @@ class Batch:
             axes = next(held)
             if axes is not None:
                 return function(value, axes)
-            if isinstance(value, list):
-                return [map_tensors(pick, item, self.whole) for item in value]
+            if isinstance(value, list | tuple) and not is_record(value):
+                return type(value)(map_tensors(pick, item, self.whole) for item in value)
             see(value)
             return value
 
@@ -114,7 +114,7 @@ def held_batch(example: Example, count: int, holds: Holds, *, whole: tuple[type,
 
     def note(value: Any) -> Any:
         held.append(holds(value))
-        if held[-1] is None and isinstance(value, list):
+        if held[-1] is None and isinstance(value, list | tuple) and not is_record(value):
             for item in value:
                 map_tensors(note, item, whole)
         return value
@@ -131,21 +131,21 @@ def counts_up(value: Any) -> bool:
 
 
 def _rows_of(value: Any, axes: tuple[int, ...], rows: Sequence[int]) -> Any:
-    if isinstance(value, list):
-        return [map_tensors(torch.clone, value[row]) for row in rows]
     if isinstance(value, PackedSequence):
         sequences = unpack_sequence(value)
         return _packed([sequences[row] for row in rows])
+    if isinstance(value, list | tuple):
+        return type(value)(map_tensors(torch.clone, value[row]) for row in rows)
     for axis in axes:
         value = rows_of(value, axis, rows)
     return value
 
 
 def _mixed(value: Any, other: Any, kept: Sequence[bool], axes: tuple[int, ...]) -> Any:
-    if isinstance(value, list):
-        return [mine if keep else theirs for mine, theirs, keep in zip(value, other, kept, strict=True)]
     if isinstance(value, PackedSequence):
         return _packed(_mixed(unpack_sequence(value), unpack_sequence(other), kept, axes))
+    if isinstance(value, list | tuple):
+        return type(value)(mine if keep else theirs for mine, theirs, keep in zip(value, other, kept, strict=True))
     if value.layout is not torch.strided:  # such as the edges of a graph, which belong to all of its nodes
         return value
     mine = torch.tensor(kept, device=value.device).view([-1 if each == axes[0] else 1 for each in range(value.dim())])

@@ -10,13 +10,14 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
 from archcheck.errors import SubjectError
+from archcheck.main_output import main_output
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.chance import seed_all
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes, inputs_of
 from archcheck.measure.passes.modes import set_mode
-from archcheck.measure.shapes.containers import named_tensors
+from archcheck.measure.shapes.containers import named_tensors, tensors_in
 from archcheck.measure.subject.tree import Tree
 
 Outputs = dict[str, torch.Tensor]
@@ -96,6 +97,12 @@ def outputs_of(value: Any) -> Outputs:
     if not found:
         raise SubjectError("forward", "the forward pass returned no floating numbers, so there are none to look at")
     return found
+
+
+def main_in(value: Any) -> torch.Tensor | None:
+    """Return the tensor in an output that is meant where nothing names one, `None` where there is none."""
+    tensors = list(tensors_in(value))
+    return tensors[main_output([each.shape for each in tensors])] if tensors else None
 
 
 def _has_values(tensor: torch.Tensor) -> bool:

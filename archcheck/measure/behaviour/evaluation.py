@@ -20,6 +20,7 @@ from archcheck.measure.behaviour.variants import demand_changeable, large, magni
 from archcheck.measure.behaviour.witness import draws, fault_in, origin
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.faults import fault_of
+from archcheck.measure.shapes.noise import integers
 from archcheck.measure.subject.places import relative
 from archcheck.measure.subject.tree import Tree
 
@@ -171,7 +172,7 @@ def _crowd(bench: Bench, batch: Batch) -> _Exchange | None:
     if count <= 3:
         return None
     many = batch.sized(count)
-    coins = torch.randint(2, (count,), generator=torch.Generator().manual_seed(0)).tolist()
+    coins = integers(0, 2, (count,), torch.Generator().manual_seed(0)).tolist()
     return noise(many, 2), noise(many, 3), list(map(bool, coins))
 
 

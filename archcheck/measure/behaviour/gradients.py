@@ -15,6 +15,7 @@ from archcheck.measure.behaviour.closeness import farthest
 from archcheck.measure.behaviour.lessons import count, learn, taught
 from archcheck.measure.behaviour.variants import centred, negated
 from archcheck.measure.loading.example import Example
+from archcheck.measure.shapes.noise import normal
 
 SAMPLES = 16
 """Samples of a batch: a ReLU that works is dead on all of them with a probability of 2 to the power of -16."""
@@ -156,7 +157,7 @@ def _unmoved(bench: Bench, suspects: Tensors, example: Example, samples: int) ->
     before = _outputs_with(bench, example, {})
     found = []
     for name, tensor in affordable.items():
-        noise = torch.randn(tensor.shape, generator=generator).to(tensor)
+        noise = normal(tensor.shape, generator).to(tensor)
         others = (-tensor.detach() + noise / 8, 10 * noise)
         if all(farthest(before, _outputs_with(bench, example, {tensor: other}))[1] == 0 for other in others):
             found.append(name)
@@ -183,7 +184,7 @@ def _differentiate(outputs: Outputs, trained: Iterable[torch.Tensor], seed: int)
     for output in outputs.values():
         if output.requires_grad:
             real = torch.view_as_real(output) if output.is_complex() else output
-            weights = torch.randn(real.shape, generator=generator).to(real) / math.sqrt(real.numel())
+            weights = normal(real.shape, generator).to(real) / math.sqrt(real.numel())
             terms.append((real * weights).sum())
     if terms:
         torch.stack([term.double() for term in terms]).sum().backward()  # type: ignore[no-untyped-call]
@@ -203,4 +204,4 @@ def _leave_zero(tensors: Iterable[torch.Tensor]) -> None:
     with torch.no_grad():
         for tensor in tensors:
             if not bool(tensor.count_nonzero()):
-                tensor.copy_(torch.randn(tensor.shape, generator=generator).mul(0.01).to(tensor))
+                tensor.copy_(normal(tensor.shape, generator).mul(0.01).to(tensor))

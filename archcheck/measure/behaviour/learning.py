@@ -12,12 +12,13 @@ import torch
 from torch.nn.functional import mse_loss, nll_loss
 
 from archcheck.errors import SubjectError
-from archcheck.measure.behaviour.bench import Bench, Outputs
+from archcheck.measure.behaviour.bench import Bench, Outputs, main_in
 from archcheck.measure.behaviour.lessons import count, learn, taught
 from archcheck.measure.behaviour.optimise import Adam
 from archcheck.measure.behaviour.outputs import class_axis
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import inputs_of
+from archcheck.measure.shapes.noise import permutation, uniform
 
 START_SAMPLES, START_BUDGET = 32, 60e9
 """Samples of the batch that the first loss is taken on, and multiply-accumulates that it may cost."""
@@ -58,7 +59,13 @@ def initial_loss(bench: Bench, loss: str, axis: int | None = None) -> Mapping[st
 
 
 def _scores(outputs: Outputs) -> torch.Tensor:
-    return next(iter(outputs.values())).detach().double()
+    return _main(outputs).detach().double()
+
+
+def _main(outputs: Outputs) -> torch.Tensor:
+    output = main_in(outputs)
+    assert output is not None
+    return output
 
 
 def _are_probabilities(output: torch.Tensor, axis: int) -> bool:
@@ -136,7 +143,7 @@ class _Lessons:
     @torch.enable_grad()
     def _loss(self) -> torch.Tensor:
         outputs, _ = taught(self._bench, self._example, seed=1)
-        output = next(iter(outputs.values()))
+        output = _main(outputs)
         value = self._task.loss(output)
         self.blind = self.blind or self._task.blind(output) or float(value.detach())
         return value
@@ -182,7 +189,7 @@ class _Task:
 
 def _targets(output: torch.Tensor) -> torch.Tensor:
     generator = torch.Generator().manual_seed(2)
-    return torch.rand(output.shape, generator=generator).mul(0.8).add(0.1).to(output.device)
+    return uniform(output.shape, generator).mul(0.8).add(0.1).to(output.device)
 
 
 def _labels(shape: tuple[int, ...], classes: int, example: Example) -> torch.Tensor:
@@ -194,5 +201,5 @@ def _labels(shape: tuple[int, ...], classes: int, example: Example) -> torch.Ten
     if tokens is not None and len(shape) > 1:
         return tokens.long() % classes
     samples = shape[0] if shape else 1
-    order = torch.randperm(samples, generator=torch.Generator().manual_seed(2)) % classes
+    order = permutation(samples, 2) % classes
     return order.view(-1, *(1,) * (len(shape) - 1)).expand(shape) if shape else order[0]

@@ -13,11 +13,11 @@ from torch.nn.utils.rnn import PackedSequence
 from archcheck.errors import SubjectError, described
 from archcheck.measure.behaviour.batch_search import first_axis, groups_of
 from archcheck.measure.behaviour.batches import Batch
-from archcheck.measure.behaviour.bench import Bench, called
+from archcheck.measure.behaviour.bench import Bench, called, main_in
 from archcheck.measure.behaviour.variants import demand_changeable
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import inputs_of
-from archcheck.measure.shapes.containers import is_record, tensors_in
+from archcheck.measure.shapes.containers import is_record
 from archcheck.words import shape_text
 
 
@@ -94,7 +94,7 @@ def _run(size: int, shape: list[int], axis: int) -> dict[str, Any]:
 
 def _shape(bench: Bench, example: Example, batch: Batch, size: int) -> list[int]:
     output = called(bench.model, example)
-    first = next(tensors_in(output), None)
+    first = main_in(output)
     if first is None:
         raise SubjectError("forward", "the forward pass returned no tensor, so there is no batch to look at")
     if isinstance(output, PackedSequence):
@@ -117,7 +117,7 @@ def _scaled(example: Example, scale: float) -> Example:
 
 
 def _first_output(forward: Module, example: Example) -> torch.Tensor:
-    output = next(tensors_in(forward(*example.args, **example.kwargs)), None)
+    output = main_in(forward(*example.args, **example.kwargs))
     if output is None:
         raise SubjectError("forward", "the forward pass returned no tensor, so there are no values to look at")
     if output.numel() == 0:

@@ -14,6 +14,7 @@ import torch
 
 from archcheck.codec import encode
 from archcheck.measure.behaviour.bench import Bench
+from archcheck.measure.behaviour.cropped_padding import cropped, may_be_cropped
 from archcheck.measure.behaviour.variants import noise
 from archcheck.measure.operators.answers import Answer
 from archcheck.measure.passes.event import Event
@@ -37,12 +38,18 @@ _MAKES_MAPS = _WINDOWS | {
 def padded_maps(bench: Bench) -> Mapping[str, Any]:
     """What pads maps on the way to convolutions beside the operations that say so, and by how much.
 
-    `by` begins with both ends of the last axis, as the argument of `F.pad` does.
+    `by` begins with both ends of the last axis, as the argument of `F.pad` does. What is `cropped` pads at a line, and
+    nothing of it reaches an output.
     """
     trained = frozenset(bench.tree.names[id(tensor)] for _, tensor in bench.tree.parameters() if tensor.requires_grad)
-    if not any(_enlarged(bench.trace, trained)):
-        return {"maps": []}
+    enlarges, pads = any(_enlarged(bench.trace, trained)), may_be_cropped(bench.trace)
+    if not enlarges and not pads:
+        return {"maps": [], "cropped": []}
     trace = bench.trace if bench.trace.real else bench.passes.trace(bench.example, training=False, real=True)
+    cut = [
+        {"op": each.op, "layer": each.layer, "where": encode(relative(each.where, bench.root))}
+        for each in cropped(bench, trace)
+    ]
     enlarged = dict(_enlarged(trace, trained))
     watch = partial(_Maps, watched=enlarged)
     first, second = (bench.passes.traced_by(watch, noise(bench.example, seed)).maps for seed in (1, 2))
@@ -54,7 +61,7 @@ def padded_maps(bench: Bench) -> Mapping[str, Any]:
             if told is not None:
                 where = encode(relative(event.where, bench.root))
                 found.append({"op": event.op, "layer": event.layer, "where": where, **told})
-    return {"maps": found}
+    return {"maps": found, "cropped": cut}
 
 
 def _enlarged(trace: Trace, trained: frozenset[str]) -> Iterator[tuple[int, Event]]:

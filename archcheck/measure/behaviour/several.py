@@ -24,6 +24,7 @@ from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.decided import may_differ, reads
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE, inputs_of
+from archcheck.measure.shapes.noise import normal
 from archcheck.measure.subject.tree import Tree
 
 PASSES = 16
@@ -196,4 +197,4 @@ def _scatter(tree: Tree, seed: int) -> None:
             if tensor.requires_grad and tensor.is_floating_point() and tensor.numel():
                 spread = float(tensor.std()) if tensor.numel() > 1 else 0.0
                 spread = factor * (spread or float(tensor.abs().mean()) or 1.0)
-                tensor.copy_((torch.randn(tensor.shape, generator=generator) * spread).to(tensor) + tensor.mean())
+                tensor.copy_((normal(tensor.shape, generator) * spread).to(tensor) + tensor.mean())

@@ -12,6 +12,7 @@ import torch
 
 from archcheck.facts import Facts, lineage
 from archcheck.measure.behaviour.bench import Bench
+from archcheck.measure.behaviour.deciding import deciding_parameters
 from archcheck.measure.behaviour.several import Several, further
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.structure import graph, idle
@@ -35,10 +36,16 @@ class Used(Protocol):
 
 def settled(facts: Facts, bench: Bench, taken: Several, used: Used) -> Facts:
     """Return the facts with what is unused for certain, and what ran in no pass of their graph and yet may run."""
-    if not taken.decided or facts.passes is None or not (facts.params.unused or facts.unused_layers):
+    values = facts.passes
+    if not taken.decided or values is None or not (facts.params.unused or facts.unused_layers):
         return facts
     tree, traces = bench.tree, [*taken.traces]
-    unused, layers = facts.params.unused, facts.unused_layers
+    deciding = deciding_parameters(bench, traces, facts.params.unused)
+    unused = tuple(name for name in facts.params.unused if name not in deciding)
+    layers = idle.unused_layers(tree, traces, deciding) if deciding else facts.unused_layers
+    facts = replace(facts, params=replace(facts.params, unused=unused), unused_layers=layers)
+    if not unused and not layers:
+        return facts
     modes = {False: [*taken.evaluation], True: [*taken.training]}
     pending = _further(bench, taken)
     while some := [*islice(pending, _AT_ONCE)]:
@@ -48,7 +55,7 @@ def settled(facts: Facts, bench: Bench, taken: Several, used: Used) -> Facts:
         graphs = [used(graph.build(trace, bench.root), training=training) for training, trace in some]
         read = {name for ops in graphs for op in ops if op.live for name in op.params}
         unused = tuple(name for name in unused if name not in read)
-        layers = idle.unused_layers(tree, traces)
+        layers = idle.unused_layers(tree, traces, deciding)
         if not unused and not layers:
             break
     rare = tuple(path for path in facts.unused_layers if path not in layers)
@@ -57,7 +64,7 @@ def settled(facts: Facts, bench: Bench, taken: Several, used: Used) -> Facts:
         facts,
         params=replace(facts.params, unused=tuple(name for name in unused if open_.isdisjoint(lineage(name)))),
         unused_layers=tuple(path for path in layers if path not in open_),
-        passes=replace(facts.passes, rare=rare, unsettled=tuple(path for path in layers if path in open_)),
+        passes=replace(values, rare=rare, unsettled=tuple(path for path in layers if path in open_)),
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 
 from archcheck.errors import SubjectError
+from archcheck.measure.behaviour.bags import begins_bags
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.passes.forward import inputs_of
 from archcheck.measure.shapes.fixed_inputs import fixed_in
 from archcheck.measure.shapes.layouts import Change, on_values
+from archcheck.measure.shapes.noise import integers, normal, uniform
 from archcheck.words import shape_text
 
 
@@ -56,16 +58,16 @@ def _noisy(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     values = tensor.double()
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high > low:
-        drawn = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * (high - low) + low
+        drawn = uniform(tensor.shape, generator, torch.float64) * (high - low) + low
     else:
         spread = float(values.std()) if high > low else 1.0
-        drawn = torch.randn(tensor.shape, generator=generator, dtype=torch.float64) * spread + float(values.mean())
+        drawn = normal(tensor.shape, generator, torch.float64) * spread + float(values.mean())
     return drawn.to(tensor.dtype).to(tensor.device)
 
 
 def _tokens(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     low, high = _range(tensor)
-    return torch.randint(low, high + 1, tensor.shape, generator=generator).to(tensor.dtype).to(tensor.device)
+    return integers(low, high + 1, tensor.shape, generator).to(tensor.dtype).to(tensor.device)
 
 
 def _range(tokens: torch.Tensor) -> tuple[int, int]:
@@ -94,6 +96,8 @@ def _varied(example: Example, floats: Change, tokens: Change) -> Example:
         if any_floats or not _integers(tensor) or tensor.dim() != len(tokens_of):
             return False
         if tensor.dim() == 1 and tensor.shape != tokens_of:  # where bags of tokens begin, or how long they are
+            return False
+        if len(tensors) > 1 and tensor is not tensors[0] and begins_bags(tensor):
             return False
         return len(tensors) == 1 or _range(tensor)[1] > 1
 

@@ -12,6 +12,7 @@ from archcheck.measure.distrust.calls import CONTRACTIONS, NORMS, Call, Place, P
 from archcheck.measure.distrust.nulls import is_of_others, null_of, size_of
 from archcheck.measure.distrust.sameness import as_real
 from archcheck.measure.shapes.containers import tensors_in
+from archcheck.measure.shapes.noise import normal
 
 LEAST = 1e-4
 """The share of the spread of an output below which a change of it is none."""
@@ -164,6 +165,6 @@ def sum_of(output: Any) -> torch.Tensor:
     for each in (as_real(each) for each in tensors_in(output) if each.requires_grad):
         part = each[each.isfinite()].double()
         if part.numel():
-            weights = torch.randn(part.shape, generator=generator, dtype=part.dtype)
+            weights = normal(part.shape, generator, part.dtype)
             terms.append((part * weights).sum() / (spread(each) * part.numel() ** 0.5))
     return torch.stack(terms).sum()

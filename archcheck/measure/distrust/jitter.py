@@ -10,6 +10,7 @@ import torch
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.passes.kept_values import Values
 from archcheck.measure.passes.nudge import nudge
+from archcheck.measure.shapes.noise import integers, uniform
 
 _NOTHING = 1e-3
 """The mean size below which parameters count as zero: a scale of layers of 1e-6 is lost to rounding in bfloat16."""
@@ -52,8 +53,8 @@ def redrawn(passes: Passes, seed: int) -> Iterator[None]:
     generator = torch.Generator().manual_seed(seed)
     with jittered(passes), torch.no_grad():
         for tensor in _trained(passes).values():
-            drawn = torch.rand(tensor.shape, generator=generator) + 0.5
-            signs = 2 * torch.randint(2, tensor.shape, generator=generator) - 1
+            drawn = uniform(tensor.shape, generator) + 0.5
+            signs = 2 * integers(0, 2, tensor.shape, generator) - 1
             largest = float(tensor.abs().max())
             if tensor.numel() > max(tensor.shape, default=1):
                 least = (len(tensor) / tensor.numel()) ** 0.5

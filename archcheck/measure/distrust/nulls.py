@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.distrust.calls import DROPOUT, MASK, NORMS, POOL, Call, Place
+from archcheck.measure.shapes.noise import integers, normal, uniform
 
 _TINY = 1e-2
 """The epsilon of a normalisation up to which it guards a division, and does no more."""
@@ -55,7 +56,7 @@ def _others(place: Place, result: torch.Tensor, seed: int) -> torch.Tensor | Non
         return None
     generator = torch.Generator().manual_seed(7 + seed)
     dtype = torch.complex64 if result.is_complex() else torch.float32
-    drawn = torch.randn(result.shape, generator=generator, dtype=dtype).to(result)
+    drawn = normal(result.shape, generator, dtype).to(result)
     return bounded(place, result.mean() + drawn * (size_of(result) or 1.0))
 
 
@@ -123,7 +124,7 @@ def _one_position(call: Call, seed: int) -> torch.Tensor | None:
     count = 1
     for axis in reversed(axes):
         extent = position.shape[axis]
-        position = position.select(axis, int(torch.randint(extent, (1,), generator=generator)))
+        position = position.select(axis, int(integers(0, extent, (1,), generator)))
         count *= extent
     if not axes or position.numel() != call.result.numel():
         return None
@@ -155,5 +156,5 @@ def _drawn_again(call: Call, seed: int, draw: int) -> torch.Tensor:
 
 def _dropped(result: torch.Tensor, seed: int) -> torch.Tensor:
     """Return a tensor with zeros for about a half of its elements."""
-    kept = torch.rand(result.shape, generator=torch.Generator().manual_seed(6 + seed)) < 0.5
+    kept = uniform(result.shape, torch.Generator().manual_seed(6 + seed)) < 0.5
     return result * kept.to(result)

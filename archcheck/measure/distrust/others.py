@@ -7,6 +7,7 @@ import torch
 from archcheck.measure.loading.example import Example
 from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.layouts import on_values
+from archcheck.measure.shapes.noise import normal, uniform
 
 
 def batch_of(example: Example) -> int:
@@ -24,9 +25,9 @@ def varied(example: Example, seed: int = 0) -> Example:
     def vary_values(tensor: torch.Tensor) -> torch.Tensor:
         generator = torch.Generator().manual_seed(2 + seed)
         if seed:
-            factors = 3 * torch.randn(tensor.shape, generator=generator).to(tensor.dtype)
+            factors = 3 * normal(tensor.shape, generator).to(tensor.dtype)
         else:
-            factors = 0.5 + 0.5 * torch.rand(tensor.shape, generator=generator).to(tensor.dtype)
+            factors = 0.5 + 0.5 * uniform(tensor.shape, generator).to(tensor.dtype)
         return tensor * factors if tensor.any() else factors
 
     return example.mapped(vary)

@@ -23,6 +23,7 @@ from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.leeway import deep
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.shapes.containers import tensors_in
+from archcheck.measure.shapes.noise import uniform
 
 PASSES = 16
 """Passes in all of which something has to be without effect; most models need a single one."""
@@ -262,7 +263,7 @@ def _larger(result: torch.Tensor, call: Call | None, *, seed: int) -> torch.Tens
 
     They are sums and products, for the derivative of an energy may feel nothing but a factor.
     """
-    numbers = (2 * torch.rand(result.shape, generator=torch.Generator().manual_seed(4 + seed)) - 1).to(result)
+    numbers = (2 * uniform(result.shape, torch.Generator().manual_seed(4 + seed)) - 1).to(result)
     largest = float(result.detach().abs().max()) or 1.0
     larger = result * (1 + numbers) + numbers * (_LOUDER[seed % len(_LOUDER)] * largest)
     return larger if call is None else bounded(call.place, larger)

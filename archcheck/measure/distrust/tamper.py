@@ -39,6 +39,7 @@ _REPLACED_BY_MANY = frozenset({
     *("print", "input", "open", "exit", "quit", "help", "breakpoint", "_", "display"),
     *("load", "save", "compile", "manual_seed", "seed", "set_default_device", "set_default_dtype", "fork", "environ"),
     *("set_num_threads", "get_default_device", "vmap", "typename", "get_device_module"),
+    "Storage",  # which `set_default_dtype` sets
 })  # fmt: skip
 """Names that people replace for reasons of their own, and that measuring does not rely on."""
 

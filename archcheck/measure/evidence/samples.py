@@ -131,7 +131,7 @@ def _tensor(value: Any) -> torch.Tensor:
         return value
     import numpy
 
-    return torch.as_tensor(numpy.asarray(value).copy())
+    return torch.as_tensor(numpy.asarray(value).copy(), device="cpu")
 
 
 def first_tensor(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor | None:

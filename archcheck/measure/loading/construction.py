@@ -192,7 +192,7 @@ class Construction(Dispatch):
             return
         content = None
         if storage.nbytes() <= _KEPT:
-            content = torch.empty(0, dtype=torch.uint8).set_(storage).clone()
+            content = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage).clone()
         block = self._add(tensor) if block is None else block
         if block is not None:
             self.writers.setdefault(block, []).append(len(self.steps))

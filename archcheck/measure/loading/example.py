@@ -13,6 +13,8 @@ from archcheck.errors import SubjectError, described
 from archcheck.measure.loading.errors import place
 from archcheck.measure.loading.load import load_object
 from archcheck.measure.shapes.containers import is_record, map_tensors
+from archcheck.measure.shapes.noise import integers, normal, uniform
+from archcheck.measure.shapes.replays import replayed
 from archcheck.measure.subject.tree import Tree
 from archcheck.words import shape_text
 
@@ -27,8 +29,8 @@ class Example:
 
     def mapped(self, function: Callable[[Any], Any], whole: tuple[type, ...] = ()) -> Example:
         """Return the example with what `function` makes of its tensors, and of objects of a class in `whole`."""
-        args, kwargs = map_tensors(function, (tuple(self.args), dict(self.kwargs)), whole)
-        return replace(self, args=args, kwargs=kwargs)
+        args, kwargs = map_tensors(function, {0: dict(enumerate(self.args)), 1: dict(self.kwargs)}, whole).values()
+        return replace(self, args=tuple(args.values()), kwargs=kwargs)
 
     def copied(self) -> Example:
         """Return the example in memory of its own, which a model may write to."""
@@ -38,8 +40,10 @@ class Example:
 def given(value: Any) -> Example:
     """Return an example from what a caller hands over: one input, a sequence of several, or a mapping by keyword.
 
-    A named tuple is one input, and so is a packed sequence: its parts belong to each other.
+    A named tuple is one input, and so is a packed sequence: its parts belong to each other. Every pass reads an
+    iterator from its beginning.
     """
+    value = replayed(value)
     if isinstance(value, Mapping):
         return Example((), dict(value))
     if isinstance(value, tuple | list) and not is_record(value):
@@ -83,8 +87,8 @@ def _called(target: str, root: str) -> Any:
 
 
 def _tensor(spec: Mapping[str, Any]) -> torch.Tensor:
-    name = spec.get("dtype") or "float32"
-    dtype = getattr(torch, name, None)
+    name = spec.get("dtype")
+    dtype = torch.get_default_dtype() if name is None else getattr(torch, name, None)
     if not isinstance(dtype, torch.dtype):
         raise SubjectError(
             "input", f"`{name}` is not a dtype of torch; write `float32`, `int64`, `bool` or another one"
@@ -94,8 +98,14 @@ def _tensor(spec: Mapping[str, Any]) -> torch.Tensor:
     except (MemoryError, RuntimeError) as error:  # torch has no kind of its own for it
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             shown = shape_text(spec["shape"])
-            raise SubjectError("memory", f"an input of {shown} {name} does not fit into memory; give less") from None
+            raise SubjectError(
+                "memory", f"an input of {shown} {_name(dtype)} does not fit into memory; give less"
+            ) from None
         raise
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _drawn(spec: Mapping[str, Any], dtype: torch.dtype) -> torch.Tensor:
@@ -103,13 +113,13 @@ def _drawn(spec: Mapping[str, Any], dtype: torch.dtype) -> torch.Tensor:
     shape, low, high = tuple(spec["shape"]), spec.get("low"), spec.get("high")
     generator = torch.Generator().manual_seed(0)
     if dtype == torch.bool:
-        return torch.randint(0, 2, shape, generator=generator).to(dtype)
+        return integers(0, 2, shape, generator).to(dtype)
     if not dtype.is_floating_point and not dtype.is_complex:
-        return torch.randint(int(low or 0), int(2 if high is None else high), shape, generator=generator).to(dtype)
+        return integers(int(low or 0), int(2 if high is None else high), shape, generator).to(dtype)
     if low is None and high is None:
-        return torch.randn(shape, generator=generator).to(dtype)
+        return normal(shape, generator).to(dtype)
     bottom, top = (0.0 if low is None else low), (1.0 if high is None else high)
-    return (torch.rand(shape, generator=generator) * (top - bottom) + bottom).to(dtype)
+    return (uniform(shape, generator) * (top - bottom) + bottom).to(dtype)
 
 
 def candidates(tree: Tree) -> Iterator[Example]:
@@ -122,33 +132,35 @@ def candidates(tree: Tree) -> Iterator[Example]:
         shapes = _input_shapes(node.module)
         for shape, dtype in shapes:
             what = f"{type(node.module).__name__} `{node.path or '(the model)'}`"
-            note = f"input {'x'.join(map(str, shape))} ({dtype}) inferred from the first layer, {what}"
-            yield Example((_tensor({"shape": shape, "dtype": dtype}),), {}, note)
+            tensor = _tensor({"shape": shape} if dtype is None else {"shape": shape, "dtype": dtype})
+            note = f"input {shape_text(shape)} ({_name(tensor.dtype)}) inferred from the first layer, {what}"
+            yield Example((tensor,), {}, note)
         if shapes:
             return
 
 
-def _input_shapes(module: torch.nn.Module) -> list[tuple[tuple[int, ...], str]]:
+def _input_shapes(module: torch.nn.Module) -> Sequence[tuple[tuple[int, ...], str | None]]:
+    """Return shapes, and their dtype where it is not torch's default one."""
     nn = torch.nn
     if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        return [((1, module.in_channels, *size), "float32") for size in _sizes(module)]
+        return [((1, module.in_channels, *size), None) for size in _sizes(module)]
     if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
         axes = len(module.kernel_size)
-        return [((1, module.in_channels, *(size,) * axes), "float32") for size in (1, 4, 7, 8)]
+        return [((1, module.in_channels, *(size,) * axes), None) for size in (1, 4, 7, 8)]
     if isinstance(module, nn.Linear):
-        return [((1, module.in_features), "float32"), ((1, 16, module.in_features), "float32")] + [
-            (shape, "float32") for shape in _images_of(module.in_features)
+        return [((1, module.in_features), None), ((1, 16, module.in_features), None)] + [
+            (shape, None) for shape in _images_of(module.in_features)
         ]
     if isinstance(module, nn.Embedding):
         return [((1, 16), "int64"), ((16,), "int64")]
     if isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
-        return [((1, 16, module.input_size), "float32")]
+        return [((1, 16, module.input_size), None)]
     if isinstance(module, nn.TransformerEncoderLayer):
-        return [((1, 16, module.self_attn.embed_dim), "float32")]
+        return [((1, 16, module.self_attn.embed_dim), None)]
     if isinstance(module, nn.BatchNorm2d):
-        return [((1, module.num_features, size, size), "float32") for size in (28, 32, 64, 224)]
+        return [((1, module.num_features, size, size), None) for size in (28, 32, 64, 224)]
     if isinstance(module, nn.BatchNorm1d):
-        return [((1, module.num_features), "float32"), ((1, module.num_features, 128), "float32")]
+        return [((1, module.num_features), None), ((1, module.num_features, 128), None)]
     return []
 
 

@@ -238,7 +238,7 @@ def _pack(call: Call) -> Any:
     """Packing keeps `sum(lengths)` steps (torch.nn.utils.rnn.pack_padded_sequence)."""
     data, lengths = call["input"], call["lengths"]
     steps = int(lengths.max())
-    batch_sizes = torch.tensor([int((lengths > step).sum()) for step in range(steps)])
+    batch_sizes = torch.tensor([int((lengths > step).sum()) for step in range(steps)], device="cpu")
     return torch.empty((int(lengths.sum()), *data.shape[2:]), dtype=data.dtype, device=META), batch_sizes
 
 
@@ -246,7 +246,7 @@ def _unpack(call: Call) -> Any:
     data, batch_sizes = call["data"], call["batch_sizes"]
     steps, batch = max(len(batch_sizes), call["total_length"]), int(batch_sizes[0])
     lead = (batch, steps) if call["batch_first"] else (steps, batch)
-    lengths = torch.tensor([int((batch_sizes > row).sum()) for row in range(batch)])
+    lengths = torch.tensor([int((batch_sizes > row).sum()) for row in range(batch)], device="cpu")
     return torch.empty((*lead, *data.shape[1:]), dtype=data.dtype, device=META), lengths
 
 

@@ -36,7 +36,7 @@ def reads(trace: Trace, changed: Collection[int] | None = None) -> list[Read]:
 
     `changed` are the places of the inputs that can be changed, by default all.
     """
-    reading = [event for event in trace.events if event.op in VALUES or _has_size_of_values(event, trace)]
+    reading = _reading(trace)
     if not reading and not trace.handed:
         return []
     inputs = [event.index for event in trace.events if event.kind == "input"]
@@ -47,6 +47,21 @@ def reads(trace: Trace, changed: Collection[int] | None = None) -> list[Read]:
         varies.append(source or any(varies[index] for index in event.inputs))
     found = [Read(each.layer, each.where, _value(each, trace)) for each in reading if varies[each.index]]
     return found + [Read(each.layer, each.where, each.text) for each in trace.handed if varies[each.maker]]
+
+
+def led_to_reads(trace: Trace, params: Collection[str] | None = None) -> set[int]:
+    """Return the events that lead to what code reads; with `params`, to what one of these parameters leads to."""
+    ends = [*(event.index for event in _reading(trace)), *(each.maker for each in trace.handed)]
+    if params is None:
+        return trace.leading_to(ends)
+    moved: list[bool] = []
+    for event in trace.events:
+        moved.append(not set(params).isdisjoint(event.params) or any(moved[index] for index in event.inputs))
+    return trace.leading_to(end for end in ends if end >= 0 and moved[end])
+
+
+def _reading(trace: Trace) -> list[Event]:
+    return [event for event in trace.events if event.op in VALUES or _has_size_of_values(event, trace)]
 
 
 def _value(event: Event, trace: Trace) -> bool | int | float:

@@ -64,7 +64,7 @@ class _Filed:
 
     def restore(self) -> None:
         """Write the bytes back where they have changed, a piece at a time."""
-        before = torch.empty(_PIECE, dtype=torch.uint8)
+        before = torch.empty(_PIECE, dtype=torch.uint8, device="cpu")
         try:
             descriptor = self._file.fileno()
             known, place = os.fstat(descriptor)[1:3] == self._name, 0

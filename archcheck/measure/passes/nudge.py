@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from archcheck.measure.passes.kept_values import row_of
+from archcheck.measure.shapes.noise import normal, uniform
 
 _AT_ONCE = 1 << 20
 """Numbers that are moved at a time, so that a large parameter is not held several times."""
@@ -18,8 +19,8 @@ def nudge(tensor: torch.Tensor, scale: float, generator: torch.Generator, *, up:
     """
     with torch.no_grad():
         for part in torch.split(row_of(tensor), _AT_ONCE):
-            drawn = torch.rand if up else torch.randn
-            part.copy_(_moved(part, (drawn(part.shape, generator=generator) * scale).to(part)))
+            drawn = uniform if up else normal
+            part.copy_(_moved(part, (drawn(part.shape, generator) * scale).to(part)))
 
 
 def _moved(numbers: torch.Tensor, by: torch.Tensor) -> torch.Tensor:

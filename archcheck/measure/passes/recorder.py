@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import weakref
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -204,6 +204,7 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
         tensors = list(tensors_in(output))
         if not tensors:
             hint = "; did its `forward` forget to return?" if output is None else ""
+            hint = "; return what it yields in a list" if isinstance(output, Iterator) else hint
             raise SubjectError("output", f"the model returned no tensor but a {type(output).__name__}{hint}")
         self._demand_stamps(tensors, None)
         self.trace.outputs = tuple(self._operand(tensor)[1] for tensor in tensors)

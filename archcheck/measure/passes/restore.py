@@ -85,10 +85,11 @@ class Snapshot:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Run something with the model and put it back as it was, also when that raises."""
-        try:
-            yield
-        finally:
-            self.restore()
+        with same_defaults():
+            try:
+                yield
+            finally:
+                self.restore()
 
 
 def _places(tensors: list[torch.Tensor]) -> tuple[list[int], Sequence[object]]:
@@ -166,6 +167,26 @@ def _attributes_of(value: Any) -> dict[str, Any] | None:
     return attributes if type(attributes) is dict else None
 
 
+def default_device() -> torch.device | None:
+    """Return where this thread makes tensors that name no device, `None` for torch's own default."""
+    context = getattr(getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None), "device_context", None)
+    device = getattr(context, "device", None)
+    return device if isinstance(device, torch.device) else None
+
+
+@contextmanager
+def same_defaults() -> Iterator[None]:
+    """Put the default dtype and device back, which a forward pass may set for all that follows."""
+    dtype, device = torch.get_default_dtype(), default_device()
+    try:
+        yield
+    finally:
+        if torch.get_default_dtype() != dtype:
+            torch.set_default_dtype(dtype)
+        if default_device() != device:
+            torch.set_default_device(device)
+
+
 @contextmanager
 def same_torch() -> Iterator[None]:
     """Put the random states and torch's switches back; attention shows its parts meanwhile.
@@ -175,14 +196,12 @@ def same_torch() -> Iterator[None]:
     """
     collecting = gc.isenabled()
     gc.disable()
-    dtype = torch.get_default_dtype()
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with same_chance():
+        with same_chance(), same_defaults():
             yield
     finally:
         if collecting:
             gc.enable()
         torch.backends.mha.set_fastpath_enabled(fast_path)
-        torch.set_default_dtype(dtype)

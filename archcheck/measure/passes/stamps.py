@@ -29,7 +29,8 @@ _UNSUMMED = (torch.uint16, torch.uint32, torch.uint64)
 
 
 def _is_summable(tensor: torch.Tensor) -> bool:
-    return tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_complex()
+    plain = tensor.layout is torch.strided and not tensor.is_meta
+    return plain and not tensor.is_quantized and not tensor.is_complex()
 
 
 def _sum(tensor: torch.Tensor) -> float:

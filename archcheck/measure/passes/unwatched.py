@@ -19,6 +19,7 @@ import torch
 
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.chance import seed_all
+from archcheck.measure.passes.restore import default_device
 
 _SIGNS = ("ARCHCHECK", "PYTEST")
 """How environment variables begin that say who measures."""
@@ -35,7 +36,8 @@ def outputs(model: torch.nn.Module, example: Example) -> Any:
     seed_all(0)
     copied = example.copied()
     call = partial(model, *copied.args, **copied.kwargs)
-    with ThreadPoolExecutor(1) as pool, _hidden():
+    # A thread of its own would begin with torch's own default device.
+    with ThreadPoolExecutor(1, initializer=torch.set_default_device, initargs=(default_device(),)) as pool, _hidden():
         return pool.submit(call).result()
 
 

@@ -21,6 +21,7 @@ import torch
 
 from archcheck.errors import SubjectError
 from archcheck.measure.shapes.arrays import is_array, tensor_of
+from archcheck.measure.shapes.replays import Replay
 
 Function = Callable[[Any], Any]
 """What makes one tensor of another."""
@@ -176,15 +177,16 @@ def keyed(value: Any) -> Iterator[tuple[str, Any]]:
 def map_tensors(function: Function, value: Any, whole: tuple[type, ...] = ()) -> Any:
     """Return `value` with what `function` makes of every tensor in it, keeping everything else.
 
-    What holds no tensor is not copied; neither is an object that cannot be, see `fixed_inputs`. `function` gets what is
-    of a class in `whole`, too, instead of what that holds.
+    What holds no tensor is not copied, but for what a pass reads to its end; neither is an object that cannot be, see
+    `fixed_inputs`. `function` gets what is of a class in `whole`, but of none derived from it, too, instead of what
+    that holds.
     """
-    return _mapped(function, value, ({}, (torch.Tensor, *whole)))
+    return _mapped(function, value, ({}, whole))
 
 
 def _mapped(function: Function, value: Any, state: _State) -> Any:
     made, whole = state
-    if issubclass(type(value), whole):
+    if type(value) in whole or is_tensor(value):
         return function(value)
     kind = value.__class__
     if kind in ATOMS or isinstance(value, PLAIN):
@@ -198,7 +200,8 @@ def _mapped(function: Function, value: Any, state: _State) -> Any:
     if isinstance(value, weakref.ReferenceType):
         target = made.get(id(value()))
         return value if target is None else weakref.ref(target[1])
-    return value if next(tensors_in(value), None) is None else _copy_of(value, function, state)
+    kept = next(tensors_in(value), None) is None and kind is not Replay
+    return value if kept else _copy_of(value, function, state)
 
 
 def _copy_of(value: Any, function: Function, state: _State) -> Any:

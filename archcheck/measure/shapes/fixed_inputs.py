@@ -10,6 +10,7 @@ import torch
 
 from archcheck.measure.shapes.arrays import address_of, is_array, tensor_of
 from archcheck.measure.shapes.containers import ATOMS, PLAIN, is_tensor, keyed, map_tensors, named_tensors, tensors_in
+from archcheck.measure.shapes.replays import Replay
 
 _DATA = ("__array__", "__array_interface__", "__dlpack__", "__next__")
 """What tells of numbers in an object that is no tensor: images, tables, iterators."""
@@ -26,7 +27,8 @@ def _opaque(value: Any, name: str, seen: dict[int, Any]) -> Iterator[str]:
     seen[id(value)] = value
     if tensor_of(value) is not None or _is_plain(value):
         return
-    holds = any(hasattr(type(value), each) for each in _DATA) or isinstance(value, torch.ScriptObject | bytearray)
+    data = any(hasattr(type(value), each) for each in _DATA) and not isinstance(value, Replay)
+    holds = data or isinstance(value, torch.ScriptObject | bytearray)
     if holds and not (is_array(value) and value.dtype == object):
         if next(tensors_in(value), None) is None:
             yield _called(name, value)

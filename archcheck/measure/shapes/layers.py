@@ -89,7 +89,7 @@ def _attention(call: Call) -> Answer:
 def _puts_heads_last() -> bool:
     """Whether this release of torch lays the result of fused attention out as (N, L, H, E), by asking it once."""
     with torch._C._DisableTorchDispatch():
-        query = torch.ones(1, 2, 3, 4)
+        query = torch.ones(1, 2, 3, 4, dtype=torch.float32, device="cpu")
         result = torch.ops.aten.scaled_dot_product_attention.default(query, query, query)
     return not result.is_contiguous()
 

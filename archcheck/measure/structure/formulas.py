@@ -142,7 +142,7 @@ class Replay:
         """Return the tensor that lies at a place."""
         if view.block not in self._storages:  # the first step covers it
             self._storages[view.block] = torch.UntypedStorage(math.prod(view.shape) * view.dtype.itemsize)  # type: ignore[no-untyped-call]
-        plain = torch.empty(0, dtype=view.dtype)
+        plain = torch.empty(0, dtype=view.dtype, device="cpu")
         plain.set_(self._storages[view.block], view.offset, view.shape, view.strides)
         plain = plain.conj() if view.conj else plain
         return torch._neg_view(plain) if view.negative else plain

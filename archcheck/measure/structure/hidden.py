@@ -133,7 +133,7 @@ def _uses(names: Mapping[int, str], traces: Sequence[Trace], accounts: Sequence[
 def _by_float32(uses: Sequence[Use]) -> dict[float, complex]:
     """Return the real numbers by what a tensor of floats holds of each."""
     real = list(dict.fromkeys(number for number, _ in uses if number.imag == 0))
-    held = torch.tensor([number.real for number in real], dtype=torch.float64).float().tolist()
+    held = torch.tensor([number.real for number in real], dtype=torch.float64, device="cpu").float().tolist()
     return dict(zip(held, real, strict=True))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 
 import torch
 
+from archcheck.measure.passes.decided import led_to_reads
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.structure.packed_weights import observes
@@ -24,14 +25,15 @@ _PACKED = frozenset({"EmbeddingPackedParams", "LinearPackedParams", "PackedParam
 """What quantised layers of torch keep their weights in: they read it, and call the layer around it only."""
 
 
-def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:
+def unused_layers(tree: Tree, traces: Sequence[Trace], deciding: Collection[str] = ()) -> tuple[str, ...]:
     """Return the layers that are never called, or whose results reach no output; of a branch, the outermost.
 
     A layer counts as used, too, when an operation on the way to an output reads its parameters or buffers (the
     `out_proj` of an attention is never called), when it is called and executes nothing (`Identity`), when it holds
     one that is used, and when another method of its class runs. What lies within TorchScript cannot be told apart.
+    What leads to a value that code reads counts as well where the parameters `deciding` lead to it, too.
     """
-    reached, ran, called = _reached(traces), _ran(traces), {path for trace in traces for path in trace.visits}
+    reached, ran, called = _reached(traces, deciding), _ran(traces), {path for trace in traces for path in trace.visits}
     passing = called - ran  # they hand on what they get
     around_passing: set[str] = set()
     for path in passing:
@@ -47,11 +49,11 @@ def unused_layers(tree: Tree, traces: Sequence[Trace]) -> tuple[str, ...]:
     return tuple(idle)
 
 
-def _reached(traces: Sequence[Trace]) -> set[str]:
+def _reached(traces: Sequence[Trace], deciding: Collection[str]) -> set[str]:
     """Return the layers around operations that reach an output, and around the parameters that these read."""
     paths: set[str] = set()
     for trace in traces:
-        for layer, params in {(event.layer, event.params) for event in _live(trace)}:
+        for layer, params in {(event.layer, event.params) for event in (*_live(trace), *_decides(trace, deciding))}:
             _add_lineage(layer, paths)
             for name in params:
                 _add_lineage(name.rpartition(".")[0], paths)
@@ -69,6 +71,10 @@ def _ran(traces: Sequence[Trace]) -> set[str]:
 def _live(trace: Trace) -> Iterator[Event]:
     live = trace.live
     return (event for event in trace.events if live[event.index])
+
+
+def _decides(trace: Trace, deciding: Collection[str]) -> Iterator[Event]:
+    yield from (trace.events[index] for index in (led_to_reads(trace, deciding) if deciding else ()))
 
 
 def _add_lineage(path: str, paths: set[str]) -> None:

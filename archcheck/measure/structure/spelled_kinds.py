@@ -100,7 +100,7 @@ class Spellings:
 
     def _rectifies(self, event: Event, origin: int, inside: set[int]) -> bool:
         """Whether an event is a multiple of the ReLU of an earlier one."""
-        probes = torch.tensor(_PROBES, dtype=torch.float64)
+        probes = torch.tensor(_PROBES, dtype=torch.float64, device="cpu")
         known = {origin: probes}
         for index in sorted(inside):
             result = self._result(self._events[index], known)

@@ -18,7 +18,7 @@ from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import takes_shape_alone
 from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
-from archcheck.measure.structure.apart import is_taken_apart
+from archcheck.measure.structure.apart import is_a_recurrence, is_taken_apart
 from archcheck.parts import MUCH
 
 _NUDGE = 1e-4
@@ -48,7 +48,8 @@ def unfolded(passes: Passes, example: Example, trace: Trace) -> Mapping[str, int
         sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
         found = dict[str, int]()
         for root, indices in suspects.items():
-            apart = [index for index in indices if index in nudged and is_taken_apart(plain[index], nudged[index])]
+            moved = [index for index in indices if index in nudged and is_taken_apart(plain[index], nudged[index])]
+            apart = [index for index in moved if not is_a_recurrence(plain[index])]
             first, *others = sorted(root)
             count = sum(plain[index].numel() for index in apart) - sum(sizes[name] for name in others)
             if count > sizes[first]:

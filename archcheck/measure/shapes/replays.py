@@ -1,0 +1,56 @@
+"""Iterators as inputs: what can be read once, made so that every pass reads it from its beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from types import GeneratorType
+from typing import Any
+
+from archcheck.errors import SubjectError
+
+_MOST = 10_000
+"""Items beyond which an iterator is taken for one without end."""
+
+
+class Replay(Iterator[Any]):
+    """An iterator over items that are kept; a copy of one that nobody has read begins with the first."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+        self.place = 0
+
+    def __next__(self) -> Any:
+        """Return the next item."""
+        if self.place >= len(self.items):
+            raise StopIteration
+        self.place += 1
+        return self.items[self.place - 1]
+
+
+def replayed(value: Any) -> Any:
+    """Return an input with a `Replay` for each generator and each of Python's own iterators in it.
+
+    Raises:
+        SubjectError: one of them has no end.
+    """
+    if _is_read_once(value):
+        items = list(islice(value, _MOST + 1))
+        if len(items) > _MOST:
+            raise SubjectError("input", f"a {type(value).__name__} yields more than {_MOST:,} items; give a list")
+        return Replay(replayed(items))
+    if type(value) in (list, tuple):
+        found = [replayed(each) for each in value]
+        return value if all(map(_is_same, found, value)) else type(value)(found)
+    if type(value) is dict:
+        return {key: replayed(each) for key, each in value.items()}
+    return value
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return one is other
+
+
+def _is_read_once(value: Any) -> bool:
+    builtin = type(value).__module__ in ("builtins", "itertools") and isinstance(value, Iterator)
+    return isinstance(value, GeneratorType) or builtin
