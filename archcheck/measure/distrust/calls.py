@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -98,7 +98,24 @@ class Call(NamedTuple):
     @property
     def given(self) -> torch.Tensor:
         """The tensor that it works on."""
-        return next(each for each in (*self.args, *self.kwargs.values()) if isinstance(each, torch.Tensor))
+        return next(self._tensors())
+
+    @property
+    def masked(self) -> list[torch.Tensor]:
+        """What a mask may be applied to, wherever it stands: in `mask * x`, `x * mask`, `where(mask, x, zeros)`.
+
+        It is one tensor unless what is masked holds no more than two numbers either, as spikes do.
+        """
+        whole = [each for each in self._tensors() if each.shape == self.result.shape and each.dtype != torch.bool]
+        return [each for each in whole if not _has_one_number_but_zero(each)] or whole or [self.given]
+
+    def _tensors(self) -> Iterator[torch.Tensor]:
+        return (each for each in (*self.args, *self.kwargs.values()) if isinstance(each, torch.Tensor))
+
+
+def _has_one_number_but_zero(tensor: torch.Tensor) -> bool:
+    others = tensor[tensor != 0]
+    return bool((others == others[:1]).all())
 
 
 def _names(func: Callable[..., Any]) -> Sequence[str]:
