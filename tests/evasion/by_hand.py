@@ -117,3 +117,43 @@ class GroupsOfOne(Network):
 
     def normalise(self, x):
         return x
+
+
+# --- global poolings ---------------------------------------------------------------------------------------------
+
+
+class Summed(Network):
+    def pool(self, x):
+        return torch.einsum("bchw->bc", x) / (x.shape[2] * x.shape[3])
+
+
+class SummedOfList(Network):
+    def pool(self, x):
+        return torch.einsum("... n -> ...", [x.flatten(2)]) * 0.01
+
+
+class OnlySummed(Network):
+    def pool(self, x):
+        return torch.einsum("bchw->bc", x)
+
+
+class SummedCorner(Network):
+    def pool(self, x):
+        return torch.einsum("bchw->bc", x[..., :1, :1].expand(-1, -1, 10, 10)) / 100
+
+
+class OneRow(Network):
+    def pool(self, x):
+        return x[:, :, 0].mean(-1)
+
+
+class OneColumn(Network):
+    def pool(self, x):
+        return x[..., -1].mean(-1)
+
+
+class OneStep(Network):
+    """The last step of a sequence of maps is a whole map."""
+
+    def pool(self, x):
+        return x.view(2, 1, 8, 10, 10)[:, -1].mean((2, 3))

@@ -19,6 +19,8 @@ RIGHT = {
     "ShapeOfNorm": (NORM, "broken"),
     "OfOneNumber": ('requires = ["layer_norm"]', "broken"),
     "GroupsOfOne": ('requires = ["group_norm"]', "broken"),
+    **dict.fromkeys(["Summed", "SummedOfList", "OneStep"], (POOL, "kept")),
+    **dict.fromkeys(["OnlySummed", "SummedCorner", "OneRow", "OneColumn"], (POOL, "broken")),
 }
 
 

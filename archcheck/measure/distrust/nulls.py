@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.distrust.calls import DROPOUT, MASK, NORMS, POOL, Call, Place
+from archcheck.measure.operators.contraction import summed_axes
 
 _TINY = 1e-2
 """The epsilon of a normalisation up to which it guards a division, and does no more."""
@@ -122,8 +123,14 @@ def again(call: Call, given: torch.Tensor | None = None) -> torch.Tensor:
     return first
 
 
+def _name(call: Call) -> str:
+    return str(getattr(call.func, "__name__", ""))
+
+
 def _pooled_axes(call: Call) -> list[int]:
     given, result = call.given, call.result
+    if _name(call) == "einsum":
+        return list(summed_axes(call.args[0], given.dim()) if len(call.args) == 2 else ())
     if given.dim() == result.dim():
         return [axis for axis, extent in enumerate(given.shape) if result.shape[axis] != extent]
     named = call.kwargs.get("dim", call.kwargs.get("axis", (*call.args[1:2], ())[0]))
@@ -141,7 +148,7 @@ def _one_position(call: Call, seed: int) -> torch.Tensor | None:
         count *= extent
     if not axes or position.numel() != call.result.numel():
         return None
-    is_sum = str(getattr(call.func, "__name__", "")).startswith("sum")
+    is_sum = _name(call).startswith(("sum", "einsum"))
     return (position.reshape(call.result.shape) * (count if is_sum else 1)).to(call.result.dtype).clone()
 
 
