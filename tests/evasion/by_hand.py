@@ -1,5 +1,6 @@
 """Layers that are written by hand, honest ones and others: `test_by_hand.py` judges each as a process does."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -157,3 +158,43 @@ class OneStep(Network):
 
     def pool(self, x):
         return x.view(2, 1, 8, 10, 10)[:, -1].mean((2, 3))
+
+
+# --- tables of NumPy ---------------------------------------------------------------------------------------------
+
+
+class Diffusion(Network):
+    """The four tables of a Gaussian diffusion, looked up by the step."""
+
+    def __init__(self):
+        super().__init__()
+        betas = np.linspace(1e-4, 0.02, 1000)
+        kept = np.cumprod(1 - betas)
+        before = np.append(1.0, kept[:-1])
+        tables = [
+            *(np.sqrt(1 / kept), np.sqrt(1 / kept - 1)),
+            *(betas * np.sqrt(before) / (1 - kept), (1 - before) * np.sqrt(1 - betas) / (1 - kept)),
+        ]
+        for name, table in zip("abcd", tables, strict=True):
+            self.register_buffer(name, torch.from_numpy(table).float())
+
+    def pool(self, x):
+        x = super().pool(x)
+        step = (x[:, :1].abs() * 1000).long() % 1000
+        first = self.a[step] * x - self.b[step] * x.tanh()
+        return self.c[step] * first.clamp(-1, 1) + self.d[step] * x
+
+
+class BeneathLarge(Network):
+    """Numbers beside far larger ones, which are smooth and cut off again."""
+
+    def __init__(self):
+        super().__init__()
+        numbers = torch.randn(80, 8, generator=torch.Generator().manual_seed(1)).flatten()
+        large = 1e9 * torch.linspace(0, 1, 1500, dtype=torch.float64) ** 40
+        large[:640] += numbers
+        self.register_buffer("large", large.float())
+
+    def pool(self, x):
+        x = super().pool(x)
+        return x + F.linear(F.linear(x, self.large[:640].view(80, 8)).tanh(), self.large[:640].view(8, 80))

@@ -21,6 +21,8 @@ RIGHT = {
     "GroupsOfOne": ('requires = ["group_norm"]', "broken"),
     **dict.fromkeys(["Summed", "SummedOfList", "OneStep"], (POOL, "kept")),
     **dict.fromkeys(["OnlySummed", "SummedCorner", "OneRow", "OneColumn"], (POOL, "broken")),
+    "Diffusion": ("no-hidden-weights = true", "kept"),
+    "BeneathLarge": ("no-hidden-weights = true", "broken"),
 }
 
 

@@ -16,7 +16,7 @@ SMALL = 16
 """How many times smaller than the largest of its line a number is that may hide more than its rounding does."""
 _LEAST = 2.0**-24
 _BITS = 20
-"""Bits of a number that is hidden."""
+"""Bits of a number."""
 _DEGREES = (2, 4, 8, 16, 32)
 """How many coefficients describe a smooth line."""
 _LONG = 1 << 12
@@ -67,9 +67,9 @@ def by_polynomials(lines: torch.Tensor, off: float, *, by_share: bool) -> int | 
             break
         for place in _places(extent):
             basis = torch.cos(torch.arange(degrees, device="cpu") * torch.acos(place.clamp(-1, 1))[:, None])
-            extra = _extra(lines, basis, off, by_share=by_share)
-            if extra is not None and (best is None or degrees * count + extra < best):
-                best = degrees * count + extra
+            worth = _worth(lines, basis, off, by_share=by_share)
+            if worth is not None and (best is None or worth < best):
+                best = worth
         if best is not None and best <= degrees * count:
             break
     return best
@@ -86,25 +86,26 @@ def _places(extent: int) -> Iterator[torch.Tensor]:
     yield power.flip(0)
 
 
-def _extra(lines: torch.Tensor, basis: torch.Tensor, off: float, *, by_share: bool) -> int | None:
-    """Return how many numbers lines may hold beside the coefficients of a basis that fits them; `None` if it does not.
+def _worth(lines: torch.Tensor, basis: torch.Tensor, off: float, *, by_share: bool) -> int | None:
+    """Return how many numbers describe lines that a basis fits; `None` if it does not.
 
-    The numbers of a line that are far smaller than its largest may be anything within its rounding.
+    They are its coefficients, of which the later ones take fewer digits to be as near, and what the numbers of a line
+    that are far smaller than its largest may hide.
     """
-    orthogonal, extra = torch.linalg.qr(basis).Q, 0
+    orthogonal, bits, hidden = torch.linalg.qr(basis).Q, 0.0, 0
     for part in torch.split(lines, max(1, _BLOCK // lines.shape[1])):
-        fitted = part @ orthogonal @ orthogonal.T
-        if not by_share:
-            if float((fitted - part).abs().max()) > off:
-                return None
-            continue
-        if not _near(fitted, part, off):
+        coefficients = part @ orthogonal
+        fitted = coefficients @ orthogonal.T
+        near = _near(fitted, part, off) if by_share else float((fitted - part).abs().max()) <= off
+        if not near:
             return None
-        hidden = _hidden(fitted, part, off)
-        if hidden and len(lines) <= _FEW:
-            hidden = min(hidden, _hidden(_fitted_by_size(part, basis), part, off))
-        extra += hidden
-    return extra
+        unit = off * (part.abs().amax(1, keepdim=True).clamp(min=1e-300) if by_share else 1.0)
+        bits += float((1 + coefficients.abs() / math.sqrt(lines.shape[1]) / unit).log2().sum())
+        more = _hidden(fitted, part, off) if by_share else 0
+        if more and len(lines) <= _FEW:
+            more = min(more, _hidden(_fitted_by_size(part, basis), part, off))
+        hidden += more
+    return math.ceil(bits / _BITS) + hidden
 
 
 def _fitted_by_size(lines: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
