@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,35 @@ STEPS = torch.arange(200.0)[:, None]
 def positions(length, width):
     angle = torch.arange(float(length))[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
+
+
+BETAS = np.linspace(1e-4, 0.02, 1000)
+KEPT = np.cumprod(1 - BETAS)
+COSINE = np.cos((np.linspace(0, 1, 1001) + 0.008) / 1.008 * math.pi / 2) ** 2
+LEVELS = np.linspace(-1, 1, 256)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        np.sqrt(KEPT),
+        np.sqrt(1 - KEPT),
+        np.log(1 - KEPT),
+        np.sqrt(1 / KEPT - 1),
+        BETAS[1:] * (1 - KEPT[:-1]) / (1 - KEPT[1:]),
+        np.clip(1 - COSINE[1:] / COSINE[:-1], 0, 0.999),
+        np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2,
+        np.minimum(np.arange(1000) / 100, 1) * (1 + np.cos(np.arange(1000) * math.pi / 1000)) / 2,
+        np.sign(LEVELS) * (256 ** np.abs(LEVELS) - 1) / 255,
+        (np.arange(256) / 255) ** 2.2,
+        np.linspace(0, 1, 1000) ** 4,
+        np.sqrt(np.arange(1, 400)),
+        1 / np.arange(1, 400),
+        np.log(np.arange(1, 1001)),
+    ],
+)
+def test_a_smooth_table_of_numpy_is_worth_few_numbers(table):
+    assert numbers_in(torch.from_numpy(table).float()) <= 40
 
 
 @pytest.mark.parametrize(
@@ -53,6 +83,11 @@ def test_a_regular_table_is_worth_few_numbers(table):
         ((NOISE > 0).float().repeat(100)[:300_000].roll(3), 100),
         (NOISE.view(40, 100).gt(0.5), 80),
         (NOISE[:12], 12),
+        # far smaller than the largest number of a line that is smooth, or of a table that is a product
+        ((1e8 * torch.linspace(0, 1, 1000, dtype=torch.float64) ** 30 + NOISE[:1000]).float(), 500),
+        ((1e8 * torch.exp(-30 * torch.linspace(0, 1, 1000).double()) + NOISE[:1000]).float(), 400),
+        (torch.cat([torch.arange(300.0) ** 2, NOISE[:300], 1e5 + torch.arange(300.0)]), 250),
+        (torch.outer(*[torch.cat([torch.tensor([1e5]), torch.full((29,), 1e-3)])] * 2) + NOISE[:900].view(30, 30), 800),
     ],
 )
 def test_trained_numbers_are_never_light(table, trained):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -63,8 +63,10 @@ def place_of(op: Op, where: Where | None, module: torch.nn.Module | None) -> Pla
         if not (op.attributes.get("training") and op.attributes.get("p")):
             return None
         return (DROPOUT if kind == DROPOUT else MASK), op.layer, where
-    if op.kind in GROUPS["global_pool"] and op.attributes.get("coverage") != "real":
-        return None
+    if op.kind in GROUPS["global_pool"]:
+        kind = POOL if op.op == "einsum" else kind
+        if op.attributes.get("coverage") != "real":
+            return None
     if op.kind in NORMS and kind in NORMS:
         return op.kind, op.layer, where
     if kind is None or (op.kind not in _WATCHED and op.kind not in NORMS):
@@ -98,7 +100,26 @@ class Call(NamedTuple):
     @property
     def given(self) -> torch.Tensor:
         """The tensor that it works on."""
-        return next(each for each in (*self.args, *self.kwargs.values()) if isinstance(each, torch.Tensor))
+        return next(self._tensors())
+
+    @property
+    def masked(self) -> list[torch.Tensor]:
+        """What a mask may be applied to, wherever it stands: in `mask * x`, `x * mask`, `where(mask, x, zeros)`.
+
+        It is one tensor unless what is masked holds no more than two numbers either, as spikes do.
+        """
+        whole = [each for each in self._tensors() if each.shape == self.result.shape and each.dtype != torch.bool]
+        return [each for each in whole if not _has_one_number_but_zero(each)] or whole or [self.given]
+
+    def _tensors(self) -> Iterator[torch.Tensor]:
+        given = (*self.args, *self.kwargs.values())
+        several = (each if isinstance(each, list | tuple) else (each,) for each in given)
+        return (each for some in several for each in some if isinstance(each, torch.Tensor))
+
+
+def _has_one_number_but_zero(tensor: torch.Tensor) -> bool:
+    others = tensor[tensor != 0]
+    return bool((others == others[:1]).all())
 
 
 def _names(func: Callable[..., Any]) -> Sequence[str]:
@@ -146,7 +167,7 @@ class Calls(TorchFunctionMode):
             return args[0].view_as(args[0])
         if self._attached and func is torch.Tensor.register_hook:  # which would give another derivative
             return func(args[0].detach().clone().requires_grad_(), *args[1:], **given)
-        kind = _kind(func)
+        kind = _kind(func, args)
         place = self._place(kind, sys._getframe(1)) if kind is not None and kind in self._kinds else None
         if place is None:
             return func(*args, **given)
@@ -181,9 +202,11 @@ def _copied(value: Any) -> Any:
     return value.detach().clone() if isinstance(value, torch.Tensor) else value
 
 
-def _kind(func: Callable[..., Any]) -> str | None:
+def _kind(func: Callable[..., Any], args: Sequence[Any]) -> str | None:
     """Return what a function of torch is, be it one of `torch.nn.functional`, a native one, or one in place."""
     name = str(getattr(func, "__name__", "")).partition(".")[0]
+    if name == "einsum" and len(args) == 2 and (not isinstance(args[1], list | tuple) or len(args[1]) == 1):
+        return POOL
     return _KINDS.get(kind_of(_plain(name)))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.distrust.calls import DROPOUT, MASK, NORMS, POOL, Call, Place
+from archcheck.measure.operators.contraction import summed_axes
 from archcheck.measure.shapes.noise import integers, normal, uniform
 
 _TINY = 1e-2
@@ -83,7 +84,12 @@ def _scaled_and_shifted(call: Call) -> torch.Tensor | None:
 
 
 def _normalises(call: Call) -> bool:
-    """Whether the scale of what is normalised is lost, as it is to any epsilon that only guards a division."""
+    """Whether the scale of what is normalised is lost, as it is to any epsilon that only guards a division.
+
+    One number alone, less its mean, is nothing whatever it was.
+    """
+    if _normalised_together(call) == 1:
+        return False
     epsilon = call.argument("eps")
     by_statistics = call.argument("training") is False or call.argument("use_input_stats") is False
     if not isinstance(epsilon, int | float) or epsilon <= _TINY or by_statistics:
@@ -92,6 +98,16 @@ def _normalises(call: Call) -> bool:
     given = given * max(1.0, _SCALE / max(float(given.float().std()), 1e-30)) if given.numel() > 1 else given
     none, once, twice = (again(call, factor * given) for factor in (0, 1, 2))
     return float((twice - once).norm()) <= float((once - none).norm()) / 2
+
+
+def _normalised_together(call: Call) -> int:
+    """Return how many numbers share a mean and a deviation; 0 for those of a batch."""
+    kind, sample = call.place[0], call.given.shape[1:]
+    if kind in ("layer_norm", "rms_norm") and (shape := call.argument("normalized_shape")) is not None:
+        return math.prod(shape)
+    if kind == "group_norm" and isinstance(groups := call.argument("num_groups"), int):
+        return math.prod(sample) // groups
+    return math.prod(sample[1:]) if kind == "instance_norm" else 0
 
 
 def again(call: Call, given: torch.Tensor | None = None) -> torch.Tensor:
@@ -109,8 +125,14 @@ def again(call: Call, given: torch.Tensor | None = None) -> torch.Tensor:
     return first
 
 
+def _name(call: Call) -> str:
+    return str(getattr(call.func, "__name__", ""))
+
+
 def _pooled_axes(call: Call) -> list[int]:
     given, result = call.given, call.result
+    if _name(call) == "einsum":
+        return list(summed_axes(call.args[0], given.dim()) if len(call.args) == 2 else ())
     if given.dim() == result.dim():
         return [axis for axis, extent in enumerate(given.shape) if result.shape[axis] != extent]
     named = call.kwargs.get("dim", call.kwargs.get("axis", (*call.args[1:2], ())[0]))
@@ -128,7 +150,7 @@ def _one_position(call: Call, seed: int) -> torch.Tensor | None:
         count *= extent
     if not axes or position.numel() != call.result.numel():
         return None
-    is_sum = str(getattr(call.func, "__name__", "")).startswith("sum")
+    is_sum = _name(call).startswith(("sum", "einsum"))
     return (position.reshape(call.result.shape) * (count if is_sum else 1)).to(call.result.dtype).clone()
 
 

@@ -155,8 +155,9 @@ class Runs:
         found: dict[Place, list[Dropped]] = {}
 
         def look(call: Call, own: bool) -> torch.Tensor:
-            full = call.given != 0
-            if full.shape == call.result.shape:
+            given = call.masked if call.place[0] == MASK else [call.given]
+            if all(each.shape == call.result.shape for each in given):
+                full = torch.stack([each != 0 for each in given])
                 found.setdefault(call.place, []).append((full & (call.result == 0), full))
             return call.result
 

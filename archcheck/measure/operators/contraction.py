@@ -39,6 +39,19 @@ def contraction_macs(equation: str, shapes: Sequence[Sequence[int]], path: Seque
     return total
 
 
+def summed_axes(equation: str, axes: int) -> tuple[int, ...]:
+    """Return the axes over which an einsum of one operand sums it, if it does no more than that."""
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    if not arrow or "," in left:
+        return ()
+    indices = _indices(left, axes)
+    hidden = sum(isinstance(index, int) for index in indices) if "..." in right else 0
+    kept = _indices(right, len(right.replace("...", "")) + hidden)
+    if len(set(indices)) < axes or [index for index in indices if index in kept] != kept:
+        return ()
+    return tuple(axis for axis, index in enumerate(indices) if index not in kept)
+
+
 def _indices(letters: str, axes: int) -> list[object]:
     """Return one index an axis; those of an ellipsis are counted from its end, where broadcasting aligns them."""
     before, dots, after = letters.partition("...")

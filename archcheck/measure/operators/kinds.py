@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.operators.attention import attention_scores
+from archcheck.measure.operators.contraction import summed_axes
 from archcheck.measure.operators.vocabulary import FACTORIES, KINDS, RANDOM, base_name, is_listed
 from archcheck.measure.shapes.arguments import Call, per_axis
 from archcheck.measure.shapes.packed import opened
@@ -45,6 +46,10 @@ def describe(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> tuple[st
         kind = "conv_transpose"
     if kind == "hardtanh" and (call.get("min_val"), call.get("max_val")) == (0, 6):
         kind = "relu6"  # which torch spells so
+    if name == "einsum" and len(call["tensors"]) == 1:
+        whole = call["tensors"][0].shape
+        if dims := summed_axes(call["equation"], len(whole)):
+            return "sum", {"dims": dims, "of": tuple(whole), "keepdim": False}
     describer = _DESCRIBERS.get(kind)
     if describer is None:
         return kind, {}

@@ -87,3 +87,11 @@ def takes_shape_alone(event: Event) -> bool:
     """Whether an operation reads the shape of its operands and none of their numbers."""
     name = base_name(event.op)
     return name.endswith("_like") or name.startswith("new_") or (event.op.endswith("_") and name in _OVERWRITES)
+
+
+_SHAPED_LIKE = frozenset({"view_as", "reshape_as", "expand_as", "type_as"})
+
+
+def takes_shape_of_other(op: str) -> bool:
+    """Whether an operation reads the numbers of its first operand, and of the second its shape or dtype alone."""
+    return base_name(op) in _SHAPED_LIKE

@@ -16,7 +16,7 @@ import torch
 
 from archcheck.errors import SubjectError
 from archcheck.measure.operators.answers import Answer, dtype_of, shape_of, source
-from archcheck.measure.passes.event import Event, takes_shape_alone
+from archcheck.measure.passes.event import Event, takes_shape_alone, takes_shape_of_other
 from archcheck.measure.passes.events import Handed, Trace
 from archcheck.measure.passes.gradient_mode import GradientMode
 from archcheck.measure.passes.kept_values import content_of
@@ -107,7 +107,8 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
         params: list[str] = []
         unowned: list[tuple[str, torch.Tensor]] = []
         inputs: list[int] = []
-        for tensor in tensors:  # first, for it may add constants
+        shaped = takes_shape_of_other(told.op)
+        for place, tensor in enumerate(tensors):  # first, for it may add constants
             if tensor.__class__ is ShapeTensor and tensor.owner is self.trace:
                 made, written = tensor.made_by, tensor.block.written
                 name, operand = "", made if made > written else written
@@ -119,7 +120,7 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
                     unowned.append((holder_of(tensor, sys._getframe(1)), tensor))
             names.append(name)
             operands.append(operand)
-            if operand >= 0 and operand not in inputs:
+            if operand >= 0 and operand not in inputs and not (shaped and place):
                 inputs.append(operand)
         layer, where = self._layers.now(caller)
         events = self.trace.events

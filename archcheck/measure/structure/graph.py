@@ -200,11 +200,18 @@ class _Meaning:
         """Whether a map is a corner of a larger one."""
         while event.kind == "slice" and len(event.inputs) == 1 and event.shapes:
             before = self._events[event.inputs[0]]
-            same_axes = len(before.shapes) == 1 and len(before.shapes[0]) == len(event.shapes[0])
-            if same_axes and before.shapes[0][2:] != event.shapes[0][2:]:
-                return True
+            if len(before.shapes) == 1 and before.shapes[0][2:] != event.shapes[0][2:]:
+                axes = len(before.shapes[0]) - len(event.shapes[0])
+                if not axes or (axes == 1 and self._selects_position(event, before)):
+                    return True
             event = before
         return False
+
+    def _selects_position(self, event: Event, before: Event) -> bool:
+        """Whether one row or column of a map is taken, and no channel or sample."""
+        whole, left = before.shapes[0], event.shapes[0]
+        axes = [axis for axis in range(len(whole)) if (*whole[:axis], *whole[axis + 1 :]) == left]
+        return event.op == "select" and min(axes, default=0) > 1 and self._layout(before.index) == "first"
 
     def _layout(self, index: int) -> str:
         """Return where the channels of a result are: `first`, `last`, or `""` for unknown."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from archcheck.measure.structure.smooth import SMALL, by_pieces, by_polynomials
+
 Worth = Callable[[torch.Tensor], int]
 """How many numbers a tensor is worth that is a part of a table."""
 
@@ -28,10 +30,6 @@ _SHORTEST = 12
 """Numbers of a line from which it may be a curve."""
 _FIRST = 4
 """Lines that are looked at first; they tell of most that are not regular."""
-_DEGREES = (2, 4, 8, 16, 32)
-"""How many coefficients describe a smooth line."""
-_LONG = 1 << 12
-"""Numbers of a line of which some are looked at first."""
 _BLOCK = 1 << 22
 """Numbers of lines that are looked at together."""
 _SINUSOID = 5
@@ -92,40 +90,17 @@ def _rounding(lines: torch.Tensor) -> float:
     return (_ROUNDING if wide else 1) * torch.finfo(lines.dtype).eps
 
 
-def _near(first: torch.Tensor, second: torch.Tensor, off: float) -> bool:
-    """Whether lines differ by no more than a share of their largest number."""
-    return bool(((first - second).abs() <= off * second.abs().amax(-1, keepdim=True)).all())
-
-
 def _smooth(lines: torch.Tensor) -> int | None:
-    """Return the coefficients of polynomials that give each line."""
-    return _by_polynomials(lines.double(), _rounding(lines), by_share=True)
+    """Return the coefficients of polynomials that give each line, or the pieces of a single one."""
+    find = by_pieces if len(lines) == 1 else by_polynomials
+    return find(lines.double(), _rounding(lines), by_share=True)
 
 
 def _exponential(lines: torch.Tensor) -> int | None:
     """Return the coefficients of polynomials whose exponentials give each line."""
     if not bool((lines > 0).all()) and not bool((lines < 0).all()):
         return None
-    return _by_polynomials(lines.double().abs().log(), _POWER * _rounding(lines), by_share=False)
-
-
-def _by_polynomials(lines: torch.Tensor, off: float, *, by_share: bool) -> int | None:
-    count, extent = lines.shape
-    if extent > _LONG and _by_polynomials(lines[:, :: extent // _LONG + 1], off, by_share=by_share) is None:
-        return None
-    place = torch.linspace(-1, 1, extent, dtype=torch.float64, device="cpu")
-    for degrees in _DEGREES:
-        if degrees * 4 > extent or degrees > 2 * math.sqrt(extent):
-            break
-        basis = torch.cos(_count(degrees) * torch.acos(place)[:, None])
-        orthogonal = torch.linalg.qr(basis).Q
-        if all(
-            _near(fitted, part, off) if by_share else float((fitted - part).abs().max()) <= off
-            for part in torch.split(lines, max(1, _BLOCK // extent))
-            for fitted in [part @ orthogonal @ orthogonal.T]
-        ):
-            return degrees * count
-    return None
+    return by_polynomials(lines.double().abs().log(), _POWER * _rounding(lines), by_share=False)
 
 
 def _outer(lines: torch.Tensor, worth: Worth) -> int | None:
@@ -141,8 +116,12 @@ def _is_outer(lines: torch.Tensor, row: int, column: int) -> bool:
     pivot = wide[row, column]
     product = wide[:, column, None] * (wide[row] / pivot) if pivot else wide
     total = wide[:, column, None] + (wide[row] - pivot)
-    off = _rounding(lines) * float(wide.abs().max())
-    return any(float((each - wide).abs().max()) <= off for each in (product, total))
+    most = wide.abs().max()
+    sizes = wide.abs() * SMALL, torch.maximum(wide[:, column, None].abs(), (wide[row] - pivot).abs())
+    return any(
+        bool(((each - wide).abs() <= _rounding(lines) * size.clamp(max=most)).all())
+        for each, size in zip((product, total), sizes, strict=True)
+    )
 
 
 def _repeated(lines: torch.Tensor, worth: Worth, depth: int) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 
 from archcheck.measure.operators.vocabulary import base_name
@@ -11,7 +12,10 @@ from archcheck.measure.passes.events import Trace
 _PASSED = frozenset({"sqrt", "rsqrt", "add", "clamp", "clamp_min", "clip", "maximum", "reciprocal", "mul", "div"})
 _MOVED = frozenset({"reshape", "copy"})
 _DEVIATIONS = frozenset({"var", "std", "var_mean", "std_mean"})
+_LENGTHS = frozenset({"linalg_vector_norm", "norm"})
+_SPREAD = frozenset({"add", "mul", "div", "clamp", "clamp_min", "clip", "maximum", "reshape", "copy"})
 _FAR = 12
+_NEAR = 1e-3
 
 Found = tuple[str, int, frozenset[int]]
 
@@ -26,8 +30,10 @@ class Deviations:
 
     def spelled(self, event: Event) -> Found | None:
         """Return what an event ends, if that is a normalisation, with what it normalises and its parts."""
-        if event.kind not in ("div", "mul") or len(event.operands) != 2:
+        if event.kind not in ("div", "mul"):
             return None
+        if (by_length := self._by_length(event)) is not None or len(event.operands) != 2:
+            return by_length
         one, other = event.operands
         for top, bottom in ((one, other), (other, one)) if event.kind == "mul" else ((one, other),):
             found = self._normalised(event, top, bottom) or self._by_statistics(event, top, bottom)
@@ -68,6 +74,53 @@ class Deviations:
             return index
         inside.add(index)
         return before[0]
+
+    def _by_length(self, event: Event) -> Found | None:
+        """Return a normalisation by the root of the mean square: over a length, times the root of how many it is of."""
+        last, factor, inside = event, 1.0, set[int]()
+        while last.kind == "mul" and len(inside) < _FAR:
+            before, number = self._before(last), self._number(last)
+            if len(before) != 1 or (number is None and (last is event or not last.params)):
+                return None
+            factor *= 1.0 if number is None else number
+            inside.add(last.index)
+            last = self._events[before[0]]
+        if last.kind != "div" or len(last.operands) != 2 or min(last.operands) < 0:
+            return None
+        top, index = self._uncast(self._unscaled(last.operands[0], inside)), last.operands[1]
+        while base_name(self._events[index].op) not in _LENGTHS:
+            each = self._events[index]
+            before, number = self._before(each), self._number(each)
+            if each.params or len(before) != 1 or (each.kind not in _SPREAD and base_name(each.op) not in _SPREAD):
+                return None
+            factor /= number if each.kind == "mul" and number else 1.0
+            factor *= number if each.kind == "div" and number else 1.0
+            inside.add(index)
+            index = before[0]
+        origin, length = self._events[top], self._events[index]
+        axes = self._axes(index, origin) if origin.shapes and self._uncast(self._source(index)) == top else None
+        kind = self._kind(origin, axes, centred=False)
+        count = math.prod(origin.shapes[0][axis] for axis in axes or ())
+        if kind is None or _exponent(length) not in (0.0, 2.0) or self._begins(top):
+            return None
+        is_mean = math.isclose(factor, math.sqrt(count), rel_tol=_NEAR)
+        return (kind, top, frozenset({*inside, last.index, index} - {event.index, top})) if is_mean else None
+
+    def _before(self, event: Event) -> list[int]:
+        return [each for each in event.inputs if self._trace.dependent[each]]
+
+    def _number(self, event: Event) -> float | None:
+        """Return the number that an event multiplies or divides by, be it one with a learned scale."""
+        if event.told.number is not None:
+            return event.told.number
+        scales = [self._events[each] for each in event.inputs if not self._trace.dependent[each]]
+        return scales[0].told.number if len(scales) == 1 and scales[0].kind == "mul" else None
+
+    def _uncast(self, index: int) -> int:
+        """Return the event that made a tensor, in whatever dtype."""
+        while index >= 0 and self._events[index].kind == "copy" and len(self._events[index].inputs) == 1:
+            index = self._events[index].inputs[0]
+        return index
 
     def _by_statistics(self, event: Event, top: int, bottom: int) -> Found | None:
         """Return a batch normalisation of evaluation: less a mean that the model keeps, over the root of a variance."""
@@ -166,7 +219,7 @@ class Deviations:
             return None
         inside.add(squares.index)
         of = squares.operands[0]
-        if of in (top, origin) and (centred is None or of == top):
+        if self._uncast(of) in (self._uncast(top), self._uncast(origin)) and (centred is None or of == top):
             return origin
         twice = self._centred(of, inside)  # spelled once more
         return origin if twice is not None and twice == centred else None
