@@ -53,6 +53,9 @@ def test_a_regular_table_is_worth_few_numbers(table):
         ((NOISE > 0).float().repeat(100)[:300_000].roll(3), 100),
         (NOISE.view(40, 100).gt(0.5), 80),
         (NOISE[:12], 12),
+        (torch.complex(NOISE[:300], NOISE[300:600]), 600),
+        (torch.complex(torch.zeros(300), NOISE[:300]).conj(), 300),
+        (torch.complex(NOISE[:300], torch.zeros(300)), 300),
     ],
 )
 def test_trained_numbers_are_never_light(table, trained):
