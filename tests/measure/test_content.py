@@ -88,6 +88,9 @@ def test_a_regular_table_is_worth_few_numbers(table):
         ((1e8 * torch.exp(-30 * torch.linspace(0, 1, 1000).double()) + NOISE[:1000]).float(), 400),
         (torch.cat([torch.arange(300.0) ** 2, NOISE[:300], 1e5 + torch.arange(300.0)]), 250),
         (torch.outer(*[torch.cat([torch.tensor([1e5]), torch.full((29,), 1e-3)])] * 2) + NOISE[:900].view(30, 30), 800),
+        (torch.complex(NOISE[:300], NOISE[300:600]), 600),
+        (torch.complex(torch.zeros(300), NOISE[:300]).conj(), 300),
+        (torch.complex(NOISE[:300], torch.zeros(300)), 300),
     ],
 )
 def test_trained_numbers_are_never_light(table, trained):

@@ -179,6 +179,9 @@ SPELLED = {
     "a shift of everything": (shifted(2), nn.Conv2d(1, 4, 3), (3, 3)),
     "a shift of samples": (lambda self, x: self.a(x + x.roll(1, 0)), nn.Conv2d(1, 4, 3), (3, 3)),
     "slices": (lambda self, x: self.a(x[:, :, :-2] + x[:, :, 2:]), nn.Conv2d(1, 4, 1), (3, 1)),
+    "slices from the end": (lambda self, x: self.a(x[:, :, :-2] + x[:, :, -14:]), nn.Conv2d(1, 4, 1), (3, 1)),
+    "slices beyond the end": (lambda self, x: self.a(x[:, :, -99:14] + x[:, :, 2:99]), nn.Conv2d(1, 4, 1), (3, 1)),
+    "pairs of positions": (lambda self, x: self.a(x[..., ::2] + x[..., 1::2]), nn.Conv2d(1, 4, 3), (3, 6)),
     "narrow": (lambda self, x: self.a(x.narrow(3, 0, 13) + x.narrow(3, 3, 13)), nn.Conv2d(1, 4, 1), (1, 4)),
     "every other position": (lambda self, x: self.a(x[..., ::2, ::2]), nn.Conv2d(1, 4, 3), (5, 5)),
     "a crop for a shortcut": (lambda self, x: x[:, :, 1:-1, 1:-1] + self.a(x), nn.Conv2d(1, 4, 3), (3, 3)),
@@ -214,3 +217,35 @@ def test_patches_laid_out_for_attention_have_no_field():
 
     attention = nn.MultiheadAttention(8, 2, batch_first=True)
     assert field(Apply(forward, a=nn.Linear(16, 8), attention=attention), 2, 1, 16, 16) is None
+
+
+WINDOWS = [
+    {"kernel_size": 3},
+    {"kernel_size": 3, "padding": 1},
+    {"kernel_size": 2, "stride": 2},
+    {"kernel_size": 3, "dilation": 2, "padding": 2},
+    {"kernel_size": (3, 5), "stride": (1, 2), "padding": (1, 2)},
+    {"kernel_size": (2, 3), "stride": (2, 1), "dilation": (1, 3), "padding": (0, 3)},
+]
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_windows_that_are_laid_out_see_what_a_convolution_sees(window):
+    conv = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Conv2d(3, 4, **window), nn.Conv2d(4, 5, 3))
+    made = conv[1](torch.rand(1, 3, 18, 18)).shape[2:]
+
+    def unfolded(self, x):
+        return self.c((self.b.weight.flatten(1) @ F.unfold(self.a(x), **window)).unflatten(-1, made))
+
+    assert field(Apply(unfolded, a=conv[0], b=conv[1], c=conv[2]), 1, 2, 20, 20) == field(conv, 1, 2, 20, 20)
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_windows_that_are_added_up_see_what_a_transposed_convolution_sees(window):
+    conv = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(3, 4, **window), nn.Conv2d(4, 5, 3))
+    made = conv[1](torch.rand(1, 3, 18, 18)).shape[2:]
+
+    def folded(self, x):
+        return self.c(F.fold(self.b.weight.flatten(1).t() @ self.a(x).flatten(2), made, **window))
+
+    assert field(Apply(folded, a=conv[0], b=conv[1], c=conv[2]), 1, 2, 20, 20) == field(conv, 1, 2, 20, 20)

@@ -70,6 +70,34 @@ def test_statistics_weigh_their_numbers_as_a_weight_and_where_training_never_mov
     assert beside(Normed(forward, **options)) > MANY
 
 
+class OwnStatistics(nn.Module):
+    """A normalisation by buffers of one's own, which follow the data in training if `follows`."""
+
+    def __init__(self, follows, normalise):
+        super().__init__()
+        self.linear = nn.Linear(10, COUNT)
+        self.register_buffer("mean", SOME.clone())
+        self.register_buffer("var", SOME.abs() + 1)
+        self.follows, self.normalise = follows, normalise
+
+    def forward(self, x):
+        return self.normalise(self.linear(x), self.mean, self.var, self.training and self.follows)
+
+
+def by_batch(x, mean, var, training):
+    return F.batch_norm(x, mean, var, training=training)
+
+
+def by_instance(x, mean, var, training):
+    return F.instance_norm(x[..., None].expand(-1, -1, 4), mean, var, use_input_stats=training).mean(-1)
+
+
+@pytest.mark.parametrize("normalise", [by_batch, by_instance])
+def test_statistics_of_ones_own_weigh_nothing_only_where_they_follow_the_data(normalise):
+    assert beside(OwnStatistics(True, normalise)) <= 1  # the epsilon
+    assert beside(OwnStatistics(False, normalise)) > 2 * MANY
+
+
 @pytest.mark.parametrize("make", [parametrizations.spectral_norm, spectral_norm, parametrizations.orthogonal])
 def test_what_a_parametrization_keeps_for_itself_weighs_nothing(make):
     assert beside(Parametrized(make, lambda self, x: self.linear(x))) == 0

@@ -171,6 +171,51 @@ def test_a_normalisation_is_told_by_the_axes_of_its_deviation(name):
     assert counted(model, example, *ALL) == ([1, 1] if kind else [0, 0])
 
 
+AXES = [  # shape, axes of the mean and the deviation, what torch calls it
+    ((4, 6), (0,), "batch_norm"),
+    ((4, 6), (1,), "layer_norm"),
+    ((4, 6, 5), (0, 2), "batch_norm"),
+    ((4, 6, 5), (2,), "layer_norm"),
+    ((4, 6, 5), (1, 2), "layer_norm"),
+    ((4, 6, 5), (0, 1), ""),
+    ((4, 6, 5, 7), (0, 2, 3), "batch_norm"),
+    ((4, 6, 5, 7), (2, 3), "instance_norm"),
+    ((4, 6, 5, 7), (1, 2, 3), "layer_norm"),
+    ((4, 6, 5, 7), (1,), "layer_norm"),
+    ((4, 6, 5, 7), (3,), "layer_norm"),
+    ((4, 6, 5, 7), (0,), ""),
+    ((4, 6, 5, 7), (2,), ""),
+    ((4, 6, 5, 7), (0, 1, 2, 3), ""),
+    ((4, 6, 3, 4, 5), (0, 2, 3, 4), "batch_norm"),
+    ((4, 6, 3, 4, 5), (2, 3, 4), "instance_norm"),
+]
+
+
+def between_layers(shape, forward):
+    layers = {2: nn.Linear(6, 6), 3: nn.Conv1d(6, 6, 1), 4: nn.Conv2d(6, 6, 1), 5: nn.Conv3d(6, 6, 1)}
+    return nn.Sequential(layers[len(shape)], Apply(forward), nn.Flatten(), nn.LazyLinear(3))
+
+
+@pytest.mark.parametrize("keepdim", [True, False])
+@pytest.mark.parametrize(("shape", "axes", "kind"), AXES)
+def test_axes_of_every_number_of_dimensions_tell_a_normalisation(shape, axes, kind, keepdim):
+    def forward(self, x):
+        deviation = (x.var(axes, keepdim=keepdim) + 1e-5).sqrt()
+        kept = [1 if axis in axes else extent for axis, extent in enumerate(shape)]
+        return centred(x, axes) / (deviation if keepdim else deviation.view(kept))
+
+    model = between_layers(shape, forward)
+    assert counted(model, torch.rand(shape), *([kind] if kind else ALL)) == ([1, 1] if kind else [0, 0])
+
+
+@pytest.mark.parametrize(("shape", "axes", "kind"), AXES)
+def test_a_root_mean_square_is_one_of_channels_whatever_their_axis(shape, axes, kind):
+    model = between_layers(shape, lambda self, x: x / (x.pow(2).mean(axes, keepdim=True) + 1e-5).sqrt())
+    one = axes in ((1,), (len(shape) - 1,))
+    assert counted(model, torch.rand(shape), "rms_norm") == ([1, 1] if one else [0, 0])
+    assert counted(model, torch.rand(shape), *ALL) == ([1, 1] if one else [0, 0])
+
+
 def test_a_batch_normalisation_is_one_in_evaluation_too():
     model = nn.Sequential(nn.Conv2d(4, 4, 1), Taught(), nn.Conv2d(4, 2, 1))
     assert counted(model, IMAGE, "batch_norm", needs=[PARANOID]) == [1, 1]

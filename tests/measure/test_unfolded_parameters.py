@@ -149,3 +149,21 @@ def test_digits_of_integers_count_whatever_takes_them(make):
 )
 def test_smooth_expansions_of_a_parameter_hide_nothing(parameter, make):
     assert hidden(parameter, make) == 0
+
+
+class Multiplied(nn.Module):
+    """What is made of the parameter `p` meets the input number by number."""
+
+    def __init__(self, parameter, make):
+        super().__init__()
+        self.p = nn.Parameter(parameter)
+        self.make = make
+
+    def forward(self, x):
+        return x * self.make(self.p).to(x.dtype)
+
+
+@pytest.mark.parametrize(("size", "more"), [(33, 0), (64, 0), (65, 65), (100, 100)])
+def test_few_numbers_more_than_a_parameter_has_are_a_setting(size, more):
+    model = Multiplied(torch.rand(size, dtype=torch.float64), lambda p: torch.cat([p * 2**20 % 1, p * 2**24 % 1]))
+    assert measure_model(model, example=torch.rand(2, 2 * size)).params.hidden_total == more

@@ -60,6 +60,21 @@ def test_what_reaches_an_output_in_any_pass_does():
     assert found.fresh == {0, 1}
 
 
+@pytest.mark.parametrize(
+    ("orders", "fresh"),
+    [
+        (["abc", "abc"], {0}),
+        (["abc", "ab", "b"], {0}),
+        (["ab", "abc", "bc", "abcd"], {0, 1, 3}),
+        (["ab", "aB", "aC"], {0}),
+        (["ab", "cd", "ad"], {0, 1}),
+        (["A", "a", "a"], {0, 1}),
+    ],
+)
+def test_a_pass_is_fresh_in_which_more_reaches_an_output_than_in_those_before(orders, fresh):
+    assert united(passes(*orders)).fresh == fresh
+
+
 def test_that_of_one_pass_is_the_pass():
     (ops,) = passes("abc")
     assert united([ops]).ops == tuple(ops)

@@ -18,8 +18,8 @@ from archcheck.measure.structure.smooth import SMALL, by_pieces, by_polynomials
 Worth = Callable[[torch.Tensor], int]
 """How many numbers a tensor is worth that is a part of a table."""
 
-_ROUNDING = 4
-"""Roundings of its dtype that a number may be off."""
+_ROUNDING = {torch.float32: 4, torch.float64: 64}
+"""Roundings of its dtype that a number may be off, one of any other: what fits a float64 is rounded as often itself."""
 _POWER = 4
 """How much more a power may be off, whose exponent was rounded, too."""
 _POSITION = 4
@@ -86,8 +86,7 @@ def _count(number: int) -> torch.Tensor:
 
 
 def _rounding(lines: torch.Tensor) -> float:
-    wide = lines.dtype in (torch.float32, torch.float64)
-    return (_ROUNDING if wide else 1) * torch.finfo(lines.dtype).eps
+    return _ROUNDING.get(lines.dtype, 1) * torch.finfo(lines.dtype).eps
 
 
 def _smooth(lines: torch.Tensor) -> int | None:
@@ -156,7 +155,7 @@ def _sinusoids(lines: torch.Tensor) -> int | None:
     """Return the numbers of sinusoids: few where their frequencies follow from one another."""
     wide, extent = lines.double(), lines.shape[1]
     eps = torch.finfo(lines.dtype).eps
-    position = min(_MOST, _POSITION * extent * (eps if lines.dtype in (torch.float32, torch.float64) else 1e-7))
+    position = min(_MOST, _POSITION * extent * (eps if lines.dtype in _ROUNDING else 1e-7))
     wide = wide / wide.abs().max().clamp(min=torch.finfo(lines.dtype).tiny)
     frequencies = _frequencies(wide)
     for begin in range(0, len(wide), max(1, _BLOCK // extent)):

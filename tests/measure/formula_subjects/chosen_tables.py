@@ -122,6 +122,13 @@ class HashIntegers(Added):
         return torch.frac(torch.sin(torch.arange(4096.0) * 129898) * 43758)
 
 
+class HashedCubes(Added):
+    """Remainders of whole numbers, which no change of a floating number moves."""
+
+    def make(self):
+        return (torch.arange(4096) ** 3 * 7919 % 65537).float() / 65537
+
+
 class Logistic(Added):
     def make(self):
         x = torch.linspace(0.1, 0.9, 4096)

@@ -52,6 +52,16 @@ class ByNumpy(Overwritten):
         self.table.numpy()[:] = numbers_like(self.table).numpy()
 
 
+class IntegersByNumpy(Overwritten):
+    """Some integers of many, each within the range of the others."""
+
+    def make(self):
+        return torch.arange(8192).view(64, 128) * 5
+
+    def change(self):
+        self.table.numpy()[:4] = np.random.default_rng(3).integers(0, 40_000, (4, 128))
+
+
 class ByAddress(Overwritten):
     def change(self):
         data = numbers_like(self.table).numpy()
