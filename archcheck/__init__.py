@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from archcheck import rules
-    from archcheck.engine import check, measure
-    from archcheck.errors import ArchcheckError, ContractError, SubjectError
-    from archcheck.facts import Facts
-    from archcheck.findings import BrokenContract, Finding, Report, Result, Verdict
-    from archcheck.rule import Rule
+    from archcheck.facts.facts import Facts
+    from archcheck.foundation.errors import ArchcheckError, ContractError, SubjectError
+    from archcheck.judging.engine import check, measure
+    from archcheck.rules.base import Rule
+    from archcheck.rules.findings import BrokenContract, Finding, Report, Result, Verdict
 
     __version__: str
 
@@ -43,18 +43,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ArchcheckError": "errors",
-    "BrokenContract": "findings",
-    "ContractError": "errors",
-    "Facts": "facts",
-    "Finding": "findings",
-    "Report": "findings",
-    "Result": "findings",
-    "Rule": "rule",
-    "SubjectError": "errors",
-    "Verdict": "findings",
-    "check": "engine",
-    "measure": "engine",
+    "ArchcheckError": "foundation.errors",
+    "BrokenContract": "rules.findings",
+    "ContractError": "foundation.errors",
+    "Facts": "facts.facts",
+    "Finding": "rules.findings",
+    "Report": "rules.findings",
+    "Result": "rules.findings",
+    "Rule": "rules.base",
+    "SubjectError": "foundation.errors",
+    "Verdict": "rules.findings",
+    "check": "judging.engine",
+    "measure": "judging.engine",
 }
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli_samples import CONTRACT, NETWORKS, environment, write
-from tests.fuzzing import bounded_memory
+from tests.support.cli_samples import CONTRACT, NETWORKS, environment, write
+from tests.support.fuzzing import bounded_memory
 
 pytest_plugins = "pytester"
 

@@ -16,8 +16,8 @@ from typing import NoReturn
 
 from archcheck.cli.options import parse
 from archcheck.cli.output import complain, write
-from archcheck.errors import ArchcheckError
-from archcheck.systems import PACKAGES, not_installed
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.platform_support import PACKAGES, not_installed
 
 _LAST_STREAM = 2
 """The descriptor of standard error, after those of standard input and output."""

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from archcheck.errors import ArchcheckError
-from archcheck.facts import Facts
-from archcheck.rules.figures import accuracy_text, figure_text
-from archcheck.words import quote
+from archcheck.facts.facts import Facts
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.words import quote
+from archcheck.rules.queries.figures import accuracy_text, figure_text
 
 COLOR = "blue"
 """A figure is no verdict: it is neither green nor red."""

@@ -8,16 +8,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archcheck.cli.contracts import contract_of, known_rules_of
+from archcheck.cli.contract_file import contract_of, known_rules_of
 from archcheck.cli.output import Progress, complain, note, show, write
-from archcheck.errors import ArchcheckError
-from archcheck.parts import PARANOID
-from archcheck.words import did_you_mean, quote, visible
+from archcheck.facts.records import PARANOID
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.words import did_you_mean, quote, visible
 
 if TYPE_CHECKING:
-    from archcheck.findings import Report
-    from archcheck.rule import Rule
-    from archcheck.shards import Part
+    from archcheck.judging.shards import Part
+    from archcheck.rules.base import Rule
+    from archcheck.rules.findings import Report
 
 
 def report(options: Namespace) -> int:
@@ -55,9 +55,9 @@ def read_reports(file: Path) -> tuple[Report, ...]:
 
 
 def _read_part(file: Path) -> Part:
-    from archcheck.files import read_json
-    from archcheck.shards import read_part
-    from archcheck.snapshot import is_snapshot
+    from archcheck.facts.snapshot import is_snapshot
+    from archcheck.foundation.files import read_json
+    from archcheck.judging.shards import read_part
 
     repair = "`archcheck check --format json --output FILE` writes a report"
     document = read_json(file, str(file), repair, streams=True)
@@ -72,10 +72,10 @@ def _read_part(file: Path) -> Part:
 
 def check(options: Namespace) -> int:
     """Judge the subjects of the contract, or of its shard."""
-    from archcheck.cli.workers import workers_of
-    from archcheck.engine import chosen_entries, exit_code
-    from archcheck.jobs import check_many
-    from archcheck.render.words import count
+    from archcheck.cli.worker_options import workers_of
+    from archcheck.judging.engine import chosen_entries, exit_code
+    from archcheck.judging.jobs import check_many
+    from archcheck.render.wording import count
 
     contract = contract_of(options)
     entries = chosen_entries(contract, options.subjects)
@@ -94,8 +94,8 @@ def check(options: Namespace) -> int:
 
 def merge(options: Namespace) -> int:
     """Put the reports of several shards together, and end as the whole run would have ended."""
-    from archcheck import shards
-    from archcheck.engine import exit_code
+    from archcheck.judging import shards
+    from archcheck.judging.engine import exit_code
 
     reports = shards.merge([_read_part(file) for file in options.reports])
     show(reports, options.format, options.output, outcomes_only=True)
@@ -104,7 +104,7 @@ def merge(options: Namespace) -> int:
 
 def explain(options: Namespace) -> int:
     """Show the page of a rule."""
-    from archcheck.explain import page
+    from archcheck.judging.rule_pages import page
 
     rule = _rule(options)
     try:
@@ -119,8 +119,8 @@ def rules(options: Namespace) -> int:
 
     A plugin that cannot be read is told after the rules that can.
     """
-    from archcheck.explain import promise
-    from archcheck.rule import rule_name
+    from archcheck.judging.rule_pages import promise
+    from archcheck.rules.base import rule_name
 
     known, problems = known_rules_of(options)
     width = max(map(len, known))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from archcheck.cli.option_values import argument_of, format_of, input_of, output_of, positive, shard_of, whole_of
 from archcheck.cli.output import write
-from archcheck.cli.values import argument_of, format_of, input_of, output_of, positive, shard_of, whole_of
-from archcheck.errors import ArchcheckError
-from archcheck.words import did_you_mean, quote
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.words import did_you_mean, quote
 
 _PARANOID = "look at each model a second time, on real numbers and unwatched: does it do what was measured?"
 
@@ -135,26 +135,32 @@ def _add_merge(adder: Any, run: Command) -> None:
 
 
 def _add_train(adder: Any) -> None:
-    from archcheck.cli import trainings
+    from archcheck.cli import train
 
-    parser = _add(adder, "train", trainings.train, "train a subject as its contract says and record the evidence")
-    trainings.add_train(parser)
+    parser = _add(adder, "train", train.train, "train a subject as its contract says and record the evidence")
+    train.add_train(parser)
     _add_timeouts(parser, "seconds that one request to the trainer may take; a day by default")
     _add_config(parser)
 
 
 def _add_kept(adder: Any) -> None:
     """Add the commands that keep measures, compare them and promise them."""
-    from archcheck.cli import kept
+    from archcheck.cli import snapshot_options
 
-    snapshot = _add(adder, "snapshot", kept.snapshot, "write the measures of subjects into a file to be committed")
-    kept.add_snapshot(snapshot)
+    snapshot = _add(
+        adder, "snapshot", snapshot_options.snapshot, "write the measures of subjects into a file to be committed"
+    )
+    snapshot_options.add_snapshot(snapshot)
     _add_config(snapshot)
-    kept.add_diff(_add(adder, "diff", kept.diff, "show what differs between two saved reports or snapshots"))
-    init = _add(adder, "init", kept.init, "print a first contract of what a model is today, with headroom")
-    kept.add_init(init)
-    sync = _add(adder, "sync", kept.sync, "write what is measured between the markers of texts, and into badges")
-    kept.add_sync(sync)
+    snapshot_options.add_diff(
+        _add(adder, "diff", snapshot_options.diff, "show what differs between two saved reports or snapshots")
+    )
+    init = _add(adder, "init", snapshot_options.init, "print a first contract of what a model is today, with headroom")
+    snapshot_options.add_init(init)
+    sync = _add(
+        adder, "sync", snapshot_options.sync, "write what is measured between the markers of texts, and into badges"
+    )
+    snapshot_options.add_sync(sync)
     _add_config(sync)
     for parser in (snapshot, init, sync):
         _add_timeouts(parser, "seconds that a subject may take; 120 by default")

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from archcheck.errors import ArchcheckError
-from archcheck.files import write_whole
-from archcheck.words import visible
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.files import write_whole
+from archcheck.foundation.words import visible
 
 if TYPE_CHECKING:
-    from archcheck.findings import Report
+    from archcheck.rules.findings import Report
 
 
 def show(reports: Sequence[Report], format_name: str, output: Path | None, **choices: Any) -> None:
@@ -52,7 +52,7 @@ class Progress:
 
     def count(self, report: Report) -> Report:
         """Count a subject as done; return its report as it is."""
-        from archcheck.render.words import one_line
+        from archcheck.render.wording import one_line
 
         self._done += 1
         self._show(f"{self._done}/{self._total}  {one_line(report.subject)}")

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archcheck.cli.badges import badges, message_of
-from archcheck.cli.contracts import contract_of
+from archcheck.cli.contract_file import contract_of
 from archcheck.cli.output import note, save, write
-from archcheck.cli.workers import worker_of
+from archcheck.cli.worker_options import worker_of
 from archcheck.contract.document import show_path
-from archcheck.errors import ArchcheckError, NotMeasured, SubjectError
-from archcheck.facts import Facts
-from archcheck.locks import lock_beside
-from archcheck.markers import CLOSING, Region, regions, rewrite
-from archcheck.regular_files import refuse_irregular
-from archcheck.render.words import count, one_line
+from archcheck.facts.facts import Facts
+from archcheck.foundation.errors import ArchcheckError, NotMeasured, SubjectError
+from archcheck.foundation.file_locks import lock_beside
+from archcheck.foundation.markers import CLOSING, Region, regions, rewrite
+from archcheck.foundation.regular_files import refuse_irregular
+from archcheck.foundation.text_files import Text, read_text
+from archcheck.foundation.words import did_you_mean, listed, quote, visible
+from archcheck.render.wording import count, one_line
 from archcheck.rules.claims import Synced, differences, written_for
-from archcheck.rules.figures import needs_training
-from archcheck.rules.training import accuracies
-from archcheck.texts import Text, read_text
-from archcheck.words import did_you_mean, listed, quote, visible
+from archcheck.rules.queries.figures import needs_training
+from archcheck.rules.queries.training_runs import accuracies
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract
@@ -116,7 +116,7 @@ def _page(contract: Contract, file: Path, subjects: Collection[str]) -> Page:
 
 def _measure(contract: Contract, pages: Sequence[Page], subjects: Sequence[str], options: Namespace) -> Measured:
     """Measure the subjects that are spoken of, with the record of the training where it is shown."""
-    from archcheck.engine import measure_subject
+    from archcheck.judging.engine import measure_subject
 
     needed: dict[str, bool] = {}
     if options.badges is not None:

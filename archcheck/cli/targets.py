@@ -10,17 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archcheck.cli.contracts import contract_of
+from archcheck.cli.contract_file import contract_of
 from archcheck.cli.output import note
-from archcheck.cli.workers import worker_of
-from archcheck.codec import encode
-from archcheck.endings import PICKLED, TENSORS, ends, is_file
-from archcheck.engine import check_subject, find_models, measure_target, measure_weights
-from archcheck.errors import ArchcheckError, ContractError, SubjectError
-from archcheck.findings import Mishap, Report
-from archcheck.isolate import Worker
-from archcheck.parts import CROSS_CHECK, PARANOID, RECORD, TRAINING, TRIAL
-from archcheck.words import quote
+from archcheck.cli.worker_options import worker_of
+from archcheck.facts.records import CROSS_CHECK, PARANOID, RECORD, TRAINING, TRIAL
+from archcheck.foundation.errors import ArchcheckError, ContractError, SubjectError
+from archcheck.foundation.json_codec import encode
+from archcheck.foundation.suffixes import PICKLED, TENSORS, ends, is_file
+from archcheck.foundation.words import quote
+from archcheck.judging.engine import check_subject, find_models, measure_target, measure_weights
+from archcheck.rules.findings import Mishap, Report
+from archcheck.workers.worker_process import Worker
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from archcheck.contract.coerce import Mismatch, coerce, show
-from archcheck.contract.lines import KeyPath, key_lines
-from archcheck.errors import ArchcheckError, ContractError, Problem
-from archcheck.files import is_deep, read_bytes
-from archcheck.where import Where
-from archcheck.words import quote
+from archcheck.contract.toml_lines import KeyPath, key_lines
+from archcheck.contract.values import Mismatch, coerce, show
+from archcheck.foundation.errors import ArchcheckError, ContractError, Problem
+from archcheck.foundation.files import is_deep, read_bytes
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.words import quote
 
 POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 LARGEST = 1 << 26

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from archcheck.rule import Rule
-from archcheck.stated_costs import Stated as StatedCost
-from archcheck.where import Where
-from archcheck.words import did_you_mean, listed, quote
+from archcheck.facts.stated_costs import Stated as StatedCost
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.words import did_you_mean, listed, quote
+from archcheck.rules.base import Rule
 
 DTYPES = (
     "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
@@ -150,3 +150,8 @@ class SubjectEntry:
     unsafe: bool = field(default=False, metadata={"key": False})
     snapshot: str | None = field(default=None, metadata={"check": check_filled})
     where: Where = field(metadata={"key": False})
+
+
+def import_limit(entry: SubjectEntry) -> dict[str, float]:
+    """Return what a request says of the time to import a subject: nothing, where its contract does not."""
+    return {"import_timeout": entry.import_timeout} if entry.import_timeout else {}

@@ -11,12 +11,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import Field, fields, replace
 from typing import Any, TypeVar, get_type_hints
 
-from archcheck.contract.coerce import Mismatch, coerce
 from archcheck.contract.document import Node
-from archcheck.quantities import expected, parse
-from archcheck.rule import COMMON, is_required, key_of
-from archcheck.selectors import mistake_in
-from archcheck.words import did_you_mean, listed, nearest, quote
+from archcheck.contract.values import Mismatch, coerce
+from archcheck.facts.selectors import mistake_in
+from archcheck.foundation.quantities import expected, parse
+from archcheck.foundation.words import did_you_mean, listed, nearest, quote
+from archcheck.rules.base import COMMON, is_required, key_of
 
 T = TypeVar("T")
 

@@ -23,11 +23,11 @@ from archcheck.contract.fields import check_keys
 from archcheck.contract.plugins import installed_rules, read_plugins
 from archcheck.contract.rule_entries import read_rules
 from archcheck.contract.subject_entries import read_subject
-from archcheck.errors import ArchcheckError, ContractError, Problem
-from archcheck.files import read_bytes
-from archcheck.rule import Rule, rule_name
+from archcheck.foundation.errors import ArchcheckError, ContractError, Problem
+from archcheck.foundation.files import read_bytes
+from archcheck.foundation.words import did_you_mean, listed, quote
 from archcheck.rules import BUILTIN
-from archcheck.words import did_you_mean, listed, quote
+from archcheck.rules.base import Rule, rule_name
 
 OWN_FILE = "archcheck.toml"
 SHARED_FILE = "pyproject.toml"

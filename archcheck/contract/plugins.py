@@ -20,12 +20,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from archcheck.contract.coerce import Mismatch, coerce
 from archcheck.contract.document import Node
 from archcheck.contract.fields import field_types
-from archcheck.errors import described
-from archcheck.rule import Rule, key_of, parameters, rule_name
-from archcheck.words import quote
+from archcheck.contract.values import Mismatch, coerce
+from archcheck.foundation.errors import described
+from archcheck.foundation.words import quote
+from archcheck.rules.base import Rule, key_of, parameters, rule_name
 
 GROUP = "archcheck.rules"
 
@@ -69,7 +69,7 @@ def _add(plugin: str, load: Callable[[], Any], rules: dict[str, type[Rule]], com
         return
     found = [value for value in (vars(loaded).values() if isinstance(loaded, ModuleType) else [loaded]) if _is(value)]
     if not found:
-        complain(f"{plugin} holds no rule; derive a class from archcheck.rule.Rule")
+        complain(f"{plugin} holds no rule; derive a class from archcheck.rules.base.Rule")
     for cls in found:
         there = rules.get(rule_name(cls), cls)
         if there is not cls:

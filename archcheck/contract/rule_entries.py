@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcheck.contract.coerce import list_depth
 from archcheck.contract.document import Node
 from archcheck.contract.entries import Stated
 from archcheck.contract.fields import build, field_types
-from archcheck.rule import Rule, key_of, parameters, rule_name
-from archcheck.words import did_you_mean, nearest, quote
+from archcheck.contract.values import list_depth
+from archcheck.foundation.words import did_you_mean, nearest, quote
+from archcheck.rules.base import Rule, key_of, parameters, rule_name
 
 LIST_THEM = "`archcheck rules` lists them"
 

@@ -8,15 +8,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from archcheck.contract.coerce import show
 from archcheck.contract.document import Node
 from archcheck.contract.entries import InputSpec, SubjectEntry, TrainingSpec, Waiver, is_function
 from archcheck.contract.fields import build
 from archcheck.contract.rule_entries import Instances, read_rules
-from archcheck.quantities import parse
-from archcheck.rule import Rule, parameters
-from archcheck.stated_costs import Stated, check_cost, check_operator
-from archcheck.words import did_you_mean, listed, quote
+from archcheck.contract.values import show
+from archcheck.facts.stated_costs import Stated, check_cost, check_operator
+from archcheck.foundation.quantities import parse
+from archcheck.foundation.words import did_you_mean, listed, quote
+from archcheck.rules.base import Rule, parameters
 
 INPUT_FORMS = 'a shape such as [1, 1, 28, 28], a list of tables, or a function such as "pkg.mod:example"'
 

@@ -10,43 +10,43 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError
-from archcheck.facts import Facts, diff_ops
-from archcheck.main_output import main_output
-from archcheck.measure.behaviour import accept
-from archcheck.measure.behaviour.bench import Bench
-from archcheck.measure.behaviour.probing import PROBES, run_probe
-from archcheck.measure.behaviour.several import Several, several
+from archcheck.facts.facts import Facts, diff_ops
+from archcheck.facts.main_output import main_output
+from archcheck.facts.probe_names import parsed
+from archcheck.facts.records import CROSS_CHECK, PARANOID, Shapes, Subject, Tensor, ValuePasses
+from archcheck.facts.stated_costs import Stated as StatedCost
+from archcheck.foundation.errors import SubjectError
+from archcheck.measure.behaviour import accepted_inputs
+from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probes import PROBES, run_probe
+from archcheck.measure.behaviour.several_passes import Several, several
 from archcheck.measure.behaviour.unused import settled
-from archcheck.measure.distrust import paranoid
-from archcheck.measure.distrust.second import NOTHING, Second
-from archcheck.measure.distrust.ways import along, ways_of
-from archcheck.measure.loading.construction import Construction
+from archcheck.measure.loading.construction_trace import Construction
 from archcheck.measure.loading.example import Example, given
-from archcheck.measure.operators.answers import dtype_of
+from archcheck.measure.operators.operator_results import dtype_of
 from archcheck.measure.operators.schema import VALUES
 from archcheck.measure.passes.branches import plain_branches
-from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes, inputs_of
 from archcheck.measure.passes.lazy import passes_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.restore import same_torch
+from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.peers.cross_check import cross_check
-from archcheck.measure.structure import chance, graph, idle, ledger
-from archcheck.measure.structure.choices import choices
-from archcheck.measure.structure.cost import cost_of
-from archcheck.measure.structure.field import receptive_field
+from archcheck.measure.second_look import suspicions
+from archcheck.measure.second_look.other_branches import along, ways_of
+from archcheck.measure.second_look.without_effect import NOTHING, Second
+from archcheck.measure.structure import graph, repeated_draws, unused_layers, weights
 from archcheck.measure.structure.formulas import Formulas
 from archcheck.measure.structure.layers import layers_of
+from archcheck.measure.structure.merged_passes import Union, united
 from archcheck.measure.structure.numbers_used import with_others
+from archcheck.measure.structure.pass_cost import cost_of
+from archcheck.measure.structure.receptive_field import receptive_field
 from archcheck.measure.structure.training_cost import step_macs
-from archcheck.measure.structure.union import Union, united
+from archcheck.measure.structure.value_branches import choices
 from archcheck.measure.subject.compiled import original, uncompiled
-from archcheck.measure.subject.heap import give_back
-from archcheck.measure.subject.places import class_where, relative
-from archcheck.parts import CROSS_CHECK, PARANOID, Shapes, Subject, Tensor, ValuePasses
-from archcheck.probes import parsed
-from archcheck.stated_costs import Stated as StatedCost
+from archcheck.measure.subject.memory_trimming import give_back
+from archcheck.measure.subject.source_places import class_where, relative
 
 
 def measure_model(
@@ -110,10 +110,10 @@ def _measured(
     taken = several(bench, training) if confirm else Several.of(evaluation, training)
     evaluation, training = taken.evaluation[0], taken.training[0] if taken.training else None
     give_back()
-    second = paranoid.look(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
+    second = suspicions.look(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
     ways = [ways_of(*each, root) for each in zip((taken.evaluation, taken.training), taken.examples, strict=True)]
     second = along(second, passes, ways, root)
-    made = chance.chosen(passes, chosen, evaluation)
+    made = repeated_draws.chosen(passes, chosen, evaluation)
     with torch.device("cpu"):  # the subject may have set another one for what names none
         facts = _facts(passes, chosen, taken, second, made, Formulas(construction), target=target, root=root)
     facts = settled(facts, bench, taken, second.used)
@@ -127,7 +127,7 @@ def _facts(
     example: Example,
     taken: Several,
     second: Second,
-    made: chance.Chosen,
+    made: repeated_draws.Chosen,
     formulas: Formulas,
     *,
     target: str,
@@ -144,8 +144,8 @@ def _facts(
         united([second.used(each, training=True) for each in in_training]).ops,
     )
     traces = taken.ordered(union.fresh | with_others(taken.evaluation), train_union.fresh)
-    params = ledger.params(tree, traces, using, root, made, formulas)
-    unused = idle.unused_layers(tree, taken.traces)
+    params = weights.params(tree, traces, using, root, made, formulas)
+    unused = unused_layers.unused_layers(tree, taken.traces)
     return Facts(
         subject=Subject(
             name=type(model).__name__,
@@ -214,8 +214,8 @@ def _probe(bench: Bench, need: str) -> Mapping[str, Any] | None:
     """Return what a probe tells, `None` where none is asked for or there are no numbers for it."""
     name, parameters = parsed(need)
     passes = bench.passes
-    if name == accept.NAME:
-        return accept.accepted(bench, **parameters)
+    if name == accepted_inputs.NAME:
+        return accepted_inputs.accepted(bench, **parameters)
     if name not in PROBES or passes.on_meta:
         return None
     with passes.untouched(values=True):

@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from archcheck.errors import ArchcheckError
-from archcheck.findings import Report
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.words import did_you_mean, quote
 from archcheck.render.concise import render_concise
 from archcheck.render.github import render_github
 from archcheck.render.json import render_json
 from archcheck.render.markdown import render_markdown
 from archcheck.render.options import Options
 from archcheck.render.sarif import render_sarif
-from archcheck.words import did_you_mean, quote
+from archcheck.rules.findings import Report
 
 __all__ = ["FORMATS", "Options", "demand_libraries", "render"]
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from archcheck.codec import encode
-from archcheck.comparison import Change, Comparison, Value
+from archcheck.facts.snapshot import LayerMeasures, percent
+from archcheck.facts.snapshot_comparison import Change, Comparison, Value
+from archcheck.foundation.json_codec import encode
 from archcheck.render.markdown import escape
-from archcheck.render.words import count, one_line
-from archcheck.snapshot import LayerMeasures, percent
+from archcheck.render.wording import count, one_line
 
 SCHEMA = 1
 """Version of the JSON; it changes when a key changes its meaning or goes away."""

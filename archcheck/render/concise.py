@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from archcheck.findings import Finding, Outcome, Report, Verdict
+from archcheck.foundation.source_place import Where
 from archcheck.render.options import Options
-from archcheck.render.stored import summary
-from archcheck.render.words import one_line, place_of, totals, unmeasured
-from archcheck.where import Where
+from archcheck.render.tensor_file import summary
+from archcheck.render.wording import one_line, place_of, totals, unmeasured
+from archcheck.rules.findings import Finding, Outcome, Report, Verdict
 
 
 def render_concise(reports: Sequence[Report], options: Options) -> str:

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archcheck.cross_checks import UNEXPLAINED, CrossCheck, Difference
-from archcheck.render.words import count, listed
+from archcheck.facts.cross_checks import UNEXPLAINED, CrossCheck, Difference
+from archcheck.render.wording import count, listed
 
 SHOWN = 12
 """How many rows are written out; `--format json` has them all."""

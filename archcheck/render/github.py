@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
-from archcheck.findings import Finding, Outcome, Report
+from archcheck.foundation.source_place import Where
 from archcheck.render.options import Options
-from archcheck.render.words import from_root, one_line, place_of, said, unmeasured
-from archcheck.where import Where
+from archcheck.render.wording import from_root, one_line, place_of, said, unmeasured
+from archcheck.rules.findings import Finding, Outcome, Report
 
 MOST = 9
 """How many annotations there are before the rest is only counted."""

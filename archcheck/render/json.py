@@ -12,10 +12,10 @@ One document holds a report of each subject, in the order of the run::
                                               "fix": "remove 1,483 parameters, or raise max-params"}],
                                 ...}]}]}
 
-* The keys are the fields of `archcheck.facts.Facts` and `archcheck.findings.Outcome`, whose docstrings say what they
+* The keys are the fields of `Facts` and `Outcome`, whose docstrings say what they
   mean; every key is written, `null` where there is nothing to say. What was not measured is `null`, never zero.
 * A subject that could not be measured has `"error": {"kind": ..., "message": ...}` in place of `facts`; `kind` is a
-  stable word of those that `archcheck.errors.SubjectError` lists.
+  stable word of those that `archcheck.foundation.errors.SubjectError` lists.
 * A file that holds tensors alone has `weights` in place of `facts`: what is in it, and nothing of structure.
 * `points` is what a rule, or all rules of a subject, are worth and `earned` what they got of that: all of it when kept
   or waived, else nothing. `totals` counts the rules of a subject: `rules`, and each verdict by its name.
@@ -34,9 +34,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from archcheck.codec import encode
-from archcheck.findings import Report, reports_to_json
+from archcheck.foundation.json_codec import encode
 from archcheck.render.options import Options
+from archcheck.rules.findings import Report, reports_to_json
 
 
 def render_json(reports: Sequence[Report], options: Options) -> str:

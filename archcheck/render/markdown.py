@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from archcheck.cross_checks import CrossCheck
-from archcheck.findings import Outcome, Report, Verdict, plain
-from archcheck.render import cross_check, stored
+from archcheck.facts.cross_checks import CrossCheck
+from archcheck.render import cross_check, tensor_file
 from archcheck.render.options import Options
-from archcheck.render.sheet import decided
-from archcheck.render.words import count, fix_of, listed, one_line, place_of, points_text, tally, totals, unmeasured
+from archcheck.render.totals import decided
+from archcheck.render.wording import count, fix_of, listed, one_line, place_of, points_text, tally, totals, unmeasured
+from archcheck.rules.findings import Outcome, Report, Verdict, plain
 
 _ENTITIES = {character: f"&#{ord(character)};" for character in "&<>|`$/."}
 # GitHub looks for mentions, references and emoji in the finished page, where an entity is a character like
@@ -51,7 +51,7 @@ def _subject(report: Report) -> Iterator[str]:
 def _totals(report: Report) -> str:
     if report.weights:
         bad = [f"{each.not_finite:,} values in {each.name} are not finite" for each in report.weights.not_finite]
-        return ", ".join([f"{stored.summary(report.weights)}, structure unknown", *map(escape, bad)])
+        return ", ".join([f"{tensor_file.summary(report.weights)}, structure unknown", *map(escape, bad)])
     if report.facts is None:
         return ""
     facts = report.facts

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from archcheck.facts import Facts
-from archcheck.rules.heads import head_of
-from archcheck.shards import Shard
+from archcheck.facts.facts import Facts
+from archcheck.judging.shards import Shard
+from archcheck.rules.queries.heads import head_of
 
 HeadOf = Callable[[Facts], tuple[str, ...]]
 """What the path to the output ends in, in order of execution."""

@@ -19,13 +19,13 @@ from typing import Any
 from urllib.parse import quote
 
 import archcheck
-from archcheck.findings import Finding, Outcome, Report, Verdict
+from archcheck.foundation.source_place import Where
 from archcheck.render.json import finite
 from archcheck.render.options import Options
-from archcheck.render.words import from_root, one_line, place_of, said, stated_at, unmeasured
-from archcheck.rule import documentation, promise
+from archcheck.render.wording import from_root, one_line, place_of, said, stated_at, unmeasured
 from archcheck.rules import find
-from archcheck.where import Where
+from archcheck.rules.base import documentation, promise
+from archcheck.rules.findings import Finding, Outcome, Report, Verdict
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"

@@ -9,9 +9,9 @@ import typing
 from collections.abc import Mapping
 from typing import Any, cast
 
-from archcheck.codec import written_fields
-from archcheck.findings import SCHEMA, Report
-from archcheck.shards import Shard
+from archcheck.foundation.json_codec import written_fields
+from archcheck.judging.shards import Shard
+from archcheck.rules.findings import SCHEMA, Report
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null", dict: "object"}
@@ -46,7 +46,7 @@ def report_schema() -> Json:
 
 
 def _of(kind: Any, definitions: dict[str, Json]) -> Json:
-    """Describe the values of an annotation as `archcheck.codec` writes them."""
+    """Describe the values of an annotation as `archcheck.foundation.json_codec` writes them."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return {}

@@ -12,15 +12,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from archcheck.cross_checks import CrossCheck
-from archcheck.facts import Facts
-from archcheck.findings import Outcome, Report, Verdict
-from archcheck.render import cross_check, sheet, stored
-from archcheck.render.anatomy import anatomy
+from archcheck.facts.cross_checks import CrossCheck
+from archcheck.facts.facts import Facts
+from archcheck.facts.weight_files import Weights
+from archcheck.render import cross_check, tensor_file, totals
+from archcheck.render.layer_table import Row, table
 from archcheck.render.options import Options
-from archcheck.render.tree import Row, table
-from archcheck.render.words import one_line, points_text, tally, unmeasured
-from archcheck.weight_files import Weights
+from archcheck.render.outcome_lines import anatomy
+from archcheck.render.wording import one_line, points_text, tally, unmeasured
+from archcheck.rules.findings import Outcome, Report, Verdict
 
 STYLES = {
     Verdict.KEPT: "green",
@@ -95,16 +95,16 @@ def _report(report: Report, options: Options) -> Iterator[RenderableType]:
 
 def _facts(facts: Facts, options: Options) -> Iterator[RenderableType]:
     yield _text(facts.subject.name, "bold").append("  ").append_text(_text(facts.subject.target, QUIET))
-    yield _lines(sheet.header(facts))
+    yield _lines(totals.header(facts))
     yield ""
     yield _layers([*table(facts, options.depth)], options.width or UNBOUNDED)
     yield ""
     yield _lines(
         [
-            *sheet.totals(facts),
-            *sheet.ledger(facts),
-            *sheet.ending(facts, options.head),
-            *sheet.evidence(facts),
+            *totals.totals(facts),
+            *totals.ledger(facts),
+            *totals.ending(facts, options.head),
+            *totals.evidence(facts),
         ]
     )
     if facts.cross_check and facts.cross_check.differences:
@@ -116,17 +116,17 @@ def _tensors(weights: Weights) -> Iterator[RenderableType]:
     yield _text(weights.file, "bold")
     yield ""
     table = _table()
-    for title in stored.TITLES:
-        figures = title in stored.FIGURES
+    for title in tensor_file.TITLES:
+        figures = title in tensor_file.FIGURES
         table.add_column(title, justify="right" if figures else "left", no_wrap=figures, overflow="fold")
-    for row in stored.rows(weights):
+    for row in tensor_file.rows(weights):
         table.add_row(*map(_text, row))
     yield table
     yield ""
-    yield _lines(stored.lines(weights))
+    yield _lines(tensor_file.lines(weights))
 
 
-def _lines(lines: Iterable[sheet.Line]) -> RenderableType:
+def _lines(lines: Iterable[totals.Line]) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from archcheck.rule import Rule, rule_name
 from archcheck.rules.accepts import Accepts
 from archcheck.rules.accuracy import MinAccuracy
+from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.behaviour import DeterministicInEval, FiniteOutput, IndependentOfBatch
 from archcheck.rules.budget import MaxLayerShare, MaxParams, MaxTrainableParams
 from archcheck.rules.claims import Claim, Synced
 from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory, MaxTrainingMacs
 from archcheck.rules.evidence import AugmentationReachesTheBatch, HeldOutTestIsDisjoint
+from archcheck.rules.export import Exports, StateDictRoundTrip
 from archcheck.rules.gradients import GradientsReach
 from archcheck.rules.growth import MaxGrowth
-from archcheck.rules.interplay import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
-from archcheck.rules.ledger import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
-from archcheck.rules.lessons import InitialLoss, OverfitsOneBatch
+from archcheck.rules.learning import InitialLoss, OverfitsOneBatch
 from archcheck.rules.neighbours import FollowedBy, PrecededBy
-from archcheck.rules.portable import Exports, StateDictRoundTrip
 from archcheck.rules.presence import Count, Forbids, Requires, RequiresAny
 from archcheck.rules.probabilities import LogProbabilities
+from archcheck.rules.redundancy import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
 from archcheck.rules.shape import KeepsBatch, MinReceptiveField, OutputShape
-from archcheck.rules.stored import MaxBytes, MinSparsity
+from archcheck.rules.storage import MaxBytes, MinSparsity
 from archcheck.rules.structure import Channels, DropoutRate, Head, NoPadding
 from archcheck.rules.training import RecordMatchesModel
+from archcheck.rules.weights import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
 
 BUILTIN: tuple[type[Rule], ...] = (
     MaxParams,

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from archcheck.codec import decode
-from archcheck.errors import NotMeasured
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.probes import need
-from archcheck.rule import Rule
-from archcheck.where import Where
-from archcheck.words import listed, shape_text
+from archcheck.facts.facts import Facts
+from archcheck.facts.probe_names import need
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.json_codec import decode
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.words import listed, shape_text
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
 
 Extent = int | tuple[int, int]
 """One extent, or the least and the most that there may be."""

@@ -7,14 +7,27 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-from archcheck.decisions import Answer
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.parts import Training
-from archcheck.rule import Rule
-from archcheck.rules.looks import Look, faults_of_validation, look_at_artifact, look_at_epochs, look_at_recipe
-from archcheck.rules.runs import checkpoint_faults, faults_of_runs, fix_of, place_of, proven_training, runs_of
-from archcheck.words import amount
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Training
+from archcheck.foundation.statistics.sequential_decisions import Answer
+from archcheck.foundation.words import amount
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.outcome_text import (
+    Look,
+    faults_of_validation,
+    look_at_artifact,
+    look_at_epochs,
+    look_at_recipe,
+)
+from archcheck.rules.queries.training_runs import (
+    checkpoint_faults,
+    faults_of_runs,
+    fix_of,
+    place_of,
+    proven_training,
+    runs_of,
+)
 
 LEAST_CONFIDENCE = 0.5
 

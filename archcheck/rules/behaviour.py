@@ -6,12 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.probes import need
-from archcheck.rule import Rule
-from archcheck.rules.probed import check_tolerance, distance_text, other_shapes, probed, same_shapes, spot, within
-from archcheck.words import listed
+from archcheck.facts.facts import Facts
+from archcheck.facts.probe_names import need
+from archcheck.foundation.words import listed
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.probe_answers import (
+    check_tolerance,
+    distance_text,
+    other_shapes,
+    probed,
+    same_shapes,
+    spot,
+    within,
+)
 
 Input = Literal["example", "zeros", "large", "noise"]
 INPUTS: tuple[Input, ...] = ("example", "zeros", "large", "noise")

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.parts import Layer
-from archcheck.rule import Rule
-from archcheck.rules.bounds import (
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Layer
+from archcheck.facts.selectors import selects_layer
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.bounds import (
     check_limit,
     demand_counted,
     excess,
@@ -18,8 +19,7 @@ from archcheck.rules.bounds import (
     percent,
     share_line,
 )
-from archcheck.rules.scope import hidden_on, params_on, reach
-from archcheck.selectors import selects_layer
+from archcheck.rules.queries.scope import hidden_on, params_on, reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

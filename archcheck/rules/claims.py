@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from archcheck import claims
-from archcheck.errors import NotMeasured
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.markers import Region, as_block, regions
-from archcheck.matching import Unmatched
-from archcheck.rule import Rule
-from archcheck.rules.figures import Values, figure_text, find_figure, needs_training, table, value_text
-from archcheck.texts import Text
-from archcheck.where import Where
-from archcheck.words import quote
+from archcheck.facts.facts import Facts
+from archcheck.foundation import numbers_in_text
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.markers import Region, as_block, regions
+from archcheck.foundation.regular_expressions import Unmatched
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.text_files import Text
+from archcheck.foundation.words import quote
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.figures import Values, figure_text, find_figure, needs_training, table, value_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class Claim(Rule):
         """Hold every number that the pattern finds to what was measured."""
         text, figure = facts.texts[self.file], find_figure(self.fact)
         try:
-            stated = tuple(claims.claims_in(text, self.pattern, figure.unit, facts.texts.limit))
+            stated = tuple(numbers_in_text.claims_in(text, self.pattern, figure.unit, facts.texts.limit))
         except Unmatched as problem:
             raise NotMeasured(
                 f"the pattern {quote(self.pattern)} of claim {problem} in {text.shown}",
@@ -119,7 +119,7 @@ class Claim(Rule):
             f"{self._shown(values)}",
         )
 
-    def _judged(self, claim: claims.Claim, values: Values, text: Text) -> Iterator[Finding]:
+    def _judged(self, claim: numbers_in_text.Claim, values: Values, text: Text) -> Iterator[Finding]:
         shown = self._shown(values)
         if claim.value is None:
             message = f"{text.shown} says {quote(claim.written)}, which is no number that {self.fact} could be"
@@ -130,7 +130,7 @@ class Claim(Rule):
             fix = f"write {shown}, or mend the model" if values else f"take {claim.written} away, or mend the model"
             yield Finding(message=message, where=claim.where, fix=fix)
 
-    def _holds(self, claim: claims.Claim, value: Fraction) -> bool:
+    def _holds(self, claim: numbers_in_text.Claim, value: Fraction) -> bool:
         room = None if self.tolerance is None else Fraction(str(self.tolerance))
         assert claim.value is not None
         percent = claim.of_one and claim.value > 1 and value <= 1 and not self.fact.startswith("training.record.")

@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from archcheck.activations import activations_of
-from archcheck.errors import NotMeasured
-from archcheck.facts import Facts
-from archcheck.findings import Result
-from archcheck.parts import Op
-from archcheck.rule import Rule
-from archcheck.rules.bounds import check_limit, demand_counted, demand_known, excess, hidden_bytes, layer_line
-from archcheck.rules.passes import largest_of
-from archcheck.rules.scope import reach
-from archcheck.selectors import selects
+from archcheck.facts.activations import activations_of
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Op
+from archcheck.facts.selectors import selects
+from archcheck.foundation.errors import NotMeasured
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Result
+from archcheck.rules.queries.bounds import check_limit, demand_counted, demand_known, excess, hidden_bytes, layer_line
+from archcheck.rules.queries.scope import reach
+from archcheck.rules.queries.value_passes import largest_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from archcheck.errors import NotMeasured
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.parts import HELD_OUT, TRIAL
-from archcheck.rule import Rule
-from archcheck.where import Where
-from archcheck.words import amount
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import HELD_OUT, TRIAL
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.words import amount
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
 
 UNCHANGED = 0.75
 """Share of samples that come again unchanged from which on a trainer counts as one that does not augment."""

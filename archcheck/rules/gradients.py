@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archcheck.errors import NotMeasured
-from archcheck.facts import Facts, lineage
-from archcheck.findings import Finding, Result
-from archcheck.rule import Rule
-from archcheck.rules.interplay import cancelled_biases
-from archcheck.rules.probed import probed
-from archcheck.rules.scope import demand_reach, params_on
-from archcheck.words import amount
+from archcheck.facts.facts import Facts, lineage
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.words import amount
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.probe_answers import probed
+from archcheck.rules.queries.scope import demand_reach, params_on
+from archcheck.rules.redundancy import cancelled_biases
 
 _FAULTS = {
     "none": ("no gradient reaches", "let its result reach an output, without `detach()` or `no_grad()` on the way"),

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from archcheck.errors import NotMeasured
-from archcheck.facts import Facts, lineage
-from archcheck.findings import Finding, Result
-from archcheck.measures import take
-from archcheck.quantities import parse
-from archcheck.rule import Rule
-from archcheck.selectors import is_layer_type, kinds_of, matches_path
-from archcheck.snapshot import GROWING, NEED, Snapshot, Totals, incomparable, percent
-from archcheck.where import Where
-from archcheck.words import did_you_mean, quote
+from archcheck.facts.facts import Facts, lineage
+from archcheck.facts.selectors import is_layer_type, kinds_of, matches_path
+from archcheck.facts.snapshot import GROWING, NEED, Snapshot, Totals, incomparable, percent
+from archcheck.facts.snapshot_measures import take
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.quantities import parse
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.words import did_you_mean, quote
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
 
 OF_LAYERS = ("params", "macs")
 """The measures that a snapshot holds of each layer."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.parts import Op
-from archcheck.rule import Rule
-from archcheck.rules.graphs import consumers, dependent_on_input, label, live, place
-from archcheck.rules.order import firsts, lasts, wrong_follower, wrong_predecessor
-from archcheck.selectors import matches_path, selects
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Op
+from archcheck.facts.selectors import matches_path, selects
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.graphs import consumers, dependent_on_input, label, live, place
+from archcheck.rules.queries.paths import firsts, lasts, wrong_follower, wrong_predecessor
 
 _KINDS = {"kinds": True}
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.parts import Op
-from archcheck.rule import Rule
-from archcheck.rules.dropouts import leaks
-from archcheck.rules.effects import effective, pointwise_note, shortfalls
-from archcheck.rules.graphs import label, place
-from archcheck.rules.passes import decided_at, in_passes, share
-from archcheck.rules.scope import demand_reach, reach
-from archcheck.selectors import instance, is_layer_type, kinds_of, selects, selects_layer
-from archcheck.where import Where
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Op
+from archcheck.facts.selectors import instance, is_layer_type, kinds_of, selects, selects_layer
+from archcheck.foundation.source_place import Where
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.dropouts import leaks
+from archcheck.rules.queries.effects import effective, pointwise_note, shortfalls
+from archcheck.rules.queries.graphs import label, place
+from archcheck.rules.queries.scope import demand_reach, reach
+from archcheck.rules.queries.value_passes import decided_at, in_passes, share
 
 _KINDS = {"kinds": True}
 

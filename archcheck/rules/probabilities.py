@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.probes import need
-from archcheck.rule import Rule
-from archcheck.rules.probed import probed
+from archcheck.facts.facts import Facts
+from archcheck.facts.probe_names import need
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.probe_answers import probed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

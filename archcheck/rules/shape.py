@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from archcheck.errors import NotMeasured
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.main_output import main_output
-from archcheck.parts import Shape
-from archcheck.rule import Rule
+from archcheck.facts.facts import Facts
+from archcheck.facts.main_output import main_output
+from archcheck.facts.records import Shape
+from archcheck.foundation.errors import NotMeasured
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from archcheck.codec import decode
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.parts import Op
-from archcheck.rule import Rule
-from archcheck.rules.dropouts import LEAK, Dropout, dropouts
-from archcheck.rules.graphs import label, live, place
-from archcheck.rules.heads import end_of
-from archcheck.rules.paddings import CONVOLUTIONS, PositionAxes
-from archcheck.rules.probed import probed, spot
-from archcheck.rules.scope import demand_reach
-from archcheck.selectors import selects
-from archcheck.where import Where
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Op
+from archcheck.facts.selectors import selects
+from archcheck.foundation.json_codec import decode
+from archcheck.foundation.source_place import Where
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.dropouts import LEAK, Dropout, dropouts
+from archcheck.rules.queries.graphs import label, live, place
+from archcheck.rules.queries.heads import end_of
+from archcheck.rules.queries.padded_axes import CONVOLUTIONS, PositionAxes
+from archcheck.rules.queries.probe_answers import probed, spot
+from archcheck.rules.queries.scope import demand_reach
 
 _KINDS = {"kinds": True}
 _PLACE: Any = Where | None

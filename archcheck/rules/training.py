@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
-from archcheck.rule import Rule
-from archcheck.rules.runs import accuracies, fix_of, place_of, recorded, recorded_training
-
-__all__ = ["RecordMatchesModel", "accuracies", "recorded"]
+from archcheck.facts.facts import Facts
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.training_runs import fix_of, place_of, recorded_training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from archcheck.engine import check
-from archcheck.findings import Outcome, Verdict
-from archcheck.rule import Rule, rule_name
+from archcheck.judging.engine import check
 from archcheck.rules import (
     DeterministicInEval,
     Exports,
@@ -33,6 +31,8 @@ from archcheck.rules import (
     OverfitsOneBatch,
     StateDictRoundTrip,
 )
+from archcheck.rules.base import Rule, rule_name
+from archcheck.rules.findings import Outcome, Verdict
 
 RULES: tuple[Rule, ...] = (
     FiniteOutput(),

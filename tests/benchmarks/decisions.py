@@ -25,8 +25,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from archcheck.confidence import Sample
-from archcheck.decisions import Answer, Decision, decide_mean
+from archcheck.foundation.statistics.confidence_intervals import Sample
+from archcheck.foundation.statistics.sequential_decisions import Answer, Decision, decide_mean
 
 TOTAL, LIMIT, CONFIDENCE = 10_000, Fraction(994, 1000), 0.95
 DEVIATION = 6.5

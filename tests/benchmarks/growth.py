@@ -21,13 +21,13 @@ from torch import nn
 
 from archcheck import rules
 from archcheck.contract import Stated
-from archcheck.engine import judge
-from archcheck.facts import Facts
-from archcheck.findings import Report
+from archcheck.facts.facts import Facts
+from archcheck.foundation.source_place import Where
+from archcheck.judging.engine import judge
 from archcheck.measure import measure_model
 from archcheck.render import render
-from archcheck.rule import rule_name
-from archcheck.where import Where
+from archcheck.rules.base import rule_name
+from archcheck.rules.findings import Report
 
 SIZES = (100, 1_000, 10_000)
 MOST = 1.3

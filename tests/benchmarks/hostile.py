@@ -2,7 +2,7 @@
 
     python tests/benchmarks/hostile.py [NAME ...]
 
-The subjects are those of `tests/hostile`; all are judged in one run of `archcheck check`, as a terminal would show it.
+The subjects are those of `tests/workers/hostile`; one run of `archcheck check` judges all of them, as in a terminal.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from archcheck.contract import load
-from archcheck.engine import check_contract
-from archcheck.isolate import Worker
+from archcheck.judging.engine import check_contract
 from archcheck.render import render
-from tests.hostile.hostile_subjects import SUBJECTS, write_project
+from archcheck.workers.worker_process import Worker
+from tests.workers.hostile.hostile_subjects import SUBJECTS, write_project
 
 
 def main(names: Sequence[str]) -> None:

@@ -21,10 +21,10 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError
-from archcheck.facts import Facts
+from archcheck.facts.facts import Facts
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
-from archcheck.measure.loading.construction import Construction
+from archcheck.measure.loading.construction_trace import Construction
 from archcheck.rules import NoHiddenWeights
 
 Network = tuple[str, torch.nn.Module, Construction, Any]

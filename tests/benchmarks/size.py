@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from archcheck.facts import Facts
+from archcheck.facts.facts import Facts
 from archcheck.measure import measure_model
 from archcheck.measure.operators.meta import without_memory
 

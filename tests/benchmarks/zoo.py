@@ -26,11 +26,11 @@ from typing import Any
 import torch
 from torchvision import models
 
-from archcheck.cross_checks import CrossCheck
-from archcheck.errors import SubjectError
-from archcheck.facts import Facts
+from archcheck.facts.cross_checks import CrossCheck
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import CROSS_CHECK, PARANOID
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
-from archcheck.parts import CROSS_CHECK, PARANOID
 
 DETECTION = ("rcnn", "retinanet", "ssd", "fcos")
 VIDEO = ("r3d", "mc3", "r2plus1d", "s3d", "swin3d", "mvit")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from archcheck.contract import Contract, load
-from archcheck.errors import ContractError
-from archcheck.rule import Rule, rule_name
+from archcheck.foundation.errors import ContractError
+from archcheck.rules.base import Rule, rule_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,8 @@ from contract_samples import (
 )
 
 from archcheck.contract import Contract, InputSpec, TrainingSpec, Waiver, load
-from archcheck.errors import ArchcheckError, ContractError
-from archcheck.where import Where
+from archcheck.foundation.errors import ArchcheckError, ContractError
+from archcheck.foundation.source_place import Where
 
 
 @pytest.fixture

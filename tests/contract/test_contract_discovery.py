@@ -59,7 +59,7 @@ def test_it_starts_here_or_beside_a_file(repository, monkeypatch):
 
 PLUGIN = """\
 from dataclasses import dataclass
-from archcheck.rule import Rule
+from archcheck.rules.base import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class {name}(Rule):
@@ -95,10 +95,10 @@ def test_a_plugin_beside_the_contract_brings_rules(tmp_path, plugin):
 def test_mistakes_of_plugins(tmp_path, plugin):
     plugin("clashing_rules", PLUGIN.format(name="MaxParams"))
     plugin("rules_that_exit", "raise SystemExit('no')")
-    plugin("rules_without_rules", "from archcheck.rule import Rule")
+    plugin("rules_without_rules", "from archcheck.rules.base import Rule")
     plugin("rules_with_a_typo", "def broken(:\n    pass\n")
-    plugin("undecorated_rules", "from archcheck.rule import Rule\nclass MaxDepth(Rule):\n    limit: int\n")
-    plugin("idle_rules", "from archcheck.rule import Rule\nclass _Ours(Rule): pass\nclass MaxDepth(Rule): pass\n")
+    plugin("undecorated_rules", "from archcheck.rules.base import Rule\nclass MaxDepth(Rule):\n    limit: int\n")
+    plugin("idle_rules", "from archcheck.rules.base import Rule\nclass _Ours(Rule): pass\nclass MaxDepth(Rule): pass\n")
     plugin("odd_rules", PLUGIN.format(name="MaxOdd").replace("limit: int", "limit: complex"))
     plugin("dangling_rules", PLUGIN.format(name="MaxOdd").replace("limit: int", "limit: 'Nothing'"))
     text = """\
@@ -121,7 +121,7 @@ def test_mistakes_of_plugins(tmp_path, plugin):
         '2: plugin "no_such_module_here" cannot be imported: '
         "ModuleNotFoundError: No module named 'no_such_module_here'",
         '3: plugin "rules_that_exit" cannot be imported: SystemExit: no',
-        '4: plugin "rules_without_rules" holds no rule; derive a class from archcheck.rule.Rule',
+        '4: plugin "rules_without_rules" holds no rule; derive a class from archcheck.rules.base.Rule',
         '5: plugin "clashing_rules" has a rule "max-params", which contract_samples has already; rename it',
         '6: plugin "" cannot be imported: ValueError: Empty module name',
         '7: plugin "rules_with_a_typo" cannot be imported: SyntaxError: invalid syntax (rules_with_a_typo.py, line 1)',

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from archcheck.cli import main
 from archcheck.contract import load
-from archcheck.errors import ContractError
-from archcheck.rule import rule_name
+from archcheck.foundation.errors import ContractError
 from archcheck.rules import BUILTIN
-from tests.fuzzing import examples
+from archcheck.rules.base import rule_name
+from tests.support.fuzzing import examples
 
 FAULT = re.compile(r".*(archcheck|pyproject)\.toml:[1-9][0-9]*: \S.*")
 RELAXED = settings(deadline=None, max_examples=examples(100))

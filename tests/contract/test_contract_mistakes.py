@@ -6,7 +6,7 @@ import pytest
 from contract_samples import KNOWN, problems
 
 from archcheck.contract import load
-from archcheck.errors import ArchcheckError, ContractError
+from archcheck.foundation.errors import ArchcheckError, ContractError
 
 INPUT = 'must be a shape such as [1, 1, 28, 28], a list of tables, or a function such as "pkg.mod:example", found'
 

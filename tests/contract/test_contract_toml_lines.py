@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcheck.contract.lines import KeyPath, key_lines
+from archcheck.contract.toml_lines import KeyPath, key_lines
 
 DOCUMENT = '''\
 # a = 0

@@ -2,11 +2,11 @@ import doctest
 
 import pytest
 
-from archcheck import words
-from archcheck.contract import coerce, lines
+from archcheck.contract import toml_lines, values
+from archcheck.foundation import words
 
 
-@pytest.mark.parametrize("module", [coerce, lines, words], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [values, toml_lines, words], ids=lambda module: module.__name__)
 def test_the_examples_of_a_docstring_hold(module):
     outcome = doctest.testmod(module)
     assert (outcome.failed, outcome.attempted > 0) == (0, True)

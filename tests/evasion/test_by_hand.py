@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cli_samples import environment
+from tests.support.cli_samples import environment
 
 DROPOUT, NORM, POOL = 'requires = ["dropout"]', 'requires = ["batch_norm"]', 'requires = ["global_avg_pool"]'
 FOLLOWED = 'followed-by = { layer = "conv", by = "batch_norm" }'

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from archcheck.cache import Cache
 from archcheck.contract import load
-from archcheck.engine import check_contract
-from archcheck.isolate import Worker
-from tests.cli_samples import write
+from archcheck.judging.engine import check_contract
+from archcheck.workers.cache import Cache
+from archcheck.workers.worker_process import Worker
+from tests.support.cli_samples import write
 
 CONTRACT = """
     [subjects.net]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from archcheck.contract import load
-from archcheck.engine import check_entry
-from archcheck.findings import Report, Verdict
-from archcheck.isolate import Worker
-from archcheck.parts import PARANOID
+from archcheck.facts.records import PARANOID
+from archcheck.judging.engine import check_entry
+from archcheck.rules.findings import Report, Verdict
+from archcheck.workers.worker_process import Worker
 from tests.evasion.catalogue import SUBJECTS, contract, evasions
 
 EVASIONS = dict(evasions())

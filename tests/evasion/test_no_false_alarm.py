@@ -16,12 +16,12 @@ import torch
 from torch import nn
 from torchvision import models
 
-from archcheck.errors import SubjectError
+from archcheck.facts.records import PARANOID
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
-from archcheck.parts import PARANOID
-from tests.cli_samples import environment
 from tests.evasion.odd import ODD, linear, masked, norm, routed
 from tests.measure.networks import Apply
+from tests.support.cli_samples import environment
 
 
 def looked(model, *inputs):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from archcheck.errors import SubjectError
+from archcheck.facts.records import PARANOID
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
-from archcheck.measure.distrust.sameness import are_close
-from archcheck.parts import PARANOID
+from archcheck.measure.second_look.pass_comparison import are_close
 
 
 class Mute(nn.Module):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from archcheck.facts.records import CROSS_CHECK
 from archcheck.measure import measure_model
-from archcheck.parts import CROSS_CHECK
 
 
 class Apply(nn.Module):

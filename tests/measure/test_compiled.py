@@ -15,11 +15,11 @@ from networks import Apply, zeros
 from torch import nn
 
 from archcheck import rules
+from archcheck.facts.records import PARANOID
 from archcheck.measure import measure_model
 from archcheck.measure.subject.compiled import original
-from archcheck.parts import PARANOID
 from archcheck.testing import check
-from tests.cli_samples import environment
+from tests.support.cli_samples import environment
 
 # --- in a file: the same file twice, once with `torch.compile`, once with something that does nothing ----------------
 

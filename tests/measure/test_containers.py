@@ -17,12 +17,12 @@ from networks import Apply
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
-from archcheck.errors import SubjectError
+from archcheck.facts.probe_names import need
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
 from archcheck.measure.loading.example import given
 from archcheck.measure.shapes.containers import map_tensors, named_tensors, tensors_in
 from archcheck.measure.shapes.fixed_inputs import fixed_in
-from archcheck.probes import need
 
 Pair = namedtuple("Pair", ["image", "scale"])
 

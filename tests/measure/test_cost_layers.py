@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from archcheck.measure import measure_model
-from tests.features import GROUPED_QUERIES, needs
+from tests.support.features import GROUPED_QUERIES, needs
 
 
 def attend(**options):

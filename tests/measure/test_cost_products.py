@@ -14,10 +14,10 @@ from torch import nn
 import archcheck
 from archcheck.measure import measure_model
 from archcheck.measure.loading.example import given
-from archcheck.measure.operators.contraction import contraction_macs
-from archcheck.measure.operators.free import is_free
+from archcheck.measure.operators.einsum_cost import contraction_macs
+from archcheck.measure.operators.free_operators import is_free
 from archcheck.measure.passes.forward import Passes
-from tests.features import GROUPED_PRODUCTS, needs
+from tests.support.features import GROUPED_PRODUCTS, needs
 
 
 def einsum(equation):

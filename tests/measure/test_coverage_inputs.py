@@ -11,7 +11,7 @@ import torch
 from networks import Apply, zeros
 from torch import nn
 
-from archcheck.errors import SubjectError
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
 
 Pair = namedtuple("Pair", ["left", "right"])

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
 
 from archcheck.measure import measure_model
-from tests.features import FLEX_ATTENTION, needs
+from tests.support.features import FLEX_ATTENTION, needs
 
 LINEAR = 2 * 3 * 4  # two rows of 3 features to 4
 
@@ -99,7 +99,7 @@ def test_channels_last_changes_nothing_but_the_order_in_memory():
 
 def test_a_view_that_channels_last_does_not_allow_is_refused():
     # Torch answers a convolution of channels-last images in channels last, and cannot view that as rows.
-    from archcheck.errors import SubjectError
+    from archcheck.foundation.errors import SubjectError
 
     model = Apply(lambda self, x: self.layer(x).view(1, -1), layer=nn.Conv2d(2, 4, 3))
     image = zeros(1, 2, 8, 8)

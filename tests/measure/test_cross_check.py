@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from networks import Apply, Small, checked, rand
 from torch import nn
 
+from archcheck.facts.records import CROSS_CHECK
 from archcheck.measure import measure_model
-from archcheck.parts import CROSS_CHECK
 
 UNKNOWN = "fvcore does not know this operator and counts nothing"
 

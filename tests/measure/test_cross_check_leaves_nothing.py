@@ -13,8 +13,8 @@ import torch
 from networks import Apply, Small, checked, rand
 from torch import nn
 
+from archcheck.facts.records import CROSS_CHECK
 from archcheck.measure import measure_model
-from archcheck.parts import CROSS_CHECK
 
 
 def state(model):

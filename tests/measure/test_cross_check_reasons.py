@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from types import SimpleNamespace
 
-from archcheck.cross_checks import UNEXPLAINED
+from archcheck.facts.cross_checks import UNEXPLAINED
 from archcheck.measure.peers.differences import Evidence, differences
 from archcheck.measure.peers.fvcore_counts import Side
 

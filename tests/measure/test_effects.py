@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from archcheck.facts.records import PARANOID
 from archcheck.measure import measure_model
-from archcheck.parts import PARANOID
 from tests.measure.networks import Apply
 
 KINDS = ("batch_norm", "group_norm", "layer_norm", "instance_norm", "global_avg_pool", "global_max_pool", "dropout")

@@ -7,8 +7,8 @@ import torch
 from networks import Apply, Honoured
 from torch import nn
 
+from archcheck.facts.records import PARANOID
 from archcheck.measure import measure_model
-from archcheck.parts import PARANOID
 
 IMAGE, ROWS, SERIES, TOKENS = torch.rand(2, 3, 8, 8), torch.rand(4, 6), torch.rand(2, 5, 8), torch.arange(10).view(2, 5)
 

@@ -7,7 +7,7 @@ import torch
 from networks import Apply
 from torch import nn
 
-from archcheck.errors import SubjectError
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
 from archcheck.measure.loading.example import example_of, from_specs
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.cli_samples import environment
+from tests.support.cli_samples import environment
 
 SUBJECTS = Path(__file__).with_name("formula_subjects")
 HELPERS = {"Added", "Sized"}

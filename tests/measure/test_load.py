@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from archcheck.errors import SubjectError
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure.loading import execution
 from archcheck.measure.loading.load import find, load, load_noted
 from archcheck.measure.loading.pretrained import without_downloads

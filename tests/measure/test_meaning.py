@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archcheck.engine import check, measure
-from archcheck.findings import Report, Verdict
+from archcheck.judging.engine import check, measure
 from archcheck.rules import (
     FollowedBy,
     Forbids,
@@ -19,6 +18,7 @@ from archcheck.rules import (
     Requires,
     RequiresAny,
 )
+from archcheck.rules.findings import Report, Verdict
 
 IMAGE = torch.zeros(1, 1, 12, 12)
 

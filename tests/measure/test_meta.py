@@ -13,13 +13,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from archcheck import check, rules
-from archcheck.errors import SubjectError
-from archcheck.findings import Verdict
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
 from archcheck.measure.loading.load import load
 from archcheck.measure.operators.meta import without_memory
-from tests.cli_samples import environment
+from archcheck.rules.findings import Verdict
 from tests.measure.networks import Apply
+from tests.support.cli_samples import environment
 
 
 class Residual(nn.Module):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcheck.errors import SubjectError
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure.loading.notebooks import cells
-from tests.fuzzing import examples
-from tests.json_mutations import DAMAGE, changed, is_one_line, written
+from tests.support.fuzzing import examples
+from tests.support.json_mutations import DAMAGE, changed, is_one_line, written
 
 NOTEBOOK = {
     "cells": [

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from networks import Apply
 from torch import nn
 
-from archcheck.engine import measure
-from tests.cli_samples import environment, write
+from archcheck.judging.engine import measure
+from tests.support.cli_samples import environment, write
 
 TEN = [0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.18, 0.19, 0.21]
 KERNEL = torch.tensor([[[0.3, 0.7, 0.9]]])

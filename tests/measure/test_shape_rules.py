@@ -7,8 +7,8 @@ import torch
 from torch import rand
 
 from archcheck.measure.shapes.arguments import bind, op_name
-from archcheck.measure.shapes.rules import RULES
-from tests.features import GROUPED_QUERIES, needs
+from archcheck.measure.shapes.operator_shapes import RULES
+from tests.support.features import GROUPED_QUERIES, needs
 
 aten = torch.ops.aten
 

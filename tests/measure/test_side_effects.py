@@ -12,11 +12,11 @@ from networks import Apply, zeros
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-from archcheck.errors import SubjectError
+from archcheck.facts.records import PARANOID
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
 from archcheck.measure.loading.stubs import STUBS, StubModule
 from archcheck.measure.shapes.containers import tensors_in
-from archcheck.parts import PARANOID
 
 
 class Stateful(nn.Module):

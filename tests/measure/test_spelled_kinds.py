@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from archcheck.engine import check
-from archcheck.findings import Verdict
+from archcheck.facts.records import PARANOID
+from archcheck.judging.engine import check
 from archcheck.measure import measure_model
-from archcheck.parts import PARANOID
 from archcheck.rules import FollowedBy, Forbids, Requires
+from archcheck.rules.findings import Verdict
 from tests.measure.networks import Apply
 
 ROWS, SERIES, IMAGE = torch.rand(4, 6), torch.rand(2, 5, 8), torch.rand(2, 4, 6, 6)

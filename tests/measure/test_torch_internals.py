@@ -18,14 +18,14 @@ from torch.utils import _device
 
 from archcheck.measure.operators import cost
 from archcheck.measure.operators.schema import _decomposes
-from archcheck.measure.passes.leeway import any_batch
-from archcheck.measure.shapes.bounds import BOUNDS
-from archcheck.measure.shapes.rules import RULES
-from tests.cli_samples import environment
+from archcheck.measure.passes.relaxations import any_batch
+from archcheck.measure.shapes.operator_shapes import RULES
+from archcheck.measure.shapes.unknown_sizes import BOUNDS
+from tests.support.cli_samples import environment
 
 TABLES = {
-    "archcheck.measure.shapes.rules": RULES,
-    "archcheck.measure.shapes.bounds": BOUNDS,
+    "archcheck.measure.shapes.operator_shapes": RULES,
+    "archcheck.measure.shapes.unknown_sizes": BOUNDS,
     "archcheck.measure.operators.cost": cost._FORMULAS,
 }
 
@@ -96,7 +96,7 @@ def test_what_torch_composes_of_other_operators_is_known():
 def test_batch_norm_takes_a_single_value_where_it_is_given_leeway():
     with any_batch():
         assert nn.BatchNorm1d(2)(torch.zeros(1, 2)).shape == (1, 2), (
-            "torch checks the batch of BatchNorm elsewhere: archcheck.measure.passes.leeway replaces "
+            "torch checks the batch of BatchNorm elsewhere: archcheck.measure.passes.relaxations replaces "
             "`torch.nn.functional._verify_batch_size`"
         )
     with pytest.raises(ValueError):  # noqa: PT011 - in whatever words

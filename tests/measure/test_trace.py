@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from networks import Apply, zeros
 from torch import nn
 
-from archcheck.errors import SubjectError
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from archcheck.engine import check, measure
-from archcheck.findings import Verdict
+from archcheck.judging.engine import check, measure
 from archcheck.rules import MaxTrainingMacs, NoUnusedLayers, Requires
+from archcheck.rules.findings import Verdict
 
 X = torch.rand(4, 10)
 

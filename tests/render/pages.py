@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 
-from archcheck.facts import Facts
-from archcheck.findings import Report, Verdict
-from archcheck.parts import Training
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Training
+from archcheck.rules.findings import Report, Verdict
 from tests.render.samples import facts, layer, op, outcome, plain_net
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}

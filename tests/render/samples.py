@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from archcheck.cross_checks import UNEXPLAINED, CrossCheck, Difference
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Mishap, Outcome, Report, Verdict
-from archcheck.parts import Cost, Hidden, Layer, Op, Params, Shape, Shapes, Subject, Tensor, Training
-from archcheck.where import Where
+from archcheck.facts.cross_checks import UNEXPLAINED, CrossCheck, Difference
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Cost, Hidden, Layer, Op, Params, Shape, Shapes, Subject, Tensor, Training
+from archcheck.foundation.source_place import Where
+from archcheck.rules.findings import Finding, Mishap, Outcome, Report, Verdict
 
 MODEL = "model.py"
 CONTRACT = "pyproject.toml"

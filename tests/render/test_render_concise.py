@@ -4,8 +4,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcheck.findings import Finding, Report, Verdict
 from archcheck.render import render
+from archcheck.rules.findings import Finding, Report, Verdict
 from tests.render.samples import failed, judged, outcome, plain_net, where
 
 LINE = re.compile(r"(?:(?P<file>.+):(?P<line>\d+)|-): (?P<verdict>\w+) (?P<rule>\S+) (?P<subject>\S+): (?P<message>.+)")

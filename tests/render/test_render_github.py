@@ -4,9 +4,9 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcheck.findings import Finding, Mishap, Report, Verdict
 from archcheck.render import render
-from archcheck.render.words import one_line
+from archcheck.render.wording import one_line
+from archcheck.rules.findings import Finding, Mishap, Report, Verdict
 from tests.render.samples import CONTRACT, failed, judged, kept, outcome, plain_net, where
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from archcheck.findings import Report
 from archcheck.render import render
+from archcheck.rules.findings import Report
 from tests.render.samples import (
     cross_checked,
     differences,

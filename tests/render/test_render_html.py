@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from archcheck.cli import main
-from archcheck.errors import ArchcheckError
-from archcheck.findings import Finding, Report, Verdict, reports_from_json
+from archcheck.foundation.errors import ArchcheckError
 from archcheck.render import render
+from archcheck.rules.findings import Finding, Report, Verdict, reports_from_json
 from tests.render.pages import EVIL, SHOWN, Document, chain, two_seeds
 from tests.render.samples import (
     cross_checked,

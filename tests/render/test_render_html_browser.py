@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from archcheck.findings import Report
 from archcheck.render import render
+from archcheck.rules.findings import Report
 from tests.render.pages import Document, two_seeds
 from tests.render.samples import cross_checked, differences, failed, judged, residual_net, troubled_net
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 
 import pytest
 
-from archcheck.facts import Facts
-from archcheck.findings import Report
+from archcheck.facts.facts import Facts
 from archcheck.render import render
 from archcheck.render.html.drawing import Drawing, draw
 from archcheck.render.html.labels import fit
 from archcheck.render.html.plan import FLAT, MANY, MOST, Paper, Plan, plan
+from archcheck.rules.findings import Report
 from tests.render.pages import Document, chain
 from tests.render.samples import facts, layer, op
 

@@ -8,10 +8,10 @@ from statistics import NormalDist
 
 import pytest
 
-from archcheck.findings import Report
 from archcheck.render import render
 from archcheck.render.html.curves import draw_curves
 from archcheck.render.html.evidence import MOST, Evidence, described, evidence_of
+from archcheck.rules.findings import Report
 from tests.render.pages import Document, epoch, run, trained, two_seeds
 from tests.render.samples import outcome, plain_net
 

@@ -4,9 +4,9 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcheck.findings import Finding, Mishap, Outcome, Report, Verdict, reports_from_json
+from archcheck.foundation.source_place import Where
 from archcheck.render import render
-from archcheck.where import Where
+from archcheck.rules.findings import Finding, Mishap, Outcome, Report, Verdict, reports_from_json
 from tests.render.samples import failed, judged, plain_net, troubled_net
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

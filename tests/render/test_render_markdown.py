@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from archcheck.findings import Finding, Report, Verdict
 from archcheck.render import render
-from archcheck.render.words import one_line
+from archcheck.render.wording import one_line
+from archcheck.rules.findings import Finding, Report, Verdict
 from tests.render.samples import failed, judged, kept, outcome, plain_net, troubled_net
 
 INJECTIONS = (

@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcheck.findings import Report, reports_from_json
 from archcheck.render import FORMATS, render
-from tests.fuzzing import examples
+from archcheck.rules.findings import Report, reports_from_json
 from tests.render.samples import cross_checked, differences, failed, judged, troubled_net
+from tests.support.fuzzing import examples
 
 REPORTS = (
     judged(),

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcheck.findings import Finding, Mishap, Report, Verdict
 from archcheck.render import render
 from archcheck.rules import BUILTIN
+from archcheck.rules.findings import Finding, Mishap, Report, Verdict
 from tests.render.samples import CONTRACT, failed, judged, kept, outcome, plain_net, troubled_net, where
 from tests.render.test_render_json import FINDINGS, OUTCOMES
 
@@ -151,7 +151,7 @@ def test_rules_are_described_by_their_documentation() -> None:
 
 
 def test_every_rule_can_be_described() -> None:
-    from archcheck.rule import rule_name
+    from archcheck.rules.base import rule_name
 
     names = [rule_name(rule) for rule in BUILTIN]
     run = sarif(Report(subject="net", facts=plain_net(), outcomes=tuple(map(outcome, names))))

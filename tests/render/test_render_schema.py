@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import archcheck.render
-from archcheck.findings import Outcome, Report
+from archcheck.judging.shards import Shard
 from archcheck.render import render
 from archcheck.render.schema import report_schema
-from archcheck.shards import Shard
+from archcheck.rules.findings import Outcome, Report
 from tests.render.samples import cross_checked, differences, failed, graded, judged, plain_net, troubled_net
 from tests.render.test_render_json import OUTCOMES
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from archcheck.errors import ArchcheckError
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Report, Verdict
-from archcheck.parts import Hidden
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Hidden
+from archcheck.foundation.errors import ArchcheckError
 from archcheck.render import FORMATS, render
+from archcheck.rules.findings import Finding, Report, Verdict
 from tests.render.samples import (
     facts,
     failed,

@@ -15,17 +15,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from archcheck.contract import Stated, load
-from archcheck.engine import check_contract, judge, measure
-from archcheck.explain import Example, examples
-from archcheck.findings import Report
-from archcheck.isolate import Worker
-from archcheck.parts import Training
+from archcheck.facts.records import Training
+from archcheck.foundation.source_place import Where
+from archcheck.judging.engine import check_contract, judge, measure
+from archcheck.judging.rule_pages import Example, examples
 from archcheck.render import render
-from archcheck.rule import Rule, rule_name
 from archcheck.rules import BUILTIN
+from archcheck.rules.base import Rule, rule_name
+from archcheck.rules.findings import Report
 from archcheck.testing import judge_example, rule_of
-from archcheck.where import Where
-from tests.evidence_samples import write_project
+from archcheck.workers.worker_process import Worker
+from tests.support.evidence_samples import write_project
 
 RUNS = tuple(
     {"seed": seed, "epochs": [{"epoch": 1}], "selected": "last", "test": {"correct": correct, "total": 10_000}}

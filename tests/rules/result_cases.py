@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections import defaultdict
 
-from archcheck.explain import Example
+from archcheck.judging.rule_pages import Example
 from tests.rules.result_models import (
     ADDED,
     BIAS_ADDED,

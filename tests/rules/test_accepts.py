@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from archcheck import SubjectError, rules
-from archcheck.engine import check
-from archcheck.facts import Facts
-from archcheck.findings import Verdict
-from archcheck.measure.behaviour import accept
-from archcheck.probes import need, parsed
+from archcheck.facts.facts import Facts
+from archcheck.facts.probe_names import need, parsed
+from archcheck.judging.engine import check
+from archcheck.measure.behaviour import accepted_inputs
 from archcheck.rules import Accepts
+from archcheck.rules.findings import Verdict
 
 IMAGE = torch.randn(1, 1, 28, 28)
 TOKENS = torch.randint(0, 50, (1, 16))
@@ -198,7 +198,7 @@ def test_a_table_of_32_positions_fails_at_33(looked_up, bounds):
     if looked_up:
         assert outcome.notes[0].startswith("shapes alone let ")
         assert outcome.findings[0].layer == "positions"
-        assert measured["real"] <= 2 * accept.REAL_TRIES + 2
+        assert measured["real"] <= 2 * accepted_inputs.REAL_TRIES + 2
 
 
 def test_a_table_of_32_positions_takes_32():
@@ -299,12 +299,12 @@ class Looks(nn.Module):
 def test_what_values_decide_is_decided_by_some_real_passes():
     outcome, measured = judged(Looks(), torch.randn(1, 9, 3), batch=(1, 64), length=(1, 64))
     assert outcome.found == [1, 41, 3]
-    assert 0 < measured["real"] <= 2 * accept.REAL_TRIES
+    assert 0 < measured["real"] <= 2 * accepted_inputs.REAL_TRIES
     (note,) = outcome.notes
     assert note.startswith("what the model does depends on values (is_nonzero): decided by ")
     kept, _ = judged(Looks(), torch.randn(1, 9, 3), batch=(1, 64), length=(1, 40))
     assert kept.verdict is Verdict.KEPT
-    assert kept.kept == f"batch 1-64, length 1-40 ({accept.REAL_TRIES} of 2,560 tried)"
+    assert kept.kept == f"batch 1-64, length 1-40 ({accepted_inputs.REAL_TRIES} of 2,560 tried)"
     assert kept.notes
 
 
@@ -316,7 +316,7 @@ def test_a_real_search_beyond_the_machine_is_an_error():
 
 
 def test_a_failure_that_only_shapes_show_is_none(monkeypatch):
-    from archcheck.measure.shapes.rules import RULES
+    from archcheck.measure.shapes.operator_shapes import RULES
 
     def refuse(call):
         if call["self"].shape[0] > 5:

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from archcheck import rules
-from archcheck.explain import output, page
-from archcheck.findings import Verdict
-from archcheck.rule import rule_name
+from archcheck.judging.rule_pages import output, page
 from archcheck.rules import BUILTIN
+from archcheck.rules.base import rule_name
+from archcheck.rules.findings import Verdict
 from tests.rules.broken_models import broken_examples, printed, reports
 
 OUTPUTS = Path(rules.__file__).parent / "outputs"
@@ -85,7 +85,7 @@ def test_no_output_is_left_over():
 
 def test_a_page_needs_no_torch():
     code = (
-        "import sys\nsys.modules['torch'] = None\nfrom archcheck.explain import page\n"
+        "import sys\nsys.modules['torch'] = None\nfrom archcheck.judging.rule_pages import page\n"
         "from archcheck.rules import BUILTIN\nprint(*map(page, BUILTIN))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

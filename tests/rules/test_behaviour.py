@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archcheck.engine import check
-from archcheck.facts import Facts
-from archcheck.findings import Verdict
+from archcheck.facts.facts import Facts
+from archcheck.judging.engine import check
 from archcheck.measure.behaviour.closeness import distance
 from archcheck.rules import DeterministicInEval, FiniteOutput, IndependentOfBatch
+from archcheck.rules.findings import Verdict
 
 ROWS = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
 TOKENS = torch.tensor([[3, 1, 6, 2], [5, 5, 0, 1]])

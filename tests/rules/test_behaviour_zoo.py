@@ -6,8 +6,7 @@ import pytest
 import torch
 from torchvision import models
 
-from archcheck.engine import check
-from archcheck.findings import Verdict
+from archcheck.judging.engine import check
 from archcheck.rules import (
     DeterministicInEval,
     FiniteOutput,
@@ -16,6 +15,7 @@ from archcheck.rules import (
     InitialLoss,
     StateDictRoundTrip,
 )
+from archcheck.rules.findings import Verdict
 
 RULES = (
     FiniteOutput(),

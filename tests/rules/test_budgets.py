@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from archcheck.contract import Stated
-from archcheck.engine import check, judge, measure
-from archcheck.errors import ContractError
-from archcheck.findings import Verdict
+from archcheck.foundation.errors import ContractError
+from archcheck.foundation.source_place import Where
+from archcheck.judging.engine import check, judge, measure
 from archcheck.rules import (
     MaxActivations,
     MaxBytes,
@@ -22,8 +22,8 @@ from archcheck.rules import (
     MaxTrainableParams,
     MinAccuracy,
 )
+from archcheck.rules.findings import Verdict
 from archcheck.testing import rule_of
-from archcheck.where import Where
 
 IMAGE = torch.zeros(1, 1, 8, 8)
 BUDGETS = (MaxParams, MaxTrainableParams, MaxBytes, MaxMacs, MaxActivations, MaxPeakMemory)

@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from archcheck import matching
 from archcheck.contract import Stated, load
-from archcheck.engine import judge, measure
-from archcheck.errors import ContractError, NotMeasured
-from archcheck.facts import Training
-from archcheck.findings import Verdict
-from archcheck.quantities import short
+from archcheck.facts.facts import Training
+from archcheck.foundation import regular_expressions
+from archcheck.foundation.errors import ContractError, NotMeasured
+from archcheck.foundation.quantities import short
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.text_files import Text, Texts
+from archcheck.judging.engine import judge, measure
 from archcheck.rules import Claim
-from archcheck.texts import Text, Texts
-from archcheck.where import Where
+from archcheck.rules.findings import Verdict
 
 SMALL = measure(
     nn.Sequential(nn.Linear(10, 10), nn.Dropout(0.1), nn.Linear(10, 10), nn.Dropout(0.2)), example=torch.zeros(1, 10)
@@ -330,6 +330,8 @@ def test_a_pattern_that_does_not_come_to_an_end_is_an_error_of_its_rule_alone(pa
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems hold no process to a size")
 def test_a_pattern_that_takes_all_memory_is_an_error(monkeypatch):
-    monkeypatch.setattr(matching, "_CODE", matching._CODE.replace(str(matching.LARGEST), str(1 << 28)))
+    monkeypatch.setattr(
+        regular_expressions, "_CODE", regular_expressions._CODE.replace(str(regular_expressions.LARGEST), str(1 << 28))
+    )
     with pytest.raises(NotMeasured, match=r"could not be matched: the process for it ended with exit code"):
         claim(pattern=r"(?:(?:a|b)(?:a|b)?)*(\d)").check(facts_of("ab" * 2_000_000))

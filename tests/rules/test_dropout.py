@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archcheck.engine import check
-from archcheck.findings import Verdict
+from archcheck.facts.records import PARANOID
+from archcheck.judging.engine import check
 from archcheck.measure import measure_model
-from archcheck.parts import PARANOID
 from archcheck.rules import DropoutRate, Requires, RequiresAny
+from archcheck.rules.findings import Verdict
 
 IMAGE = torch.zeros(1, 1, 12, 12)
 SEQUENCE = torch.zeros(2, 3, 8)

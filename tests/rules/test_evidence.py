@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from archcheck.cache import Cache
 from archcheck.contract import load
-from archcheck.engine import check_contract
-from archcheck.findings import Verdict
-from archcheck.isolate import Worker
-from tests.evidence_samples import write_project
+from archcheck.judging.engine import check_contract
+from archcheck.rules.findings import Verdict
+from archcheck.workers.cache import Cache
+from archcheck.workers.worker_process import Worker
+from tests.support.evidence_samples import write_project
 
 AUGMENTATION, HELD_OUT = "augmentation-reaches-the-batch", "held-out-test-is-disjoint"
 

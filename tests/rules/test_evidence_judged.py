@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from archcheck.engine import measure
-from archcheck.errors import NotMeasured
-from archcheck.findings import Finding, Result
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.source_place import Where
+from archcheck.judging.engine import measure
 from archcheck.rules import AugmentationReachesTheBatch, HeldOutTestIsDisjoint
-from archcheck.where import Where
+from archcheck.rules.findings import Finding, Result
 
 FACTS = measure(nn.Linear(2, 2), example=torch.zeros(1, 2))
 THERE = Where(file="trainers.py", line=7)

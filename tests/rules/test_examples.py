@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archcheck.explain import examples
-from archcheck.rule import Rule, rule_name
+from archcheck.judging.rule_pages import examples
 from archcheck.rules import BUILTIN
+from archcheck.rules.base import Rule, rule_name
 from archcheck.testing import verify_examples
 
 WITHOUT_EXAMPLES = (

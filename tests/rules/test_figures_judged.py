@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from archcheck.engine import measure
-from archcheck.findings import Finding
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.text_files import Text, Texts
+from archcheck.judging.engine import measure
 from archcheck.rules import Claim, Synced
-from archcheck.rules.figures import accuracy_text, figure_text, table
-from archcheck.texts import Text, Texts
-from archcheck.where import Where
+from archcheck.rules.findings import Finding
+from archcheck.rules.queries.figures import accuracy_text, figure_text, table
 from tests.rules.test_records_judged import FACTS, refusal, run, trained
 
 # --- figures --------------------------------------------------------------------------------------------------------

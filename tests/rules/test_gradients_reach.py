@@ -12,10 +12,10 @@ import torch.nn.functional as F
 import torch.utils.checkpoint
 from torch import nn
 
-from archcheck.engine import check
-from archcheck.facts import Facts
-from archcheck.findings import Verdict
+from archcheck.facts.facts import Facts
+from archcheck.judging.engine import check
 from archcheck.rules import GradientsReach
+from archcheck.rules.findings import Verdict
 from tests.measure.networks import Honoured
 
 ROWS = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archcheck.engine import measure
-from archcheck.errors import NotMeasured
+from archcheck.foundation.errors import NotMeasured
+from archcheck.judging.engine import measure
 from archcheck.rules import Head
-from archcheck.rules.heads import head_of
+from archcheck.rules.queries.heads import head_of
 
 IMAGE = torch.zeros(1, 1, 8, 8)
 

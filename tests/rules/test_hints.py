@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from archcheck.engine import measure
+from archcheck.judging.engine import measure
 from archcheck.rules import Requires
 from tests.measure.networks import Apply
 

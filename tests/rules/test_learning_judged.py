@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from archcheck.errors import NotMeasured
-from archcheck.findings import Finding, Result
+from archcheck.foundation.errors import NotMeasured
 from archcheck.rules import Exports, InitialLoss, LogProbabilities, OverfitsOneBatch, StateDictRoundTrip
+from archcheck.rules.findings import Finding, Result
 from tests.rules.test_probes_judged import BEYOND, HERE, LAYER, LINE, MODEL, found_in, judged
 
 # --- log-probabilities, losses --------------------------------------------------------------------------------------

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from archcheck.engine import measure
-from archcheck.errors import NotMeasured
-from archcheck.measures import take
+from archcheck.facts.snapshot import Committed
+from archcheck.facts.snapshot_measures import take
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.source_place import Where
+from archcheck.judging.engine import measure
 from archcheck.rules import (
     Channels,
     Count,
@@ -23,10 +25,8 @@ from archcheck.rules import (
     MaxMacs,
     MaxPeakMemory,
 )
-from archcheck.rules.bounds import percent
 from archcheck.rules.claims import differences
-from archcheck.snapshot import Committed
-from archcheck.where import Where
+from archcheck.rules.queries.bounds import percent
 
 ROWS, IMAGE = torch.zeros(1, 10), torch.zeros(1, 1, 8, 8)
 SMALL = measure(nn.Sequential(nn.Linear(10, 4), nn.Sequential(nn.Linear(4, 40), nn.ReLU())), example=ROWS)

@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from archcheck.engine import check, measure
-from archcheck.errors import NotMeasured
-from archcheck.findings import Report, Verdict
-from archcheck.measure.behaviour.probing import run_probe
+from archcheck.foundation.errors import NotMeasured
+from archcheck.judging.engine import check, measure
+from archcheck.measure.behaviour.probes import run_probe
 from archcheck.measure.loading.example import Example
 from archcheck.rules import LogProbabilities
+from archcheck.rules.findings import Report, Verdict
 
 IMAGE = torch.ones(2, 3)
 TOKENS = torch.tensor([[3, 1, 6]])

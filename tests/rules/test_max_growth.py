@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from archcheck.contract import Stated
-from archcheck.engine import judge, measure
-from archcheck.errors import NotMeasured
-from archcheck.findings import Verdict
-from archcheck.measures import take
+from archcheck.facts.snapshot import Committed
+from archcheck.facts.snapshot_measures import take
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.source_place import Where
+from archcheck.judging.engine import judge, measure
 from archcheck.rules import MaxGrowth
-from archcheck.snapshot import Committed
-from archcheck.where import Where
+from archcheck.rules.findings import Verdict
 
 ROW = torch.zeros(1, 10)
 

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from archcheck.contract import Stated
-from archcheck.engine import judge, measure
-from archcheck.findings import Verdict
-from archcheck.parts import Training
+from archcheck.facts.records import Training
+from archcheck.foundation.source_place import Where
+from archcheck.judging.engine import judge, measure
 from archcheck.rules import MinAccuracy
-from archcheck.where import Where
+from archcheck.rules.findings import Verdict
 
 FACTS = measure(nn.Linear(2, 2), example=torch.zeros(1, 2))
 RULE = MinAccuracy(limit=0.9, within_epochs=3, seeds=2)

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archcheck.engine import check
-from archcheck.findings import Verdict
+from archcheck.judging.engine import check
 from archcheck.rules import NoPadding
+from archcheck.rules.findings import Verdict
 
 IMAGE = torch.zeros(1, 1, 12, 12)
 IMAGES = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -7,9 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archcheck.engine import check
-from archcheck.errors import ContractError
-from archcheck.findings import Verdict
+from archcheck.foundation.errors import ContractError
+from archcheck.judging.engine import check
 from archcheck.rules import (
     Channels,
     DropoutRate,
@@ -28,6 +27,7 @@ from archcheck.rules import (
     Requires,
     RequiresAny,
 )
+from archcheck.rules.findings import Verdict
 from archcheck.testing import rule_of
 
 IMAGE = torch.zeros(1, 1, 8, 8)

@@ -10,19 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import DeformConv2d
 
-from archcheck.engine import measure
-from archcheck.errors import NotMeasured
-from archcheck.rules import (
-    FollowedBy,
-    Forbids,
-    MaxParams,
-    NoHiddenWeights,
-    NoPadding,
-    Requires,
-    RequiresAny,
-    scope,
-)
-from archcheck.rules.graphs import dependent_on_input
+from archcheck.foundation.errors import NotMeasured
+from archcheck.judging.engine import measure
+from archcheck.rules import FollowedBy, Forbids, MaxParams, NoHiddenWeights, NoPadding, Requires, RequiresAny
+from archcheck.rules.queries import scope
+from archcheck.rules.queries.graphs import dependent_on_input
 from tests.measure.networks import Apply
 
 ROWS, IMAGE = torch.rand(2, 8), torch.rand(1, 3, 8, 8)

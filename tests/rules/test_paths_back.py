@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from archcheck.engine import check, measure
-from archcheck.findings import Verdict
-from archcheck.rules import FollowedBy, PrecededBy, Requires, order
-from archcheck.rules.effects import effective
+from archcheck.judging.engine import check, measure
+from archcheck.rules import FollowedBy, PrecededBy, Requires
+from archcheck.rules.findings import Verdict
+from archcheck.rules.queries import paths
+from archcheck.rules.queries.effects import effective
 
 ROW = torch.zeros(2, 4)
 
@@ -58,8 +59,8 @@ def spelled(x):
 
 @pytest.mark.parametrize("many", [zigzag, spelled])
 def test_many_paths_back_are_gone_once_each(many, monkeypatch):
-    looked, selects = [], order.selects
-    monkeypatch.setattr(order, "selects", lambda *args: looked.append(args) or selects(*args))
+    looked, selects = [], paths.selects
+    monkeypatch.setattr(paths, "selects", lambda *args: looked.append(args) or selects(*args))
     rule = PrecededBy(layer="last*", by="batch_norm")
     assert outcome(rule, lambda net, x: net.last(many(net.norm(x)))).verdict is Verdict.KEPT
     assert len(looked) < 1_000

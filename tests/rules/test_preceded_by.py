@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from archcheck.engine import check
-from archcheck.findings import Verdict
+from archcheck.judging.engine import check
 from archcheck.rules import Count, KeepsBatch, MinReceptiveField, NoFrozenParams, PrecededBy
+from archcheck.rules.findings import Verdict
 
 IMAGE = torch.zeros(1, 1, 12, 12)
 

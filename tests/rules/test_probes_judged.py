@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from archcheck.engine import measure
-from archcheck.errors import NotMeasured
-from archcheck.findings import Finding, Result
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.source_place import Where
+from archcheck.judging.engine import measure
 from archcheck.rules import (
     Accepts,
     DeterministicInEval,
@@ -22,8 +22,8 @@ from archcheck.rules import (
     OverfitsOneBatch,
     StateDictRoundTrip,
 )
-from archcheck.rules.probed import other_shapes, same_shapes
-from archcheck.where import Where
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.probe_answers import other_shapes, same_shapes
 
 MODEL, LAYER, LINE = Where(file="net.py", line=1), Where(file="net.py", line=5), Where(file="net.py", line=9)
 PLAIN = measure(nn.Sequential(nn.Sequential(nn.Linear(2, 2)), nn.ReLU()), example=torch.zeros(1, 2))

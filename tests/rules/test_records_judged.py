@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from archcheck.engine import measure
-from archcheck.errors import NotMeasured
-from archcheck.findings import Finding, Result
-from archcheck.parts import Training
+from archcheck.facts.records import Training
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.source_place import Where
+from archcheck.judging.engine import measure
 from archcheck.rules import MinAccuracy, RecordMatchesModel
-from archcheck.rules.figures import figure_text
-from archcheck.where import Where
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.figures import figure_text
 
 FACTS = measure(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1), nn.Dropout(0.25)), example=torch.zeros(1, 2))
 FACTS = replace(FACTS, subject=replace(FACTS.subject, name="net", where=Where(file="net.py", line=3)))

@@ -23,17 +23,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archcheck.errors import NotMeasured
-from archcheck.explain import Example, examples
-from archcheck.facts import Facts
-from archcheck.findings import Finding, Result
+from archcheck.facts.facts import Facts
+from archcheck.facts.snapshot import Committed
+from archcheck.facts.snapshot_measures import take
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.text_files import Text, Texts
+from archcheck.judging.rule_pages import Example, examples
 from archcheck.measure import measure_model
-from archcheck.measures import take
-from archcheck.rule import Rule, rule_name
 from archcheck.rules import BUILTIN
-from archcheck.snapshot import Committed
+from archcheck.rules.base import Rule, rule_name
+from archcheck.rules.findings import Finding, Result
 from archcheck.testing import rule_of
-from archcheck.texts import Text, Texts
 from tests.rules.broken_models import source_of
 from tests.rules.result_cases import cases
 

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archcheck.engine import measure
-from archcheck.errors import NotMeasured
-from archcheck.findings import Result
+from archcheck.foundation.errors import NotMeasured
+from archcheck.judging.engine import measure
 from archcheck.rules import KeepsBatch, MinReceptiveField, OutputShape
+from archcheck.rules.findings import Result
 
 IMAGE = torch.zeros(1, 1, 8, 8)
 CONVS = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from archcheck.engine import check
-from archcheck.findings import Verdict
-from archcheck.rules import FollowedBy, NoUnusedParams, order
+from archcheck.judging.engine import check
+from archcheck.rules import FollowedBy, NoUnusedParams
+from archcheck.rules.findings import Verdict
+from archcheck.rules.queries import paths
 
 IMAGE = torch.zeros(1, 1, 12, 12)
 BEFORE_WEIGHTS = FollowedBy(layer="conv", by="batch_norm")
@@ -43,8 +44,8 @@ def test_many_paths_are_followed_once_each(monkeypatch):
             x = torch.cat([x.relu(), x.tanh()], 1)[:, :4]
         return self.bn(x)
 
-    looked, selects = [], order.selects
-    monkeypatch.setattr(order, "selects", lambda *args: looked.append(args) or selects(*args))
+    looked, selects = [], paths.selects
+    monkeypatch.setattr(paths, "selects", lambda *args: looked.append(args) or selects(*args))
     assert outcome(Net(then), BEFORE_WEIGHTS).verdict is Verdict.KEPT
     assert len(looked) < 100
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from archcheck.errors import ContractError
-from archcheck.rule import Rule
+from archcheck.foundation.errors import ContractError
 from archcheck.rules import FollowedBy, Forbids, Head, Requires, RequiresAny
+from archcheck.rules.base import Rule
 from archcheck.testing import rule_of
 
 

@@ -11,8 +11,8 @@ import zipfile
 from pathlib import Path
 from typing import NoReturn
 
-from archcheck.errors import SubjectError, one_line
-from archcheck.words import cut
+from archcheck.foundation.errors import SubjectError, one_line
+from archcheck.foundation.words import cut
 
 MANY = 1_000_000
 """Entries of an archive that are too many to be one of torch's."""

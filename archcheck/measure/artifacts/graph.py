@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+from archcheck.foundation.source_place import Where
 from archcheck.measure.artifacts.operators import CONDITION, WRAPPERS, function_of
-from archcheck.measure.artifacts.values import Foreign, Inner, Ref, argument, entry, tagged
-from archcheck.where import Where
+from archcheck.measure.artifacts.schema_values import Foreign, Inner, Ref, argument, entry, tagged
 
 DEEPEST = 100
 """How deep layers and graphs may lie in each other."""

@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 
 import torch
 
-from archcheck.errors import SubjectError, described
+from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.words import quote
 from archcheck.measure.artifacts.archive import BROKEN, Archive, is_zip, refuse, starts
 from archcheck.measure.loading.imports import prefer
-from archcheck.words import quote
 
 REPEATED = 1 << 24
 """Elements of a tensor that repeats its bytes, as expanded ones do."""

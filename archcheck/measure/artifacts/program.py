@@ -17,8 +17,8 @@ import torch
 
 from archcheck.measure.artifacts.archive import Archive, refuse
 from archcheck.measure.artifacts.graph import Graph, check_names, graph_of, refs, specs
+from archcheck.measure.artifacts.schema_values import DTYPES, Foreign, argument, entry, tagged
 from archcheck.measure.artifacts.tensors import tensors_of
-from archcheck.measure.artifacts.values import DTYPES, Foreign, argument, entry, tagged
 
 LARGEST = 200 << 20
 """Bytes of JSON that are too many for the graph of a network."""

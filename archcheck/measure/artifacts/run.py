@@ -14,14 +14,14 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError
+from archcheck.foundation.errors import SubjectError
+from archcheck.foundation.source_place import Where
+from archcheck.measure.artifacts.execution_order import Call, Run, Step, plan_of
 from archcheck.measure.artifacts.graph import DEEPEST, Graph, Node, refs
 from archcheck.measure.artifacts.inputs import check_inputs
 from archcheck.measure.artifacts.operators import CONDITION, WRAPPERS
-from archcheck.measure.artifacts.plan import Call, Run, Step, plan_of
 from archcheck.measure.artifacts.program import Program
-from archcheck.measure.artifacts.values import Inner, Ref
-from archcheck.where import Where
+from archcheck.measure.artifacts.schema_values import Inner, Ref
 
 Values = dict[str, Any]
 """The results of nodes that are still to be read, by name."""

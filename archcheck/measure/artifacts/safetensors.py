@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 
 import torch
 
+from archcheck.foundation.words import quote
 from archcheck.measure.artifacts.archive import refuse
 from archcheck.measure.artifacts.dtypes import installed, missing
-from archcheck.words import quote
 
 LONGEST_HEADER = 100_000_000
 """Bytes of a header; the format allows no more."""

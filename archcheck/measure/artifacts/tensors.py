@@ -13,7 +13,7 @@ import torch
 
 from archcheck.measure.artifacts.archive import Archive, refuse
 from archcheck.measure.artifacts.pickles import REPEATED, repeats
-from archcheck.measure.artifacts.values import DTYPES, entry, tagged
+from archcheck.measure.artifacts.schema_values import DTYPES, entry, tagged
 
 _MOST_AXES = 64
 _KINDS = {"weights": "weight_", "constants": "tensor_"}

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 import torch
 
-from archcheck.endings import PICKLED, TENSORS, ends
-from archcheck.errors import SubjectError, described
+from archcheck.facts.weight_files import Stored, Weights
+from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.suffixes import PICKLED, TENSORS, ends
+from archcheck.foundation.words import amount, shape_text
 from archcheck.measure.artifacts.archive import regular_file
 from archcheck.measure.artifacts.pickles import read_state
 from archcheck.measure.artifacts.safetensors import Safetensors, names_of
-from archcheck.measure.operators.answers import dtype_of
 from archcheck.measure.operators.meta import is_without_memory
+from archcheck.measure.operators.operator_results import dtype_of
 from archcheck.measure.subject.compiled import original, original_name
-from archcheck.weight_files import Stored, Weights
-from archcheck.words import amount, shape_text
 
 _SHOWN = 3
 _AT_ONCE = 1 << 24

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
-from archcheck.measure.behaviour.bags import bags_in
 from archcheck.measure.behaviour.batches import Batch, Held, counts_up, held_batch
-from archcheck.measure.behaviour.bench import Bench, main_in
+from archcheck.measure.behaviour.embedding_bags import bags_in
+from archcheck.measure.behaviour.probe_context import Bench, main_in
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.axes import choose, goes_with
 from archcheck.measure.passes.forward import inputs_of

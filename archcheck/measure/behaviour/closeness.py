@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from archcheck.measure.behaviour.bench import Outputs
+from archcheck.measure.behaviour.probe_context import Outputs
 
 
 def distance(one: torch.Tensor, other: torch.Tensor) -> float | None:

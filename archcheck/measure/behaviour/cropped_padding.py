@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch.nn.functional import pad as padded
 
-from archcheck.measure.behaviour.bench import Bench
+from archcheck.foundation.source_place import Where
 from archcheck.measure.behaviour.closeness import distance
+from archcheck.measure.behaviour.probe_context import Bench
 from archcheck.measure.operators.schema import Operator
 from archcheck.measure.passes.event import Event
-from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import AFFORDABLE
 from archcheck.measure.passes.trace import Tracer
+from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes.arguments import bind
 from archcheck.measure.shapes.containers import tensors_in
-from archcheck.where import Where
 
 _CROPS = frozenset(
     {"slice", "narrow", "index", "index_select", "select", "split", "split_with_sizes", "chunk", "unbind"}

@@ -8,21 +8,21 @@ from typing import Any
 
 import torch
 
-from archcheck.codec import encode
-from archcheck.errors import SubjectError, described
+from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.json_codec import encode
 from archcheck.measure.behaviour.batch_search import batch_of
 from archcheck.measure.behaviour.batches import Batch
-from archcheck.measure.behaviour.bench import Bench
 from archcheck.measure.behaviour.closeness import distance, farthest
-from archcheck.measure.behaviour.draws import Draws
+from archcheck.measure.behaviour.draws_per_sample import Draws
+from archcheck.measure.behaviour.example_variants import demand_changeable, large, magnitude, negated, noise, zeros
+from archcheck.measure.behaviour.locate import draws, fault_in, origin
+from archcheck.measure.behaviour.probe_context import Bench
 from archcheck.measure.behaviour.sample_parts import Parts
-from archcheck.measure.behaviour.variants import demand_changeable, large, magnitude, negated, noise, zeros
-from archcheck.measure.behaviour.witness import draws, fault_in, origin
 from archcheck.measure.loading.example import Example
-from archcheck.measure.passes.faults import fault_of
+from archcheck.measure.passes.forward_errors import fault_of
 from archcheck.measure.shapes.noise import integers
-from archcheck.measure.subject.places import relative
-from archcheck.measure.subject.tree import Tree
+from archcheck.measure.subject.module_tree import Tree
+from archcheck.measure.subject.source_places import relative
 
 MANY = 1_024
 """Samples of the largest batch that is tried."""

@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-from archcheck.codec import encode
-from archcheck.errors import SubjectError, described
-from archcheck.measure.behaviour.bench import Bench, called, outputs_of
+from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.json_codec import encode
 from archcheck.measure.behaviour.closeness import farthest
-from archcheck.measure.passes.faults import fault_of
+from archcheck.measure.behaviour.probe_context import Bench, called, outputs_of
+from archcheck.measure.passes.forward_errors import fault_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.subject.compiled import with_compiler
-from archcheck.measure.subject.places import relative
+from archcheck.measure.subject.source_places import relative
 
 
 def exports(bench: Bench, to: str) -> Mapping[str, Any]:

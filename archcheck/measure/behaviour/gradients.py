@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.behaviour.bench import Bench, Outputs
 from archcheck.measure.behaviour.closeness import farthest
-from archcheck.measure.behaviour.lessons import count, learn, taught
-from archcheck.measure.behaviour.variants import centred, negated
+from archcheck.measure.behaviour.example_variants import centred, negated
+from archcheck.measure.behaviour.probe_context import Bench, Outputs
+from archcheck.measure.behaviour.training_batches import count, learn, taught
 from archcheck.measure.loading.example import Example
 from archcheck.measure.shapes.noise import normal
 

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch.nn.functional import mse_loss, nll_loss
 
-from archcheck.errors import SubjectError
-from archcheck.measure.behaviour.bench import Bench, Outputs, main_in
-from archcheck.measure.behaviour.lessons import count, learn, taught
-from archcheck.measure.behaviour.optimise import Adam
+from archcheck.foundation.errors import SubjectError
+from archcheck.measure.behaviour.adam import Adam
 from archcheck.measure.behaviour.outputs import class_axis
+from archcheck.measure.behaviour.probe_context import Bench, Outputs, main_in
+from archcheck.measure.behaviour.training_batches import count, learn, taught
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import inputs_of
 from archcheck.measure.shapes.noise import permutation, uniform

@@ -10,7 +10,7 @@ import torch
 from archcheck.measure.behaviour.batches import Batch
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.axes import Varied
-from archcheck.measure.shapes.extents import Point
+from archcheck.measure.shapes.extent_search import Point
 from archcheck.measure.shapes.tensor import META
 
 

@@ -10,15 +10,15 @@ import torch
 from torch.nn import Module
 from torch.nn.utils.rnn import PackedSequence
 
-from archcheck.errors import SubjectError, described
+from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.words import shape_text
 from archcheck.measure.behaviour.batch_search import first_axis, groups_of
 from archcheck.measure.behaviour.batches import Batch
-from archcheck.measure.behaviour.bench import Bench, called, main_in
-from archcheck.measure.behaviour.variants import demand_changeable
+from archcheck.measure.behaviour.example_variants import demand_changeable
+from archcheck.measure.behaviour.probe_context import Bench, called, main_in
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import inputs_of
 from archcheck.measure.shapes.containers import is_record
-from archcheck.words import shape_text
 
 
 def log_probabilities(bench: Bench, axis: int | None = None) -> Mapping[str, Any]:

@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
-from archcheck.codec import encode
-from archcheck.measure.behaviour.bench import Bench
+from archcheck.foundation.json_codec import encode
 from archcheck.measure.behaviour.cropped_padding import cropped, may_be_cropped
-from archcheck.measure.behaviour.variants import noise
-from archcheck.measure.operators.answers import Answer
+from archcheck.measure.behaviour.example_variants import noise
+from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.operators.operator_results import Answer
 from archcheck.measure.passes.event import Event
-from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.trace import Tracer
-from archcheck.measure.subject.places import relative
+from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.subject.source_places import relative
 
 _CONVOLUTIONS = frozenset({"conv", "conv_transpose"})
 _WINDOWS = _CONVOLUTIONS | {"max_pool", "avg_pool"}

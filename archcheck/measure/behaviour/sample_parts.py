@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from archcheck.errors import SubjectError
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure.behaviour.batches import Batch
-from archcheck.measure.behaviour.bench import Outputs
+from archcheck.measure.behaviour.probe_context import Outputs
 
 
 class Parts:

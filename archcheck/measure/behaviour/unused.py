@@ -10,15 +10,15 @@ from typing import Protocol
 
 import torch
 
-from archcheck.facts import Facts, lineage
-from archcheck.measure.behaviour.bench import Bench
-from archcheck.measure.behaviour.deciding import deciding_parameters
-from archcheck.measure.behaviour.several import Several, further
-from archcheck.measure.passes.events import Trace
-from archcheck.measure.structure import graph, idle
-from archcheck.measure.subject.source import class_statement
-from archcheck.measure.subject.tree import Tree
-from archcheck.parts import Op
+from archcheck.facts.facts import Facts, lineage
+from archcheck.facts.records import Op
+from archcheck.measure.behaviour.gate_parameters import deciding_parameters
+from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.several_passes import Several, further
+from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.structure import graph, unused_layers
+from archcheck.measure.subject.layer_statements import class_statement
+from archcheck.measure.subject.module_tree import Tree
 
 _CHOICES = (torch.nn.ModuleList, torch.nn.ModuleDict)
 """Containers out of which code chooses."""
@@ -42,7 +42,7 @@ def settled(facts: Facts, bench: Bench, taken: Several, used: Used) -> Facts:
     tree, traces = bench.tree, [*taken.traces]
     deciding = deciding_parameters(bench, traces, facts.params.unused)
     unused = tuple(name for name in facts.params.unused if name not in deciding)
-    layers = idle.unused_layers(tree, traces, deciding) if deciding else facts.unused_layers
+    layers = unused_layers.unused_layers(tree, traces, deciding) if deciding else facts.unused_layers
     facts = replace(facts, params=replace(facts.params, unused=unused), unused_layers=layers)
     if not unused and not layers:
         return facts
@@ -55,7 +55,7 @@ def settled(facts: Facts, bench: Bench, taken: Several, used: Used) -> Facts:
         graphs = [used(graph.build(trace, bench.root), training=training) for training, trace in some]
         read = {name for ops in graphs for op in ops if op.live for name in op.params}
         unused = tuple(name for name in unused if name not in read)
-        layers = idle.unused_layers(tree, traces, deciding)
+        layers = unused_layers.unused_layers(tree, traces, deciding)
         if not unused and not layers:
             break
     rare = tuple(path for path in facts.unused_layers if path not in layers)

@@ -16,15 +16,15 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError, described
-from archcheck.facts import Facts
-from archcheck.files import json_of, read_bytes
-from archcheck.measure.evidence import state
+from archcheck.facts.facts import Facts
+from archcheck.facts.record_seals import misshapen, tampering
+from archcheck.facts.records import Training
+from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.files import json_of, read_bytes
+from archcheck.foundation.words import LONGEST, quote
+from archcheck.measure.evidence import saved_state
 from archcheck.measure.loading.load import load_module, load_object
-from archcheck.measure.subject.tree import Tree
-from archcheck.parts import Training
-from archcheck.seals import misshapen, tampering
-from archcheck.words import LONGEST, quote
+from archcheck.measure.subject.module_tree import Tree
 
 
 def training_facts(
@@ -73,7 +73,7 @@ def identity(model: torch.nn.Module, target: str, root: str) -> dict[str, Any]:
         "source": source.name if source else None,
         "sha256": None if source is None else text_digest(source),
         "parameters": sum(parameters.values()),
-        "state": state.digest(model),
+        "state": saved_state.digest(model),
     }
 
 
@@ -179,7 +179,7 @@ def _evaluate(
         ) from None
     try:
         trained = copy.deepcopy(model)
-        state.fill(trained, load_file(file))
+        saved_state.fill(trained, load_file(file))
         trained.eval()
         correct, total = counts(load_object(evaluate, root), trained)
     except SubjectError:

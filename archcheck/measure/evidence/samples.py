@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure.shapes.containers import tensors_in
 
 Key = bytes | None

@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError, described
+from archcheck.facts.record_seals import OURS
+from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.words import amount
 from archcheck.measure.evidence.record import ImpossibleCountsError, counts, identity
-from archcheck.measure.evidence.state import tensors
+from archcheck.measure.evidence.saved_state import tensors
 from archcheck.measure.loading.example import example_of
 from archcheck.measure.loading.load import load, load_object
 from archcheck.measure.model import measure_model
-from archcheck.seals import OURS
-from archcheck.words import amount
 
 
 def train(request: Mapping[str, Any], progress: Callable[[Any], None]) -> dict[str, Any]:

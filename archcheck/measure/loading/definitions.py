@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 
-from archcheck.measure.loading.harmless import DEFAULTS, Harmless
-from archcheck.measure.loading.signs import dotted, is_main_guard, run_within
+from archcheck.measure.loading.import_side_effects import dotted, is_main_guard, run_within
+from archcheck.measure.loading.safe_statements import DEFAULTS, Harmless
 
 _READS = ("parse_args", "parse_known_args", "parse_intermixed_args")
 

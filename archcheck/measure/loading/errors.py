@@ -10,10 +10,10 @@ from types import ModuleType
 
 import torch
 
-from archcheck.errors import SubjectError, described
+from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
-from archcheck.measure.loading.roots import roots
-from archcheck.measure.subject.guard import Refused, TooLong
+from archcheck.measure.loading.model_discovery import roots
+from archcheck.measure.subject.import_guard import Refused, TooLong
 
 
 @contextmanager

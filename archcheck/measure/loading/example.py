@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError, described
+from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.words import shape_text
 from archcheck.measure.loading.errors import place
 from archcheck.measure.loading.load import load_object
 from archcheck.measure.shapes.containers import is_record, map_tensors
 from archcheck.measure.shapes.noise import integers, normal, uniform
 from archcheck.measure.shapes.replays import replayed
-from archcheck.measure.subject.tree import Tree
-from archcheck.words import shape_text
+from archcheck.measure.subject.module_tree import Tree
 
 
 @dataclass(frozen=True, slots=True)

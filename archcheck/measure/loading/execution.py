@@ -15,16 +15,16 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from archcheck.errors import described
-from archcheck.measure.loading.defaults import defaults
+from archcheck.facts.records import IMPORT_TIMEOUT, IMPORT_TIMEOUT_WORDS
+from archcheck.foundation.errors import described
 from archcheck.measure.loading.definitions import Definitions, names_set_by
-from archcheck.measure.loading.harmless import DEFAULTS
-from archcheck.measure.loading.signs import functions_of, sign_in
+from archcheck.measure.loading.import_side_effects import functions_of, sign_in
+from archcheck.measure.loading.parser_defaults import defaults
+from archcheck.measure.loading.safe_statements import DEFAULTS
 from archcheck.measure.loading.stubs import STUBS
-from archcheck.measure.subject.guard import Clock, Refused, TooLong, harmless, limited
+from archcheck.measure.subject.import_guard import Clock, Refused, TooLong, harmless, limited
 from archcheck.measure.subject.ownership import is_own
-from archcheck.measure.subject.texts import file_of, is_cell, keep_classes, text_of
-from archcheck.parts import IMPORT_TIMEOUT, IMPORT_TIMEOUT_WORDS
+from archcheck.measure.subject.source_text import file_of, is_cell, keep_classes, text_of
 
 _NOT_RUN = ", which was not run"
 

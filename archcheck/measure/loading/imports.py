@@ -18,7 +18,7 @@ from types import FrameType, ModuleType
 from archcheck.measure.loading import execution
 from archcheck.measure.loading.stubs import is_stub, may_stand_in, stub_spec
 from archcheck.measure.subject.ownership import is_own
-from archcheck.measure.subject.texts import parse
+from archcheck.measure.subject.source_text import parse
 
 
 class SubjectLoader(SourceFileLoader):

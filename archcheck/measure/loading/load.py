@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError, described
+from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
-from archcheck.measure.loading.construction import Construction
-from archcheck.measure.loading.constructor import Guess, guess, missing_arguments
+from archcheck.measure.loading.construction_trace import Construction
+from archcheck.measure.loading.constructor_arguments import Guess, guess, missing_arguments
 from archcheck.measure.loading.errors import explained_error, import_error, not_one, not_there, place
 from archcheck.measure.loading.imports import (
     above,
@@ -33,11 +33,11 @@ from archcheck.measure.loading.imports import (
     relative_levels,
     seek,
 )
+from archcheck.measure.loading.model_discovery import roots
 from archcheck.measure.loading.notebooks import cells
 from archcheck.measure.loading.pretrained import without_downloads
-from archcheck.measure.loading.roots import roots
 from archcheck.measure.operators.meta import needs_numbers, refused, without_memory
-from archcheck.measure.subject.guard import Refused, harmless
+from archcheck.measure.subject.import_guard import Refused, harmless
 from archcheck.measure.subject.ownership import claim, claim_module, watch_installed
 
 _FILE = re.compile(r"^(?P<file>.+\.(?:py|ipynb))(?::(?P<name>[\w.]+))?$")

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from archcheck.errors import SubjectError
-from archcheck.files import json_of, read_bytes
-from archcheck.measure.subject.texts import keep
+from archcheck.foundation.errors import SubjectError
+from archcheck.foundation.files import json_of, read_bytes
+from archcheck.measure.subject.source_text import keep
 
 _FOREIGN = re.compile(r"%%(?!time|timeit|capture|prun)\w+")
 """The first line of a cell in another language: `%%bash`, `%%writefile`, `%%html`."""

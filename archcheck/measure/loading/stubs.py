@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
 
-from archcheck.measure.subject.texts import parse
+from archcheck.measure.subject.source_text import parse
 
 _DISTRIBUTIONS = {
     "PIL": "pillow",

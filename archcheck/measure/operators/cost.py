@@ -14,19 +14,19 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError
-from archcheck.measure.operators.attention import ATTENTION
-from archcheck.measure.operators.contraction import contraction_macs
-from archcheck.measure.operators.free import is_free
-from archcheck.measure.operators.numerical import FORMULAS, Formula
-from archcheck.measure.operators.sparse import is_sparse, product_macs, stored
+from archcheck.facts.records import Shape
+from archcheck.facts.stated_costs import RESULT, Stated, check_cost, check_operator, macs_of
+from archcheck.foundation.errors import SubjectError
+from archcheck.measure.operators.attention_cost import ATTENTION
+from archcheck.measure.operators.einsum_cost import contraction_macs
+from archcheck.measure.operators.free_operators import is_free
+from archcheck.measure.operators.numerical_cost import FORMULAS, Formula
+from archcheck.measure.operators.sparse_cost import is_sparse, product_macs, stored
 from archcheck.measure.operators.vocabulary import QUANTIZED, base_name
 from archcheck.measure.shapes.arguments import Call
-from archcheck.measure.shapes.base import broadcast
 from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.packed import opened, shape_of
-from archcheck.parts import Shape
-from archcheck.stated_costs import RESULT, Stated, check_cost, check_operator, macs_of
+from archcheck.measure.shapes.shape_rules import broadcast
 
 _FORMULAS: dict[str, Formula] = {**FORMULAS, **ATTENTION}
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.operators.attention import attention_scores
-from archcheck.measure.operators.contraction import summed_axes
+from archcheck.measure.operators.attention_cost import attention_scores
+from archcheck.measure.operators.einsum_cost import summed_axes
 from archcheck.measure.operators.vocabulary import FACTORIES, KINDS, RANDOM, base_name, is_listed
 from archcheck.measure.shapes.arguments import Call, per_axis
 from archcheck.measure.shapes.packed import opened

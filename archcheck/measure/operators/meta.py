@@ -18,14 +18,14 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 
-from archcheck.errors import SubjectError, described
+from archcheck.facts.records import META_WORDS
+from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.operators.schema import Operator, operator_of
 from archcheck.measure.shapes.arguments import bind
 from archcheck.measure.shapes.containers import map_tensors, tensors_in
-from archcheck.measure.shapes.dispatch import Dispatch
-from archcheck.measure.shapes.rules import RULES, broadcast
+from archcheck.measure.shapes.dispatch_mode import Dispatch
+from archcheck.measure.shapes.operator_shapes import RULES, broadcast
 from archcheck.measure.shapes.tensor import META, meta_of
-from archcheck.parts import META_WORDS
 
 _SPELLED = frozenset(
     {torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor}

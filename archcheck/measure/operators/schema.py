@@ -12,8 +12,8 @@ import torch
 
 from archcheck.measure.operators.kinds import is_known
 from archcheck.measure.shapes.arguments import op_name
-from archcheck.measure.shapes.bounds import BOUNDS
-from archcheck.measure.shapes.rules import RULES
+from archcheck.measure.shapes.operator_shapes import RULES
+from archcheck.measure.shapes.unknown_sizes import BOUNDS
 from archcheck.measure.subject.ownership import is_own
 
 VALUES = frozenset({"item", "_local_scalar_dense", "is_nonzero", "equal", "allclose"})

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import torch
 
-from archcheck.facts import lineage
+from archcheck.facts.facts import lineage
+from archcheck.foundation.words import listed, shape_text
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.event import Event
-from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes.containers import tensors_in
-from archcheck.measure.shapes.extents import Point
+from archcheck.measure.shapes.extent_search import Point
 from archcheck.measure.shapes.layouts import rows_of
 from archcheck.measure.shapes.tensor import META
-from archcheck.measure.subject.tree import Tree
-from archcheck.words import listed, shape_text
+from archcheck.measure.subject.module_tree import Tree
 
 _SPATIAL = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 _UNTOUCHED = frozenset({"add", "sub", "mul", "div", "dropout", "copy", "layer_norm", "identity", "relu"})

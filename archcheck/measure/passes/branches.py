@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from archcheck.measure.shapes.dispatch import Dispatch
+from archcheck.measure.shapes.dispatch_mode import Dispatch
 
 _AUTOGRAD = torch._C.DispatchKey.Autograd
 

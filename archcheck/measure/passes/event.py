@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.operators.answers import Answer
+from archcheck.foundation.source_place import Where
+from archcheck.measure.operators.operator_results import Answer
 from archcheck.measure.operators.vocabulary import base_name
-from archcheck.where import Where
 
 NOTHING_DRAWN = b""
 

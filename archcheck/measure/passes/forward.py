@@ -10,30 +10,30 @@ from typing import Any, TypeVar
 
 import torch
 
-from archcheck.errors import SubjectError, described
+from archcheck.facts.records import META_WORDS
+from archcheck.facts.stated_costs import Stated
+from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading.example import Example, candidates
-from archcheck.measure.operators.answers import shapes_of
 from archcheck.measure.operators.cost import checked_costs
 from archcheck.measure.operators.meta import is_without_memory
-from archcheck.measure.operators.sparse import is_sparse
-from archcheck.measure.passes.chance import drawn, seed_all
-from archcheck.measure.passes.events import Trace
-from archcheck.measure.passes.faults import raised_at, shapes_are_wrong
-from archcheck.measure.passes.handed_out import watched
-from archcheck.measure.passes.kept_values import Values
+from archcheck.measure.operators.operator_results import shapes_of
+from archcheck.measure.operators.sparse_cost import is_sparse
+from archcheck.measure.passes.exported_values import watched
+from archcheck.measure.passes.forward_errors import raised_at, shapes_are_wrong
 from archcheck.measure.passes.layer_calls import Layers
-from archcheck.measure.passes.leeway import any_batch, deep
 from archcheck.measure.passes.modes import set_mode
+from archcheck.measure.passes.random_state import drawn, seed_all
+from archcheck.measure.passes.relaxations import any_batch, deep
 from archcheck.measure.passes.restore import Snapshot
-from archcheck.measure.passes.sight import demand_sight
-from archcheck.measure.passes.silence import Silence
+from archcheck.measure.passes.saved_values import Values
 from archcheck.measure.passes.trace import Tracer
+from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.passes.traceability import demand_sight
+from archcheck.measure.passes.unobserved_values import Silence
+from archcheck.measure.shapes.call_signature import Looks
 from archcheck.measure.shapes.containers import map_tensors, tensors_in
-from archcheck.measure.shapes.looks import Looks
 from archcheck.measure.shapes.tensor import ShapeTensor
-from archcheck.measure.subject.tree import Tree
-from archcheck.parts import META_WORDS
-from archcheck.stated_costs import Stated
+from archcheck.measure.subject.module_tree import Tree
 
 Traced = TypeVar("Traced", bound=Tracer)
 

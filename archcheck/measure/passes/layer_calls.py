@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.operators.answers import shapes_of
-from archcheck.measure.passes.events import Visit
+from archcheck.foundation.source_place import Where
+from archcheck.measure.operators.operator_results import shapes_of
+from archcheck.measure.passes.trace_record import Visit
 from archcheck.measure.subject.compiled import beyond_wrappers
-from archcheck.measure.subject.places import line_of, nearest, place_of
-from archcheck.measure.subject.tree import Tree
-from archcheck.where import Where
+from archcheck.measure.subject.module_tree import Tree
+from archcheck.measure.subject.source_places import line_of, nearest, place_of
 
 Call = tuple[str, bool, FrameType]
 """The path of a layer, whether it is a leaf of torch's own, and who calls it."""

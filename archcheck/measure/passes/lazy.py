@@ -8,10 +8,10 @@ from contextlib import nullcontext
 
 import torch
 
+from archcheck.facts.stated_costs import Stated
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.meta import is_without_memory, without_memory
 from archcheck.measure.passes.forward import Passes, forward_error
-from archcheck.stated_costs import Stated
 
 
 def passes_of(model: torch.nn.Module, example: Example | None, costs: Mapping[str, Stated] | None = None) -> Passes:

@@ -6,7 +6,7 @@ import inspect
 
 import torch
 
-from archcheck.measure.subject.tree import Tree
+from archcheck.measure.subject.module_tree import Tree
 
 
 def _is_plain(module: torch.nn.Module) -> bool:

@@ -14,22 +14,22 @@ from typing import Any
 
 import torch
 
-from archcheck.errors import SubjectError
-from archcheck.measure.operators.answers import Answer, dtype_of, shape_of, source
+from archcheck.facts.stated_costs import Stated
+from archcheck.foundation.errors import SubjectError
+from archcheck.measure.operators.operator_results import Answer, dtype_of, shape_of, source
 from archcheck.measure.passes.event import Event, takes_shape_alone, takes_shape_of_other
-from archcheck.measure.passes.events import Handed, Trace
+from archcheck.measure.passes.external_writes import Stamps
 from archcheck.measure.passes.gradient_mode import GradientMode
-from archcheck.measure.passes.kept_values import content_of
 from archcheck.measure.passes.layer_calls import Layers, holder_of
-from archcheck.measure.passes.silence import Silence
-from archcheck.measure.passes.stamps import Stamps
+from archcheck.measure.passes.saved_values import content_of
+from archcheck.measure.passes.trace_record import Handed, Trace
+from archcheck.measure.passes.unobserved_values import Silence
 from archcheck.measure.shapes.arrays import array_of, is_of_array
 from archcheck.measure.shapes.containers import named_tensors, tensors_in
-from archcheck.measure.shapes.dispatch import Dispatch
+from archcheck.measure.shapes.dispatch_mode import Dispatch
 from archcheck.measure.shapes.memory import Memory
 from archcheck.measure.shapes.tensor import ShapeTensor
-from archcheck.measure.subject.tree import Tree
-from archcheck.stated_costs import Stated
+from archcheck.measure.subject.module_tree import Tree
 
 
 class Recorder(Dispatch):  # type: ignore[no-untyped-call]

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.operators.run import SMALL
-from archcheck.measure.passes.chance import same_chance
-from archcheck.measure.passes.kept_values import Values
-from archcheck.measure.subject.tree import Tree
+from archcheck.measure.operators.computation import SMALL
+from archcheck.measure.passes.random_state import same_chance
+from archcheck.measure.passes.saved_values import Values
+from archcheck.measure.subject.module_tree import Tree
 
 _CONTAINERS = (dict, list, set, deque)
 

@@ -18,21 +18,21 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.operators.answers import KNOWN, answer, remember
+from archcheck.facts.stated_costs import Stated
+from archcheck.measure.operators.computation import ShapeRunner, fresh
 from archcheck.measure.operators.kinds import kind_of
-from archcheck.measure.operators.run import ShapeRunner, fresh
+from archcheck.measure.operators.operator_results import KNOWN, answer, remember
 from archcheck.measure.operators.schema import Operator, operator_of
 from archcheck.measure.passes.event import NOTHING_DRAWN
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.recorder import Recorder
-from archcheck.measure.passes.silence import Silence
+from archcheck.measure.passes.unobserved_values import Silence
 from archcheck.measure.shapes.arguments import Call, bind
+from archcheck.measure.shapes.call_signature import Looks
 from archcheck.measure.shapes.containers import tensors_in
-from archcheck.measure.shapes.looks import Looks
 from archcheck.measure.shapes.tensor import ShapeTensor
+from archcheck.measure.subject.module_tree import Tree
 from archcheck.measure.subject.ownership import is_own
-from archcheck.measure.subject.tree import Tree
-from archcheck.stated_costs import Stated
 
 
 class Tracer(Recorder):

@@ -12,16 +12,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from archcheck.activations import activations_of
-from archcheck.cross_checks import CrossCheck, Difference
-from archcheck.errors import described
-from archcheck.facts import Facts
+from archcheck.facts.activations import activations_of
+from archcheck.facts.cross_checks import CrossCheck, Difference
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import META_WORDS, Op
+from archcheck.foundation.errors import described
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.peers.differences import PADDED_BY_WORD, Evidence, differences
 from archcheck.measure.peers.fvcore_counts import Counts, fvcore_counts, fvcore_version
 from archcheck.measure.peers.fvcore_products import Key
-from archcheck.parts import META_WORDS, Op
 
 _FVCORE_NAMES = {
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convolution", "_convolution"), "conv"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from archcheck.cross_checks import UNEXPLAINED, Difference
+from archcheck.facts.cross_checks import UNEXPLAINED, Difference
 from archcheck.measure.operators.schema import operator_of
 from archcheck.measure.peers.fvcore_counts import Side
 from archcheck.measure.peers.fvcore_products import Key, Products

@@ -23,7 +23,7 @@ from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.peers.fvcore_products import Key, Products
 from archcheck.measure.shapes.containers import map_tensors, tensors_in
 from archcheck.measure.subject.compiled import original_name
-from archcheck.measure.subject.tree import Tree
+from archcheck.measure.subject.module_tree import Tree
 
 _MODEL = "model"
 """The name under which fvcore finds the model."""

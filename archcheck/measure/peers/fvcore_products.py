@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archcheck.measure.operators.contraction import contraction_macs
+from archcheck.measure.operators.einsum_cost import contraction_macs
 
 Key = tuple[str, str]
 """The path of a layer, and an operator."""

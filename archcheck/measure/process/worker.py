@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archcheck.facts import Facts
-    from archcheck.measure.artifacts.request import Opened
-    from archcheck.measure.process.reads import Reads
+    from archcheck.facts.facts import Facts
+    from archcheck.measure.artifacts.source_or_file import Opened
+    from archcheck.measure.process.file_access import Reads
 
 Send = Callable[[Mapping[str, Any]], None]
 
@@ -32,7 +32,7 @@ def settled(line: bytes, place: str) -> dict[str, Any]:
     if request["do"] == "train":
         return request
     from archcheck.measure.process.limits import limit
-    from archcheck.measure.process.workplace import settle
+    from archcheck.measure.process.scratch_folder import settle
 
     limit(place)
     here, root = os.getcwd(), os.path.abspath(request["root"])  # noqa: PTH100, PTH109 - as strings
@@ -83,7 +83,7 @@ def _sender(number: str, descriptor: int) -> Send:
 
 def answer(request: Mapping[str, Any], descriptor: int) -> None:
     """Do what is asked for and write the answer, or what has kept it from being found."""
-    from archcheck.errors import SubjectError, described
+    from archcheck.foundation.errors import SubjectError, described
 
     send = _sender(request["id"], descriptor)
     try:
@@ -137,7 +137,7 @@ def _reads(request: Mapping[str, Any]) -> Reads | None:
     """Watch what is read from here on, if the answer is to be kept."""
     if "besides" not in request:
         return None
-    from archcheck.measure.process.reads import Reads
+    from archcheck.measure.process.file_access import Reads
 
     return Reads(request["root"], request["besides"], moved=request.get("moved"))
 
@@ -151,7 +151,7 @@ def _repeatable() -> bool:
 
 def _without(error: ModuleNotFoundError) -> str:
     """Return the words for a module that is missing: what a subject lacks was told while it was loaded."""
-    from archcheck.systems import PACKAGES, not_installed
+    from archcheck.foundation.platform_support import PACKAGES, not_installed
 
     return not_installed(error.name) if error.name in PACKAGES else _internal(error)
 
@@ -159,7 +159,7 @@ def _without(error: ModuleNotFoundError) -> str:
 def _internal(error: BaseException) -> str:
     import traceback
 
-    from archcheck.errors import described
+    from archcheck.foundation.errors import described
 
     with contextlib.suppress(Exception):  # the subject may have put anything there
         traceback.print_exc(file=sys.stderr)
@@ -176,11 +176,11 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     import torch
 
     _one_thread()
-    from archcheck.measure.artifacts.request import subject_of
-    from archcheck.measure.distrust.tamper import watched
-    from archcheck.measure.evidence import record, trial  # noqa: F401 - before the subject can stand in their place
+    from archcheck.measure.artifacts.source_or_file import subject_of
+    from archcheck.measure.evidence import record, short_training  # noqa: F401 - before the subject's code runs
     from archcheck.measure.loading.errors import explained
     from archcheck.measure.model import measure_model
+    from archcheck.measure.second_look.tampering import watched
     from archcheck.measure.subject.compiled import without_compiler
 
     without_compiler()
@@ -221,11 +221,11 @@ def _as_loaded(facts: Facts, loaded: Opened, request: Mapping[str, Any]) -> Fact
 
 def _with_evidence(facts: Facts, model: Any, request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts as JSON with what is asked for of the training record, the checkpoint and the trainer."""
-    from archcheck.codec import encode
+    from archcheck.facts.records import RECORD, TRAINING, TRIAL
+    from archcheck.foundation.json_codec import encode
     from archcheck.measure.evidence.record import training_facts
-    from archcheck.measure.evidence.trial import trial
-    from archcheck.measure.subject.heap import give_back
-    from archcheck.parts import RECORD, TRAINING, TRIAL
+    from archcheck.measure.evidence.short_training import trial
+    from archcheck.measure.subject.memory_trimming import give_back
 
     encoded, needs = facts.to_json(), {*(request.get("needs") or ())}
     if {TRAINING, RECORD} & needs:
@@ -246,7 +246,7 @@ def _find(request: Mapping[str, Any], send: Send) -> Any:
 
 
 def _weights(request: Mapping[str, Any], send: Send) -> Any:
-    from archcheck.codec import encode
+    from archcheck.foundation.json_codec import encode
     from archcheck.measure.artifacts.weights import described_weights
 
     _one_thread()

@@ -19,7 +19,7 @@ from typing import Any, TypeGuard
 
 import torch
 
-from archcheck.errors import SubjectError
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure.shapes.arrays import is_array, tensor_of
 from archcheck.measure.shapes.replays import Replay
 

@@ -10,7 +10,7 @@ import weakref
 
 import torch
 
-from archcheck.measure.shapes.blocks import Account, Block
+from archcheck.measure.shapes.memory_blocks import Account, Block
 from archcheck.measure.shapes.tensor import Outside, ShapeTensor, extent_of, outside_of, shape_tensor
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from types import GeneratorType
 from typing import Any
 
-from archcheck.errors import SubjectError
+from archcheck.foundation.errors import SubjectError
 
 _MOST = 10_000
 """Items beyond which an iterator is taken for one without end."""

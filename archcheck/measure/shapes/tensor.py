@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from archcheck.measure.shapes.blocks import Block
+from archcheck.measure.shapes.memory_blocks import Block
 
 META = torch.device("meta")
 CPU = torch.device("cpu")

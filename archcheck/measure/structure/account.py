@@ -16,12 +16,12 @@ from typing import Literal
 
 import torch
 
-from archcheck.measure.operators.answers import dtype_of
+from archcheck.foundation.source_place import Where
+from archcheck.measure.operators.operator_results import dtype_of
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event, takes_shape_alone
-from archcheck.measure.passes.events import Trace
-from archcheck.measure.subject.tree import Node, Tree, join
-from archcheck.where import Where
+from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.subject.module_tree import Node, Tree, join
 
 _UNPACKS = frozenset({
     "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_right_shift", "bitwise_left_shift", "__and__", "__or__",

@@ -12,14 +12,14 @@ from collections.abc import Container, Iterable, Iterator
 
 import torch
 
+from archcheck.facts.records import MUCH
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.event import Event, takes_shape_alone
-from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.passes.trace import Tracer
-from archcheck.measure.structure.content import numbers_in
+from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.structure.distinct_numbers import numbers_in
 from archcheck.measure.structure.numbers_used import Use, worth_of
-from archcheck.parts import MUCH
 
 
 def chosen_integers(passes: Passes, example: Example, trace: Trace) -> list[Use]:

@@ -17,14 +17,14 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.loading.construction import Construction, Given, Step, View
-from archcheck.measure.operators.answers import numbers_of
+from archcheck.facts.records import MUCH
+from archcheck.facts.records import NUMBER_BYTES as BYTES
+from archcheck.measure.loading.construction_trace import Construction, Given, Step, View
+from archcheck.measure.operators.operator_results import numbers_of
 from archcheck.measure.shapes.arguments import bind
-from archcheck.measure.structure.apart import is_apart
-from archcheck.measure.structure.chance import NUDGE
-from archcheck.measure.structure.content import TRIVIAL, Size, numbers_in, sequence_worth, size_of
-from archcheck.parts import MUCH
-from archcheck.parts import NUMBER_BYTES as BYTES
+from archcheck.measure.structure.distinct_numbers import TRIVIAL, Size, numbers_in, sequence_worth, size_of
+from archcheck.measure.structure.repeated_draws import NUDGE
+from archcheck.measure.structure.sensitivity import is_apart
 
 _STIR = 1e-6
 """The share by which what floating numbers begin as is made larger."""

@@ -16,15 +16,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from archcheck.facts.records import PART_OF, Op
+from archcheck.foundation.source_place import Where
 from archcheck.measure.operators.cost import stated_macs
 from archcheck.measure.passes.event import Event
-from archcheck.measure.passes.events import Trace
-from archcheck.measure.structure.masks import Masks
+from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.structure.handwritten_dropout import Masks
 from archcheck.measure.structure.spelled_kinds import Spellings
 from archcheck.measure.structure.spelled_products import spelled_macs
-from archcheck.measure.subject.places import Places
-from archcheck.parts import PART_OF, Op
-from archcheck.where import Where
+from archcheck.measure.subject.source_places import Places
 
 _CHANNELS_FIRST = frozenset(
     {"conv", "conv_transpose", "batch_norm", "instance_norm", "group_norm", "max_pool", "avg_pool"}

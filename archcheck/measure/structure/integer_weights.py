@@ -12,9 +12,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from archcheck.measure.structure.scales import Scaling, scalings
-from archcheck.parts import Hidden, Op
-from archcheck.storage import StoredTensor
+from archcheck.facts.records import Hidden, Op
+from archcheck.facts.storage import StoredTensor
+from archcheck.measure.structure.quantisation_scales import Scaling, scalings
 
 _INTEGERS = frozenset({"int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"})
 _LARGEST_SCALE = 4

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from archcheck.facts import lineage
-from archcheck.measure.passes.events import Trace, Visit
-from archcheck.measure.subject.places import Places
-from archcheck.measure.subject.source import layer_places
-from archcheck.measure.subject.tree import Node, Tree
-from archcheck.parts import Layer, Op
+from archcheck.facts.facts import lineage
+from archcheck.facts.records import Layer, Op
+from archcheck.measure.passes.trace_record import Trace, Visit
+from archcheck.measure.subject.layer_statements import layer_places
+from archcheck.measure.subject.module_tree import Node, Tree
+from archcheck.measure.subject.source_places import Places
 
 
 def layers_of(

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import torch
 
+from archcheck.facts.records import MUCH, NUMBER_BYTES
 from archcheck.measure.passes.event import Event
-from archcheck.measure.passes.events import Trace
-from archcheck.measure.structure.content import TRIVIAL, Size, numbers_in, sequence_worth, width_of
-from archcheck.parts import MUCH, NUMBER_BYTES
+from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.structure.distinct_numbers import TRIVIAL, Size, numbers_in, sequence_worth, width_of
 
 Use = tuple[complex, Event]
 """A number, and the operation that it is given to."""

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import torch
 
-from archcheck.facts import lineage
+from archcheck.facts.facts import lineage
 from archcheck.measure.passes.event import Event
-from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes.containers import tensors_in
-from archcheck.measure.subject.tree import Node, Tree, join
+from archcheck.measure.subject.module_tree import Node, Tree, join
 
 _QUANTISED = ("torch.ao.nn.quantized.", "torch.nn.quantized.", "torch.ao.nn.intrinsic.quantized.")
 """Where the classes of torch's quantised layers are."""

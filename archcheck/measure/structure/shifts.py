@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from archcheck.facts.records import Op
 from archcheck.measure.passes.event import Event
-from archcheck.measure.structure.spans import Window
-from archcheck.parts import Op
+from archcheck.measure.structure.window_spans import Window
 
 Moved = Mapping[int, tuple[torch.Tensor, int]]
 """Axis -> which position each one of the result was, -1 for one that comes round the border; and their step."""

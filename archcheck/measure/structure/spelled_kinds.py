@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 import torch
 
+from archcheck.facts.selectors import GROUPS
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
-from archcheck.measure.passes.events import Trace
-from archcheck.measure.structure.masks import number_of
+from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.structure.handwritten_dropout import number_of
 from archcheck.measure.structure.spelled_norms import Deviations
-from archcheck.selectors import GROUPS
 
 _PROBES = (-1e3, -30.0, -3.0, -1.0, -0.5, -1e-2, 0.0, 1e-2, 0.5, 1.0, 3.0, 30.0, 1e3)
 _NEAR = 1e-4

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from archcheck.measure.passes.event import Event
-from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.trace_record import Trace
 
 _VIEWS = frozenset({"slice", "reshape", "permute", "copy"})
 """Kinds of operations that hand on numbers of one tensor, all or some."""

@@ -7,7 +7,7 @@ from itertools import combinations
 
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
-from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.trace_record import Trace
 
 _PASSED = frozenset({"sqrt", "rsqrt", "add", "clamp", "clamp_min", "clip", "maximum", "reciprocal", "mul", "div"})
 _MOVED = frozenset({"reshape", "copy"})

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
-from archcheck.measure.passes.events import Trace
+from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.structure.spelled_loops import Loops, Term
 
 Axes = tuple[frozenset[int], ...]

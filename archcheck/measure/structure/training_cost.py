@@ -15,7 +15,7 @@ from math import prod
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
 from archcheck.measure.structure.graph import Graph
-from archcheck.measure.subject.tree import Tree
+from archcheck.measure.subject.module_tree import Tree
 
 _CHOOSING = frozenset({"index", "indices", "mask", "condition", "lengths", "offsets", "batch_sizes"})
 """Operands that choose among numbers, and have no gradient."""

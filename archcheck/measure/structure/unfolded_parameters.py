@@ -13,13 +13,13 @@ from functools import partial
 
 import torch
 
+from archcheck.facts.records import MUCH
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import takes_shape_alone
-from archcheck.measure.passes.events import Trace
 from archcheck.measure.passes.forward import Passes
-from archcheck.measure.structure.apart import is_a_recurrence, is_taken_apart
-from archcheck.parts import MUCH
+from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.structure.sensitivity import is_a_recurrence, is_taken_apart
 
 _NUDGE = 1e-4
 """The share by which parameters change to show what hangs on them."""

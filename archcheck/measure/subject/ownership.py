@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from archcheck.installed import Installed, is_below, spellings_of
+from archcheck.foundation.installed_packages import Installed, is_below, spellings_of
 
 _OURS = os.path.join(Path(__file__).resolve().parents[2], "")
 _INSTALLED = Installed.now()

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from archcheck.errors import ArchcheckError
-from archcheck.findings import Report
+from archcheck.foundation.errors import ArchcheckError
 from archcheck.render.options import Options
+from archcheck.rules.findings import Report
 
 NEEDED = ("jinja2", "matplotlib")
 

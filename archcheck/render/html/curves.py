@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from archcheck.render.html.evidence import Evidence, known
-from archcheck.rules.looks import percents
+from archcheck.rules.queries.outcome_text import percents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

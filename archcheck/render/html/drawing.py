@@ -11,7 +11,7 @@ from bisect import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from archcheck.facts import Facts
+from archcheck.facts.facts import Facts
 from archcheck.render.html.labels import Label, around, below, fit, label, name_of, type_of
 from archcheck.render.html.plan import Box, Plan
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archcheck.confidence import Sample, mean_bounds, share_interval
-from archcheck.findings import Report
-from archcheck.parts import Training
-from archcheck.rules.looks import percents, validation_of
-from archcheck.rules.runs import Run, epochs_of, result_of, runs_of
-from archcheck.words import amount
+from archcheck.facts.records import Training
+from archcheck.foundation.statistics.confidence_intervals import Sample, mean_bounds, share_interval
+from archcheck.foundation.words import amount
+from archcheck.rules.findings import Report
+from archcheck.rules.queries.outcome_text import percents, validation_of
+from archcheck.rules.queries.training_runs import Run, epochs_of, result_of, runs_of
 
 CONFIDENCE = 0.95
 """Of the two-sided intervals that are drawn."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archcheck.facts import Facts
-from archcheck.parts import Op
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Op
+from archcheck.facts.selectors import GROUPS
 from archcheck.render.html.plan import Box, Plan
-from archcheck.render.words import count, one_line, shapes_text
-from archcheck.selectors import GROUPS
+from archcheck.render.wording import count, one_line, shapes_text
 
 CHARACTERS = 39
 """How many characters fit into a box."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from archcheck.facts import Facts
-from archcheck.findings import Outcome, Report, Verdict
-from archcheck.render import cross_check, sheet, stored
-from archcheck.render.anatomy import anatomy
+from archcheck.facts.facts import Facts
+from archcheck.render import cross_check, tensor_file, totals
 from archcheck.render.html.drawing import Drawing, draw
 from archcheck.render.html.evidence import Evidence, evidence_of
 from archcheck.render.html.plan import Paper, plan
+from archcheck.render.layer_table import Row, table
 from archcheck.render.options import Options
-from archcheck.render.sheet import Line
-from archcheck.render.tree import Row, table
-from archcheck.render.words import count, points_text, tally, unmeasured
-from archcheck.rules.figures import figure_text, find_figure
+from archcheck.render.outcome_lines import anatomy
+from archcheck.render.totals import Line
+from archcheck.render.wording import count, points_text, tally, unmeasured
+from archcheck.rules.findings import Outcome, Report, Verdict
+from archcheck.rules.queries.figures import figure_text, find_figure
 
 FIGURES = {
     "params.total": "parameters",
@@ -63,8 +63,8 @@ class Measured:
     """The facts of one subject: figures that stand out, labelled lines, layers, and the pictures."""
 
     figures: tuple[Figure, ...]
-    header: tuple[sheet.Line, ...]
-    lines: tuple[sheet.Line, ...]
+    header: tuple[totals.Line, ...]
+    lines: tuple[totals.Line, ...]
     layers: tuple[LayerRow, ...]
     cut: bool
     differences: tuple[cross_check.Row, ...]
@@ -84,7 +84,7 @@ class Section:
     error: str
     judged: tuple[Judged, ...]
     measured: Measured | None
-    stored: tuple[sheet.Line, ...]
+    stored: tuple[totals.Line, ...]
     tensors: tuple[tuple[str, ...], ...]
     evidence: Evidence | None
     curves: bool
@@ -138,8 +138,8 @@ def _section(report: Report, options: Options, paper: Paper, name: str) -> Secti
             for outcome in report.outcomes
         ),
         measured=_measured(report.facts, options, paper) if report.facts else None,
-        stored=tuple(stored.lines(report.weights)) if report.weights else (),
-        tensors=tuple(stored.rows(report.weights)) if report.weights else (),
+        stored=tuple(tensor_file.lines(report.weights)) if report.weights else (),
+        tensors=tuple(tensor_file.rows(report.weights)) if report.weights else (),
         evidence=evidence,
         curves=curves,
     )
@@ -150,8 +150,13 @@ def _measured(facts: Facts, options: Options, paper: Paper) -> Measured:
     layers, cut = _fitting(facts, options.depth, paper)
     return Measured(
         figures=tuple(_figure(facts, fact, noun) for fact, noun in FIGURES.items()),
-        header=(Line(label="target", text=facts.subject.target), *sheet.header(facts)),
-        lines=(*sheet.totals(facts), *sheet.ledger(facts), *sheet.ending(facts, options.head), *sheet.evidence(facts)),
+        header=(Line(label="target", text=facts.subject.target), *totals.header(facts)),
+        lines=(
+            *totals.totals(facts),
+            *totals.ledger(facts),
+            *totals.ending(facts, options.head),
+            *totals.evidence(facts),
+        ),
         layers=layers,
         cut=cut,
         differences=tuple(cross_check.rows(facts.cross_check)) if facts.cross_check else (),

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from archcheck.facts import Facts
-from archcheck.parts import Op
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Op
 
 FLAT = 40
 """Operations up to which every one has its box, and boxes that a bundled drawing has at most."""

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from archcheck.render.html.curves import draw_curves
 from archcheck.render.html.evidence import Evidence, described
 from archcheck.render.html.page import Page
-from archcheck.render.words import one_line
-from archcheck.rules.looks import percents
+from archcheck.render.wording import one_line
+from archcheck.rules.queries.outcome_text import percents
 
 
 def fill(page: Page) -> str:

@@ -115,16 +115,16 @@ def os_write():
 
 
 def poisoned_module():
-    honest = sys.modules["archcheck.parts"]
-    fake = types.ModuleType("archcheck.parts")
+    honest = sys.modules["archcheck.facts.records"]
+    fake = types.ModuleType("archcheck.facts.records")
     fake.__dict__.update(vars(honest))
-    sys.modules["archcheck.parts"] = fake
+    sys.modules["archcheck.facts.records"] = fake
     return Honest()
 
 
 def poisoned_record():
     """Puts a module in place of one that is not imported yet."""
-    for name in ("archcheck.measure.evidence.trial", "archcheck.measure.distrust.paranoid"):
+    for name in ("archcheck.measure.evidence.short_training", "archcheck.measure.second_look.suspicions"):
         sys.modules[name] = types.ModuleType(name)
     return Honest()
 

@@ -1,0 +1,37 @@
+"""The contract that a command works on."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archcheck.foundation.errors import ArchcheckError
+
+if TYPE_CHECKING:
+    from archcheck.contract import Contract
+    from archcheck.rules.base import Rule
+
+
+def contract_of(options: Namespace) -> Contract:
+    """Return the contract that `--config` names or that is found from here."""
+    from archcheck.contract import discover, load
+
+    file = options.config or discover()
+    if file is None:
+        raise ArchcheckError(
+            f"no contract in {Path.cwd()} or above; state one in pyproject.toml under "
+            "[tool.archcheck.subjects.NAME], or name a file with --config"
+        )
+    return load(file)
+
+
+def known_rules_of(options: Namespace) -> tuple[Mapping[str, type[Rule]], Sequence[str]]:
+    """Return the rules that the contract of `--config`, or the one found from here, may state; and what is wrong.
+
+    Mistakes elsewhere in the contract are none here; without any contract there are still the installed rules.
+    """
+    from archcheck.contract import discover, known_rules
+
+    return known_rules(options.config or discover())

@@ -1,0 +1,84 @@
+"""`archcheck init`: a first contract of what a target stands for."""
+
+from __future__ import annotations
+
+import os
+import re
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from archcheck.cli.output import complain_of, save, write
+from archcheck.cli.worker_options import worker_of
+from archcheck.contract.document import show_path
+from archcheck.contract.files import OWN_FILE, SHARED_FILE
+from archcheck.foundation.errors import ArchcheckError, SubjectError
+from archcheck.foundation.files import is_stream
+from archcheck.foundation.json_codec import encode
+from archcheck.foundation.suffixes import is_file
+from archcheck.judging.engine import find_models, measure_target
+from archcheck.judging.first_contract import Draft, contract_text, toml
+from archcheck.workers.worker_process import Worker
+
+PREFIX = "tool.archcheck."
+
+
+def init(options: Namespace) -> int:
+    """Print or write a contract that the models of a target keep today."""
+    output: Path | None = options.output
+    if output and not is_stream(output) and (output.exists() or output.is_symlink()):
+        raise ArchcheckError(f"{show_path(output)} exists and is left alone; name another file, or leave --output out")
+    toml(_stated(options))  # what a contract cannot hold is refused before anything is measured
+    with worker_of(options) as worker:
+        drafts = list(_drafts(worker, options))
+    if not drafts:
+        return 2
+    prefix = PREFIX if output and output.name == SHARED_FILE else ""
+    if output is None:
+        write(
+            contract_text(drafts, place=f"Save it as {OWN_FILE}; in {SHARED_FILE}, put `{PREFIX}` before `subjects`.")
+        )
+        return 0
+    save(contract_text(drafts, prefix=prefix, place="`archcheck check` holds them to it."), output)
+    if not is_stream(output):
+        write(f"written to {show_path(output)}; `archcheck check --config {show_path(output)}` judges by it\n")
+    return 0
+
+
+def _stated(options: Namespace) -> dict[str, Any]:
+    return {name: value for name, value in options.args or () if value is not None}
+
+
+def _drafts(worker: Worker, options: Namespace) -> Iterator[Draft]:
+    """Measure every model of the target; one that fails is named and left out."""
+    taken: set[str] = set()
+    request: dict[str, Any] = {"args": dict(options.args or ()), "meta": options.meta}
+    if options.input:
+        request["input"] = encode(options.input)
+    for target in find_models(worker, options.target):
+        try:
+            facts = measure_target(worker, target, **request)
+        except SubjectError as error:
+            complain_of(target, str(error))
+            continue
+        name = _name(target, taken)
+        taken.add(name)
+        model = _seen_from(target, options.output)
+        yield Draft(name=name, model=model, facts=facts, args=request["args"], meta=options.meta)
+
+
+def _name(target: str, taken: set[str]) -> str:
+    """Return a name for the subject that is not taken yet: `resnet18` of `torchvision.models:resnet18`."""
+    word = target.rpartition(":")[2]
+    name = re.sub(r"[^a-z0-9_]+", "-", Path(word).stem.lower() if word.endswith(".py") else word.lower()).strip("-")
+    free = [name or "subject", *(f"{name or 'subject'}-{number}" for number in range(2, len(taken) + 3))]
+    return next(word for word in free if word not in taken)
+
+
+def _seen_from(target: str, output: Path | None) -> str:
+    """Return the target as a contract in the folder of `output` names it."""
+    head, colon, name = (target, "", "") if is_file(target) else target.rpartition(":")
+    if output is None or not is_file(head):
+        return target
+    return Path(os.path.relpath(head, output.parent)).as_posix() + colon + name

@@ -1,0 +1,107 @@
+"""The values of options, from the words of a command line."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from archcheck.contract.entries import InputSpec, check_dtype, check_sizes
+from archcheck.foundation.files import is_stream
+from archcheck.foundation.words import did_you_mean, quote
+from archcheck.judging.shards import Shard
+
+
+def format_of(word: str) -> str:
+    """Read the name of a format; that its libraries are missing is found out before the measuring, not after it."""
+    from archcheck.render import FORMATS, demand_libraries
+
+    if word in FORMATS:
+        demand_libraries(word)
+        return word
+    hint = did_you_mean(word, FORMATS, f"the formats are {', '.join(FORMATS)}")
+    raise argparse.ArgumentTypeError(f"{quote(word)} is not a format{hint}")
+
+
+def output_of(word: str) -> Path:
+    """Read where to write: found out before the measuring, not after it."""
+    file = Path(word)
+    if is_stream(file):
+        return file
+    if file.is_dir() or not file.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"cannot write {quote(word)}; name a file in a folder that exists")
+    try:
+        tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(file))).close()  # noqa: PTH120
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"cannot write {quote(word)}: {error.strerror}; name a file in another folder"
+        ) from None
+    return file
+
+
+def shard_of(word: str) -> Shard:
+    """Read `2/4`."""
+    match, reason = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", word), ""
+    try:
+        if match:
+            return Shard(index=int(match[1]), count=int(match[2]))
+    except ValueError as error:
+        reason = f": {error}"
+    raise argparse.ArgumentTypeError(f"{quote(word)} is no shard{reason}; write 1/4 for the first of four")
+
+
+def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    """Return a reader of positive numbers."""
+
+    def read(word: str) -> float:
+        try:
+            number = kind(word)
+        except ValueError:
+            number = 0
+        if not 0 < number < float("inf"):
+            what = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"must be a positive {what}, not {quote(word)}")
+        return number
+
+    return read
+
+
+def whole_of(word: str) -> int:
+    """Read a whole number from 0 on, of at most 18 digits: more are beyond what torch takes for a seed."""
+    if not re.fullmatch(r"[0-9]{1,18}", word):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 on with at most 18 digits, not {quote(word)}")
+    return int(word)
+
+
+def input_of(word: str) -> InputSpec:
+    """Read `1,1,28,28` or `1,16:int64`."""
+    match = re.fullmatch(r"(?P<shape>\d+(?:[,x]\d+)*)(?::(?P<dtype>\w+))?", word)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{quote(word)} is not a shape; write 1,1,28,28 or 1,16:int64")
+    shape = tuple(int(size) for size in re.split("[,x]", match["shape"]))
+    dtype = match["dtype"]
+    try:
+        check_sizes(shape)
+        if dtype is not None:
+            check_dtype(dtype)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{quote(word)} {error}") from None
+    return InputSpec(shape=shape, dtype=dtype)
+
+
+def argument_of(word: str) -> tuple[str, Any]:
+    """Read `width=16`; a value that is no literal of Python or TOML is a string."""
+    name, equals, value = word.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{quote(word)} is not NAME=VALUE; write width=16")
+    if value in ("true", "false"):
+        return name, value == "true"
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value

@@ -1,0 +1,94 @@
+"""The words of the commands that keep and show what is measured: `snapshot`, `diff`, `init` and `sync`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+
+from archcheck.cli.option_values import argument_of, input_of, output_of
+from archcheck.foundation.words import quote
+
+
+def snapshot(options: Namespace) -> int:
+    """Write the measures of subjects, or hold them to what was written."""
+    from archcheck.cli.snapshot import snapshot as run
+
+    return run(options)
+
+
+def diff(options: Namespace) -> int:
+    """Show what differs between two saved reports or snapshots."""
+    from archcheck.cli.snapshot import diff as run
+
+    return run(options)
+
+
+def init(options: Namespace) -> int:
+    """Print a first contract."""
+    from archcheck.cli.init import init as run
+
+    return run(options)
+
+
+def sync(options: Namespace) -> int:
+    """Write what is measured into texts and badges, or hold them to it."""
+    from archcheck.cli.sync import sync as run
+
+    return run(options)
+
+
+def add_sync(parser: ArgumentParser) -> None:
+    """Add the words of `sync`."""
+    parser.add_argument(
+        "words", nargs="*", metavar="FILE|SUBJECT", help="texts, by default those of `synced`; subjects, by default all"
+    )
+    parser.add_argument("--badges", type=folder_of, metavar="DIR", help="write badge data for shields.io there")
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail when something is stale")
+
+
+def add_snapshot(parser: ArgumentParser) -> None:
+    """Add the words of `snapshot`."""
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="names of subjects; all by default")
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail when a measure has grown since")
+
+
+def add_diff(parser: ArgumentParser) -> None:
+    """Add the words of `diff`."""
+    parser.add_argument("first", type=Path, metavar="A", help="a saved JSON report or a snapshot")
+    parser.add_argument("second", type=Path, metavar="B", help="another one")
+    parser.add_argument(
+        "--format", type=format_of, default="text", metavar="FORMAT", help="text, markdown or json; text by default"
+    )
+    parser.add_argument("--output", type=output_of, metavar="FILE", help="write it there")
+
+
+def add_init(parser: ArgumentParser) -> None:
+    """Add the words of `init`."""
+    parser.add_argument("target", metavar="TARGET", help="file.py, notebook.ipynb, file.py:Class or pkg.mod:factory")
+    parser.add_argument(
+        "--input", action="append", type=input_of, metavar="SHAPE[:DTYPE]", help="as for `archcheck report`"
+    )
+    parser.add_argument(
+        "--args", action="extend", nargs="+", type=argument_of, metavar="NAME=VALUE", help="as for `archcheck report`"
+    )
+    parser.add_argument(
+        "--output", type=output_of, metavar="FILE", help="write it there; a file that exists is left alone"
+    )
+    parser.add_argument("--meta", action="store_true", help="build models without memory: by shapes alone")
+
+
+def folder_of(word: str) -> Path:
+    """Read the name of a folder, which may be new."""
+    folder = Path(word)
+    if (folder.exists() and not folder.is_dir()) or not folder.parent.is_dir():
+        raise ArgumentTypeError(f"{quote(word)} is no folder; name one, or a new one in a folder that exists")
+    return folder
+
+
+def format_of(word: str) -> str:
+    """Read the name of a format that differences can be shown in."""
+    from archcheck.render.comparison import FORMATS
+
+    if word in FORMATS:
+        return word
+    raise ArgumentTypeError(f"{quote(word)} is not a format here; the formats are {', '.join(FORMATS)}")

@@ -1,0 +1,131 @@
+"""`archcheck train`: its words, and what it shows."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from archcheck.cli.contract_file import contract_of
+from archcheck.cli.option_values import output_of, positive, whole_of
+from archcheck.cli.output import note, write
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.words import visible
+
+if TYPE_CHECKING:
+    from archcheck.contract import Contract, SubjectEntry
+    from archcheck.judging.until_decided import Standing
+
+
+def add_train(parser: ArgumentParser) -> None:
+    """Add the words of `train`."""
+    parser.add_argument("subject", metavar="SUBJECT")
+    parser.add_argument(
+        "--seed",
+        action="append",
+        type=whole_of,
+        metavar="N",
+        help="a seed; once for each run; by default the first that is not yet recorded",
+    )
+    parser.add_argument("--epochs", type=positive(int), metavar="N", help="fewer epochs: a trial, not recorded")
+    parser.add_argument(
+        "--until-decided", action="store_true", help="add seeds until it is known whether min-accuracy is kept"
+    )
+    parser.add_argument(
+        "--max-seeds", type=positive(int), metavar="N", help="give that up when the record holds N seeds; 20 by default"
+    )
+    parser.add_argument("--output", type=output_of, metavar="FILE", help="keep the record there")
+
+
+def train(options: Namespace) -> int:
+    """Train a subject as its contract says; show what came out, and where the evidence is."""
+    try:
+        return _until_decided(options) if options.until_decided else _train(options)
+    except KeyboardInterrupt:
+        note("interrupted: the run that was not done is not recorded, and what the record held before it stays")
+        raise
+
+
+def _train(options: Namespace) -> int:
+    if options.max_seeds:
+        raise ArchcheckError("--max-seeds bounds what --until-decided adds; give both, or neither")
+    from archcheck.contract.document import show_path
+    from archcheck.workers.training import train as run
+
+    contract = contract_of(options)
+    entry = _entry(contract, options)
+    seeds = options.seed or ()
+    record, target = run(
+        contract,
+        entry,
+        seeds=seeds,
+        epochs=options.epochs,
+        output=options.output,
+        on_epoch=_show_epoch,
+        tell=note,
+        **_limit(options),
+    )
+    for each in record["runs"][-max(1, len(seeds)) :]:
+        _show_run(entry.name, each)
+    write(f"recorded in {visible(show_path(target))}\n" if target else "a trial: nothing is recorded\n")
+    return 0
+
+
+def _until_decided(options: Namespace) -> int:
+    """Train until it is decided; end with 0 only where it is kept."""
+    if options.seed or options.epochs:
+        raise ArchcheckError(
+            "--until-decided chooses the seeds itself, and trains each to its end; leave out --seed and --epochs"
+        )
+    from archcheck.contract.document import show_path
+    from archcheck.foundation.statistics.sequential_decisions import Answer
+    from archcheck.judging.until_decided import MOST_SEEDS, train_until_decided
+
+    contract = contract_of(options)
+    entry = _entry(contract, options)
+
+    def show_look(run: Mapping[str, Any] | None, standings: Sequence[Standing]) -> None:
+        if run is not None:
+            _show_run(entry.name, run)
+        for standing in standings:
+            answer = "" if standing.answer is Answer.UNDECIDED else f"{standing.answer}: "
+            write(f"{visible(f'{entry.name}: {standing.instance} {answer}{standing.message}')}\n")
+
+    most, limit = options.max_seeds or MOST_SEEDS, _limit(options)
+    answer, target = train_until_decided(
+        contract,
+        entry,
+        most=most,
+        output=options.output,
+        on_epoch=_show_epoch,
+        on_look=show_look,
+        tell=note,
+        **limit,
+    )
+    given_up = f", and --max-seeds is {most}" if answer is Answer.UNDECIDED else ""
+    write(f"{answer}{given_up}; recorded in {visible(show_path(target))}\n")
+    return int(answer is not Answer.KEPT)
+
+
+def _entry(contract: Contract, options: Namespace) -> SubjectEntry:
+    """Return the subject, with the time to import it that the command line gives."""
+    entry = contract.subject(options.subject)
+    return replace(entry, import_timeout=options.import_timeout) if options.import_timeout else entry
+
+
+def _limit(options: Namespace) -> dict[str, Any]:
+    return {"timeout": options.timeout} if options.timeout else {}
+
+
+def _show_run(name: str, run: Mapping[str, Any]) -> None:
+    from archcheck.render.wording import count
+
+    result = f"{run['test']['correct']:,} of {run['test']['total']:,} correct on the test set"
+    write(f"{visible(name)}: seed {run['seed']}, {count(len(run['epochs']), 'epoch')}, {result}\n")
+
+
+def _show_epoch(values: Mapping[str, Any]) -> None:
+    from archcheck.rules.findings import plain
+
+    note(plain(values))

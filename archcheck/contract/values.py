@@ -1,0 +1,171 @@
+"""From TOML values to the annotations of a dataclass.
+
+Understood are `int`, `float`, `str`, `bool`, `datetime.date`, `Literal`, tuples, mappings, unions and `Any`.
+An integer serves as a `float`, a boolean never serves as a number, and one value serves as a tuple of one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+from archcheck.foundation.words import quote
+
+ONE_AND_MANY: dict[Any, tuple[str, str]] = {
+    int: ("an integer", "integers"),
+    float: ("a number", "numbers"),
+    str: ("a string", "strings"),
+    bool: ("true or false", "booleans"),
+    datetime.date: ("a date such as 2030-12-31, without quotes", "dates"),
+}
+
+
+LARGE = 10**20
+"""From here on an integer is not written out, nor taken for a float."""
+
+
+class Mismatch(ValueError):  # noqa: N818 - the name says what it is
+    """A value that its annotation does not allow; `path` leads to the item of it that is at fault, `found` shows it."""
+
+    def __init__(self, kind: Any, found: Any, path: tuple[int | str, ...]) -> None:
+        self.path = path
+        self.found = show(found)
+        inside = " in it" if path else ""
+        super().__init__(f"must be {describe(kind)}, found {self.found}{inside}")
+
+
+class _Unfit(ValueError):  # noqa: N818 - a mismatch on its way up
+    def __init__(self, found: Any, path: tuple[int | str, ...] = ()) -> None:
+        self.found = found
+        self.path = path
+
+
+def coerce(value: Any, kind: Any) -> Any:
+    """Return `value`, as `tomllib` read it, as a `kind`.
+
+    >>> coerce(["conv", "linear"], tuple[str, ...]), coerce("conv", tuple[str, ...]), coerce(1, float)
+    (('conv', 'linear'), ('conv',), 1.0)
+
+    Raises `Mismatch` when the value does not fit, `TypeError` when `kind` is not one of those understood.
+    """
+    try:
+        return _coerce(value, kind)
+    except _Unfit as unfit:
+        raise Mismatch(kind, unfit.found, unfit.path) from None
+
+
+def describe(kind: Any, *, many: bool = False) -> str:
+    """Say what an annotation allows: `a list of strings`. Without `None`, which TOML cannot write."""
+    origin, options = get_origin(kind), get_args(kind)
+    if origin is tuple:
+        return ("lists" if many else "a list") + _describe_items(options)
+    if origin in (Union, types.UnionType):
+        chosen = [option for option in options if option is not type(None)]
+        return " or ".join(describe(option, many=many) for option in chosen)
+    if origin is Literal:
+        return " or ".join(map(show, options))
+    if _is_mapping(kind):
+        return "tables" if many else "a table"
+    return ONE_AND_MANY[kind][many] if kind in ONE_AND_MANY else str(kind)
+
+
+def _describe_items(options: tuple[Any, ...]) -> str:
+    if options[1:] == (Ellipsis,):
+        return f" of {describe(options[0], many=True)}"
+    return f" of {len(options)} ({', '.join(describe(option) for option in options)})"
+
+
+def show(value: Any) -> str:
+    """Write a value as TOML would, in short."""
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if isinstance(value, int) and abs(value) >= LARGE:
+        return "a huge integer"
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value).lower()
+
+
+def list_depth(kind: Any) -> int:
+    """Return how many lists deep a `kind` may be: 0 for `int`, 1 for `str | tuple[str, ...]`."""
+    options = [option for option in get_args(kind) if option is not Ellipsis]
+    if get_origin(kind) is tuple:
+        return 1 + max(map(list_depth, options), default=0)
+    if get_origin(kind) in (Union, types.UnionType):
+        return max(map(list_depth, options))
+    return 0
+
+
+def _coerce(value: Any, kind: Any) -> Any:
+    origin, options = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return _coerce_union(value, options)
+    if origin is Literal:
+        return _coerce_literal(value, options)
+    if origin is tuple:
+        return _coerce_tuple(value, options)
+    if _is_mapping(kind):
+        return _coerce_mapping(value, options)
+    return _coerce_scalar(value, kind)
+
+
+def _coerce_union(value: Any, options: tuple[Any, ...]) -> Any:
+    failures = []
+    for option in sorted(options, key=lambda option: option is not type(value)):
+        try:
+            return _coerce(value, option)
+        except _Unfit as unfit:
+            failures.append(unfit)
+    raise max(failures, key=lambda unfit: len(unfit.path))
+
+
+def _coerce_literal(value: Any, options: tuple[Any, ...]) -> Any:
+    if (type(value), value) in [(type(option), option) for option in options]:
+        return value
+    raise _Unfit(value)
+
+
+def _coerce_tuple(value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    variadic = kinds[1:] == (Ellipsis,)
+    if not isinstance(value, list):
+        if not variadic:
+            raise _Unfit(value)
+        return (_coerce(value, kinds[0]),)
+    kinds = kinds[:1] * len(value) if variadic else kinds
+    if len(kinds) != len(value):
+        raise _Unfit(value)
+    return tuple(_coerce_item(item, kinds[index], index) for index, item in enumerate(value))
+
+
+def _coerce_mapping(value: Any, kinds: tuple[Any, ...]) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _Unfit(value)
+    return {key: _coerce_item(item, kinds[1] if kinds else Any, key) for key, item in value.items()}
+
+
+def _coerce_item(item: Any, kind: Any, key: int | str) -> Any:
+    try:
+        return _coerce(item, kind)
+    except _Unfit as unfit:
+        raise _Unfit(unfit.found, (key, *unfit.path)) from None
+
+
+def _coerce_scalar(value: Any, kind: Any) -> Any:
+    if kind not in (*ONE_AND_MANY, type(None)):
+        raise TypeError(f"a parameter cannot be a {kind}")
+    if kind is float and type(value) is int and abs(value) < LARGE:
+        return float(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        raise _Unfit(value)
+    return value
+
+
+def _is_mapping(kind: Any) -> bool:
+    return (get_origin(kind) or kind) in (dict, Mapping)

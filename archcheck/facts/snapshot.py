@@ -1,0 +1,175 @@
+"""Snapshots: the measures of subjects as a file that is committed, so that growth shows in a diff and in a check.
+
+The file is JSON with sorted keys and one value a line: totals, and for every layer of the module tree its type, the
+shapes that it gives, and the parameters and multiply-accumulates that are its own, without the layers inside of it.
+Nothing in it depends on where or with what it was measured: no lines, no versions, no times.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.files import read_json
+from archcheck.foundation.json_codec import decode, encode
+from archcheck.foundation.words import quote
+
+SCHEMA = 1
+"""Version of the file; it changes when a key changes its meaning or goes away."""
+NEED = "snapshot"
+"""What a rule needs for the facts to hold what is committed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """The sums of a model, as `Params` and `Cost` of the facts define them; shapes are written `1x28x28`.
+
+    `hidden` are the elements of weights that are no parameters; `uncounted` are the operations whose cost nobody knows.
+    """
+
+    params: int
+    trainable: int
+    frozen: int
+    buffers: int
+    hidden: int
+    bytes: int
+    macs: int
+    fvcore_flops: int
+    activations: int
+    peak_activation_bytes: int
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    receptive_field: str | None = None
+    uncounted: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_negative(**{name: getattr(self, name) for name in COUNTS})
+
+
+def _refuse_negative(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 0:
+            raise ValueError(f"`{name}` is below zero: {count}")
+
+
+COUNTS = tuple(each.name for each in fields(Totals) if each.type == "int")
+"""The totals that are numbers."""
+GROWING = tuple(name for name in COUNTS if name != "frozen")
+"""The totals of which more is worse: weights may be frozen without a model growing."""
+ON_INPUT = frozenset({"macs", "fvcore_flops", "activations", "peak_activation_bytes"})
+"""The totals that depend on the size of the input."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerMeasures:
+    """A layer: what it owns and runs itself, without the layers inside of it."""
+
+    type: str
+    params: int
+    macs: int
+    outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _refuse_negative(params=self.params, macs=self.macs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The measures of one subject; `layers` by path, the model itself under `""`."""
+
+    totals: Totals
+    layers: Mapping[str, LayerMeasures] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """What the snapshot file of a contract says of a subject: measures, or the `problem` that there is with it."""
+
+    file: str
+    measures: Snapshot | None
+    problem: str | None = None
+
+
+def incomparable(before: Totals, after: Totals, names: Iterable[str]) -> str | None:
+    """Return why the totals called `names` tell nothing about growth; `None` if they do."""
+    if not ON_INPUT.isdisjoint(names) and before.inputs != after.inputs:
+        return (
+            f"the snapshot was measured on an input of {_listed(before.inputs)}, the model on {_listed(after.inputs)}"
+        )
+    unknown = [op for op in after.uncounted if op not in before.uncounted]
+    if unknown and not {"macs", "fvcore_flops"}.isdisjoint(names):
+        return f"the cost of {_listed(unknown)} is unknown, which the snapshot does not have"
+    return None
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words) or "nothing"
+
+
+def percent(before: int, after: int) -> str:
+    """Return `+5.4 %`, of less than a tenth of one that it is below that; from nothing, only that it is new.
+
+    >>> percent(200, 211), percent(20_000, 20_001), percent(0, 1)
+    ('+5.5 %', 'below 0.1 %', 'new')
+    """
+    if not before:
+        return "new"
+    share = 100 * (after - before) / before
+    return "below 0.1 %" if 0 < abs(share) < 0.1 else f"{share:+.1f} %"
+
+
+def is_snapshot(document: Any) -> bool:
+    """Whether a JSON document means to be a snapshot."""
+    return isinstance(document, Mapping) and "subjects" in document
+
+
+def read_snapshot(file: Path, shown: str) -> dict[str, Snapshot]:
+    """Return the snapshots in a file by subject; `shown` is its name for people.
+
+    Raises `ArchcheckError`, in one line, for a file that cannot be read or is no snapshot of this schema.
+    """
+    if not file.exists():
+        raise ArchcheckError(f"there is no snapshot {shown}; write one with `archcheck snapshot`")
+    return snapshots_of(read_json(file, shown, _REPAIR), shown)
+
+
+_REPAIR = "restore it, or delete it and run `archcheck snapshot`"
+
+
+def snapshots_of(document: Any, shown: str) -> dict[str, Snapshot]:
+    """Return the snapshots in a JSON document by subject. Raises `ArchcheckError` in one line if it is none."""
+    if not is_snapshot(document):
+        raise ArchcheckError(f'{shown} is no snapshot: it has no key "subjects"; {_REPAIR}')
+    schema = document.get("schema")
+    if type(schema) is not int or schema != SCHEMA:  # to Python, `true` is 1
+        found = quote(json.dumps(schema))
+        raise ArchcheckError(
+            f"{shown} is a snapshot of schema {found.strip(chr(34))}, this archcheck reads schema {SCHEMA}; {_REPAIR}"
+        )
+    try:
+        return decode(dict[str, Snapshot], document["subjects"], at="subjects")
+    except ValueError as error:
+        raise ArchcheckError(f"{shown} is damaged: {' '.join(str(error).split())[:200]}; {_REPAIR}") from None
+
+
+def snapshot_text(snapshots: Mapping[str, Snapshot]) -> str:
+    """Return the content of a snapshot file: the same for the same measures, on every machine."""
+    document = {"schema": SCHEMA, "subjects": encode(snapshots)}
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def committed(file: Path, name: str, shown: str) -> Committed:
+    """Return what `file` says of the subject called `name`; that it says nothing, or cannot be read, is a problem."""
+    try:
+        found = read_snapshot(file, shown)
+    except ArchcheckError as error:
+        return Committed(file=shown, measures=None, problem=str(error))
+    if name not in found:
+        problem = f"{shown} holds no snapshot of {quote(name)}; write one with `archcheck snapshot {shlex.quote(name)}`"
+        return Committed(file=shown, measures=None, problem=problem)
+    return Committed(file=shown, measures=found[name])

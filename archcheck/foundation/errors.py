@@ -1,0 +1,74 @@
+"""What can go wrong, as exceptions. Everything archcheck raises on purpose derives from `ArchcheckError`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.words import visible
+
+
+class ArchcheckError(Exception):
+    """Something archcheck can say in one line; the command line turns it into exit code 2."""
+
+
+def described(error: BaseException) -> str:
+    """Return `ValueError: what it says` on one line, cut at 300 characters, whatever the error's text holds."""
+    try:
+        text = one_line(str(error))[:300]
+    except BaseException:
+        text = ""
+    return f"{type(error).__name__}: {text or 'no message'}"
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line; what a terminal would obey instead of showing it is written out in ASCII."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in " ".join(text.split())
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake in a contract: the file as the user named it, the line counted from 1, and what to do."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return visible(f"{self.file}:{self.line}: {self.message}")
+
+
+class ContractError(ArchcheckError):
+    """A contract that cannot be read. Carries every problem at once, in file order."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class SubjectError(ArchcheckError):
+    """A subject that could not be loaded or measured.
+
+    `kind` is a stable word for tools: `not-found`, `no-model`, `syntax`, `import`, `construct`, `input`,
+    `ragged`, `forward`, `mode`, `differs`, `tampering`, `thread`, `timeout`, `crash`, `memory`, `output`, `training`,
+    `artifact`, `weights`, `no-rules`, `cancelled` or `internal`.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
+        self.message = message
+        super().__init__(message)
+
+
+class NotMeasured(ArchcheckError):  # noqa: N818 - a state of the facts, raised by a rule that needs more
+    """A rule needs a fact that is unknown; the verdict is `error`, never `kept`.
+
+    `where` is the place that the missing fact should come from, `fix` the next step, as in a finding.
+    """
+
+    def __init__(self, message: str, *, where: Where | None = None, fix: str | None = None) -> None:
+        self.where = where
+        self.fix = fix
+        super().__init__(message)

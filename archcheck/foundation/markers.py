@@ -1,0 +1,116 @@
+"""Markers in a text: what stands between them is written by `archcheck sync` and held to by `synced`.
+
+    <!-- archcheck: mnist -->                                   a table of the subject `mnist`
+    <!-- /archcheck -->
+    <!-- archcheck: mnist params.total -->13,086<!-- /archcheck -->    one figure of it
+
+Markers in fenced code and in code spans are text like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.text_files import Text
+from archcheck.foundation.words import did_you_mean, listed, quote
+
+CLOSING = "<!-- /archcheck -->"
+_AHEAD = r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*"
+"""What may stand ahead of a fence: indentation, quotes, the marks of list items."""
+_OPENS, _CLOSES = r"<!--[ \t]*archcheck:[^<>\n]*-->", r"<!--[ \t]*/archcheck[ \t]*-->"
+_REGION = rf"{_OPENS}(?:(?!{_OPENS}|{_CLOSES}).)*+{_CLOSES}"
+"""A pair of markers, which a code span holds whole: where it ends may not depend on what is written between them."""
+_TOKEN = re.compile(
+    rf"""
+    (?:^|(?<=\ufeff)){_AHEAD}(?:
+        (?P<ticks>`{{3,}}+)[^`\n]*$(?:.*?^[ \t>]*(?P=ticks)`*[ \t\r]*$|.*)
+      | (?P<tildes>~{{3,}}+)[^\n]*$(?:.*?^[ \t>]*(?P=tildes)~*[ \t\r]*$|.*))
+    | (?<!`)(?P<span>`++)(?>{_REGION}|(?!\n[ \t\r]*\n).)+?(?<!`)(?P=span)(?!`)
+    | <!--[ \t]*archcheck:(?P<opens>[^<>\n]*)-->
+    | (?P<closes>{_CLOSES})
+    """,
+    re.VERBOSE | re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """What stands between two markers: `subject` and, of a single figure, its `path`; `start` and `end` of it.
+
+    `ahead` is what begins the line of a table, and each of its lines: indentation or the mark of a quotation.
+    """
+
+    subject: str
+    path: str | None
+    where: Where
+    start: int
+    end: int
+    ahead: str
+
+
+def regions(text: Text, subjects: Collection[str]) -> tuple[Region, ...]:
+    """Return what stands between markers, in order.
+
+    Raises `NotMeasured`, which says where and what to do, for a text that could not be read, a marker without its
+    other half, and one that names no subject.
+    """
+    return tuple(_regions(text, subjects))
+
+
+def _regions(text: Text, subjects: Collection[str]) -> Iterator[Region]:
+    content = text.demand()
+    marks = [found for found in _TOKEN.finditer(content) if found["opens"] is not None or found["closes"]]
+    for first, second in pairwise([*marks, None]):
+        assert first is not None
+        if first["closes"]:
+            continue
+        where = text.line(first.start())
+        if second is None or not second["closes"]:
+            shown = quote(first[0]).replace('\\"', "'")
+            raise NotMeasured(f"{shown} is not closed", where=where, fix=f"put {CLOSING} behind what it holds")
+        subject, path = _named(first["opens"].strip(), subjects, where)
+        begun = content[content.rfind("\n", 0, first.start()) + 1 : first.start()].lstrip("\ufeff")
+        ahead = begun if re.fullmatch(r"[ \t>]*", begun) else ""
+        yield Region(subject=subject, path=path, where=where, start=first.end(), end=second.start(), ahead=ahead)
+    _refuse_stray(text, marks)
+
+
+def _refuse_stray(text: Text, marks: list[re.Match[str]]) -> None:
+    """Raise `NotMeasured` for a closing marker that closes nothing."""
+    for first, second in pairwise([None, *marks]):
+        assert second is not None
+        if second["closes"] and (first is None or first["closes"]):
+            fix = "take it away, or put <!-- archcheck: SUBJECT --> ahead of it"
+            raise NotMeasured(f"{second[0]} closes nothing", where=text.line(second.start()), fix=fix)
+
+
+def _named(words: str, subjects: Collection[str], where: Where) -> tuple[str, str | None]:
+    """Return the subject and the figure's path that a marker names."""
+    if words in subjects:
+        return words, None
+    subject, _, path = words.rpartition(" ")
+    if subject.strip() in subjects:
+        return subject.strip(), path
+    meant = subject.strip() or words
+    hint = did_you_mean(meant, subjects, f"the contract has {listed(subjects)}")
+    raise NotMeasured(f"{quote(meant)} is not a subject{hint}", where=where, fix="name a subject of the contract")
+
+
+def rewrite(text: Text, found: Collection[Region], content_of: Callable[[Region], str]) -> str:
+    """Return the text with `content_of` each region between its markers, and all else as it is."""
+    content, end, parts = text.demand(), 0, []
+    for region in found:
+        parts += [content[end : region.start], content_of(region)]
+        end = region.end
+    return "".join([*parts, content[end:]])
+
+
+def as_block(lines: Collection[str], text: Text, region: Region) -> str:
+    """Return lines as what stands between two markers that have lines of their own."""
+    newline = "\r\n" if "\r\n" in text.demand() else "\n"
+    return newline.join(["", *(region.ahead + line for line in lines), region.ahead])

@@ -1,0 +1,71 @@
+"""Numbers in a text: where a pattern finds them, what they say, and whether that holds of what was measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from archcheck.foundation.quantities import as_written
+from archcheck.foundation.regular_expressions import matches
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.text_files import Text
+
+_SUFFIX = re.compile(r"[ \t\u00a0\u2009\u202f]?%|[kKMGT](?:i?B)?\b")
+"""What belongs to a number though a pattern leaves it out."""
+_GAPS = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3})")
+"""Spaces that separate thousands; any other is a plain one."""
+_SPACES = re.compile(r"\s+")
+_BEFORE = re.compile(r"(?:\d|\d[.,_])\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A number that a text states: `written` there, but for spaces, at a line, and the `value` that it stands for.
+
+    `last` is what its last digit is worth; a text that is no number has no `value`. `of_one` says that it is a share
+    written as such, and not in percent.
+    """
+
+    written: str
+    where: Where
+    value: Fraction | None = None
+    last: Fraction = Fraction(0)
+    of_one: bool = False
+
+    def holds(self, measured: Fraction, tolerance: Fraction | None) -> bool:
+        """Whether this is what was measured, within a share of that; without one, rounded to the digits written."""
+        if self.value is None:
+            return False
+        room = self.last / 2 if tolerance is None else tolerance * abs(measured)
+        return abs(self.value - measured) <= room
+
+
+def claims_in(text: Text, pattern: str, unit: str, limit: float) -> Iterator[Claim]:
+    """Yield what the one group of a regular expression catches in a text, read in a unit of `quantities`.
+
+    A percent sign or a prefix of the SI that stands directly behind the group belongs to the number. Raises
+    `NotMeasured` for a text that could not be read, and `Unmatched` for a pattern that takes more than `limit` seconds.
+    """
+    content = text.demand()
+    for begin, start, end in matches(pattern, content, limit):
+        if start < 0:  # the group is in an alternative that was not taken
+            yield Claim(written="", where=text.line(begin))
+            continue
+        behind = _SUFFIX.match(content, end) if content[start:end][-1:].isdigit() else None
+        whole = not (_BEFORE.search(content, max(0, start - 2), start) and content[start:end][:1].isdigit())
+        yield read_claim(content[start : behind.end() if behind else end], unit, text.line(start), whole=whole)
+
+
+def read_claim(written: str, unit: str, where: Where, *, whole: bool = True) -> Claim:
+    """Read a number; it is none where it is not the `whole` of one, such as 086 of 13,086."""
+    plain = _SPACES.sub(" ", _GAPS.sub(",", written)).strip(" ~≈").rstrip(".,;:")
+    try:
+        if not whole:
+            raise ValueError("a part of a number")
+        value, last = as_written(plain, unit)
+    except ValueError:
+        return Claim(written=plain, where=where)
+    of_one = unit == "share" and not plain.endswith("%")
+    return Claim(written=plain, where=where, value=Fraction(value), last=Fraction(last), of_one=of_one)

@@ -1,0 +1,151 @@
+"""Quantities as people write them: `"20k"`, `"1.33M"`, `"256 KiB"`, `"50 %"`, read and written exactly.
+
+A field of a rule says in its metadata what it counts, `field(metadata={"unit": "parameters"})`; a contract may then
+give text where the field holds a number. Prefixes are those of the SI (k is 1,000), and KiB is 1,024 bytes. What is
+counted comes in whole numbers: `"1.3337k"` parameters are none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+
+from archcheck.foundation.words import listed, quote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """What a number counts: `factors` of the suffixes, in falling order, and what its values look like."""
+
+    factors: Mapping[str, Decimal]
+    examples: tuple[str, ...]
+    whole: bool = True
+
+
+def _scaled(symbols: str, base: int, ending: str = "") -> dict[str, Decimal]:
+    return {symbol + ending: Decimal(base) ** (power + 1) for power, symbol in enumerate(symbols)}
+
+
+_COUNT = {**_scaled("kMGT", 1000), "K": Decimal(1000)}
+_BYTES = {**_scaled("kMGT", 1000, "B"), **_scaled("KMGT", 1024, "iB"), "KB": Decimal(1000), "B": Decimal(1)}
+
+
+def _counted(words: tuple[str, ...], **more: int) -> Unit:
+    """Return a unit of whole things, which may be named behind the number: `20k parameters`, `2.5 GMACs`."""
+    scales = {"": Decimal(1), **_COUNT, **{suffix: Decimal(factor) for suffix, factor in more.items()}}
+    named = {scale + word: factor for word in words for scale, factor in scales.items()}
+    named |= {f"{scale} {word}": factor for word in words for scale, factor in scales.items() if scale}
+    return Unit(factors=MappingProxyType(scales | named), examples=("20k", "1.33M"))
+
+
+UNITS: Mapping[str, Unit] = MappingProxyType({
+    "parameters": _counted(("parameters", "params"), B=10**9),
+    "macs": _counted(("multiply-accumulates", "macs", "MACs")),
+    "elements": _counted(("elements",)),
+    "bytes": Unit(
+        factors=MappingProxyType({"": Decimal(1), **_BYTES, "bytes": Decimal(1)}), examples=("256 KiB", "1.5 MB")
+    ),
+    "share": Unit(
+        factors=MappingProxyType({"": Decimal(1), "%": Decimal("0.01")}), examples=("50 %",), whole=False
+    ),
+})  # fmt: skip
+"""The units that a field may name in its metadata."""
+
+_NUMBER = re.compile(r"(?P<number>\d{1,3}(?:,\d{3})+|\d+(?:_\d+)*(?:\.\d+)?|\.\d+)\s*(?P<suffix>\S(?:.*\S)?)?")
+_LONGEST = 40
+"""Characters beyond which no text is a quantity."""
+
+
+def parse(text: str, unit: str) -> int | float:
+    """Return the number that `text` stands for, a whole one but for shares.
+
+    >>> parse("1.33M", "parameters"), parse("256 KiB", "bytes"), parse("19,999", "macs"), parse("50 %", "share")
+    (1330000, 262144, 19999, 0.5)
+
+    Raises `ValueError`, whose text goes on after the name of what holds the quantity, when there is no such
+    quantity, when the suffix belongs to another unit, and when it is no whole number.
+    """
+    value, _ = as_written(text, unit)
+    if not UNITS[unit].whole:
+        return float(value)
+    if value != int(value):
+        raise ValueError(
+            f"must be a whole number, and {quote(text)} is {value.normalize():,f} {unit}; "
+            f"write {int(value):_} or {int(value) + 1:_}"
+        )
+    return int(value)
+
+
+def as_written(text: str, unit: str) -> tuple[Decimal, Decimal]:
+    """Return the number that `text` stands for, whole or not, and what its last digit is worth.
+
+    >>> as_written("1.33M", "parameters")
+    (Decimal('1330000.00'), Decimal('10000.00'))
+
+    Raises `ValueError` as `parse` does.
+    """
+    found = _NUMBER.fullmatch(text.strip()) if len(text) <= _LONGEST and text.isascii() else None
+    if found is None:
+        raise ValueError(f"must be {expected(unit)}, found {quote(text)}")
+    suffix, factors = " ".join((found["suffix"] or "").split()), UNITS[unit].factors
+    if suffix not in factors or ("," in found["number"] and factors[suffix] != 1):
+        raise ValueError(f"must be {expected(unit)}, found {quote(text)}{_hint(suffix, unit)}")
+    digits = found["number"].replace(",", "").replace("_", "")
+    last = Decimal(1).scaleb(-len(digits.partition(".")[2]))
+    return Decimal(digits) * factors[suffix], last * factors[suffix]
+
+
+def short(number: float, unit: str) -> str:
+    """Write a number of a unit as briefly as it can be written exactly; `parse` reads it back as it was.
+
+    >>> short(20_000, "parameters"), short(13_086, "parameters"), short(262_144, "bytes"), short(0.5, "share")
+    ('20k', '13086', '256 KiB', '50 %')
+    """
+    exact = Decimal(str(number))
+    gap = " " if unit in ("bytes", "share") else ""
+    texts = [f"{_plain(exact / UNITS[unit].factors[suffix])}{gap if suffix else ''}{suffix}" for suffix in _SHORT[unit]]
+    return min((text for text in texts if _reads_as(text, unit, number)), key=len)
+
+
+_SHORT = {
+    "parameters": ("", *"kMGT"),
+    "macs": ("", *"kMGT"),
+    "elements": ("", *"kMGT"),
+    "bytes": ("B", "KiB", "MiB", "GiB", "TiB", "kB", "MB", "GB", "TB"),
+    "share": ("%",),
+}
+"""The suffixes that `short` chooses from; of two that are as brief, the first."""
+
+
+def _plain(value: Decimal) -> str:
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _reads_as(text: str, unit: str, number: float) -> bool:
+    try:
+        return parse(text, unit) == number
+    except ValueError:  # more digits than are kept made a fraction of it
+        return False
+
+
+def expected(unit: str) -> str:
+    """Say what a value of this unit looks like: `an integer or a quantity such as "20k"`."""
+    number = "an integer" if UNITS[unit].whole else "a number"
+    return f"{number} or text such as " + listed(UNITS[unit].examples).replace(" and ", " or ")
+
+
+def _hint(suffix: str, unit: str) -> str:
+    known = UNITS[unit].factors
+    meant = [suffix.lower() + ending for ending in ("", "b", "ib")]
+    near = [each for each in known if each.lower() in meant]
+    if near and suffix not in known:
+        return f"; did you mean {listed(near[:2]).replace(' and ', ' or ')}?"
+    owner = next((name for name, other in UNITS.items() if suffix in other.factors), unit)
+    return f"; {quote(suffix)} is for {_PLAIN_NAMES.get(owner, owner)}, and this counts {unit}" if owner != unit else ""
+
+
+_PLAIN_NAMES = {"share": "shares"}

@@ -1,0 +1,242 @@
+"""Measure, judge, waive, report. The only place where a verdict is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archcheck.contract import Contract, Stated, SubjectEntry, Waiver
+from archcheck.contract.document import show_path
+from archcheck.contract.entries import import_limit
+from archcheck.facts import snapshot
+from archcheck.facts.facts import Facts
+from archcheck.facts.stated_costs import Stated as StatedCost
+from archcheck.facts.weight_files import Weights
+from archcheck.foundation.errors import NotMeasured, SubjectError
+from archcheck.foundation.json_codec import decode, encode
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.text_files import Texts, read_text
+from archcheck.foundation.words import visible
+from archcheck.judging.waivers import waive
+from archcheck.rules.base import Rule, rule_name
+from archcheck.rules.findings import Finding, Mishap, Outcome, Report, Result, Verdict, sum_points
+from archcheck.rules.queries.value_passes import checked
+from archcheck.workers.worker_process import Worker
+
+if TYPE_CHECKING:
+    import torch
+
+
+def measure(
+    model: torch.nn.Module,
+    *,
+    example: Any = None,
+    confirm: bool = True,
+    costs: Mapping[str, StatedCost] | None = None,
+) -> Facts:
+    """Measure `model` in this process.
+
+    `example` is a tensor, a tuple of positional inputs or a mapping of keyword inputs; without it the input
+    is inferred from the first layer. A real forward pass in each mode confirms what shapes say, unless `confirm` is
+    false, which a note on the facts says. The model is left as it was. `costs` are multiply-accumulates of operators of
+    one's own, as a contract states them.
+
+    Raises:
+        SubjectError: the forward pass failed, or the input could not be inferred.
+    """
+    from archcheck.measure import measure_model
+
+    facts = measure_model(model, example=example, confirm=confirm, costs=costs)
+    return facts if confirm else facts.noting("not confirmed on real numbers, as asked")
+
+
+def check(
+    model: torch.nn.Module,
+    *,
+    example: Any = None,
+    rules: Iterable[Rule],
+    name: str | None = None,
+    costs: Mapping[str, StatedCost] | None = None,
+) -> Report:
+    """Measure `model` in this process and judge it by `rules`; `.verify()` on the report raises when broken.
+
+    Raises:
+        SubjectError: the model could not be measured.
+    """
+    from archcheck.measure import measure_model
+
+    chosen = tuple(rules)
+    facts = measure_model(model, example=example, name=name, needs=needs_of(chosen), confirm=True, costs=costs)
+    nowhere = Where(file="", line=0)
+    stated = [Stated(rule=rule, instance=rule_name(rule), where=nowhere) for rule in chosen]
+    return _graded(Report(subject=facts.subject.name, facts=facts, outcomes=judge(facts, stated)), chosen)
+
+
+def check_contract(contract: Contract, names: Sequence[str] = (), *, worker: Worker | None = None) -> Iterator[Report]:
+    """Judge the named subjects of `contract`, all by default, one report at a time and in their order.
+
+    A subject without rules is an error: judging nothing is no pass.
+    """
+    own = worker or Worker()
+    try:
+        for entry in chosen_entries(contract, names):
+            yield check_entry(own, contract, entry)
+    finally:
+        if worker is None:
+            own.close()
+
+
+def chosen_entries(contract: Contract, names: Sequence[str] = ()) -> tuple[SubjectEntry, ...]:
+    """Return the named subjects, each once, or all of them. Raises `ArchcheckError` for a name that is none."""
+    return tuple(contract.subject(name) for name in dict.fromkeys(names)) or contract.subjects
+
+
+def check_entry(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Report:
+    """Judge a subject as the gate does: one that nothing is promised of is an error."""
+    return check_subject(worker, contract, entry, needs=needs) if entry.rules else _without_rules(entry)
+
+
+def _without_rules(entry: SubjectEntry) -> Report:
+    message = (
+        f"nothing is promised: `{visible(entry.name)}` at {entry.where} has no rules; state some under its `rules`"
+    )
+    return Report(subject=entry.name, error=Mishap(kind="no-rules", message=message))
+
+
+def check_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Report:
+    """Measure one subject of `contract` in `worker` and judge it; a subject that fails becomes `error`."""
+    try:
+        facts = measure_subject(worker, contract, entry, needs=needs)
+    except SubjectError as error:
+        report = Report(subject=entry.name, error=Mishap(kind=error.kind, message=str(error)))
+    else:
+        report = Report(subject=entry.name, facts=facts, outcomes=judge(facts, entry.rules, entry.waivers))
+    return _graded(report, [stated.rule for stated in entry.rules])
+
+
+def _graded(report: Report, rules: Iterable[Rule]) -> Report:
+    """Add the points that `rules` carry and what is earned of them: nothing by a subject that cannot be measured."""
+    points = [rule.points for rule in rules if rule.points is not None]
+    if not points:
+        return report
+    earned = [outcome.earned for outcome in report.outcomes if outcome.earned is not None]
+    return replace(report, points=sum_points(points), earned=sum_points(earned))
+
+
+def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Facts:
+    """Measure one subject of `contract` in `worker`, with all that its rules need, and `needs` on top."""
+    request = {
+        "do": "measure",
+        "name": entry.name,
+        "target": entry.model,
+        "root": str(contract.root),
+        "input": encode(entry.input),
+        "args": dict(entry.args),
+        "meta": entry.meta,
+        "weights": entry.weights,
+        "unsafe": entry.unsafe,
+        "needs": sorted(needs_of(stated.rule for stated in entry.rules).union(needs)),
+        "training": encode(entry.training),
+        **import_limit(entry),
+        **({"costs": dict(entry.costs)} if entry.costs else {}),
+    }
+    texts = _texts(contract, entry, entry.timeout or worker.timeout)
+    facts = replace(_facts(worker.ask(request, timeout=entry.timeout)), texts=texts)
+    if snapshot.NEED not in request["needs"]:
+        return facts
+    file = contract.snapshot_file(entry)
+    return replace(facts, snapshot=snapshot.committed(file, entry.name, show_path(file)))
+
+
+def _texts(contract: Contract, entry: SubjectEntry, limit: float) -> Texts:
+    """Read what the rules of a subject judge beside it: each time, as no answer of a worker depends on it."""
+    files = {file: Path(contract.root, file) for stated in entry.rules for file in stated.rule.reads}
+    read = {file: read_text(path, show_path(path)) for file, path in files.items()}
+    return Texts(files=read, subjects=tuple(each.name for each in contract.subjects), limit=limit)
+
+
+def measure_target(worker: Worker, target: str, **options: Any) -> Facts:
+    """Measure a target that no contract names; `options` are those of a request.
+
+    They are `input`, `args`, `meta`, `weights`, `unsafe`, `needs`, and `careful` for a file that nobody has prepared.
+    """
+    request = {"do": "measure", "target": target, "root": str(Path.cwd()), **options}
+    return _facts(worker.ask(request))
+
+
+def measure_weights(worker: Worker, target: str) -> Weights:
+    """Return what tensors a file holds, of which nobody knows how they belong together; nothing of it runs."""
+    answer = worker.ask({"do": "weights", "target": target, "root": str(Path.cwd())})
+    try:
+        return decode(Weights, answer)
+    except ValueError as error:
+        raise SubjectError("internal", f"what was read is no list of tensors: {error}; try `--no-cache`") from None
+
+
+def _facts(answer: Any) -> Facts:
+    try:
+        return Facts.from_json(answer)
+    except ValueError as error:  # the subject meddled with the answer, or with a cache that it could write
+        raise SubjectError("internal", f"what was measured is no report: {error}; try `--no-cache`") from None
+
+
+def find_models(worker: Worker, target: str) -> tuple[str, ...]:
+    """Return the targets (`file.py:Net`) that a file or target stands for; nothing that it does leaves traces."""
+    return tuple(worker.ask({"do": "find", "target": target, "root": str(Path.cwd()), "careful": True}))
+
+
+def needs_of(rules: Iterable[Rule]) -> frozenset[str]:
+    """Return what these rules need beyond the graph."""
+    return frozenset(need for rule in rules for need in rule.needs)
+
+
+def judge(facts: Facts, stated: Sequence[Stated], waivers: Sequence[Waiver] = ()) -> tuple[Outcome, ...]:
+    """Judge `facts` by every stated rule, in order."""
+    return waive(waivers, (_judge_one(facts, rule) for rule in stated))
+
+
+def _judge_one(facts: Facts, stated: Stated) -> Outcome:
+    try:
+        result = checked(stated.rule, facts)
+    except NotMeasured as error:
+        return _error(stated, Finding(message=str(error), where=error.where, fix=error.fix))
+    except Exception as error:  # a rule may be anybody's: its fault must not end the run
+        return _error(stated, Finding(message=f"the rule itself failed: {type(error).__name__}: {error}"))
+    return _outcome(stated, result, _verdict(stated.rule, result))
+
+
+def _error(stated: Stated, finding: Finding) -> Outcome:
+    return _outcome(stated, Result(examined=0, findings=(finding,)), Verdict.ERROR)
+
+
+def _verdict(rule: Rule, result: Result) -> Verdict:
+    if result.findings:
+        return Verdict.BROKEN
+    if result.examined == 0 and not rule.prohibition and not rule.allow_empty:
+        return Verdict.VACUOUS
+    return Verdict.KEPT
+
+
+def _outcome(stated: Stated, result: Result, verdict: Verdict) -> Outcome:
+    return Outcome(
+        rule=rule_name(stated.rule),
+        instance=stated.instance,
+        verdict=verdict,
+        found=result.found,
+        limit=result.limit,
+        unit=result.unit,
+        kept=result.kept if verdict is Verdict.KEPT else None,
+        findings=result.findings,
+        most=result.most,
+        notes=result.notes,
+        because=stated.rule.because,
+        points=stated.rule.points,
+        contract=stated.where if stated.where.line else None,  # a rule that was given in Python stands nowhere
+    )
+
+
+def exit_code(reports: Iterable[Report]) -> int:
+    """Return the exit code of a run: 2 if anything could not be checked, else 1 if anything is broken, else 0."""
+    return max((report.exit_code for report in reports), default=0)

@@ -1,0 +1,46 @@
+"""Several subjects at a time: each worker takes the next one as soon as it is free, and reports keep their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
+from archcheck.contract import Contract, SubjectEntry
+from archcheck.judging.engine import check_entry
+from archcheck.rules.findings import Report
+from archcheck.workers.worker_process import Worker
+
+
+def check_many(
+    contract: Contract, entries: Sequence[SubjectEntry], workers: Sequence[Worker], *, needs: Sequence[str] = ()
+) -> Iterator[Report]:
+    """Judge subjects of `contract` in `workers`, and yield a report for each in the order of `entries`.
+
+    A subject that fails is its own report's error and stops no other. Whoever leaves early, by an exception or by
+    closing the iterator, ends all workers and what they run.
+    """
+    if len(workers) == 1:
+        yield from (check_entry(workers[0], contract, entry, needs=needs) for entry in entries)
+        return
+    free: SimpleQueue[Worker] = SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+
+    def check(entry: SubjectEntry) -> Report:
+        worker = free.get()
+        try:
+            return check_entry(worker, contract, entry, needs=needs)
+        finally:
+            free.put(worker)
+
+    pool = ThreadPoolExecutor(len(workers), thread_name_prefix="archcheck")
+    try:
+        for future in [pool.submit(check, entry) for entry in entries]:
+            yield future.result()
+    except BaseException:
+        for worker in workers:
+            worker.cancel()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)

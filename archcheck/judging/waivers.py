@@ -1,0 +1,145 @@
+"""What waivers make of outcomes: findings that are accepted, and complaints of waivers that are of no use.
+
+A waiver that is stale, expired or exceeded, or points where nothing is found, breaks its rule: what nobody looks at
+any more is not to be read as a decision. It takes no points, though: those are for the model, not for its contract.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from archcheck.contract import Waiver
+from archcheck.facts.selectors import matches_path
+from archcheck.foundation.words import listed
+from archcheck.rules.findings import Finding, Outcome, Verdict, plain
+
+_Complaint = tuple[int, Finding]
+"""The index of the outcome that carries it, and what it says."""
+
+
+def waive(waivers: Iterable[Waiver], outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
+    """Return `outcomes` with what `waivers` accept taken out of their findings, and with the points they earn."""
+    judged = list(outcomes)
+    # Complaints come after all waiving, so that no waiver excuses the uselessness of another.
+    complaints = [_apply(waiver, judged) for waiver in waivers]
+    judged = [replace(outcome, earned=_earned(outcome)) for outcome in judged]
+    for at, finding in filter(None, complaints):
+        findings = (*judged[at].findings, finding)
+        judged[at] = replace(judged[at], verdict=Verdict.BROKEN, kept=None, findings=findings)
+    return tuple(judged)
+
+
+def _earned(outcome: Outcome) -> float | None:
+    if outcome.points is None:
+        return None
+    return 0.0 if outcome.fails else outcome.points
+
+
+def _apply(waiver: Waiver, outcomes: list[Outcome]) -> _Complaint | None:
+    """Waive what `waiver` accepts in every instance of its rule; return the complaint if it is of no use.
+
+    An instance that could not be judged may hold what the waiver is for, so then there is none.
+    """
+    named = [at for at, outcome in enumerate(outcomes) if waiver.rule in (outcome.rule, outcome.instance)]
+    judged = [at for at in named if outcomes[at].verdict is not Verdict.ERROR]
+    hits = [at for at in judged if _accepted(waiver, outcomes[at])]
+    if judged and _expired(waiver):
+        return (hits or judged)[0], _expiry(waiver)
+    exceeding = [at for at in hits if _exceeds(waiver, outcomes[at])]
+    first = outcomes[exceeding[0]] if exceeding else None
+    for at in hits:
+        if at not in exceeding:
+            outcomes[at] = _waived(waiver, outcomes[at])
+    if first is not None:
+        return exceeding[0], _excess(waiver, first)
+    if hits or len(judged) < len(named) or not judged:
+        return None
+    return _idle(waiver, outcomes, judged)
+
+
+def _accepted(waiver: Waiver, outcome: Outcome) -> tuple[Finding, ...]:
+    return tuple(finding for finding in outcome.findings if _accepts(waiver, finding))
+
+
+def _accepts(waiver: Waiver, finding: Finding) -> bool:
+    if waiver.layer is None:
+        return True
+    return finding.layer is not None and matches_path(waiver.layer, finding.layer)
+
+
+def _waived(waiver: Waiver, outcome: Outcome) -> Outcome:
+    """Take out the findings that `waiver` accepts."""
+    left = tuple(finding for finding in outcome.findings if not _accepts(waiver, finding))
+    return replace(
+        outcome,
+        verdict=Verdict.BROKEN if left else Verdict.WAIVED,
+        findings=left,
+        waived=outcome.waived + _accepted(waiver, outcome),
+        waiver="; ".join(filter(None, (outcome.waiver, waiver.reason))),
+    )
+
+
+def _expired(waiver: Waiver) -> bool:
+    return waiver.until is not None and waiver.until < datetime.date.today()
+
+
+def _exceeds(waiver: Waiver, outcome: Outcome) -> bool:
+    """Whether the rule is broken by more than the waiver is for."""
+    if waiver.up_to is None:
+        return False
+    found = _extent(waiver, outcome)
+    return found < waiver.up_to if _is_floor(outcome) else found > waiver.up_to
+
+
+def _extent(waiver: Waiver, outcome: Outcome) -> float:
+    """Return how far the rule is broken: what a bound found, of any other rule the number of findings."""
+    return outcome.found if _is_bound(outcome) else len(_accepted(waiver, outcome))
+
+
+def _is_bound(outcome: Outcome) -> bool:
+    figure = isinstance(outcome.found, int | float) and not isinstance(outcome.found, bool)
+    return figure and outcome.rule.startswith(("max-", "min-"))
+
+
+def _is_floor(outcome: Outcome) -> bool:
+    """Whether less is worse."""
+    return _is_bound(outcome) and outcome.rule.startswith("min-")
+
+
+def _excess(waiver: Waiver, outcome: Outcome) -> Finding:
+    most = _whole(waiver.up_to or 0)
+    bound, found = plain(most), plain(_whole(_extent(waiver, outcome)))
+    unit = "" if _is_bound(outcome) else " finding" if most == 1 else " findings"
+    direction = "down to" if _is_floor(outcome) else "up to"
+    fix = f"mend the model, or change `up-to` at {waiver.where}"
+    return _complaint(waiver, f"holds {direction} {bound}{unit}, found {found}", fix)
+
+
+def _expiry(waiver: Waiver) -> Finding:
+    fix = f"remove the waiver at {waiver.where}, or give it a later `until` if its reason still holds"
+    return _complaint(waiver, f"expired on {waiver.until}", fix)
+
+
+def _idle(waiver: Waiver, outcomes: Sequence[Outcome], judged: Sequence[int]) -> _Complaint:
+    """Return the complaint of a waiver that accepts nothing, at the rule that has findings elsewhere, if any."""
+    every = {at: (*outcomes[at].findings, *outcomes[at].waived) for at in judged}
+    broken = [at for at in judged if every[at]]
+    if waiver.layer is None or not broken:
+        fix, state = f"remove the waiver at {waiver.where}", outcomes[judged[0]].verdict.value
+        message = f"is stale: nothing is left to waive, `{waiver.rule}` is {state}"
+        return judged[0], _complaint(waiver, message, fix)
+    elsewhere = dict.fromkeys(finding.layer for at in broken for finding in every[at] if finding.layer)
+    known = f"at {listed(list(elsewhere)[:3])}" if elsewhere else "at no layer"
+    fix = f"remove the waiver at {waiver.where}, or point its `layer` at what is found"
+    return broken[0], _complaint(waiver, f"matches no finding: they are {known}, not at `{waiver.layer}`", fix)
+
+
+def _complaint(waiver: Waiver, message: str, fix: str) -> Finding:
+    return Finding(message=f"the waiver at {waiver.where} {message}", where=waiver.where, fix=fix)
+
+
+def _whole(number: float) -> float:
+    """Return an integer where the number is one, which is then written in full."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number

@@ -1,0 +1,128 @@
+"""What a request measures: source, or a file that holds a network without its code; with or without weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from archcheck.foundation.errors import SubjectError
+from archcheck.foundation.suffixes import EXPORTED, PICKLED, TENSORS, ends
+from archcheck.foundation.words import shape_text
+from archcheck.measure.artifacts.archive import Archive, is_zip, refuse, regular_file
+from archcheck.measure.artifacts.pickles import read_state, run_pickle, structureless
+from archcheck.measure.artifacts.program import Program, read_program
+from archcheck.measure.artifacts.run import Exported, module_of
+from archcheck.measure.artifacts.weights import fit
+from archcheck.measure.loading.construction_trace import Construction
+from archcheck.measure.loading.example import Example, example_of, from_specs
+from archcheck.measure.loading.load import load_noted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A model, an example input that is made when it is asked for, and what a reader should know of both.
+
+    `construction` is how it was built, where that was seen, and `file_bytes` the size of the file that its weights
+    come from, where they come from one.
+    """
+
+    model: torch.nn.Module
+    example: Callable[[], Any]
+    notes: tuple[str, ...] = ()
+    construction: Construction | None = None
+    file_bytes: int | None = None
+
+
+def subject_of(request: Mapping[str, Any]) -> Opened:
+    """Return the model that a request asks for, of a file without code or of source, with the input to measure it on.
+
+    Raises:
+        SubjectError: in one line, what is wrong with the target or with its weights, and what to do.
+    """
+    opened = _opened(request)
+    if not request.get("weights"):
+        from_file = ends(request["target"], EXPORTED + PICKLED)
+        return replace(opened, file_bytes=_size(request["target"], request["root"])) if from_file else opened
+    if ends(request["target"], EXPORTED + PICKLED):
+        raise SubjectError("weights", f"`{request['target']}` has weights of its own; leave `weights` out")
+    notes = fit(opened.model, request["weights"], request["root"])
+    return replace(opened, notes=(*opened.notes, *notes), file_bytes=_size(request["weights"], request["root"]))
+
+
+def _size(target: str, root: str) -> int:
+    return regular_file(root, target).stat().st_size
+
+
+def _opened(request: Mapping[str, Any]) -> Opened:
+    target, root, args = request["target"], request["root"], request.get("args") or {}
+    example = partial(example_of, request.get("input"), root)
+    if args and ends(target, EXPORTED + TENSORS + PICKLED):
+        raise SubjectError("construct", f"`{target}` is built already; leave `--args` or `args` out")
+    if ends(target, EXPORTED):
+        opened = open_artifact(target, root)
+        return replace(opened, example=example) if request.get("input") else opened
+    if ends(target, TENSORS):
+        structureless(target)
+    if ends(target, PICKLED):
+        note = "loaded under --unsafe: the code that the file names has run"
+        return Opened(model=_pickled(target, root, request), example=example, notes=(note,))
+    loaded = load_noted(target, root, args, meta=bool(request.get("meta")), careful=bool(request.get("careful")))
+    return Opened(model=loaded.model, example=example, notes=loaded.notes, construction=loaded.construction)
+
+
+def _pickled(target: str, root: str, request: Mapping[str, Any]) -> torch.nn.Module:
+    path = regular_file(root, target)
+    if not request.get("unsafe"):
+        read_state(path, target)  # which says why, if there is more in it than tensors
+        structureless(target)
+    return run_pickle(path, target, root)
+
+
+_OLDER = "serialized_exported_program.json"
+"""The entry that `torch.export.save` wrote up to torch 2.7."""
+
+
+def open_artifact(target: str, root: str) -> Opened:
+    """Read the exported program in a file; nothing of the file is run as code.
+
+    Raises:
+        SubjectError: in one line, what is wrong with the file and what to do.
+    """
+    path = regular_file(root, target)
+    if not is_zip(path):
+        refuse(target, "is no archive of `torch.export.save`: it is not a zip file", "save the program anew")
+    archive = Archive(path, target)
+    if "archive_format" not in archive.names or archive.read("archive_format") != b"pt2":
+        what = "of an older torch" if _OLDER in archive.names else "no archive of `torch.export.save`"
+        refuse(target, f"is {what}", "export the model with torch 2.8 or newer")
+    program = read_program(archive)
+    model = module_of(program)
+    return Opened(model=model, example=partial(_example, program), notes=(_note(program, model),))
+
+
+LARGEST = 1 << 31
+"""Bytes of an example input that is made without being asked for."""
+
+
+def _example(program: Program) -> Example:
+    for spec in program.inputs:
+        if min((*spec.usual, 0)) < 0 or math.prod(spec.usual) * spec.dtype.itemsize > LARGEST:
+            raise SubjectError(
+                "input", f"the program was exported with an input of {shape_text(spec.usual)}; give one with `--input`"
+            )
+    specs = [{"shape": spec.usual, "dtype": str(spec.dtype).removeprefix("torch.")} for spec in program.inputs]
+    return from_specs(specs)
+
+
+def _note(program: Program, model: Exported) -> str:
+    said = {
+        True: "in training mode, which it runs in for good",
+        False: "in evaluation mode: what training does is unknown",
+        None: "in a mode that its operators do not tell: what training does is unknown",
+    }[model.recorded_training]
+    return f"run from the graph in the file, exported by torch {program.torch_version} {said}"

@@ -1,0 +1,49 @@
+"""Probes by name: how a model behaves on real numbers. Each runs only when a rule asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from archcheck.foundation.errors import SubjectError, described
+from archcheck.measure.behaviour.evaluation import deterministic_in_eval, finite_output, independent_of_batch
+from archcheck.measure.behaviour.export import exports
+from archcheck.measure.behaviour.gradients import gradients_reach
+from archcheck.measure.behaviour.learning import initial_loss, overfits_one_batch
+from archcheck.measure.behaviour.outputs import keeps_batch, log_probabilities
+from archcheck.measure.behaviour.padding import padded_maps
+from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.state_dict import state_dict_round_trip
+from archcheck.measure.behaviour.state_size import state_bytes
+
+PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
+    "keeps-batch": keeps_batch,
+    "no-padding": padded_maps,
+    "log-probabilities": log_probabilities,
+    "finite-output": finite_output,
+    "deterministic-in-eval": deterministic_in_eval,
+    "independent-of-batch": independent_of_batch,
+    "gradients-reach": gradients_reach,
+    "initial-loss": initial_loss,
+    "overfits-one-batch": overfits_one_batch,
+    "state-dict-round-trip": state_dict_round_trip,
+    "state-bytes": state_bytes,
+    "exports": exports,
+}
+"""What takes a bench and the parameters that a rule gave, and returns JSON values."""
+
+
+def run_probe(name: str, bench: Bench, **parameters: Any) -> Mapping[str, Any]:
+    """Run one probe, without gradients unless it asks for them.
+
+    What keeps it from telling anything, such as a forward pass that fails on real numbers, is told as its `problem`.
+    """
+    try:
+        with torch.no_grad():
+            return PROBES[name](bench, **parameters)
+    except SubjectError as error:
+        return {"problem": str(error)}
+    except Exception as error:  # whatever the subject raises
+        return {"problem": f"the forward pass failed on real numbers: {described(error)}"}

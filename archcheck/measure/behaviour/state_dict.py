@@ -1,0 +1,140 @@
+"""Probe of the saved state: whether a fresh model that loads it gives the same outputs."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from archcheck.foundation.errors import described
+from archcheck.measure.behaviour.closeness import distance, farthest
+from archcheck.measure.behaviour.probe_context import Bench, Outputs, called, outputs_of
+from archcheck.measure.behaviour.training_batches import NotTaken, learn
+from archcheck.measure.loading.example import Example
+from archcheck.measure.passes.changed_parameters import nudge
+from archcheck.measure.passes.modes import set_mode
+from archcheck.measure.passes.random_state import seed_all
+from archcheck.measure.subject.compiled import original
+from archcheck.measure.subject.module_tree import Tree, join
+
+BUDGET = 60e9
+"""Multiply-accumulates of the batch that the model is used on before it is saved."""
+NAMED = 5
+"""How many parts of the state are named that did not come along."""
+
+
+def state_dict_round_trip(bench: Bench) -> Mapping[str, Any]:
+    """Use a model, save its state to bytes, load them into a fresh one, and tell how far their outputs are apart.
+
+    Its parameters are moved a little and a batch of noise passes through it in training, so that all state that
+    changes has changed. `built` says that the other model was built anew, with other random numbers; it is a copy of
+    the model as it was where nothing is known that builds one. `lost` are parts of the state that differ.
+    """
+    fresh, built = _fresh(bench)
+    with bench.passes.untouched(values=True):
+        trained = _use(bench)
+        saved, error = _saved(bench)
+        # Both begin with the state that was saved: a call in evaluation may change it, as that of an observer does.
+        before = {name: tensor.clone() for name, tensor in bench.call(bench.example).items()}
+        error, after = (error, None) if saved is None else _transferred(bench, saved, fresh)
+        lost = [] if after is None else list(_lost(Tree(bench.model), Tree(fresh)))[:NAMED]
+    output, apart = ("", None) if after is None else farthest(before, after)
+    return {
+        "dtype": bench.dtype(before),
+        "built": built,
+        "trained": trained,
+        "error": error,
+        "output": output,
+        "distance": apart,
+        "lost": lost,
+    }
+
+
+def _fresh(bench: Bench) -> tuple[torch.nn.Module, bool]:
+    if bench.fresh is not None:
+        seed_all(1)
+        built = original(bench.fresh())
+        if built is not bench.model:
+            return built, True
+    return copy.deepcopy(bench.model), False
+
+
+def _use(bench: Bench) -> bool:
+    """Change what use changes; return whether a pass in training was possible."""
+    generator = torch.Generator().manual_seed(0)
+    for tensor in bench.tree.tensors():
+        if isinstance(tensor, torch.nn.Parameter) and tensor.is_floating_point() and tensor.numel():
+            size = max(float(tensor.double().abs().mean()), 0.01)
+            nudge(tensor, 0.01 * size, generator)
+    try:
+        learn(bench, 4, BUDGET, 1, lambda example, _: _trained(bench, example))
+    except Exception:  # whatever the subject raises: it may want targets in training
+        return False
+    return True
+
+
+def _trained(bench: Bench, example: Example) -> None:
+    try:
+        bench.call(example, training=True)
+    except Exception as error:
+        raise NotTaken("forward", f"the forward pass fails in training: {described(error)}") from error
+
+
+def _saved(bench: Bench) -> tuple[io.BytesIO | None, str | None]:
+    """Return the bytes of the state, or why it could not be saved."""
+    memory = io.BytesIO()
+    try:
+        torch.save(bench.model.state_dict(), memory)
+    except Exception as error:  # of pickle, of torch or of the subject
+        return None, f"the state cannot be saved: {described(error)}"
+    memory.seek(0)
+    return memory, None
+
+
+def _transferred(bench: Bench, saved: io.BytesIO, fresh: torch.nn.Module) -> tuple[str | None, Outputs | None]:
+    """Return why the state could not go over, or the outputs of the model that has it."""
+    stage = "read with `weights_only=True`"
+    try:
+        state = torch.load(saved, weights_only=True)
+        stage = "loaded into a fresh model"
+        fresh.load_state_dict(state)
+    except Exception as error:  # of pickle, of torch or of the subject
+        return f"the state cannot be {stage}: {described(error)}", None
+    seed_all(0)
+    set_mode(Tree(fresh), training=False)
+    return None, outputs_of(called(fresh, bench.example))
+
+
+def _lost(used: Tree, fresh: Tree) -> Iterator[dict[str, str]]:
+    """Yield the buffers and plain attributes that two models of the same layers have with other values."""
+    others = {node.path: node for node in fresh.nodes}
+    for node in used.nodes:
+        other = others.get(node.path)
+        if other is None:
+            continue
+        buffers = dict(other.buffers)
+        for name, tensor in node.buffers:
+            if name not in buffers or distance(tensor, buffers[name]) != 0:
+                yield {"layer": node.path, "name": join(node.path, name), "kind": "buffer"}
+        plain = other.module.__dict__
+        for name, value in node.module.__dict__.items():
+            if name != "training" and not name.startswith("_") and _differ(value, plain.get(name)):
+                yield {"layer": node.path, "name": join(node.path, name), "kind": "plain attribute"}
+
+
+def _differ(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return distance(one, other) != 0
+    if isinstance(one, bool | int | float | str):
+        return bool(one != other)
+    if isinstance(one, torch.nn.Module) and isinstance(other, torch.nn.Module):
+        return _differ(one.state_dict(), other.state_dict())
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() != other.keys() or any(_differ(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple | deque) and isinstance(other, list | tuple | deque):
+        return len(one) != len(other) or any(map(_differ, one, other))
+    return isinstance(one, torch.Tensor) or isinstance(other, torch.Tensor)

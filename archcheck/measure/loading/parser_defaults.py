@@ -1,0 +1,95 @@
+"""The defaults of a file's command line, read off its calls of `add_argument` without running it."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import builtins
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from archcheck.measure.loading.import_side_effects import dotted
+
+_SAFE = {
+    name: getattr(builtins, name)
+    for name in [
+        "int",
+        "float",
+        "str",
+        "bool",
+        "list",
+        "tuple",
+        "dict",
+        "set",
+        "range",
+        "min",
+        "max",
+        "len",
+        "round",
+        "abs",
+        "sum",
+        "sorted",
+    ]
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise argparse.ArgumentTypeError(message)
+
+
+def defaults(trees: Iterable[ast.Module], names: Mapping[str, Any]) -> argparse.Namespace | None:
+    """Return what the parser of a file gives for no arguments at all, `None` where the file adds no argument.
+
+    What is required has no default: it is `None`. `names` are those of the module.
+    """
+    parser = _Parser(add_help=False, conflict_handler="resolve")
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    added = [call for call in calls if dotted(call.func).endswith(".add_argument")]
+    for call in added:
+        _add(parser, call, names)
+    if not added:
+        return None
+    for call in calls:
+        if dotted(call.func).endswith(".set_defaults"):
+            parser.set_defaults(**_keywords(call, names))
+    try:
+        return parser.parse_args([])
+    except (argparse.ArgumentTypeError, SystemExit):
+        return argparse.Namespace(**{action.dest: action.default for action in parser._actions})
+
+
+def _add(parser: argparse.ArgumentParser, call: ast.Call, names: Mapping[str, Any]) -> None:
+    flags = [each.value for each in call.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    settings = _keywords(call, names)
+    settings.pop("required", None)
+    if flags and not flags[0].startswith("-"):
+        settings["nargs"] = "*" if settings.get("nargs") in ("*", "+") else "?"
+    plain = {key: value for key, value in settings.items() if key in ("default", "action", "dest")}
+    for given in (settings, plain):
+        try:
+            parser.add_argument(*flags, **given)
+        except (TypeError, ValueError, argparse.ArgumentError):
+            continue
+        return
+
+
+def _keywords(call: ast.Call, names: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for keyword in call.keywords:
+        value, known = evaluate(keyword.value, names)
+        if keyword.arg and known:
+            found[keyword.arg] = value
+    return found
+
+
+def evaluate(node: ast.expr, names: Mapping[str, Any]) -> tuple[Any, bool]:
+    """Return the value of an expression of constants and of `names`, and whether it has one without a call."""
+    plain = not any(isinstance(each, ast.Call | ast.Await | ast.NamedExpr | ast.Lambda) for each in ast.walk(node))
+    if not plain:
+        return None, False
+    try:
+        code = compile(ast.Expression(body=node), "<default>", "eval")
+        return eval(code, {"__builtins__": {}, **_SAFE, **names}), True
+    except Exception:  # a name that is not there, or whatever the arithmetic says
+        return None, False

@@ -1,0 +1,208 @@
+"""What a call of an operator means, costs and gives: worked out once for all calls that look alike.
+
+Deep networks repeat themselves: the same operator on operands of the same outside with the same other arguments.
+Such calls have the same answer, in evaluation and in training, whatever tensors they are made on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from archcheck.foundation.errors import SubjectError
+from archcheck.measure.operators.cost import multiply_accumulates
+from archcheck.measure.operators.elementwise import Elementwise, elementwise
+from archcheck.measure.operators.flops import published_flops
+from archcheck.measure.operators.kinds import describe
+from archcheck.measure.operators.schema import RANGES, Operator
+from archcheck.measure.shapes.arguments import Call
+from archcheck.measure.shapes.call_signature import Look
+from archcheck.measure.shapes.containers import tensors_in
+from archcheck.measure.shapes.memory import Memory
+from archcheck.measure.shapes.tensor import Outside, ShapeTensor, shape_tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One result: its outside, and the operand whose memory it shares, -1 for memory of its own of `nbytes`."""
+
+    outside: Outside
+    shares: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to make the results of a call from its operands; `wraps` is the sequence that they come in.
+
+    Without `made` the call hands back the operand that it wrote to.
+    """
+
+    made: tuple[Made, ...] | None
+    wraps: type | None = None
+    ordinary_views: bool = False
+
+    def make(self, tensors: Sequence[torch.Tensor], memory: Memory) -> Any:
+        """Return new results, in blocks of their own or in those of their operands."""
+        if self.made is None:
+            if tensors[0].__class__ is not ShapeTensor:
+                memory.spoil(tensors[0])
+            return tensors[0]
+        if self.ordinary_views and not all(tensor.is_inference() for tensor in tensors):
+            # Autograd keeps a version counter for views of ordinary tensors, which inference tensors lack.
+            with torch.inference_mode(False):
+                return self._make(tensors, memory)
+        return self._make(tensors, memory)
+
+    def _make(self, tensors: Sequence[torch.Tensor], memory: Memory) -> Any:
+        assert self.made is not None
+        results = [
+            shape_tensor(one.outside, memory.new(one.nbytes) if one.shares < 0 else memory.of(tensors[one.shares]))
+            for one in self.made
+        ]
+        return results[0] if self.wraps is None else self.wraps(results)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """One call: canonical `kind`, attributes as JSON values, costs (`macs` is `None` where unknown), what it gives.
+
+    `roles` are the names of the arguments that its operands stand in, `operand_shapes` the shapes of these; `recipe` is
+    `None` where its results depend on more than the look of the call; `number` is what it fills with, compares with,
+    multiplies by or draws by.
+    `numbers` are all numbers of Python in it that take part in the result, `integers` those that say how much, where or
+    which; `draws` says that a generator takes part.
+    `elementwise` computes the same of other operands, where it maps each of their elements by itself.
+    """
+
+    op: str
+    kind: str
+    attributes: dict[str, Any]
+    macs: int | None
+    flops: int
+    shapes: tuple[tuple[int, ...], ...]
+    dtype: str | None
+    roles: tuple[str, ...]
+    mutates: bool = False
+    recipe: Recipe | None = None
+    number: float | None = None
+    numbers: tuple[complex, ...] = ()
+    integers: tuple[float, ...] = ()
+    draws: bool = False
+    operand_shapes: tuple[tuple[int, ...], ...] = ()
+    elementwise: Elementwise | None = None
+
+
+KNOWN: dict[Look, Answer] = {}
+"""The answers of this process: the same layers occur in many models."""
+
+_MANY = 20_000
+
+
+def remember(look: Look, told: Answer) -> None:
+    """Add to what is known; forget everything when that has become much, for looks may hold arguments alive."""
+    if len(KNOWN) >= _MANY:
+        KNOWN.clear()
+    KNOWN[look] = told
+
+
+def answer(
+    operator: Operator,
+    call: Call,
+    outputs: Sequence[torch.Tensor],
+    *,
+    recipe: Recipe | None = None,
+) -> Answer:
+    """Work out the answer of one call from its arguments by name and its results."""
+    name = operator.name
+    kind, attributes = describe(name, call, outputs)
+    macs = multiply_accumulates(name, call, outputs)
+    operands = [(role, tensor) for role, value in call.items() for tensor in tensors_in(value)]
+    return Answer(
+        op=name,
+        kind=kind,
+        attributes={key: list(value) if isinstance(value, tuple) else value for key, value in attributes.items()},
+        macs=macs,
+        flops=published_flops(name, call, outputs, macs or 0),
+        shapes=tuple(shape_of(tensor) for tensor in outputs),
+        dtype=dtype_of(outputs[0]) if outputs else None,
+        roles=tuple(role for role, _ in operands),
+        mutates=operator.mutates,
+        recipe=recipe,
+        number=_number(name, call),
+        numbers=tuple(numbers_of(operator, call)),
+        integers=tuple(_integers(call.values(), floats=operator.name in RANGES)),
+        draws=operator.draws,
+        elementwise=elementwise(operator, call),
+        operand_shapes=tuple(() if tensor.is_nested else shape_of(tensor) for _, tensor in operands),
+    )
+
+
+_NUMBERS = ("p", "fill_value", "value", "other", "self")
+
+
+def _number(name: str, call: Call) -> float | None:
+    if name == "uniform_":
+        return 1.0 if (call.get("from", 0), call.get("to", 1)) == (0, 1) else None
+    if name in ("randint", "randint_like"):
+        return call.get("high") if not call.get("low") else None
+    if call.get("alpha", 1) != 1 or call.get("rounding_mode") is not None:
+        return None
+    found = next((call[key] for key in _NUMBERS if isinstance(call.get(key), int | float)), None)
+    return None if found is None else float(found)
+
+
+def numbers_of(operator: Operator, call: Call) -> Iterator[complex]:
+    """Yield the numbers of Python in one call that take part in its result."""
+    for name in operator.values:
+        value = call.get(name)
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(each, int | float | complex) and not isinstance(each, bool):
+                yield each
+
+
+def _integers(values: Iterable[Any], *, floats: bool) -> Iterator[float]:
+    for value in values:
+        if value.__class__ is int or (floats and value.__class__ is float):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _integers(value, floats=floats)
+
+
+def source(kind: str, tensor: torch.Tensor) -> Answer:
+    """Return what stands for a tensor that no operation made: an `input` or a `constant`."""
+    return Answer(
+        op=kind, kind=kind, attributes={}, macs=0, flops=0, shapes=(shape_of(tensor),), dtype=dtype_of(tensor), roles=()
+    )
+
+
+def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
+    """Return the shape as a plain tuple.
+
+    Raises:
+        SubjectError: the tensor is ragged, so that one of its sizes is none.
+    """
+    if tensor.__class__ is ShapeTensor:
+        return tensor.outside.shape
+    if tensor.is_nested:
+        raise SubjectError("ragged", "the forward pass uses nested tensors, whose ragged sizes no shape can state")
+    return tuple(tensor.shape)
+
+
+def shapes_of(value: Any) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of all tensors in `value`."""
+    if value.__class__ is tuple and len(value) == 1:
+        (value,) = value
+    if value.__class__ is ShapeTensor:
+        return (value.outside.shape,)
+    if value.__class__ is torch.Tensor:
+        return (shape_of(value),)
+    return tuple([shape_of(tensor) for tensor in tensors_in(value)])
+
+
+def dtype_of(tensor: torch.Tensor) -> str:
+    """Return the name of the dtype: `float32`."""
+    return str(tensor.dtype).removeprefix("torch.")

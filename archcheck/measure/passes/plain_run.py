@@ -1,0 +1,80 @@
+"""Run a model as its users do: nothing of ours is on the stack, in the list of modules or in the environment.
+
+A model that behaves only while it believes to be watched has the cheap signs of it taken away: the frames, modules,
+modes, hooks and variables of archcheck, and a clock that has not moved since the model was built.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+
+from archcheck.measure.loading.example import Example
+from archcheck.measure.passes.random_state import seed_all
+from archcheck.measure.passes.restore import default_device
+
+_SIGNS = ("ARCHCHECK", "PYTEST")
+"""How environment variables begin that say who measures."""
+_CLOCKS = ("time", "monotonic", "perf_counter", "process_time")
+_LATER = 10**8
+"""Seconds by which the clocks are ahead: three years."""
+
+
+def outputs(model: torch.nn.Module, example: Example) -> Any:
+    """Return what the model gives for `example`, with gradients on, in a thread of its own without any frame of ours.
+
+    Raises whatever the model raises.
+    """
+    seed_all(0)
+    copied = example.copied()
+    call = partial(model, *copied.args, **copied.kwargs)
+    # A thread of its own would begin with torch's own default device.
+    with ThreadPoolExecutor(1, initializer=torch.set_default_device, initargs=(default_device(),)) as pool, _hidden():
+        return pool.submit(call).result()
+
+
+def in_sight(model: torch.nn.Module, example: Example) -> Any:
+    """Return the same in this thread, with all that there is to be seen. Raises whatever the model raises."""
+    seed_all(0)
+    copied = example.copied()
+    with torch.enable_grad():
+        return model(*copied.args, **copied.kwargs)
+
+
+@contextmanager
+def _hidden() -> Iterator[None]:
+    ours = {name: each for name, each in sys.modules.items() if name.partition(".")[0] == "archcheck"}
+    names = {name: value for name, value in os.environ.items() if name.startswith(_SIGNS)}
+    clocks = {name: getattr(time, name) for name in _CLOCKS}
+    command, sys.orig_argv = sys.orig_argv, [sys.executable]
+    try:
+        for name in ours:
+            del sys.modules[name]
+        for name in names:
+            del os.environ[name]
+        for name, clock in clocks.items():
+            setattr(time, name, _ahead(clock))
+        yield
+    finally:
+        for name, clock in clocks.items():
+            setattr(time, name, clock)
+        os.environ.update(names)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "archcheck"]:
+            del sys.modules[name]
+        sys.modules.update(ours)
+        sys.orig_argv = command
+
+
+def _ahead(clock: Callable[[], float]) -> Callable[[], float]:
+    def now() -> float:
+        return clock() + _LATER
+
+    return now

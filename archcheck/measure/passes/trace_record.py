@@ -1,0 +1,130 @@
+"""What a trace consists of: executed operations in their order, and the layers that were called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+from archcheck.facts.stated_costs import Stated
+from archcheck.foundation.source_place import Where
+from archcheck.measure.passes.event import Event, takes_shape_alone
+from archcheck.measure.passes.unobserved_values import Silence
+
+
+@dataclass(slots=True)
+class Visit:
+    """How often, when first and with which shapes a layer was called; on real numbers `where` is the first call."""
+
+    order: int
+    calls: int = 0
+    inputs: tuple[tuple[int, ...], ...] = ()
+    outputs: tuple[tuple[int, ...], ...] = ()
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Numbers that code took out of torch whole, as a list or an array, and that event `maker` had made.
+
+    `text` stands for them: equal texts, equal numbers.
+    """
+
+    maker: int
+    layer: str
+    where: Where | None
+    text: str
+
+
+@dataclass
+class Trace:
+    """What one forward pass did; `outputs` are the events that made the model's outputs, `output_names` their names.
+
+    Into `generated` events go nothing but shapes and numbers of Python.
+    `unowned` are the parameters that events read and that the pass itself has made, with what holds each. `trained`
+    are the parameters that ask for gradients in the mode of the pass, before the pass or after it. `values` are those
+    that events handed to Python, and `chance` says that numbers of Python's or NumPy's were drawn. What was `handed`
+    out went as lists and arrays.
+    `costs` are stated of operators that are not known.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    visits: dict[str, Visit] = field(default_factory=dict)
+    output_tensors: tuple[tuple[tuple[int, ...], str], ...] = ()
+    outputs: tuple[int, ...] = ()
+    output_names: tuple[str, ...] = ()
+    uncounted: set[str] = field(default_factory=set)
+    bounds: set[str] = field(default_factory=set)
+    trained: set[str] = field(default_factory=set)
+    peak_bytes: int = 0
+    real: bool = False
+    training: bool = False
+    silence: Silence | None = None
+    foreign: list[Where | None] = field(default_factory=list)
+    generated: set[int] = field(default_factory=set)
+    unowned: dict[int, list[tuple[str, torch.Tensor]]] = field(default_factory=dict)
+    captured: dict[int, torch.Tensor] = field(default_factory=dict)
+    costs: Mapping[str, Stated] = field(default_factory=dict)
+    values: dict[int, bool | int | float] = field(default_factory=dict)
+    chance: bool = False
+    handed: list[Handed] = field(default_factory=list)
+
+    @cached_property
+    def live(self) -> list[bool]:
+        """Whether the result of each event reaches an output."""
+        return self._are_in(self.leading_to(self.outputs))
+
+    @cached_property
+    def acting(self) -> list[bool]:
+        """Whether the numbers of each result reach an output, and not its shape alone.
+
+        What code reads as a value decides what runs or becomes a number of Python, so it acts, too.
+        """
+        ends = (*self.outputs, *self.values, *(each.maker for each in self.handed))
+        return self._are_in(self.leading_to(ends, numbers=True))
+
+    def leading_to(self, ends: Iterable[int], *, numbers: bool = False) -> set[int]:
+        """Return some events and all that lead to them; with `numbers`, not those whose shape alone is read."""
+        pending = [index for index in ends if index >= 0]
+        found = set(pending)
+        while pending:
+            event = self.events[pending.pop()]
+            if not (numbers and takes_shape_alone(event)):
+                more = set(event.inputs) - found
+                found |= more
+                pending += more
+        return found
+
+    def _are_in(self, found: set[int]) -> list[bool]:
+        return [index in found for index in range(len(self.events))]
+
+    @cached_property
+    def readers(self) -> dict[int, list[Event]]:
+        """Which events read the result of each."""
+        readers: dict[int, list[Event]] = {}
+        for event in self.events:
+            for index in event.inputs:
+                readers.setdefault(index, []).append(event)
+        return readers
+
+    @cached_property
+    def dependent(self) -> list[bool]:
+        """Whether the result of each event depends on an input of the model."""
+        dependent: list[bool] = []
+        for event in self.events:
+            flag = event.told.kind == "input"
+            for index in event.inputs:
+                flag = flag or dependent[index]
+            dependent.append(flag)
+        return dependent
+
+    @cached_property
+    def fed(self) -> list[bool]:
+        """Whether the numbers of each result, and not its shape alone, depend on an input of the model."""
+        fed: list[bool] = []
+        for event in self.events:
+            given = not takes_shape_alone(event) and any(fed[index] for index in event.inputs)
+            fed.append(event.told.kind == "input" or given)
+        return fed

@@ -1,0 +1,115 @@
+"""The process above the worker: however that ends, nothing that a subject started lives on.
+
+Linux only. Orphans come to the worker, and to the keeper when the worker is gone, so that a session of its own hides
+no process. A process of another user (`sudo`) is out of reach.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import select
+import signal
+import time
+from collections.abc import Iterator
+from typing import NoReturn
+
+from archcheck.measure.process.scratch_folder import remove
+
+_PARENT_DEATH_SIGNAL, _CHILD_SUBREAPER = 1, 36
+"""The options of prctl(2), from `linux/prctl.h`."""
+_GRACE = 5.0
+"""Seconds to get rid of processes; those that cannot be killed are not waited for longer."""
+
+
+def keep(requests: int, replies: int, scratch: str) -> int:
+    """Return in a fork, the worker, with a descriptor that it must keep to itself; this process stays behind.
+
+    It waits until the worker has died or the other end of `requests` is closed, ends everything below it, removes
+    the folder `scratch`, and leaves as the worker did.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    _control(_CHILD_SUBREAPER, 1)
+    ended, alive = os.pipe()
+    keeper = os.getpid()
+    worker = os.fork()
+    if worker:
+        for descriptor in (alive, replies):
+            os.close(descriptor)
+        _stay(worker, requests, ended, scratch)
+    os.close(ended)
+    _control(_CHILD_SUBREAPER, 1)
+    die_with(keeper)
+    return alive
+
+
+def _stay(worker: int, requests: int, ended: int, scratch: str) -> NoReturn:
+    signal.signal(signal.SIGTERM, lambda *_: _leave(worker, scratch, os.WNOHANG))
+    watch = select.poll()
+    watch.register(requests, 0)  # only its end: what arrives is for the worker
+    watch.register(ended, 0)
+    died = ended in dict(watch.poll())
+    _leave(worker, scratch, 0 if died else os.WNOHANG)
+
+
+def _leave(worker: int, scratch: str, wait: int) -> NoReturn:
+    found, status = os.waitpid(worker, wait)
+    end_children()
+    remove(scratch)
+    code = os.waitstatus_to_exitcode(status) if found else 0
+    if code < 0:
+        with contextlib.suppress(OSError):  # SIGKILL needs no default
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(max(code, 0))
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process as soon as `parent`, which forked it, is dead."""
+    _control(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it was quicker
+        os._exit(1)
+
+
+def end_children() -> None:
+    """Kill and bury every process below this one, which orphans come to."""
+    deadline = time.monotonic() + _GRACE
+    pause = 0.001
+    while _has_children() and time.monotonic() < deadline:
+        for pid in _below(os.getpid()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _below(pid: int) -> Iterator[int]:
+    """Yield the processes that a process started, and those that they started, parents first."""
+    children: dict[int, list[int]] = {}
+    for process in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - names, not paths
+        with contextlib.suppress(OSError), open(f"/proc/{process}/stat", "rb") as file:  # noqa: PTH123
+            # The name may hold anything, parentheses too; the state and the parent follow the last one.
+            parent = int(file.read().rpartition(b")")[2].split()[1])
+            children.setdefault(parent, []).append(int(process))
+    left = [pid]
+    while left:
+        found = children.get(left.pop(), [])
+        yield from found
+        left += found
+
+
+def _control(option: int, value: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

@@ -1,0 +1,182 @@
+"""What stands in for an operation to show its effect: its null, which gives as much and does not do what it is for.
+
+A normalisation is replaced by its scale and shift alone, a global pooling by one position of its map, a dropout by
+another draw, all else by other numbers of the same size. Where an operation does not do what it is called, because its
+epsilon is larger than any variance, the map that it pools has one position that the input takes part in, or nothing
+that it rectifies is negative, its null is what it gives.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from archcheck.measure.operators.einsum_cost import summed_axes
+from archcheck.measure.second_look.operation_calls import DROPOUT, MASK, NORMS, POOL, Call, Place
+from archcheck.measure.shapes.noise import integers, normal, uniform
+
+_TINY = 1e-2
+"""The epsilon of a normalisation up to which it guards a division, and does no more."""
+_SCALE = 0.1
+"""The least standard deviation of what a normalisation with a larger one is tried on."""
+_WITHIN_ONE = ("sigmoid", "tanh", "softmax", "hardsigmoid", "hardtanh", "softsign", "gru", "rnn")
+"""Kinds that give nothing beyond -1 and 1."""
+_TRIES = 8
+"""Draws of a dropout, one of which has to be another."""
+
+
+def null_of(call: Call, seed: int, draw: int = 0) -> torch.Tensor | None:
+    """Return what stands in for the result of a call, `None` where nothing can; no source of chance is touched.
+
+    `draw` counts the other draws of a dropout, of which a few may happen to drop what no output reads.
+    """
+    kind = call.place[0]
+    if kind in NORMS:
+        return _scaled_and_shifted(call) if _normalises(call) else call.result
+    if kind == POOL:
+        position = _one_position(call, seed)
+        if position is not None:
+            return position if _varies_in_several(call.given, call.result) else call.result
+    if kind == DROPOUT:
+        return _drawn_again(call, seed, draw)
+    if kind == MASK and bool((dropped := _dropped(call.result, seed)).any()):
+        return dropped
+    return _others(call.place, call.result, seed) if call.rectifies else call.result
+
+
+def is_of_others(place: Place) -> bool:
+    """Whether what stands in for an operation is any other numbers, so that their size is enough for an estimate."""
+    return place[0] not in (*NORMS, POOL, DROPOUT, MASK)
+
+
+def _others(place: Place, result: torch.Tensor, seed: int) -> torch.Tensor | None:
+    """Return other numbers of the same size."""
+    if result.is_quantized or not (result.is_floating_point() or result.is_complex()):
+        return None
+    generator = torch.Generator().manual_seed(7 + seed)
+    dtype = torch.complex64 if result.is_complex() else torch.float32
+    drawn = normal(result.shape, generator, dtype).to(result)
+    return bounded(place, result.mean() + drawn * (size_of(result) or 1.0))
+
+
+def bounded(place: Place, numbers: torch.Tensor) -> torch.Tensor:
+    """Return numbers cut to those that an operation may give."""
+    return numbers.clamp(-1, 1) if place[0] in _WITHIN_ONE else numbers
+
+
+def size_of(result: torch.Tensor) -> float:
+    """Return the root of the mean square of the numbers of a tensor."""
+    return float(torch.linalg.vector_norm(result)) / math.sqrt(max(result.numel(), 1))
+
+
+def _scaled_and_shifted(call: Call) -> torch.Tensor | None:
+    given, affine = call.given, list[torch.Tensor]()
+    by_channel = call.place[0] in ("batch_norm", "instance_norm", "group_norm")
+    for name, without in (("weight", 1), ("bias", 0)):
+        values = call.argument(name)
+        values = values if isinstance(values, torch.Tensor) else given.new_tensor(without)
+        affine.append(values.reshape(-1, *[1] * (given.dim() - 2)) if by_channel and values.dim() else values)
+    scale, shift = affine
+    moved = torch.addcmul(shift, given, scale)
+    return moved.to(call.result.dtype) if moved.shape == call.result.shape else None
+
+
+def _normalises(call: Call) -> bool:
+    """Whether the scale of what is normalised is lost, as it is to any epsilon that only guards a division.
+
+    One number alone, less its mean, is nothing whatever it was.
+    """
+    if _normalised_together(call) == 1:
+        return False
+    epsilon = call.argument("eps")
+    by_statistics = call.argument("training") is False or call.argument("use_input_stats") is False
+    if not isinstance(epsilon, int | float) or epsilon <= _TINY or by_statistics:
+        return True
+    given = call.given
+    given = given * max(1.0, _SCALE / max(float(given.float().std()), 1e-30)) if given.numel() > 1 else given
+    none, once, twice = (again(call, factor * given) for factor in (0, 1, 2))
+    return float((twice - once).norm()) <= float((once - none).norm()) / 2
+
+
+def _normalised_together(call: Call) -> int:
+    """Return how many numbers share a mean and a deviation; 0 for those of a batch."""
+    kind, sample = call.place[0], call.given.shape[1:]
+    if kind in ("layer_norm", "rms_norm") and (shape := call.argument("normalized_shape")) is not None:
+        return math.prod(shape)
+    if kind == "group_norm" and isinstance(groups := call.argument("num_groups"), int):
+        return math.prod(sample) // groups
+    return math.prod(sample[1:]) if kind == "instance_norm" else 0
+
+
+def again(call: Call, given: torch.Tensor | None = None) -> torch.Tensor:
+    """Call a function once more, on copies of what it was given."""
+    own = call.given
+
+    def copied(value: Any) -> Any:
+        if value is own and given is not None:
+            return given
+        return value.clone() if isinstance(value, torch.Tensor) else value
+
+    args, kwargs = [copied(each) for each in call.args], {key: copied(each) for key, each in call.kwargs.items()}
+    result = call.func(*args, **kwargs)
+    first: torch.Tensor = result[0] if isinstance(result, tuple) else result
+    return first
+
+
+def _name(call: Call) -> str:
+    return str(getattr(call.func, "__name__", ""))
+
+
+def _pooled_axes(call: Call) -> list[int]:
+    given, result = call.given, call.result
+    if _name(call) == "einsum":
+        return list(summed_axes(call.args[0], given.dim()) if len(call.args) == 2 else ())
+    if given.dim() == result.dim():
+        return [axis for axis, extent in enumerate(given.shape) if result.shape[axis] != extent]
+    named = call.kwargs.get("dim", call.kwargs.get("axis", (*call.args[1:2], ())[0]))
+    axes = [named] if isinstance(named, int) else [axis for axis in named or () if isinstance(axis, int)]
+    return sorted(axis % given.dim() for axis in axes)
+
+
+def _one_position(call: Call, seed: int) -> torch.Tensor | None:
+    position, axes = call.given, _pooled_axes(call)
+    generator = torch.Generator().manual_seed(5 + seed)
+    count = 1
+    for axis in reversed(axes):
+        extent = position.shape[axis]
+        position = position.select(axis, int(integers(0, extent, (1,), generator)))
+        count *= extent
+    if not axes or position.numel() != call.result.numel():
+        return None
+    is_sum = _name(call).startswith(("sum", "einsum"))
+    return (position.reshape(call.result.shape) * (count if is_sum else 1)).to(call.result.dtype).clone()
+
+
+def _varies_in_several(given: torch.Tensor, result: torch.Tensor) -> bool:
+    """Whether more than one position of a map differs from sample to sample; one sample tells nothing."""
+    if given.dim() < 3 or given.shape[0] < 2:
+        return True
+    differs = (given != given[:1]).any(0)
+    channels_first = result.shape[1] == given.shape[1]
+    return int(differs.any(0 if channels_first else -1).sum()) > 1
+
+
+def _drawn_again(call: Call, seed: int, draw: int) -> torch.Tensor:
+    """Return what another draw gives; where none differs though there is something to drop, a half of what it gave."""
+    state = torch.get_rng_state()
+    try:
+        for number in range(draw + _TRIES):
+            drawn = again(call)
+            if number >= draw and not torch.equal(drawn, call.result):
+                return drawn
+    finally:
+        torch.set_rng_state(state)
+    return _dropped(call.result, seed)
+
+
+def _dropped(result: torch.Tensor, seed: int) -> torch.Tensor:
+    """Return a tensor with zeros for about a half of its elements."""
+    kept = uniform(result.shape, torch.Generator().manual_seed(6 + seed)) < 0.5
+    return result * kept.to(result)

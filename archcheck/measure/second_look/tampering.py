@@ -1,0 +1,219 @@
+"""Whether a subject replaced what measuring relies on: archcheck itself, Python's built-in functions, torch's tensors.
+
+What a subject replaces of its own network, or of torch's functions and layers, is measured as what it then executes
+and needs no guard. This one contains cheap cheats: code in the same process can undo whatever it did.
+"""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import (
+    FrameType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    ModuleType,
+)
+from typing import Any
+
+from archcheck.foundation.errors import SubjectError
+from archcheck.measure.subject.ownership import is_own, writer
+
+_RELIED_ON = (
+    "builtins", "copy", "dataclasses", "functools", "gc", "hashlib", "inspect", "json", "json.decoder", "json.encoder",
+    "math", "os", "torch", "torch._ops", "torch._tensor", "torch.nn.modules.module", "torch.nn.parameter",
+    "torch.overrides", "torch.utils._python_dispatch", "weakref",
+)  # fmt: skip
+_CLASSES = frozenset({
+    "JSONDecoder", "JSONEncoder", "Module", "OpOverload", "OpOverloadPacket", "Parameter", "Tensor",
+    "TorchDispatchMode", "inference_mode", "no_grad",
+})  # fmt: skip
+_REPLACED_BY_MANY = frozenset({
+    *("print", "input", "open", "exit", "quit", "help", "breakpoint", "_", "display"),
+    *("load", "save", "compile", "manual_seed", "seed", "set_default_device", "set_default_dtype", "fork", "environ"),
+    *("set_num_threads", "get_default_device", "vmap", "typename", "get_device_module"),
+    "Storage",  # which `set_default_dtype` sets
+})  # fmt: skip
+"""Names that people replace for reasons of their own, and that measuring does not rely on."""
+
+_FILLED = frozenset({"KNOWN", "RUNS"})
+"""Tables of ours in capitals that are filled while measuring."""
+_TABLES = (dict, frozenset, tuple, str, int)
+_ROUTINES = (property, staticmethod, classmethod, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType)
+
+_FRAMES = "sys._getframe"
+_HEARD = frozenset({
+    "gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._current_frames", "sys.addaudithook",
+    "sys.setprofile", "sys.settrace", _FRAMES,
+})  # fmt: skip
+"""What Python tells of a look at other code's objects and frames; frames count while a forward pass runs."""
+
+_WRITING = frozenset(
+    {"os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate"}
+)
+"""What Python tells of changes to files, beside that one is opened."""
+
+_OURS = os.path.join(Path(__file__).parents[2], "")  # noqa: PTH118 - the trailing separator is the point
+_FORWARD = str(Path(__file__).parents[1] / "passes" / "forward.py")
+
+
+class Seal:
+    """The state of what measuring relies on, as it was when this was made: before anything of a subject ran."""
+
+    def __init__(self) -> None:
+        self._modules = {name: each for name, each in sys.modules.items() if _is_ours(name) or name in _RELIED_ON}
+        self._owners = dict(self._found())
+        self._kept = {place: dict(vars(owner)) for place, owner in self._owners.items()}  # so that no id is used anew
+        self._before = {place: _state(place, owner) for place, owner in self._owners.items()}
+        self._watchers = sys.getprofile(), sys.gettrace()
+        self._heard = ""
+        self._hearing = False
+        self._cache: tuple[str, ...] = ()
+
+    def watch(self, cache: str) -> None:
+        """Listen from now on for a subject that looks at what measures it, watches it, or opens files in `cache`.
+
+        There is no end to this.
+        """
+        folders = {cache, os.path.realpath(cache)} if cache else ()
+        self._cache = tuple(os.path.join(folder, "") for folder in folders)  # noqa: PTH118
+        sys.addaudithook(self._hear)
+
+    def demand(self) -> None:
+        """Raise `SubjectError` if anything was replaced since, or something was heard."""
+        if self._heard:
+            raise _tampering(f"looks at what measures it: {self._heard}")
+        found = next(self._replaced(), None)
+        if found is not None:
+            raise _tampering(f"replaced `{found}`, which archcheck measures with")
+
+    def _found(self) -> Iterator[tuple[str, Any]]:
+        for name, module in self._modules.items():
+            yield name, module
+            for key, value in list(vars(module).items()):
+                if isinstance(value, type) and (value.__module__ == name or name == "torch") and _is_relied_on(value):
+                    yield f"{name}.{key}", value
+
+    def _replaced(self) -> Iterator[str]:
+        for name, module in self._modules.items():
+            if sys.modules.get(name) is not module:
+                yield f"sys.modules[{name!r}]"
+        for name, module in list(sys.modules.items()):
+            if _is_ours(name) and name not in self._modules and not _is_genuine(module):
+                yield f"sys.modules[{name!r}]"
+        if (sys.getprofile(), sys.gettrace()) != self._watchers:
+            yield "sys.setprofile"
+        for place, owner in self._owners.items():
+            now = _state(place, owner)
+            if now != self._before[place]:
+                yield from _differing(place, self._before[place], now, _hideable(owner))
+
+    def _is_cached(self, path: object) -> bool:
+        if not isinstance(path, str | bytes | os.PathLike):
+            return False
+        return bool(self._cache) and os.path.abspath(os.fsdecode(path)).startswith(self._cache)  # noqa: PTH100
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if (event == "open" or event in _WRITING) and any(map(self._is_cached, arguments[:2])):
+            self._heard = self._heard or f"`{event}` in the cache"
+        if event not in _HEARD or self._hearing or self._heard:
+            return
+        self._hearing = True  # to look for the caller is heard, too
+        try:
+            frame = _caller(sys._getframe(1))
+            if frame is not None and is_own(frame.f_code.co_filename) and (event != _FRAMES or _is_measured(frame)):
+                self._heard = f"`{event}` in {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        finally:
+            self._hearing = False
+
+
+def _tampering(what: str) -> SubjectError:
+    return SubjectError(
+        "tampering",
+        f"{what}; so nothing can be said of it: take that out, or keep it apart from the files that are judged",
+    )
+
+
+def _differing(place: str, before: dict[str, Any], now: dict[str, Any], hideable: frozenset[str]) -> Iterator[str]:
+    yield from (f"{place}.{key}" for key, value in before.items() if key not in now or now[key] != value)
+    yield from (f"{place}.{key}" for key in now.keys() - before.keys() if key in hideable)
+
+
+def _hideable(owner: Any) -> frozenset[str]:
+    """Return the names that hide another thing when they are added: of a base class, of a built-in function."""
+    if isinstance(owner, type):
+        return frozenset(key for base in owner.__mro__[1:] for key in vars(base))
+    return frozenset(vars(builtins)) if _is_ours(owner.__name__) else frozenset()
+
+
+def _state(place: str, owner: Any) -> dict[str, Any]:
+    """Return what identifies each thing in a module or class that can be called, and each of our tables."""
+    ours = _is_ours(place)
+    state: dict[str, Any] = {}
+    for key, value in list(vars(owner).items()):
+        if key in _REPLACED_BY_MANY:
+            continue
+        if type(value) is FunctionType:
+            state[key] = id(value), id(value.__code__), id(value.__defaults__), id(value.__kwdefaults__)
+        elif callable(value) or isinstance(value, _ROUTINES) or (ours and isinstance(value, ModuleType)):
+            state[key] = id(value)
+        elif ours and key.lstrip("_").isupper() and isinstance(value, _TABLES):
+            state[key] = id(value), None if key in _FILLED else _contents(value)
+    return state
+
+
+def _contents(value: Any) -> Any:
+    return tuple((key, id(each)) for key, each in value.items()) if isinstance(value, dict) else None
+
+
+def _caller(frame: FrameType | None) -> FrameType | None:
+    """Return who looks, be it by way of `inspect` or of code without a file."""
+    while (frame := writer(frame)) is not None and frame.f_code.co_filename == inspect.__file__:
+        frame = frame.f_back
+    return frame
+
+
+def _is_measured(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == _FORWARD:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_ours(name: str) -> bool:
+    return name == "archcheck" or name.startswith("archcheck.")
+
+
+def _is_relied_on(cls: type) -> bool:
+    return _is_ours(cls.__module__) or cls.__name__ in _CLASSES
+
+
+def _is_genuine(module: Any) -> bool:
+    """Whether a module of ours that was imported later comes from our folder."""
+    loader = getattr(getattr(module, "__spec__", None), "loader", None)
+    return type(module) is ModuleType and type(loader) is SourceFileLoader and loader.path.startswith(_OURS)
+
+
+_seals: list[Seal] = []
+
+
+def seal() -> Seal:
+    """Return the seal of this process, made when this is first called."""
+    if not _seals:
+        _seals.append(Seal())
+    return _seals[0]
+
+
+def watched(cache: str) -> Callable[[], None]:
+    """Watch a subject from now on, and return what demands that nothing was tampered with, nor the folder `cache`."""
+    kept = seal()
+    kept.watch(cache)
+    return kept.demand

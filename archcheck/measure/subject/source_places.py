@@ -1,0 +1,132 @@
+"""Places in the subject's files: relative to the project, of a class, of the line that now runs."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+
+from archcheck.foundation.source_place import Where
+from archcheck.measure.subject.ownership import is_own
+from archcheck.measure.subject.source_text import class_in_cell
+
+
+def relative(where: Where | None, root: str) -> Where | None:
+    """Return `where` with its file relative to `root`, if it lies below it."""
+    if where is None:
+        return None
+    file = relative_file(where.file, root)
+    return where if file is where.file else Where(file=file, line=where.line)
+
+
+class Places:
+    """Places relative to a folder; the same place is the same object."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._known: dict[int, tuple[Where, Where | None]] = {}
+
+    def of(self, where: Where | None) -> Where | None:
+        """Return `where` relative to the folder."""
+        if where is None:
+            return None
+        known = self._known.get(id(where))
+        if known is None:
+            known = self._known[id(where)] = where, relative(where, self._root)
+        return known[1]
+
+
+@cache
+def relative_file(file: str, root: str) -> str:
+    """Return `file` relative to `root` if it lies below it, else unchanged."""
+    prefix = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - a trailing separator is the point
+    real = os.path.realpath(file)
+    return Path(real[len(prefix) :]).as_posix() if real.startswith(prefix) else file
+
+
+def class_where(cls: Any) -> Where | None:
+    """Return the line of the class statement; none for torch's own classes, which nobody can mend."""
+    return _class_where(cls)
+
+
+@lru_cache(maxsize=1024)
+def _class_where(cls: Any) -> Where | None:
+    try:
+        if cell := class_in_cell(cls.__module__, cls.__qualname__):
+            return Where(file=cell[0], line=cell[1])
+        file = inspect.getsourcefile(cls)
+        if file is None or not is_subject(file):
+            return None
+        return Where(file=file, line=inspect.getsourcelines(cls)[1])
+    except (OSError, TypeError):
+        return None
+
+
+_OURS = os.path.join(Path(__file__).parents[2], "")  # noqa: PTH118 - the trailing separator is the point
+_TORCH = os.path.join(Path(torch.__file__).parent, "")  # noqa: PTH118
+
+
+_TORCHS, _OWN, _PACKAGES, _SUBJECTS = range(4)
+_owners: dict[str, int] = {}
+
+
+def is_subject(file: str) -> bool:
+    """Whether a file is neither torch's nor ours."""
+    return _owner(file) >= _PACKAGES
+
+
+def _owner(file: str) -> int:
+    owner = _owners.get(file)
+    if owner is None:
+        owner = _OWN if file.startswith(_OURS) else _TORCHS if file.startswith((_TORCH, "<")) else _PACKAGES
+        owner = _owners[file] = _SUBJECTS if owner == _PACKAGES and is_own(file) else owner
+    return owner
+
+
+def nearest(frames: Iterable[FrameType]) -> FrameType | None:
+    """Return the first frame of the subject's files, or of another package where the subject has none."""
+    package = None
+    for frame in frames:
+        owner = _owner(frame.f_code.co_filename)
+        if owner == _SUBJECTS:
+            return frame
+        if owner == _PACKAGES and package is None:
+            package = frame
+    return package
+
+
+_ENDS = frozenset(
+    os.path.join(_OURS, "measure", *names)  # noqa: PTH118 - compared with the name of a code object
+    for names in (("passes", "forward.py"), ("distrust", "replacements.py"))
+)
+"""Where the subject's forward pass is called: beyond it is whoever asked for the measuring."""
+
+
+def place_of(frame: FrameType | None) -> Where | None:
+    """Return the innermost line of the subject's code, from `frame` outwards; of another package where it has none."""
+    found = nearest(_outwards(frame))
+    return line_of(found) if found else None
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None and frame.f_code.co_filename not in _ENDS:
+        yield frame
+        frame = frame.f_back
+
+
+_lines: dict[tuple[int, int], tuple[CodeType, Where]] = {}
+
+
+def line_of(frame: FrameType) -> Where:
+    """Return where a frame is; torch's dispatch asks for the same few places again and again."""
+    code, instruction = frame.f_code, frame.f_lasti
+    known = _lines.get((id(code), instruction))
+    if known is None or known[0] is not code:
+        known = _lines[id(code), instruction] = code, Where(file=code.co_filename, line=frame.f_lineno)
+    return known[1]

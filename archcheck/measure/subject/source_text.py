@@ -1,0 +1,68 @@
+"""The source of the subject's files, as lines in messages and places count it.
+
+A notebook is no Python file: each of its code cells is kept here as a file of its own, `nb.ipynb:cell 3`, so that a
+place in it reads `nb.ipynb:cell 3:12`.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from functools import cache
+from importlib.util import decode_source
+from pathlib import Path
+
+from archcheck.foundation.files import read_bytes
+
+_cells: dict[str, str] = {}
+_classes: dict[tuple[str, str], tuple[str, int]] = {}
+
+
+def keep(file: str, text: str) -> None:
+    """Have `file`, which is no file on disk, stand for `text`, in tracebacks and for `inspect`, too."""
+    _cells[file] = text
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+
+
+def keep_classes(module: str, file: str, tree: ast.Module) -> None:
+    """Remember where the classes of a cell are: Python looks for them in the notebook, which has no such lines."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            _classes[module, node.name] = file, first
+
+
+def class_in_cell(module: str, name: str) -> tuple[str, int] | None:
+    """Return the cell and the line of a class of a notebook, of its last definition."""
+    return _classes.get((module, name))
+
+
+def is_cell(file: str) -> bool:
+    """Whether a file is a cell of a notebook."""
+    return file in _cells
+
+
+def file_of(file: str) -> str:
+    """Return the file on disk: that of the notebook for a cell."""
+    return file.rpartition(":cell ")[0] if file in _cells else file
+
+
+def text_of(file: str) -> str:
+    """Return the source of a file or a cell, decoded as Python does.
+
+    Raises:
+        OSError: it cannot be read.
+        SyntaxError: its encoding is unknown. UnicodeDecodeError: it is not written in it.
+    """
+    if file in _cells:
+        return _cells[file]
+    return decode_source(read_bytes(Path(file)))
+
+
+@cache
+def parse(file: str) -> ast.Module | None:
+    """Return the syntax tree of a source file or a cell, `None` if it cannot be read."""
+    try:
+        return ast.parse(text_of(file))
+    except (OSError, SyntaxError, ValueError):
+        return None

@@ -1,0 +1,47 @@
+"""What is told of an outcome below its headline, as labelled lines: where, most, why, fix and more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archcheck.render.wording import builds, count, fix_of, place_of
+from archcheck.rules.findings import Finding, Outcome, Report
+
+MOST = 10
+"""How many findings of one rule are written out."""
+
+
+def anatomy(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """Return where, most, why, fix and more of an outcome that fails; the notes of any other."""
+    if outcome.fails:
+        first = outcome.findings[0] if outcome.findings else None
+        yield from _where(report, outcome, first)
+        for position, line in enumerate(outcome.most):
+            yield "" if position else "most", line
+        if outcome.because:
+            yield "why", f'"{outcome.because}"'
+        if fix := fix_of(outcome, first):
+            yield "fix", fix
+        yield from _further(report, outcome)
+        if outcome.waived:
+            yield "waived", f"{count(len(outcome.waived), 'finding')}: {outcome.waiver}"
+    for note in outcome.notes:
+        yield "note", note
+    if outcome.fails:
+        yield "more", f"archcheck explain {outcome.rule}"
+
+
+def _further(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
+    for before, finding in zip(outcome.findings, outcome.findings[1:MOST], strict=False):
+        yield "also", finding.message
+        yield from _where(report, outcome, finding)
+        if finding.fix and finding.fix != before.fix:
+            yield "fix", finding.fix
+    if rest := outcome.findings[MOST:]:
+        yield "also", f"{len(rest):,} more; --format json has them all"
+
+
+def _where(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[tuple[str, str]]:
+    place = place_of(report, outcome, finding)
+    if place:
+        yield "where", f"{place}  {builds(report.facts, finding)}".rstrip()

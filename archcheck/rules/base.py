@@ -1,0 +1,118 @@
+"""`Rule`: a promise about an architecture, as a value.
+
+The class name is the rule's name, its fields are the parameters, its docstring is its documentation:
+
+* `MaxParams` is `max-params` in a contract, on the command line and in a test id;
+* the first field is the shorthand: `max-params = 20_000` is `max-params = { limit = 20_000 }`;
+* a field `within_epochs` is the key `within-epochs`;
+* the docstring's examples are executed by the tests and shown by `archcheck explain`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, ClassVar
+
+from archcheck.facts.facts import Facts
+from archcheck.facts.selectors import mistake_in
+from archcheck.foundation.words import quote
+from archcheck.rules.findings import MOST_POINTS, Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The one base class. Subclasses are frozen dataclasses and define `check`.
+
+    `because` is the author's reason, shown when the rule breaks; `on` is a selector that narrows what the
+    rule looks at, refused by rules that judge the model as a whole; `allow_empty` keeps a rule that examined
+    nothing from being vacuous; `points` is what the rule is worth to who grades by the contract. A field whose
+    metadata say `kinds` holds words that point at operations.
+
+    A subclass that defines `__post_init__` begins it with `Rule.__post_init__(self)`.
+    """
+
+    because: str | None = None
+    on: str | None = None
+    allow_empty: bool = False
+    points: float | None = None
+
+    prohibition: ClassVar[bool] = False
+    """Whether finding nothing to look at means that the rule is kept."""
+    narrows: ClassVar[bool] = True
+    """Whether `on` means something: whether the rule looks at parts of the model."""
+    each_pass: ClassVar[bool] = False
+    """Whether it judges single ways through the code: where values decide what runs, it is asked for each of them."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Measurements beyond the graph that this rule asks for: names of probes, or `training`."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The text files that this rule judges, seen from the folder of the contract; `facts.texts` holds them."""
+        return ()
+
+    def __post_init__(self) -> None:
+        """Refuse `on` where it means nothing, points that are none, and words that point at nothing."""
+        if self.on is not None and not self.narrows:
+            raise ValueError("`on` narrows nothing here: the rule judges the model as a whole")
+        if self.points is not None and not 0 < self.points < math.inf:
+            raise ValueError(f"`points` must be positive, found {self.points:g}")
+        if self.points is not None and self.points > MOST_POINTS:
+            raise ValueError(f"`points` must be at most {MOST_POINTS:,}, found {self.points:g}")
+        for parameter in fields(self):
+            if parameter.metadata.get("kinds"):
+                _check_kinds(parameter, getattr(self, parameter.name))
+
+    def check(self, facts: Facts) -> Result:
+        """Judge `facts`. A pure function: no torch, no files, no state."""
+        raise TypeError(f"{type(self).__name__} must define `check`")
+
+
+def _check_kinds(parameter: Field[Any], value: Any) -> None:
+    several = not isinstance(value, str)
+    if not several and str(parameter.type).startswith("tuple"):
+        raise ValueError(f"`{key_of(parameter.name)}` is a tuple of words, found {quote(value)} alone")
+    words = tuple(value) if several else (value,)
+    if not words:
+        raise ValueError(f"`{key_of(parameter.name)}` is empty: the rule would look at nothing")
+    mistakes = [mistake for word in words if (mistake := mistake_in(word)) is not None]
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+
+
+COMMON = tuple(field.name for field in fields(Rule))
+"""The keys that every rule has."""
+
+
+def rule_name(rule: Rule | type[Rule]) -> str:
+    """Return the kebab-case name: `MaxParams` -> `max-params`."""
+    cls = rule if isinstance(rule, type) else type(rule)
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+
+def documentation(rule: type[Rule]) -> str:
+    """Return the docstring without the indentation that it has in the source, empty if nobody wrote one."""
+    text = rule.__doc__ or ""
+    return "" if text.startswith(f"{rule.__name__}(") else inspect.cleandoc(text)  # what `dataclass` makes up
+
+
+def promise(rule: type[Rule]) -> str:
+    """Return the first paragraph of the documentation on one line."""
+    return " ".join(documentation(rule).partition("\n\n")[0].split())
+
+
+def parameters(cls: type[Rule]) -> tuple[Field[Any], ...]:
+    """Return the rule's own fields, the shorthand first."""
+    return tuple(field for field in fields(cls) if field.name not in COMMON)
+
+
+def is_required(parameter: Field[Any]) -> bool:
+    """Whether a contract must give this parameter."""
+    return parameter.default is MISSING and parameter.default_factory is MISSING
+
+
+def key_of(parameter: str) -> str:
+    """Return the TOML key of a field name."""
+    return parameter.replace("_", "-")

@@ -1,0 +1,182 @@
+"""What leaves the process: the saved state, and the exported model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from archcheck.facts.facts import Facts
+from archcheck.facts.probe_names import need
+from archcheck.rules.base import Rule
+from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.probe_answers import (
+    check_tolerance,
+    distance_text,
+    other_shapes,
+    probed,
+    same_shapes,
+    spot,
+    within,
+)
+
+Format = Literal["torch.export", "onnx"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateDictRoundTrip(Rule):
+    """A fresh model that loads the saved state gives the same outputs.
+
+    State in a plain attribute or in a buffer with `persistent=False`, layers in a plain list, a `state_dict` that
+    leaves something out: what was trained is not what is shipped. The parameters are moved a little and a batch
+    of noise passes through the model in training, its `state_dict()` is saved to bytes, read with `weights_only`, and
+    loaded into a model that is built anew with other random numbers. Where a test hands over an instance, a copy of it
+    as it was takes its place, which a note says: it has the same random numbers as the model.
+
+    `tolerance` bounds the largest difference of any floating output on the example in evaluation, divided by the
+    largest number in it: by default 16 roundings of the coarsest dtype of the model (1.9e-6 for float32, 3.6e-15 for
+    float64, 0.016 for float16, 0.125 for bfloat16), as of `deterministic-in-eval`.
+
+    Example, kept:
+        rule = state-dict-round-trip = true
+        model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+        input = [2, 3]
+
+    Example, broken:
+        rule = state-dict-round-trip = true
+        model =
+            def __init__(self):
+                super().__init__()
+                self.fc = nn.Linear(3, 4)
+                self.mean = torch.zeros(3)
+
+            def forward(self, x):
+                if self.training:
+                    self.mean = 0.9 * self.mean + 0.1 * x.mean(0).detach()
+                return self.fc(x - self.mean)
+        input = [2, 3]
+        says = a fresh model with the saved state gives another output
+    """
+
+    narrows = False
+    needs = ("state-dict-round-trip",)
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a tolerance below zero."""
+        Rule.__post_init__(self)
+        check_tolerance(self.tolerance)
+
+    def check(self, facts: Facts) -> Result:
+        """Compare the outputs before and after."""
+        measured = probed(self, facts)
+        limit = same_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance
+        apart = measured["distance"]
+        findings: tuple[Finding, ...] = ()
+        if measured["error"]:
+            fix = "let `state_dict` and `load_state_dict` hold tensors, under the same names in every model"
+            findings = (Finding(message=measured["error"], layer="", where=facts.subject.where, fix=fix),)
+        elif not within(apart, limit):
+            findings = (_lost(measured, facts),)
+        return Result(
+            examined=1,
+            findings=findings,
+            found=apart,
+            limit=limit,
+            unit="relative difference",
+            kept="a fresh model with the saved state gives the same outputs",
+            notes=tuple(_notes(measured)),
+        )
+
+
+def _lost(measured: Mapping[str, Any], facts: Facts) -> Finding:
+    lost: Sequence[Mapping[str, str]] = measured["lost"]
+    named = ", ".join(f"{each['kind']} `{each['name']}`" for each in lost)
+    layer = facts.layer(lost[0]["layer"]) if lost else None
+    return Finding(
+        message=f"a fresh model with the saved state gives another output ({distance_text(measured['distance'])})"
+        + (f": it lacks {named}" if named else ""),
+        layer=layer.path if layer else "",
+        where=(layer and layer.where) or facts.subject.where,
+        fix="keep state in parameters, persistent buffers and registered layers",
+    )
+
+
+def _notes(measured: Mapping[str, Any]) -> Iterator[str]:
+    if not measured["built"]:
+        yield "loaded into a copy, as nothing is known that builds one: it has what the model drew when it was built"
+    if not measured["trained"]:
+        yield "no pass in training came before, for that takes other inputs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exports(Rule):
+    """The model can be exported to each of `to`, and the exported program gives the same outputs.
+
+    `torch.export` needs nothing beside torch; `onnx` (`exports = ["torch.export", "onnx"]`) goes through it, needs the
+    packages `onnx` and `onnxscript`, and is read by the checker of that format. Python that branches on values, prints
+    them or leaves tensors for NumPy cannot be exported. The export is of the example in evaluation mode, with its
+    shapes; it imports the compiler of torch, which takes some seconds.
+
+    `tolerance` bounds the largest difference of the outputs of the exported program, divided by the largest number in
+    them. Its operations are the same with others around them, so that the default is that of `independent-of-batch`
+    for a sample alone: 256 roundings (3.1e-5 for float32, 5.7e-14 for float64), 32 of 16-bit dtypes.
+
+    Example, kept:
+        rule = exports = true
+        model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+        input = [2, 3]
+
+    Example, broken:
+        rule = exports = true
+        model =
+            def forward(self, x):
+                if x.sum() > 0:
+                    return x
+                return -x
+        input = [2, 3]
+        says = torch.export fails
+    """
+
+    narrows = False
+    to: tuple[Format, ...] = ("torch.export",)
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an export to nothing, and a tolerance below zero."""
+        Rule.__post_init__(self)
+        check_tolerance(self.tolerance)
+        if not self.to:
+            raise ValueError("`to` is empty: the rule would look at nothing")
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """One probe for each format."""
+        return tuple(need("exports", to=each) for each in self.to)
+
+    def check(self, facts: Facts) -> Result:
+        """List the formats that fail."""
+        told = {each: probed(self, facts, asked) for each, asked in zip(self.to, self.needs, strict=True)}
+        findings = tuple(
+            finding for each, measured in told.items() for finding in self._findings(each, measured, facts)
+        )
+        return Result(
+            examined=len(told),
+            findings=findings,
+            found=len(findings),
+            limit=0,
+            unit="formats that fail",
+            kept=f"exported to {' and '.join(told)} with the same outputs",
+        )
+
+    def _findings(self, to: str, measured: Mapping[str, Any], facts: Facts) -> Iterator[Finding]:
+        layer, where, _ = spot(measured["at"], facts)
+        limit = other_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance
+        if measured["error"]:
+            place = f" in `{layer}`" if layer else ""
+            fix = "let no Python depend on values: `torch.where`, `torch.cond`, sizes instead of numbers"
+            yield Finding(message=f"{to} fails{place}: {measured['error']}", layer=layer, where=where, fix=fix)
+        elif not within(measured["distance"], limit):
+            apart = distance_text(measured["distance"])
+            fix = "look for state, random numbers and values that were fixed when it was exported"
+            yield Finding(message=f"the program of {to} gives another output ({apart})", layer="", where=where, fix=fix)

@@ -1,0 +1,247 @@
+"""What a rule says about facts, and what the engine makes of it: findings, results, outcomes, the report."""
+
+from __future__ import annotations
+
+import enum
+import math
+import reprlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from archcheck.facts.facts import Facts, check_graph
+from archcheck.facts.weight_files import Weights
+from archcheck.foundation.errors import ArchcheckError, SubjectError
+from archcheck.foundation.json_codec import decode, encode
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.words import quote, visible
+
+SCHEMA = 1
+"""Version of the JSON report; it changes when a key changes its meaning or goes away."""
+
+
+MOST_POINTS = 1_000_000_000
+"""Points that a rule may be worth: sums of more are not exact, and of the largest numbers there is none."""
+
+
+class Verdict(enum.StrEnum):
+    """What became of a rule. Only `kept` and `waived` let a run pass."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    WAIVED = "waived"
+    VACUOUS = "vacuous"
+    ERROR = "error"
+
+
+def _check_points(points: float | None, earned: float | None, most: int) -> None:
+    for name, value in (("points", points), ("earned", earned)):
+        if value is not None and not -most <= value <= most:
+            raise ValueError(f"`{name}` must be at most {most:,}, found {value:g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One reason why a rule is broken: `message` stands alone, `layer` is the path that it speaks of."""
+
+    message: str
+    layer: str | None = None
+    where: Where | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What `Rule.check` returns: how much it looked at, what it found wrong, and the figures to show.
+
+    `found` and `limit` are what is compared, in `unit`; `kept` says it in words where figures alone would not
+    read well; `most` says who contributes most; `notes` add what a reader of a kept rule should know.
+    """
+
+    examined: int
+    findings: tuple[Finding, ...] = ()
+    found: Any = None
+    limit: Any = None
+    unit: str | None = None
+    kept: str | None = None
+    most: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One rule of a contract with its verdict.
+
+    `instance` tells several instances of a rule apart (`max-params`, `followed-by-2`); `contract` is where it is
+    stated. `waived` are the findings that a waiver accepts, with its reason. `points` is what the rule is worth and
+    `earned` that or zero; both are `None` for a rule that carries none.
+    """
+
+    rule: str
+    instance: str
+    verdict: Verdict
+    found: Any = None
+    limit: Any = None
+    unit: str | None = None
+    kept: str | None = None
+    findings: tuple[Finding, ...] = ()
+    most: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    because: str | None = None
+    contract: Where | None = None
+    waived: tuple[Finding, ...] = ()
+    waiver: str | None = None
+    points: float | None = None
+    earned: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse points that cannot be summed up."""
+        _check_points(self.points, self.earned, MOST_POINTS)
+
+    @property
+    def fails(self) -> bool:
+        """Whether this outcome keeps the run from passing."""
+        return self.verdict not in (Verdict.KEPT, Verdict.WAIVED)
+
+    @property
+    def headline(self) -> str:
+        """The line that stands alone: concise form, pytest line, annotation and table row."""
+        return f"{self.verdict.value} {self.instance}: {self.summary}"
+
+    @property
+    def summary(self) -> str:
+        """What was found, without the verdict."""
+        if self.findings:
+            rest = len(self.findings) - 1
+            return self.findings[0].message + (f" (and {rest} more)" if rest else "")
+        if self.verdict is Verdict.VACUOUS:
+            return "there was nothing for this rule to look at"
+        if self.waived:
+            return f"{self.waived[0].message} (waived: {self.waiver})"
+        return self.kept or figures(self.found, self.limit, self.unit) or "as promised"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mishap:
+    """Why a subject could not be measured."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A subject, its facts (or why there are none) and the outcome of every rule of its contract.
+
+    A file of tensors, of which nobody knows how they belong together, has `weights` in place of facts.
+    `points` is the sum of what its rules are worth, `None` if none carries points, and `earned` what it got of that:
+    nothing when it could not be measured.
+    """
+
+    subject: str
+    facts: Facts | None = None
+    error: Mishap | None = None
+    weights: Weights | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    points: float | None = None
+    earned: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse points that cannot be summed up."""
+        _check_points(self.points, self.earned, MOST_POINTS**2)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every rule is kept or waived, 2 when something could not be checked, else 1."""
+        if self.error or any(outcome.verdict is Verdict.ERROR for outcome in self.outcomes):
+            return 2
+        return int(any(outcome.fails for outcome in self.outcomes))
+
+    def verify(self) -> Report:
+        """Return this report if it passes.
+
+        Raises:
+            SubjectError: the subject could not be measured.
+            BrokenContract: a rule is broken, vacuous or could not be judged.
+        """
+        if self.error:
+            raise SubjectError(self.error.kind, self.error.message)
+        if self.exit_code:
+            raise BrokenContract(self)
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; a report without facts carries `error` or `weights` in their place.
+
+        `totals` counts the rules by verdict; whoever reads the report back counts anew.
+        """
+        encoded: dict[str, Any] = encode(self)
+        has = "facts" if self.facts else "weights" if self.weights else "error"
+        for name in {"facts", "error", "weights"} - {has}:
+            del encoded[name]
+        return {**encoded, "totals": self.totals}
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """How many rules there are, and how many with each verdict."""
+        counts = Counter(outcome.verdict for outcome in self.outcomes)
+        return {"rules": len(self.outcomes), **{verdict.value: counts[verdict] for verdict in Verdict}}
+
+
+class BrokenContract(ArchcheckError, AssertionError):  # noqa: N818 - it is a verdict, not a mishap
+    """Raised by `Report.verify()`; `report` holds every outcome."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        lines = [visible(outcome.headline) for outcome in report.outcomes if outcome.fails]
+        super().__init__("\n".join(lines) or f"{visible(report.subject)}: could not be checked")
+
+
+def sum_points(points: Iterable[float]) -> float:
+    """Return the sum of points as people add decimal fractions: a tenth three times is 0.3."""
+    return round(math.fsum(points), 9)
+
+
+def figures(found: Any, limit: Any, unit: str | None) -> str:
+    """Return `13,086 parameters, limit 19,999`, or as much of it as there is."""
+    if found is None:
+        return ""
+    text = plain(found) + (f" {unit}" if unit else "")
+    return text if limit is None else f"{text}, limit {plain(limit)}"
+
+
+def plain(value: Any) -> str:
+    """Write a figure for people: integers with separators, lists without quotes."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value)) or "nothing"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
+    return str(value)
+
+
+def reports_to_json(reports: tuple[Report, ...]) -> dict[str, Any]:
+    """Return the JSON document of one or many reports."""
+    return {"schema": SCHEMA, "reports": [report.to_json() for report in reports]}
+
+
+def reports_from_json(value: Any) -> tuple[Report, ...]:
+    """Read what `reports_to_json` wrote. Raises `ValueError` for anything else, or another schema."""
+    if not isinstance(value, Mapping) or "reports" not in value:
+        raise ValueError('not a report of archcheck: no key "reports"')
+    schema = value.get("schema")
+    if type(schema) is not int or schema != SCHEMA:  # to Python, `true` is 1
+        raise ValueError(f"a report of schema {reprlib.repr(schema)}; this archcheck reads schema {SCHEMA}")
+    reports = decode(tuple[Report, ...], value["reports"], at="reports")
+    for report in reports:
+        if (report.facts, report.error, report.weights).count(None) != 2:
+            raise ValueError(f"the report of {quote(report.subject)} must hold one of facts, weights and error")
+        if report.facts is not None:
+            check_graph(report.facts)
+    return reports

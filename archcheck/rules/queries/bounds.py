@@ -1,0 +1,102 @@
+"""What budgets have in common: limits, findings of what is beyond them, and who contributes most."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Layer, Op
+from archcheck.facts.selectors import selects
+from archcheck.facts.snapshot import percent as percent_more
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.words import amount, listed, quote
+from archcheck.rules.base import Rule, rule_name
+from archcheck.rules.findings import Finding
+
+
+def check_limit(limit: int) -> None:
+    """Raise `ValueError` for a limit below zero."""
+    if limit < 0:
+        raise ValueError(f"`limit` must be at least 0, found {limit}")
+
+
+def excess(
+    rule: Rule, facts: Facts, found: int, limit: int, unit: str, *, aside: str = "", remedy: str = ""
+) -> tuple[Finding, ...]:
+    """Return the finding that `found` is above `limit`, none where it is not."""
+    over = found - limit
+    if over <= 0:
+        return ()
+    share = f", {percent_more(limit, found)}" if limit else ""
+    return (
+        Finding(
+            message=f"{amount(found, unit)}{aside}, limit {limit:,} (+{over:,}{share})",
+            layer="",
+            where=facts.subject.where,
+            fix=f"{remedy or f'remove {amount(over, unit)}'}, or raise {rule_name(rule)}",
+        ),
+    )
+
+
+def demand_counted(facts: Facts, on: str | None, free: Collection[str]) -> None:
+    """Raise `NotMeasured` where operations of unknown cost run that are not declared to be free of it."""
+    unknown = set(facts.cost.uncounted) - set(free)
+    if on is not None:
+        unknown &= {op.op for op in facts.ops if selects(on, op, facts)}
+    demand_known(facts, unknown, free)
+
+
+def demand_known(facts: Facts, uncounted: Collection[str], free: Collection[str]) -> None:
+    """Raise `NotMeasured` for operations of unknown cost, but for those that are declared to be free of it."""
+    unknown = set(uncounted) - set(free)
+    if unknown:
+        own = [name for name in sorted(unknown) if "::" in name]
+        state = f"; what they cost can be stated: `costs = {{ {quote(own[0])} = 1_000 }}` of the subject" if own else ""
+        raise NotMeasured(
+            f"the cost of {listed(sorted(unknown))} is unknown, so the sum may be above the limit",
+            where=facts.subject.where,
+            fix=f"if they cost nothing that counts, say so: `free = [{', '.join(map(quote, sorted(unknown)))}]`{state}",
+        )
+
+
+def percent(share: float) -> str:
+    """Write a share for people: `57.1 %`."""
+    return f"{100 * share:.3g} %" if share < 0.9995 else f"{100 * share:.4g} %"
+
+
+def share_line(names: Sequence[str], amount: int, total: int, place: str = "") -> str:
+    """Return a line of who contributes most: names, amount, share of the total, place."""
+    return "  ".join(filter(None, (*names, f"{amount:,}", f"{100 * amount / total:.1f} %", place)))
+
+
+def layer_line(layer: Layer, amount: int, total: int) -> str:
+    """Return such a line for a layer."""
+    return share_line((layer.path or "the model itself", layer.type), amount, total, str(layer.where or ""))
+
+
+_WIDTHS = {
+    "float64": 8, "int64": 8, "complex64": 8, "complex128": 16, "float16": 2, "bfloat16": 2, "int16": 2, "int8": 1,
+    "uint8": 1, "bool": 1,
+}  # fmt: skip
+_USUAL = 4
+"""Bytes of an element of float32, and of a hidden weight of which no more is known."""
+
+
+def hidden_bytes(facts: Facts) -> int:
+    """Return the bytes of the hidden weights that are no buffers, at the precision of the operation that reads them."""
+    readers = {(op.layer, op.op): op for op in facts.ops}
+    return sum(
+        weight.elements * _width(readers.get((weight.layer, weight.used_by)))
+        for weight in facts.params.hidden
+        if not weight.buffer
+    )
+
+
+def _width(reader: Op | None) -> int:
+    return _WIDTHS.get(reader.dtype or "", _USUAL) if reader else _USUAL
+
+
+def by_dtype(facts: Facts, hidden: int) -> list[tuple[str, int]]:
+    """Return the bytes of parameters and buffers by dtype, and those of hidden weights, the most first."""
+    sizes = {**facts.params.bytes_by_dtype, **({"hidden weights": hidden} if hidden else {})}
+    return sorted(sizes.items(), key=lambda item: item[1], reverse=True)

@@ -1,0 +1,114 @@
+"""What makes good on a promise: operations that run, reach an output and do something; and what only looks like it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import Layer, Op
+from archcheck.facts.selectors import GROUPS, selects, selects_layer
+from archcheck.rules.queries.dropouts import dropouts
+from archcheck.rules.queries.graphs import dependent_on_input, has_weight, label, live
+
+
+def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
+    """Return the operations that make good on a promise of `selector`.
+
+    They run, they reach an output, and they do something: dropout drops in training only, global pooling
+    gathers more than one position, a softmax weighs more than one number, and something is negative that a ReLU
+    rectifies.
+    """
+    if selector == "dropout":
+        return [dropout.op for dropout in dropouts(facts, on) if dropout.fault is None]
+    found = live(facts, selector, on)
+    if selector == "linear":
+        dependent = dependent_on_input(facts.ops)
+        found = [op for op in found if has_weight(op, facts.ops, dependent)]
+        # A 1x1 convolution on a 1x1 map is one, too, where one is asked for.
+        found += [op for op in live(facts, None, on) if is_pointwise_linear(op)]
+    in_training = _sites(facts)
+    return [op for op in found if not _trivial(op) and not _rests(op, in_training)]
+
+
+def _trivial(op: Op) -> str | None:
+    """Return why an operation gives what it was given, or a constant, whatever its numbers are."""
+    if op.attributes.get("idle"):
+        return "is given nothing negative"
+    if op.attributes.get("coverage") == "trivial":
+        return "pools a map that is 1x1 already (trivial)"
+    if op.kind in ("softmax", "log_softmax") and op.shapes and op.shapes[0]:
+        return "is over a single number" if op.shapes[0][op.attributes["dim"]] == 1 else None
+    return None
+
+
+def is_pointwise_linear(op: Op) -> bool:
+    """Whether an operation is a 1x1 convolution on a 1x1 map, which computes what a linear layer does."""
+    return bool(op.attributes.get("linear_like"))
+
+
+def pointwise_note(ops: Sequence[Op]) -> str:
+    """Return how many of the operations that count as linear layers are convolutions; empty when none is."""
+    count = sum(map(is_pointwise_linear, ops))
+    if not count:
+        return ""
+    one = "a 1x1 convolution on a 1x1 map"
+    told = one if count == 1 else "1x1 convolutions on 1x1 maps"
+    return f" ({told})" if count == len(ops) else f" ({count:,} of them {told})"
+
+
+def _sites(facts: Facts) -> frozenset[tuple[str, str]] | None:
+    """Return where what runs in training reaches an output, as layer and kind; `None` where that is not known."""
+    return frozenset((op.layer, op.kind) for op in facts.executed("train") if op.live) if facts.train_length else None
+
+
+def _rests(op: Op, in_training: frozenset[tuple[str, str]] | None) -> bool:
+    """Whether a normalisation takes part in evaluation only: what is trained then is another network."""
+    return op.kind in GROUPS["norm"] and in_training is not None and (op.layer, op.kind) not in in_training
+
+
+def shortfalls(facts: Facts, selector: str, on: str | None = None) -> Iterator[tuple[str, Layer | None, Op | None]]:
+    """Yield what looks as if it kept a promise of `selector` and does not: text, layer, operation."""
+    if selector == "dropout":
+        for dropout in dropouts(facts, on):
+            if dropout.fault is not None:
+                yield f"{label(dropout.op, facts)} {dropout.fault}", facts.layer(dropout.op.layer), dropout.op
+    in_training = _sites(facts)
+    for op in facts.ops:
+        reason = _shortfall(op, selector, facts)
+        if reason is None and selects(selector, op, facts) and _rests(op, in_training):
+            reason = "takes part in evaluation only, not in training"
+        if reason and selects(on, op, facts):
+            yield f"{label(op, facts)} {reason}", facts.layer(op.layer), op
+    for layer in facts.layers:
+        reason = _declared(layer, selector, facts)
+        if reason and selects_layer(on, layer, facts):
+            yield f"`{layer.path}` ({layer.type}) {reason}", layer, None
+
+
+def _shortfall(op: Op, selector: str, facts: Facts) -> str | None:
+    if selects(selector, op, facts):
+        if not op.live:
+            return "runs, but its result reaches no output"
+        if trivial := _trivial(op):
+            return trivial
+    if selector == "linear" and op.kind == "global_conv":
+        return "is a convolution over its whole map (global_conv)"
+    if op.kind == selector == "linear" and not has_weight(op, facts.ops, dependent_on_input(facts.ops)):
+        return "multiplies by numbers that are no weight"
+    if selector == "global_avg_pool" and op.kind == "avg_pool":
+        extent = "x".join(map(str, op.attributes.get("extent", ())))
+        if op.attributes.get("coverage") == "partial":
+            return f"leaves out a border of the {extent} map (partial)"
+        return f"pools its {extent} map to {'x'.join(map(str, op.shapes[0][2:]))}, not to one position"
+    return None
+
+
+def _declared(layer: Layer, selector: str, facts: Facts) -> str | None:
+    """Whether a layer is called like a kind and does not do what it is called."""
+    if selector.replace("_", "") not in layer.type.lower() and layer.type != selector:
+        return None
+    if not layer.called:
+        return "is declared and never called"
+    if not any(selects(selector, op, facts) for op in facts.ops_of(layer.path)):
+        return f"is called and executes no {selector}" if layer.type != selector else None
+    return None

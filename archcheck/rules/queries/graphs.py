@@ -1,0 +1,75 @@
+"""What several rules ask of an executed graph: names for people, and neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archcheck.facts.facts import Facts
+from archcheck.facts.records import PART_OF, Op
+from archcheck.facts.selectors import GROUPS, selects
+from archcheck.foundation.source_place import Where
+
+TRANSPARENT = frozenset({
+    *GROUPS["activation"], *GROUPS["pool"], *GROUPS["reshape"], "dropout", "mean", "softmax", "log_softmax",
+})  # fmt: skip
+"""Kinds that may stand between a layer and what follows it.
+
+They reduce, rearrange, join or rescale features; none mixes them with learned weights.
+"""
+
+
+def label(op: Op, facts: Facts) -> str:
+    """Return how a finding names an operation: its layer, or the line that calls it."""
+    layer = facts.layer(op.layer)
+    if layer is not None and layer.path and not facts.has_children(layer.path):
+        return f"`{layer.path}` ({layer.type})"
+    return f"`{op.op}` at {op.where}" if op.where else f"`{op.op}`"
+
+
+def place(op: Op, facts: Facts) -> Where | None:
+    """Return where to point for an operation: the line that builds its layer, else the line that calls it."""
+    layer = facts.layer(op.layer)
+    if layer is not None and layer.path and not facts.has_children(layer.path):
+        return layer.where or op.where
+    return op.where or facts.subject.where
+
+
+def consumers(ops: Sequence[Op]) -> dict[int, list[Op]]:
+    """Return for each operation the live operations that read its result; one that is spelled reads as a whole."""
+    found: dict[int, list[Op]] = {}
+    for op in ops:
+        end = ops[op.attributes.get(PART_OF, op.index)]
+        for index in op.inputs if op.live else ():
+            readers = found.setdefault(index, [])
+            if end not in readers[-1:]:
+                readers.append(end)
+    return found
+
+
+def dependent_on_input(ops: Sequence[Op]) -> list[bool]:
+    """Return for each operation whether its values depend on an input; zeros or noise of its shape do not."""
+    dependent: list[bool] = []
+    for op in ops:
+        made = op.kind in ("constant", "factory", "random")
+        dependent.append(not made and (op.kind == "input" or any(dependent[index] for index in op.inputs)))
+    return dependent
+
+
+def has_weight(op: Op, ops: Sequence[Op], dependent: Sequence[bool]) -> bool:
+    """Whether a product reads a tensor that something holds, not only what is made of a shape or drawn anew."""
+    if not op.params and all(dependent[index] for index in op.inputs):
+        return True  # a quantised weight is packed into what is no tensor
+    pending, seen = [op], {op.index}
+    while pending:
+        each = pending.pop()
+        if each.params or each.kind == "constant":
+            return True
+        fixed = {index for index in each.inputs if not dependent[index]} - seen
+        seen |= fixed
+        pending += [ops[index] for index in fixed]
+    return False
+
+
+def live(facts: Facts, selector: str | None, on: str | None = None, mode: str = "eval") -> list[Op]:
+    """Return the operations that `selector` points at and whose result reaches an output."""
+    return [op for op in facts.executed(mode) if op.live and selects(selector, op, facts) and selects(on, op, facts)]

@@ -1,0 +1,71 @@
+"""What rules read of probes: the answer, the place it names, and how far rounding alone sets numbers apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from archcheck.facts.facts import Facts
+from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.json_codec import decode
+from archcheck.foundation.source_place import Where
+from archcheck.rules.base import Rule
+
+ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+"""The distance of one from the next number, by dtype; of any other dtype, such as those of 8 bits, it is 1/8."""
+
+
+def same_shapes(dtype: str) -> float:
+    """Return how far the same operations on the same shapes may be apart: 16 roundings, 0 in one thread."""
+    return 16 * ROUNDING.get(dtype, 2.0**-3)
+
+
+def other_shapes(dtype: str) -> float:
+    """Return how far the same sums on other shapes may be apart.
+
+    The order of a sum changes with the kernel, and each layer hands on what it rounds. 16-bit kernels add up in
+    float32, so that only one rounding a layer counts.
+    """
+    rounding = ROUNDING.get(dtype, 2.0**-3)
+    return (256 if rounding < 2.0**-20 else 32) * rounding
+
+
+def check_tolerance(tolerance: float | None) -> None:
+    """Raise `ValueError` for a tolerance that is none."""
+    if tolerance is not None and not 0 <= tolerance < math.inf:
+        raise ValueError(f"`tolerance` must be zero or more, found {tolerance:g}")
+
+
+def within(distance: float | None, limit: float) -> bool:
+    """Whether a distance keeps a limit; one beyond all numbers keeps none."""
+    return distance is not None and distance <= limit
+
+
+def probed(rule: Rule, facts: Facts, asked: str | None = None) -> Mapping[str, Any]:
+    """Return what a probe of a rule told, by default its first.
+
+    Raises:
+        NotMeasured: it was not run, or could not tell anything.
+    """
+    facts.demand_numbers()
+    measured = facts.behaviour.get(asked or rule.needs[0])
+    if measured is None:
+        raise NotMeasured("this was not measured: the model was not run on real numbers for it")
+    if measured.get("problem"):
+        raise NotMeasured(measured["problem"], where=facts.subject.where)
+    return measured
+
+
+def spot(told: Mapping[str, Any] | None, facts: Facts) -> tuple[str, Where | None, str | None]:
+    """Return the layer, the line and the operation that a probe names; the model's own where it names none."""
+    if told is None:
+        return "", facts.subject.where, None
+    where: Where | None = decode(Where | None, told["where"])  # type: ignore[arg-type]
+    layer = facts.layer(told["layer"])
+    return told["layer"], where or (layer and layer.where) or facts.subject.where, told["op"]
+
+
+def distance_text(distance: float | None) -> str:
+    """Return `0.31 of its largest number`."""
+    return "beyond all numbers" if distance is None else f"by {distance:.2g} of its largest number"

@@ -1,0 +1,129 @@
+"""For hand-written tests of models, and for authors of rules.
+
+A test of a model, without a contract::
+
+    from archcheck import check, rules
+
+    def test_budget():
+        check(Net(), example=torch.rand(1, 1, 28, 28), rules=[rules.MaxParams(limit=20_000)]).verify()
+
+A test of a rule against the examples in its docstring::
+
+    from archcheck.testing import verify_examples
+
+    def test_examples():
+        verify_examples(MaxWidth, torch=torch, nn=nn, F=F)
+"""
+
+from __future__ import annotations
+
+import textwrap
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from archcheck.contract import Stated, load
+from archcheck.contract.document import Document, Node
+from archcheck.contract.rule_entries import read_rules
+from archcheck.contract.toml_lines import key_lines
+from archcheck.facts.facts import Facts
+from archcheck.facts.snapshot import Committed
+from archcheck.facts.snapshot_measures import take
+from archcheck.foundation.errors import ContractError
+from archcheck.foundation.source_place import Where
+from archcheck.foundation.text_files import Text, Texts
+from archcheck.judging.engine import check, check_contract, judge
+from archcheck.judging.engine import measure as facts_of
+from archcheck.judging.rule_pages import Example, examples
+from archcheck.rules.base import Rule, rule_name
+from archcheck.rules.findings import Outcome, Report
+
+__all__ = ["Example", "check_file", "examples", "facts_of", "judge_example", "rule_of", "verify_examples"]
+
+
+def check_file(path: Path | str, *subjects: str) -> tuple[Report, ...]:
+    """Judge subjects of a contract file, all by default, in a process of their own.
+
+    Raises `ContractError` when the contract has mistakes.
+    """
+    return tuple(check_contract(load(Path(path)), subjects))
+
+
+def rule_of(line: str, rule: type[Rule]) -> Rule:
+    """Return `rule` as a line of a contract states it: `max-params = 20_000`.
+
+    Raises `ContractError` when the line has mistakes.
+    """
+    document = Document(file="example", lines=key_lines(line))
+    node = Node(document=document, path=(), value=tomllib.loads(line))
+    instances = read_rules(node, {rule_name(rule): rule})
+    if document.problems:
+        raise ContractError(*document.problems)
+    (stated,) = (one for several in instances.values() for one in several.values() if one)
+    return stated.rule
+
+
+def judge_example(rule: type[Rule], example: Example, **names: Any) -> Outcome:
+    """Build, measure and judge an example; `names` are what its model may use, `torch` among them.
+
+    A line `forward = lambda model, x: …` replaces the forward pass of the model; `was = …` is another model, whose
+    measures stand in the committed snapshot; `texts = { "README.md" = "…" }` are files beside the contract, in which
+    the subject is called `net`.
+    """
+    model = _build(example.model or "", names)
+    if "forward" in example.lines:
+        model.forward = partial(eval(example.lines["forward"], dict(names)), model)
+    shapes = tomllib.loads(f"input = {example.input}")["input"] if example.input else None
+    example_input = _tensors(shapes, names["torch"])
+    stated = rule_of(example.rule, rule)
+    if "was" in example.lines:
+        before = facts_of(_build(example.lines["was"], names), example=example_input)
+        committed = Committed(file="archcheck.snapshot.json", measures=take(before))
+        return _judge(replace(facts_of(model, example=example_input), snapshot=committed), stated)
+    if "texts" in example.lines:
+        facts = facts_of(model, example=example_input)
+        named = replace(facts.subject, name="net")
+        return _judge(replace(facts, subject=named, texts=_texts(example.lines["texts"])), stated)
+    return check(model, example=example_input, rules=[stated]).outcomes[0]
+
+
+def _judge(facts: Facts, rule: Rule) -> Outcome:
+    nowhere = Where(file="", line=0)
+    return judge(facts, [Stated(rule=rule, instance=rule_name(rule), where=nowhere)])[0]
+
+
+def _texts(source: str) -> Texts:
+    contents = tomllib.loads(f"texts = {source}")["texts"]
+    files = {name: Text(shown=name, content=content) for name, content in contents.items()}
+    return Texts(files=files, subjects=("net",))
+
+
+def verify_examples(rule: type[Rule], **names: Any) -> None:
+    """Hold the examples of a docstring to their verdicts and to what they say.
+
+    Raises `AssertionError` for the first that differs, and for a docstring without examples.
+    """
+    assert examples(rule), f"{rule_name(rule)} has no examples"
+    for example in examples(rule):
+        outcome = judge_example(rule, example, **names)
+        assert outcome.verdict.value == example.verdict, f"{outcome.headline}\n\n{example.source}"
+        assert (example.says or "") in outcome.summary, f"{outcome.headline}\n\n{example.source}"
+
+
+def _build(source: str, names: Mapping[str, Any]) -> Any:
+    """Evaluate an expression, or make a model of the methods that the source defines."""
+    if not source.startswith("def "):
+        return eval(source, dict(names))
+    scope = dict(names)
+    exec("class Model(nn.Module):\n" + textwrap.indent(source, "    "), scope)
+    return scope["Model"]()
+
+
+def _tensors(shapes: Sequence[Any] | None, torch: Any) -> Any:
+    if shapes is None:
+        return None
+    several = any(isinstance(item, list) for item in shapes)
+    return tuple(torch.rand(shape) for shape in shapes) if several else torch.rand(shapes)

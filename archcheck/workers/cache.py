@@ -1,0 +1,270 @@
+"""What was measured before: an answer of the worker is kept until something that it depends on changes.
+
+An entry answers one request: the same subject, input, arguments, needs and training, asked for in the same folder of
+the same Python, torch, archcheck, platform and set of installed packages. It holds the SHA-256 of every file that
+was read to measure it, and that the files and modules that were looked for in vain are not there.
+
+Not covered are environment variables (but for `PYTHONPATH`), the clock, whether a file exists that is never opened,
+what compiled code opens by itself, and an installed package that is edited in place. A subject that starts processes
+or opens connections is measured every time, and so is one that failed.
+
+Entries lie outside of the project, in a folder that only its owner may write, and are sealed with a key that lies
+beside them. That keeps damaged and misplaced entries from being believed. A subject that opens anything there is
+refused, and what comes there while one is measured that fails, starts processes or opens connections is removed.
+Neither keeps out a subject that goes about it with care: its code runs with the rights of who measures it, can read the
+key, and compiled code writes unseen. A sandbox does.
+"""
+
+# Paths are the strings that the worker saw, and there may be thousands of them.
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from archcheck.workers.environment import besides, surroundings
+
+SCHEMA = 1
+ENTRIES = 200
+"""How many entries are kept, those used last."""
+DAYS = 30
+"""How long an entry is kept that is not used."""
+LARGEST = 4 << 30
+"""Bytes of files that an entry may depend on; more take too long to read each time."""
+
+_KEY = "key"
+_KEY_LENGTH = 32
+_OWN = re.compile(r"[0-9a-f]{64}\.json|\.archcheck-\w+\.partial")
+
+
+class Cache:
+    """Answers of the worker in a folder, by default the user's.
+
+    Nothing that is wrong with the folder or with what is in it is an error: what cannot be read is not known, what
+    cannot be written is not kept.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.besides = besides()
+        """The folders whose files are no part of an entry."""
+        self._given = folder
+
+    @property
+    def folder(self) -> Path:
+        """Where the entries are, whether or not there is such a folder yet."""
+        return (self._given or default_folder()).absolute()
+
+    def seen(self) -> Mapping[str, object]:
+        """Return what is in the folder, to `distrust` what a subject puts there."""
+        with contextlib.suppress(OSError):
+            return {each.name: _mark(each) for each in os.scandir(self.folder)}
+        return {}
+
+    def distrust(self, seen: Mapping[str, object]) -> None:
+        """Remove entries, and a key, that came into the folder since, or changed there, and this process did not keep.
+
+        What others keep there in the meantime is measured once more. Files of other names, which nothing here reads,
+        are left alone: the folder may hold somebody's work.
+        """
+        with contextlib.suppress(OSError):
+            for each in os.scandir(self.folder):
+                with contextlib.suppress(OSError):
+                    if not (each.name == _KEY or _OWN.fullmatch(each.name)):
+                        continue
+                    if _mark(each) not in (seen.get(each.name), _kept.get(each.path)):
+                        os.unlink(each.path)
+
+    def recall(self, request: Mapping[str, Any]) -> Any:
+        """Return the answer to `request` that still holds, `None` if there is none."""
+        with contextlib.suppress(Exception):  # whatever is wrong with an entry, the subject can be measured
+            file = self._file(request)
+            entry = self._read(file)
+            if entry["schema"] == SCHEMA and entry["name"] == file.name and _contents(entry["read"]) == entry["read"]:
+                with contextlib.suppress(OSError):
+                    os.utime(file)
+                    _kept[str(file)] = _mark(file)
+                return entry["answer"]
+        return None
+
+    def keep(self, request: Mapping[str, Any], answer: Any, read: Mapping[str, int | None] | None) -> None:
+        """Keep an answer; `read` are the paths that it depends on and when each last changed, `None` if unknown.
+
+        It is not kept if one of them has changed since it was read, or if a part of it failed.
+        """
+        with contextlib.suppress(Exception):  # the subject may have answered anything; its folder may be full
+            if read is None or _failed(request, answer) or not _covers(read, request):
+                return
+            contents = _contents(read)
+            if contents is None or any(_changed(path) != since for path, since in read.items()):
+                return
+            file = self._file(request)
+            entry = {"schema": SCHEMA, "name": file.name, "read": contents, "answer": answer}
+            body = json.dumps(entry).encode()
+            _replace(file, _seal(self._own_key(), body) + b"\n" + body)
+            _kept[str(file)] = _mark(file)
+            self._prune()
+
+    def _file(self, request: Mapping[str, Any]) -> Path:
+        asked = json.dumps({"request": request, "here": str(Path.cwd()), **self._surroundings}, sort_keys=True)
+        return self._folder / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
+
+    @cached_property
+    def _surroundings(self) -> Mapping[str, Any]:
+        return surroundings()
+
+    @cached_property
+    def _folder(self) -> Path:
+        """The folder, which is made if need be; `OSError` if others than this user may write there."""
+        folder = self.folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+        if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o022):
+            raise PermissionError(f"others may write {folder}")
+        return folder
+
+    def _read(self, file: Path) -> Any:
+        """Return the entry in `file`; raise `OSError` or `ValueError` if there is none or it is damaged."""
+        seal, _, body = _regular(file).partition(b"\n")
+        if not secrets.compare_digest(seal, _seal(self._key(), body)):
+            raise ValueError(f"{file} is damaged")
+        return json.loads(body)
+
+    def _key(self) -> bytes:
+        """Return the key of the folder; raise `OSError` or `ValueError` if there is none."""
+        key = _regular(self._folder / _KEY)
+        if len(key) != _KEY_LENGTH:
+            raise ValueError("the key is damaged")
+        return key
+
+    def _own_key(self) -> bytes:
+        """Return the key of the folder, which is made with its first entry."""
+        try:
+            return self._key()
+        except (OSError, ValueError):
+            _replace(self._folder / _KEY, secrets.token_bytes(_KEY_LENGTH))
+            _kept[str(self._folder / _KEY)] = _mark(self._folder / _KEY)
+        return self._key()  # another process may have made its own just now
+
+    def _prune(self) -> None:
+        """Remove entries that were not used for long, and all but the last; other files are left alone."""
+        files = [file for file in self._folder.iterdir() if _OWN.fullmatch(file.name)]
+        ages = sorted((time.time() - file.stat().st_mtime, file) for file in files)
+        for number, (age, file) in enumerate(ages):
+            if number >= ENTRIES or age > DAYS * 86_400:
+                file.unlink(missing_ok=True)
+
+
+_kept: dict[str, object] = {}
+"""What this process has kept and used, for all its caches."""
+
+
+def _mark(file: Path | os.DirEntry[str]) -> object:
+    """Return what changes when a file is written or used."""
+    found = os.stat(file, follow_symlinks=False)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def default_folder() -> Path:
+    """Return `$ARCHCHECK_CACHE_DIR`, else `archcheck` where this system keeps the caches of a user."""
+    if chosen := os.environ.get("ARCHCHECK_CACHE_DIR"):
+        return Path(chosen).expanduser()
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if shared.is_absolute():
+        return shared / "archcheck"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "archcheck"
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "archcheck" / "Cache"
+    return Path.home() / ".cache" / "archcheck"
+
+
+def _contents(paths: Iterable[str]) -> dict[str, str | None] | None:
+    """Return what is at each path now; nothing if that were too much to read."""
+    paths = list(paths)
+    found = {path: _stat(path) for path in paths}
+    if sum(each.st_size for each in found.values() if each and stat.S_ISREG(each.st_mode)) > LARGEST:
+        return None
+    return {path: _content(path, found[path]) for path in paths}
+
+
+def _content(path: str, found: os.stat_result | None) -> str | None:
+    """Return the SHA-256 of a file or of the names in a folder, `None` for what is not there or cannot be read."""
+    if found is None:
+        return None
+    try:
+        if stat.S_ISREG(found.st_mode):
+            with open(path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        if stat.S_ISDIR(found.st_mode):
+            names = sorted(set(os.listdir(path)) - {"__pycache__"})
+            return hashlib.sha256(json.dumps(names).encode()).hexdigest()
+    except OSError:
+        return None
+    return "neither a file nor a folder"
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _changed(path: str) -> int | None:
+    found = _stat(path)
+    return found and found.st_ctime_ns
+
+
+def _failed(request: Mapping[str, Any], answer: Any) -> bool:
+    """Whether a checkpoint or a trainer could not be tried, which may have reasons that no file shows."""
+    spec = request.get("training") or {}
+    tried = spec.get("checkpoint") and spec.get("evaluate")
+    if request["do"] != "measure":
+        return False
+    untold = any(part.get("problem") for part in answer["behaviour"].values())
+    return untold or bool(tried and (answer["training"] or {}).get("checkpoint_problem"))
+
+
+def _covers(read: Iterable[str], request: Mapping[str, Any]) -> bool:
+    """Whether the file that a target names is among those that were read, if it has to be."""
+    named = re.fullmatch(r"(.+\.py)(:.+)?", request["target"])
+    if not named or (named[2] and request["do"] == "find"):  # which returns a name as it is
+        return True
+    return os.path.realpath(Path(request["root"], named[1])) in map(os.path.realpath, read)
+
+
+def _regular(file: Path) -> bytes:
+    """Return the content of a regular file; reading anything else might never end."""
+    if not file.is_file():
+        raise FileNotFoundError(file)
+    return file.read_bytes()
+
+
+def _seal(key: bytes, body: bytes) -> bytes:
+    return hashlib.blake2b(body, key=key).hexdigest().encode()
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write `file` whole or not at all, for nobody else to read."""
+    number, partial = tempfile.mkstemp(prefix=".archcheck-", suffix=".partial", dir=file.parent)
+    try:
+        with os.fdopen(number, "wb") as stream:
+            stream.write(content)
+        os.replace(partial, file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise

@@ -1,0 +1,96 @@
+"""The document of a training record: read with care, compared, and written with one run more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from archcheck.facts.record_seals import SEAL, misshapen, sealed, tampering
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.files import json_of, read_bytes
+from archcheck.foundation.regular_files import refuse_irregular
+
+WEIGHTS = "weights"
+"""Under this key an unsaved run names the file of its weights, beside the place of the checkpoint."""
+_SAME = ("model", "recipe", "data")
+_LEAVE = "move it away or choose `--output`"
+
+
+def read_record(target: Path | None) -> dict[str, Any] | None:
+    """Return the record in a file, `None` where there is none yet. Raises `ArchcheckError` for anything else."""
+    if target is None or not target.exists():
+        refuse_no_folder(target)
+        return None
+    record = read_document(target)
+    if edited := tampering(record):  # which another run would seal
+        raise ArchcheckError(f"`{target}` takes no run: {edited}; bring it back, {_LEAVE}")
+    return record
+
+
+def read_document(file: Path) -> dict[str, Any]:
+    """Return what has the form of a record. Raises `ArchcheckError` for anything else."""
+    try:
+        record = json_of(read_bytes(file))
+    except OSError as error:
+        raise ArchcheckError(f"`{file}` is no record: it cannot be read ({error.strerror}); {_LEAVE}") from None
+    except ValueError as error:
+        raise ArchcheckError(f"`{file}` is no record: it is {error}; {_LEAVE}") from None
+    if fault := misshapen(record):
+        raise ArchcheckError(f"`{file}` is no record: {fault}; {_LEAVE}")
+    return cast(dict[str, Any], record)
+
+
+def refuse_no_file(target: Path) -> None:
+    """Raise `ArchcheckError` where a pipe or a device lies in place of a record."""
+    try:
+        refuse_irregular(target)
+    except OSError as error:
+        raise ArchcheckError(f"`{target}` is no record: {error.strerror}; {_LEAVE}") from None
+
+
+def refuse_no_folder(target: Path | None) -> None:
+    """Raise `ArchcheckError` where there is no folder for a record."""
+    if target is not None and not target.parent.is_dir():
+        raise ArchcheckError(f"there is no folder `{target.parent}` for the record; make it first")
+
+
+def refuse_another(record: Mapping[str, Any] | None, about: Mapping[str, Any], target: Path | None) -> None:
+    """Raise `ArchcheckError` for a record of another model, recipe or data."""
+    for key in _SAME if record is not None else ():
+        if record is not None and not _agree(record.get(key), about.get(key)):
+            raise ArchcheckError(f"`{target}` is of another {key}; move it away or choose `--output FILE`")
+
+
+def _agree(recorded: Any, found: Any) -> bool:
+    """Whether two descriptions agree in what both state: a trainer's own record knows no fingerprint."""
+    if isinstance(recorded, Mapping) and isinstance(found, Mapping):
+        return all(recorded[key] == found[key] for key in recorded.keys() & found.keys())
+    return bool(recorded == found)
+
+
+def joined(record: Mapping[str, Any] | None, pending: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record with one run more; its `environment` is told where it is not that of the record."""
+    if record is None:
+        return {key: value for key, value in pending.items() if key not in (WEIGHTS, SEAL)}
+    (run,), environment = pending["runs"], pending.get("environment")
+    elsewhere = {} if environment == record.get("environment") else {"environment": environment}
+    stopping = {"stopping": pending["stopping"]} if "stopping" in pending else {}
+    return {**record, "runs": [*record["runs"], {**run, **elsewhere}], **stopping}
+
+
+def free_seed(record: Mapping[str, Any] | None) -> int:
+    """Return the first seed that the record does not hold yet."""
+    known = seeds_of(record)
+    return next(seed for seed in range(len(known) + 1) if seed not in known)
+
+
+def seeds_of(record: Mapping[str, Any] | None) -> Sequence[Any]:
+    """Return the seeds of the runs in a record."""
+    return [run.get("seed") for run in record["runs"]] if record else []
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """Return what a file of the record holds, sealed."""
+    return json.dumps(sealed(record), indent=1) + "\n"

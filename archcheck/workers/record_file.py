@@ -1,0 +1,266 @@
+"""The file of a training record: one process adds to it at a time, and no run that has ended is lost.
+
+A run is first written to `record.json.unsaved`, with its weights beside it. Then the weights come to their place, then
+the record is written, and last that file goes away. Where this is cut off, by a kill or a full disk, the file is still
+there, and the next process that adds to the record does the rest before anything else.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from archcheck.facts.record_seals import SCHEMA, tampering
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.file_locks import ROOM, Lock, lock_beside, lock_file, remove_if_left
+from archcheck.foundation.files import is_stream, replace_whole, write_whole
+from archcheck.workers.record_document import (
+    WEIGHTS,
+    joined,
+    read_document,
+    read_record,
+    record_text,
+    refuse_another,
+    refuse_no_folder,
+    seeds_of,
+)
+
+Tell = Callable[[str], None]
+UNSAVED = ".unsaved"
+
+
+class Recording:
+    """A record that this process alone adds runs to: `record` is what it holds, `None` before its first run.
+
+    `taken` is the seed of a run that an earlier process could not save, and that was taken in. Without a `target` the
+    record stays in memory; a stream, such as a pipe, is written to after every run.
+    """
+
+    def __init__(self, target: Path | None, checkpoint: Path | None, lock: Lock | None) -> None:
+        self.target = target
+        self.record: Mapping[str, Any] | None = None
+        self.taken: int | None = None
+        self._checkpoint = checkpoint
+        self._lock = lock
+
+    @property
+    def weights(self) -> Path | None:
+        """Where the weights of the next run are to be written; nowhere but for the first run of a record."""
+        return _beside(self._checkpoint) if self._checkpoint and self.record is None else None
+
+    def add(self, answer: Mapping[str, Any], stated: Mapping[str, Any]) -> None:
+        """Add the run that a worker answered with, and `stated`, further keys of the record.
+
+        Raises `ArchcheckError` when the record cannot be written any more, or takes no such run; it says where the run
+        is kept.
+        """
+        pending = self._pending(answer, stated)
+        if self._lock is None:
+            self.record = joined(self.record, pending)
+            self._write_stream()
+            return
+        kept = self._keep(pending)
+        problem = answer.get("unsaved")
+        try:
+            if problem is None:
+                self._settle(pending)
+                return
+        except ArchcheckError as error:
+            problem = str(error)
+        except OSError as error:
+            problem = f"`{error.filename2 or error.filename or self.target}` cannot be written: {error.strerror}"
+        raise ArchcheckError(
+            f"{problem}; the run of seed {_seed(pending)} is kept in `{kept}`: mend that"
+            + ("" if kept == self._unsaved else f", move it to `{self._unsaved}`")
+            + ", and the next `archcheck train` takes it in"
+        )
+
+    def take_in(self) -> bool:
+        """Take in the run that an earlier process could not save; say whether there was one."""
+        if not self._unsaved.exists():
+            return False
+        pending = _unsaved_run(self._unsaved)
+        self._settle(pending)
+        self.taken = _seed(pending)
+        return True
+
+    def sweep(self) -> None:
+        """Remove weights that no unsaved run speaks of, as of a training that failed or was killed."""
+        if self._checkpoint and not self._unsaved.exists():
+            _beside(self._checkpoint).unlink(missing_ok=True)
+
+    def _write_stream(self) -> None:
+        assert self.record is not None
+        try:
+            if self.target is not None:
+                write_whole(self.target, record_text(self.record))
+        except OSError as error:
+            raise ArchcheckError(f"`{self.target}` cannot be written: {error.strerror}") from None
+
+    @property
+    def _unsaved(self) -> Path:
+        assert self.target is not None
+        return _beside(self.target)
+
+    def _pending(self, answer: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a run as the record that it would be alone, with the file of its weights."""
+        run, found = answer["run"], {"schema": SCHEMA, **answer["about"], "runs": [answer["run"]], **stated}
+        if self.weights and self._checkpoint and "checkpoint" in answer:
+            last = run["epochs"][-1]["epoch"]
+            described = {"file": self._checkpoint.name, "sha256": answer["checkpoint"]}
+            found["checkpoint"] = {**described, "seed": run["seed"], "epoch": last}
+            found[WEIGHTS] = self.weights.name
+        return found
+
+    def _keep(self, pending: Mapping[str, Any]) -> Path:
+        """Write a run where it is safe, and return where: beside the record, if there is any room."""
+        text = record_text(pending)
+        for keep in (self._keep_beside, self._keep_in_room, self._keep_elsewhere):
+            try:
+                return keep(text)
+            except OSError as error:
+                problem = error
+        raise ArchcheckError(
+            f"`{self._unsaved}` cannot be written: {problem.strerror}; the run of seed {_seed(pending)} is lost"
+        )
+
+    def _keep_beside(self, text: str) -> Path:
+        replace_whole(self._unsaved, text)
+        return self._unsaved
+
+    def _keep_in_room(self, text: str) -> Path:
+        assert self._lock is not None
+        self._lock.become(self._unsaved, text.encode())
+        return self._unsaved
+
+    def _keep_elsewhere(self, text: str) -> Path:
+        file = Path(tempfile.mkdtemp(prefix="archcheck-unsaved-"), self._unsaved.name)
+        write_whole(file, text)
+        return file
+
+    def _settle(self, pending: Mapping[str, Any]) -> None:
+        """Put a run and its weights where they belong; `record` is what the file holds then."""
+        assert self.target is not None
+        there = read_record(self.target)  # anew, as not everybody who writes there asks for the lock
+        if _lacks(there, pending, self.target, self._unsaved):
+            refuse_another(there, pending, self.target)
+            if there is None and self.record is None and WEIGHTS in pending:
+                self._place_weights(pending)
+            there = joined(there or self.record, pending)
+            replace_whole(self.target, record_text(there))
+        self._unsaved.unlink(missing_ok=True)
+        self.record = there
+
+    def _place_weights(self, pending: Mapping[str, Any]) -> None:
+        digest, place = pending["checkpoint"]["sha256"], self._checkpoint
+        staged = place and _beside(place)
+        if not place or not staged or pending[WEIGHTS] != staged.name:
+            raise ArchcheckError(f"the contract names no checkpoint for `{pending[WEIGHTS]}`; bring it back")
+        if _digest(place) == digest:
+            return
+        if _digest(staged) != digest:
+            raise ArchcheckError(
+                f"`{staged}` does not hold the weights of the run; delete `{self._unsaved}`, and train that seed again"
+            )
+        _refuse_checkpoint(place, self.target)
+        staged.replace(place)
+
+
+@contextmanager
+def recording(target: Path | None, checkpoint: Path | None, tell: Tell | None = None) -> Iterator[Recording]:
+    """Add to the record `target` alone, as long as the context lasts; wait as long as another process does.
+
+    `checkpoint` is where the weights of its first run belong. `tell` gets a line when this waits, and when a run was
+    taken in that an earlier process could not save.
+
+    Raises:
+        ArchcheckError: there is no record that can take a run, or it cannot be written.
+    """
+    tell = tell or (lambda line: None)
+    if target is None or is_stream(target):
+        yield Recording(target, None, None)
+        return
+    refuse_no_folder(target)
+    with ExitStack() as held:
+        own = Recording(target, checkpoint, _locked(held, target, tell, ROOM))
+        try:
+            if checkpoint and (_beside(target).exists() or not target.exists()):
+                _locked(held, checkpoint, tell, 0)
+                own.sweep()  # the weights come into a new file, whatever lies or leads there
+                held.callback(own.sweep)
+            elif checkpoint:
+                remove_if_left(lock_file(checkpoint))
+            if own.take_in():
+                tell(f"took in the run of seed {own.taken} from `{_beside(target)}`, which could not be saved before")
+        except OSError as error:
+            raise ArchcheckError(f"`{error.filename or target}` cannot be written: {error.strerror}; {_MEND}") from None
+        own.record = read_record(target)
+        if own.record is None and checkpoint:
+            _refuse_checkpoint(checkpoint, target)
+        yield own
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_MEND = "mend that, or choose `--output FILE` in another folder"
+
+
+def _locked(held: ExitStack, file: Path, tell: Tell, room: int) -> Lock:
+    """Hold the lock of a file until `held` is left; what keeps the file from being written is found out here."""
+
+    def wait(holder: str) -> None:
+        tell(f"waiting for {holder}, which adds to `{file}`; `--output FILE` records elsewhere")
+
+    try:
+        return held.enter_context(lock_beside(file, on_wait=wait, room=room))
+    except OSError as error:
+        asked = f" (it asks for {room:,} bytes)" if room and error.errno in _FULL else ""
+        raise ArchcheckError(f"`{file}` cannot be written: {error.strerror}{asked}; {_MEND}") from None
+
+
+def _unsaved_run(file: Path) -> dict[str, Any]:
+    """Return the run in a file that an earlier process left. Raises `ArchcheckError` for anything else."""
+    document = read_document(file)
+    described = document.get("checkpoint") or {}
+    whole = [type(seed) for seed in seeds_of(document)] == [int] and (WEIGHTS in document) == ("sha256" in described)
+    if edited := tampering(document) or (None if whole else "it is not one run"):
+        raise ArchcheckError(f"`{file}` is no run that could be taken in: {edited}; move it away")
+    return document
+
+
+def _lacks(record: Mapping[str, Any] | None, pending: Mapping[str, Any], target: Path, unsaved: Path) -> bool:
+    """Whether a record lacks this run. Raises `ArchcheckError` where it has another one of the same seed."""
+    (run,), seed, runs = pending["runs"], _seed(pending), record["runs"] if record else ()
+    found = [each for each in runs if each.get("seed") == seed]
+    if found and {**found[0], "environment": None} != {**run, "environment": None}:
+        raise ArchcheckError(f"`{target}` and `{unsaved}` hold different runs of seed {seed}; delete one of both")
+    return not found
+
+
+def _refuse_checkpoint(file: Path, target: Path | None) -> None:
+    if file.exists():
+        raise ArchcheckError(
+            f"`{file}` exists, and there is no record `{target}` that it belongs to; move it away first"
+        )
+
+
+def _seed(pending: Mapping[str, Any]) -> int:
+    return cast(int, pending["runs"][0]["seed"])
+
+
+def _beside(file: Path) -> Path:
+    """Return where lies what could not be saved yet as `file`, or as what that links to."""
+    resolved = Path(os.path.realpath(file))
+    return resolved.with_name(resolved.name + UNSAVED)
+
+
+def _digest(file: Path) -> str | None:
+    if not file.is_file():
+        return None
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

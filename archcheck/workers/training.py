@@ -1,0 +1,150 @@
+"""`archcheck train`: run a subject's own trainer in the worker and keep what it gave as a record.
+
+A record is evidence, so nothing is overwritten by accident: a run joins a record of the same model, recipe and
+data; a seed that is there already, or a record of anything else, is refused; a run shortened by `--epochs` is
+a trial and is written only where it is told to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archcheck.contract import Contract, SubjectEntry, TrainingSpec
+from archcheck.contract.entries import import_limit
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.json_codec import encode
+from archcheck.foundation.words import visible
+from archcheck.workers.record_document import free_seed, refuse_another, refuse_no_file, seeds_of
+from archcheck.workers.record_file import Recording, Tell, recording
+from archcheck.workers.worker_process import Worker
+
+OnEpoch = Callable[[Mapping[str, Any]], None]
+Choose = Callable[[Mapping[str, Any] | None], int | None]
+"""From the record so far, `None` before the first run, to the next seed; `None` when it is enough."""
+DAY = 24 * 3600.0
+"""Seconds that one seed may take."""
+
+
+def train(
+    contract: Contract,
+    entry: SubjectEntry,
+    *,
+    seeds: Sequence[int] = (),
+    epochs: int | None = None,
+    output: Path | None = None,
+    timeout: float = DAY,
+    on_epoch: OnEpoch | None = None,
+    tell: Tell | None = None,
+) -> tuple[Mapping[str, Any], Path | None]:
+    """Train `entry` once a seed; return the record with these runs, and where it was written (`None`: a trial).
+
+    Without `seeds` it is the first one that the record does not hold yet. While another process adds to the record,
+    this one waits, and `tell` is told; so it is when it takes in a run that could not be saved before.
+
+    Raises:
+        ArchcheckError: the contract names no trainer or evaluation, the record cannot take these runs, or the
+            trainer failed (then the runs that ended before are kept).
+    """
+    spec = trainer_of(entry)
+    target = output or (record_file(contract, spec) if epochs is None else None)
+    trainer = Trainer(contract=contract, entry=entry, spec=spec, target=target, epochs=epochs, timeout=timeout)
+    with trainer.recording(tell) as kept:
+        chosen = [seed for seed in seeds if seed != kept.taken] if seeds else [free_seed(kept.record)]
+        _refuse_known_seeds(kept.record, chosen, target)
+        left = iter(chosen)
+        trainer.run(kept, lambda _: next(left, None), on_epoch)
+        assert kept.record is not None
+        return kept.record, target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trainer:
+    """A subject's trainer and the record that takes its runs; `stated` are further keys of the record."""
+
+    contract: Contract
+    entry: SubjectEntry
+    spec: TrainingSpec
+    target: Path | None
+    epochs: int | None = None
+    timeout: float = DAY
+    stated: Mapping[str, Any] = field(default_factory=dict)
+
+    def recording(self, tell: Tell | None) -> AbstractContextManager[Recording]:
+        """Return the record, for this process alone to add to.
+
+        Raises `ArchcheckError` where the contract names a pipe or a device: only an output may be one, as no record
+        could ever be read from it.
+        """
+        if self.target is not None and self.target == record_file(self.contract, self.spec):
+            refuse_no_file(self.target)
+        return recording(self.target, self._checkpoint(), tell)
+
+    def run(self, kept: Recording, choose: Choose, on_epoch: OnEpoch | None) -> None:
+        """Train one seed after the other, and keep each before the next begins."""
+        request = self._request()
+        with Worker(timeout=self.timeout) as worker:
+            while (seed := choose(kept.record)) is not None:
+                save = str(kept.weights) if kept.weights else None
+                watch = _watch(kept.record, self.target, on_epoch)
+                answer = worker.ask({**request, "seed": seed, "save": save}, on_progress=watch)
+                kept.add(answer, self.stated)
+
+    def _request(self) -> dict[str, Any]:
+        return {
+            "do": "train",
+            "target": self.entry.model,
+            "root": str(self.contract.root),
+            "args": dict(self.entry.args),
+            "input": encode(self.entry.input),
+            "training": encode(self.spec),
+            "epochs": self.epochs or self.spec.epochs,
+            **import_limit(self.entry),
+        }
+
+    def _checkpoint(self) -> Path | None:
+        """Return where the weights of a record's first run go: where the contract says, or beside another output."""
+        if self.target is None or not self.spec.checkpoint:
+            return None
+        file = Path(self.contract.root, self.spec.checkpoint)
+        return file if self.target == record_file(self.contract, self.spec) else self.target.with_name(file.name)
+
+
+def trainer_of(entry: SubjectEntry) -> TrainingSpec:
+    """Return how a subject is trained. Raises `ArchcheckError` when its contract does not say so."""
+    spec = entry.training
+    if spec is None or not spec.train or not spec.evaluate:
+        raise ArchcheckError(
+            f"`{visible(entry.name)}` at {entry.where} has no trainer; give `train` and `evaluate` under its `training`"
+        )
+    return spec
+
+
+def record_file(contract: Contract, spec: TrainingSpec) -> Path | None:
+    """Return the file of the record that the contract names, if it names one."""
+    return Path(contract.root, spec.record) if spec.record else None
+
+
+def _watch(record: Mapping[str, Any] | None, target: Path | None, on_epoch: OnEpoch | None) -> OnEpoch:
+    """Pass epochs on, and stop a run that the record could not take as soon as its first epoch tells."""
+
+    def watch(progress: Mapping[str, Any]) -> None:
+        refuse_another(record, progress["about"], target)
+        if on_epoch:
+            on_epoch(progress["epoch"])
+
+    return watch
+
+
+def _refuse_known_seeds(record: Mapping[str, Any] | None, seeds: Sequence[int], target: Path | None) -> None:
+    known = seeds_of(record)
+    if twice := [seed for seed in dict.fromkeys(seeds) if seeds.count(seed) > 1]:
+        raise ArchcheckError(f"seed {twice[0]} is given {seeds.count(twice[0])} times; give each once")
+    if again := [seed for seed in seeds if seed in known]:
+        free = free_seed(record)
+        raise ArchcheckError(
+            f"`{target}` holds seed {again[0]} already; choose another (`--seed {free}`) or `--output FILE`"
+        )

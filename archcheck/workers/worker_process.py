@@ -1,0 +1,292 @@
+"""The parent's end of the worker: start it, ask it, and never wait for it longer than agreed.
+
+The worker is a process of its own that imports torch and forks a child for each subject. Requests and replies are
+JSON lines over two pipes, and begin with a number, drawn by lot, that tells which reply belongs to which request;
+whatever the subject prints goes to standard error. A subject that hangs, crashes or runs out of memory becomes a
+`SubjectError` that says so, and no process of it is left. What a cache knows is not asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from archcheck.facts.records import IMPORT_TIMEOUT
+from archcheck.foundation.errors import SubjectError, one_line
+from archcheck.foundation.platform_support import can_fork, refuse_if_unable
+from archcheck.workers.sandbox import confined
+
+if TYPE_CHECKING:
+    from archcheck.workers.cache import Cache
+
+TIMEOUT = 120.0
+"""Seconds that one request may take; the import of torch, which no subject can help, is not counted."""
+
+_START = (
+    "import sys; sys.path.append({root!r}); "
+    "from archcheck.measure.process.server import main; main({request}, {reply}, forks={forks}, scratch={scratch!r})"
+)
+_POLL = 0.1
+"""Seconds between two looks at whether the worker lives; its pipe may be held open by what a subject started."""
+_START_LIMIT = 300.0
+"""Seconds for a worker to start: torch on a disk in the network takes its time."""
+_GRACE = 10.0
+"""Seconds for the worker to end its child and what that has started, which takes it a moment."""
+_IMPORTS = ("find", "measure", "train")
+"""The requests that import files of the subject."""
+_REPEATABLE = ("find", "measure", "weights")
+"""The requests whose answers may be kept."""
+
+
+class Worker:
+    """A context manager around at most one worker process, started by the first request.
+
+    Every request finds a process without a trace of the ones before it: a child of the worker or, where none can
+    be forked, a worker of its own. With `sandbox` it has no network and can write nowhere but where it works.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float = TIMEOUT,
+        import_timeout: float = IMPORT_TIMEOUT,
+        cache: Cache | None = None,
+        sandbox: bool = False,
+    ) -> None:
+        self.timeout = timeout
+        self.import_timeout = import_timeout
+        self.cache = cache
+        self._sandbox = sandbox
+        self._root = ""
+        self._scratch: str | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._requests = self._replies = -1
+        self._buffer = bytearray()
+        self._number = ""
+        self._cancelled = False
+        self._forks = can_fork()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ask(
+        self,
+        request: Mapping[str, Any],
+        *,
+        timeout: float | None = None,
+        on_progress: Callable[[Any], None] | None = None,
+    ) -> Any:
+        """Return the answer to `request`, the worker's or what the cache knows; `on_progress` sees what it reports.
+
+        Raises:
+            ArchcheckError: nothing can be measured on this system.
+            SubjectError: the subject could not be loaded or measured, or the worker hung or died.
+        """
+        refuse_if_unable()
+        if self._sandbox:
+            request = {**request, "sandbox": True}  # what was measured outside of it does not count
+        if request["do"] in _IMPORTS:
+            request = {**request, "import_timeout": float(request.get("import_timeout") or self.import_timeout)}
+        if self.cache is None or request["do"] not in _REPEATABLE:
+            return self._ask(request, timeout, on_progress)["answer"]
+        answer = self.cache.recall(request)
+        if answer is None:
+            seen = self.cache.seen()
+            reply: Mapping[str, Any] = {}
+            try:
+                watched = {"besides": self.cache.besides, "cache": str(self.cache.folder)}
+                reply = self._ask({**request, **watched}, timeout, on_progress)
+            finally:
+                if reply.get("read") is None:  # it failed, or did what cannot be followed: it may have written there
+                    self.cache.distrust(seen)
+            answer = reply["answer"]
+            self.cache.keep(request, answer, reply["read"])
+        return answer
+
+    def _ask(
+        self, request: Mapping[str, Any], timeout: float | None, on_progress: Callable[[Any], None] | None
+    ) -> Mapping[str, Any]:
+        """Send `request` and return the reply, which holds an answer."""
+        limit = left = timeout or self.timeout
+        while "again" in (reply := self._reply(request, left, limit, on_progress)):
+            left = max(left - reply["took"], _POLL)
+            request = {**request, "cut": {**request.get("cut", {}), **reply["again"]}}
+        if "late" in reply:
+            raise _late(limit)
+        if "died" in reply:
+            raise _crash(reply["died"])
+        if "error" in reply:
+            raise SubjectError(reply["error"]["kind"], one_line(reply["error"]["message"]))
+        answered: Mapping[str, Any] = reply
+        return answered
+
+    def _reply(
+        self, request: Mapping[str, Any], left: float, limit: float, on_progress: Callable[[Any], None] | None
+    ) -> Mapping[str, Any]:
+        """Send `request` to a process that has `left` seconds; return its last reply, and how long that took."""
+        self._number = secrets.token_hex(16)
+        try:
+            self._send({"id": self._number, **request, "limit": left})
+            began = time.monotonic()
+            # The worker watches the time itself, and lives on: this is for one that does not come to it.
+            deadline = began + left + (_GRACE if self._forks else 0)
+            while "progress" in (reply := self._receive(deadline, limit)):
+                if on_progress:
+                    on_progress(reply["progress"])
+        except BaseException:
+            self.close()
+            raise
+        if not self._forks:
+            self.close()
+        return {**reply, "took": time.monotonic() - began}
+
+    def cancel(self) -> None:
+        """End the request that runs, from another thread, and refuse any other; the thread that asked is told so."""
+        self._cancelled = True
+
+    def close(self) -> None:
+        """End the worker and everything it started."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        self._buffer = bytearray()
+        os.close(self._requests)
+        os.close(self._replies)
+        if self._forks:
+            # What the worker has started is out of our reach, but not of its keeper's, whom this tells.
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=_GRACE)
+        # The worker leads a session of its own, so without forks this reaches what the subject started, too.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _start(self, root: str) -> None:
+        self._scratch, self._root = tempfile.mkdtemp(prefix="archcheck-"), root
+        request_read, self._requests = os.pipe()
+        self._replies, reply_write = os.pipe()
+        try:
+            self._process = self._opened(request_read, reply_write, self._scratch)
+        except OSError as error:
+            for descriptor in (self._requests, self._replies):
+                os.close(descriptor)
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            raise SubjectError("crash", f"no process could be started for it: {error.strerror or error}") from error
+        finally:
+            os.close(request_read)
+            os.close(reply_write)
+        beginning = time.monotonic()
+        while b"ready" not in self._read_line(beginning + _START_LIMIT, _START_LIMIT):
+            pass
+
+    def _opened(self, requests: int, replies: int, scratch: str) -> subprocess.Popen[bytes]:
+        own = str(Path(__file__).resolve().parents[2])
+        code = _START.format(root=own, request=requests, reply=replies, forks=self._forks, scratch=scratch)
+        command = [sys.executable, "-P", "-c", code]
+        return subprocess.Popen(
+            confined(command, scratch, [self._root, own]) if self._sandbox else command,
+            stdin=subprocess.DEVNULL,
+            stdout=_stderr(),
+            pass_fds=(requests, replies),
+            start_new_session=True,
+        )
+
+    def _refuse_if_cancelled(self) -> None:
+        if self._cancelled:
+            raise SubjectError("cancelled", "was not measured to its end: the run was ended")
+
+    def _send(self, request: Mapping[str, Any]) -> None:
+        self._refuse_if_cancelled()
+        root = str(request["root"])
+        if self._process is None or self._process.poll() is not None or (self._sandbox and root != self._root):
+            self.close()
+            self._start(root)
+        left = memoryview(json.dumps(request).encode() + b"\n")
+        try:
+            while left:
+                left = left[os.write(self._requests, left) :]
+        except BrokenPipeError:
+            raise self._died() from None
+
+    def _receive(self, deadline: float, limit: float) -> Any:
+        """Return the next reply to the last request; any other line says nothing about this subject."""
+        beginning = json.dumps({"id": self._number})[:-1].encode()
+        while not (line := self._read_line(deadline, limit)).startswith(beginning):
+            pass
+        return json.loads(line, object_hook=_unmarked)
+
+    def _read_line(self, deadline: float, limit: float) -> bytes:
+        assert self._process is not None
+        sought = 0
+        while (end := self._buffer.find(b"\n", sought)) < 0:
+            sought = len(self._buffer)
+            dead = self._process.poll() is not None  # before the look at the pipe, so that no reply is missed
+            left = deadline - time.monotonic()
+            self._refuse_if_cancelled()
+            ready, _, _ = select.select([self._replies], [], [], max(0.0, min(left, _POLL)))
+            if ready:
+                chunk = os.read(self._replies, 1 << 16)
+                if not chunk:
+                    raise self._died()
+                self._buffer += chunk
+            elif dead:
+                raise self._died()
+            elif left <= 0:
+                raise _late(limit)
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line
+
+    def _died(self) -> SubjectError:
+        assert self._process is not None
+        try:
+            code = self._process.wait(timeout=_GRACE)
+            return _crash(128 - code if self._sandbox and code > 128 else code)  # bubblewrap tells signals that way
+        except subprocess.TimeoutExpired:
+            return SubjectError("crash", "closed the pipe to archcheck and went on running")
+
+
+def _late(limit: float) -> SubjectError:
+    return SubjectError("timeout", f"was not done after {limit:g} s; raise `--timeout` if it needs more")
+
+
+def _crash(code: int) -> SubjectError:
+    """Say how a process died; `code` is its exit code, negative for a signal."""
+    if code >= 0:
+        return SubjectError("crash", f"the process ended itself with exit code {code}")
+    names = {each.value: each.name for each in signal.Signals}
+    return SubjectError("crash", f"the process was killed by {names.get(-code, f'signal {-code}')}")
+
+
+def _unmarked(value: dict[str, Any]) -> Any:
+    """Read infinity and NaN, which JSON does not have, from `{"$float": "inf"}`."""
+    return float(value["$float"]) if value.keys() == {"$float"} else value
+
+
+def _stderr() -> int:
+    """Return the descriptor that the subject's prints go to; captured streams may have none."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return subprocess.DEVNULL

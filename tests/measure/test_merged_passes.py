@@ -1,0 +1,81 @@
+"""One graph of several passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from archcheck.facts.records import Op
+from archcheck.measure.structure.merged_passes import united
+
+
+def passes(*orders: str) -> list[list[Op]]:
+    """Return passes that run the layers of each order, one after the other; `A` reaches no output, `a` does."""
+    return [
+        [
+            Op(
+                index=index, kind="linear", op="linear", layer=name.lower(), inputs=(index - 1,) if index else (),
+                shapes=((1, 3),), dtype="float32", attributes={}, params=(), macs=ord(name.lower()),
+                live=name.islower(),
+            )
+            for index, name in enumerate(order)
+        ]
+        for order in orders
+    ]  # fmt: skip
+
+
+def names(ops):
+    return "".join(op.layer for op in ops)
+
+
+@pytest.mark.parametrize(
+    ("orders", "union"),
+    [
+        (["abc", "abc"], "abc"),
+        (["ac", "abc"], "abc"),
+        (["abd", "acd"], "abcd"),
+        (["ab", "abab", "a"], "abab"),
+        (["ab", "ba"], "bab"),
+        (["abcz", "z", "bz"], "abcz"),
+    ],
+)
+def test_each_pass_is_a_part_of_it(orders, union):
+    found = united(passes(*orders))
+    assert sorted(names(found.ops)) == sorted(union)
+    for number, order in enumerate(orders):
+        assert names(op for op in found.ops if op.ran_in(number)) == order
+    assert all(index < op.index for op in found.ops for index in op.inputs)
+    assert [op.index for op in found.ops] == list(range(len(found.ops)))
+
+
+def test_it_says_which_passes_ran_what_and_at_which_cost():
+    found = united(passes("ac", "abc"))
+    a, b, c = found.ops
+    assert (a.runs, b.runs, c.runs) == ((), ((1, ord("b")),), ())
+    assert c.inputs == (0, 1)
+
+
+def test_what_reaches_an_output_in_any_pass_does():
+    found = united(passes("Ab", "ab"))
+    assert [op.live for op in found.ops] == [True, True]
+    assert found.fresh == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("orders", "fresh"),
+    [
+        (["abc", "abc"], {0}),
+        (["abc", "ab", "b"], {0}),
+        (["ab", "abc", "bc", "abcd"], {0, 1, 3}),
+        (["ab", "aB", "aC"], {0}),
+        (["ab", "cd", "ad"], {0, 1}),
+        (["A", "a", "a"], {0, 1}),
+    ],
+)
+def test_a_pass_is_fresh_in_which_more_reaches_an_output_than_in_those_before(orders, fresh):
+    assert united(passes(*orders)).fresh == fresh
+
+
+def test_that_of_one_pass_is_the_pass():
+    (ops,) = passes("abc")
+    assert united([ops]).ops == tuple(ops)
+    assert united([]).ops == ()

@@ -1,0 +1,85 @@
+"""The folder that a subject works in: it reads as the current one, and keeps what is written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from archcheck.measure.process import scratch_folder
+from archcheck.measure.process.scratch_folder import remove, settle
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A place to settle in, seen from a project that has a neighbour."""
+    for name in ("place", "work/project/data", "work/neighbour", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work" / "project")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    Path("words.txt").write_text("words")
+    Path("data/one.txt").write_text("1")
+    (tmp_path / "work" / "neighbour" / "net.py").write_text("net")
+    (tmp_path / "elsewhere" / "words.txt").write_text("other words")
+    (tmp_path / "elsewhere" / "more.txt").write_text("more")
+    return str(tmp_path / "place")
+
+
+def names(folder):
+    return sorted(file.name for file in Path(folder).iterdir())
+
+
+def test_what_is_in_the_current_folder_is_read_as_before(place):
+    inside = settle(place, [])
+    assert str(Path.cwd()) == os.path.realpath(inside)
+    assert Path.cwd().name == "project"
+    assert names(".") == ["data", "words.txt"]
+    assert Path("words.txt").read_text() == "words"
+    assert Path("data/one.txt").read_text() == "1"
+    assert Path("../neighbour/net.py").read_text() == "net"
+
+
+def test_other_folders_give_the_names_that_are_free(place, tmp_path):
+    settle(place, [str(tmp_path / "elsewhere"), str(tmp_path / "not-there")])
+    assert Path("words.txt").read_text() == "words"
+    assert Path("more.txt").read_text() == "more"
+
+
+def test_new_files_and_temporary_ones_go_with_the_folder(place, tmp_path):
+    here = Path.cwd()
+    settle(place, [])
+    Path("new.txt").write_text("new")
+    temporary = tempfile.mkdtemp()
+    assert Path(temporary).is_relative_to(place)
+    os.chdir(here)
+    remove(place)
+    assert not Path(place).exists()
+    assert names(".") == ["data", "words.txt"]
+    assert Path("data/one.txt").read_text() == "1"
+    assert names(tmp_path / "work" / "neighbour") == ["net.py"]
+
+
+def test_a_heap_of_neighbours_is_left_out(place, monkeypatch):
+    monkeypatch.setattr(scratch_folder, "_NEIGHBOURS", 2)
+    Path("../third").mkdir()
+    settle(place, [])
+    assert names("..") == ["project"]
+    assert names(".") == ["data", "words.txt"]
+
+
+def test_a_heap_is_worked_in_itself(place, monkeypatch):
+    monkeypatch.setattr(scratch_folder, "_MOST", 1)
+    here = str(Path.cwd())
+    assert settle(place, []) == here == str(Path.cwd())
+    assert tempfile.mkdtemp().startswith(place)
+
+
+def test_a_link_in_place_of_the_folder_is_removed_and_not_what_it_leads_to(place, tmp_path):
+    Path(place).rmdir()
+    Path(place).symlink_to(tmp_path / "elsewhere")
+    remove(place)
+    assert not Path(place).is_symlink()
+    assert names(tmp_path / "elsewhere") == ["more.txt", "words.txt"]
