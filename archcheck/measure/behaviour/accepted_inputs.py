@@ -1,7 +1,7 @@
 """The probe `accepts`: the smallest input within given extents that a model does not take, if there is one.
 
 Shapes alone are tried by the hundred. A failure they show is reported once a real forward pass has failed at the same
-input; where they show none, real numbers have the last word on the smallest and the largest input. Where shapes alone
+input; where they show none, real passes on the smallest and the largest input decide. Where shapes alone
 cannot decide, or are wrong, a bounded number of real passes takes their place.
 """
 

@@ -1,4 +1,4 @@
-"""What counts the samples of an example, found by running the model on one more.
+"""Finds what counts the samples of an example, by running the model on one more.
 
 Where the example is a list, a packed sequence or several tensors, more than one part of it may count samples: the first
 tensor may be the adjacency of a graph, or coordinates that all samples share; another may hold the samples on its

@@ -1,4 +1,4 @@
-"""A batch: what counts the samples of an example, and the example with others of them.
+"""A batch: what counts the samples of an example, and how to make the example with other samples.
 
 It is an axis of the tensors, or the length of a list or a tuple where each item is a sample, as of images of different
 sizes, or the number of sequences in a packed sequence. `batch_search` finds it.

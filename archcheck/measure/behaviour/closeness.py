@@ -1,4 +1,4 @@
-"""How far two outputs are apart, beside the size of their numbers."""
+"""Measures how far two outputs are apart, relative to the size of their numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random numbers that a sample keeps: what is drawn for it in one batch is drawn for it in another.
+"""Gives each sample random numbers of its own: the same ones in whatever batch it stands.
 
 A model that draws in evaluation on purpose, such as one with Monte-Carlo dropout, draws other numbers for a sample
 that stands at another place, or alone. That is no influence of its neighbours; how probable they are may be one.

@@ -1,4 +1,4 @@
-"""Probes of learning: the loss that a model starts from, and whether a few steps make it learn a batch by heart."""
+"""Probes of learning: the loss that a model starts from, and whether a few steps make it fit one batch."""
 
 from __future__ import annotations
 

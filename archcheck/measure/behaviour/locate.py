@@ -1,4 +1,4 @@
-"""Where in a pass on real numbers something happened: which operation made the first NaN, which drew random numbers."""
+"""Locates an event in a pass on real numbers: the operation that made the first NaN, or that drew random numbers."""
 
 from __future__ import annotations
 

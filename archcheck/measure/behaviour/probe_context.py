@@ -1,4 +1,4 @@
-"""The bench that probes work on: a model with its example, run on real numbers and put back after every run."""
+"""What probes work on: a model with its example, run on real numbers and restored after every run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which part of each output belongs to which sample of a batch."""
+"""Finds the part of each output that belongs to each sample of a batch."""
 
 from __future__ import annotations
 

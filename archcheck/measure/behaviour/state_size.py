@@ -1,4 +1,4 @@
-"""Probe of the file of a state: how many bytes `torch.save` writes of it."""
+"""Probe of the saved state's size: how many bytes `torch.save` writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lessons: small random batches, and passes in training with gradients, on which nothing is dropped."""
+"""Small random batches, and training passes with gradients in which dropout drops nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is unused where values decide what runs: no pass ran it, and none is to be expected that does."""
+"""Finds what is unused where values decide what runs: no pass ran it, and no other pass is expected to."""
 
 from __future__ import annotations
 

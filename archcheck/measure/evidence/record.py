@@ -1,4 +1,4 @@
-"""Whether a training record belongs to the model at hand, and what its checkpoint scores today.
+"""Checks whether a training record belongs to the model at hand, and what its checkpoint scores today.
 
 The record names the digest of the model's source, the names and shapes of its state, its parameters and the
 digest of the checkpoint, and has a seal of its own. Each is compared with what is there now, and so are the recipe and

@@ -1,4 +1,4 @@
-"""See which samples reach a model while it is trained and evaluated, without a hand in either.
+"""Sees which samples reach a model while it is trained and evaluated, without changing either.
 
 Two hooks on the model itself see every call of it, also through a wrapper (`nn.DataParallel`, `torch.compile`) and
 through copies such as moving averages. A pass is one of training when a gradient comes back through its output,

@@ -1,4 +1,4 @@
-"""Record what makes the tensors of a subject: the operations of torch that run while it is imported and built.
+"""Records how a subject's tensors are made: the operations of torch that run while it is imported and built.
 
 A block is one piece of memory. Each step makes blocks or writes to them. What no step made has been given: typed,
 decoded, loaded, computed elsewhere. So is what a generator draws. The steps can be run again, and then they tell

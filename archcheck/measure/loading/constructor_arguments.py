@@ -1,4 +1,4 @@
-"""What a constructor has to be given: what its file gives it elsewhere, else a usual value; the report says so."""
+"""Finds arguments for a constructor: those that its file uses elsewhere, else usual values; the report names them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The definitions of a file: what is left of it when nothing runs that does more than to state what things are.
+"""The definitions of a file: its statements that only define things, without those that do any work.
 
 Imports, functions, classes and harmless assignments stay, with `if`, `try` and short loops around them; arguments
 from the command line become the defaults of their parser. All else is left out, and is remembered.

@@ -1,4 +1,4 @@
-"""Run a file of the subject: as it is, or by its definitions only where it does more than to define.
+"""Runs a file of the subject: as it is, or only its definitions where it does more than define.
 
 A file that shows signs of that is not run as it is. Any other is tried, and loaded by its definitions when it fails,
 goes on for long or would leave traces. What was left out is remembered, for the report's notes and for its errors.

@@ -1,4 +1,4 @@
-"""Signs in the text of a file that to import it is to run it: it trains, downloads, reads arguments or shows plots."""
+"""Finds signs that importing a file runs a program: it trains, downloads, reads arguments or shows plots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the files of a subject import one another, whatever they are called and wherever they were meant to be started.
+"""Lets the files of a subject import one another, whatever their names and wherever they were meant to be started.
 
 The subject's own files come first for the subject, and last for everybody else: a `random.py` beside the model is
 nobody's `random` but its own. A file never imports itself by its own name. What is found neither beside the file nor

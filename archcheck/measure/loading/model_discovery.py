@@ -1,4 +1,4 @@
-"""Which models a file is about: the classes that no other class of it uses, or what makes and what is made of them."""
+"""Finds the models that a file is about: classes that no other class of it uses, and functions that make models."""
 
 from __future__ import annotations
 

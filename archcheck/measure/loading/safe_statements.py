@@ -1,4 +1,4 @@
-"""Which statements at the top of a file only state what things are, so that they may run when the rest does not."""
+"""Tells which top-level statements of a file only define things, so that they may run when the rest does not."""
 
 from __future__ import annotations
 

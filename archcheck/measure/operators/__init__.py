@@ -1,1 +1,1 @@
-"""What a dispatched operation is called, what it gives, and what it costs."""
+"""The kind, the result and the cost of a dispatched operation."""

@@ -1,4 +1,4 @@
-"""Compute one dispatched operation on shapes alone, or for real when its operands are small and real."""
+"""Computes one dispatched operation on shapes alone, or for real when its operands are small and real."""
 
 from __future__ import annotations
 

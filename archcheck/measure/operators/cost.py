@@ -1,9 +1,9 @@
 """Multiply-accumulates of single operations: one fused multiply-add is one, bias and elementwise work is none.
 
 The convention is that of published tables for convolution, linear, matrix products and attention. A sparse matrix
-multiplies by the elements that it stores (see `sparse`). Where the number of products depends on the algorithm, as in
-Fourier transforms and linear algebra, it is that of a stated formula (see `numerical`). A known operation without such
-products costs 0 (see `free`); an unknown one has no cost (`None`), and a report names it.
+multiplies by its stored elements (see `sparse_cost`). Where the number of products depends on the algorithm, as in
+Fourier transforms and linear algebra, a stated formula gives it (see `numerical_cost`). A known operation without such
+products costs 0 (see `free_operators`); an unknown one has no cost (`None`), and a report names it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls of operators that map each element by itself, kept so that they can be made of other numbers."""
+"""Keeps calls of elementwise operators, so that they can be repeated on other numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which operators multiply nothing, so that they cost no multiply-accumulates.
+"""Tells which operators multiply nothing, so that they cost no multiply-accumulates.
 
 Free is what moves, compares, draws, makes, rounds or reduces numbers one by one: what the vocabulary lists, and what
 torch's own schema says of an operator, whatever the release:

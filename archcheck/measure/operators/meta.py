@@ -1,4 +1,4 @@
-"""Build a subject without memory: on torch's meta device a tensor has an outside and no numbers.
+"""Builds a subject without memory: on torch's meta device a tensor has a shape and a dtype, and no numbers.
 
 A network of seventy billion parameters is built in a second that way, and measured by shapes alone. What needs numbers
 cannot be done with it: no real forward pass confirms the shapes, no probe runs, no checkpoint is tried. Numbers that

@@ -1,6 +1,6 @@
-"""What a call of an operator means, costs and gives: worked out once for all calls that look alike.
+"""Works out the kind, cost and result of an operator's call, once for all calls with the same signature.
 
-Deep networks repeat themselves: the same operator on operands of the same outside with the same other arguments.
+Deep networks repeat themselves: the same operator on operands of the same shapes, with the same other arguments.
 Such calls have the same answer, in evaluation and in training, whatever tensors they are made on.
 """
 

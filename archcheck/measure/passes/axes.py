@@ -1,4 +1,4 @@
-"""What people call the axes of an input, and the example input with other extents along some of them."""
+"""Names the axes of an input as people do, and makes the example input with other extents along some of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other parameters that mean the same: what is read from a parameter besides its size stays as it was."""
+"""Changes parameters without changing what code reads of them besides their numbers."""
 
 from __future__ import annotations
 

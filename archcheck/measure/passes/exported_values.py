@@ -1,4 +1,4 @@
-"""Numbers that leave torch whole: `tolist`, `numpy`.
+"""Watches numbers that leave torch as a whole: `tolist`, `numpy`.
 
 No operation is dispatched for these, so the methods are watched.
 """

@@ -1,4 +1,4 @@
-"""Whether numbers change between two operations of torch: something else wrote to their memory."""
+"""Detects numbers that change between two operations of torch: something else wrote to their memory."""
 
 from __future__ import annotations
 

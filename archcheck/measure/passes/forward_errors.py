@@ -1,4 +1,4 @@
-"""What went wrong in a forward pass: the error, the layer that ran, and the line of the subject's code."""
+"""Says what went wrong in a forward pass: the error, the layer that ran, and the line of the subject's code."""
 
 from __future__ import annotations
 

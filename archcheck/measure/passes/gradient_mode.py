@@ -1,4 +1,4 @@
-"""Where the subject switches gradients off. Autograd cannot say so: a pass that is measured runs without it."""
+"""Records where the subject switches gradients off. Autograd cannot tell: a measured pass runs without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which layer runs now, and on which line of the subject: kept at every call of a module."""
+"""Tracks which layer runs now, and on which line of the subject, at every call of a module."""
 
 from __future__ import annotations
 

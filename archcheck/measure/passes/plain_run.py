@@ -1,7 +1,7 @@
-"""Run a model as its users do: nothing of ours is on the stack, in the list of modules or in the environment.
+"""Runs a model as its users do: nothing of archcheck is on the stack, among the modules or in the environment.
 
-A model that behaves only while it believes to be watched has the cheap signs of it taken away: the frames, modules,
-modes, hooks and variables of archcheck, and a clock that has not moved since the model was built.
+A model may behave well only while it is measured. So this run takes the cheap signs of measuring away: the frames,
+modules, modes, hooks and variables of archcheck, and a clock that has not moved since the model was built.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What a pass did, written down: each operation with the events that its operands come from, inputs and outputs.
+"""Records what a pass does: each operation with the events that its operands come from, inputs and outputs.
 
-Tensors are told apart by who made them and who wrote to their memory last; what nobody made comes from outside.
+It tells tensors apart by the operation that made them and the one that wrote to their memory last. A tensor that no
+operation made comes from outside.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a pass is given leeway in: calls may nest deeper, and a single value a channel is no error."""
+"""Relaxes two limits for a measured pass: calls may nest deeper, and a single value per channel is no error."""
 
 from __future__ import annotations
 

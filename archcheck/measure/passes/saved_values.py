@@ -1,4 +1,4 @@
-"""The numbers of tensors, kept to be put back: in memory, or in a file where a copy would weigh as much as a network.
+"""Saves the numbers of tensors and restores them: in memory, or in a file where a copy would be as large as a network.
 
 The file has no name and is gone with its owner. What the system caches of it is not this process's memory.
 """

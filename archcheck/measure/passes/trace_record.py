@@ -1,4 +1,4 @@
-"""What a trace consists of: executed operations in their order, and the layers that were called."""
+"""The data of a trace: executed operations in their order, and the layers that were called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a pass could be seen: what torch dispatches is traced in the thread of the pass alone."""
+"""Tells whether a pass can be traced: torch's dispatch is seen only in the thread of the pass."""
 
 from __future__ import annotations
 

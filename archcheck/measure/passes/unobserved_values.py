@@ -1,4 +1,4 @@
-"""Operations that run and say nothing: on real numbers, what they give leaves no trace in what reads it.
+"""Finds operations whose results leave no trace, on real numbers, in what reads them.
 
 A result is *silent* when nothing of the input is left in it: it is empty, a power of zero, or zero in every element
 without having been given zeros (a factor or a frozen scale of zero, a tensor less itself). An operand is *cut off*

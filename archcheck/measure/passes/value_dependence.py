@@ -1,4 +1,4 @@
-"""Whether values decide what runs in a pass: what code reads of numbers, and what it draws.
+"""Tells whether values decide what runs in a pass: which numbers code reads, and what it draws.
 
 Code reads a number where torch hands it to Python (`item`, a condition, `tolist`) and where the size of a result
 depends on numbers (`nonzero`, `unique`, a mask as an index). Only numbers count that differ from pass to pass: those

@@ -1,1 +1,1 @@
-"""The worker: a process of its own that imports torch, and the bounds in which a subject runs there."""
+"""The worker process, which imports torch, and the limits within which a subject runs there."""

@@ -1,4 +1,4 @@
-"""What a subject prints, passed on to standard error as far as anybody would read it."""
+"""Passes what a subject prints on to standard error, up to a limit."""
 
 from __future__ import annotations
 

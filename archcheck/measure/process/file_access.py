@@ -1,4 +1,4 @@
-"""What measuring a subject read: the files that a cached answer depends on.
+"""Records which files a measurement read: a cached answer depends on them.
 
 Python tells an audit hook of every file that it opens, folder that it lists and module that it looks for. It is not
 told what compiled code opens by itself, nor of a look at whether a file exists.

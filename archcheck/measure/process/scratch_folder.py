@@ -1,4 +1,4 @@
-"""Where a subject works while it is measured: a folder that is removed afterwards, within bounds.
+"""The folder where a subject works while it is measured. It is removed afterwards.
 
 It reads as the folder that archcheck was started in, whose entries are linked there; so are those of the project's
 root and those beside the subject's file, where their names are free, and beyond `..` the neighbours of that folder.

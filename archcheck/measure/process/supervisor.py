@@ -1,7 +1,7 @@
-"""The process above the worker: however that ends, nothing that a subject started lives on.
+"""The process above the worker: however the worker ends, no process that a subject started stays alive.
 
-Linux only. Orphans come to the worker, and to the keeper when the worker is gone, so that a session of its own hides
-no process. A process of another user (`sudo`) is out of reach.
+Linux only. Orphans come to the worker, and to the supervisor when the worker is gone, so that a session of its own
+hides no process. A process of another user (`sudo`) is out of reach.
 """
 
 from __future__ import annotations

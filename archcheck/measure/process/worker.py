@@ -1,7 +1,7 @@
 """What the process that measures does: load a subject, measure it, send back facts. It alone has torch and the subject.
 
 Requests and replies are JSON, one a line. Everything that the subject prints goes to standard error, and it finds an
-empty standard input. Who starts this process, and ends it, is told in `serve`.
+empty standard input. `server` starts this process and ends it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Whether a model is what it seems to be: another look at it, and at what measuring relies on."""
+"""Checks by a second measurement whether a model is what it seems to be, and whether it tampered with measuring."""

@@ -1,4 +1,4 @@
-"""Numbers by which a model counts its calls, and what it does when it has been called very often."""
+"""Finds numbers by which a model counts its calls, and runs it as if it had been called very often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the outputs of a pass would go if an operation gave what its null gives, by their derivative."""
+"""Estimates by derivatives how far the outputs would move if an operation gave what its null operation gives."""
 
 from __future__ import annotations
 

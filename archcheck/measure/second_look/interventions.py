@@ -1,6 +1,6 @@
-"""Operations without effect, though data flows from them to an output: layers, normalisations, dropouts, poolings.
+"""Finds operations without effect although data flows from them to an output: layers, norms, dropouts, poolings.
 
-An operation takes effect when the outputs change as its null takes its place (see `nulls`), by more than they change
+An operation takes effect when the outputs change as its null operation takes its place, by more than they change
 from one pass to the next of the same numbers. It may be cut off by an index (`cat([x, dropout(x)])[:n]`), lose to a
 larger number (`maximum(x, dropout(x) - 1e9)`), be next to nothing (`x + 1e-6 * norm(x)`), be taken out again by what
 follows (another normalisation, a `where`), or do nothing at all (a normalisation by the numbers 0 and 1).

@@ -1,4 +1,4 @@
-"""What stands in for an operation to show its effect: its null, which gives as much and does not do what it is for.
+"""Builds null operations: replacements of the same shape that do not do what the operation is for.
 
 A normalisation is replaced by its scale and shift alone, a global pooling by one position of its map, a dropout by
 another draw, all else by other numbers of the same size. Where an operation does not do what it is called, because its

@@ -1,4 +1,4 @@
-"""The calls of operations that a rule may count: what each was given in a pass, and what it gave."""
+"""Records the calls of operations that a rule may count: the inputs and the result of each."""
 
 from __future__ import annotations
 

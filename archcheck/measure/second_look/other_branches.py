@@ -1,4 +1,4 @@
-"""A second look along other ways through the code, where values decide what runs."""
+"""Takes the second look along other branches of the code, where values decide what runs."""
 
 from __future__ import annotations
 

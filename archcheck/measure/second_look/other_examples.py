@@ -1,4 +1,4 @@
-"""Other examples for another look."""
+"""Example inputs with other batch sizes and values, for the second measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether two passes of a model are the same: what they execute, whatever the batch, and the numbers they give."""
+"""Compares two passes of a model: what they execute, whatever the batch, and the numbers they give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters as they will be, not as they begin: what starts at nothing is not there to stay."""
+"""Moves parameters away from their first values, as training will: what starts at zero does not stay there."""
 
 from __future__ import annotations
 

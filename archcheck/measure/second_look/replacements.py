@@ -1,4 +1,4 @@
-"""Passes in which an operation gives other numbers than it would, and what the outputs make of that."""
+"""Runs passes in which an operation gives other numbers than its own, and compares the outputs."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""A second look at a model: on real numbers, in batches of other sizes, by someone who seems not to measure.
+"""The second measurement of a model: on real numbers, with other batch sizes, and without any sign of measuring.
 
 What was measured by shapes has to be what a user gets. So the model runs once more in each mode, with two samples:
 unwatched, with nothing of ours in sight; and watched, operation by operation. Both must give the same numbers, and
 what the watched pass executes must be what the graph by shapes says, but for the extent of the batch. A pass by shapes
 with one sample, one with many, and one as if after a million calls must say so, too.
 
-The operations that turn out to say nothing on real numbers (see `unobserved_values`) are returned.
+It returns the operations whose results leave no trace on real numbers (see `unobserved_values`).
 """
 
 from __future__ import annotations

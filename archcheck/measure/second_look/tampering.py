@@ -1,4 +1,4 @@
-"""Whether a subject replaced what measuring relies on: archcheck itself, Python's built-in functions, torch's tensors.
+"""Detects whether a subject replaced what measuring relies on: archcheck, Python's built-in functions, torch's tensors.
 
 What a subject replaces of its own network, or of torch's functions and layers, is measured as what it then executes
 and needs no guard. This one contains cheap cheats: code in the same process can undo whatever it did.

@@ -1,4 +1,4 @@
-"""What a second look found, and the operations of a graph as it leaves them."""
+"""Records what a second look found, and marks the operations of a graph accordingly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a call of an operator looks: calls that look alike give results that look alike."""
+"""The signature of an operator's call: calls with the same signature give results of the same shapes."""
 
 from __future__ import annotations
 

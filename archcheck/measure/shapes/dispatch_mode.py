@@ -1,4 +1,4 @@
-"""What the modes of dispatch have in common that look at every operation."""
+"""What all dispatch modes that see every operation have in common."""
 
 from __future__ import annotations
 

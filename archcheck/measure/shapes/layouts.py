@@ -1,4 +1,4 @@
-"""Tensors of any layout: some of their entries along an axis, and other numbers where they store some."""
+"""Handles tensors of any layout: takes entries along an axis, or puts other numbers where they store some."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which memory tensors stand in, and the peak of what lives at the same time.
+"""Tracks which memory tensors use, and the peak of what is alive at the same time.
 
 Views and in-place operations share a block and count once. Inputs count, for the caller holds them; parameters,
 buffers and constants do not.

@@ -1,1 +1,1 @@
-"""From a trace to facts: the executed graph, the layers, the ledger of weights, the receptive field."""
+"""Turns a trace into facts: the executed graph, the layers, the weights, the receptive field."""

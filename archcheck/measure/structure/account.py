@@ -1,9 +1,9 @@
 """The account of numbers: every tensor and every number that acts on an output beside inputs and parameters.
 
-The walk goes back from the outputs along the data flow. Whatever it meets that no operation of the pass made has come
-from outside: an attribute, a closure, a global, a file, another object, a buffer. So has what a generator with a seed
-draws. No list says in which operand of which operator it has to stand. What reaches an operation by its shape alone
-(`zeros_like`, `new_empty`) does not act.
+The walk goes back from the outputs along the data flow. A tensor that no operation of the pass made comes from outside:
+an attribute, a closure, a global, a file, another object, a buffer. Draws of a seeded generator count as from outside,
+too. No list says in which operand of which operator such a tensor has to stand. A tensor of which an operation uses
+only the shape (`zeros_like`, `new_empty`) does not act.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Integers that choose numbers: which element of a table, how many ones to add, which number that was drawn.
+"""Counts integers that choose numbers: an element of a table, how many ones to add, which of the drawn numbers.
 
 What is made without an input, of shapes, numbers of Python and draws, weighs the few numbers of its formula. But
 `linspace(0, 1, 256)[k]`, `ones(k).sum()` and `randn(4000)[k]` give any number for an integer `k`. So the integers of

@@ -1,9 +1,9 @@
-"""How many numbers a tensor is worth: its elements, or fewer where they follow from one another.
+"""Counts how many numbers describe a tensor: its elements, or fewer where they follow from one another.
 
 Trained and drawn numbers cannot be compressed; tables that a formula fills can: masks, positions, indices, windows,
 sinusoids. The shortest of several descriptions decides: the bytes as they are, the differences along each axis, the
 differences of those, an index into the few values that occur, each compressed by DEFLATE (RFC 1951) or LZMA, and what
-`regular` knows of tables whose lines are curves.
+`regular_tables` finds in tables whose lines are curves.
 """
 
 from __future__ import annotations

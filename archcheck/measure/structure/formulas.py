@@ -1,8 +1,8 @@
-"""How many numbers a tensor is worth that a formula made while the subject was built.
+"""Counts how many numbers describe a tensor that a formula made while the subject was built.
 
 The steps that lead to the tensor are run again. Only where they give what the tensor holds now have they made it: what
 was loaded, overwritten or moved since then is no longer theirs. A formula weighs its different numbers and what it was
-given: numbers typed, drawn, decoded or loaded, each described as `content` does. The order of its steps and their
+given: numbers typed, drawn, decoded or loaded, each counted by `distinct_numbers`. The order of its steps and their
 sizes weigh nothing, unless they are many and irregular. A formula that is a generator, which gives other numbers
 altogether when its own change a little, makes its elements no lighter.
 """

@@ -1,7 +1,7 @@
-"""What acts as a weight and is no parameter: each once, with its name, its size and the line that uses it.
+"""Lists what acts as a weight and is no parameter: each once, with its name, its size and the line that uses it.
 
-`account` finds where numbers come from, `content` says how many they are worth. Here is told what is one and the same:
-a tensor that two modes read, that several layers read, that `forward` makes anew in each pass.
+`account` finds where numbers come from; `distinct_numbers` counts them. This module merges what is the same tensor: one
+that two modes read, that several layers read, or that `forward` makes again in each pass.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Codes are integers or floats of eight bits. Their scales are floats of the same layer or, in blocks of bytes, a part of
 them that is read as floats. The codes are saved with the model, and each weight that is unpacked of them counts as a
-parameter, as do their scales and the bias (`scales`). So they hide from no budget, and no one could train them as
-parameters: torch trains no codes.
+parameter, as do their scales and the bias (`quantisation_scales`). So they hide from no budget. They could not be
+parameters that are trained: torch trains no codes.
 """
 
 from __future__ import annotations

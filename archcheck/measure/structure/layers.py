@@ -1,4 +1,4 @@
-"""The module tree as facts: what each layer holds, how it was called, what it cost, where it is built."""
+"""Describes the module tree: what each layer holds, how it was called, what it cost, where it is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One graph of several passes: all that ran in any of them, each operation once, in an order that all of them keep.
+"""Merges several passes into one graph: each operation that ran in any of them, once, in an order that all keep.
 
 The passes are laid side by side as a comparison of texts lays lines: operations of one line of one layer are the same
 one as far as the order allows. So each pass is a part of the union, and every operation stands behind those it reads.

@@ -1,4 +1,4 @@
-"""What the numbers of Python in a pass are worth: how many differ, and which of them each line uses in turn."""
+"""Counts the Python numbers that a pass uses: how many differ, and in which order each line uses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights that quantised layers of torch keep packed: in objects of torch's that are neither parameter nor buffer.
+"""Reads weights that quantised layers keep packed: in objects of torch's that are neither parameter nor buffer.
 
 They are weights like any other where the layer is torch's own, for its state holds them. Anywhere else nothing saves
 or counts them, so that they are hidden.

@@ -1,4 +1,4 @@
-"""What a pass costs, from the graph that it executes; of several passes, the largest."""
+"""Adds up what a pass costs from the graph that it executes; of several passes, the largest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scales a product with weights: the numbers of quantised layers that multiply it or are added to it.
+"""Finds the scales and biases of quantised layers: numbers that multiply a product with weights, or are added to it.
 
 A scale multiplies the codes before their product with the input, or that product afterwards: there it has a number for
 each output channel at most. What is added to the product in the same way is the bias.

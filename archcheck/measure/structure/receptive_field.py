@@ -11,7 +11,7 @@ slices, by `roll` or by padding, a position sees from the first to the last that
 
 Taps that lie off the map add nothing: a window adds what its taps on the map span at the position where they span most.
 Beside the sum, the first and the last input position that each position sees are followed as far as the operations
-tell, for taps that fall off the map at one position and another do not add up (`spans`). The smaller number holds.
+tell, for taps that fall off the map at different positions do not add up (`window_spans`). The smaller number holds.
 """
 
 from __future__ import annotations

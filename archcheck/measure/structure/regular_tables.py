@@ -1,4 +1,4 @@
-"""How many numbers a table of floating numbers is worth whose lines are regular: curves that few numbers describe.
+"""Counts the numbers behind a regular floating-point table: one whose lines are curves that few numbers describe.
 
 Whatever made it, NumPy or plain Python, a table is an outer product or sum of lines, or repeats few lines, or its
 lines are smooth (a polynomial of low degree, or the exponential of one) or sinusoids, whose frequencies may go up or

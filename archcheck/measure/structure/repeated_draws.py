@@ -1,4 +1,4 @@
-"""Numbers that a pass draws or generates anew each time and that are the same each time: they may have been chosen.
+"""Finds numbers that each pass draws again and that are always the same: somebody may have chosen them.
 
 A generator with a seed of its own gives in every pass what it gave before: numbers that stay like those of a weight.
 What differs with the seed of the process is noise. A formula of shapes and a few numbers, such as a sinusoid, hardly

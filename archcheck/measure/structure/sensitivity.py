@@ -1,4 +1,4 @@
-"""Whether numbers become others altogether when what they are made of changes a little, as those of a generator do."""
+"""Tells whether a small change of what numbers are made of changes all of them, as it does in a random generator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory behind a parameter or buffer: a small view of a large piece of memory, of which `forward` reads the rest.
+"""Finds memory behind a parameter or buffer: a small view of a large storage whose rest `forward` reads.
 
 `nn.Parameter(large[:1])` counts one element, and `as_strided` and `resize_` reach all of `large` from it.
 """

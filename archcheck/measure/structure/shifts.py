@@ -1,4 +1,4 @@
-"""Windows and shifts that are spelled without a convolution: `unfold` and `fold`, `roll`, slices."""
+"""Recognises windows and shifts that are written without a convolution: `unfold` and `fold`, `roll`, slices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several operations spell together, told by what they do: a ReLU, a normalisation, a softmax, an attention.
+"""Recognises kinds that several operations form, by what they compute: ReLU, normalisation, softmax, attention.
 
 * A *ReLU* is whatever maps each number of one tensor as it does: `x * (x > 0)`, `where(x > 0, x, 0)`, `x.clamp(min=0)`,
   `(x + x.abs()) / 2`. The operations run again on a few numbers, so that spelling makes no difference. It has to stand

@@ -1,4 +1,4 @@
-"""Products of matrices that are spelled by a loop: `y = y + x[:, i, None] * w[i]`, or a sum of a stack of such.
+"""Recognises matrix products written as a loop: `y = y + x[:, i, None] * w[i]`, or a sum of a stack of such.
 
 Two kinds of products in a loop are parts of one product:
 

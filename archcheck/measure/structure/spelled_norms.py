@@ -1,4 +1,4 @@
-"""Normalisations that are spelled: something less its mean, or as it is, over a deviation of it."""
+"""Recognises normalisations written by hand: a tensor, perhaps minus its mean, divided by a deviation of it."""
 
 from __future__ import annotations
 

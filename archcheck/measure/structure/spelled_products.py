@@ -1,4 +1,4 @@
-"""Products of matrices that are spelled by elements: `(x[:, None] * w).sum(-1)` multiplies what `x @ w.T` does.
+"""Recognises matrix products written element by element: `(x[:, None] * w).sum(-1)` multiplies what `x @ w.T` does.
 
 An elementwise operation is such a product when its result is summed along an axis on which both operands vary, and
 

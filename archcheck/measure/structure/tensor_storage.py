@@ -1,4 +1,4 @@
-"""How each tensor of a model is stored: elements, bits, bytes, and how many of its numbers are not zero."""
+"""Describes how each tensor of a model is stored: elements, bits, bytes, and how many of its numbers are not zero."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The multiply-accumulates of a step of training, forward and backward, from the graph that training executes.
+"""Counts the multiply-accumulates of a training step, forward and backward, from the graph that training executes.
 
 A product costs its forward again for the gradient of each operand that needs one (as in Kaplan et al., "Scaling Laws
 for Neural Language Models", 2020, where backward is twice forward). An operand needs a gradient when a trained tensor

@@ -1,8 +1,8 @@
-"""Parameters that hold several numbers each, taken apart by arithmetic: digits, remainders, hashes, chaos.
+"""Finds parameters that hold several numbers each, which arithmetic takes apart: digits, remainders, hashes, chaos.
 
-A product of two vectors, a network that makes weights and a sinusoid of a learned frequency have more numbers than
-their parameters, too; but they hardly change when the parameters change by a ten thousandth. Digits become others
-altogether, so what they give counts in place of the parameters that they are taken from.
+A product of two vectors, a network that makes weights and a sinusoid of a learned frequency give more numbers than they
+have parameters, too. But those hardly change when the parameters change by a ten thousandth. Digits change completely,
+so the numbers that they give count in place of their parameters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Layers that do nothing for any output, in evaluation or in training."""
+"""Finds layers that no output depends on, in evaluation or in training."""
 
 from __future__ import annotations
 

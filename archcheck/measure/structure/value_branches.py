@@ -1,4 +1,4 @@
-"""The lines where values decide what runs, and what came of them in the passes that were taken.
+"""Finds the lines where values decide what runs, and which way each pass went there.
 
 A line is known by the number that code reads on it. Where nothing was seen to be read, as with Python's own random
 numbers or a list made of a tensor, it is the condition around what ran in some passes only, or the one before it that

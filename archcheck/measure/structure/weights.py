@@ -1,4 +1,4 @@
-"""The ledger of weights: how many, which are tied, frozen, unused, and which hide from the model."""
+"""Lists the weights: how many there are, which are tied, frozen or unused, and which are hidden."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The first and the last input position that each position of a map sees along one axis, through windows.
+"""Follows the first and the last input position that each position of a map sees along one axis, through windows.
 
-Windows slide over maps with borders: a tap off the map sees nothing, and what it would have seen is in no sum.
+Windows slide over maps with borders: a tap off the map sees nothing, and adds nothing to the field.
 """
 
 from __future__ import annotations

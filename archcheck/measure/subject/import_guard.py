@@ -1,4 +1,4 @@
-"""What a file may not do while it is imported to be looked at: write, connect, start processes, or go on for long."""
+"""Stops what a file may not do while it is imported: write, connect, start processes, or run for long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that a process holds without need: freed blocks, and the code of libraries that ran once."""
+"""Returns memory that a process no longer needs: freed blocks, and the code of libraries that ran once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose a file is: the subject's, or installed, Python's or ours.
+"""Tells whose a file is: the subject's, an installed package's, Python's or archcheck's.
 
 The deepest folder decides. A project that lies in a folder called `site-packages` is the project's, and a virtual
 environment within a project is installed. What the subject itself puts among installed files, or names like one, is its
