@@ -16,6 +16,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
     from archcheck import rules
     from archcheck.facts.facts import Facts
     from archcheck.foundation.errors import ArchcheckError, ContractError, SubjectError
@@ -60,12 +62,9 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
+        from archcheck.foundation.installed_packages import version_of
 
-        try:
-            return version("archcheck-torch")
-        except PackageNotFoundError:  # run from a source tree
-            return "0+source"
+        return version_of("archcheck-torch") or "0+source"  # run from a source tree
     if name == "rules":
         return import_module("archcheck.rules")
     if name in _HOMES:
@@ -82,6 +81,21 @@ class _Package(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
+
+
+class _OldNames:
+    """Finds the modules of 0.1.0 that have moved; it is asked last, so nothing is imported for it until then."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if not name.startswith("archcheck."):
+            return None
+        from archcheck.foundation.old_names import find
+
+        return find(name)
+
+
+sys.meta_path.append(_OldNames)
 
 
 def __dir__() -> list[str]:

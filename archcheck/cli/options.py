@@ -38,15 +38,20 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
+    """Looks the versions up only when they are asked for, and imports nothing for that."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, **settings)
 
     def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
-        import archcheck
+        import platform
 
-        write(f"archcheck {archcheck.__version__}\n")
+        import archcheck
+        from archcheck.foundation.installed_packages import version_of
+
+        torch = version_of("torch")
+        beside = f"torch {torch}" if torch else "torch is not installed"
+        write(f"archcheck {archcheck.__version__} ({beside}, Python {platform.python_version()})\n")
         parser.exit()
 
 
@@ -54,7 +59,9 @@ def _parser() -> tuple[_Parser, tuple[str, ...]]:
     from archcheck.cli import commands
 
     parser = _Parser(prog="archcheck", description="Hold neural networks to their promises.", allow_abbrev=False)
-    parser.add_argument("--version", action=_Version, help="show the version and leave")
+    parser.add_argument(
+        "--version", action=_Version, help="show the versions of archcheck, torch and Python, and leave"
+    )
     adder = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_report(adder, commands.report)
     _add_check(adder, commands.check)

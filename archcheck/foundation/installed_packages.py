@@ -37,6 +37,16 @@ def packages_of_python() -> tuple[str, ...]:
     return (*site.getsitepackages(), site.getusersitepackages())
 
 
+def version_of(distribution: str) -> str | None:
+    """Return the version of an installed distribution without importing it, `None` where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
 @dataclass(frozen=True)
 class Installed:
     """Where installed code lies, with `search` as `sys.path`."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import os
 import platform
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import archcheck
-from archcheck.foundation.installed_packages import Installed, packages_of_python
+from archcheck.foundation.installed_packages import Installed, packages_of_python, version_of
 
 _SOURCES = Path(__file__).parents[1]
 
@@ -26,7 +25,7 @@ def surroundings() -> Mapping[str, Any]:
     return {
         "python": [sys.version, sys.executable, os.environ.get("PYTHONPATH")],
         "platform": [sys.platform, platform.machine()],
-        "torch": _version("torch"),
+        "torch": version_of("torch"),
         "archcheck": [archcheck.__version__, _digest()],
         "installed": sorted(_installed()),
     }
@@ -35,13 +34,6 @@ def surroundings() -> Mapping[str, Any]:
 def besides() -> tuple[str, ...]:
     """Return the folders that the surroundings cover: those of Python, of what is installed, and archcheck's own."""
     return (*Installed.now().folders(), *_site_folders(), str(_SOURCES))
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _digest() -> str:

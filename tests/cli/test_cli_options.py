@@ -3,6 +3,11 @@
 import argparse
 import io
 import os
+import platform
+import re
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,8 +16,10 @@ from archcheck.cli import main, output, targets
 from archcheck.cli.option_values import argument_of, format_of, input_of, output_of, positive, whole_of
 from archcheck.cli.options import parse
 from archcheck.contract.entries import InputSpec
+from archcheck.foundation import installed_packages
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.render import FORMATS
+from tests.support.cli_samples import environment
 
 
 @pytest.mark.parametrize(
@@ -103,9 +110,18 @@ def test_abbreviations_are_mistakes():
         parse(["check", "--form", "json"])
 
 
-def test_version_is_that_of_the_distribution(capsys):
+def test_the_version_names_what_a_verdict_depends_on_in_one_line(tmp_path):
+    command = [sys.executable, "-X", "importtime", "-m", "archcheck", "--version"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+    versions = version("archcheck-torch"), version("torch"), platform.python_version()
+    assert done.stdout == "archcheck {} (torch {}, Python {})\n".format(*versions)
+    assert not re.search(r"\|\s+(torch|numpy|rich|hypothesis)$", done.stderr, re.MULTILINE)
+
+
+def test_the_version_is_told_without_torch(monkeypatch, capsys):
+    monkeypatch.setattr(installed_packages, "version_of", {"archcheck-torch": "1.2"}.get)
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("archcheck 0")
+    assert capsys.readouterr().out == f"archcheck 1.2 (torch is not installed, Python {platform.python_version()})\n"
 
 
 @pytest.mark.parametrize(
