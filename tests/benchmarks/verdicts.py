@@ -11,10 +11,12 @@ the same contracts, each through `python -m archcheck check --format json`, so t
 - `wild`: files as people write them;
 - `hostile`: subjects that hang, crash, forge answers or fill the machine;
 - `reference`: the reference models, with their records and what the README says of them;
-- `examples`: those in the docstrings of the rules, but for examples of snapshots and texts, which take files besides.
+- `examples`: those in the docstrings of the rules that a contract can state: not those of snapshots and texts, which
+  take files besides, nor those of an empty input.
 
-A verdict is that of a rule, or the kind of the error where a subject cannot be measured. Of a contract that a version
-refuses, the refusal is one. Exit code 1 when any verdict differs.
+A verdict is that of a rule, or the kind of the error where a subject cannot be measured. A contract that a version
+refuses, as it states a rule that came later, is a verdict of the whole corpus. The last lines count. Exit code 1 when
+any verdict differs.
 """
 
 from __future__ import annotations
@@ -24,16 +26,17 @@ import ast
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import indent
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from archcheck.judging.rule_pages import Example, examples
 from archcheck.rules import BUILTIN
@@ -42,11 +45,16 @@ from tests.evasion import catalogue
 from tests.measure.wild import test_wild
 from tests.workers.hostile import hostile_subjects
 
+ROOT = Path(__file__).resolve().parents[2]
+
 Key = tuple[str, str, str]
 """A corpus, a subject and an instance of a rule."""
 
 SUBJECT, CONTRACT = "(subject)", "(contract)"
 """In place of a rule, what could not be measured; in place of a subject, what could not be read."""
+
+SAID = ("note", "where", "target", "frozen", "unused")
+"""What a file of the corpus `wild` says of itself beside the names of its models."""
 
 WILD_RULES = "max-params = 500\nno-hidden-weights = true\nno-unused-layers = true\nfinite-output = true\n"
 
@@ -75,7 +83,7 @@ def write_wild(folder: Path) -> None:
             target, lines = test_wild.expected(path) if not path.name.startswith(("_", ".")) else ("", [])
             file = (path / target if path.is_dir() else path).relative_to(folder).as_posix()
             words = [line.partition(": ")[0] for line in lines]
-            models = [word for word in words if word.isidentifier() and word not in ("note", "where", "target")]
+            models = [word for word in words if word.isidentifier() and word not in SAID]
             for name in dict.fromkeys(models):
                 subjects.append(f"[subjects.{json.dumps(f'{file}:{name}')}]\nmodel = {json.dumps(f'{file}:{name}')}\n")
     (folder / "archcheck.toml").write_text(f"[rules]\n{WILD_RULES}\n" + "\n".join(subjects))
@@ -91,13 +99,19 @@ def write_examples(folder: Path) -> None:
     subjects = []
     for rule in BUILTIN:
         for number, example in enumerate(examples(rule), 1):
-            if example.model and not {"was", "texts"} & set(example.lines):
+            if can_be_stated(example):
                 name = f"{rule_name(rule)}-{number}-{example.verdict}"
                 (folder / f"{name}.py").write_text(source_of(example))
                 shapes = f"input = {example.input}\n" if example.input else ""
                 model = f'[subjects.{name}]\nmodel = "{name}.py:model"\n'
                 subjects.append(f"{model}{shapes}[subjects.{name}.rules]\n{example.rule}\n")
     (folder / "archcheck.toml").write_text("\n".join(subjects))
+
+
+def can_be_stated(example: Example) -> bool:
+    """Whether a contract and a file with the model are all that an example takes."""
+    empty = re.search(r"\b0\b", example.input or "")
+    return bool(example.model) and not empty and not {"was", "texts"} & set(example.lines)
 
 
 def source_of(example: Example) -> str:
@@ -191,7 +205,9 @@ def summary(before: Mapping[Key, str], after: Mapping[Key, str]) -> tuple[str, i
     rows = differences(before, after)
     keys = {*before, *after}
     subjects = {key[:2] for key in keys}
-    counted = f"{len(keys):,} verdicts of {len(subjects):,} subjects; {len(rows):,} differ\n"
+    words = Counter(word.partition(":")[0] for word in after.values())
+    counted = f"after: {', '.join(f'{count:,} {word}' for word, count in words.most_common())}\n"
+    counted += f"{len(keys):,} verdicts of {len(subjects):,} subjects; {len(rows):,} differ\n"
     if not rows:
         return counted, 0
     return table([("corpus", "subject", "rule", "before", "after"), *rows]) + counted, 1
