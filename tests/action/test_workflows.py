@@ -2,7 +2,6 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.action.workflow import ACTION, ROOT, WORKFLOWS, read
+from tests.action.workflow import ACTION, ROOT, WORKFLOWS, read, tool
 
 FILES = [ACTION, *sorted(WORKFLOWS.glob("*.y*ml"))]
 
@@ -48,13 +47,6 @@ def test_one_version_of_an_action_has_one_digest_everywhere() -> None:
     assert len(pins) == len({name for name, *_ in pins}) == len({digest for _, digest, _ in pins})
 
 
-def tool(name: str, *arguments: object) -> str:
-    """Run a tool of this environment that finds faults; return what it said, if it found any."""
-    script = Path(sysconfig.get_path("scripts")) / name
-    done = subprocess.run([script, *map(str, arguments)], capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr if done.returncode else ""
-
-
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_each_file_is_what_the_schema_of_its_kind_asks_for(file: Path) -> None:
     kind = "actions" if file == ACTION else "workflows"
@@ -83,10 +75,24 @@ def test_zizmor_would_find_what_it_is_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES[1:], ids=lambda file: file.stem)
-def test_workflows_may_read_and_nothing_else(file: Path) -> None:
+def test_workflows_may_read_and_only_the_publishing_may_say_who_it_is(file: Path) -> None:
     document = read(file)
     assert document["permissions"] == {"contents": "read"}
-    assert not [job for job in document["jobs"].values() if "permissions" in job]
+    more = {name: job["permissions"] for name, job in document["jobs"].items() if "permissions" in job}
+    assert more == ({"publish": {"id-token": "write"}} if file.stem == "release" else {})
+
+
+def test_what_publishes_runs_no_code_of_the_repository_and_waits_for_the_environment() -> None:
+    build, publish = (read(WORKFLOWS / "release.yml")["jobs"][name] for name in ("build", "publish"))
+    assert (publish["environment"], publish["needs"]) == ("release", "build")
+    assert [step["uses"].partition("@")[0] for step in publish["steps"]] == [
+        "actions/download-artifact",
+        "pypa/gh-action-pypi-publish",
+    ]
+    assert publish["steps"][-1]["with"] == {"attestations": True}  # nor a password: a trusted publisher needs none
+    written, read_back = build["steps"][-1]["with"], publish["steps"][0]["with"]
+    assert {name: written[name] for name in ("name", "path")} == read_back
+    assert read(WORKFLOWS / "release.yml")[True] == {"push": {"tags": ["v*"]}}  # YAML 1.1 takes `on` for true
 
 
 def test_the_oldest_and_the_newest_releases_are_tried() -> None:

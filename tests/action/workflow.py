@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,13 @@ def read(file: Path) -> dict[str, Any]:
     # YAML 1.1 takes the key `on` for a truth value; nothing here asks for it.
     document: dict[str, Any] = yaml.safe_load(file.read_text())
     return document
+
+
+def tool(name: str, *arguments: object) -> str:
+    """Run a tool of this environment that finds faults; return what it said, if it found any."""
+    script = Path(sysconfig.get_path("scripts")) / name
+    done = subprocess.run([script, *map(str, arguments)], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr if done.returncode else ""
 
 
 @dataclass
