@@ -38,6 +38,7 @@ from textwrap import indent
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from archcheck.foundation.words import amount
 from archcheck.judging.rule_pages import Example, examples
 from archcheck.rules import BUILTIN
 from archcheck.rules.base import rule_name
@@ -207,7 +208,8 @@ def summary(before: Mapping[Key, str], after: Mapping[Key, str]) -> tuple[str, i
     subjects = {key[:2] for key in keys}
     words = Counter(word.partition(":")[0] for word in after.values())
     counted = f"after: {', '.join(f'{count:,} {word}' for word, count in words.most_common())}\n"
-    counted += f"{len(keys):,} verdicts of {len(subjects):,} subjects; {len(rows):,} differ\n"
+    judged = f"{amount(len(keys), 'verdicts')} of {amount(len(subjects), 'subjects')}"
+    counted += f"{judged}; {len(rows):,} {'differs' if len(rows) == 1 else 'differ'}\n"
     if not rows:
         return counted, 0
     return table([("corpus", "subject", "rule", "before", "after"), *rows]) + counted, 1

@@ -73,7 +73,9 @@ def test_the_options_that_the_pages_name_are_options() -> None:
     archcheck = [sys.executable, "-m", "archcheck"]
     commands = [[*archcheck, "--help"], [*archcheck, "check", "--help"], [sys.executable, "-m", "pytest", "--help"]]
     helped = "".join(subprocess.check_output(each, env=environment(), cwd=ROOT, text=True) for each in commands)
-    named = {name for page in PAGES for name in re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text(encoding="utf-8"))}
+    named = {
+        name for page in PAGES for name in re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text(encoding="utf-8"))
+    }
     named -= {"--editable", "--format", "--check"}  # of pip and ruff
     assert named
     assert not [name for name in named if not re.search(rf"(?<![\w-]){name}(?![\w-])", helped)]
