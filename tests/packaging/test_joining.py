@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 from pathlib import Path
 
@@ -107,3 +108,14 @@ def test_a_release_has_the_tag_of_its_version_and_its_day(tmp_path: Path, tag: s
     assert done.returncode == bool(said)
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == bool(said)
+
+
+def test_the_sdist_holds_the_package_and_its_pages_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path, ROOT]
+    subprocess.run(command, capture_output=True, check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    pages = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
+    assert {name for name in names if not name.startswith("archcheck/")} == pages
+    assert "archcheck/__init__.py" in names
