@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import importlib.metadata
 import os
 import shutil
 import sys
@@ -115,10 +116,8 @@ def test_a_rule_is_judged_anew_on_what_is_known(project, asked, worker):
 
 
 def of_torch(monkeypatch, tmp_path):
-    version = environment.importlib.metadata.version
-    monkeypatch.setattr(
-        environment.importlib.metadata, "version", lambda name: "99" if name == "torch" else version(name)
-    )
+    version = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "99" if name == "torch" else version(name))
 
 
 def of_archcheck(monkeypatch, tmp_path):

@@ -12,9 +12,9 @@ from tests.workers.cache.cache_samples import entries
 
 NO_WORKER = """
 import sys
-from archcheck import isolate
+from archcheck.workers.worker_process import Worker
 def start(self, root): raise SystemExit("a worker was started")
-isolate.Worker._start = start
+Worker._start = start
 """
 MAIN = "from archcheck.cli import main\ncode = main(sys.argv[1:])\nassert 'torch' not in sys.modules\nsys.exit(code)"
 
