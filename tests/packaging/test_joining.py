@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from archcheck.foundation.old_names import MOVED
 from tests.action.workflow import ROOT, read, tool
-from tests.support.cli_samples import environment
+from tests.support.cli_samples import environment, write
 
 GITHUB = ROOT / ".github"
 FORMS = sorted((GITHUB / "ISSUE_TEMPLATE").glob("[0-9]-*.yml"))
@@ -49,6 +50,21 @@ def test_there_is_a_form_for_each_kind_of_wrong_and_each_asks_for_the_versions()
         assert len(asked) == sum(part["type"] != "markdown" for part in form["body"])
         assert asked["version"]["validations"]["required"]
         assert "archcheck --version" in asked["version"]["attributes"]["label"]
+
+
+def test_the_hook_judges_the_contract_of_the_folder_it_runs_in(tmp_path: Path) -> None:
+    (hook,) = read(ROOT / ".pre-commit-hooks.yaml")
+    assert {"id", "name", "entry", "language"} <= set(hook)
+    assert not hook["pass_filenames"]
+    write(tmp_path, model_py="from torch.nn import Linear\n\n\ndef make():\n    return Linear(4, 2)\n")
+    archcheck, *rest = shlex.split(hook["entry"])
+    for limit, code in ((10, 0), (9, 1)):
+        contract = f'[subjects.net]\nmodel = "model.py:make"\ninput = [1, 4]\nrules.max-params = {limit}\n'
+        write(tmp_path, archcheck_toml=contract)
+        done = subprocess.run(
+            [sys.executable, "-m", archcheck, *rest], cwd=tmp_path, env=environment(), capture_output=True, check=False
+        )
+        assert done.returncode == code, done.stdout
 
 
 def test_one_version_everywhere() -> None:
