@@ -75,6 +75,10 @@ def test_dropout_that_does_not_take_effect_does_not_count(then, says):
 
 BY_HAND = {
     "bernoulli of a tensor": lambda x: x * torch.bernoulli(torch.full_like(x, 0.9)) / 0.9,
+    "bernoulli of a distribution": lambda x: x * torch.distributions.Bernoulli(probs=0.9).sample(x.shape) / 0.9,
+    "bernoulli of a distribution of its own": lambda x: (
+        x * torch.distributions.Bernoulli(torch.full_like(x, 0.9)).sample() / 0.9
+    ),
     "bernoulli of ones": lambda x: torch.bernoulli(torch.ones_like(x) * 0.9) * x / 0.9,
     "bernoulli of a number": lambda x: x * torch.bernoulli(torch.empty(x.shape), 0.9).div(0.9),
     "in place": lambda x: x * x.new_empty(x.shape).bernoulli_(0.9).div_(0.9),

@@ -47,7 +47,7 @@ class Masks:
             self._values[event.index], self._draws[event.index] = drawn, event.index
         elif number is not None:
             self._values[event.index] = _cast(event, number)
-        elif event.kind in _SAME:
+        elif event.kind in _SAME or (event.kind == "broadcast_tensors" and len(event.operands) == 1):
             if source in self._values:
                 self._keep(event, [source], _cast(event, self._values[source]))
         elif event.told.elementwise is not None and event.shapes:
@@ -128,7 +128,7 @@ def _drawn(event: Event, chance: torch.Tensor | None) -> torch.Tensor | None:
 def _source(event: Event) -> int:
     """Return the event whose numbers an operation takes, -1 for another; some read one more for its outside."""
     operands = dict(zip(event.roles, event.operands, strict=True))
-    return operands.get("src", operands.get("self", -1))
+    return operands.get("src", operands.get("self", operands.get("tensors", -1)))
 
 
 def _cast(event: Event, values: torch.Tensor) -> torch.Tensor:
