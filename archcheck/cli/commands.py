@@ -6,13 +6,14 @@ from argparse import Namespace
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from archcheck.cli.contract_file import contract_of, known_rules_of
 from archcheck.cli.output import Progress, complain, note, show, write
 from archcheck.facts.records import PARANOID
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.words import did_you_mean, quote, visible
+from archcheck.foundation.words import quote, visible
 
 if TYPE_CHECKING:
     from archcheck.judging.shards import Part
@@ -103,15 +104,47 @@ def merge(options: Namespace) -> int:
 
 
 def explain(options: Namespace) -> int:
-    """Show the page of a rule."""
-    from archcheck.judging.rule_pages import page
+    """Show the page of a topic, a rule or a kind; without a name, list them."""
+    _write_page(_list_of_topics() if options.topic is None else _page_of(options))
+    return 0
 
-    rule = _rule(options)
+
+def _write_page(text: str) -> None:
+    write("".join(f"{visible(line)}\n" for line in text.expandtabs().splitlines()))
+
+
+def _list_of_topics() -> str:
+    from archcheck.facts.selectors import GROUPS, KINDS
+    from archcheck.judging.topic_pages import topics
+
+    pages = topics()
+    width = max(len(topic.name) for topic in pages)
+    parts = [
+        "\n".join([group, *(f"  {topic.name:<{width}}  {topic.summary}" for topic in members)])
+        for group, members in groupby(pages, key=lambda topic: topic.group)
+    ]
+    for title, names in (("Kinds of operations", KINDS), ("Groups of kinds", GROUPS)):
+        parts.append(f"{title}\n" + fill(", ".join(sorted(names)), 100, initial_indent="  ", subsequent_indent="  "))
+    parts.append(
+        "`archcheck explain NAME` shows a page: of a topic, a kind or a rule. `archcheck rules` lists the rules."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _page_of(options: Namespace) -> str:
+    """Return the page that is asked for. What comes with archcheck needs no contract."""
+    from archcheck.judging.rule_pages import page
+    from archcheck.judging.topic_pages import text_of
+    from archcheck.rules import find
+
+    rule = find(options.topic)
+    if rule is None and (text := text_of(options.topic)):
+        return text
+    rule = rule or _rule_of_contract(options)
     try:
-        write("".join(f"{visible(line)}\n" for line in page(rule).expandtabs().splitlines()))
+        return page(rule)
     except ValueError as error:  # the documentation of a rule that somebody else wrote
         raise ArchcheckError(f"the documentation of {rule.__module__}.{error}; mend its docstring") from None
-    return 0
 
 
 def rules(options: Namespace) -> int:
@@ -137,16 +170,14 @@ def _group(rule: type[Rule]) -> str:
     return rule.__module__.removeprefix("archcheck.rules.")
 
 
-def _rule(options: Namespace) -> type[Rule]:
-    """Return the rule that is asked for; those that come with archcheck need no contract."""
-    from archcheck.rules import find
+def _rule_of_contract(options: Namespace) -> type[Rule]:
+    from archcheck.judging.topic_pages import near
 
-    if rule := find(options.rule):
-        return rule
     known, problems = known_rules_of(options)
-    if options.rule in known:
-        return known[options.rule]
+    if options.topic in known:
+        return known[options.topic]
     if problems:
         raise ArchcheckError("\n".join(problems))
-    hint = did_you_mean(options.rule, known, "`archcheck rules` lists them")
-    raise ArchcheckError(f"{quote(options.rule)} is not a rule{hint}")
+    names = " or ".join(map(quote, near(options.topic, known)))
+    hint = f"did you mean {names}?" if names else "`archcheck explain` and `archcheck rules` list them"
+    raise ArchcheckError(f"{quote(options.topic)} is not a topic, a rule or a kind; {hint}")

@@ -68,8 +68,10 @@ def _parser() -> tuple[_Parser, tuple[str, ...]]:
     _add_merge(adder, commands.merge)
     _add_train(adder)
     _add_kept(adder)
-    explain = _add(adder, "explain", commands.explain, "show what a rule promises, its parameters and examples")
-    explain.add_argument("rule", metavar="RULE", help="the name of a rule, max-params")
+    explain = _add(adder, "explain", commands.explain, "show a page of the manual: of a topic, a rule or a kind")
+    explain.add_argument(
+        "topic", nargs="?", metavar="TOPIC", help="a topic (tutorial), a rule (max-params) or a kind (conv); none: list"
+    )
     _add_config(explain)
     _add_config(_add(adder, "rules", commands.rules, "list the rules, those of the contract's plugins included"))
     return parser, tuple(adder.choices)

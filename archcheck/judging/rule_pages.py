@@ -27,7 +27,7 @@ from archcheck.contract.values import describe
 from archcheck.foundation.quantities import expected
 from archcheck.rules.base import COMMON, Rule, documentation, is_required, key_of, parameters, promise, rule_name
 
-__all__ = ["Example", "examples", "page", "promise"]
+__all__ = ["Example", "examples", "markdown", "page", "promise"]
 
 _EXAMPLE = re.compile(r"^Example, (?P<verdict>\w+):$", re.MULTILINE)
 _LINE = re.compile(r"(?P<key>\w+) =(?: (?P<value>.+)|\n(?P<block>.+))", re.DOTALL)
@@ -87,6 +87,11 @@ def page(rule: type[Rule]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def markdown(rule: type[Rule]) -> str:
+    """Return the same page as a file of the manual: under a heading, it is valid Markdown as it stands."""
+    return f"# {rule_name(rule)}\n\n{page(rule)}"
+
+
 def _blocks(rule: type[Rule], marks: Sequence[re.Match[str]]) -> Iterator[str]:
     """Yield the text that belongs to each example: it reaches to the next line that is not indented."""
     text = documentation(rule)
@@ -135,7 +140,7 @@ def _shown_examples(rule: type[Rule]) -> Iterator[str]:
 
 
 def _block(title: str, text: str) -> str:
-    return f"{title}:\n" + textwrap.indent(text.rstrip(), "    ")
+    return f"{title}:\n\n" + textwrap.indent(text.rstrip(), "    ")  # a blank line, as Markdown needs before a block
 
 
 def _table(title: str, rows: Sequence[Field[Any]], rule: type[Rule]) -> str:
@@ -144,8 +149,8 @@ def _table(title: str, rows: Sequence[Field[Any]], rule: type[Rule]) -> str:
     hints = typing.get_type_hints(rule)
     cells = [(key_of(row.name), _allowed(row, hints[row.name]), _default(row)) for row in rows]
     widths = [max(len(cell[column]) for cell in cells) for column in range(2)]
-    lines = [f"    {key:<{widths[0]}}  {kind:<{widths[1]}}  {default}" for key, kind, default in cells]
-    return "\n".join([f"{title}:", *lines])
+    lines = [f"{key:<{widths[0]}}  {kind:<{widths[1]}}  {default}" for key, kind, default in cells]
+    return _block(title, "\n".join(lines))
 
 
 def _allowed(row: Field[Any], kind: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.action.workflow import ACTION, ROOT, WORKFLOWS, read, tool
+from tests.pages.page_blocks import the_block
 
 FILES = [ACTION, *sorted(WORKFLOWS.glob("*.y*ml"))]
 
@@ -41,8 +42,8 @@ def test_actions_of_others_are_pinned_by_digest_and_name_their_version(file: Pat
 
 
 def test_one_version_of_an_action_has_one_digest_everywhere() -> None:
-    """Also in the README, whose example people copy."""
-    texts = [file.read_text() for file in (*FILES, ROOT / "README.md")]
+    """Also in the manual, whose example people copy."""
+    texts = [file.read_text() for file in (*FILES, ROOT / "archcheck" / "pages" / "pull-requests.md")]
     pins = {match for text in texts for match in re.findall(r"([\w.-]+/[\w./-]+)@([0-9a-f]{40}) # (\S+)", text)}
     assert len(pins) == len({name for name, *_ in pins}) == len({digest for _, digest, _ in pins})
 
@@ -124,9 +125,8 @@ def test_every_input_is_one_that_the_action_has() -> None:
 
 
 def test_the_example_for_another_repository_is_a_workflow(tmp_path: Path) -> None:
-    """The block of the README that uses the action from elsewhere is valid, as safe, and gives what there is."""
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (block,) = [each for each in blocks if "OWNER/REPO/.github/actions/archcheck@REF" in each]
+    """The block of the manual that uses the action from elsewhere is valid, as safe, and gives what there is."""
+    block = the_block("yaml", "OWNER/REPO/.github/actions/archcheck@REF").text
     file = tmp_path / ".github" / "workflows" / "model_check.yml"
     file.parent.mkdir(parents=True)
     file.write_text(block.replace("OWNER/REPO/", "some/where/").replace("@REF", f"@{'0123456789' * 4}"))

@@ -1,8 +1,6 @@
 """`--meta` and `meta = true` as processes: networks that no memory holds, and what cannot be judged of them."""
 
 import json
-import re
-from pathlib import Path
 
 import pytest
 
@@ -105,11 +103,3 @@ def test_what_is_remembered_with_memory_and_without_is_kept_apart(archcheck, hug
     runs = [facts_of(archcheck(*arguments, *option, cwd=huge)) for option in ([], ["--meta"], [], ["--meta"])]
     assert [facts["subject"]["meta"] for facts in runs] == [False, True, False, True]
     assert runs[0]["subject"]["fingerprint"] == runs[1]["subject"]["fingerprint"]
-
-
-def test_the_readme_shows_the_report_of_a_network_that_no_memory_holds(archcheck):
-    root = Path(__file__).parents[2]
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    ((arguments, shown),) = re.findall(r"^```console\n\$ archcheck (report .*--meta.*)\n((?:.*\n)*?)```$", readme, re.M)
-    run = archcheck(*arguments.split(), cwd=root, COLUMNS="100", NO_COLOR="1")
-    assert run.stdout == shown

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.foundation.test_files import IRREGULAR
+from tests.pages.page_blocks import the_block
 from tests.support.cli_samples import environment, write
 from tests.workers.test_training import CONTRACT, make
 
@@ -220,15 +221,12 @@ def test_nothing_is_concluded_from_the_record_of_another_model(archcheck, folder
     assert "is of another model: `net.py` is not the source that was trained" in run.stderr
 
 
-def test_the_readme_shows_a_real_run(archcheck, tmp_path):
+def test_the_manual_shows_a_real_run(archcheck, tmp_path):
     """The figures are left out: another processor may put an example on the other side."""
     make(tmp_path)
     wanted = CONTRACT.replace("limit = 0.9,", "limit = 0.95,").replace(", seeds = 2", "")
     (tmp_path / "archcheck.toml").write_text(wanted)
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(
-        r"^\$ archcheck train halves --until-decided \| tail -5\n((?:.*\n)*?)```$", readme, re.MULTILINE
-    )
+    ((_, shown),) = the_block("console", "$ archcheck train halves --until-decided | tail -5\n").commands
     run = archcheck("train", "halves", "--until-decided", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     last = "".join(run.stdout.splitlines(keepends=True)[-5:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 
@@ -233,16 +232,6 @@ def test_mistakes_are_one_line(archcheck, folder, arguments, says):
     assert (run.returncode, run.stdout) == (2, "")
     assert says in run.stderr
     assert "Traceback" not in run.stderr
-
-
-def test_the_readme_shows_what_is_printed(archcheck):
-    root = Path(__file__).parents[2]
-    text = (root / "README.md").read_text(encoding="utf-8")
-    shown = re.findall(r"^```console\n\$ archcheck (init|snapshot)(.*)\n((?:.*\n)*?)```$", text, re.MULTILINE)
-    assert [command for command, _, _ in shown] == ["init", "snapshot"]
-    for command, arguments, output in shown:
-        run = archcheck(command, *arguments.split(), cwd=root)
-        assert (run.returncode, run.stdout) == (0, output), run.stderr
 
 
 @pytest.mark.parametrize(

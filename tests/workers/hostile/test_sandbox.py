@@ -139,7 +139,7 @@ def test_a_crash_in_the_sandbox_is_told_as_one(project):
 
 @pytest.mark.skipif(bool(refusal()), reason=refusal() or "bubblewrap works")
 def test_archcheck_as_a_whole_works_where_it_can_write_to_tmp_alone(project):
-    """The conditions that README asks a container for."""
+    """The conditions that the page on isolation asks a container for."""
     folders = (str(project), str(Path(__file__).parents[3]), sys.prefix)
     command = [sys.executable, "-m", "archcheck", "check", "--no-cache"]
     changes = {"TMPDIR": "/tmp", "HOME": "/tmp", "PORT": "9", "OUTSIDE": "0"}

@@ -1,4 +1,4 @@
-"""The README's trainer, as a reader would use it: trained and checked by the command, and each fault planted in it."""
+"""The manual's trainer, as a reader would use it: trained and checked by the command, and each fault planted in it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
-from tests.pages.test_readme import blocks
+from tests.pages.page_blocks import the_block
 
-(CODE,) = [text for text in blocks("python") if "def blobs" in text]
-(CONTRACT,) = [text for text in blocks("toml") if "blobs.py" in text]
+CODE = the_block("python", "def blobs").text
+CONTRACT = the_block("toml", "blobs.py").text
 NAMES = ["min-accuracy", "record-matches-model", "augmentation-reaches-the-batch", "held-out-test-is-disjoint"]
 
 

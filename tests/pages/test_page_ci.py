@@ -1,4 +1,4 @@
-"""What the README shows of archcheck in CI is real: the lines of a run, the hook, the action's inputs."""
+"""What the manual shows of archcheck in CI is real: the lines of a run, the hook, the action's inputs."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.action.workflow import ACTION, read
-from tests.pages.test_readme import README, blocks
+from tests.pages.page_blocks import text_of, the_block
 from tests.support.cli_samples import environment, write
 
 MODEL = """\
@@ -46,8 +46,7 @@ def grown(tmp_path: Path) -> Path:
 
 
 def hook() -> dict[str, Any]:
-    (found,) = [text for text in blocks("yaml") if "hooks:" in text]
-    (repository,) = yaml.safe_load(found)["repos"]
+    (repository,) = yaml.safe_load(the_block("yaml", "hooks:").text)["repos"]
     assert repository["repo"] == "local"
     (only,) = repository["hooks"]
     return dict(only)
@@ -60,8 +59,7 @@ def run(folder: Path, command: list[str]) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_concise_lines_are_what_the_command_prints(grown: Path) -> None:
-    (shown,) = [text for text in blocks("text") if text.startswith("$ archcheck check --format concise\n")]
-    command, _, output = shown.removeprefix("$ ").partition("\n")
+    ((command, output),) = the_block("text", "$ archcheck check --format concise\n").commands
     done = run(grown, shlex.split(command))
     assert (done.returncode, done.stdout) == (1, output)
 
@@ -81,12 +79,19 @@ def test_the_hook_refuses_a_commit_that_breaks_the_contract(grown: Path) -> None
 
 
 def test_the_named_inputs_are_those_of_the_action() -> None:
-    assert "With `comment: true`" in README
-    assert "with `sarif: archcheck.sarif`" in README
+    page = " ".join(text_of("pull-requests").split())
+    assert "With `comment: true`" in page
+    assert "with `sarif: archcheck.sarif`" in page
     assert {"comment", "sarif", "subjects"} <= set(read(ACTION)["inputs"])
+
+
+def test_the_action_is_used_as_in_this_repository() -> None:
+    (step,) = yaml.safe_load(the_block("yaml", "uses: ./.github/actions/archcheck").text)
+    steps = read(ACTION.parents[2] / "workflows" / "model_check.yml")["jobs"].values()
+    assert step in [{key: each.get(key) for key in step} for job in steps for each in job["steps"]]
 
 
 def test_the_schema_that_is_named_is_one() -> None:
     file = Path(__file__).parents[2] / "archcheck" / "render" / "report.schema.json"
-    assert f"`{file.relative_to(Path(__file__).parents[2])}`" in README
+    assert f"`{file.relative_to(Path(__file__).parents[2])}`" in text_of("formats")
     assert json.loads(file.read_text())["properties"]["schema"] == {"const": 1}

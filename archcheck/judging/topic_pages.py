@@ -1,0 +1,76 @@
+"""The pages of the manual that are about no single rule: topics, and what counts as a kind.
+
+They lie in `archcheck/pages` as Markdown, so that they are read on GitHub and, offline, by `archcheck explain`.
+`README.md` in that folder lists them, one line a topic. `kinds.md` has a section for each kind and group of kinds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from archcheck.facts.selectors import EVERYDAY_WORDS, GROUPS, KINDS
+
+__all__ = ["Topic", "kind_section", "near", "text_of", "topics"]
+
+KINDS_PAGE = "kinds"
+_GROUP = re.compile(r"^## (?P<group>.+)$")
+_TOPIC = re.compile(r"^- \[`(?P<name>[a-z-]+)`\]\((?P=name)\.md\): (?P<summary>.+)$")
+_MOST_NAMES = 3
+"""Names that a message suggests at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """A page: what `archcheck explain` calls it, the group that it belongs to, and what it is about."""
+
+    name: str
+    group: str
+    summary: str
+
+
+@cache
+def topics() -> tuple[Topic, ...]:
+    """Return every topic, in the order of the list in `archcheck/pages/README.md`."""
+    found, group = [], ""
+    for line in _read("README").splitlines():
+        if heading := _GROUP.match(line):
+            group = heading["group"]
+        elif entry := _TOPIC.match(line):
+            found.append(Topic(name=entry["name"], group=group, summary=entry["summary"]))
+    return tuple(found)
+
+
+def text_of(name: str) -> str | None:
+    """Return the page of a topic, a kind or a group of kinds; `None` when there is none of that name."""
+    if any(topic.name == name for topic in topics()):
+        return _read(name)
+    return kind_section(name) if name in KINDS or name in GROUPS else None
+
+
+def kind_section(kind: str) -> str:
+    """Return what the page on kinds says of one kind or group: from its heading to the next one.
+
+    Raises `LookupError` when the page has no section of that name.
+    """
+    section = re.search(rf"^(#+) {kind}\n(?:(?!^#).*\n?)*", _read(KINDS_PAGE), re.MULTILINE)
+    if section is None:
+        raise LookupError(f"{KINDS_PAGE}.md has no section `{kind}`")
+    return re.sub("^#+", "#", section[0]).rstrip() + "\n"
+
+
+def near(word: str, others: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the names of topics and kinds, and of `others`, that `word` may be meant to be, the nearest first."""
+    meant = word.lower()
+    if meant in EVERYDAY_WORDS:
+        return (EVERYDAY_WORDS[meant],)
+    known = dict.fromkeys((*others, *(topic.name for topic in topics()), *KINDS, *GROUPS))
+    return tuple(difflib.get_close_matches(meant, known, n=_MOST_NAMES))
+
+
+def _read(name: str) -> str:
+    return files("archcheck").joinpath("pages", f"{name}.md").read_text(encoding="utf-8")
