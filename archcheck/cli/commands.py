@@ -125,9 +125,7 @@ def _list_of_topics() -> str:
     ]
     for title, names in (("Kinds of operations", KINDS), ("Groups of kinds", GROUPS)):
         parts.append(f"{title}\n" + fill(", ".join(sorted(names)), 100, initial_indent="  ", subsequent_indent="  "))
-    parts.append(
-        "`archcheck explain NAME` shows a page: of a topic, a kind or a rule. `archcheck rules` lists the rules."
-    )
+    parts.append("`archcheck explain NAME` shows the page of a topic, kind or rule; `archcheck rules` lists rules.")
     return "\n\n".join(parts) + "\n"
 
 

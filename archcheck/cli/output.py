@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote as quote_url
 
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.files import write_whole
-from archcheck.foundation.words import visible
+from archcheck.foundation.words import quote, visible
 
 if TYPE_CHECKING:
     from archcheck.rules.findings import Report
@@ -27,7 +28,12 @@ def show(reports: Sequence[Report], format_name: str, output: Path | None, **cho
     from archcheck.render import render
 
     if output or format_name != "text" or any(report.facts or report.weights for report in reports):
-        surroundings = {"color": not output and wants_color(), "width": None if output else width(), "base": base()}
+        surroundings = {
+            "color": not output and wants_color(),
+            "width": None if output else width(),
+            "base": base(),
+            "pages": published_pages() if format_name == "sarif" else "",
+        }
         text = render(reports, format_name, **surroundings, **choices)
         save(text, output) if output else write(text)
     for report in reports:
@@ -63,6 +69,24 @@ class Progress:
         if self._shown:
             sys.stderr.write("\r\x1b[K" + text[: shutil.get_terminal_size().columns - 1])
             sys.stderr.flush()
+
+
+URL_CHARACTERS = ":/%!$&'()*+,;=@"
+"""What an address may hold as it is, beside letters, digits and `-._~`; the rest is written in per cent."""
+
+
+def published_pages() -> str:
+    """Return the address under which the manual is published, as the environment says; empty where it does not.
+
+    Raises `ArchcheckError` for what is no address.
+    """
+    address = os.environ.get("ARCHCHECK_PAGES_URL", "").rstrip("/")
+    if address and not re.match(r"https?://\w", address):
+        raise ArchcheckError(
+            f"ARCHCHECK_PAGES_URL must begin with https:// or http://, found {quote(address)}; "
+            "name where the manual is published, or unset it"
+        )
+    return quote_url(address, safe=URL_CHARACTERS, errors="replace")
 
 
 def complain(message: str) -> None:

@@ -25,7 +25,8 @@ class Options:
     `color` adds terminal colours; `width` is that of the terminal, in columns, and `None` leaves every line
     as long as it is; `depth` is how many levels of the module tree are shown below the model; `outcomes_only`
     leaves out the facts; `head` names what a network ends in; `base` is the folder, seen from the root of
-    the repository, that the files of the report are relative to; `shard` is the part of a run that this is.
+    the repository, that the files of the report are relative to; `shard` is the part of a run that this is;
+    `pages` is the address of the published manual, without a slash at its end, empty if there is none.
     """
 
     color: bool = False
@@ -35,3 +36,4 @@ class Options:
     head: HeadOf = forward_head
     base: str = ""
     shard: Shard | None = None
+    pages: str = ""

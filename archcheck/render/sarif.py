@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import archcheck
 from archcheck.foundation.source_place import Where
+from archcheck.judging.rule_pages import markdown, page
 from archcheck.render.json import finite
 from archcheck.render.options import Options
 from archcheck.render.wording import from_root, one_line, place_of, said, stated_at, unmeasured
@@ -41,7 +42,7 @@ def render_sarif(reports: Sequence[Report], options: Options) -> str:
     """Return one SARIF document in ASCII, with one run."""
     rules = list(dict.fromkeys(outcome.rule for report in reports for outcome in report.outcomes))
     run = {
-        "tool": {"driver": _driver(rules)},
+        "tool": {"driver": _driver(rules, options.pages)},
         "originalUriBaseIds": {ROOT: {"description": {"text": "The root of the repository."}}},
         "columnKind": "unicodeCodePoints",
         "invocations": [_invocation(reports, rules)],
@@ -51,23 +52,24 @@ def render_sarif(reports: Sequence[Report], options: Options) -> str:
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _driver(rules: Sequence[str]) -> Json:
-    return {"name": "archcheck", "version": archcheck.__version__, "rules": [_rule(name) for name in rules]}
+def _driver(rules: Sequence[str], pages: str) -> Json:
+    return {"name": "archcheck", "version": archcheck.__version__, "rules": [_rule(name, pages) for name in rules]}
 
 
-def _rule(name: str) -> Json:
-    """Describe a rule by its documentation; of a rule of a plugin, only the name is known here."""
+def _rule(name: str, pages: str) -> Json:
+    """Describe a rule by its page, at the address of `pages` if there is one; of a plugin's, only the name is known."""
     described: Json = {"id": name, "defaultConfiguration": {"level": "error"}}
     if cls := find(name):
         text = documentation(cls)
-        help_text = f"{text}\n\n`archcheck explain {name}` shows the parameters."
         described |= {
             "name": cls.__name__,
             "shortDescription": _message([promise(cls)]),
             "fullDescription": _message([" ".join(text.partition("\n\nExample,")[0].split())]),
-            "help": {"text": _literal(help_text)},
+            "help": {"text": _literal(page(cls)), "markdown": _literal(markdown(cls))},
             "properties": {"tags": [cls.__module__.rpartition(".")[2]]},
         }
+        if pages:
+            described["helpUri"] = f"{pages}/rules/{name}.md"
     return described
 
 

@@ -140,7 +140,10 @@ def test_the_summary_is_kept_for_later_steps(good: Run) -> None:
 
 def test_the_report_is_written_as_sarif_where_that_is_asked_for(workspace: Path, tmp_path: Path) -> None:
     fat = run(workspace, tmp_path, subjects="fat", sarif="archcheck.sarif")
-    (result,) = json.loads((workspace / "week 3" / "archcheck.sarif").read_text())["runs"][0]["results"]
+    (report,) = json.loads((workspace / "week 3" / "archcheck.sarif").read_text())["runs"]
+    (result,) = report["results"]
+    pages = {rule["helpUri"].rpartition("/rules/")[0] for rule in report["tool"]["driver"]["rules"]}
+    assert pages == {"https://github.com/SOME/NETWORK/blob/c0ffee/archcheck/pages"}
     place = result["locations"][0]["physicalLocation"]
     assert (fat.code, place["artifactLocation"]["uri"], place["region"]["startLine"]) == (1, "week%203/network.py", 8)
 

@@ -103,6 +103,18 @@ def run_action(
     return run
 
 
+def _addresses(run: Run) -> dict[str, str]:
+    """Return where the checked repository is, and where the action is if that is elsewhere."""
+    elsewhere = run.folder != ACTION.parent
+    return {
+        "server_url": "https://github.com",
+        "repository": "SOME/NETWORK",
+        "sha": "c0ffee",
+        "action_repository": "OWNER/REPO" if elsewhere else "",
+        "action_ref": "REF" if elsewhere else "",
+    }
+
+
 def resolve(text: str, inputs: Mapping[str, str], run: Run) -> str:
     """Put in the values of `inputs.…`, `steps.….outputs.…` and of the few words of `github.…` that are known here."""
 
@@ -116,6 +128,8 @@ def resolve(text: str, inputs: Mapping[str, str], run: Run) -> str:
                 return str(run.folder)
             case ["github", "token"]:
                 return "the job's token"
+            case ["github", ("server_url" | "repository" | "sha" | "action_repository" | "action_ref") as name]:
+                return _addresses(run)[name]
             case ["github", "event", "before"]:
                 return inputs.get("event.before", "")
         raise ValueError(match[1])

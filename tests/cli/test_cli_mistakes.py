@@ -76,8 +76,11 @@ def test_a_target_that_cannot_be_measured(archcheck, folder, arguments, words):
     [
         ([], "the following arguments are required: COMMAND; see `archcheck --help`"),
         (["chek"], '"chek" is not a command; did you mean "check"?'),
-        (["explain", "max-parms"], '"max-parms" is not a rule; did you mean "max-params"?'),
-        (["explain", "zzz"], '"zzz" is not a rule; `archcheck rules` lists them'),
+        (["explain", "max-parms"], '"max-parms" is not a topic, a rule or a kind; did you mean "max-params"?'),
+        (
+            ["explain", "zzz"],
+            '"zzz" is not a topic, a rule or a kind; `archcheck explain` and `archcheck rules` list them',
+        ),
         (
             ["check", "--format", "jsn"],
             'argument --format: "jsn" is not a format; did you mean "json"?; see `archcheck check --help`',

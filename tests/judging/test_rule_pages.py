@@ -47,18 +47,21 @@ keeps-width: Every `layer` keeps its width, whatever it is.
 Because someone asked.
 
 Parameters:
+
     limit   an integer         required
     layers  a list of strings  default ["conv"]
     sides   "left" or "right"  default "left"
     share   a number           optional
 
 On every rule:
+
     because      a string       optional
     on           a string       optional
     allow-empty  true or false  default false
     points       a number       optional
 
 Example, kept:
+
     rule = keeps-width = 20
 """
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archcheck.judging.rule_pages import page
 from archcheck.render import render
-from archcheck.rules import BUILTIN
+from archcheck.rules import BUILTIN, MaxParams
 from archcheck.rules.findings import Finding, Mishap, Report, Verdict
 from tests.render.samples import CONTRACT, failed, judged, kept, outcome, plain_net, troubled_net, where
 from tests.render.test_render_json import FINDINGS, OUTCOMES
@@ -146,8 +147,19 @@ def test_rules_are_described_by_their_documentation() -> None:
     first = driver["rules"][0]
     assert (first["id"], first["name"], first["properties"]) == ("max-params", "MaxParams", {"tags": ["budget"]})
     assert first["shortDescription"]["text"].startswith("At most `limit` parameters")
-    assert "Example, broken:" in first["help"]["text"]
+    assert first["help"] == {"text": page(MaxParams), "markdown": f"# max-params\n\n{page(MaxParams)}"}
     assert "Example" not in first["fullDescription"]["text"]
+
+
+def test_a_rule_leads_to_its_page_where_the_manual_is_published() -> None:
+    """Both are what `archcheck explain` prints; of a rule of a plugin there is no page."""
+    report = replace(kept(), outcomes=(outcome("max-params", Verdict.KEPT), outcome("of-a-plugin", Verdict.KEPT)))
+    first, second = sarif(report, pages="https://example.org/pages")["tool"]["driver"]["rules"]
+    assert first["helpUri"] == "https://example.org/pages/rules/max-params.md"
+    file = files("archcheck") / "pages" / "rules" / "max-params.md"
+    assert first["help"]["markdown"] == file.read_text(encoding="utf-8")
+    assert "helpUri" not in second
+    assert "helpUri" not in sarif(kept())["tool"]["driver"]["rules"][0]
 
 
 def test_every_rule_can_be_described() -> None:
