@@ -51,6 +51,11 @@ def test_the_evidence_is_what_the_record_says():
     assert run("reference_models.mnist.record") == the_block("text", "A, 15 epochs").text
 
 
+def test_the_spread_of_the_seeds_is_what_the_record_says():
+    (first,) = re.findall(r"^A, .* ([\d.]+ to [\d.]+)%, n = 10$", the_block("text", "A, 15 epochs").text, re.MULTILINE)
+    assert f"The ten runs of the flagship reach {first} %" in text_of("how-sure")
+
+
 def test_the_figures_of_the_flagship_are_those_that_are_measured():
     assert run("archcheck", "sync", "--check", "README.md", "mnist").startswith("same     README.md: ")
     assert re.search(r"^\| test accuracy \| 99\.\d\d % \(mean, n = 10 seeds\) \|$", README, re.MULTILINE)
