@@ -22,6 +22,8 @@ _GROUP = re.compile(r"^## (?P<group>.+)$")
 _TOPIC = re.compile(r"^- \[`(?P<name>[a-z-]+)`\]\((?P=name)\.md\): (?P<summary>.+)$")
 _MOST_NAMES = 3
 """Names that a message suggests at most."""
+_AS_NEAR = 0.1
+"""How much less like the word a name may be than the nearest one, to be suggested beside it; 1 is the same word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +70,10 @@ def near(word: str, others: Iterable[str] = ()) -> tuple[str, ...]:
     meant = word.lower()
     if meant in EVERYDAY_WORDS:
         return (EVERYDAY_WORDS[meant],)
-    known = dict.fromkeys((*others, *(topic.name for topic in topics()), *KINDS, *GROUPS))
-    return tuple(difflib.get_close_matches(meant, known, n=_MOST_NAMES))
+    known = dict.fromkeys((*others, *(topic.name for topic in topics()), *sorted({*KINDS, *GROUPS})))
+    matches = difflib.get_close_matches(meant, known, n=_MOST_NAMES)
+    likeness = [difflib.SequenceMatcher(None, match, meant).ratio() for match in matches]
+    return tuple(match for match, like in zip(matches, likeness, strict=True) if like > likeness[0] - _AS_NEAR)
 
 
 def _read(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -206,6 +206,7 @@ def test_only_a_figure_of_the_training_needs_the_record():
     assert claim(fact="training.accuracy").needs == claim(fact="training.record.recipe.rate").needs == ("training",)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**9))
 def test_the_measured_number_itself_holds_however_it_is_written(total):
     facts = facts_of(
