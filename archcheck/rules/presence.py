@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
@@ -14,6 +14,7 @@ from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.dropouts import leaks
 from archcheck.rules.queries.effects import effective, pointwise_note, shortfalls
 from archcheck.rules.queries.graphs import label, place
+from archcheck.rules.queries.remedies import addition, repair
 from archcheck.rules.queries.scope import demand_reach, reach
 from archcheck.rules.queries.value_passes import decided_at, in_passes, share
 
@@ -67,9 +68,7 @@ class Requires(Rule):
         absent = "" if present else "no dropout takes effect: "
         for leak in leaking:
             message = f"{absent}{label(leak.op, facts)} {leak.fault}"
-            yield Finding(
-                message=message, layer=leak.op.layer, where=place(leak.op, facts), fix=_remedy("dropout", declared=True)
-            )
+            yield Finding(message=message, layer=leak.op.layer, where=place(leak.op, facts), fix=leak.fix)
         if not present and not leaking:
             yield absence(facts, kind, self.on)
 
@@ -109,18 +108,7 @@ class RequiresAny(Rule):
         present = [kind for kind in self.kinds if self._is_kept(kind, facts)]
         findings: tuple[Finding, ...] = ()
         if not present:
-            hints = [absence(facts, kind, self.on) for kind in self.kinds]
-            best = next((hint for hint in hints if hint.layer), hints[0])
-            message = f"none of {', '.join(self.kinds)} takes effect"
-            detail = best.message.partition(": ")[2]
-            findings = (
-                Finding(
-                    message=f"{message}: {detail}" if detail else message,
-                    layer=best.layer or "",
-                    where=best.where,
-                    fix=best.fix,
-                ),
-            )
+            findings = (_absence_of_all(facts, self.kinds, self.on),)
         return Result(
             examined=examined,
             findings=findings,
@@ -147,28 +135,31 @@ def _share(kind: str, ops: Sequence[Op], facts: Facts) -> str:
 def absence(facts: Facts, kind: str, on: str | None) -> Finding:
     """Say that no operation of `kind` takes effect, and what comes closest to one."""
     reason, layer, op = next(shortfalls(facts, kind, on), ("", None, None))
-    where = place(op, facts) if op else layer.where if layer else facts.subject.where
-    message = f"no {kind} takes effect" + (f": {reason}" if reason else ", and none is executed") + in_passes(facts)
+    if not reason:
+        return _nothing(facts, f"no {kind}", addition(kind), on)
+    message = f"no {kind} takes effect: {reason}{in_passes(facts)}"
     if layer and not layer.called and (decided := decided_at(facts, layer.path)):
         message += f"; {decided}"
-    fix = _remedy(kind, declared=bool(layer))
-    if op is not None and op.kind == "global_conv" and kind == "linear":
-        fix = "flatten the map into an `nn.Linear`, or pool it globally before a 1x1 convolution"
+    where = place(op, facts) if op else layer.where if layer else facts.subject.where
+    fix = repair(kind, op, facts)
     return Finding(message=message, layer=layer.path if layer else "", where=where, fix=fix)
 
 
-def _remedy(kind: str, *, declared: bool) -> str:
-    if kind == "dropout":
-        return (
-            "give it a rate above 0 and turn it off in evaluation: `nn.Dropout(p)`, or `F.dropout(x, p, self.training)`"
-        )
-    if kind == "global_avg_pool":
-        return "average over the whole map: `nn.AdaptiveAvgPool2d(1)`, or `x.mean((2, 3))`"
-    return (
-        f"call it in `forward` on the way to the output, or drop {kind} from the contract"
-        if declared
-        else f"add {kind}"
-    )
+def _absence_of_all(facts: Facts, kinds: Sequence[str], on: str | None) -> Finding:
+    """Say that none of `kinds` takes effect, and what comes closest to any of them."""
+    near = [kind for kind in kinds if any(True for _ in shortfalls(facts, kind, on))]
+    if not near:
+        named = f"no {kinds[0]}" if len(kinds) == 1 else f"none of {', '.join(kinds)}"
+        return _nothing(facts, named, ", or ".join(dict.fromkeys(map(addition, kinds))), on)
+    hints = [absence(facts, kind, on) for kind in near]
+    best = next((hint for hint in hints if hint.layer), hints[0])
+    message = f"none of {', '.join(kinds)} takes effect: {best.message.partition(': ')[2]}"
+    return replace(best, message=message)
+
+
+def _nothing(facts: Facts, what: str, fix: str, on: str | None) -> Finding:
+    part = f"`{on}`" if on else "the model"
+    return Finding(message=f"{part} executes {what}{in_passes(facts)}", layer="", where=facts.subject.where, fix=fix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

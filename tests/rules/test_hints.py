@@ -46,10 +46,16 @@ class Outer(nn.Module):
 def said(kind, model, on=None, example=ROWS):
     result = Requires(kinds=(kind,), on=on).check(measure(model, example=example))
     assert result.examined
-    return [finding.message.partition(" takes effect")[2] for finding in result.findings]
+    part = f"`{on}`" if on else "the model"
+    nothing = f"{part} executes no {kind}"
+    return [
+        NOTHING if finding.message == nothing else finding.message.partition(" takes effect")[2]
+        for finding in result.findings
+    ]
 
 
-NONE = [", and none is executed"]
+NOTHING = "nothing comes close"
+NONE = [NOTHING]
 
 
 def dropped(self, x):

@@ -54,7 +54,7 @@ def test_a_type_of_layers_can_be_forbidden():
 
 def test_a_missing_type_of_layers_is_said_to_be_missing():
     result = Requires(kinds=("BatchNorm1d",)).check(measure(nn.Sequential(nn.Linear(8, 8)), example=ROWS))
-    assert [finding.message for finding in result.findings] == ["no BatchNorm1d takes effect, and none is executed"]
+    assert [finding.message for finding in result.findings] == ["the model executes no BatchNorm1d"]
 
 
 def test_a_part_needs_its_own_dropout():
@@ -87,7 +87,7 @@ def test_none_of_several_kinds_is_looked_for_in_its_part_alone():
 
     hint = ": `norm` (BatchNorm1d) runs, but its result reaches no output"
     assert says(None) == says("norm") == [f"none of batch_norm, lstm takes effect{hint}"]
-    assert says("fc") == ["none of batch_norm, lstm takes effect"]
+    assert says("fc") == ["`fc` executes none of batch_norm, lstm"]
     nowhere = RequiresAny(kinds=("batch_norm", "lstm"), on="none", allow_empty=True).check(facts)
     assert (nowhere.examined, nowhere.limit) == (0, ["batch_norm", "lstm"])
 

@@ -25,9 +25,9 @@ class Net(nn.Module):
     ("kind", "fix"),
     [
         ("dropout", "`F.dropout(x, p, self.training)`"),
-        ("global_avg_pool", "`nn.AdaptiveAvgPool2d(1)`"),
+        ("global_avg_pool", "add `nn.AdaptiveAvgPool2d(1)`"),
         ("batch_norm", "call it in `forward` on the way to the output"),
-        ("layer_norm", "add layer_norm"),
+        ("layer_norm", "add `nn.LayerNorm(features)`"),
     ],
 )
 def test_every_absence_has_a_remedy(kind, fix):

@@ -103,7 +103,7 @@ def nearest(frames: Iterable[FrameType]) -> FrameType | None:
 
 _ENDS = frozenset(
     os.path.join(_OURS, "measure", *names)  # noqa: PTH118 - compared with the name of a code object
-    for names in (("passes", "forward.py"), ("distrust", "replacements.py"))
+    for names in (("passes", "forward.py"), ("second_look", "replacements.py"))
 )
 """Where the subject's forward pass is called: beyond it is whoever asked for the measuring."""
 

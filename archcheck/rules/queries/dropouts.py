@@ -20,6 +20,7 @@ class Dropout:
     op: Op
     rate: float
     fault: str | None
+    fix: str = ""
 
     @property
     def acts(self) -> bool:
@@ -29,6 +30,7 @@ class Dropout:
 
 LEAK = "is on in evaluation, too"
 """The fault of a dropout that makes the predictions random."""
+TURN_OFF = "turn it off in evaluation: `nn.Dropout(p)`, or `F.dropout(x, p, self.training)`"
 
 
 def dropouts(facts: Facts, on: str | None = None) -> list[Dropout]:
@@ -48,15 +50,15 @@ def dropouts(facts: Facts, on: str | None = None) -> list[Dropout]:
             spoken_for[_site(op)] -= 1
         else:
             many = draws[op.index]
-            averaged = f"is drawn {many:,} times for one tensor, which averages it away" if many >= DRAWS else None
-            found.append(Dropout(op=op, rate=op.attributes["p"], fault=_fault(op) or averaged))
+            fault, fix = _fault(op) or (_averaged(many) if many >= DRAWS else (None, ""))
+            found.append(Dropout(op=op, rate=op.attributes["p"], fault=fault, fix=fix))
     return sorted(found, key=lambda dropout: dropout.op.index)
 
 
 def leaks(facts: Facts, on: str | None = None) -> list[Dropout]:
     """Return the dropouts that are on in evaluation and reach an output there."""
     return [
-        Dropout(op=op, rate=op.attributes["p"], fault=LEAK)
+        Dropout(op=op, rate=op.attributes["p"], fault=LEAK, fix=TURN_OFF)
         for op in facts.ops
         if drops(op) and selects(on, op, facts) and _fault(op) is None
     ]
@@ -80,14 +82,22 @@ DRAWS = 30
 """Times that one tensor is dropped before the same weights from which on the draws are taken to be averaged away."""
 
 
-def _fault(op: Op) -> str | None:
-    """Return why a dropout has no effect in the graph that `op` is part of."""
-    if op.attributes["p"] <= 0:
-        return "has rate 0"
-    if op.shapes and (rate := op.attributes["p"]) * (elements := math.prod(op.shapes[0])) < ACTS:
-        return f"has rate {rate:g}, which drops none of its {elements:,} elements in {1 / ACTS:,.0f} passes"
+def _fault(op: Op) -> tuple[str, str] | None:
+    """Return why a dropout has no effect in the graph that `op` is part of, and what to do about it."""
+    rate = op.attributes["p"]
+    if rate <= 0:
+        return "has rate 0", "give it a rate above 0: `nn.Dropout(p)`, or `F.dropout(x, p, self.training)`"
+    if op.shapes and rate * (elements := math.prod(op.shapes[0])) < ACTS:
+        fault = f"has rate {rate:g}, which drops none of its {elements:,} elements in {1 / ACTS:,.0f} passes"
+        return fault, "give it a larger rate"
     if not op.attributes["training"]:
-        return "is off in training"
+        return "is off in training", "turn it on in training: `nn.Dropout(p)`, or `F.dropout(x, p, self.training)`"
     if op.attributes.get("num_layers", 2) < 2:
-        return "acts between recurrent layers, and there is one layer"
-    return None if op.live else "does not reach an output"
+        fault = "acts between recurrent layers, and there is one layer"
+        return fault, "build it with `num_layers=2` or more, or apply `nn.Dropout(p)` to its output"
+    return None if op.live else ("does not reach an output", "use its result on the way to the output")
+
+
+def _averaged(times: int) -> tuple[str, str]:
+    fault = f"is drawn {times:,} times for one tensor, which averages it away"
+    return fault, "apply it once to each tensor"
