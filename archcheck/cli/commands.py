@@ -26,14 +26,15 @@ def report(options: Namespace) -> int:
     if not options.target.strip():
         raise ArchcheckError("the target is empty; name a file such as model.py, or a subject of the contract")
     file = Path(options.target)
-    if file.suffix == ".json" and file.exists():
+    saved = file.suffix == ".json" and file.exists()
+    if saved:
         _refuse_what_measures(options)
         reports = read_reports(file)
     else:
         from archcheck.cli.targets import reports_of
 
         reports = reports_of(options)
-    show(reports, options.format, options.output, depth=options.depth)
+    show(reports, options.format, options.output, saved=saved, depth=options.depth)
     return 0 if any(one.facts or one.weights for one in reports) else 2
 
 

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from archcheck.rules.findings import Report
 
 
-def show(reports: Sequence[Report], format_name: str, output: Path | None, **choices: Any) -> None:
+def show(
+    reports: Sequence[Report], format_name: str, output: Path | None, *, saved: bool = False, **choices: Any
+) -> None:
     """Write `reports` to `output` or standard output, and name each subject that could not be measured.
 
-    When none could be measured, text has nothing to add to those messages and is left out. `choices` are those
+    When none could be measured, text has nothing to add to those messages and is left out. Reports that were `saved`
+    before have their errors in the text alone: they were named when the subjects were measured. `choices` are those
     of `archcheck.render.Options`; colour, width and base are found out here.
     """
+    told = False
     from archcheck.render import render
 
     if output or format_name != "text" or any(report.facts or report.weights for report in reports):
@@ -36,8 +40,9 @@ def show(reports: Sequence[Report], format_name: str, output: Path | None, **cho
         }
         text = render(reports, format_name, **surroundings, **choices)
         save(text, output) if output else write(text)
+        told = saved and not output
     for report in reports:
-        if report.error:
+        if report.error and not told:
             complain_of(report.subject, report.error.message)
 
 

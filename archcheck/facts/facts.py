@@ -19,6 +19,7 @@ from archcheck.facts.records import META_WORDS, Cost, Layer, Op, Params, Shapes,
 from archcheck.facts.snapshot import Committed
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.json_codec import decode, encode
+from archcheck.foundation.source_place import Where
 from archcheck.foundation.text_files import Texts
 
 
@@ -116,6 +117,14 @@ class Facts:
     def layer(self, path: str) -> Layer | None:
         """Return the layer at `path`, or `None`."""
         return self._layers_by_path.get(path)
+
+    def built_at(self, path: str) -> Where | None:
+        """Return the line that builds the layer at `path`, or the nearest layer around it; else that of the class.
+
+        Where a layer of torch builds layers inside of it, only the outer one has a line of the subject.
+        """
+        around = (self.layer(each) for each in reversed([*lineage(path)][1:]))
+        return next((layer.where for layer in around if layer and layer.where), None) or self.subject.where
 
     def has_children(self, path: str) -> bool:
         """Whether the layer at `path` contains other layers."""

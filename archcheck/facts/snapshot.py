@@ -8,7 +8,6 @@ Nothing in it depends on where or with what it was measured: no lines, no versio
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -165,11 +164,13 @@ def snapshot_text(snapshots: Mapping[str, Snapshot]) -> str:
 
 def committed(file: Path, name: str, shown: str) -> Committed:
     """Return what `file` says of the subject called `name`; that it says nothing, or cannot be read, is a problem."""
+    if not file.exists():
+        return Committed(file=shown, measures=None, problem=f"the snapshot file `{shown}` is missing")
     try:
         found = read_snapshot(file, shown)
     except ArchcheckError as error:
         return Committed(file=shown, measures=None, problem=str(error))
     if name not in found:
-        problem = f"{shown} holds no snapshot of {quote(name)}; write one with `archcheck snapshot {shlex.quote(name)}`"
+        problem = f"the snapshot file `{shown}` has no entry for {quote(name)}"
         return Committed(file=shown, measures=None, problem=problem)
     return Committed(file=shown, measures=found[name])

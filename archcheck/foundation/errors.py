@@ -53,12 +53,13 @@ class SubjectError(ArchcheckError):
 
     `kind` is a stable word for tools: `not-found`, `no-model`, `syntax`, `import`, `construct`, `input`,
     `ragged`, `forward`, `mode`, `differs`, `tampering`, `thread`, `timeout`, `crash`, `memory`, `output`, `training`,
-    `artifact`, `weights`, `no-rules`, `cancelled` or `internal`.
+    `artifact`, `weights`, `no-rules`, `cancelled` or `internal`. `fix` is the next step where a probe knows one.
     """
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: str, message: str, *, fix: str | None = None) -> None:
         self.kind = kind
         self.message = message
+        self.fix = fix
         super().__init__(message)
 
 

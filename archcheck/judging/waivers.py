@@ -77,8 +77,12 @@ def _waived(waiver: Waiver, outcome: Outcome) -> Outcome:
         verdict=Verdict.BROKEN if left else Verdict.WAIVED,
         findings=left,
         waived=outcome.waived + _accepted(waiver, outcome),
-        waiver="; ".join(filter(None, (outcome.waiver, waiver.reason))),
+        waiver="; ".join(filter(None, (outcome.waiver, _reason(waiver)))),
     )
+
+
+def _reason(waiver: Waiver) -> str:
+    return waiver.reason + (f", until {waiver.until}" if waiver.until else "")
 
 
 def _expired(waiver: Waiver) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from archcheck.facts.cross_checks import CrossCheck
 from archcheck.render import cross_check, tensor_file
 from archcheck.render.options import Options
+from archcheck.render.outcome_lines import MOST
 from archcheck.render.totals import decided
 from archcheck.render.wording import count, fix_of, listed, one_line, place_of, points_text, tally, totals, unmeasured
 from archcheck.rules.findings import Outcome, Report, Verdict, plain
@@ -28,7 +29,8 @@ def escape(text: str) -> str:
 def render_markdown(reports: Sequence[Report], options: Options) -> str:
     """Return a heading, the totals of the run, and a table of rules for every subject."""
     worst = max((report.exit_code for report in reports), default=0)
-    blocks = [f"### archcheck: {_VERDICTS[worst]}", tally(reports)]
+    judged = worst or any(report.outcomes for report in reports)  # without a rule there is no verdict
+    blocks = [f"### archcheck: {_VERDICTS[worst]}", tally(reports)] if judged else ["### archcheck"]
     for report in reports:
         blocks += _subject(report)
     return "\n\n".join(blocks) + "\n"
@@ -96,9 +98,15 @@ def _cells(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _waived(outcome: Outcome) -> str:
+    messages = [finding.message for finding in outcome.waived[:MOST]]
+    rest = outcome.waived[MOST:]
+    return "; ".join([*messages, *([f"{len(rest):,} more"] if rest else [])]) + f" (waived: {outcome.waiver})"
+
+
 def _note(report: Report, outcome: Outcome) -> str:
     if not outcome.fails:
-        said = outcome.summary if outcome.verdict is Verdict.WAIVED else outcome.kept
+        said = _waived(outcome) if outcome.verdict is Verdict.WAIVED else outcome.kept
         return "; ".join(filter(None, (said, *outcome.notes)))
     finding = outcome.findings[0] if outcome.findings else None
     where = place_of(report, outcome, finding)

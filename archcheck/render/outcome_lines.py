@@ -23,8 +23,8 @@ def anatomy(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
         if fix := fix_of(outcome, first):
             yield "fix", fix
         yield from _further(report, outcome)
-        if outcome.waived:
-            yield "waived", f"{count(len(outcome.waived), 'finding')}: {outcome.waiver}"
+    if outcome.waived and (outcome.fails or outcome.waived[1:]):  # a single one is in the headline
+        yield from _waived(report, outcome)
     for note in outcome.notes:
         yield "note", note
     if outcome.fails:
@@ -41,7 +41,16 @@ def _further(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield "also", f"{len(rest):,} more; --format json has them all"
 
 
+def _waived(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
+    yield "waived", f"{count(len(outcome.waived), 'finding')}: {outcome.waiver}"
+    for finding in outcome.waived[:MOST]:
+        place = place_of(report, outcome, finding)
+        yield "", finding.message + (f" at {place}" if place else "")
+    if rest := outcome.waived[MOST:]:
+        yield "", f"{len(rest):,} more; --format json has them all"
+
+
 def _where(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[tuple[str, str]]:
     place = place_of(report, outcome, finding)
     if place:
-        yield "where", f"{place}  {builds(report.facts, finding)}".rstrip()
+        yield "where", f"{place}  {builds(report.facts, finding, place)}".rstrip()

@@ -51,14 +51,17 @@ def listed(items: Sequence[str], most: int = 8) -> str:
 
 
 def place_of(report: Report, outcome: Outcome, finding: Finding | None) -> Where | None:
-    """Return where to look: what the finding says, else its layer, else the subject, else the contract."""
+    """Return where to look: what the finding says, else its layer, else the subject, else the contract.
+
+    A rule that could not be judged asks for something that is missing: then the contract comes before the subject.
+    """
     facts = report.facts
     if finding and finding.where:
         return finding.where
+    if outcome.verdict is Verdict.ERROR and (stated := stated_at(outcome)):
+        return stated
     if facts and finding and finding.layer is not None:
-        layer = facts.layer(finding.layer)
-        if layer and layer.where:
-            return layer.where
+        return facts.built_at(finding.layer) or stated_at(outcome)
     return (facts.subject.where if facts else None) or stated_at(outcome)
 
 
@@ -76,13 +79,13 @@ def from_root(file: str, base: str) -> str:
     return posixpath.normpath(posixpath.join(base, file))
 
 
-def builds(facts: Facts | None, finding: Finding | None) -> str:
+def builds(facts: Facts | None, finding: Finding | None, place: Where | None) -> str:
     """Return what stands at the place of a finding: `final.conv (Conv2d)`, or `class Net` for the model."""
     if facts is None or finding is None:
         return ""
     layer = facts.layer(finding.layer or "")
     if not finding.layer:
-        return f"class {layer.type}" if layer and finding.where in (None, facts.subject.where) else ""
+        return f"class {layer.type}" if layer and place == facts.subject.where else ""
     return f"{finding.layer} ({layer.type})" if layer else finding.layer
 
 
@@ -95,14 +98,14 @@ def fix_of(outcome: Outcome, finding: Finding | None) -> str:
     if outcome.verdict is Verdict.VACUOUS:
         return f"drop {stated}, or give it `allow-empty = true`"
     if outcome.verdict is Verdict.ERROR:
-        return f"make it measurable, or drop {stated}"
+        return f"remove this cause, or drop {stated}"
     return f"mend the model, or change {stated}"
 
 
 def said(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[str]:
     """Yield the lines that tell of a finding: what, what stands there, the author's reason, the next step."""
     yield finding.message if finding else outcome.summary
-    if built := builds(report.facts, finding):
+    if built := builds(report.facts, finding, place_of(report, outcome, finding)):
         yield f"where: {built}"
     if outcome.because:
         yield f"why: {outcome.because}"

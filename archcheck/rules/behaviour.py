@@ -183,7 +183,7 @@ def _drifting(distance: float | None, changed: Sequence[str], facts: Facts) -> F
     return Finding(
         message=f"a second call with the same input gives another output ({distance_text(distance)}): {told}",
         layer=layer.path if layer else "",
-        where=(layer and layer.where) or facts.subject.where,
+        where=facts.built_at(layer.path if layer else ""),
         fix="let state move in training only: `if self.training:`",
     )
 

@@ -200,7 +200,7 @@ class MaxLayerShare(Rule):
             message=f"{name} holds {percent(own / total)} of the {whole} ({own:,} of {total:,}), "
             f"limit {percent(self.limit)}",
             layer=layer.path,
-            where=layer.where or facts.subject.where,
+            where=facts.built_at(layer.path),
             fix="make it smaller, share it out among several layers, or raise max-layer-share",
         )
 

@@ -97,7 +97,7 @@ def _lost(measured: Mapping[str, Any], facts: Facts) -> Finding:
         message=f"a fresh model with the saved state gives another output ({distance_text(measured['distance'])})"
         + (f": it lacks {named}" if named else ""),
         layer=layer.path if layer else "",
-        where=(layer and layer.where) or facts.subject.where,
+        where=facts.built_at(layer.path if layer else ""),
         fix="keep state in parameters, persistent buffers and registered layers",
     )
 

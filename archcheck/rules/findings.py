@@ -113,13 +113,25 @@ class Outcome:
     def summary(self) -> str:
         """What was found, without the verdict."""
         if self.findings:
-            rest = len(self.findings) - 1
-            return self.findings[0].message + (f" (and {rest} more)" if rest else "")
+            return self.findings[0].message + self._rest()
         if self.verdict is Verdict.VACUOUS:
             return "there was nothing for this rule to look at"
         if self.waived:
-            return f"{self.waived[0].message} (waived: {self.waiver})"
+            rest = f"and {len(self.waived) - 1:,} more, " if self.waived[1:] else ""
+            return f"{self.waived[0].message} ({rest}waived: {self.waiver})"
         return self.kept or figures(self.found, self.limit, self.unit) or "as promised"
+
+    def _rest(self) -> str:
+        """Return ` (and 3 more)`: how many findings follow the first, and how many of waivers do."""
+        of_waivers = sum(self._is_of_contract(each) for each in self.findings[1:])
+        findings = len(self.findings) - 1 - of_waivers
+        waivers = f"{of_waivers:,} waiver{'s' if of_waivers > 1 else ''} to mend" if of_waivers else ""
+        parts = [f"{findings:,} more" if findings else "", waivers]
+        return f" (and {', and '.join(filter(None, parts))})" if any(parts) else ""
+
+    def _is_of_contract(self, finding: Finding) -> bool:
+        """Whether a finding points into the contract: then it speaks of a waiver there, not of the model."""
+        return finding.where is not None and self.contract is not None and finding.where.file == self.contract.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

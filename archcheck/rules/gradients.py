@@ -123,7 +123,7 @@ def _findings(fault: str, names: Sequence[str], trained: Iterable[str], facts: F
         yield Finding(
             message=f"{words} {called}: {amount(count, 'parameters')}",
             layer=owner.path if owner else "",
-            where=(owner and owner.where) or facts.subject.where,
+            where=facts.built_at(owner.path if owner else ""),
             fix=fix,
         )
 

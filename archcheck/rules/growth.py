@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -98,11 +99,11 @@ class MaxGrowth(Rule):
         if facts.snapshot is None:
             raise NotMeasured("no snapshot was read; judge through a contract, beside which one is committed")
         if facts.snapshot.measures is None:
-            raise NotMeasured(facts.snapshot.problem or "there is no snapshot", fix=_REMEDY.format(facts.subject.name))
+            raise NotMeasured(facts.snapshot.problem or "there is no snapshot", fix=_remedy(facts))
         before = facts.snapshot.measures
         if reason := incomparable(before.totals, take(facts).totals, self.of):
             where = Where(file=facts.snapshot.file, line=1)
-            raise NotMeasured(reason, where=where, fix=_REMEDY.format(facts.subject.name))
+            raise NotMeasured(reason, where=where, fix=_remedy(facts))
         return before
 
     def _finding(self, name: str, was: int, now: int, limit: int, facts: Facts) -> Finding:
@@ -110,7 +111,7 @@ class MaxGrowth(Rule):
         grown = (
             f"{name} grew from {was:,} to {now:,} (+{now - was:,}, {percent(was, now)}), limit {limit:,} ({allowed})"
         )
-        accept = f"`archcheck snapshot {facts.subject.name}`"
+        accept = f"`archcheck snapshot {shlex.quote(facts.subject.name)}`"
         return Finding(
             message=grown,
             layer="",
@@ -119,8 +120,12 @@ class MaxGrowth(Rule):
         )
 
 
-_REMEDY = "`archcheck snapshot {}` writes it anew; commit it"
 _ALLOWED = {GROWING: f"measures are {', '.join(GROWING)}", OF_LAYERS: "of layers, params and macs are known"}
+
+
+def _remedy(facts: Facts) -> str:
+    file = facts.snapshot.file if facts.snapshot else "the file"
+    return f"write it with `archcheck snapshot {shlex.quote(facts.subject.name)}`, and commit {file}"
 
 
 def _room(limit: float | str, before: int) -> int:

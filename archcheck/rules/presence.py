@@ -140,7 +140,7 @@ def absence(facts: Facts, kind: str, on: str | None) -> Finding:
     message = f"no {kind} takes effect: {reason}{in_passes(facts)}"
     if layer and not layer.called and (decided := decided_at(facts, layer.path)):
         message += f"; {decided}"
-    where = place(op, facts) if op else layer.where if layer else facts.subject.where
+    where = place(op, facts) if op else facts.built_at(layer.path) if layer else facts.subject.where
     fix = repair(kind, op, facts)
     return Finding(message=message, layer=layer.path if layer else "", where=where, fix=fix)
 

@@ -100,7 +100,7 @@ def _hidden_finding(weight: Hidden, facts: Facts) -> Finding:
     return Finding(
         message=f"{weight.elements:,} hidden weights: {name} of shape {shape} {user} is no parameter of the model",
         layer=weight.name if weight.buffer else weight.layer,
-        where=weight.where or facts.subject.where,
+        where=weight.where or facts.built_at(weight.layer),
         fix=_FIXED if weight.buffer else "keep layers in `nn.ModuleList`, tensors in `nn.Parameter`",
     )
 
@@ -260,7 +260,7 @@ def _idle_finding(layer: Layer, facts: Facts) -> Finding:
     return Finding(
         message=f"`{layer.path}` ({kind}) {reason}",
         layer=layer.path,
-        where=layer.where or facts.subject.where,
+        where=facts.built_at(layer.path),
         fix="use it in `forward`, or remove it",
     )
 
@@ -269,13 +269,12 @@ def _listed(
     names: Iterable[str], sizes: Mapping[str, int], facts: Facts, fault: str, *, fix: str
 ) -> tuple[Finding, ...]:
     """Return a finding for each parameter, at the line that builds its layer."""
-    owners = {name: facts.layer(name.rpartition(".")[0]) for name in names}
     return tuple(
         Finding(
             message=f"`{name}` ({sizes[name]:,} parameters) {fault}",
             layer=name.rpartition(".")[0],
-            where=(owner.where if owner else None) or facts.subject.where,
+            where=facts.built_at(name.rpartition(".")[0]),
             fix=fix,
         )
-        for name, owner in owners.items()
+        for name in names
     )

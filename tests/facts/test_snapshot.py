@@ -132,12 +132,10 @@ def test_a_missing_file_and_a_folder(tmp_path):
 
 def test_what_is_committed_of_a_subject(snapshot, tmp_path):
     file = tmp_path / "s.json"
-    assert committed(file, "a", "s.json").problem == "there is no snapshot s.json; write one with `archcheck snapshot`"
+    assert committed(file, "a", "s.json").problem == "the snapshot file `s.json` is missing"
     write_whole(file, snapshot_text({"a": snapshot}))
     assert committed(file, "a", "s.json").measures == snapshot
-    assert committed(file, "b", "s.json").problem == (
-        's.json holds no snapshot of "b"; write one with `archcheck snapshot b`'
-    )
+    assert committed(file, "b", "s.json").problem == ('the snapshot file `s.json` has no entry for "b"')
 
 
 def test_only_what_depends_on_the_input_is_incomparable_on_another(snapshot):

@@ -225,7 +225,7 @@ def test_the_committed_measures_are_read_where_a_rule_needs_them(tmp_path):
         asked_for = measure_subject(Asked(), stated, stated.subject("b"), needs=[snapshot.NEED])
     assert none.snapshot is None
     assert facts.snapshot.file == asked_for.snapshot.file == "archcheck.snapshot.json"
-    assert "there is no snapshot archcheck.snapshot.json" in facts.snapshot.problem
+    assert "the snapshot file `archcheck.snapshot.json` is missing" in facts.snapshot.problem
 
 
 def test_the_committed_measures_are_those_of_the_subject(tmp_path):

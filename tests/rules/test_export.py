@@ -213,7 +213,7 @@ def test_onnx_that_is_not_installed_is_an_error_and_what_to_do():
     outcome = judged(nn.Linear(6, 4), Exports(to=("onnx",)))
     assert outcome.verdict is Verdict.ERROR
     assert outcome.summary.startswith("`onnx` is asked for, and onnx")
-    assert outcome.summary.endswith("not installed: `pip install onnx onnxscript`")
+    assert outcome.summary.endswith("needs the packages `onnx` and `onnxscript`, not installed here")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="onnx and onnxscript are not installed")

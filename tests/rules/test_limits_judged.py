@@ -123,7 +123,7 @@ def refused(facts):
 
 
 def test_what_to_do_without_a_snapshot_or_with_one_of_another_input():
-    anew = "`archcheck snapshot net` writes it anew; commit it"
+    anew = "write it with `archcheck snapshot net`, and commit s.json"
     bare = replace(placed(SMALL), snapshot=Committed(file="s.json", measures=None, problem=None))
     assert refused(bare) == ("there is no snapshot", None, anew)
     other = take(measure(nn.Sequential(nn.Linear(10, 4)), example=torch.zeros(2, 10)))

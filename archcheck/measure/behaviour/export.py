@@ -73,11 +73,13 @@ def _numbered(outputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def _demand_onnx() -> None:
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
-        names = " ".join(missing)
-        raise SubjectError("output", f"`onnx` is asked for, and {names} not installed: `pip install {names}`")
+        names = " and ".join(f"`{name}`" for name in missing)
+        message = f"the export to ONNX needs the package{'s' if len(missing) > 1 else ''} {names}"
+        install = f"install what is missing: `pip install {' '.join(missing)}`"
+        raise SubjectError("output", f"{message}, not installed here", fix=install)
     if inspect.signature(torch.onnx.export).parameters["args"].default is inspect.Parameter.empty:
-        said = f"`onnx` is asked for, and torch {torch.__version__} writes no exported program as ONNX"
-        raise SubjectError("output", f"{said}: install torch 2.5 or newer")
+        said = f"torch {torch.__version__} cannot write an exported program as ONNX"
+        raise SubjectError("output", said, fix="install torch 2.5 or newer")
 
 
 def _to_onnx(program: Any) -> None:

@@ -38,12 +38,13 @@ PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
 def run_probe(name: str, bench: Bench, **parameters: Any) -> Mapping[str, Any]:
     """Run one probe, without gradients unless it asks for them.
 
-    What keeps it from telling anything, such as a forward pass that fails on real numbers, is told as its `problem`.
+    A probe that cannot answer, for example because the forward pass fails on real numbers, returns its `problem`, and
+    the next step as `fix` where that is known.
     """
     try:
         with torch.no_grad():
             return PROBES[name](bench, **parameters)
     except SubjectError as error:
-        return {"problem": str(error)}
+        return {"problem": str(error), **({"fix": error.fix} if error.fix else {})}
     except Exception as error:  # whatever the subject raises
         return {"problem": f"the forward pass failed on real numbers: {described(error)}"}

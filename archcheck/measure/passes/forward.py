@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -19,7 +18,7 @@ from archcheck.measure.operators.meta import is_without_memory
 from archcheck.measure.operators.operator_results import shapes_of
 from archcheck.measure.operators.sparse_cost import is_sparse
 from archcheck.measure.passes.exported_values import watched
-from archcheck.measure.passes.forward_errors import raised_at, shapes_are_wrong
+from archcheck.measure.passes.forward_errors import failed_in, shapes_are_wrong
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.random_state import drawn, seed_all
@@ -102,7 +101,7 @@ class Passes:
             raise
         except Exception as error:  # whatever the subject raises
             if shapes_are_wrong(error) or self.on_meta:
-                raise forward_error(example, error, meta=self.on_meta) from error
+                raise forward_error(example, error, self.tree, meta=self.on_meta) from error
         return self._trace_real(example, training=training)
 
     def confirmed(self, example: Example, traced: Trace) -> Trace:
@@ -139,7 +138,7 @@ class Passes:
         except SubjectError:
             raise
         except Exception:
-            raise forward_error(example, failure) from failure
+            raise forward_error(example, failure, self.tree) from failure
 
     def _run(
         self,
@@ -257,7 +256,7 @@ class Passes:
         try:
             return self.real_shapes(example, training=False)
         except Exception as error:
-            raise forward_error(example, error) from error
+            raise forward_error(example, error, self.tree) from error
 
     @cached_property
     def on_meta(self) -> bool:
@@ -274,19 +273,14 @@ def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
     return tensor.clone()
 
 
-def forward_error(example: Example, error: Exception, *, meta: bool = False) -> SubjectError:
-    """Return what to tell of a forward pass that failed."""
+def forward_error(example: Example, error: Exception, tree: Tree, *, meta: bool = False) -> SubjectError:
+    """Return the error of a forward pass that failed: in which layer, at which line, on what input."""
     shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
-    message = f"the forward pass failed on input {shapes}{_raised_at(error)}: {described(error)}"
+    message = f"the forward pass failed{failed_in(error, tree)} on input {shapes}: {described(error)}"
     hint = f"; if it takes real numbers, leave {META_WORDS} out" if meta else ""
     return SubjectError(
         "forward", f"{message}; does the input fit the model? (`input` in the contract, `--input` here){hint}"
     )
-
-
-def _raised_at(error: BaseException) -> str:
-    where = raised_at(error)
-    return f" at {Path(where.file).name}:{where.line}" if where else ""
 
 
 def _has_values(example: Example) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 import torch
@@ -58,6 +59,13 @@ def fault_of(error: BaseException, tree: Tree) -> Fault:
             where = called = Where(file=frame.f_code.co_filename, line=traceback.tb_lineno)
         traceback = traceback.tb_next
     return Fault(message=described(error), layer=layer, where=where, called=called)
+
+
+def failed_in(error: BaseException, tree: Tree) -> str:
+    """Return ` in `head.1` (Linear) at net.py:12`: the innermost layer of the model, and the line of the subject."""
+    path, where = fault_of(error, tree).layer, raised_at(error)
+    layer = f" in `{path}` ({tree.type_of(path)})" if path else ""
+    return layer + (f" at {Path(where.file).name}:{where.line}" if where else "")
 
 
 def _path_of(holder: object, tree: Tree) -> str | None:

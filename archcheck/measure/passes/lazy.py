@@ -12,6 +12,7 @@ from archcheck.facts.stated_costs import Stated
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.meta import is_without_memory, without_memory
 from archcheck.measure.passes.forward import Passes, forward_error
+from archcheck.measure.subject.module_tree import Tree
 
 
 def passes_of(model: torch.nn.Module, example: Example | None, costs: Mapping[str, Stated] | None = None) -> Passes:
@@ -26,7 +27,7 @@ def passes_of(model: torch.nn.Module, example: Example | None, costs: Mapping[st
             given = example.copied()
             copied.eval()(*given.args, **given.kwargs)
     except Exception as error:
-        raise forward_error(example, error) from error
+        raise forward_error(example, error, Tree(copied)) from error
     return Passes(copied, costs)
 
 

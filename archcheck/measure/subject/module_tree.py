@@ -46,6 +46,10 @@ class Tree:
         """Return the path of a registered module, `None` for one that the model does not own."""
         return self._paths.get(id(module))
 
+    def type_of(self, path: str) -> str:
+        """Return the name of the class of the layer at a path."""
+        return next(type(node.module).__name__ for node in self.nodes if node.path == path)
+
     def parameters(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield every parameter under every name; a tied one comes more than once."""
         return iter(self._parameters)

@@ -30,7 +30,7 @@ def place(op: Op, facts: Facts) -> Where | None:
     """Return where to point for an operation: the line that builds its layer, else the line that calls it."""
     layer = facts.layer(op.layer)
     if layer is not None and layer.path and not facts.has_children(layer.path):
-        return layer.where or op.where
+        return layer.where or op.where or facts.built_at(op.layer)
     return op.where or facts.subject.where
 
 

@@ -53,7 +53,8 @@ def probed(rule: Rule, facts: Facts, asked: str | None = None) -> Mapping[str, A
     if measured is None:
         raise NotMeasured("this was not measured: the model was not run on real numbers for it")
     if measured.get("problem"):
-        raise NotMeasured(measured["problem"], where=facts.subject.where)
+        fix = measured.get("fix")  # what is missing then is no fault of the model
+        raise NotMeasured(measured["problem"], where=None if fix else facts.subject.where, fix=fix)
     return measured
 
 
@@ -62,8 +63,7 @@ def spot(told: Mapping[str, Any] | None, facts: Facts) -> tuple[str, Where | Non
     if told is None:
         return "", facts.subject.where, None
     where: Where | None = decode(Where | None, told["where"])  # type: ignore[arg-type]
-    layer = facts.layer(told["layer"])
-    return told["layer"], where or (layer and layer.where) or facts.subject.where, told["op"]
+    return told["layer"], where or facts.built_at(told["layer"]), told["op"]
 
 
 def distance_text(distance: float | None) -> str:
