@@ -98,7 +98,9 @@ def argument_of(word: str) -> tuple[str, Any]:
     """Read `width=16`; a value that is no literal of Python or TOML is a string."""
     name, equals, value = word.partition("=")
     if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{quote(word)} is not NAME=VALUE; write width=16")
+        raise argparse.ArgumentTypeError(
+            f"{quote(word)} is not NAME=VALUE; write {name if name.isidentifier() else 'width'}=16"
+        )
     if value in ("true", "false"):
         return name, value == "true"
     try:

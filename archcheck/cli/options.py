@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,7 +12,11 @@ from archcheck.cli.output import write
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.words import did_you_mean, quote
 
-_PARANOID = "look at each model a second time, on real numbers and unwatched: does it do what was measured?"
+_PARANOID = "measure each model a second time, on real numbers and without the trace, and compare the results"
+_SECONDS = "time limit of one subject in seconds; 120 by default"
+
+_NO_CACHE = "ignore the cache, and do not write to it"
+_FORMATS = "text, concise, json, markdown, github, sarif or html"
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -27,7 +31,26 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if chosen is not None and chosen not in commands:
         hint = did_you_mean(chosen, commands, f"the commands are {', '.join(commands)}")
         raise ArchcheckError(f"{quote(chosen)} is not a command{hint}")
-    return parser.parse_args(arguments)
+    command = commands[chosen] if chosen else parser
+    _refuse_unknown_options(command, arguments)
+    options, extra = parser.parse_known_args(arguments)
+    if extra:
+        see = f"see `{command.prog} --help`"
+        wrong = "is not an option of" if extra[0].startswith("-") else "is one argument too many for"
+        raise ArchcheckError(f"{quote(extra[0])} {wrong} `{command.prog}`; {see}")
+    return options
+
+
+def _refuse_unknown_options(command: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """Name the option that was meant. This comes first: argparse takes the value of an unknown option for a target."""
+    known = [name for name in command._option_string_actions if name.startswith("--")]
+    for word in arguments:
+        name = word.partition("=")[0]
+        if word == "--":
+            return
+        if name.startswith("--") and name not in known:
+            hint = did_you_mean(name, known, f"see `{command.prog} --help`")
+            raise ArchcheckError(f"{quote(name)} is not an option of `{command.prog}`{hint}")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,12 +78,16 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> tuple[_Parser, tuple[str, ...]]:
+def _parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     from archcheck.cli import commands
 
-    parser = _Parser(prog="archcheck", description="Hold neural networks to their promises.", allow_abbrev=False)
+    parser = _Parser(
+        prog="archcheck",
+        description="Check that neural networks are what a contract says they are.",
+        allow_abbrev=False,
+    )
     parser.add_argument(
-        "--version", action=_Version, help="show the versions of archcheck, torch and Python, and leave"
+        "--version", action=_Version, help="show the versions of archcheck, torch and Python, and exit"
     )
     adder = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_report(adder, commands.report)
@@ -73,8 +100,8 @@ def _parser() -> tuple[_Parser, tuple[str, ...]]:
         "topic", nargs="?", metavar="TOPIC", help="a topic (tutorial), a rule (max-params) or a kind (conv); none: list"
     )
     _add_config(explain)
-    _add_config(_add(adder, "rules", commands.rules, "list the rules, those of the contract's plugins included"))
-    return parser, tuple(adder.choices)
+    _add_config(_add(adder, "rules", commands.rules, "list all rules, with those of the contract's plugins"))
+    return parser, adder.choices
 
 
 def _add(adder: Any, name: str, run: Command, text: str) -> argparse.ArgumentParser:
@@ -86,19 +113,25 @@ def _add(adder: Any, name: str, run: Command, text: str) -> argparse.ArgumentPar
 
 
 def _add_report(adder: Any, run: Command) -> None:
-    parser = _add(adder, "report", run, "show what a model is, executes and costs; never a gate")
+    parser = _add(
+        adder,
+        "report",
+        run,
+        "show the layers, the executed operations and the costs of a model; a broken rule does not fail it",
+    )
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="file.py, notebook.ipynb, file.py:Class, pkg.mod:Class, model.pt2, weights.safetensors, a subject, "
-        "or a saved JSON report",
+        help="what to show: file.py, notebook.ipynb, file.py:Class, pkg.mod:Class, model.pt2, weights.safetensors, a "
+        "subject of the contract, or a saved JSON report",
     )
     parser.add_argument(
         "--input",
         action="append",
         type=input_of,
         metavar="SHAPE[:DTYPE]",
-        help="the shape of an input, 1,1,28,28 or 1,16:int64; once for each input; inferred by default",
+        help="shape of an input, for example 1,1,28,28 or 1,16:int64; repeat it for each input; by default it is "
+        "inferred from the first layer",
     )
     parser.add_argument(
         "--args",
@@ -106,49 +139,62 @@ def _add_report(adder: Any, run: Command) -> None:
         nargs="+",
         type=argument_of,
         metavar="NAME=VALUE",
-        help="arguments of the model's constructor, width=16",
+        help="arguments for the constructor of the model, for example width=16",
     )
     parser.add_argument(
-        "--weights", metavar="FILE", help="judge the architecture with the tensors of this .safetensors or .pt file"
+        "--weights", metavar="FILE", help="load the parameters of the model from this .safetensors or .pt file"
     )
     parser.add_argument(
-        "--depth", type=whole_of, default=3, metavar="N", help="show layers down to this depth of the module tree"
+        "--depth",
+        type=whole_of,
+        default=3,
+        metavar="N",
+        help="show the layers down to depth N of the module tree; 3 by default",
     )
     parser.add_argument(
-        "--cross-check", action="store_true", help="let fvcore count, too, and say where and why it counts otherwise"
+        "--cross-check", action="store_true", help="also count with fvcore, and explain each difference"
     )
     parser.add_argument("--paranoid", action="store_true", help=_PARANOID)
     _add_common(parser)
 
 
 def _add_check(adder: Any, run: Command) -> None:
-    parser = _add(adder, "check", run, "judge the subjects of the contract: the gate")
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="names of subjects; all by default")
+    parser = _add(adder, "check", run, "judge the subjects of the contract; the exit code is 1 when a rule is broken")
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="the names of the subjects; all by default")
     parser.add_argument(
-        "--jobs", type=positive(int), default=1, metavar="N", help="measure N subjects at a time; each takes a torch"
+        "--jobs",
+        type=positive(int),
+        default=1,
+        metavar="N",
+        help="measure N subjects in parallel; each one runs in a process of its own with torch",
     )
     parser.add_argument(
-        "--shard", type=shard_of, metavar="I/N", help="judge part I of N, counted from 1; `archcheck merge` joins them"
+        "--shard",
+        type=shard_of,
+        metavar="I/N",
+        help="judge only part I of N, counted from 1; `archcheck merge` joins the reports",
     )
     parser.add_argument(
-        "--no-paranoid", dest="paranoid", action="store_false", help="leave out the second look on real numbers"
+        "--no-paranoid", dest="paranoid", action="store_false", help="skip the second measurement on real numbers"
     )
-    parser.add_argument("--paranoid", action="store_true", default=True, help=f"{_PARANOID}; the default")
+    parser.add_argument("--paranoid", action="store_true", default=True, help=f"{_PARANOID}; this is the default")
     _add_common(parser)
 
 
 def _add_merge(adder: Any, run: Command) -> None:
-    parser = _add(adder, "merge", run, "join the JSON reports of shards, and end as the whole run would")
-    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="a saved JSON report")
+    parser = _add(adder, "merge", run, "join the JSON reports of all shards; the exit code is that of the whole run")
+    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="a JSON report of one shard")
     _add_format(parser, "json")
 
 
 def _add_train(adder: Any) -> None:
     from archcheck.cli import train
 
-    parser = _add(adder, "train", train.train, "train a subject as its contract says and record the evidence")
+    parser = _add(
+        adder, "train", train.train, "train a subject with the trainer of its contract, and write the training record"
+    )
     train.add_train(parser)
-    _add_timeouts(parser, "seconds that one request to the trainer may take; a day by default")
+    _add_timeouts(parser, "time limit of one training run in seconds; a day by default")
     _add_config(parser)
 
 
@@ -157,41 +203,51 @@ def _add_kept(adder: Any) -> None:
     from archcheck.cli import snapshot_options
 
     snapshot = _add(
-        adder, "snapshot", snapshot_options.snapshot, "write the measures of subjects into a file to be committed"
+        adder,
+        "snapshot",
+        snapshot_options.snapshot,
+        "write the measures of the subjects to the snapshot file, which you commit",
     )
     snapshot_options.add_snapshot(snapshot)
     _add_config(snapshot)
     snapshot_options.add_diff(
-        _add(adder, "diff", snapshot_options.diff, "show what differs between two saved reports or snapshots")
+        _add(adder, "diff", snapshot_options.diff, "show the differences between two saved reports or snapshots")
     )
-    init = _add(adder, "init", snapshot_options.init, "print a first contract of what a model is today, with headroom")
+    init = _add(
+        adder, "init", snapshot_options.init, "print a first contract that the model keeps today, with some headroom"
+    )
     snapshot_options.add_init(init)
     sync = _add(
-        adder, "sync", snapshot_options.sync, "write what is measured between the markers of texts, and into badges"
+        adder,
+        "sync",
+        snapshot_options.sync,
+        "write the measured figures between the markers in text files, and into badges",
     )
     snapshot_options.add_sync(sync)
     _add_config(sync)
     for parser in (snapshot, init, sync):
-        _add_timeouts(parser, "seconds that a subject may take; 120 by default")
-        parser.add_argument("--no-cache", action="store_true", help="measure anew, and keep no answer")
+        _add_timeouts(parser, _SECONDS)
+        parser.add_argument("--no-cache", action="store_true", help=_NO_CACHE)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     _add_format(parser, "text")
-    _add_timeouts(parser, "seconds that a subject may take; 120 by default")
+    _add_timeouts(parser, _SECONDS)
     parser.add_argument(
-        "--meta", action="store_true", help="build models without memory: by shapes alone, however large they are"
+        "--meta",
+        action="store_true",
+        help="build the models on the meta device: with shapes and without memory, for models of any size",
     )
     parser.add_argument(
-        "--unsafe", action="store_true", help="read models out of pickles and TorchScript, which runs the code in them"
+        "--unsafe",
+        action="store_true",
+        help="also load models from pickles and TorchScript; this runs the code in these files",
     )
-    parser.add_argument(
-        "--no-cache", action="store_true", help="measure anew what is known from before, and keep no answer"
-    )
+    parser.add_argument("--no-cache", action="store_true", help=_NO_CACHE)
     parser.add_argument(
         "--sandbox",
         action="store_true",
-        help="measure without a network, where nothing can be written; needs bubblewrap",
+        help="measure without network access and without write access; needs bubblewrap",
     )
     _add_config(parser)
 
@@ -202,9 +258,9 @@ def _add_format(parser: argparse.ArgumentParser, default: str) -> None:
         type=format_of,
         default=default,
         metavar="FORMAT",
-        help="text, concise, json, markdown, github, sarif or html",
+        help=f"{_FORMATS}; {default} by default",
     )
-    parser.add_argument("--output", type=output_of, metavar="FILE", help="write the report there")
+    parser.add_argument("--output", type=output_of, metavar="FILE", help="write the report to this file")
 
 
 def _add_timeouts(parser: argparse.ArgumentParser, text: str) -> None:
@@ -213,8 +269,8 @@ def _add_timeouts(parser: argparse.ArgumentParser, text: str) -> None:
         "--import-timeout",
         type=positive(float),
         metavar="S",
-        help="seconds of CPU time that a subject's own code may take to import, without what packages take; 10 by "
-        "default; a file that takes more is loaded by its definitions only",
+        help="limit for the import of a subject's own code, in seconds of CPU time without its packages; 10 by "
+        "default; of a file that takes longer, only the definitions are loaded",
     )
 
 
@@ -223,5 +279,5 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="the contract; by default the nearest archcheck.toml or pyproject.toml with [tool.archcheck]",
+        help="the contract; by default the nearest archcheck.toml, or pyproject.toml with [tool.archcheck]",
     )

@@ -40,31 +40,44 @@ def sync(options: Namespace) -> int:
 def add_sync(parser: ArgumentParser) -> None:
     """Add the words of `sync`."""
     parser.add_argument(
-        "words", nargs="*", metavar="FILE|SUBJECT", help="texts, by default those of `synced`; subjects, by default all"
+        "words",
+        nargs="*",
+        metavar="FILE|SUBJECT",
+        help="text files, by default those of the rule `synced`; names of subjects, by default all",
     )
-    parser.add_argument("--badges", type=folder_of, metavar="DIR", help="write badge data for shields.io there")
-    parser.add_argument("--check", action="store_true", help="write nothing, and fail when something is stale")
+    parser.add_argument(
+        "--badges", type=folder_of, metavar="DIR", help="also write badge data for shields.io to this folder"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; the exit code is 1 when a file is out of date"
+    )
 
 
 def add_snapshot(parser: ArgumentParser) -> None:
     """Add the words of `snapshot`."""
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="names of subjects; all by default")
-    parser.add_argument("--check", action="store_true", help="write nothing, and fail when a measure has grown since")
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="the names of the subjects; all by default")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; the exit code is 1 when a measure has grown since the snapshot",
+    )
 
 
 def add_diff(parser: ArgumentParser) -> None:
     """Add the words of `diff`."""
-    parser.add_argument("first", type=Path, metavar="A", help="a saved JSON report or a snapshot")
-    parser.add_argument("second", type=Path, metavar="B", help="another one")
+    parser.add_argument("first", type=Path, metavar="A", help="the earlier one: a saved JSON report or a snapshot")
+    parser.add_argument("second", type=Path, metavar="B", help="the later one")
     parser.add_argument(
         "--format", type=format_of, default="text", metavar="FORMAT", help="text, markdown or json; text by default"
     )
-    parser.add_argument("--output", type=output_of, metavar="FILE", help="write it there")
+    parser.add_argument("--output", type=output_of, metavar="FILE", help="write the differences to this file")
 
 
 def add_init(parser: ArgumentParser) -> None:
     """Add the words of `init`."""
-    parser.add_argument("target", metavar="TARGET", help="file.py, notebook.ipynb, file.py:Class or pkg.mod:factory")
+    parser.add_argument(
+        "target", metavar="TARGET", help="the model: file.py, notebook.ipynb, file.py:Class or pkg.mod:factory"
+    )
     parser.add_argument(
         "--input", action="append", type=input_of, metavar="SHAPE[:DTYPE]", help="as for `archcheck report`"
     )
@@ -72,9 +85,11 @@ def add_init(parser: ArgumentParser) -> None:
         "--args", action="extend", nargs="+", type=argument_of, metavar="NAME=VALUE", help="as for `archcheck report`"
     )
     parser.add_argument(
-        "--output", type=output_of, metavar="FILE", help="write it there; a file that exists is left alone"
+        "--output", type=output_of, metavar="FILE", help="write the contract to this file, which must not exist yet"
     )
-    parser.add_argument("--meta", action="store_true", help="build models without memory: by shapes alone")
+    parser.add_argument(
+        "--meta", action="store_true", help="build the models on the meta device: with shapes and without memory"
+    )
 
 
 def folder_of(word: str) -> Path:

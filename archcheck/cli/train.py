@@ -20,22 +20,27 @@ if TYPE_CHECKING:
 
 def add_train(parser: ArgumentParser) -> None:
     """Add the words of `train`."""
-    parser.add_argument("subject", metavar="SUBJECT")
+    parser.add_argument("subject", metavar="SUBJECT", help="the name of a subject of the contract")
     parser.add_argument(
         "--seed",
         action="append",
         type=whole_of,
         metavar="N",
-        help="a seed; once for each run; by default the first that is not yet recorded",
-    )
-    parser.add_argument("--epochs", type=positive(int), metavar="N", help="fewer epochs: a trial, not recorded")
-    parser.add_argument(
-        "--until-decided", action="store_true", help="add seeds until it is known whether min-accuracy is kept"
+        help="seed of a run; repeat it for several runs; by default the first seed that the record does not hold",
     )
     parser.add_argument(
-        "--max-seeds", type=positive(int), metavar="N", help="give that up when the record holds N seeds; 20 by default"
+        "--epochs", type=positive(int), metavar="N", help="train only N epochs; such a trial is not recorded"
     )
-    parser.add_argument("--output", type=output_of, metavar="FILE", help="keep the record there")
+    parser.add_argument(
+        "--until-decided", action="store_true", help="train one seed after another until min-accuracy is decided"
+    )
+    parser.add_argument(
+        "--max-seeds",
+        type=positive(int),
+        metavar="N",
+        help="stop --until-decided when the record holds N seeds; 20 by default",
+    )
+    parser.add_argument("--output", type=output_of, metavar="FILE", help="write the record to this file")
 
 
 def train(options: Namespace) -> int:

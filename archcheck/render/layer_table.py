@@ -75,8 +75,8 @@ def tree(facts: Facts) -> tuple[Node, ...]:
         parent = nodes.get(path.rpartition(".")[0]) if path else None
         (parent.children if parent else roots).append(node)
     numbers: defaultdict[object, int] = defaultdict(lambda: len(numbers))
-    warnings = {path: idleness(path, facts) for path in facts.unused_layers}
-    for path, node in nodes.items():  # from the root down, for what lies in an idle layer is idle
+    warnings = {path: why_unused(path, facts) for path in facts.unused_layers}
+    for path, node in nodes.items():  # from the root down, because what lies in an unused layer is unused
         outer = nodes.get(path.rpartition(".")[0])
         node.warning = warnings.get(path, outer.warning if outer and path else "")
     # From the leaves upwards and without recursion, so that any depth is fine.
@@ -156,7 +156,7 @@ def _figure(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def idleness(path: str, facts: Facts) -> str:
+def why_unused(path: str, facts: Facts) -> str:
     """Return what is wrong with an unused layer."""
     return "reaches no output" if facts.runs(path) else "never called"
 

@@ -102,7 +102,7 @@ def _facts(facts: Facts, options: Options) -> Iterator[RenderableType]:
     yield _lines(
         [
             *totals.totals(facts),
-            *totals.ledger(facts),
+            *totals.weights(facts),
             *totals.ending(facts, options.head),
             *totals.evidence(facts),
         ]

@@ -11,7 +11,7 @@ from archcheck.facts.records import NUMBER_BYTES, Choice, Hidden, Params, Tensor
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import shape_text
 from archcheck.render import cross_check
-from archcheck.render.layer_table import idleness
+from archcheck.render.layer_table import why_unused
 from archcheck.render.options import HeadOf
 from archcheck.render.wording import count, listed
 from archcheck.rules.queries.dropouts import dropouts
@@ -100,7 +100,7 @@ def totals(facts: Facts) -> Iterator[Line]:
         text, doubtful = cross_check.verdict(facts.cross_check), cross_check.is_doubtful(facts.cross_check)
         yield Line(label="cross-check", text=text, alarming=doubtful)
     if facts.shape.receptive_field:
-        yield Line(label="sees", text=f"{shape_text(facts.shape.receptive_field)} input positions (receptive field)")
+        yield Line(label="receptive field", text=f"{shape_text(facts.shape.receptive_field)} input positions")
 
 
 def _by_dtype(params: Params) -> str:
@@ -109,16 +109,16 @@ def _by_dtype(params: Params) -> str:
     return f" ({', '.join(f'{dtype} {size:,}' for dtype, size in sizes.items())})" if len(sizes) > 1 else ""
 
 
-def ledger(facts: Facts) -> Iterator[Line]:
-    """Return what the plain total does not say: weights shared, hidden or unused, layers that do nothing."""
-    lines = [*_tied(facts), *_hidden(facts), *_unused(facts), *_idle(facts)]
-    yield from lines or [Line(label="ledger", text="nothing tied, hidden or unused")]
+def weights(facts: Facts) -> Iterator[Line]:
+    """Return what the plain total does not say: weights that are tied, hidden or unused, and unused layers."""
+    lines = [*_tied(facts), *_hidden(facts), *_unused(facts), *_unused_layers(facts)]
+    yield from lines or [Line(label="weights", text="none tied, hidden or unused; no unused layers")]
     yield from _beside(facts)
 
 
 def _tied(facts: Facts) -> Iterator[Line]:
     for names in facts.params.tied:
-        yield Line(label="tied", text=f"{' = '.join(names[:SHOWN])} (counted once)")
+        yield Line(label="tied weights", text=f"{' = '.join(names[:SHOWN])} (counted once)")
 
 
 def _hidden(facts: Facts) -> Iterator[Line]:
@@ -133,7 +133,7 @@ def _weights(weights: tuple[Hidden, ...], what: str) -> Iterator[Line]:
     if not weights:
         return
     total = sum(weight.elements for weight in weights)
-    yield Line(label="hidden", text=f"{count(total, 'element')} in {what}:", alarming=True)
+    yield Line(label="hidden weights", text=f"{count(total, 'element')} in {what}:", alarming=True)
     for weight in weights[:SHOWN]:
         place = f" at {weight.where}" if weight.where else ""
         name = weight.name or f"operand of {weight.used_by}"
@@ -169,17 +169,17 @@ def _unused(facts: Facts) -> Iterator[Line]:
     if names:
         total = sum(facts.params.sizes.get(name, 0) for name in names)
         text = f"{listed(names, SHOWN)} ({count(total, 'element')} that no output reads)"
-        yield Line(label="unused", text=text, alarming=True)
+        yield Line(label="unused weights", text=text, alarming=True)
 
 
-def _idle(facts: Facts) -> Iterator[Line]:
+def _unused_layers(facts: Facts) -> Iterator[Line]:
     found = defaultdict(list)
     for path in facts.unused_layers:
         layer = facts.layer(path)
-        found[idleness(path, facts)].append(f"{path} ({layer.type})" if layer else path)
+        found[why_unused(path, facts)].append(f"{path} ({layer.type})" if layer else path)
     for reason, names in found.items():
         text = f"{reason}: {listed(names, SHOWN)} ({count(len(names), 'layer')})"
-        yield Line(label="idle", text=text, alarming=True)
+        yield Line(label="unused layers", text=text, alarming=True)
 
 
 def ending(facts: Facts, head: HeadOf) -> Iterator[Line]:

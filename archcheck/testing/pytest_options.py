@@ -10,38 +10,37 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that switch archcheck on."""
-    group = parser.getgroup("archcheck", "promises of neural network architectures")
-    group.addoption("--archcheck", action="store_true", help="run the rules of the archcheck contract as tests")
+    group = parser.getgroup("archcheck", "contracts of neural network architectures")
+    group.addoption("--archcheck", action="store_true", help="run each rule of the archcheck contract as a test")
     group.addoption(
         "--archcheck-config",
         metavar="FILE",
         type=Path,
-        help="the contract; by default the nearest archcheck.toml or pyproject.toml with [tool.archcheck]",
+        help="the contract; by default the nearest archcheck.toml, or pyproject.toml with [tool.archcheck]",
     )
     group.addoption(
         "--archcheck-import-timeout",
         metavar="S",
         type=_seconds,
-        help="seconds of CPU time that a subject's own code may take to import, without what packages take; 10 by "
-        "default",
+        help="limit for the import of a subject's own code, in seconds of CPU time without its packages; 10 by default",
     )
     group.addoption(
         "--archcheck-no-cache",
         action="store_true",
-        help="measure anew what is known from before, and keep no answer",
+        help="ignore the cache, and do not write to it",
     )
     group.addoption(
-        "--archcheck-no-paranoid", action="store_true", help="leave out the second look at each model on real numbers"
+        "--archcheck-no-paranoid", action="store_true", help="skip the second measurement of each model on real numbers"
     )
     group.addoption(
         "--archcheck-unsafe",
         action="store_true",
-        help="read models out of pickles and TorchScript, which runs the code in them",
+        help="also load models from pickles and TorchScript; this runs the code in these files",
     )
     group.addoption(
         "--archcheck-sandbox",
         action="store_true",
-        help="measure without a network, where nothing can be written; needs bubblewrap",
+        help="measure without network access and without write access; needs bubblewrap",
     )
 
 

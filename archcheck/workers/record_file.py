@@ -101,7 +101,18 @@ class Recording:
             if self.target is not None:
                 write_whole(self.target, record_text(self.record))
         except OSError as error:
-            raise ArchcheckError(f"`{self.target}` cannot be written: {error.strerror}") from None
+            problem = f"`{self.target}` cannot be written: {error.strerror}"
+            raise ArchcheckError(f"{problem}; {self._kept_elsewhere()}") from None
+
+    def _kept_elsewhere(self) -> str:
+        """Keep the record that a stream did not take in a file, and say where; without room for it, that it is lost."""
+        assert self.record is not None
+        seeds = ", ".join(map(str, seeds_of(self.record)))
+        try:
+            kept = self._keep_elsewhere(record_text(self.record), "record.json")
+        except OSError as error:
+            return f"the record (seed {seeds}) is lost, because the folder for temporary files fails: {error.strerror}"
+        return f"the record (seed {seeds}) is kept in `{kept}`: move it to the file that the contract names"
 
     @property
     def _unsaved(self) -> Path:
@@ -123,24 +134,24 @@ class Recording:
         text = record_text(pending)
         for keep in (self._keep_beside, self._keep_in_room, self._keep_elsewhere):
             try:
-                return keep(text)
+                return keep(text, self._unsaved.name)
             except OSError as error:
                 problem = error
         raise ArchcheckError(
             f"`{self._unsaved}` cannot be written: {problem.strerror}; the run of seed {_seed(pending)} is lost"
         )
 
-    def _keep_beside(self, text: str) -> Path:
+    def _keep_beside(self, text: str, name: str) -> Path:
         replace_whole(self._unsaved, text)
         return self._unsaved
 
-    def _keep_in_room(self, text: str) -> Path:
+    def _keep_in_room(self, text: str, name: str) -> Path:
         assert self._lock is not None
         self._lock.become(self._unsaved, text.encode())
         return self._unsaved
 
-    def _keep_elsewhere(self, text: str) -> Path:
-        file = Path(tempfile.mkdtemp(prefix="archcheck-unsaved-"), self._unsaved.name)
+    def _keep_elsewhere(self, text: str, name: str) -> Path:
+        file = Path(tempfile.mkdtemp(prefix="archcheck-unsaved-"), name)
         write_whole(file, text)
         return file
 

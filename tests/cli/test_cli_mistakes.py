@@ -90,7 +90,7 @@ def test_a_target_that_cannot_be_measured(archcheck, folder, arguments, words):
             'argument --output: cannot write "no/such.txt"; name a file in a folder that exists; '
             "see `archcheck check --help`",
         ),
-        (["check", "--nothing"], "unrecognized arguments: --nothing; see `archcheck --help`"),
+        (["check", "--nothing"], '"--nothing" is not an option of `archcheck check`; see `archcheck check --help`'),
     ],
 )
 def test_a_command_line_with_a_mistake(archcheck, folder, arguments, line):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from textwrap import dedent
+
 import pytest
 
 from tests.support.cli_samples import write
@@ -79,11 +83,34 @@ CONTRACT = """
 """
 
 
+LIBRARY = {
+    "zoo/__init__.py": """
+        from zoo import parts
+
+        def create_model(model_name, pretrained=False):
+            return parts.small()
+    """,
+    "zoo/parts.py": """
+        from torch import nn
+
+        def small():
+            return nn.Linear(3, 2)
+    """,
+    "shelf/__init__.py": """
+        from zoo import parts
+    """,
+}
+"""Packages that offer models: by a function that takes a name, and in a module inside."""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("messages")
     (folder / ".git").mkdir()
     write(folder, networks_py=NETWORKS, archcheck_toml=CONTRACT)
+    for name, text in LIBRARY.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(dedent(text), encoding="utf-8")
     return folder
 
 
@@ -169,3 +196,81 @@ def test_no_verdict_is_headed_where_no_rule_judged(archcheck, checked):
     said = archcheck("report", "networks.py:Bare", "--input", "1,1,8,8", "--format", "markdown", cwd=checked).stdout
     assert said.startswith("### archcheck\n\n#### Bare\n")
     assert "0 rules" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["report", "networks.py:Plane"], "there is no `Plane` in `networks.py`; did you mean `networks.py:Plain`?"),
+        (["report", "networks.py:Q"], "there is no `Q` in `networks.py`; the models there: `Bare`, `Narrow`, `Spare`"),
+        (["init", "zoo:small_100"], "did you mean `zoo:create_model --args model_name=small_100`?"),
+        (["init", "zoo.parts:smal"], "did you mean `zoo.parts:small`?"),
+        (["init", "shelf:parts.smal"], "did you mean `shelf:parts.small`?"),
+        (["init", "shelf:small"], "did you mean `shelf.parts:small`?"),
+        (
+            ["report", "networks.py:Bare", "--args", "widht=8"],
+            "`networks.py:Bare` takes no argument `widht`; did you mean `width`?",
+        ),
+        (["report", "networks.py:Narrow", "--args", "width=8"], "takes no argument `width`; it takes none"),
+        (["report", "networks.py:Bare", "--args", "bottleneck=8"], "takes no argument `bottleneck`; it takes `width`"),
+        (
+            ["report", "networks.py:Bare", "--args", "width=-1"],
+            "; it was given width=-1: `--args` or `args` in the contract change that",
+        ),
+        (["report", "networks.py:Bare", "--args", "width"], '"width" is not NAME=VALUE; write width=16'),
+        (
+            ["report", "networks.py", "--frmat", "json"],
+            'did you mean "--format"?',
+        ),
+        (["report", "--inputs", "1,1,8,8", "networks.py"], 'did you mean "--input"?'),
+        (["check", "--zzz=3"], '"--zzz" is not an option of `archcheck check`; see `archcheck check --help`'),
+        (["report", "networks.py", "-x"], '"-x" is not an option of `archcheck report`; see `archcheck report --help`'),
+        (["report", "networks.py", "b"], '"b" is one argument too many for `archcheck report`; see'),
+        (["--versoin"], 'did you mean "--version"?'),
+    ],
+)
+def test_a_mistake_names_what_was_meant(archcheck, folder, arguments, says):
+    run = archcheck(*arguments, cwd=folder)
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1), run.stderr
+    assert says in run.stderr
+
+
+CELLS = [
+    ("markdown", "# A title"),
+    ("code", "from torch import nn"),
+    ("markdown", "Now the network"),
+    ("code", "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+     "        self.fc = nn.Linear(3, 2)\n\n"
+     "    def forward(self, x):\n        return self.fc(x.flatten(2))"),
+    ("code", "# the training\n\nloader = load()\nfor batch in loader:\n    loss.backward()"),
+]  # fmt: skip
+
+
+def test_a_cell_is_counted_among_the_code_cells_and_quoted(archcheck, tmp_path):
+    cells = [{"cell_type": kind, "source": text, "metadata": {}} for kind, text in CELLS]
+    (tmp_path / "nb.ipynb").write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4}), encoding="utf-8")
+    run = archcheck("report", "nb.ipynb", "--input", "1,2,3", cwd=tmp_path)
+    assert 'it trains when it is imported (nb.ipynb:cell 3:4 in "# the training")' in run.stdout
+    assert 'not run: nb.ipynb:cell 3:3, 4 in "# the training"' in run.stdout
+    assert "nb.ipynb:cell 2:1\n" in run.stdout
+    failed = archcheck("report", "nb.ipynb", "--input", "3", cwd=tmp_path)
+    assert 'at nb.ipynb:cell 2:7 in "class Net(nn.Module):" on input 3: ' in failed.stderr
+
+
+def test_a_record_that_cannot_be_written_is_kept(archcheck, tmp_path):
+    school = "def run(model, *, seed, epochs=2):\n    yield {'loss': 0.5}\n\ndef test(model):\n    return 12, 20\n"
+    contract = """
+        [subjects.net]
+        model = "networks.py:Bare"
+        training = { train = "school.py:run", evaluate = "school.py:test", record = "record.json" }
+    """
+    write(tmp_path, networks_py=NETWORKS, school_py=school, archcheck_toml=contract)
+    run = archcheck("train", "net", "--output", "/dev/full", cwd=tmp_path, TMPDIR=str(tmp_path))
+    assert run.returncode == 2
+    (line,) = [line for line in run.stderr.splitlines() if line.startswith("archcheck: error: ")]
+    assert line.startswith("archcheck: error: `/dev/full` cannot be written: No space left on device; ")
+    (kept,) = [Path(word) for word in line.split("`") if word.endswith("record.json")]
+    assert json.loads(kept.read_text())["runs"][0]["test"] == {"correct": 12, "total": 20}
+    kept.rename(tmp_path / "record.json")
+    again = archcheck("train", "net", cwd=tmp_path)
+    assert again.stdout.startswith("net: seed 1, "), again.stderr

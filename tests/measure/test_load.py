@@ -93,7 +93,7 @@ def test_files_of_the_same_name_are_told_apart(write):
     ("target", "kind", "says"),
     [
         ("gone.py", "not-found", "there is no file `gone.py`"),
-        ("model.py:Nett", "no-model", "there is no `Nett` in `model.py`; the models there: `Net`"),
+        ("model.py:Nett", "no-model", "there is no `Nett` in `model.py`; did you mean `model.py:Net`?"),
         ("model.py:number", "no-model", "is a int, not a torch.nn.Module"),
         ("model.py:factory", "construct", "needs `width` to be built; give `--args width=…`"),
         ("nosuch.module:Net", "import", "needs the module `nosuch`"),

@@ -53,4 +53,4 @@ def test_a_damaged_notebook_is_refused(file: Path, damage: str) -> None:
 
 
 def test_a_whole_one_is_read(file: Path) -> None:
-    assert read_or_tell(file, written(NOTEBOOK)) == [f"{file}:cell 2", f"{file}:cell 3"]
+    assert read_or_tell(file, written(NOTEBOOK)) == [f"{file}:cell 1", f"{file}:cell 2"]

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from archcheck.measure.loading.execution import RUNS, place
+from archcheck.foundation.words import nearest
+from archcheck.measure.loading.execution import RUNS
 from archcheck.measure.loading.import_side_effects import dotted
 from archcheck.measure.loading.parser_defaults import defaults, evaluate
+from archcheck.measure.subject.source_text import place
 
 _USUAL: Mapping[str, Any] = {
     name: value
@@ -85,6 +87,27 @@ def missing_arguments(value: Any, args: Mapping[str, Any]) -> list[str]:
         and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY, parameter.POSITIONAL_ONLY)
         and parameter.name not in args
     ]
+
+
+def unknown_argument(value: Any, args: Mapping[str, Any]) -> str | None:
+    """Say which of `args` a class or function does not take, and what it takes; `None` if it takes all of them."""
+    parameters = _parameters(value)
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    unknown = [name for name in args if name not in known]
+    if not unknown or not _is_known(value) or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    match = nearest(unknown[0], known)
+    takes = f"it takes {', '.join(f'`{name}`' for name in known)}" if known else "it takes none"
+    return f"takes no argument `{unknown[0]}`; " + (f"did you mean `{match}`?" if match else takes)
+
+
+def _is_known(value: Any) -> bool:
+    """Whether Python knows what arguments a class or function takes."""
+    try:
+        inspect.signature(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def guess(value: Any, module: ModuleType, args: Mapping[str, Any]) -> Guess:

@@ -13,7 +13,9 @@ import torch
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
 from archcheck.measure.loading.model_discovery import roots
+from archcheck.measure.loading.suggestions import meant
 from archcheck.measure.subject.import_guard import Refused, TooLong
+from archcheck.measure.subject.source_text import place as shown_place
 
 
 @contextmanager
@@ -42,8 +44,8 @@ def _needs_package(target: str, name: str) -> SubjectError:
     return SubjectError("import", f"`{target}` needs `{name}`, {stubs.install(name)}")
 
 
-def not_there(module: ModuleType, name: str, target: str) -> SubjectError:
-    """Return the error of a name that a module does not have, and why it has not."""
+def not_there(module: ModuleType, name: str, target: str, holder: object) -> SubjectError:
+    """Return the error of a name that a module, or `holder` inside of it, does not have, and why it has not."""
     run = execution.RUNS.get(module.__name__)
     if run is not None and name in run.broken:
         error = run.broken[name]
@@ -56,9 +58,8 @@ def not_there(module: ModuleType, name: str, target: str) -> SubjectError:
         return SubjectError("no-model", f"`{target}`: `{name}` is set at {run.set_at(name)}; guard what runs there")
     if run is not None and run.failure and not roots(module):
         return import_error(run.failure, target)
-    known = ", ".join(f"`{root}`" for root in roots(module)[:5])
-    hint = f"; the models there: {known}" if known else ""
-    return SubjectError("no-model", f"`{target}`: there is no `{name}` in {_short(module)}{hint}")
+    missing = f"there is no `{name}` in {_short(module)}"
+    return SubjectError("no-model", f"`{target}`: {'; '.join(filter(None, (missing, meant(holder, name, target))))}")
 
 
 def import_error(error: BaseException, shown: str, more: str = "") -> SubjectError:
@@ -89,7 +90,7 @@ def place(error: BaseException) -> str:
     found = ""
     for frame in traceback.extract_tb(error.__traceback__):
         if not frame.filename.startswith(("<", own, torch_folder)) and "/importlib/" not in frame.filename:
-            found = f" at {Path(frame.filename).name}:{frame.lineno}"
+            found = f" at {shown_place(frame.filename, frame.lineno or 1)}"
     return found
 
 

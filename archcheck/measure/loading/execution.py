@@ -24,19 +24,19 @@ from archcheck.measure.loading.safe_statements import DEFAULTS
 from archcheck.measure.loading.stubs import STUBS
 from archcheck.measure.subject.import_guard import Clock, Refused, TooLong, harmless, limited
 from archcheck.measure.subject.ownership import is_own
-from archcheck.measure.subject.source_text import file_of, is_cell, keep_classes, text_of
+from archcheck.measure.subject.source_text import file_of, is_cell, keep_classes, place, text_of
 
 _NOT_RUN = ", which was not run"
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """How a file of the subject was run; places are `net.py:12`, `lines` those that were left out."""
+    """How a file of the subject was run; `lines` are the files and lines that were left out."""
 
     files: tuple[str, ...]
     why: str | None = None
     failure: BaseException | None = None
-    lines: list[str] = field(default_factory=list)
+    lines: list[tuple[str, int]] = field(default_factory=list)
     unset: dict[str, str] = field(default_factory=dict)
     broken: dict[str, BaseException] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
@@ -144,11 +144,6 @@ def _cut(frame: FrameType, what: str) -> None:
     raise TooLong(why)
 
 
-def place(file: str, line: int) -> str:
-    """Return `net.py:12`, or `nb.ipynb:cell 3:12`."""
-    return f"{Path(file).name}:{line}"
-
-
 def raised_at(error: BaseException) -> str:
     """Return the innermost line of the subject's files that an error went through, `` if there is none."""
     where, traceback = "", error.__traceback__
@@ -227,7 +222,7 @@ def _run_definitions(module: ModuleType, trees: dict[str, ast.Module], whole: as
 
 def _remember(definitions: Definitions, file: str, record: Run) -> None:
     for statement in definitions.left:
-        record.lines.append(place(file, statement.lineno))
+        record.lines.append((file, statement.lineno))
         for name in names_set_by(statement):
             record.unset.setdefault(name, f"{place(file, statement.lineno)}{_NOT_RUN}")
     definitions.left.clear()
@@ -244,23 +239,17 @@ def _run_statement(statement: ast.stmt, file: str, names: dict[str, Any], record
         if isinstance(statement, ast.ClassDef):
             record.broken[statement.name] = error
         elif not isinstance(statement, ast.FunctionDef | ast.Import | ast.ImportFrom):
-            record.lines.append(at)
+            record.lines.append((file, statement.lineno))
         for name in names_set_by(statement):
             record.unset.setdefault(name, f"{at}, which failed: {described(error)}")
 
 
-def _ranges(places: Sequence[str]) -> list[str]:
-    """Return `net.py:12, 14, 20` for places of one file, the first nine."""
-    shown: list[str] = []
-    for each in dict.fromkeys(places):
-        file, _, line = each.rpartition(":")
-        shown.append(line if shown and _file_of(shown, file) else each)
-    return [*shown[:9], f"and {len(shown) - 9} more"] if len(shown) > 9 else shown
-
-
-def _file_of(shown: list[str], file: str) -> bool:
-    named = next((each for each in reversed(shown) if ":" in each), "")
-    return named.rpartition(":")[0] == file
+def _ranges(places: Sequence[tuple[str, int]]) -> list[str]:
+    """Return `net.py:12, 14, 20` for the lines of each file in turn, the first nine."""
+    shown = list(dict.fromkeys(places))
+    files = dict.fromkeys(file for file, _ in shown[:9])
+    found = [place(file, *sorted(line for each, line in shown[:9] if each == file)) for file in files]
+    return [*found, f"and {len(shown) - 9} more"] if len(shown) > 9 else found
 
 
 def unset_name(error: BaseException | None) -> str | None:

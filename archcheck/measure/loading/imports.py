@@ -18,7 +18,7 @@ from types import FrameType, ModuleType
 from archcheck.measure.loading import execution
 from archcheck.measure.loading.stubs import is_stub, may_stand_in, stub_spec
 from archcheck.measure.subject.ownership import is_own
-from archcheck.measure.subject.source_text import parse
+from archcheck.measure.subject.source_text import parse, place
 
 
 class SubjectLoader(SourceFileLoader):
@@ -82,7 +82,7 @@ class _Missing:
             or not may_stand_in(frame.f_code.co_filename, frame.f_lineno)
         ):
             return None
-        return stub_spec(name, execution.place(frame.f_code.co_filename, frame.f_lineno))
+        return stub_spec(name, place(frame.f_code.co_filename, frame.f_lineno))
 
 
 _BESIDE, _MISSING = _Beside(), _Missing()

@@ -22,7 +22,7 @@ import torch
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
 from archcheck.measure.loading.construction_trace import Construction
-from archcheck.measure.loading.constructor_arguments import Guess, guess, missing_arguments
+from archcheck.measure.loading.constructor_arguments import Guess, guess, missing_arguments, unknown_argument
 from archcheck.measure.loading.errors import explained_error, import_error, not_one, not_there, place
 from archcheck.measure.loading.imports import (
     above,
@@ -167,7 +167,7 @@ def attribute(module: ModuleType, name: str, target: str) -> Any:
     value: Any = module
     for part in name.split("."):
         if not hasattr(value, part):
-            raise not_there(module, part, target)
+            raise not_there(module, part, target, value)
         value = getattr(value, part)
     return value
 
@@ -180,6 +180,8 @@ def build(value: Any, target: str, args: Mapping[str, Any], *, meta: bool = Fals
         raise SubjectError(
             "no-model", f"`{target}` is a {type(value).__name__}, not a torch.nn.Module or a function that makes one"
         )
+    if unknown := unknown_argument(value, args):
+        raise SubjectError("construct", f"`{target}` {unknown}")
     missing = missing_arguments(value, args)
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
@@ -193,7 +195,10 @@ def build(value: Any, target: str, args: Mapping[str, Any], *, meta: bool = Fals
     except Exception as error:
         if meta and needs_numbers(error):
             raise refused(target, place(error), error) from error
-        raise SubjectError("construct", f"`{target}` could not be built{place(error)}: {described(error)}") from error
+        given = ", ".join(f"{name}={value!r}" for name, value in args.items())
+        hint = f"; it was given {given}: `--args` or `args` in the contract change that" if given else ""
+        said = f"`{target}` could not be built{place(error)}: {described(error)}{hint}"
+        raise SubjectError("construct", said) from error
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target}` made a {type(model).__name__}, not a torch.nn.Module")
     return model

@@ -20,28 +20,28 @@ _MAGIC = re.compile(r"\s*(?:[%!?]|[\w.]+\?{1,2}\s*$|[\w.,\s]+=\s*[%!]\s*\w)")
 def cells(path: Path, shown: str) -> list[str]:
     """Return the names of the code cells of a notebook, whose sources `texts` knows from now on.
 
-    A cell is named by its number among all cells of the notebook, counted from 1. Its lines keep their numbers: where a
-    magic stood, there is a `pass`.
+    A cell is named by its number among the code cells, counted from 1. Its lines keep their numbers: a magic becomes a
+    `pass`.
 
     Raises:
         SubjectError: the file is no notebook.
     """
     try:
         document = json_of(read_bytes(path))
-        sources = {number: _source(cell) for number, cell in _numbered(document) if cell["cell_type"] == "code"}
+        sources = [_source(cell) for cell in _all_cells(document) if cell["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SubjectError("syntax", f"`{shown}` is no notebook of Jupyter: {error}; save it there once more") from None
     names = []
-    for number, source in sources.items():
+    for number, source in enumerate(sources, 1):
         names.append(f"{path}:cell {number}")
-        keep(names[-1], python_of(source))
+        keep(names[-1], python_of(source), source)
     return names
 
 
-def _numbered(document: Any) -> list[tuple[int, Any]]:
+def _all_cells(document: Any) -> list[Any]:
     if "cells" in document:
-        return list(enumerate(document["cells"], 1))
-    return list(enumerate((cell for sheet in document["worksheets"] for cell in sheet["cells"]), 1))
+        return list(document["cells"])
+    return [cell for sheet in document["worksheets"] for cell in sheet["cells"]]
 
 
 def _source(cell: Any) -> str:

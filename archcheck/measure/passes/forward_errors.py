@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 import torch
@@ -15,6 +14,7 @@ from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes import layer_shapes, operator_shapes, shape_rules
 from archcheck.measure.subject.module_tree import Tree
 from archcheck.measure.subject.source_places import is_subject, nearest
+from archcheck.measure.subject.source_text import place as shown_place
 
 _SHAPE_RULES = frozenset(str(module.__file__) for module in (shape_rules, layer_shapes, operator_shapes))
 
@@ -65,7 +65,7 @@ def failed_in(error: BaseException, tree: Tree) -> str:
     """Return ` in `head.1` (Linear) at net.py:12`: the innermost layer of the model, and the line of the subject."""
     path, where = fault_of(error, tree).layer, raised_at(error)
     layer = f" in `{path}` ({tree.type_of(path)})" if path else ""
-    return layer + (f" at {Path(where.file).name}:{where.line}" if where else "")
+    return layer + (f" at {shown_place(where.file, where.line)}" if where else "")
 
 
 def _path_of(holder: object, tree: Tree) -> str | None:

@@ -1,7 +1,7 @@
 """The source of the subject's files, as lines in messages and places count it.
 
 A notebook is no Python file: each of its code cells is kept here as a file of its own, `nb.ipynb:cell 3`, so that a
-place in it reads `nb.ipynb:cell 3:12`.
+place in it reads `nb.ipynb:cell 3:12`. Cells are counted among the code cells, from 1; messages quote their first line.
 """
 
 from __future__ import annotations
@@ -13,14 +13,22 @@ from importlib.util import decode_source
 from pathlib import Path
 
 from archcheck.foundation.files import read_bytes
+from archcheck.foundation.words import cut, quote
 
+_LONGEST = 40
+"""How many characters of the first line of a cell are quoted."""
 _cells: dict[str, str] = {}
+_first_lines: dict[str, str] = {}
 _classes: dict[tuple[str, str], tuple[str, int]] = {}
 
 
-def keep(file: str, text: str) -> None:
-    """Have `file`, which is no file on disk, stand for `text`, in tracebacks and for `inspect`, too."""
+def keep(file: str, text: str, source: str = "") -> None:
+    """Have `file`, which is no file on disk, stand for `text`, in tracebacks and for `inspect`, too.
+
+    `source` is what the user sees in the notebook, from which messages quote the first line.
+    """
     _cells[file] = text
+    _first_lines[file] = next((line.strip() for line in (source or text).splitlines() if line.strip()), "")
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
 
 
@@ -40,6 +48,12 @@ def class_in_cell(module: str, name: str) -> tuple[str, int] | None:
 def is_cell(file: str) -> bool:
     """Whether a file is a cell of a notebook."""
     return file in _cells
+
+
+def place(file: str, *lines: int) -> str:
+    """Return `net.py:12`, or `nb.ipynb:cell 3:12 in "fc = nn.Linear(3, 4)"`, for people."""
+    shown = f"{Path(file).name}:{', '.join(map(str, lines))}"
+    return f"{shown} in {quote(cut(_first_lines[file], _LONGEST))}" if _first_lines.get(file) else shown
 
 
 def file_of(file: str) -> str:

@@ -153,7 +153,7 @@ def _measured(facts: Facts, options: Options, paper: Paper) -> Measured:
         header=(Line(label="target", text=facts.subject.target), *totals.header(facts)),
         lines=(
             *totals.totals(facts),
-            *totals.ledger(facts),
+            *totals.weights(facts),
             *totals.ending(facts, options.head),
             *totals.evidence(facts),
         ),
