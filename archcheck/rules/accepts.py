@@ -26,24 +26,24 @@ NAMED = ("batch", "channels", "length", "depth", "height", "width")
 class Accepts(Rule):
     """Every input within these extents passes through the model, and the first output keeps its batch.
 
-    Give the least and the most of each extent that may vary, `height = [28, 64]`, or a number to fix one; what is not
-    named stays as in the example input. `batch` is what counts the samples, as in `keeps-batch`; images are
-    `(N, C, H, W)` and volumes `(N, C, D, H, W)` of `channels`, `depth`, `height` and `width`; sequences are `(N, T)` or
-    `(N, T, C)` of `length`, and `(N, C, T)` where a convolution or BatchNorm reads them, `(T, N, C)` where a layer says
-    `batch_first=False`. `axes = { "0" = [1, 64], "2" = [28, 64] }` names any axis by its number. `input` is the
-    position, counted from 0, or the keyword of the input that is meant, by default the first of numbers, or the one
-    that holds the samples where `batch` is given. Another input of as many axes, or of the same first extents, varies
-    along each axis where it has the same extent.
+    Give the smallest and the largest value of each extent that may vary, `height = [28, 64]`, or one number to fix it.
+    All others stay as in the example input. `batch` is the number of samples, as in `keeps-batch`. Images are `(N, C,
+    H, W)` and volumes `(N, C, D, H, W)`, with `channels`, `depth`, `height` and `width`. Sequences are `(N, T)` or `(N,
+    T, C)` with `length`; they are `(N, C, T)` where a convolution or BatchNorm reads them, and `(T, N, C)` where a
+    layer says `batch_first=False`. `axes = { "0" = [1, 64], "2" = [28, 64] }` names any axis by its number. `input` is
+    the position (from 0) or the keyword of the input to vary. By default it is the first input of numbers, or the input
+    that holds the samples where `batch` is given. Another input with as many axes, or with the same first extents,
+    varies along each axis where it has the same extent.
 
-    The search goes over shapes alone: at most five hundred inputs, fewer for a network of hundreds of layers. Those
-    are all there are if they are no more, else every corner, the lines along each axis, and inputs that hypothesis
-    thinks of and makes smaller; a failure of few inputs inside of a large box may escape. It is the same each time.
-    No extent of the input that is reported can be made smaller with the input still failing, and it fails a real
-    forward pass, too; real numbers also have the last word on the smallest and the largest input. Where values decide
-    what a model does, as in `if x.sum() > 0`, some dozen real passes take the place of shapes, which a note says.
+    The search uses shapes alone. It tries at most five hundred inputs, and fewer for a network of hundreds of layers.
+    It tries all inputs if there are no more than that. Otherwise it tries every corner, the lines along each axis, and
+    inputs that hypothesis generates and shrinks. A failure of few inputs inside a large box may not be found. The
+    search is the same each time. The reported input is minimal: with any extent made smaller it no longer fails. It
+    also fails a real forward pass. The smallest and the largest input are always tried on real numbers. Where values
+    decide what a model does, as in `if x.sum() > 0`, some dozen real passes replace the shapes; a note says so.
 
-    `mode` is `eval`, `train` or `both`. In training BatchNorm refuses a single value a channel, so that a batch of one
-    fails where a map has come down to 1x1.
+    `mode` is `eval`, `train` or `both`. In training, BatchNorm refuses a single value per channel. A batch of one then
+    fails where a map has become 1x1.
 
     Example, kept:
         rule = accepts = { batch = [1, 64], height = [5, 64], width = [5, 64] }

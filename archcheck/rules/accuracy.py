@@ -36,38 +36,39 @@ LEAST_CONFIDENCE = 0.5
 class MinAccuracy(Rule):
     """The accuracy is at least `limit`: of the recipe over its seeds, of this checkpoint, or within so many epochs.
 
-    `mode` says whose accuracy is promised, and with what errors that is judged:
+    `mode` says which accuracy is promised, and how it is judged:
 
-    * `"recipe"`, the default: the mean test accuracy over all seeds that the recipe may be trained with. Kept when the
-      one-sided lower bound of that mean, from the recorded seeds by Student's t, reaches the limit; broken when the
-      upper bound does not; otherwise undecided, which is broken, with about the number of seeds that would tell. Of
-      recipes that miss the limit at most 5 % are kept, and of those that reach it at most 5 % are called broken:
-      1 - `confidence`, where accuracies of seeds are independent and normal. (Counts near the whole test set are a
-      little skewed: 5.8 % of ten binomial ones at 99.4 % of 10,000.) One seed bounds nothing. No standard deviation
-      below half an example of the test set is believed, as equal counts do not prove that there is none.
-    * `"artifact"`: the committed checkpoint, evaluated anew. So many correct of so many is compared with the limit
-      exactly, without any error: it is a statement about this checkpoint on this test set, not about another training
-      or other data. Of the population that the test set is drawn from, a note gives the exact two-sided interval
-      (Clopper and Pearson).
+    * `"recipe"`, the default: the mean test accuracy over all seeds that the recipe may be trained with. The rule
+      computes one-sided bounds of this mean from the recorded seeds, by Student's t. It is kept when the lower bound
+      reaches the limit, and broken when the upper bound does not. Otherwise it is undecided: the verdict is broken,
+      with an estimate of how many seeds would decide. At most 5 % of the recipes that miss the limit are kept, and at
+      most 5 % of those that reach it are called broken. This is 1 - `confidence`, and holds where the accuracies of
+      seeds are independent and normal. (Counts near the whole test set are a little skewed: 5.8 % for ten binomial
+      counts at 99.4 % of 10,000.) One seed gives no bound. The standard deviation is taken as at least half an example
+      of the test set, because equal counts do not prove that there is none.
+    * `"artifact"`: the committed checkpoint, evaluated again. The rule compares the number of correct answers with the
+      limit exactly, without any error. This is a statement about this checkpoint on this test set, not about another
+      training or other data. A note gives the exact two-sided interval (Clopper and Pearson) for the population of the
+      test set.
     * `"epochs-to-target"`: the first epoch whose validation accuracy reaches the limit, infinite for a run that never
-      gets there. Kept when the median over all seeds is at most `within-epochs` by its one-sided bound, an order
-      statistic, which needs five seeds and holds whatever the distribution is; broken and undecided likewise, with the
-      same errors of at most 1 - `confidence`; the confidence that is attained is stated. An epoch has
+      does. The rule is kept when the median over all seeds is at most `within-epochs`, by its one-sided bound. The
+      bound is an order statistic. It needs five seeds and holds for any distribution. Broken and undecided follow as
+      above, with the same errors of at most 1 - `confidence`; the report states the attained confidence. An epoch has
       `validation_correct` and `validation_total`, or `validation_accuracy`, a share.
 
-    These bounds hold where the number of seeds was chosen before the first result, which no record can show. Who looks
-    after each of 20 seeds, and stops when it suits, keeps 21 % of the recipes whose mean is just the limit. `archcheck
-    train SUBJECT --until-decided` looks after each seed by bounds that hold at every number of them at once: a test
-    martingale for normal accuracies whose spread is unknown, after Lai (1976) and Wang and Ramdas (arXiv:2310.03722),
-    for the median a sign test after Robbins (1970). Each error is again at most 1 - `confidence`, however often one
-    looks and whenever one stops. The record says so under `stopping`, and is then judged by the same bounds. Who first
-    judged a fixed number of seeds, and goes on because they left it open, spends both errors: at most twice as much.
+    These bounds hold if the number of seeds was chosen before the first result, and a record cannot prove that. Testing
+    after every seed and stopping at the first success accepts 21 % of the recipes that are exactly at the limit (20
+    seeds). `archcheck train SUBJECT --until-decided` tests after each seed with bounds that hold for every number of
+    seeds at once. For normal accuracies of unknown spread it uses a test martingale after Lai (1976) and Wang and
+    Ramdas (arXiv:2310.03722); for the median it uses a sign test after Robbins (1970). Each error is again at most 1 -
+    `confidence`, however often one tests and whenever one stops. The record notes this under `stopping`, and is then
+    judged by the same bounds. If a fixed number of seeds was judged first and left undecided, continuing with
+    `--until-decided` at most doubles the errors.
 
-    In every mode the record must belong to this model (see `record-matches-model`) and hold at least `seeds` runs, none
-    longer than `within-epochs` (but for epochs to the target), each with its epochs and judged on the same test set
-    after the last of them, and the committed checkpoint must reproduce its count. Without a record, or with one of
-    another model, there is nothing to judge: the verdict is `error`. `limit` is a share: 0.994 is 99.4 %, and so is
-    `"99.4 %"`.
+    In every mode the record must belong to this model (see `record-matches-model`) and hold at least `seeds` runs. No
+    run may be longer than `within-epochs` (except for epochs to the target). Each run has its epochs, and is judged on
+    the same test set after its last epoch. The committed checkpoint must reproduce its count. Without a record, or with
+    a record of another model, the verdict is `error`. `limit` is a share: 0.994 is 99.4 %, and so is `"99.4 %"`.
 
     In a contract: `min-accuracy = { limit = 0.994, within-epochs = 20, seeds = 5 }`
     """

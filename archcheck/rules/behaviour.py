@@ -29,14 +29,15 @@ INPUTS: tuple[Input, ...] = ("example", "zeros", "large", "noise")
 class FiniteOutput(Rule):
     """All floating outputs are numbers, on the example and on zeros, large values and noise: no NaN, no infinity.
 
-    Evaluation mode. `inputs` names those that are tried: `example`, `zeros`, `large` (the example times `large`, by
-    default 1,000, and 16 in float16, which ends at 65,504) and `noise`, which is normal with the example's mean and
-    deviation, or uniform between its extremes where nothing in it is negative. Where the inputs are integers, these
-    are all the smallest, all the largest, and random numbers between the smallest and the largest that the example
-    shows. Masks, and integers beside floating inputs, such as lengths, stay as they are. There is no tolerance.
+    The model runs in evaluation mode. `inputs` names what is tried: `example`, `zeros`, `large` and `noise`. `large` is
+    the example times `large`, by default 1,000, and 16 in float16, which ends at 65,504. `noise` is normal with the
+    mean and deviation of the example, or uniform between its extremes if the example has no negative value. For integer
+    inputs these are the smallest value everywhere, the largest value everywhere, and random numbers between the
+    smallest and the largest of the example. Masks stay as they are, and so do integers beside floating inputs, such as
+    lengths. There is no tolerance.
 
-    The place is that of the operation which made the first such value; minus infinity counts as a mask until it
-    makes NaN or reaches the output.
+    The finding points at the operation that made the first such value. Minus infinity counts as a mask until it makes
+    NaN or reaches the output.
 
     Example, kept:
         rule = finite-output = true
@@ -115,13 +116,14 @@ def _not_finite(run: Mapping[str, Any], called: str, facts: Facts) -> Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeterministicInEval(Rule):
-    """In evaluation the same input gives the same outputs, whatever random numbers are drawn, and call after call.
+    """In evaluation the same input always gives the same outputs, with any random numbers and in every call.
 
-    Dropout that stays on, noise that asks for no mode, statistics that go on moving. Three passes on the example: two
-    in a row with the same random numbers, and one with others. All floating outputs are compared; `tolerance` bounds
-    the largest difference, divided by the largest number in the output. It is 16 roundings of the coarsest dtype of
-    the model by default (1.9e-6 for float32, 3.6e-15 for float64, 0.016 for float16, 0.125 for bfloat16): the same
-    operations on the same shapes give the same bits in one thread, and threads may add up in another order.
+    The rule finds dropout that stays on, noise that ignores the mode, and statistics that keep moving. It runs three
+    passes on the example: two in a row with the same random numbers, and one with others. It compares all floating
+    outputs. `tolerance` bounds the largest difference, divided by the largest number in the output. The default is 16
+    roundings of the coarsest dtype of the model (1.9e-6 for float32, 3.6e-15 for float64, 0.016 for float16, 0.125 for
+    bfloat16): the same operations on the same shapes give the same bits in one thread, and several threads may add in
+    another order.
 
     Example, kept:
         rule = deterministic-in-eval = true
@@ -192,22 +194,22 @@ def _drifting(distance: float | None, changed: Sequence[str], facts: Facts) -> F
 class IndependentOfBatch(Rule):
     """In evaluation the outputs of a sample do not depend on the samples beside it.
 
-    BatchNorm that takes the statistics of the batch, a mean or a maximum over axis 0, attention across samples: the
-    accuracy of such a model changes with how it is served. A sample is run as the third of three, then beside two
-    other neighbours, then alone; what is compared are its parts of all floating outputs that grow with the batch.
-    The neighbours and it are noise like that of `finite-output`. Then the neighbours are a thousand times as large, of
-    either sign; and in a batch of up to 1,024 samples, as far as four billion multiply-accumulates go, about half of
-    the samples are exchanged. The axis of samples is that of `accepts`; where the model takes a list item by item, such
-    as images of different sizes, each item is a sample. A model that takes no batch of three, such as one of sequences
-    in the order of their lengths, is looked at on the example as given: its first sample beside neighbours of noise,
-    and alone where the model takes it so. A note says that.
+    The rule finds BatchNorm that uses the statistics of the batch, a mean or a maximum over axis 0, and attention
+    across samples. The accuracy of such a model changes with how it is served. A sample runs as the third of three,
+    then beside two other neighbours, then alone. The rule compares its part of all floating outputs that grow with the
+    batch. The sample and its neighbours are noise as in `finite-output`. Then the neighbours are a thousand times as
+    large, with either sign. Last, about half of the samples are exchanged in a batch of up to 1,024 samples, as far as
+    four billion multiply-accumulates go. The axis of samples is the one of `accepts`. If the model takes a list item by
+    item, such as images of different sizes, each item is a sample. Some models take no batch of three, such as those
+    for sequences sorted by length. For them the rule uses the example as given: its first sample beside neighbours of
+    noise, and alone if the model takes it. A note says so.
 
-    `tolerance` bounds the largest difference, divided by the largest number in the output, for neighbours like the
-    sample and for the sample alone; large neighbours are judged without it only, for a share of them is large. By
-    default it is 16 roundings of the coarsest dtype beside other neighbours, since the same operations on the same
-    shapes give the same bits. A sample alone is computed by other kernels, which add up in another order: there it is
-    256 roundings (3.1e-5 for float32, 5.7e-14 for float64), where networks of torchvision with 20 to 120 layers show 2,
-    and 32 roundings of 16-bit dtypes, whose sums are taken in float32.
+    `tolerance` bounds the largest difference, divided by the largest number in the output. It applies to neighbours
+    like the sample and to the sample alone. Large neighbours are judged without it, because a share of a large number
+    is large. Beside other neighbours the default is 16 roundings of the coarsest dtype, because the same operations on
+    the same shapes give the same bits. A sample alone uses other kernels, which add in another order. There the default
+    is 256 roundings (3.1e-5 for float32, 5.7e-14 for float64); networks of torchvision with 20 to 120 layers show 2.
+    For 16-bit dtypes it is 32 roundings, because their sums are taken in float32.
 
     Example, kept:
         rule = independent-of-batch = true

@@ -26,10 +26,9 @@ from archcheck.rules.queries.scope import hidden_on, params_on, reach
 class MaxParams(Rule):
     """At most `limit` parameters, each tensor counted once however often it is used.
 
-    Frozen parameters count: they are part of what has to be stored and run. Hidden weights, which sit in no
-    parameter (layers in a plain list), count as well: a budget that they escape is none. Buffers, such as the
-    statistics of BatchNorm, do not count, unless they act as weights. With `on`, the parameters of the layers that
-    it points at count, and with a kind those that its operations read.
+    Frozen parameters count, because they are stored and run. Hidden weights, for example layers in a plain list, count
+    as well. Buffers do not count, for example the statistics of BatchNorm, unless they act as weights. With `on`, only
+    the parameters of the selected layers count. If `on` is a kind, the parameters that its operations read count.
 
     Example, kept:
         rule = max-params = 20
@@ -80,9 +79,9 @@ class MaxParams(Rule):
 class MaxTrainableParams(Rule):
     """At most `limit` parameters that training changes, each tensor counted once.
 
-    Those with `requires_grad = False` do not count, unless a pass in training or in evaluation finds it `True`: a
-    `train` of the model's own may set it, and so may `forward`. Hidden weights do not count, for no optimiser reaches
-    them. This is the budget of fine-tuning with adapters; `max-params` is that of the whole network.
+    Parameters with `requires_grad = False` do not count. If a pass in training or evaluation sets it to `True`, for
+    example in the model's own `train` or in `forward`, they do. Hidden weights do not count, because no optimiser
+    reaches them. Use this rule for fine-tuning with adapters, and `max-params` for the whole network.
 
     Example, kept:
         rule = max-trainable-params = 8
@@ -127,9 +126,8 @@ class MaxTrainableParams(Rule):
 class MaxLayerShare(Rule):
     """No single layer holds more than the share `limit` of the parameters, or of the multiply-accumulates.
 
-    A network in which one fully connected layer holds nearly everything gains most by giving that layer up. A layer
-    holds what is its own, without the layers inside of it. The share is of the whole network; `on` chooses which
-    layers are judged.
+    If one fully connected layer holds nearly everything, removing it gains the most. A layer holds its own parameters,
+    without those of the layers inside. The share is of the whole network. `on` selects the layers that are judged.
 
     Example, kept:
         rule = max-layer-share = "60 %"

@@ -24,16 +24,16 @@ from archcheck.rules.queries.figures import Values, figure_text, find_figure, ne
 class Claim(Rule):
     r"""Every number that `pattern` finds in the text `file` is what was measured as `fact`.
 
-    `pattern` is a regular expression with one group, the number: `13,086`, `15k`, `1.33 M` and `99.4 %` are understood,
-    and a share above 1 is taken as percent. `^` and `$` match at every line. `fact` is the path of a figure:
+    `pattern` is a regular expression with one group, the number. It may be written as `13,086`, `15k`, `1.33 M` or
+    `99.4 %`; a share above 1 is read as percent. `^` and `$` match at every line. `fact` is the path of a figure:
     `params.total`, `params.trainable`, `params.frozen`, `params.hidden_total`, `params.effective` (those that are not
     zero), `params.buffers`, `params.bytes`, `cost.macs`, `cost.training_macs`, `cost.fvcore_flops`, `cost.activations`,
     `cost.peak_activation_bytes`, `dropout` (the rate of every dropout that takes effect), `training.accuracy` (the mean
     over the recorded seeds), `training.seeds`, `training.epochs`, `training.correct`, `training.total`, and any number
-    of the record, such as `training.record.recipe.settings.batch_size`. A number holds when it is the measured one,
-    rounded to the digits that are written: 1.33M is 1,328,360, and 15k is not 13,086. With a `tolerance`, it may be off
-    by that share of the measured value, and no more: `"0 %"` takes no rounding. A pattern that finds nothing breaks the
-    rule.
+    of the record, such as `training.record.recipe.settings.batch_size`. A number is right when it is the measured
+    number, rounded to the written digits: 1.33M is right for 1,328,360, and 15k is wrong for 13,086. With `tolerance`,
+    the number may differ by at most that share of the measured value; `"0 %"` allows no rounding. A pattern that finds
+    nothing breaks the rule.
 
     In a contract: `claim = [{ file = "README.md", pattern = '([\d,]+) parameters', fact = "params.total" }]`
 
@@ -149,11 +149,12 @@ class Claim(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synced(Rule):
-    """What stands between the subject's markers in `files` is what `archcheck sync` would write there today.
+    """The text between the subject's markers in `files` is what `archcheck sync` would write today.
 
-    Between `<!-- archcheck: mnist -->` and `<!-- /archcheck -->` stands a table of the subject `mnist`; with a figure
-    behind the name, `<!-- archcheck: mnist params.total -->`, that figure alone. Figures are those of `claim`. Markers
-    of other subjects are left to these; those in fenced code and in code spans are none.
+    Between `<!-- archcheck: mnist -->` and `<!-- /archcheck -->` stands a table of the subject `mnist`. With a figure
+    after the name, `<!-- archcheck: mnist params.total -->`, only that figure stands there. The figures are those of
+    `claim`. Markers of other subjects are judged with those subjects. Markers in fenced code and in code spans are
+    ignored.
 
     In a contract: `synced = ["README.md"]`
 

@@ -35,9 +35,9 @@ class _Macs(Rule):
 class MaxMacs(_Macs):
     """At most `limit` multiply-accumulates in a forward pass on the example input, in evaluation mode.
 
-    One multiply-add is one, of convolutions, linear maps, products, recurrent layers and attention; published FLOPs
-    are often twice as many. The count is for the whole batch of the example. A sparse matrix multiplies by the elements
-    that it stores. Where the number of products depends on the algorithm, a formula states it, for each matrix or line:
+    One multiply-add counts as one. Convolutions, linear maps, products, recurrent layers and attention count; published
+    FLOPs are often twice as many. The count is for the whole batch of the example. A sparse matrix counts the elements
+    that it stores. Where the number of products depends on the algorithm, a formula gives it, for each matrix or line:
 
     - a Fourier transform of n points: 2 n log2 n, half of that where one side is real (Cooley and Tukey, 1965);
     - distances of all pairs of P and R points of M coordinates: P R M;
@@ -48,12 +48,13 @@ class MaxMacs(_Macs):
       values m n^2 + n^3, with vectors 3 m n^2 + 10 n^3 (Golub and Van Loan, Matrix Computations, 2013);
     - the exponential of a matrix: 5 n^3 (Bader, Blanes and Casas, 2019).
 
-    Elementwise operations that spell a product, as in `(x[:, None] * w).sum(-1)`, count as the product. Where an
-    operation runs whose cost is unknown, a sum within the limit proves nothing and the verdict is `error`; `free` names
-    those that count nothing, and the key `costs` of the subject states what operators of one's own cost in each call,
-    as a number or as a formula of sizes: `costs = { "mylib::scan" = "2 * x.numel * weight.shape[0]" }`.
+    Elementwise operations that are written as a product, as in `(x[:, None] * w).sum(-1)`, count as the product. If the
+    cost of an executed operation is unknown, a sum within the limit proves nothing, and the verdict is `error`. `free`
+    names operations that cost nothing. The key `costs` of the subject gives the cost of your own operators in each
+    call, as a number or as a formula of sizes: `costs = { "mylib::scan" = "2 * x.numel * weight.shape[0]" }`.
 
-    Where values decide what runs, the largest of the real passes counts, at least 16 of varied inputs; a note says so.
+    Where values decide what runs, the model runs at least 16 times on varied inputs. The largest of these passes
+    counts, and a note says so.
 
     Example, kept:
         rule = max-macs = "1k"
@@ -94,13 +95,13 @@ class MaxMacs(_Macs):
 class MaxTrainingMacs(_Macs):
     """At most `limit` multiply-accumulates in a training step on the example input, forward and backward.
 
-    What runs forward in training mode counts as in `max-macs`. Backward, a product counts its forward again for the
-    gradient of each operand that needs one: a linear layer or convolution once for its weight, if that is trained, and
-    once for its input, if something trained comes before it. So a network costs about three forward passes, and one
-    whose first layers are frozen little more than one. Nothing counts behind `detach()`, under `torch.no_grad()`, or
-    where no output is reached; of attention and recurrent layers each product inside counts for itself. What an
-    optimiser, a loss or a second forward pass of checkpointing costs is left out. For operations of unknown cost see
-    `max-macs`.
+    The forward operations in training mode count as in `max-macs`. In the backward pass, a product counts its forward
+    cost again for the gradient of each operand that needs one. A linear layer or convolution counts once for its
+    weight, if the weight is trained, and once for its input, if a trained parameter comes before it. A network
+    therefore costs about three forward passes, and a network with frozen first layers little more than one. Nothing
+    counts behind `detach()`, under `torch.no_grad()`, or where no output is reached. In attention and recurrent layers,
+    each product inside counts separately. The optimiser, the loss and the second forward pass of checkpointing do not
+    count. For operations of unknown cost see `max-macs`.
 
     Example, kept:
         rule = max-training-macs = "200"
@@ -159,8 +160,8 @@ _CHEAPER = "freeze what need not be trained, or make the network or the batch sm
 class MaxActivations(Rule):
     """At most `limit` elements of activations: those of the outputs of convolutions and matrix products.
 
-    That is the convention of published tables; of all that can be counted it follows the time on a GPU best
-    (Radosavovic et al., "Designing Network Design Spaces", 2020). The count is for the whole batch of the example.
+    This is the convention of published tables. Among the figures that can be counted, it predicts the time on a GPU
+    best (Radosavovic et al., "Designing Network Design Spaces", 2020). The count is for the whole batch of the example.
 
     Example, kept:
         rule = max-activations = 72
@@ -205,9 +206,9 @@ class MaxActivations(Rule):
 class MaxPeakMemory(Rule):
     """At most `limit` bytes of activations live at the same time, on the example input in evaluation mode.
 
-    Inputs and intermediate results count as long as something holds them; views and in-place operations share their
-    memory. Parameters and buffers are apart, unless `with-parameters = true` adds them, as a device without any other
-    memory must.
+    Inputs and intermediate results count as long as something holds them. Views and in-place operations share their
+    memory. Parameters and buffers do not count. `with-parameters = true` adds them, for a device that has no other
+    memory.
 
     Example, kept:
         rule = max-peak-memory = "1 KiB"

@@ -20,18 +20,18 @@ UNCHANGED = 0.75
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentationReachesTheBatch(Rule):
-    """The samples that train the model in one epoch are not those of the epoch before, bit for bit.
+    """The training samples of one epoch are not those of the epoch before, bit for bit.
 
-    An augmentation that is declared may reach nobody: two subsets share one dataset object, and setting the transform
-    of the test set overwrites that of the training set; or each sample is augmented once and kept. So the trainer is
-    run for two epochs on a fresh model (with `limit = 512` where it takes a `limit`, as it should) and what reaches
-    the model is compared. Of the samples of the second epoch, at most the share `repeated` may be samples of the
-    first; a flip of every other image leaves a half of a half unchanged in both, and never more than three quarters.
+    An augmentation may be declared and have no effect. For example, two subsets share one dataset object, and setting
+    the transform of the test set overwrites that of the training set. Or each sample is augmented once and then kept.
+    The rule runs the trainer for two epochs on a fresh model (with `limit = 512` if it takes a `limit`, as it should),
+    and compares what reaches the model. At most the share `repeated` of the samples of the second epoch may be samples
+    of the first. A flip of every other image leaves at most three quarters unchanged.
 
-    Where no sample comes twice, the trainer may as well draw new ones from a stream: one that takes a `limit`, and
-    keeps to it in the trial, has a set of samples that it shows again. Else the verdict is `error`. Augmentation that
-    is a part of the network is not seen, as it acts on what has reached the model. Only calls of the model itself are
-    seen, and of its inputs the first, whose first axis is the batch.
+    If no sample comes twice, the trainer may draw new samples from a stream. A trainer that takes a `limit`, and keeps
+    to it in the trial, has a fixed set of samples. For any other the verdict is `error`. The rule does not see an
+    augmentation that is a part of the network, because it acts after the samples have reached the model. It sees only
+    calls of the model itself, and only the first input, whose first axis is the batch.
 
     In a contract: `augmentation-reaches-the-batch = true`
     """
@@ -76,22 +76,23 @@ class AugmentationReachesTheBatch(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutTestIsDisjoint(Rule):
-    """No test sample is among those that the model is trained or chosen on, told by its content.
+    """No test sample is used to train the model or to choose it; samples are compared by content.
 
-    Two looks. First, the trainer runs for two epochs on a fresh model, then `evaluate`, and what reaches the model is
-    compared: a test sample that trains it is a leak, and one that it is evaluated on between the epochs chooses the
-    checkpoint or the recipe. Second, `data = "pkg.mod:samples"` under `training` names a function that returns the
-    sets themselves, `{"train": ..., "validation": ..., "test": ...}`: each a tensor or array `(N, ...)`, a dataset, or
-    an iterable of samples or of pairs with a label. They are compared with one another, and with what runs: what
-    `evaluate` shows must be among the declared `test`, and what reaches the model unchanged among the declared sets.
+    The rule makes two comparisons. First, it runs the trainer for two epochs on a fresh model, then `evaluate`, and
+    compares what reaches the model. A test sample that trains the model is a leak. A test sample that the model is
+    evaluated on between the epochs chooses the checkpoint or the recipe. Second, `data = "pkg.mod:samples"` under
+    `training` names a function that returns the sets themselves, `{"train": ..., "validation": ..., "test": ...}`. Each
+    set is a tensor or array `(N, ...)`, a dataset, or an iterable of samples or of pairs with a label. The rule
+    compares the sets with one another, and with what runs: the samples of `evaluate` must be in the declared `test`,
+    and what reaches the model unchanged must be in the declared sets.
 
-    Images are the same that differ in dtype, or in brightness and contrast of a channel, as by a normalisation: each
-    channel is rescaled to [0, 1] and cut into steps of a 15th. Constant images are left aside. Rows of a table, sound
-    and tokens are compared by value, so declare them as the model is given them.
+    Two images are the same if they differ only in dtype, or only in brightness and contrast of a channel, as after a
+    normalisation. For this, each channel is rescaled to [0, 1] and cut into steps of a 15th. Constant images are left
+    out. Rows of a table, sound and tokens are compared by value, so declare them as the model gets them.
 
-    Without `data`, a trainer that augments or takes a `limit` shows too little: the verdict is `error`. With it,
-    augmented samples are taken for those that are declared, as nothing binds them. Of `limit` test samples it is known
-    that they are among the others, as in some published datasets.
+    Without `data`, a trainer that augments or takes a `limit` shows too little, and the verdict is `error`. With
+    `data`, the rule trusts the declaration for augmented samples. `limit` is how many test samples may be among the
+    others, as in some published datasets.
 
     In a contract: `held-out-test-is-disjoint = true`
     """

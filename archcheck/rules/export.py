@@ -27,15 +27,16 @@ Format = Literal["torch.export", "onnx"]
 class StateDictRoundTrip(Rule):
     """A fresh model that loads the saved state gives the same outputs.
 
-    State in a plain attribute or in a buffer with `persistent=False`, layers in a plain list, a `state_dict` that
-    leaves something out: what was trained is not what is shipped. The parameters are moved a little and a batch
-    of noise passes through the model in training, its `state_dict()` is saved to bytes, read with `weights_only`, and
-    loaded into a model that is built anew with other random numbers. Where a test hands over an instance, a copy of it
-    as it was takes its place, which a note says: it has the same random numbers as the model.
+    The rule finds state in a plain attribute or in a buffer with `persistent=False`, layers in a plain list, and a
+    `state_dict` that leaves something out. With these, the shipped model is not the trained one. The rule moves the
+    parameters a little, and runs a batch of noise through the model in training. It saves the `state_dict()` to bytes,
+    reads it with `weights_only`, and loads it into a new model that is built with other random numbers. If a test
+    passes an instance, a copy of this instance replaces the new model. The copy has the same random numbers as the
+    model, and a note says so.
 
     `tolerance` bounds the largest difference of any floating output on the example in evaluation, divided by the
-    largest number in it: by default 16 roundings of the coarsest dtype of the model (1.9e-6 for float32, 3.6e-15 for
-    float64, 0.016 for float16, 0.125 for bfloat16), as of `deterministic-in-eval`.
+    largest number in it. The default is that of `deterministic-in-eval`: 16 roundings of the coarsest dtype of the
+    model (1.9e-6 for float32, 3.6e-15 for float64, 0.016 for float16, 0.125 for bfloat16).
 
     Example, kept:
         rule = state-dict-round-trip = true
@@ -113,14 +114,15 @@ def _notes(measured: Mapping[str, Any]) -> Iterator[str]:
 class Exports(Rule):
     """The model can be exported to each of `to`, and the exported program gives the same outputs.
 
-    `torch.export` needs nothing beside torch; `onnx` (`exports = ["torch.export", "onnx"]`) goes through it, needs the
-    packages `onnx` and `onnxscript`, and is read by the checker of that format. Python that branches on values, prints
-    them or leaves tensors for NumPy cannot be exported. The export is of the example in evaluation mode, with its
-    shapes; it imports the compiler of torch, which takes some seconds.
+    `torch.export` needs only torch. `onnx` (`exports = ["torch.export", "onnx"]`) exports with `torch.export` first. It
+    needs the packages `onnx` and `onnxscript`, and the ONNX checker reads the result. A model cannot be exported if its
+    Python code branches on values, prints them, or converts tensors to NumPy. The export uses the example in evaluation
+    mode, with its shapes. It imports the compiler of torch, which takes some seconds.
 
-    `tolerance` bounds the largest difference of the outputs of the exported program, divided by the largest number in
-    them. Its operations are the same with others around them, so that the default is that of `independent-of-batch`
-    for a sample alone: 256 roundings (3.1e-5 for float32, 5.7e-14 for float64), 32 of 16-bit dtypes.
+    `tolerance` bounds the largest difference between the outputs of the model and those of the exported program,
+    divided by the largest number in them. The exported program runs the same operations, but with others around them.
+    The default is therefore that of `independent-of-batch` for a sample alone: 256 roundings (3.1e-5 for float32,
+    5.7e-14 for float64), and 32 for 16-bit dtypes.
 
     Example, kept:
         rule = exports = true

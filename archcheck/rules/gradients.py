@@ -32,26 +32,26 @@ _FAULTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradientsReach(Rule):
-    """Every parameter that is trained gets a gradient from the outputs, and one that is not zero everywhere.
+    """Every trained parameter gets a gradient from the outputs, and this gradient is not zero everywhere.
 
-    A `detach()` before the head, a branch whose result is dropped, a ReLU that is dead on every input: the network
-    trains on, smaller than it looks. What is differentiated is the sum of all floating outputs times random numbers,
-    in training mode, over up to sixteen samples of noise, as far as sixty billion multiply-accumulates go. Dropout and
-    stochastic depth drop nothing meanwhile. Four batches are tried before a parameter is said to be without, and two of
-    other signs for branches that none of the four takes.
+    The rule finds a `detach()` before the head, a branch whose result is dropped, and a ReLU that is dead on every
+    input. Such a network still trains, but a part of it learns nothing. The rule differentiates the sum of all floating
+    outputs times random numbers, in training mode. It uses up to sixteen samples of noise, as far as sixty billion
+    multiply-accumulates go. Dropout and stochastic depth drop nothing during this. Four batches are tried before a
+    parameter counts as without gradient, and two more with other signs, for branches that none of the four takes.
 
-    Zero means zero: there is no tolerance, since products that underflow or vanish give exactly that. Two kinds of
-    parameters are kept with a note. The bias of a convolution before BatchNorm has a gradient that is zero in exact
-    arithmetic, of which rounding leaves a little: `no-bias-before-norm` speaks of it. And what waits behind a parameter
-    that starts at zero, such as the scale of the last BatchNorm of a residual branch, has its gradient as soon as that
-    one has moved, which is tried. With `strict` the former are findings, and so is every gradient no larger than
-    16 roundings of the largest of the model: 1.9e-6 of it in float32, 3.6e-15 in float64, 0.016 in float16, 0.125 in
-    bfloat16.
+    Zero means exactly zero. There is no tolerance, because products that underflow or vanish give exactly zero. Two
+    kinds of parameters are kept with a note. The first is the bias of a convolution before BatchNorm: its gradient is
+    zero in exact arithmetic, and rounding leaves a little; `no-bias-before-norm` reports it. The second is a parameter
+    behind one that starts at zero, such as the scale of the last BatchNorm of a residual branch: it gets a gradient as
+    soon as that one has moved, and the rule tries this. With `strict`, the first kind is a finding. Every gradient of
+    at most 16 roundings of the largest gradient of the model is then a finding, too: 1.9e-6 of it in float32, 3.6e-15
+    in float64, 0.016 in float16, 0.125 in bfloat16.
 
-    A gradient that the `backward` of an `autograd.Function` or a hook makes up for a parameter without effect is none:
-    where no operation of torch hands a gradient on, the parameter gets other numbers, and some output has to change.
+    The `backward` of an `autograd.Function`, or a hook, can invent a gradient for a parameter without effect. Where no
+    operation of torch passes a gradient on, the rule changes the parameter, and some output must change.
 
-    Frozen parameters are left to `no-frozen-params`. A group of layers that gets nothing is one finding.
+    Frozen parameters are left to `no-frozen-params`. A group of layers without any gradient is one finding.
 
     Example, kept:
         rule = gradients-reach = true

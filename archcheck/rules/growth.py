@@ -28,12 +28,12 @@ SHOWN = 3
 class MaxGrowth(Rule):
     """No measure in `of` is more than `limit` above the committed snapshot.
 
-    `limit` is a share of what the snapshot says, `"5 %"` or 0.05, or, as an integer or a text such as `"20k"`, a
-    number of the measure's own unit. `of` takes `params` (hidden weights included), `trainable`, `hidden`, `buffers`,
-    `bytes`, `macs`, `fvcore_flops`, `activations` and `peak_activation_bytes`; for limits that differ, state the rule
-    several times. With `on`, a path or a layer type, the parameters and multiply-accumulates of those layers are
-    compared. `archcheck snapshot` writes the snapshot; without one, or with one of another input, there is nothing to
-    compare with: the verdict is `error`.
+    `limit` is a share of the value in the snapshot, `"5 %"` or 0.05, or an absolute number in the unit of the measure,
+    as an integer or a text such as `"20k"`. `of` takes `params` (with hidden weights), `trainable`, `hidden`,
+    `buffers`, `bytes`, `macs`, `fvcore_flops`, `activations` and `peak_activation_bytes`. For several limits, state the
+    rule several times. With `on`, a path or a layer type, the rule compares the parameters and multiply-accumulates of
+    those layers. `archcheck snapshot` writes the snapshot. Without a snapshot, or with one that was measured on another
+    input, the verdict is `error`.
 
     In a contract: `max-growth = [{ limit = 0, of = "params" }, { limit = "5 %", of = "macs" }]`
 

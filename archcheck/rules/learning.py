@@ -18,17 +18,17 @@ from archcheck.rules.queries.probe_answers import check_tolerance, probed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitialLoss(Rule):
-    """A network that has not been trained starts from the loss of a guess, the logarithm of the number of classes.
+    """The loss of an untrained network is the loss of guessing: the logarithm of the number of classes.
 
-    A loss well above it says that the last layers are badly scaled, so that the first epochs unlearn what the
-    initialisation claims; one that is not a loss of this output at all, that a softmax is missing or taken twice. The
-    first output is taken in training mode on noise, and the loss as its mean over all classes instead of drawn labels:
-    for `cross-entropy`, which log-probabilities suit as well as scores, it is never below the logarithm, and
-    exceeds it by about half the variance of the scores. `nll` expects log-probabilities and fails without.
+    A loss well above it shows that the last layers are badly scaled, and the first epochs are lost. A loss that does
+    not fit the output at all shows that a softmax is missing or applied twice. The rule takes the first output in
+    training mode on noise. The loss is its mean over all classes, in place of random labels. `cross-entropy` fits
+    log-probabilities and scores. It is never below the logarithm, and it exceeds the logarithm by about half the
+    variance of the scores. `nll` expects log-probabilities and fails without them.
 
-    `tolerance` bounds the distance from the logarithm, in nats. Half a nat is the default: the usual initialisations
-    of a last layer stay below 0.3. Rounding is a ten-thousandth of that in any dtype but bfloat16. The class axis is
-    `axis`, 1 by default; `classes` says how many there must be.
+    `tolerance` bounds the distance from the logarithm, in nats. The default is half a nat: the usual initialisations of
+    a last layer stay below 0.3. Rounding is a ten-thousandth of that in any dtype but bfloat16. The class axis is
+    `axis`, 1 by default. `classes` says how many classes there must be.
 
     Example, kept:
         rule = initial-loss = true
@@ -110,21 +110,22 @@ class InitialLoss(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverfitsOneBatch(Rule):
-    """A few steps of Adam on one small batch bring the loss down to the share `limit` of what blind guessing leaves.
+    """A few steps of Adam on one small batch reduce the loss to the share `limit` of the loss of blind guessing.
 
-    What cannot learn a few samples of noise by heart learns nothing: a block is frozen, a gradient is cut, a softmax is
-    taken twice, the input does not reach the output. Eight samples of noise get classes in turn, or, in a model of
-    tokens that scores every position, each its own number; `mse` sets random numbers between 0.1 and 0.9 as targets of
-    the first output. Learning rates of 0.0003, 0.003 and 0.03 are tried in this order, for `steps` steps each, from
-    the model as it is; dropout drops nothing meanwhile. BatchNorm takes the statistics of the batch.
+    A network that cannot learn a few samples of noise by heart cannot learn anything: a block is frozen, a gradient is
+    cut, a softmax is applied twice, or the input does not reach the output. Eight samples of noise get the classes in
+    turn. In a model of tokens that scores every position, each sample gets its own number. With `mse`, random numbers
+    between 0.1 and 0.9 are the targets of the first output. The rule tries the learning rates 0.0003, 0.003 and 0.03 in
+    this order, each for `steps` steps, from the model as it is. Dropout drops nothing during this. BatchNorm uses the
+    statistics of the batch.
 
-    Blind guessing gives every sample the same: its least loss is the entropy of the labels, or the variance of the
-    targets; of a single sample it is the first loss. There is no tolerance beside `limit`: what learns goes far below
-    a tenth, and what ignores its input never goes below one.
+    Blind guessing gives every sample the same answer. Its smallest loss is the entropy of the labels, or the variance
+    of the targets. For a single sample it is the first loss. There is no tolerance beside `limit`: a network that
+    learns goes far below a tenth, and a network that ignores its input never goes below one.
 
-    The steps are counted, and so is what they cost: expensive networks get fewer samples, two at least, and a batch
-    that is not learned for three trillion multiply-accumulates is an error, no verdict. So is one that takes 100
-    seconds: a busy machine can cost the answer, but never turns it.
+    The cost of the steps is limited. Expensive networks get fewer samples, at least two. The verdict is `error` if the
+    batch is not learned within three trillion multiply-accumulates, or within 100 seconds. A busy machine can therefore
+    prevent a verdict, but it cannot change one.
 
     Example, kept:
         rule = overfits-one-batch = true

@@ -21,11 +21,10 @@ _KINDS = {"kinds": True}
 class FollowedBy(Rule):
     """Every executed `layer` is followed by `by` on every path to an output.
 
-    `position = "direct"`: `by` is the very next operation. `position = "before-weights"` (the default):
-    activation, pooling, dropout and reshapes may stand between, another layer with weights or a junction of
-    branches may not. What follows a layer with layers inside follows its last operation. `exempt` takes
-    selectors and three words: `first` and `last`, the first and last such layer of the network, and `1x1`, kernels of
-    one position.
+    `position = "direct"`: `by` is the next operation. `position = "before-weights"`, the default: activation, pooling,
+    dropout and reshapes may stand between; another layer with weights or a junction of branches may not. For a layer
+    with layers inside, its last operation counts. `exempt` takes selectors and three words: `first` and `last`, the
+    first and last such layer of the network, and `1x1`, kernels of one position.
 
     Example, kept:
         rule = followed-by = { layer = "conv", by = "batch_norm", position = "direct", exempt = ["last"] }
@@ -64,10 +63,10 @@ class FollowedBy(Rule):
 class PrecededBy(Rule):
     """Every executed `layer` is preceded by `by` on every path from an input.
 
-    The mirror of `followed-by`, for networks that normalise or activate before their weights. `position = "direct"`:
-    `by` is the very last operation before. `position = "before-weights"` (the default): activation, pooling, dropout
-    and reshapes may stand between, another layer with weights or a junction of branches may not. What precedes a layer
-    with layers inside precedes its first operation. `exempt` takes selectors and three words: `first` and `last`, the
+    This is the mirror of `followed-by`, for networks that normalise or activate before their weights. `position =
+    "direct"`: `by` is the operation directly before. `position = "before-weights"`, the default: activation, pooling,
+    dropout and reshapes may stand between; another layer with weights or a junction of branches may not. For a layer
+    with layers inside, its first operation counts. `exempt` takes selectors and three words: `first` and `last`, the
     first and last such layer of the network, and `1x1`, kernels of one position.
 
     Example, kept:

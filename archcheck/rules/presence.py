@@ -25,14 +25,14 @@ _KINDS = {"kinds": True}
 class Requires(Rule):
     """Each of `kinds` is executed, takes effect, and reaches an output.
 
-    A layer that is declared and never called does not count, nor one on a branch whose result is dropped, nor
-    dropout of rate 0, nor a pooling of a map that is one position already. A dropout that stays on in evaluation
-    breaks a promise of `dropout`, whatever else is there.
-    How it is written makes no difference: `F.dropout` is `dropout`, `x.mean((2, 3))` is `global_avg_pool`.
-    `linear` is a product with a weight, and a 1x1 convolution on a 1x1 map, which the report then says. A convolution
-    whose kernel covers its whole map, of more than one position, is `global_conv` and no `linear`.
-    Where values decide what runs, a kind has to take effect in some of the real passes, at least 16 of varied inputs,
-    and the report says in how many if not in all.
+    These do not count: a layer that is declared and never called, a layer whose result reaches no output, dropout of
+    rate 0, and a pooling of a map that has one position already. A dropout that stays on in evaluation breaks
+    `dropout`, even if there are others.
+    The spelling makes no difference: `F.dropout` is `dropout`, and `x.mean((2, 3))` is `global_avg_pool`.
+    `linear` is a product with a weight. A 1x1 convolution on a 1x1 map counts, too, and the report says so. A
+    convolution whose kernel covers a whole map of more than one position is `global_conv`, not `linear`.
+    Where values decide what runs, the model runs at least 16 times on varied inputs. A kind must take effect in one of
+    these passes. The report gives their number if it is not all.
 
     Example, kept:
         rule = requires = ["batch_norm", "dropout"]
@@ -77,9 +77,9 @@ class Requires(Rule):
 class RequiresAny(Rule):
     """At least one of `kinds` is executed, takes effect, and reaches an output.
 
-    What counts as a kind is what `requires` counts: `linear` is a product with a weight, and a 1x1 convolution on a
-    1x1 map, which the report then says. A convolution whose kernel covers its whole map, of more than one position,
-    is `global_conv` and no `linear`.
+    A kind counts as in `requires`: `linear` is a product with a weight, or a 1x1 convolution on a 1x1 map, and the
+    report says so. A convolution whose kernel covers a whole map of more than one position is `global_conv`, not
+    `linear`.
 
     Example, kept:
         rule = requires-any = ["global_avg_pool", "linear"]
@@ -205,11 +205,11 @@ class Forbids(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count(Rule):
-    """As many of `kind` take effect as `min` and `max` say.
+    """The number of `kind` that takes effect is between `min` and `max`.
 
-    A kind or group counts executed operations that reach an output, each call of a shared layer for itself. A layer
-    type counts layers that run, and a path the outermost layers that it matches. Without `min` nothing has to be
-    there, and a count of zero is vacuous.
+    A kind or group counts the executed operations that reach an output; each call of a shared layer counts. A layer
+    type counts the layers that run. A path counts the outermost layers that it matches. Without `min`, a count of zero
+    is vacuous.
 
     Example, kept:
         rule = count = { kind = "conv", min = 2, max = 3 }

@@ -17,10 +17,10 @@ from archcheck.rules.queries.probe_answers import probed
 class LogProbabilities(Rule):
     """The first output is log-probabilities: along the class axis its exponentials sum to one.
 
-    That is what `nn.NLLLoss` expects. The class axis is `axis`, by default 1 as in `(N, C)` and `(N, C, H, W)`; a
-    language model's `(N, T, C)` takes `axis = -1`. Measured in evaluation mode on the example and on ten times the
-    example; `tolerance` bounds the distance of the sums from one (float32 rounding of a sum over 1,000 classes stays
-    below 1e-4).
+    `nn.NLLLoss` expects this. The class axis is `axis`, by default 1 as in `(N, C)` and `(N, C, H, W)`. For the `(N, T,
+    C)` of a language model write `axis = -1`. The rule measures in evaluation mode, on the example and on ten times the
+    example. `tolerance` bounds the distance of the sums from one. Float32 rounding of a sum over 1,000 classes stays
+    below 1e-4.
 
     Example, kept:
         rule = log-probabilities = true

@@ -18,12 +18,12 @@ from archcheck.rules.queries.scope import demand_reach
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoBiasBeforeNorm(Rule):
-    """No convolution or linear layer adds a bias that the normalisation directly after it subtracts again.
+    """No convolution or linear layer has a bias that the normalisation directly after it removes.
 
-    BatchNorm and InstanceNorm subtract the mean of each channel, and with it every bias: it costs parameters and
-    optimiser state and changes nothing. So does GroupNorm with one channel a group. LayerNorm, RMSNorm, GroupNorm over
-    several channels and a frozen BatchNorm do not cancel a bias, nor does BatchNorm where something else reads the
-    result, too.
+    BatchNorm and InstanceNorm subtract the mean of each channel, and every bias with it. Such a bias costs parameters
+    and optimiser state and changes nothing. GroupNorm with one channel per group does the same. LayerNorm, RMSNorm,
+    GroupNorm over several channels and a frozen BatchNorm do not cancel a bias. Neither does a BatchNorm where
+    something else reads the result, too.
 
     Example, kept:
         rule = no-bias-before-norm = true
@@ -132,12 +132,13 @@ _SOFTMAX = ("softmax", "log_softmax")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoDoubleActivation(Rule):
-    """No activation is applied directly to what another activation, or a softmax to what a softmax, gave.
+    """No activation directly follows another activation, and no softmax directly follows a softmax.
 
-    A second ReLU does nothing, a sigmoid after a ReLU gives nothing below one half. `log_softmax` over `softmax`
-    over the same axis, the usual slip in front of a loss, flattens the probabilities until hardly anything is learned;
-    `nn.CrossEntropyLoss` applies one itself. Reshapes and dropout may stand between; pooling, arithmetic and anything
-    with weights end the neighbourhood. An activation that is spelled of two, such as `x * tanh(softplus(x))`, is one.
+    A second ReLU does nothing. A sigmoid after a ReLU gives nothing below one half. `log_softmax` over `softmax` along
+    the same axis is a common mistake before a loss: it flattens the probabilities until hardly anything is learned.
+    `nn.CrossEntropyLoss` applies one `log_softmax` itself. Reshapes and dropout may stand between. Pooling, arithmetic
+    and anything with weights separate two activations. An activation that is written with two others, such as `x *
+    tanh(softplus(x))`, is one activation.
 
     Example, kept:
         rule = no-double-activation = true
@@ -216,10 +217,10 @@ def _double(op: Op, before: Op, facts: Facts) -> Finding:
 class NoDropoutBeforeNorm(Rule):
     """No dropout stands directly before a batch normalisation.
 
-    Dropout changes the variance of what it passes on in training and not in evaluation, so the running variance that
-    BatchNorm collects in training is wrong in evaluation (Li et al., "Understanding the Disharmony between Dropout
-    and Batch Normalization by Variance Shift", 2018). Activation, pooling and reshapes may stand between; weights and
-    the junction of branches end the way. Put dropout after the last BatchNorm.
+    Dropout changes the variance of its output in training and not in evaluation. BatchNorm collects its running
+    variance in training, and this variance is wrong in evaluation (Li et al., "Understanding the Disharmony between
+    Dropout and Batch Normalization by Variance Shift", 2018). Activation, pooling and reshapes may stand between.
+    Weights and a junction of branches separate the two. Put dropout after the last BatchNorm.
 
     Example, kept:
         rule = no-dropout-before-norm = true

@@ -68,9 +68,9 @@ class OutputShape(Rule):
 class KeepsBatch(Rule):
     """The first output holds as many samples as the input, for whatever size of the batch.
 
-    A `view(-1, 320)` that does not fit the map turns one sample into several or several into one, silently; a size
-    that is written down (`view(1, -1)`) holds for one batch only. Measured on the example and, on real numbers, on a
-    batch of another size; the batch is the first axis.
+    A `view(-1, 320)` that does not fit the map silently turns one sample into several, or several into one. A fixed
+    size, as in `view(1, -1)`, is right for one batch size only. The rule measures the example and, on real numbers, a
+    batch of another size. The batch is the first axis.
 
     Example, kept:
         rule = keeps-batch = true
@@ -123,11 +123,11 @@ def _batch_faults(measured: Mapping[str, Any]) -> Iterator[str]:
 class MinReceptiveField(Rule):
     """One position of the last feature map sees at least `limit` input positions along each axis.
 
-    `limit` is one number, one for each axis, or `"input"` for the whole extent of the example. Cumulative through
-    kernels, strides, dilations and branches, as in published tables: where every position of the input is seen, the
-    field may be larger than it. Taps that lie off the map see nothing: a kernel larger than its padded map sees the
-    map, and a dilated one what its taps meet. Global pooling is left out, for it sees any map whole. A network in which
-    attention lets positions see one another has no such field: the verdict is `error`.
+    `limit` is one number, one number per axis, or `"input"` for the whole extent of the example. The field accumulates
+    through kernels, strides, dilations and branches, as in published tables. It may be larger than the input. Kernel
+    positions outside the map see nothing: a kernel larger than its padded map sees the map, and a dilated kernel sees
+    what its positions meet. Global pooling is left out, because it sees any map whole. If attention connects all
+    positions, there is no such field, and the verdict is `error`.
 
     Example, kept:
         rule = min-receptive-field = 5

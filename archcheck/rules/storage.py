@@ -28,20 +28,20 @@ _UNITS = {
 class MaxBytes(Rule):
     """At most `limit` bytes of parameters and buffers, each tensor counted once.
 
-    Precision counts: a network in float16 takes half the bytes of one in float32, and one of 8 bits a quarter, with the
-    scales of its channels. Packed weights of quantised layers are parameters. Hidden weights count as well, at the
-    precision of the operation that reads them.
+    Precision counts: a float16 network takes half the bytes of a float32 network, and an 8-bit network takes a quarter,
+    plus the scales of its channels. Packed weights of quantised layers are parameters. Hidden weights count as well, at
+    the precision of the operation that reads them.
 
-    `of` says what counts, and so what `limit` is to be compared with:
+    `of` says what counts:
 
-    * nothing given: the numbers of parameters, packed weights and buffers as they lie in memory, a sparse tensor with
-      its indices, buffers that are not saved included. Names and what a file adds are no part of it, so that a number
-      worked out by hand fits: 4 bytes for each float32.
-    * `parameters`: of those the parameters and packed weights. `buffers`: of those the buffers.
-    * `state`: the whole file that `torch.save(model.state_dict(), …)` writes, to the byte: without what is not saved,
-      and with some two hundred bytes for each tensor, which is much for a network of a few kilobytes.
-    * `file`: the file that the weights came from, as it lies on the disk: an exported program, or what `weights` names.
-      Ask for it by name; without `of` the numbers in an exported program count like those of any other network.
+    * not given: the numbers of parameters, packed weights and buffers as they lie in memory. A sparse tensor counts
+      with its indices, and buffers that are not saved count, too. Names and file overhead do not count, so the result
+      is what one computes by hand: 4 bytes for each float32.
+    * `parameters`: only the parameters and packed weights. `buffers`: only the buffers.
+    * `state`: the exact size of the file that `torch.save(model.state_dict(), …)` writes. It leaves out what is not
+      saved. It adds about two hundred bytes for each tensor, which is much for a network of a few kilobytes.
+    * `file`: the size on disk of the file that the weights came from: an exported program, or the file that `weights`
+      names. Without `of`, the numbers in an exported program count like those of any other network.
 
     Example, kept:
         rule = max-bytes = "1 KiB"
@@ -131,10 +131,10 @@ def _is_code(tensor: StoredTensor, weights: int) -> bool:
 class MinSparsity(Rule):
     """At least the share `limit` of the parameters is zero.
 
-    What pruning promises. Numbers that are zero count, wherever they are kept: in a parameter, in one that the mask of
-    `torch.nn.utils.prune` or a parametrisation of the same shape makes zero, in a sparse layout, in the packed weights
-    of a quantised layer. Of integers that a layer unpacks by itself, or whose zero is another number, nobody can tell,
-    which is an error. Biases count, too; `on = "conv"` or `on = "*.weight"` chooses others.
+    Zeros count wherever they are kept: in a parameter, in a parameter that is zero through a mask of
+    `torch.nn.utils.prune` or a parametrisation of the same shape, in a sparse layout, and in the packed weights of a
+    quantised layer. Integers that a layer unpacks itself, or whose zero point is not 0, cannot be judged: the verdict
+    is `error`. Biases count, too. `on = "conv"` or `on = "*.weight"` selects other parameters.
 
     Example, kept:
         rule = min-sparsity = "50 %"

@@ -29,14 +29,14 @@ _SHARE = {"unit": "share"}
 class Head(Rule):
     """The output path ends in one of `kinds`: global pooling, a linear layer, or one over the other.
 
-    The path is that of the first output, or of the one that `output` names by its name or place (from 0).
-    A single number in front of others, such as a loss, is passed over.
-    From the output backwards, what has no weights and maps single numbers is passed over: softmax, activations,
-    dropout, reshapes, `clamp`, and arithmetic with constants and parameters; linear layers and global poolings form
-    the head. It ends where two activations meet: in a residual connection, or in the gate of a squeeze and excitation.
-    `linear` is a product with a weight, and a 1x1 convolution on a 1x1 map, which the report then says. A convolution
-    whose kernel covers its whole map, of more than one position, is `global_conv`; a pooling that leaves a border out
-    is no global one.
+    The path belongs to the first output, or to the output that `output` names by its name or its number (from 0). A
+    single number in front of other outputs, such as a loss, is skipped. The rule walks back from the output. It skips
+    what has no weights and maps single numbers: softmax, activations, dropout, reshapes, `clamp`, and arithmetic with
+    constants and parameters. Linear layers and global poolings form the head. The head ends where two activations meet:
+    in a residual connection, or in the gate of a squeeze and excitation.
+    `linear` is a product with a weight, or a 1x1 convolution on a 1x1 map, and the report says so. A convolution whose
+    kernel covers a whole map of more than one position is `global_conv`. A pooling that leaves out a border is not
+    global.
 
     Example, kept:
         rule = head = ["global_avg_pool", "linear"]
@@ -71,7 +71,8 @@ class Head(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channels(Rule):
-    """The convolutions run with these channels: the input's first, then the output's of each in order.
+    """The convolutions run with these channels: first the channels of the input, then the output channels of each in
+    order.
 
     Example, kept:
         rule = channels = [1, 10, 16]
@@ -118,7 +119,7 @@ class Channels(Rule):
 class DropoutRate(Rule):
     """Every dropout that takes effect has the given `rate`, or one between `at-least` and `at-most`.
 
-    One that stays on in evaluation takes effect as well: it breaks the rule whatever its rate.
+    A dropout that stays on in evaluation takes effect, too. It breaks the rule at any rate.
 
     Example, kept:
         rule = dropout-rate = 0.1
@@ -191,15 +192,15 @@ class DropoutRate(Rule):
 class NoPadding(Rule):
     """No convolution pads its input, and nothing else pads it before one.
 
-    What pads is the `padding` of a convolution, also of one that `F.unfold` and a product with weights spell, an
-    operation that pads (`F.pad`, `nn.ReflectionPad2d`), and any other that makes a map larger on its way to a
-    convolution: zeros that are concatenated, a larger map that it is written into, an index that reflects or wraps it,
-    a transposed convolution with a fixed kernel. The latter show on real numbers: along the borders nothing depends on
-    the input, or other positions are repeated. Upsampling is no padding.
+    These operations pad: a convolution with `padding`, also one that is written as `F.unfold` and a product with
+    weights; an operation such as `F.pad` or `nn.ReflectionPad2d`; and any operation that makes a map larger on its way
+    to a convolution. Examples of the last are concatenated zeros, a larger map that the map is written into, an index
+    that reflects or wraps the map, and a transposed convolution with a fixed kernel. They show on real numbers: along
+    the borders nothing depends on the input, or other positions repeat. Upsampling is not padding.
 
-    A padding whose values are cut off again, so that others in their place change no output in evaluation, is none.
-    Only positions count: channels that are padded for a shortcut are none. A negative pad crops and pads nothing; so
-    does the `padding` of a transposed convolution, which crops its output.
+    Padding that is cropped off again, so that other values in its place change no output in evaluation, does not count.
+    Only positions count. Padded channels, as in a shortcut, are not padding. A negative pad crops, and so does the
+    `padding` of a transposed convolution.
 
     Example, kept:
         rule = no-padding = true

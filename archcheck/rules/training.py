@@ -12,14 +12,14 @@ from archcheck.rules.queries.training_runs import fix_of, place_of, recorded_tra
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordMatchesModel(Rule):
-    """The training record belongs to the model at hand: same source, same parameters, same state.
+    """The training record belongs to this model: same source, same parameters, same state.
 
-    A record is evidence for the network that was trained, not for the one that stands in the file today. With
-    `describe = "pkg.mod:function"` under `training`, which returns `{"recipe": ..., "data": ...}` as the code has them,
-    it must be of this recipe and these data, too; the first setting that differs is named with both values. And it must
-    be as it was written: its `digest` is that of all the rest of it. Whoever means to deceive can write a new one;
-    against that there is the checkpoint, which `min-accuracy` evaluates anew, and training again. Without a record
-    there is nothing to judge: the verdict is `error`.
+    A record is evidence for the network that was trained. The file may hold another network today. With `describe =
+    "pkg.mod:function"` under `training`, the record must also belong to this recipe and these data. The function
+    returns `{"recipe": ..., "data": ...}` as the code has them; the finding names the first setting that differs, with
+    both values. The record must also be unedited: its `digest` is computed from all the rest of it. Someone who wants
+    to cheat can write a new digest. Against this, `min-accuracy` evaluates the checkpoint again, and the training can
+    be repeated. Without a record the verdict is `error`.
 
     In a contract: `record-matches-model = true`
     """

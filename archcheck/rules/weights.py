@@ -19,15 +19,16 @@ from archcheck.rules.queries.value_passes import decided_at, in_passes
 class NoHiddenWeights(Rule):
     """No weights act beside the parameters of the model.
 
-    Layers in a plain Python list, tensors in closures and globals, numbers in Python, weights decoded, unpacked or
-    drawn from a seed in `forward`: they take part in the result, no optimiser trains them, no count sees them.
-    The remedy is `nn.ModuleList` or `nn.Parameter`. Everything that acts on an output is counted, whatever operation
-    reads it: tensors from outside, buffers, numbers of Python (but 0, 1, -1, 2 and 0.5), draws that no seed changes.
-    `allow` is how many numbers may, in four bytes each: epsilons, slopes, the mean of each colour, a small filter. A
-    number of 64 bits that no float32 and no short decimal is takes eight. A parameter that no module owns is none too
-    few. Statistics of normalisations do not count, nor do noise, and what follows from shapes
-    and a few numbers: masks, positions, sinusoids, windows. A table counts as many numbers as it takes to describe it.
-    For a table that is meant to be fixed, waive the rule with the buffer's path as `layer`.
+    Hidden weights change the result, but no optimiser trains them and no count includes them. Examples are layers in a
+    plain Python list, tensors in closures and globals, numbers in Python, and weights that `forward` decodes, unpacks
+    or draws from a seed. Use `nn.ModuleList` or `nn.Parameter` instead.
+    Everything that acts on an output counts, whatever operation reads it: tensors from outside, buffers, numbers of
+    Python (except 0, 1, -1, 2 and 0.5), and draws that no seed changes. `allow` is how many such numbers are accepted,
+    at four bytes each: enough for epsilons, slopes, the mean of each colour, a small filter. A 64-bit number takes
+    eight bytes if it is neither a float32 nor a short decimal. A parameter that no module owns is never accepted.
+    These do not count: statistics of normalisations, noise, and what follows from shapes and a few numbers, such as
+    masks, positions, sinusoids and windows. A table counts as many numbers as are needed to describe it. For a table
+    that is fixed on purpose, waive the rule with the path of the buffer as `layer`.
 
     Example, kept:
         rule = no-hidden-weights = true
@@ -148,7 +149,7 @@ class NoUnusedParams(Rule):
 class NoFrozenParams(Rule):
     """Every parameter is trained: none has `requires_grad = False`.
 
-    What is frozen for a while during fine-tuning and forgotten stays as it is for good, and no loss tells.
+    A parameter that is frozen for fine-tuning and then forgotten is never trained again, and the loss does not show it.
 
     Example, kept:
         rule = no-frozen-params = true
@@ -184,14 +185,14 @@ class NoFrozenParams(Rule):
 class NoUnusedLayers(Rule):
     """Every layer is called, and what it gives reaches an output, in evaluation or in training.
 
-    Layers without parameters count, too: a dropout that is built and never called drops nothing. Of an unused
-    branch only the outermost layer is listed. Layers whose weights are used without a call, such as the `out_proj`
-    of an attention, are used; so are containers whose layers run. Losses and metrics that `forward` never calls
-    belong outside of the model.
+    Layers without parameters count, too: a dropout that is built and never called drops nothing. The report lists only
+    the outermost layer of an unused branch. A layer is used if its weights are used without a call, such as the
+    `out_proj` of an attention. A container is used if its layers run. Losses and metrics that `forward` never calls
+    belong outside the model.
 
-    Where values decide what runs, a layer is unused if none of at least 16 real passes on varied inputs calls it, nor
-    any on larger batches and with other parameters. One of many that values choose among, such as experts, is none
-    while others of them are seen for the first time; a note names it.
+    Where values decide what runs, the model runs at least 16 times on varied inputs, and then on larger batches and
+    with other parameters. A layer is unused if none of these passes calls it. Where values choose among many layers,
+    such as experts, and new ones still appear, the others are not reported as unused; a note names them.
 
     Example, kept:
         rule = no-unused-layers = true
