@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fill_descriptors() -> None:
-    """Open those of the three standard streams that are closed: a pipe to a worker would take their places."""
+    """Open each of the three standard streams that is closed. Otherwise a pipe to a worker would get its number."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STREAM:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
@@ -57,7 +57,7 @@ def _fill_descriptors() -> None:
 
 
 def _look_around() -> None:
-    """Raise `ArchcheckError` where nothing can work: no folder to be in."""
+    """Raise `ArchcheckError` if the current folder no longer exists."""
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -75,5 +75,5 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
-    """Leave as from an exception, so that the worker is ended on the way."""
+    """Leave by an exception, so that the worker is ended, too."""
     raise SystemExit(128 + number)

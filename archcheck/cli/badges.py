@@ -17,7 +17,7 @@ COLOR = "blue"
 
 
 def badges(measured: Mapping[str, Facts], folder: Path) -> dict[Path, str | None]:
-    """Return the content of each badge's file; `None` of one for which nothing is measured.
+    """Return the content of each badge file by its path, or `None` for a figure that was not measured.
 
     Raises `ArchcheckError` when two subjects would share a file.
     """
@@ -32,7 +32,7 @@ def badges(measured: Mapping[str, Facts], folder: Path) -> dict[Path, str | None
 
 
 def message_of(content: str) -> str:
-    """Return what a badge's file says; of any other content, that it says something else."""
+    """Return the message in a badge file, or `something else` for any other content."""
     try:
         return str(json.loads(content)["message"])
     except (ValueError, KeyError, TypeError, RecursionError):

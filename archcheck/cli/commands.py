@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def report(options: Namespace) -> int:
-    """Show what a target is. A broken rule does not make it fail; that nothing was measured does."""
+    """Show what a target is. The exit code is 2 only if nothing was measured."""
     if not options.target.strip():
         raise ArchcheckError("the target is empty; name a file such as model.py, or a subject of the contract")
     file = Path(options.target)
@@ -95,7 +95,7 @@ def check(options: Namespace) -> int:
 
 
 def merge(options: Namespace) -> int:
-    """Put the reports of several shards together, and end as the whole run would have ended."""
+    """Join the reports of several shards. The exit code is that of the whole run."""
     from archcheck.judging import shards
     from archcheck.judging.engine import exit_code
 
@@ -149,7 +149,7 @@ def _page_of(options: Namespace) -> str:
 def rules(options: Namespace) -> int:
     """List the rules by group, then those of the project and of installed packages by their module.
 
-    A plugin that cannot be read is told after the rules that can.
+    Problems with plugins are printed after the rules.
     """
     from archcheck.judging.rule_pages import promise
     from archcheck.rules.base import rule_name

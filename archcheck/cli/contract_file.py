@@ -1,4 +1,4 @@
-"""The contract that a command works on."""
+"""Find the contract that a command uses."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def contract_of(options: Namespace) -> Contract:
 
 
 def known_rules_of(options: Namespace) -> tuple[Mapping[str, type[Rule]], Sequence[str]]:
-    """Return the rules that the contract of `--config`, or the one found from here, may state; and what is wrong.
+    """Return the rules that the contract may state, and the problems with its plugins.
 
-    Mistakes elsewhere in the contract are none here; without any contract there are still the installed rules.
+    Other mistakes in the contract are ignored here. Without a contract, these are the built-in and the installed rules.
     """
     from archcheck.contract import discover, known_rules
 

@@ -1,4 +1,4 @@
-"""`archcheck init`: a first contract of what a target stands for."""
+"""`archcheck init`: print a first contract for the models of a target."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _stated(options: Namespace) -> dict[str, Any]:
 
 
 def _drafts(worker: Worker, options: Namespace) -> Iterator[Draft]:
-    """Measure every model of the target; one that fails is named and left out."""
+    """Measure every model of the target. Print the error of a model that fails, and leave it out."""
     taken: set[str] = set()
     request: dict[str, Any] = {"args": dict(options.args or ()), "meta": options.meta}
     if options.input:
@@ -69,7 +69,7 @@ def _drafts(worker: Worker, options: Namespace) -> Iterator[Draft]:
 
 
 def _name(target: str, taken: set[str]) -> str:
-    """Return a name for the subject that is not taken yet: `resnet18` of `torchvision.models:resnet18`."""
+    """Return a free name for the subject: `resnet18` for `torchvision.models:resnet18`."""
     word = target.rpartition(":")[2]
     name = re.sub(r"[^a-z0-9_]+", "-", Path(word).stem.lower() if word.endswith(".py") else word.lower()).strip("-")
     free = [name or "subject", *(f"{name or 'subject'}-{number}" for number in range(2, len(taken) + 3))]

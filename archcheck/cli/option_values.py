@@ -1,4 +1,4 @@
-"""The values of options, from the words of a command line."""
+"""Convert the words of a command line to the values of options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from archcheck.judging.shards import Shard
 
 
 def format_of(word: str) -> str:
-    """Read the name of a format; that its libraries are missing is found out before the measuring, not after it."""
+    """Return the name of a format. A missing library is an error here, before anything is measured."""
     from archcheck.render import FORMATS, demand_libraries
 
     if word in FORMATS:
@@ -29,7 +29,7 @@ def format_of(word: str) -> str:
 
 
 def output_of(word: str) -> Path:
-    """Read where to write: found out before the measuring, not after it."""
+    """Return the path to write to. A path that cannot be written is an error here, before anything is measured."""
     file = Path(word)
     if is_stream(file):
         return file
@@ -72,7 +72,7 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
 
 
 def whole_of(word: str) -> int:
-    """Read a whole number from 0 on, of at most 18 digits: more are beyond what torch takes for a seed."""
+    """Return a whole number from 0 on with at most 18 digits. Torch takes no larger seed."""
     if not re.fullmatch(r"[0-9]{1,18}", word):
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 on with at most 18 digits, not {quote(word)}")
     return int(word)
@@ -95,7 +95,7 @@ def input_of(word: str) -> InputSpec:
 
 
 def argument_of(word: str) -> tuple[str, Any]:
-    """Read `width=16`; a value that is no literal of Python or TOML is a string."""
+    """Return the name and the value of `width=16`. A value that is no Python or TOML literal stays a string."""
     name, equals, value = word.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(

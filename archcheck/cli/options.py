@@ -1,4 +1,4 @@
-"""The words of the command line."""
+"""Define the commands and options of the command line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _refuse_unknown_options(command: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
-    """Name the option that was meant. This comes first: argparse takes the value of an unknown option for a target."""
+    """Refuse unknown options, and suggest the nearest one.
+
+    This runs before argparse, which would take the value of an unknown option for a target.
+    """
     known = [name for name in command._option_string_actions if name.startswith("--")]
     for word in arguments:
         name = word.partition("=")[0]
@@ -54,14 +57,14 @@ def _refuse_unknown_options(command: argparse.ArgumentParser, arguments: Sequenc
 
 
 class _Parser(argparse.ArgumentParser):
-    """Mistakes become `ArchcheckError`, with the command whose help describes them."""
+    """A parser that raises `ArchcheckError` with the command whose help describes the arguments."""
 
     def error(self, message: str) -> NoReturn:
         raise ArchcheckError(f"{message}; see `{self.prog} --help`")
 
 
 class _Version(argparse.Action):
-    """Looks the versions up only when they are asked for, and imports nothing for that."""
+    """Print the versions, which are looked up only then, without importing anything."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, **settings)

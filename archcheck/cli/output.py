@@ -1,4 +1,4 @@
-"""Where the text goes: standard output or a file, with colour or without."""
+"""Write text to standard output, standard error or a file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def show(
     reports: Sequence[Report], format_name: str, output: Path | None, *, saved: bool = False, **choices: Any
 ) -> None:
-    """Write `reports` to `output` or standard output, and name each subject that could not be measured.
+    """Write `reports` to `output` or standard output. Write an error line for each subject that could not be measured.
 
-    When none could be measured, text has nothing to add to those messages and is left out. Reports that were `saved`
-    before have their errors in the text alone: they were named when the subjects were measured. `choices` are those
-    of `archcheck.render.Options`; colour, width and base are found out here.
+    If no subject could be measured, the text report is left out, because the error lines say all of it. For `saved`
+    reports, the error lines are left out where the report itself shows the errors. `choices` are fields of
+    `archcheck.render.Options`; this function adds colour, width and base.
     """
     told = False
     from archcheck.render import render
@@ -47,7 +47,7 @@ def show(
 
 
 class Progress:
-    """A line on standard error that counts the subjects that are done; nothing where no terminal shows it."""
+    """A line on standard error that counts finished subjects, if standard error is a terminal."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -95,13 +95,13 @@ def published_pages() -> str:
 
 
 def complain(message: str) -> None:
-    """Write an error to standard error, each of its lines marked as one."""
+    """Write an error to standard error. Each line begins with `archcheck: error:`."""
     for line in message.splitlines():
         sys.stderr.write(f"archcheck: error: {visible(line)}\n")
 
 
 def complain_of(name: str, message: str) -> None:
-    """Write an error about a subject or target; a message that begins with it, as `file.py:Net`, names it already."""
+    """Write an error about a subject or target. The name is added unless the message begins with it."""
     begins = re.match(r"`(?:[^`]*:)?([^`:]+)`", message)
     named = begins is not None and name.rpartition(":")[2] == begins[1]
     complain(message if named else f"{visible(name)}: {message}")
@@ -113,7 +113,7 @@ def note(message: str) -> None:
 
 
 def write(text: str) -> None:
-    """Write to standard output; a reader that has gone away is no error, and what it has no letter for becomes `?`.
+    """Write to standard output. A closed pipe is ignored, and characters that the encoding does not have become `?`.
 
     Raises `ArchcheckError` when the text cannot be written.
     """
@@ -132,20 +132,17 @@ def write(text: str) -> None:
 
 
 def _encodable(text: str, encoding: str) -> str:
-    """Return a text as far as an encoding has it, such as that of a console or pipe that is not UTF-8."""
+    """Replace the characters that an encoding does not have, for consoles and pipes that are not UTF-8."""
     return text.encode(encoding, errors="replace").decode(encoding)
 
 
 def _flush_elsewhere() -> None:
-    """Give the interpreter, which flushes once more at its end, a place to do so."""
+    """Redirect standard output to the null device, because the interpreter flushes it once more at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def save(text: str, file: Path) -> None:
-    """Write `file` whole or not at all; what is no regular file, such as a pipe, is written to.
-
-    As of standard output, it is no error when nobody reads the pipe any more.
-    """
+    """Write `file` completely or not at all. A pipe or a device is written to directly; a closed pipe is ignored."""
     try:
         write_whole(file, text)
     except BrokenPipeError:
@@ -155,7 +152,7 @@ def save(text: str, file: Path) -> None:
 
 
 def wants_color() -> bool:
-    """Whether standard output is for colour: `NO_COLOR` says no, `FORCE_COLOR` yes, a terminal is asked."""
+    """Whether to use colour: `NO_COLOR` switches it off, `FORCE_COLOR` on, otherwise a terminal decides."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
@@ -164,7 +161,7 @@ def wants_color() -> bool:
 
 
 def width() -> int | None:
-    """Return the columns of the terminal or those of `COLUMNS`; without either, lines are not broken."""
+    """Return the columns of the terminal or of `COLUMNS`, or `None`, which does not break lines."""
     if os.environ.get("COLUMNS") or (sys.stdout is not None and sys.stdout.isatty()):
         return shutil.get_terminal_size().columns
     return None

@@ -1,4 +1,4 @@
-"""`archcheck snapshot` and `archcheck diff`: what was committed, and what differs from it."""
+"""`archcheck snapshot` and `archcheck diff`: write committed measures, and compare measures."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LIMITED = {
 
 
 def snapshot(options: Namespace) -> int:
-    """Write the measures of subjects into their snapshot files, or hold them to what is there."""
+    """Write the measures of subjects to their snapshot files, or with `--check` compare them with these files."""
     from archcheck.judging.engine import chosen_entries
 
     contract = contract_of(options)
@@ -72,7 +72,7 @@ def snapshot(options: Namespace) -> int:
 
 
 def _read(file: Path, options: Namespace) -> dict[str, Snapshot]:
-    """Return what a file holds, before anything is measured in vain; where one is written, there may be none yet."""
+    """Return the snapshots in a file. This happens before measuring; a file to be written may be missing."""
     if not options.check and not file.exists():
         if not file.parent.is_dir():
             raise ArchcheckError(f"there is no folder {show_path(file.parent)} for the snapshot; make it first")
@@ -81,7 +81,9 @@ def _read(file: Path, options: Namespace) -> dict[str, Snapshot]:
 
 
 def _measure(contract: Contract, entries: Iterable[SubjectEntry], options: Namespace) -> dict[str, Snapshot]:
-    """Measure subjects, without what their rules need; one that fails is named and left out."""
+    """Measure subjects without the extra needs of their rules. Print the error of a subject that fails, and leave it
+    out.
+    """
     from archcheck.judging.engine import measure_subject
 
     measured = {}
@@ -119,7 +121,7 @@ def _write(file: Path, committed: Measured, today: Measured, gone: Iterable[str]
 
 
 def _check(shown: str, committed: Measured, today: Measured, gone: Iterable[str]) -> int:
-    """Say how the measures of today stand to the committed ones; return 1 if they grew, 2 if that is unknown."""
+    """Compare measures with the committed ones. Return 1 if one grew, and 2 if this is unknown."""
     code = 0
     for name, now in today.items():
         before = committed.get(name)
@@ -152,7 +154,7 @@ def _compared(shown: str, comparison: Comparison) -> int:
 
 
 def _command(name: str) -> str:
-    """Return the command that writes the measures of a subject, as one pastes it into a shell."""
+    """Return the shell command that writes the measures of a subject."""
     return f"`archcheck snapshot {shlex.quote(one_line(name))}`"
 
 
@@ -205,7 +207,7 @@ def _of_reports(document: object, shown: str) -> tuple[Measured, Limits]:
 
 
 def _limits(report: Report, measures: Snapshot) -> dict[str, int]:
-    """Return the limits of totals. A rule that compared another figure, that of a part, says nothing of the total."""
+    """Return the limits of totals. A rule with another figure, such as that of a part, is left out."""
     limits: dict[str, int] = {}
     for outcome in report.outcomes:
         name = LIMITED.get(outcome.rule, "")

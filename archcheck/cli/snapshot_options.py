@@ -1,4 +1,4 @@
-"""The words of the commands that keep and show what is measured: `snapshot`, `diff`, `init` and `sync`."""
+"""Define the options of `snapshot`, `diff`, `init` and `sync`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archcheck.foundation.words import quote
 
 
 def snapshot(options: Namespace) -> int:
-    """Write the measures of subjects, or hold them to what was written."""
+    """Write the measures of subjects, or compare them with what was written."""
     from archcheck.cli.snapshot import snapshot as run
 
     return run(options)
@@ -31,7 +31,7 @@ def init(options: Namespace) -> int:
 
 
 def sync(options: Namespace) -> int:
-    """Write what is measured into texts and badges, or hold them to it."""
+    """Write measured figures into texts and badges, or check that they are there."""
     from archcheck.cli.sync import sync as run
 
     return run(options)
@@ -93,7 +93,7 @@ def add_init(parser: ArgumentParser) -> None:
 
 
 def folder_of(word: str) -> Path:
-    """Read the name of a folder, which may be new."""
+    """Return the path of a folder, which need not exist yet."""
     folder = Path(word)
     if (folder.exists() and not folder.is_dir()) or not folder.parent.is_dir():
         raise ArgumentTypeError(f"{quote(word)} is no folder; name one, or a new one in a folder that exists")

@@ -1,4 +1,4 @@
-"""`archcheck sync`: what was measured, written between the markers of texts and into badges."""
+"""`archcheck sync`: write measured figures between the markers of texts and into badges."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Measured = Mapping[str, Facts]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A text file with those of its regions that are to be written."""
+    """A text file with the regions to write in it."""
 
     file: Path
     text: Text
@@ -41,7 +41,7 @@ class Page:
 
 
 def sync(options: Namespace) -> int:
-    """Write texts and badges anew where they differ from what is measured, or say that they do.
+    """Write texts and badges where they differ from what is measured. With `--check`, only report the differences.
 
     Everything is read and measured before anything is written.
     """
@@ -62,9 +62,9 @@ def sync(options: Namespace) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a file becomes: `content`, or nothing at all; `lines` say what differs, and `same` that nothing does.
+    """The new content of a file: `content`, or `None` to delete it. `lines` say what differs, `same` that nothing does.
 
-    `before` is what it held when it was read, `words` are what `archcheck sync` takes to write it.
+    `before` is the content when it was read, and `words` are the arguments for `archcheck sync`.
     """
 
     file: Path
@@ -76,9 +76,10 @@ class Change:
 
 
 def _words(contract: Contract, options: Namespace) -> tuple[list[Path], tuple[str, ...]]:
-    """Tell the files from the subjects; without files they are those that `synced` names, unless badges are asked for.
+    """Return the files and the subjects among the words. Without files, these are the files of `synced`, unless badges
+    are asked for.
 
-    A word that is both is a file.
+    A word that names both is a file.
     """
     names = {entry.name for entry in contract.subjects}
     words: list[str] = list(dict.fromkeys(options.words))
@@ -115,7 +116,7 @@ def _page(contract: Contract, file: Path, subjects: Collection[str]) -> Page:
 
 
 def _measure(contract: Contract, pages: Sequence[Page], subjects: Sequence[str], options: Namespace) -> Measured:
-    """Measure the subjects that are spoken of, with the record of the training where it is shown."""
+    """Measure the subjects that the pages name, with the training record where it is shown."""
     from archcheck.judging.engine import measure_subject
 
     needed: dict[str, bool] = {}
@@ -138,7 +139,7 @@ def _measure(contract: Contract, pages: Sequence[Page], subjects: Sequence[str],
 
 
 def _note_accuracy(facts: Facts) -> None:
-    """Say why there is no accuracy to show, where a record was to prove one."""
+    """Say why there is no accuracy, if there should be a record."""
     try:
         accuracies(facts)
     except NotMeasured as error:
@@ -184,7 +185,7 @@ def _badges(folder: Path | None, measured: Measured) -> Iterator[Change]:
 
 
 def _apply(change: Change, *, writes: bool) -> None:
-    """Say what differs, and write it."""
+    """Print what differs, and write it."""
     for line in change.lines:
         write(f"{one_line(line)}\n")
     if not change.lines:
@@ -197,7 +198,7 @@ def _apply(change: Change, *, writes: bool) -> None:
 
 
 def _write(change: Change) -> None:
-    """Write a file that is still as it was read: measuring takes a while, in which somebody may have edited it."""
+    """Write a file if nobody has edited it since it was read."""
     shown = show_path(change.file)
     try:
         with lock_beside(change.file):

@@ -1,4 +1,4 @@
-"""What `archcheck report TARGET` stands for: a subject of a contract, or the models of a file or module."""
+"""`archcheck report TARGET`: find and measure the subject of a contract, or the models of a file or module."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ Place = tuple[Path | None, str]
 
 
 def reports_of(options: Namespace) -> tuple[Report, ...]:
-    """Report everything that the target stands for.
+    """Return a report for each model of the target.
 
-    Raises `ArchcheckError` when the target stands for nothing.
+    Raises `ArchcheckError` when the target names nothing.
     """
     with worker_of(options) as worker:
         if _is_name(options.target):
@@ -81,7 +81,7 @@ def _report_models(worker: Worker, options: Namespace) -> Iterator[Report]:
 
 
 def _contract_covering(options: Namespace) -> Contract | None:
-    """Return the contract nearest to the target; one with mistakes is no reason not to report."""
+    """Return the contract nearest to the target, or `None` with a note if it has mistakes."""
     from archcheck.contract import discover, load
 
     if options.config:
@@ -115,7 +115,9 @@ def _entries(contract: Contract | None, target: str) -> list[SubjectEntry]:
 
 
 def place(root: Path, target: str) -> Place:
-    """Return where `file.py:Net` or `pkg.mod:Net` is, seen from `root`; no file when there is none."""
+    """Return the file of `file.py:Net` or `pkg.mod:Net` below `root` and the name in it. The file is `None` if there is
+    none.
+    """
     head, colon, name = target.rpartition(":")
     head, name = (head, name) if colon else (name, "")
     candidates = [root / head]
@@ -126,10 +128,10 @@ def place(root: Path, target: str) -> Place:
 
 
 def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Namespace) -> Report:
-    """Judge a subject, with the input, arguments and time limits of the command line in place of its own.
+    """Judge a subject, with the input, arguments and time limits of the command line instead of its own.
 
-    A look at the model does not run its trained weights over a test set, nor its trainer: rules that need that are
-    left to `check`, and of the training the record alone is read.
+    `report` evaluates no checkpoint and runs no trainer. Rules that need these are left to `check`; only the training
+    record is read.
     """
     left = [stated.instance for stated in entry.rules if {TRAINING, TRIAL} & {*stated.rule.needs}]
     changes: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""`archcheck train`: its words, and what it shows."""
+"""`archcheck train`: define its options, and show its progress and results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def add_train(parser: ArgumentParser) -> None:
 
 
 def train(options: Namespace) -> int:
-    """Train a subject as its contract says; show what came out, and where the evidence is."""
+    """Train a subject with the trainer of its contract. Show the results and the file of the record."""
     try:
         return _until_decided(options) if options.until_decided else _train(options)
     except KeyboardInterrupt:
@@ -78,7 +78,7 @@ def _train(options: Namespace) -> int:
 
 
 def _until_decided(options: Namespace) -> int:
-    """Train until it is decided; end with 0 only where it is kept."""
+    """Train until it is decided. Return 0 only if the rules are kept."""
     if options.seed or options.epochs:
         raise ArchcheckError(
             "--until-decided chooses the seeds itself, and trains each to its end; leave out --seed and --epochs"
@@ -114,7 +114,7 @@ def _until_decided(options: Namespace) -> int:
 
 
 def _entry(contract: Contract, options: Namespace) -> SubjectEntry:
-    """Return the subject, with the time to import it that the command line gives."""
+    """Return the subject, with the import time limit of the command line."""
     entry = contract.subject(options.subject)
     return replace(entry, import_timeout=options.import_timeout) if options.import_timeout else entry
 

@@ -1,4 +1,4 @@
-"""The workers that a command asks."""
+"""Create the workers that a command uses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from archcheck.workers.worker_process import TIMEOUT, Worker
 
 
 def worker_of(options: Namespace) -> Worker:
-    """Return a worker as the command line wants it: with its limits of time, its cache, and `--sandbox`.
+    """Return a worker with the time limits, the cache and the sandbox of the command line.
 
-    Raises `ArchcheckError` where there is no sandbox, or nothing can be measured at all.
+    Raises `ArchcheckError` if the sandbox is missing, or if nothing can be measured on this system.
     """
     platform_support.refuse_if_unable()
     confined = getattr(options, "sandbox", False)
@@ -32,6 +32,6 @@ def worker_of(options: Namespace) -> Worker:
 
 @contextmanager
 def workers_of(options: Namespace, subjects: int) -> Iterator[tuple[Worker, ...]]:
-    """Give as many workers as `--jobs` asks for, but not more than there are subjects; end them afterwards."""
+    """Yield as many workers as `--jobs` says, but at most one per subject. End them afterwards."""
     with ExitStack() as stack:
         yield tuple(stack.enter_context(worker_of(options)) for _ in range(max(1, min(options.jobs, subjects))))

@@ -36,12 +36,12 @@ def measure(
     confirm: bool = True,
     costs: Mapping[str, StatedCost] | None = None,
 ) -> Facts:
-    """Measure `model` in this process.
+    """Measure `model` in this process, and return the facts.
 
-    `example` is a tensor, a tuple of positional inputs or a mapping of keyword inputs; without it the input
-    is inferred from the first layer. A real forward pass in each mode confirms what shapes say, unless `confirm` is
-    false, which a note on the facts says. The model is left as it was. `costs` are multiply-accumulates of operators of
-    one's own, as a contract states them.
+    `example` is a tensor, a tuple of positional inputs or a mapping of keyword inputs. Without it the input is inferred
+    from the first layer. A real forward pass in each mode confirms the shapes. With `confirm=False` there is no such
+    pass, and the facts have a note. The model is left unchanged. `costs` are multiply-accumulates of your own
+    operators, as in a contract.
 
     Raises:
         SubjectError: the forward pass failed, or the input could not be inferred.
@@ -60,7 +60,8 @@ def check(
     name: str | None = None,
     costs: Mapping[str, StatedCost] | None = None,
 ) -> Report:
-    """Measure `model` in this process and judge it by `rules`; `.verify()` on the report raises when broken.
+    """Measure `model` in this process, judge it by `rules`, and return the report. `report.verify()` raises if a rule
+    is broken.
 
     Raises:
         SubjectError: the model could not be measured.
@@ -75,9 +76,9 @@ def check(
 
 
 def check_contract(contract: Contract, names: Sequence[str] = (), *, worker: Worker | None = None) -> Iterator[Report]:
-    """Judge the named subjects of `contract`, all by default, one report at a time and in their order.
+    """Judge the named subjects of `contract`, or all of them. Yield one report at a time, in their order.
 
-    A subject without rules is an error: judging nothing is no pass.
+    A subject without rules is an error.
     """
     own = worker or Worker()
     try:
@@ -89,12 +90,12 @@ def check_contract(contract: Contract, names: Sequence[str] = (), *, worker: Wor
 
 
 def chosen_entries(contract: Contract, names: Sequence[str] = ()) -> tuple[SubjectEntry, ...]:
-    """Return the named subjects, each once, or all of them. Raises `ArchcheckError` for a name that is none."""
+    """Return the named subjects, each once, or all of them. Raises `ArchcheckError` for an unknown name."""
     return tuple(contract.subject(name) for name in dict.fromkeys(names)) or contract.subjects
 
 
 def check_entry(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Report:
-    """Judge a subject as the gate does: one that nothing is promised of is an error."""
+    """Judge a subject as `archcheck check` does: a subject without rules is an error."""
     return check_subject(worker, contract, entry, needs=needs) if entry.rules else _without_rules(entry)
 
 
@@ -117,7 +118,7 @@ def check_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, ne
 
 
 def _graded(report: Report, rules: Iterable[Rule]) -> Report:
-    """Add the points that `rules` carry and what is earned of them: nothing by a subject that cannot be measured."""
+    """Add the points of `rules` and the earned points. A subject that cannot be measured earns nothing."""
     points = [rule.points for rule in rules if rule.points is not None]
     if not points:
         return report
@@ -126,7 +127,7 @@ def _graded(report: Report, rules: Iterable[Rule]) -> Report:
 
 
 def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Facts:
-    """Measure one subject of `contract` in `worker`, with all that its rules need, and `needs` on top."""
+    """Measure one subject of `contract` in `worker`, with everything that its rules and `needs` ask for."""
     request = {
         "do": "measure",
         "name": entry.name,
@@ -151,7 +152,7 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
 
 
 def _texts(contract: Contract, entry: SubjectEntry, limit: float) -> Texts:
-    """Read what the rules of a subject judge beside it: each time, as no answer of a worker depends on it."""
+    """Read the text files that the rules of a subject judge. They are read each time and never cached."""
     files = {file: Path(contract.root, file) for stated in entry.rules for file in stated.rule.reads}
     read = {file: read_text(path, show_path(path)) for file, path in files.items()}
     return Texts(files=read, subjects=tuple(each.name for each in contract.subjects), limit=limit)
@@ -167,7 +168,7 @@ def measure_target(worker: Worker, target: str, **options: Any) -> Facts:
 
 
 def measure_weights(worker: Worker, target: str) -> Weights:
-    """Return what tensors a file holds, of which nobody knows how they belong together; nothing of it runs."""
+    """Return the tensors in a file of weights. No code in the file runs."""
     answer = worker.ask({"do": "weights", "target": target, "root": str(Path.cwd())})
     try:
         return decode(Weights, answer)
@@ -183,7 +184,7 @@ def _facts(answer: Any) -> Facts:
 
 
 def find_models(worker: Worker, target: str) -> tuple[str, ...]:
-    """Return the targets (`file.py:Net`) that a file or target stands for; nothing that it does leaves traces."""
+    """Return the targets (`file.py:Net`) of the models in a file. Loading the file leaves no traces."""
     return tuple(worker.ask({"do": "find", "target": target, "root": str(Path.cwd()), "careful": True}))
 
 

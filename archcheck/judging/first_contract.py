@@ -1,6 +1,6 @@
-"""A first contract: what networks are today, with headroom, as TOML that `archcheck check` keeps.
+"""Write a first contract: rules that the networks keep today, with headroom, as TOML.
 
-Only rules that are kept by the very facts they are made of are stated; what does not hold becomes a comment.
+Only rules that these facts keep are stated. A rule that is not kept becomes a comment.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A subject to be: the target that a contract names it by, what it is built with, and what was measured."""
+    """A subject of the new contract: its target, its constructor arguments, and its facts."""
 
     name: str
     model: str
@@ -56,7 +56,7 @@ class Draft:
 
 
 def contract_text(drafts: Sequence[Draft], *, prefix: str = "", place: str = "") -> str:
-    """Return the contract of `drafts`; `prefix` goes before the name of each table, `place` is told at the top.
+    """Return the contract of `drafts`. `prefix` goes before the name of each table, `place` is the comment at the top.
 
     Raises `ArchcheckError` for an argument that TOML cannot hold.
     """
@@ -98,7 +98,7 @@ def _line(rule: Rule, today: str, outcome: Outcome) -> str:
 
 
 def _commented(line: str, comment: str) -> str:
-    """Return a line with a comment behind it, or above it where there is no room."""
+    """Return a line with a comment after it, or above it if the line would be too long."""
     both = f"{line}  # {comment}"
     return both if len(both) <= WIDTH else f"# {comment}\n{line}"
 
@@ -112,7 +112,7 @@ def _judged(rule: Rule, facts: Facts) -> Outcome:
 
 
 def _candidates(facts: Facts) -> Iterator[tuple[Rule, str]]:
-    """Yield the rules that may be stated, in the order of the catalogue, and what there is of each today."""
+    """Yield the rules that may be stated, in the order of the catalogue, each with what was measured."""
     params = facts.params.total + facts.params.hidden_total
     macs, memory = facts.cost.macs, facts.cost.peak_activation_bytes
     yield MaxParams(limit=roomy(params)), f"{params:,} today"

@@ -1,4 +1,4 @@
-"""Several subjects at a time: each worker takes the next one as soon as it is free, and reports keep their order."""
+"""Judge several subjects at a time. Each worker takes the next subject when it is free; reports keep their order."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def check_many(
 ) -> Iterator[Report]:
     """Judge subjects of `contract` in `workers`, and yield a report for each in the order of `entries`.
 
-    A subject that fails is its own report's error and stops no other. Whoever leaves early, by an exception or by
-    closing the iterator, ends all workers and what they run.
+    A subject that fails gets a report with an error and stops no other. An exception in the caller, or closing the
+    iterator, ends all workers and their processes.
     """
     if len(workers) == 1:
         yield from (check_entry(workers[0], contract, entry, needs=needs) for entry in entries)

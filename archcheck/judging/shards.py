@@ -1,7 +1,7 @@
-"""One run in several parts: which subjects a shard judges, and how the reports of all shards become one again.
+"""Split one run into shards, and join the reports of all shards.
 
-The JSON report of a shard says which part it is and which subjects the whole run has, so that a part which is missing,
-or is there twice, is noticed before anybody believes that everything passed.
+The JSON report of a shard names its part and the subjects of the whole run. `merge` therefore finds a part that is
+missing or there twice.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Shard:
         return f"{self.index}/{self.count}"
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """Return every `count`-th item: each belongs to one shard, and neighbours to different ones."""
+        """Return every `count`-th item. Each item belongs to one shard, and neighbours belong to different shards."""
         return items[self.index - 1 :: self.count]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a saved report holds; `shard` is `None` for a run that was whole."""
+    """The content of a saved report. `shard` is `None` for a whole run."""
 
     file: str
     reports: tuple[Report, ...]
@@ -63,9 +63,9 @@ def read_part(file: str, value: Any) -> Part:
 
 
 def merge(parts: Sequence[Part]) -> tuple[Report, ...]:
-    """Return the reports of all parts: those of shards in the order of the whole run, others in that of `parts`.
+    """Return the reports of all parts: shards in the order of the whole run, other parts in the order of `parts`.
 
-    Raises `ArchcheckError` with a line for everything that is there twice, is missing, or does not belong together.
+    Raises `ArchcheckError` with a line for each part that is missing, there twice, or of another run.
     """
     mistakes = [*_repeated(parts), *_unlike(parts)]
     mistakes = mistakes or [*_missing_shards(parts), *_missing_subjects(parts)]
@@ -79,7 +79,7 @@ def merge(parts: Sequence[Part]) -> tuple[Report, ...]:
 
 
 def _repeated(parts: Sequence[Part]) -> list[str]:
-    """Name every subject, and every shard without one, that is there twice, with the files that hold it."""
+    """Yield a line for each subject that two parts hold, and for each shard that is there twice."""
     holders: dict[str, list[str]] = {}
     for part in parts:
         for report in part.reports:
@@ -94,7 +94,7 @@ def _repeated(parts: Sequence[Part]) -> list[str]:
 
 
 def _unlike(parts: Sequence[Part]) -> list[str]:
-    """Say which parts are not of the run that the first is of."""
+    """Yield a line for each part that belongs to another run than the first."""
     first = parts[0]
     return [
         f"{part.file} and {first.file} are not of one run: {_run(part)} and {_run(first)}; merge what belongs together"
@@ -123,7 +123,7 @@ def _missing_shards(parts: Sequence[Part]) -> list[str]:
 
 
 def _missing_subjects(parts: Sequence[Part]) -> list[str]:
-    """Name what a part should hold and does not, and what it holds and should not."""
+    """Yield a line for each subject that a part lacks, or holds and should not."""
     mistakes = []
     for part in parts:
         if part.shard is None:

@@ -1,8 +1,8 @@
-"""`archcheck train --until-decided`: one seed after the other until it is known whether the contract is kept.
+"""`archcheck train --until-decided`: train one seed after another until the contract is decided.
 
-Testing after each seed inflates the errors of bounds that are meant for one test, so these are anytime bounds
-(`confidence_intervals`): each error is at most 1 - confidence, however often one tests and whenever one stops. The
-record says under `stopping` that its seeds were chosen so, and `min-accuracy` judges it by the same bounds.
+Testing after each seed inflates the errors of bounds that are made for one test. This module therefore uses anytime
+bounds (`confidence_intervals`): each error is at most 1 - confidence, however often one tests and whenever one stops.
+The record notes this under `stopping`, and `min-accuracy` then judges it by the same bounds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_SEEDS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What is known of one rule after so many seeds; `settled` says that no further seed is needed for it."""
+    """What is known of one rule after the seeds so far. `settled` says that the rule needs no further seed."""
 
     instance: str
     answer: Answer
@@ -52,14 +52,15 @@ def train_until_decided(
     on_look: OnLook | None = None,
     tell: Tell | None = None,
 ) -> tuple[Answer, Path]:
-    """Add seeds to the record of `entry` until it is decided, or holds `most`; return the answer and the record's file.
+    """Add seeds to the record of `entry` until it is decided, or holds `most` seeds. Return the answer and the file of
+    the record.
 
-    It is decided when one accuracy that is promised of the recipe is broken, or all are kept. `on_look` gets the
-    run that has ended, `None` for what was recorded before, and where each promise stands.
+    It is decided when one promised accuracy is broken, or when all are kept. `on_look` is called with the run that
+    ended (`None` for the runs recorded before) and the state of each rule.
 
     Raises:
-        ArchcheckError: nothing is promised of the recipe, there is no record to keep seeds in, or one of another
-            model, or the trainer failed (then the runs that ended before are kept).
+        ArchcheckError: no accuracy of the recipe is promised, there is no file for the record, the record is of another
+            model, or the trainer failed. The runs that ended before are kept.
     """
     spec, rules = trainer_of(entry), _promises(entry)
     _refuse_few(rules, most)
@@ -108,7 +109,7 @@ def _refuse_few(rules: Mapping[str, MinAccuracy], most: int) -> None:
 
 
 def _refuse_another_model(contract: Contract, entry: SubjectEntry, spec: TrainingSpec, target: Path) -> None:
-    """Raise `ArchcheckError` for a record of another model before anything is concluded from it."""
+    """Raise `ArchcheckError` for a record of another model, before anything is concluded from it."""
     alone = replace(entry, rules=(), training=replace(spec, record=str(target.absolute())))
     with Worker() as worker:
         training = measure_subject(worker, contract, alone, needs=(RECORD,)).training
@@ -135,7 +136,7 @@ def _together(standings: Sequence[Standing]) -> Answer:
 
 
 def _stopping(rules: Mapping[str, MinAccuracy], most: int) -> dict[str, Any]:
-    """Return how the seeds of a record are chosen, as the record says it."""
+    """Return the entry `stopping` of the record: how its seeds are chosen."""
     promises = {
         instance: {"mode": rule.mode, "limit": rule.limit, "confidence": rule.confidence}
         for instance, rule in rules.items()

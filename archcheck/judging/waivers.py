@@ -1,7 +1,7 @@
-"""What waivers make of outcomes: findings that are accepted, and complaints of waivers that are of no use.
+"""Apply waivers to outcomes: accept findings, and report waivers that are of no use.
 
-A waiver that is stale, expired or exceeded, or points where nothing is found, breaks its rule: what nobody looks at
-any more is not to be read as a decision. It takes no points, though: those are for the model, not for its contract.
+A waiver breaks its rule when it has expired, when its figure is exceeded, or when it matches nothing any more. It never
+costs points, because points are for the model and not for its contract.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Complaint = tuple[int, Finding]
 
 
 def waive(waivers: Iterable[Waiver], outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
-    """Return `outcomes` with what `waivers` accept taken out of their findings, and with the points they earn."""
+    """Return `outcomes` without the findings that `waivers` accept, and with the points they earn."""
     judged = list(outcomes)
     # Complaints come after all waiving, so that no waiver excuses the uselessness of another.
     complaints = [_apply(waiver, judged) for waiver in waivers]
@@ -38,9 +38,9 @@ def _earned(outcome: Outcome) -> float | None:
 
 
 def _apply(waiver: Waiver, outcomes: list[Outcome]) -> _Complaint | None:
-    """Waive what `waiver` accepts in every instance of its rule; return the complaint if it is of no use.
+    """Apply `waiver` to every instance of its rule. Return a complaint if the waiver is of no use.
 
-    An instance that could not be judged may hold what the waiver is for, so then there is none.
+    An instance that could not be judged may contain what the waiver is for. Then there is no complaint.
     """
     named = [at for at, outcome in enumerate(outcomes) if waiver.rule in (outcome.rule, outcome.instance)]
     judged = [at for at in named if outcomes[at].verdict is not Verdict.ERROR]
@@ -70,7 +70,7 @@ def _accepts(waiver: Waiver, finding: Finding) -> bool:
 
 
 def _waived(waiver: Waiver, outcome: Outcome) -> Outcome:
-    """Take out the findings that `waiver` accepts."""
+    """Move the findings that `waiver` accepts to `waived`."""
     left = tuple(finding for finding in outcome.findings if not _accepts(waiver, finding))
     return replace(
         outcome,
@@ -90,7 +90,7 @@ def _expired(waiver: Waiver) -> bool:
 
 
 def _exceeds(waiver: Waiver, outcome: Outcome) -> bool:
-    """Whether the rule is broken by more than the waiver is for."""
+    """Whether the rule is broken by more than the waiver accepts."""
     if waiver.up_to is None:
         return False
     found = _extent(waiver, outcome)
@@ -98,7 +98,7 @@ def _exceeds(waiver: Waiver, outcome: Outcome) -> bool:
 
 
 def _extent(waiver: Waiver, outcome: Outcome) -> float:
-    """Return how far the rule is broken: what a bound found, of any other rule the number of findings."""
+    """Return how far the rule is broken: the figure of a bound, or the number of findings of any other rule."""
     return outcome.found if _is_bound(outcome) else len(_accepted(waiver, outcome))
 
 
@@ -127,7 +127,9 @@ def _expiry(waiver: Waiver) -> Finding:
 
 
 def _idle(waiver: Waiver, outcomes: Sequence[Outcome], judged: Sequence[int]) -> _Complaint:
-    """Return the complaint of a waiver that accepts nothing, at the rule that has findings elsewhere, if any."""
+    """Return the complaint about a waiver that accepts nothing. It points at the rule that has findings elsewhere, if
+    there is one.
+    """
     every = {at: (*outcomes[at].findings, *outcomes[at].waived) for at in judged}
     broken = [at for at in judged if every[at]]
     if waiver.layer is None or not broken:
@@ -145,5 +147,5 @@ def _complaint(waiver: Waiver, message: str, fix: str) -> Finding:
 
 
 def _whole(number: float) -> float:
-    """Return an integer where the number is one, which is then written in full."""
+    """Return a whole number as an integer, so that it is written in full."""
     return int(number) if isinstance(number, float) and number.is_integer() else number

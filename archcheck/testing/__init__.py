@@ -1,6 +1,6 @@
-"""The faces inside test suites: the pytest plugin, and helpers for hand-written tests and for authors of rules.
+"""The pytest plugin, and helpers for hand-written tests and for authors of rules.
 
-It imports `judging` and all below it when a name is used, not before: pytest imports this package at every start.
+It imports `judging` and everything below only when a name is used, because pytest imports this package at every start.
 """
 
 from __future__ import annotations

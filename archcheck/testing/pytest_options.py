@@ -1,4 +1,4 @@
-"""The options by which pytest is told to run a contract; only pytest and the standard library are imported here."""
+"""The options of the pytest plugin. Only pytest and the standard library are imported here."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _sandbox(config: pytest.Config) -> bool:
-    """Whether subjects are measured in a sandbox; a usage error where there is none."""
+    """Whether subjects are measured in a sandbox. A missing sandbox is a usage error."""
     if not config.getoption("--archcheck-sandbox"):
         return False
     from archcheck.workers.sandbox import refuse_if_unable
@@ -59,7 +59,7 @@ def _sandbox(config: pytest.Config) -> bool:
 
 
 def _or_usage_error(refuse: Callable[[], None]) -> None:
-    """Tell pytest of what is refused as it tells of a wrong option."""
+    """Raise pytest's usage error for an `ArchcheckError`."""
     from archcheck.foundation.errors import ArchcheckError
 
     try:
@@ -85,14 +85,14 @@ def _contract_file(config: pytest.Config) -> Path:
 
 
 def _covers(config: pytest.Config, argument: str, file: Path) -> bool:
-    """Whether a command-line argument is `file`, a node id within it or, as far as it matters, a folder around it."""
+    """Whether a command-line argument is `file`, a test in it, or a folder around it."""
     path = (config.invocation_params.dir / argument.partition("::")[0]).resolve()
     # Before pytest 9, a file beside a folder around it kept the rest of that folder from being collected.
     return path == file or (pytest.version_tuple < (9,) and path in file.parents)
 
 
 class ContractRun:
-    """What one process holds during a run: the contract's file, the worker, and a report for each subject."""
+    """The state of one process during a run: the contract file, the worker, and a report for each subject."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class ContractRun:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Let a failure point at the contract and say what was found, not where this plugin raised it."""
+        """Make a failure point at the contract and show the finding, not the line of this plugin."""
         report = yield
         crash = getattr(report.longrepr, "reprcrash", None)
         if isinstance(item, RuleItem) and crash and item.said:
@@ -196,7 +196,7 @@ class SubjectNode(pytest.Collector):
         self.entry = entry
 
     def collect(self) -> Iterator[RuleItem]:
-        """Make a test of every rule; a subject without any is an error, as judging nothing is no pass."""
+        """Make a test of every rule. A subject without rules is an error."""
         if not self.entry.rules:
             where = self.entry.where
             raise self.CollectError(f"`{self.name}` at {where} has no rules, so nothing is promised; state some")
@@ -217,7 +217,7 @@ class RuleItem(pytest.Item):
         self.add_marker("archcheck")
 
     def setup(self) -> None:
-        """Measure the subject, once; that it cannot be measured is an error of each of its rules."""
+        """Measure the subject once. If it cannot be measured, each of its rules is an error."""
         from archcheck.foundation.words import visible
 
         run: ContractRun = self.config.pluginmanager.get_plugin(NAME)  # type: ignore[assignment]
@@ -248,7 +248,7 @@ class RuleItem(pytest.Item):
         pytest.fail(text, pytrace=False)
 
     def _anatomy(self, outcome: Outcome) -> str:
-        """Return the outcome as the text report shows it, without the count of verdicts below it."""
+        """Return the outcome as in the text report, without the count of verdicts."""
         from archcheck.render import render
         from archcheck.render.wording import tally
 

@@ -45,7 +45,7 @@ __all__ = ["Example", "check_file", "examples", "facts_of", "judge_example", "ru
 
 
 def check_file(path: Path | str, *subjects: str) -> tuple[Report, ...]:
-    """Judge subjects of a contract file, all by default, in a process of their own.
+    """Judge subjects of a contract file, all by default, in another process.
 
     Raises `ContractError` when the contract has mistakes.
     """
@@ -67,11 +67,11 @@ def rule_of(line: str, rule: type[Rule]) -> Rule:
 
 
 def judge_example(rule: type[Rule], example: Example, **names: Any) -> Outcome:
-    """Build, measure and judge an example; `names` are what its model may use, `torch` among them.
+    """Build, measure and judge an example. `names` are the names that its model may use, such as `torch`.
 
-    A line `forward = lambda model, x: …` replaces the forward pass of the model; `was = …` is another model, whose
-    measures stand in the committed snapshot; `texts = { "README.md" = "…" }` are files beside the contract, in which
-    the subject is called `net`.
+    A line `forward = lambda model, x: …` replaces the forward pass of the model. `was = …` is another model, whose
+    measures are in the committed snapshot. `texts = { "README.md" = "…" }` are files beside the contract, in which the
+    subject is called `net`.
     """
     model = _build(example.model or "", names)
     if "forward" in example.lines:
@@ -102,9 +102,9 @@ def _texts(source: str) -> Texts:
 
 
 def verify_examples(rule: type[Rule], **names: Any) -> None:
-    """Hold the examples of a docstring to their verdicts and to what they say.
+    """Check that each example of a docstring gives its verdict and its finding.
 
-    Raises `AssertionError` for the first that differs, and for a docstring without examples.
+    Raises `AssertionError` for the first difference, and for a docstring without examples.
     """
     assert examples(rule), f"{rule_name(rule)} has no examples"
     for example in examples(rule):
