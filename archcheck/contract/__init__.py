@@ -1,6 +1,7 @@
-"""Contracts: rules for subjects, read from TOML with every mistake at once.
+"""Read contracts: rules for subjects in TOML, with every mistake at once.
 
-`discover` finds the file, `load` reads it, `known_rules` are the rules it may state; everything else here is how.
+`discover` finds the file, `load` reads it, and `known_rules` returns the rules that it may state. The other modules are
+the parts of `load`.
 """
 
 from archcheck.contract.entries import InputSpec, Stated, SubjectEntry, TrainingSpec, Waiver

@@ -1,4 +1,4 @@
-"""A TOML file as a tree of nodes that know their lines and collect what is wrong with them."""
+"""Read a TOML file as a tree of nodes. Each node knows its line and collects its mistakes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONG_NUMBER = re.compile(r"[0-9_]{1000}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A file under the name that people see, the lines of its keys, and the problems found so far."""
+    """A file under the name that users see, with the lines of its keys and the problems found so far."""
 
     file: str
     lines: Mapping[KeyPath, int]
@@ -38,7 +38,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A value of a document and the way to it."""
+    """A value of a document and the path to it."""
 
     document: Document
     path: KeyPath
@@ -68,21 +68,21 @@ class Node:
         return replace(self, path=(*self.path, key), value=self.value[key])
 
     def items(self) -> Iterator[Node]:
-        """Go through the items of this list, in order; any other value is its own only item."""
+        """Yield the items of this list in order. Any other value is its own single item."""
         if isinstance(self.value, list):
             yield from map(self.child, range(len(self.value)))
         else:
             yield self
 
     def table(self) -> dict[str, Node] | None:
-        """Return the nodes of this table by key, in file order; complain if it is none."""
+        """Return the nodes of this table by key, in file order. Complain if it is not a table."""
         if isinstance(self.value, dict):
             return {key: self.child(key) for key in self.value}
         self.complain_of_value(f"must be a table, found {show(self.value)}")
         return None
 
     def read(self, kind: Any) -> Any:
-        """Return this value as a `kind`; complain and return `None` if it is none."""
+        """Return this value as a `kind`. Complain and return `None` if it is something else."""
         try:
             return coerce(self.value, kind)
         except Mismatch as mismatch:
@@ -127,7 +127,7 @@ def read_text(path: Path) -> str:
 
 
 def show_path(path: Path) -> str:
-    """Write a path as people would: relative below the current folder and above it, else absolute."""
+    """Return a path for people: relative if it lies near the current folder, else absolute."""
     here, absolute = Path.cwd(), path.parent.resolve() / path.name
     if absolute.is_relative_to(here):
         return absolute.relative_to(here).as_posix()
@@ -142,7 +142,7 @@ def _refuse(file: str, line: int, message: str) -> NoReturn:
 
 
 def _place(message: str, text: str) -> tuple[int, str]:
-    """Take the line out of a message of `tomllib`."""
+    """Split the line number from a message of `tomllib`."""
     found = POSITION.search(message)
     if found is None:  # a number with more digits than Python converts
         number = LONG_NUMBER.search(text)

@@ -1,4 +1,4 @@
-"""What a contract says, as data: subjects with their inputs, training, rules and waivers."""
+"""The content of a contract as data: subjects with their inputs, training, rules and waivers."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSpec:
-    """How a subject is trained and evaluated, and where the evidence of that lies.
+    """How a subject is trained and evaluated, and which files hold the evidence.
 
-    `data` gives the samples themselves, by the name of their set, and `describe` the recipe and the data of a record
-    as the code has them today.
+    `data` names a function that returns the samples of each set. `describe` names a function that returns the recipe
+    and the data as the code has them today.
     """
 
     train: str | None = field(default=None, metadata={"check": check_function})
@@ -108,11 +108,10 @@ class Stated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
-    """A broken rule that is accepted, for a reason, at some layers or everywhere, until a day or for good.
+    """An accepted violation of a rule, with a reason: at some layers or everywhere, until a day or without end.
 
-    `rule` is the name of a rule or of one instance of it. With `up_to` the waiver holds as long as the rule is broken
-    by no more than that: the figure that a `max-` bound finds may not be above it and that of a `min-` bound not
-    below it, of any other rule it is the number of findings.
+    `rule` is the name of a rule or of one instance of it. `up_to` limits the waiver: a `max-` figure may not be above
+    it, and a `min-` figure not below it. For any other rule it is the number of findings.
     """
 
     rule: str
@@ -127,11 +126,10 @@ class Waiver:
 class SubjectEntry:
     """A subject as a contract names it.
 
-    `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or
-    names a function that makes one. `weights` is a file of tensors for it. With `meta` it is built without memory, with
-    `unsafe`, which only the command line can say, a pickle is read. `timeout` is in seconds,
-    `import_timeout` in seconds of CPU time that its own code may take to import.
-    `costs` are multiply-accumulates of operators of its own, by name (see `stated_costs`).
+    `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or the name of a
+    function that makes one. `weights` is a file with its tensors. `meta` builds it without memory. `unsafe` loads a
+    pickle; only the command line can set it. `timeout` is in seconds. `import_timeout` limits the import of its own
+    code, in seconds of CPU time. `costs` are multiply-accumulates of its own operators by name (see `stated_costs`).
     `snapshot` is the file of its committed measures; by default it lies beside the contract (`Contract.snapshot`).
     """
 
@@ -153,5 +151,5 @@ class SubjectEntry:
 
 
 def import_limit(entry: SubjectEntry) -> dict[str, float]:
-    """Return what a request says of the time to import a subject: nothing, where its contract does not."""
+    """Return the import time limit for a request, or nothing if the contract gives none."""
     return {"import_timeout": entry.import_timeout} if entry.import_timeout else {}

@@ -1,8 +1,8 @@
-"""From a TOML table to a dataclass: the field `within_epochs` is the key `within-epochs`.
+"""Read a TOML table into a dataclass: the field `within_epochs` is the key `within-epochs`.
 
-The metadata of a field may ask for more: `check` is a function that raises `ValueError` for a value that must
-not be; `kinds` says that the value holds words that point at operations; `unit` says what the value counts, so that it
-may be text such as `"20k"`; `key` is `False` for a field that no table holds.
+The metadata of a field may say more. `check` is a function that raises `ValueError` for a forbidden value. `kinds`
+marks words that select operations. `unit` says what the value counts, so that text such as `"20k"` is allowed. `key` is
+`False` for a field that no table holds.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 
 def build(cls: type[T], nodes: Mapping[str, Node], at: Node, owner: str, **given: Any) -> T | None:
-    """Make a `cls` of the values at its keys; `given` are fields that the caller has read or knows.
+    """Return a `cls` with the values at its keys. `given` are fields that the caller knows already.
 
-    Every mistake is a complaint, at the line of the value or `at` the line of the whole; then the result is
-    `None`. `owner` is who has the keys: `subject "mnist"`.
+    Every mistake is a complaint at the line of its value, or at the line of `at`; then the result is `None`. `owner`
+    names the owner of the keys in messages: `subject "mnist"`.
     """
     complaints = len(at.document.problems)
     options = _options(cls)
@@ -44,7 +44,7 @@ def build(cls: type[T], nodes: Mapping[str, Node], at: Node, owner: str, **given
 
 
 def check_keys(nodes: Mapping[str, Node], known: Collection[str], owner: str) -> None:
-    """Complain of every key that is not known."""
+    """Complain of every unknown key."""
     for key in (key for key in nodes if key not in known):
         hint = did_you_mean(key, known, f"it has {listed(known)}")
         nodes[key].complain(f"{quote(key)} is not a key of {owner}{hint}")
@@ -61,7 +61,7 @@ def _options(cls: Any) -> dict[str, Field[Any]]:
 
 
 def _check_complete(nodes: Mapping[str, Node], options: Mapping[str, Field[Any]], at: Node, owner: str) -> None:
-    """Complain of every required key that is neither there nor there in a wrong spelling."""
+    """Complain of every required key that is missing, unless a misspelling of it is there."""
     there = {key if key in options else nearest(key, options) for key in nodes}
     for key, option in options.items():
         if is_required(option) and key not in there:
@@ -85,7 +85,7 @@ def _read_field(cls: type, option: Field[Any], node: Node) -> Any:
 
 
 def _read_quantity(node: Node, kind: Any, unit: str) -> Any:
-    """Return a value, or list of values, that counts something; complain once and return `None` if it does not."""
+    """Return a quantity, or a list of quantities. Complain once and return `None` for anything else."""
     at_fault = node
     try:
         return coerce(node.value, kind)  # a text that the field takes as it is comes before a quantity

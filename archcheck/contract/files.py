@@ -40,7 +40,7 @@ KEYS = ("subjects", "rules", "plugins")
 class Contract:
     """The subjects of a contract file. `file` is its name for people, `root` the folder that holds it.
 
-    A folder may hold several contracts, which do not share the `snapshot` where their subjects name none.
+    Several contracts in one folder have separate snapshot files, unless their subjects name one.
     """
 
     file: str
@@ -91,10 +91,10 @@ def load(path: Path, known: Mapping[str, type[Rule]] | None = None) -> Contract:
 
 
 def known_rules(path: Path | None) -> tuple[Mapping[str, type[Rule]], tuple[str, ...]]:
-    """Return the rules that a contract may state, and what is wrong with the plugins that bring some.
+    """Return the rules that a contract may state, and the problems with the plugins that bring some.
 
-    Without a contract they are the built-in ones and those of installed packages. Mistakes of the contract elsewhere
-    are none here.
+    Without a contract these are the built-in ones and those of installed packages. Other mistakes of the contract are
+    ignored here.
 
     Raises `ArchcheckError` when the contract cannot be read at all.
     """
@@ -152,7 +152,9 @@ def _up_to_repository(start: Path) -> list[Path]:
 
 
 def _mentions_archcheck(file: Path) -> bool:
-    """Whether a file holds a contract, or cannot be read and may hold one; `load` will say what is wrong."""
+    """Whether a file holds a contract. It is also true for a file that cannot be read, so that `load` reports the
+    reason.
+    """
     if not file.is_file():
         return False
     try:

@@ -60,7 +60,7 @@ def _describe(entry: EntryPoint) -> str:
 
 
 def _add(plugin: str, load: Callable[[], Any], rules: dict[str, type[Rule]], complain: Complain) -> None:
-    """Add what a plugin holds to `rules`."""
+    """Add the rules of a plugin to `rules`."""
     try:
         with redirect_stdout(sys.stderr):  # standard output is for the report alone
             loaded = load()
@@ -96,7 +96,7 @@ def _importing_from(root: Path) -> Iterator[None]:
 
 
 def _is(value: object) -> bool:
-    """Whether this is a rule; a class whose name begins with an underscore is there for others to derive from."""
+    """Whether this is a rule. A class whose name begins with an underscore is only a base class."""
     return isinstance(value, type) and issubclass(value, Rule) and value is not Rule and value.__name__[0] != "_"
 
 
@@ -105,7 +105,7 @@ def _home(cls: type[Rule]) -> str:
 
 
 def _mistake(cls: type[Rule]) -> str | None:
-    """Return what keeps a contract from stating a rule, found here so that no contract that states it ends badly."""
+    """Return why a contract cannot state a rule. It is found here, before any contract states the rule."""
     if "__dataclass_fields__" not in vars(cls) and inspect.get_annotations(cls):
         return "it is no dataclass; write @dataclass(frozen=True, slots=True, kw_only=True) above it"
     if not dataclasses.is_dataclass(cls) or cls.check is Rule.check:
@@ -120,7 +120,7 @@ def _mistake(cls: type[Rule]) -> str | None:
 
 
 def _refuse_unreadable(key: str, kind: Any) -> None:
-    """Raise `TypeError` for a kind of value that no contract can hold."""
+    """Raise `TypeError` for a type that no contract can hold."""
     try:
         coerce(object(), kind)
     except Mismatch:

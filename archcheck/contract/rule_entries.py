@@ -1,7 +1,7 @@
-"""The `rules` table of a contract: what each value beside the name of a rule stands for.
+"""Read the `rules` table of a contract.
 
-A scalar is the first field; a table holds fields by key; a list states several instances, unless the first
-field takes a list itself; `true` states a rule that needs no parameters, `false` takes an inherited one away.
+A scalar is the first field of the rule. A table holds fields by key. A list states several instances, unless the first
+field takes a list itself. `true` states a rule without parameters, and `false` removes an inherited rule.
 """
 
 from __future__ import annotations

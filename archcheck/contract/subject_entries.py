@@ -1,4 +1,4 @@
-"""The tables of a contract that describe a subject: its input, its training, its rules and waivers."""
+"""Read the tables of a contract that describe a subject: its input, training, rules and waivers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INPUT_FORMS = 'a shape such as [1, 1, 28, 28], a list of tables, or a function s
 
 
 def read_subject(node: Node, shared: Mapping[str, Instances], known: Mapping[str, type[Rule]]) -> SubjectEntry | None:
-    """Read a subject; `shared` are the rules of every subject, which its own replace."""
+    """Read a subject. `shared` are the rules of every subject; its own rules replace them."""
     owner = f"subject {quote(node.name)}"
     nodes = node.table()
     if nodes is None:
@@ -70,7 +70,7 @@ def _read_training(node: Node) -> TrainingSpec | None:
 
 
 def _read_costs(node: Node) -> dict[str, Stated]:
-    """Read what operators of one's own cost."""
+    """Read the costs of the subject's own operators."""
     nodes = node.table() or {}
     for name, stated in nodes.items():
         try:
@@ -124,13 +124,13 @@ def _counted(node: Node, rule: Any, known: Mapping[str, type[Rule]]) -> Node:
 
 
 def _names(rules: Mapping[str, Instances]) -> list[str]:
-    """Return what a waiver may name: the rules that are switched on, and each of several instances."""
+    """Return the names that a waiver may use: the active rules, and each of several instances."""
     named = ((rule, *instances) for rule, instances in rules.items() if instances)
     return list(dict.fromkeys(name for names in named for name in names))
 
 
 def _check_arguments(node: Node) -> None:
-    """Complain of what cannot be handed to the process that builds the model."""
+    """Complain of arguments that cannot be sent to the process that builds the model."""
     if isinstance(node.value, datetime.date | datetime.time):
         node.complain_of_value(f"must not be a date or time; write it as a string, {quote(show(node.value))}")
     if isinstance(node.value, list | dict):

@@ -124,7 +124,7 @@ class _Scanner:
             self._accept(",")
 
     def _skip_blank(self) -> bool:
-        """Pass over white space and comments; return whether anything follows."""
+        """Skip white space and comments. Return whether anything follows."""
         self._take(BLANK)
         return self.position < len(self.text)
 

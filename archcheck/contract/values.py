@@ -1,7 +1,7 @@
-"""From TOML values to the annotations of a dataclass.
+"""Convert TOML values to the annotations of a dataclass.
 
-Understood are `int`, `float`, `str`, `bool`, `datetime.date`, `Literal`, tuples, mappings, unions and `Any`.
-An integer serves as a `float`, a boolean never serves as a number, and one value serves as a tuple of one.
+Supported are `int`, `float`, `str`, `bool`, `datetime.date`, `Literal`, tuples, mappings, unions and `Any`. An integer
+is accepted as a `float`, a boolean is never accepted as a number, and a single value is accepted as a tuple of one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LARGE = 10**20
 
 
 class Mismatch(ValueError):  # noqa: N818 - the name says what it is
-    """A value that its annotation does not allow; `path` leads to the item of it that is at fault, `found` shows it."""
+    """A value that its annotation does not allow. `path` leads to the wrong item, and `found` shows it."""
 
     def __init__(self, kind: Any, found: Any, path: tuple[int | str, ...]) -> None:
         self.path = path
@@ -58,7 +58,9 @@ def coerce(value: Any, kind: Any) -> Any:
 
 
 def describe(kind: Any, *, many: bool = False) -> str:
-    """Say what an annotation allows: `a list of strings`. Without `None`, which TOML cannot write."""
+    """Return what an annotation allows, for people: `a list of strings`. `None` is left out, because TOML cannot write
+    it.
+    """
     origin, options = get_origin(kind), get_args(kind)
     if origin is tuple:
         return ("lists" if many else "a list") + _describe_items(options)

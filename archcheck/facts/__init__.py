@@ -1,6 +1,6 @@
-"""What was measured of a subject, as frozen data with a JSON form, and the snapshot of it that is committed.
+"""The facts that were measured of a subject, as frozen data with a JSON form, and the committed snapshot of them.
 
-It imports `foundation`.
+It imports only `foundation`.
 """
 
 from __future__ import annotations

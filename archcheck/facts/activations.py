@@ -1,9 +1,8 @@
-"""Activations by the convention of published tables: elements of the outputs of convolutions and matrix products.
+"""Count activations as published tables do: elements of the outputs of convolutions and matrix products.
 
-Attention counts as the two products it stands for: its score matrix (…, L, S) and its output (…, L, Ev). A recurrent
-cell counts as its two linear maps, of the input and of the state, to all of its gates. Recurrent layers, whose products
-stay inside of one operation, count nothing, and neither does elementwise work (fvcore 0.1.5,
-`ActivationCountAnalysis`).
+Attention counts its two products: the score matrix (…, L, S) and the output (…, L, Ev). A recurrent cell counts its two
+linear maps, of the input and of the state, to all of its gates. Recurrent layers count nothing, because their products
+stay inside one operation. Elementwise operations count nothing (fvcore 0.1.5, `ActivationCountAnalysis`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What fvcore counts beside us, as a part of the facts."""
+"""The counts of fvcore for the same model, as a part of the facts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ UNEXPLAINED = "unexplained"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A place where fvcore counts another number of `quantity`, `"flops"` or `"activations"`, than we do.
+    """A place where fvcore counts another number of `quantity`, `"flops"` or `"activations"`.
 
-    `op` is fvcore's name of the operator, or torch's where fvcore has none. Both counts are of what `layer` runs
-    itself, without the layers inside of it. `reason` says why they differ, or `"unexplained"`.
+    `op` is fvcore's name of the operator, or torch's name if fvcore has none. Both counts are for what `layer` runs
+    itself, without the layers inside it. `reason` says why they differ, or is `"unexplained"`.
     """
 
     layer: str

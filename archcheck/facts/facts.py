@@ -27,12 +27,12 @@ from archcheck.foundation.text_files import Texts
 class Facts:
     """Everything that was measured of one subject.
 
-    `ops` is the graph executed in evaluation mode; `train_ops` are the operations of the graph in training
-    mode that differ from it, out of `train_length`. Use `executed` to read either graph whole. `unused_layers`
-    are the paths of layers that neither mode calls, or whose results reach no output in either; of a branch, the
-    outermost. Where values decide what runs, `passes` are the real ones that were taken, and both graphs hold what ran
-    in any of them. `snapshot` is what a contract has committed of this subject before, where a rule asks for it.
-    `texts` are the files that rules ask to read, for as long as they judge: no report holds them.
+    `ops` is the graph executed in evaluation mode. `train_ops` are the operations of the training graph that differ
+    from it, out of `train_length`. Use `executed` to read a whole graph. `unused_layers` are the paths of layers that
+    neither mode calls, or whose results reach no output in either; of an unused branch, only the outermost. Where
+    values decide what runs, `passes` describes the real passes, and both graphs hold everything that ran in any of
+    them. `snapshot` holds the committed measures of this subject, if a rule asks for them. `texts` are the files that
+    rules read; no report holds them.
     """
 
     subject: Subject
@@ -95,7 +95,7 @@ class Facts:
 
     @cached_property
     def ways(self) -> tuple[Facts, ...]:
-        """These facts for each pass in evaluation, those that ran alike once."""
+        """The facts of each pass in evaluation. Passes that ran the same way appear once."""
         if self.passes is None:
             return (self,)
         found: dict[object, int] = {}
@@ -111,7 +111,7 @@ class Facts:
             )
 
     def noting(self, text: str) -> Facts:
-        """Return these facts with a note on how they came about."""
+        """Return these facts with one more note."""
         return replace(self, subject=replace(self.subject, notes=(*self.subject.notes, text)))
 
     def layer(self, path: str) -> Layer | None:
@@ -119,9 +119,10 @@ class Facts:
         return self._layers_by_path.get(path)
 
     def built_at(self, path: str) -> Where | None:
-        """Return the line that builds the layer at `path`, or the nearest layer around it; else that of the class.
+        """Return the line that builds the layer at `path`, or the nearest layer around it. Otherwise return the line of
+        the class.
 
-        Where a layer of torch builds layers inside of it, only the outer one has a line of the subject.
+        If a layer of torch builds layers inside it, only the outer layer has a line in the user's code.
         """
         around = (self.layer(each) for each in reversed([*lineage(path)][1:]))
         return next((layer.where for layer in around if layer and layer.where), None) or self.subject.where
@@ -237,7 +238,7 @@ def check_graph(facts: Facts) -> None:
 
 
 def _check_dropout(op: Op) -> None:
-    """Raise `ValueError` when `op`, which may drop elements, does not say at which rate as whoever shows it needs."""
+    """Raise `ValueError` when `op` may drop elements and does not say at which rate."""
     if op.kind not in ("dropout", "attention", "lstm", "gru", "rnn"):
         return
     rate, layers = op.attributes.get("p", 0.0), op.attributes.get("num_layers", 1)

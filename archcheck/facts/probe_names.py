@@ -1,7 +1,7 @@
-"""Probes as rules ask for them: a name and, where a probe takes any, parameters, written as one string.
+"""Names of probes with their parameters, written as one string.
 
-The string is what a rule `needs`, what a request to the worker and so the key of a cached answer hold, and the key
-under which `Facts.behaviour` keeps what was found: rules that ask for the same share it, others do not meet.
+A rule `needs` this string, requests to the worker and keys of the cache hold it, and `Facts.behaviour` stores the
+answer under it. Rules that ask for the same probe share its answer.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a training record shows of itself: whether it has the form of one, and its seal.
+"""Check the form of a training record, and its seal.
 
-By the seal, its `digest`, a reader sees that it was edited after it was written. It is the SHA-256 of all the rest of
-the record as JSON with sorted keys and without spaces, so that it does not depend on how the file is laid out. It keeps
-honest people from a slip. Whoever means to deceive can seal a forgery: against that there is only the checkpoint, which
-is evaluated anew, and training again.
+The seal, `digest`, shows that a record was edited after it was written. It is the SHA-256 of the rest of the record as
+JSON with sorted keys and without spaces, so that the layout of the file does not matter. It protects against mistakes,
+not against fraud: anyone can compute a new digest. Against fraud, the checkpoint is evaluated again, and the training
+can be repeated.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _WORDS = {dict: "a table", list: "a list", int: "an integer", str: "a string"}
 
 
 def misshapen(document: Any) -> str | None:
-    """Return in what a JSON document has not the form of a record, `None` if it has.
+    """Return why a JSON document does not have the form of a record, or `None` if it has.
 
-    A key that is absent or null is no fault of form: what is missing for a proof, rules say.
+    A key that is absent or null is allowed; rules report what is missing for a proof.
     """
     whole = isinstance(document, Mapping) and type(document.get("schema")) is int and document["schema"] == SCHEMA
     if not whole or not isinstance(document.get("runs"), list):
@@ -62,7 +62,7 @@ def _fault(place: str, value: Any, kind: type) -> str:
 
 
 def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `record` with the digest of all the rest of it, in place of any that it had."""
+    """Return `record` with a new digest."""
     return {**{key: value for key, value in record.items() if key != SEAL}, SEAL: digest_of(record)}
 
 
@@ -77,7 +77,7 @@ def digest_of(record: Mapping[str, Any]) -> str:
 
 
 def tampering(record: Mapping[str, Any]) -> str | None:
-    """Return why `record` is not as it was written, `None` if it is."""
+    """Return how `record` was changed after it was written, or `None` if it was not."""
     if SEAL not in record:
         return f"the record has no `{SEAL}`, so it may have been edited after it was written"
     if record[SEAL] != digest_of(record):

@@ -81,13 +81,13 @@ MUCH = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """What acts on an output and is neither an input nor a parameter of the model.
+    """Something that acts on an output and is neither an input nor a parameter of the model.
 
-    `used_by` is the operation that reads it, `layer` the layer in which that happens and `where` the line. A
-    `buffer` has its path as its name; any other has the name of the attribute that holds it, where one does.
-    `numbers` is how many numbers it is worth: all `elements`, or fewer where they follow from one another, as those of
-    a mask or of a table of positions do; `bits` are those of one element, and `content_bytes` the fewest bytes that
-    describe the numbers, of which a wide one may hold several. `trainable` is a parameter that no module owns.
+    `used_by` is the operation that reads it, `layer` is the layer of that operation, and `where` is the line. The name
+    of a `buffer` is its path; otherwise it is the name of the attribute that holds it, if there is one. `numbers` is
+    how many numbers it is worth: all `elements`, or fewer if they follow from one another, as in a mask or a table of
+    positions. `bits` is the width of one element. `content_bytes` is the smallest number of bytes that describes the
+    numbers. `trainable` marks a parameter that no module owns.
     """
 
     name: str
@@ -106,15 +106,16 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Params:
-    """The ledger. `total` counts the elements of unique tensors, by identity; `buffers` are apart from it.
+    """The weights of a model. `total` counts the elements of unique tensors, by identity; buffers are counted
+    separately.
 
-    Two parameters that are views of one storage are two tensors and count twice, as they do for torch and for
-    every optimiser. `bytes` and `bytes_by_dtype` (`{"float32": 52344, "int64": 40}`) are of parameters and buffers,
-    persistent or not. `hidden` weights are in no other count, but for those that are buffers. `frozen_names` are the
-    parameters that `requires_grad` keeps from training: as they come, in evaluation and in training. `beside` is what
-    acts as well and is no weight: numbers of Python, masks, tables that follow from a few numbers. Packed weights of
-    quantised layers count as parameters that nothing trains. `storage` says how each tensor is stored, `effective` how
-    many parameters are not zero, and `file_bytes` how large the file is that the weights came from.
+    Two parameters that are views of one storage are two tensors and count twice, as they do for torch and for every
+    optimiser. `bytes` and `bytes_by_dtype` (`{"float32": 52344, "int64": 40}`) are for parameters and buffers,
+    persistent or not. `hidden` weights are in no other count, except those that are buffers. `frozen_names` are the
+    parameters with `requires_grad = False`, at the start and in both modes. `beside` lists what else acts on an output
+    and is no weight: numbers of Python, masks, and tables that follow from a few numbers. Packed weights of quantised
+    layers count as parameters that are not trained. `storage` says how each tensor is stored, `effective` how many
+    parameters are not zero, and `file_bytes` the size of the file that the weights came from.
     """
 
     total: int
@@ -223,12 +224,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValuePasses:
-    """The real passes that were taken where values decide what runs: on varied inputs, each with draws of its own.
+    """The real passes that were run because values decide what runs: on varied inputs, each with its own random
+    numbers.
 
-    `evaluation` and `training` are how many there were in each mode, the first of them on the example, and one where
-    nothing decides in that mode. There are `few` where more would take too long, or fail. `outputs` are the operations
-    that make the outputs of each pass in evaluation. `rare` are layers that ran in none of them and do on larger
-    batches or with other parameters; of those that are `unsettled` nobody can say that no input leads to them.
+    `evaluation` and `training` are the numbers of passes in each mode. The first pass uses the example. A mode in which
+    nothing is decided has one pass. `few` says that more passes would take too long, or fail. `outputs` are the
+    operations that make the outputs of each pass in evaluation. `rare` are layers that ran in none of these passes, but
+    on larger batches or with other parameters. For the layers in `unsettled` it is unknown whether any input leads to
+    them.
     """
 
     evaluation: int
@@ -242,14 +245,14 @@ class ValuePasses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one forward pass in evaluation mode costs on the measured input.
+    """The cost of one forward pass in evaluation mode on the measured input.
 
-    `fvcore_flops` follows the convention of published tables: `macs`, and some elementwise work on top.
-    `activations` are the elements of convolution and matmul outputs. `peak_activation_bytes` is the most that
-    inputs and intermediate results take at one time; parameters are apart. `training_macs` are those of a step of
-    training on that input, forward and backward: a product costs its forward again for the gradient of each operand
-    that needs one. They are `None` where the forward pass in training could not be measured. Where values decide what
-    runs, each is that of the largest pass.
+    `fvcore_flops` follows the convention of published tables: `macs` plus some elementwise work. `activations` are the
+    elements of convolution and matmul outputs. `peak_activation_bytes` is the most memory that inputs and intermediate
+    results take at one time, without parameters. `training_macs` are those of one training step on that input, forward
+    and backward: a product costs its forward again for the gradient of each operand that needs one. They are `None` if
+    the forward pass in training could not be measured. Where values decide what runs, each figure is that of the
+    largest pass.
     """
 
     macs: int
@@ -280,11 +283,11 @@ class Shapes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """The record of a training run and what a fresh look at the checkpoint gave.
+    """The record of a training run, and the result of evaluating the checkpoint again.
 
-    `mismatches` says in plain words why the record does not belong to this model; empty means it does.
-    `correct` and `total` come from evaluating the committed checkpoint anew, on the held-out test set; a look at
-    the record alone leaves them and `checkpoint_problem` `None`.
+    `mismatches` says in plain words why the record does not belong to this model; an empty list means that it does.
+    `correct` and `total` come from evaluating the committed checkpoint on the held-out test set. If only the record was
+    read, they and `checkpoint_problem` are `None`.
     """
 
     record_file: str | None

@@ -1,7 +1,7 @@
-"""How rules point at things: a path (`features.**`), a layer type (`Conv2d`) or a kind (`conv`, `norm`).
+"""Select operations and layers by a path (`features.**`), a layer type (`Conv2d`) or a kind (`conv`, `norm`).
 
-A path and a layer type cover all that lies in the layers they name. Kinds are the canonical names that the
-measuring gives to executed operations; groups gather kinds that a rule rarely wants apart.
+A path and a layer type select everything inside the layers they name. Kinds are the canonical names of executed
+operations. Groups gather kinds that a rule rarely needs apart.
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ def selects(selector: str | None, op: Op, facts: Facts) -> bool:
 
 
 def selects_layer(selector: str | None, layer: Layer, facts: Facts) -> bool:
-    """Whether `selector` points at `layer`, be it executed or not.
+    """Whether `selector` selects `layer`, executed or not.
 
-    What is never executed is of no kind, so a kind points at the layers that are called like it: `linear` at
-    `Linear`, `batch_norm` at `BatchNorm2d`.
+    An unexecuted layer has no kind. A kind therefore selects layers by their names: `linear` selects `Linear`, and
+    `batch_norm` selects `BatchNorm2d`.
     """
     if selector is None:
         return True

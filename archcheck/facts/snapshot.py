@@ -1,8 +1,8 @@
-"""Snapshots: the measures of subjects as a file that is committed, so that growth shows in a diff and in a check.
+"""Snapshots: the measures of subjects in a committed file, so that growth shows in a diff and in a check.
 
-The file is JSON with sorted keys and one value a line: totals, and for every layer of the module tree its type, the
-shapes that it gives, and the parameters and multiply-accumulates that are its own, without the layers inside of it.
-Nothing in it depends on where or with what it was measured: no lines, no versions, no times.
+The file is JSON with sorted keys and one value per line. It holds the totals, and for every layer its type, its output
+shapes, and its own parameters and multiply-accumulates, without those of the layers inside it. It does not depend on
+where and with what it was measured: it holds no lines, versions or times.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """What the snapshot file of a contract says of a subject: measures, or the `problem` that there is with it."""
+    """The entry of a subject in the snapshot file: its measures, or the `problem` with it."""
 
     file: str
     measures: Snapshot | None
@@ -95,7 +95,7 @@ class Committed:
 
 
 def incomparable(before: Totals, after: Totals, names: Iterable[str]) -> str | None:
-    """Return why the totals called `names` tell nothing about growth; `None` if they do."""
+    """Return why these totals cannot be compared, or `None` if they can."""
     if not ON_INPUT.isdisjoint(names) and before.inputs != after.inputs:
         return (
             f"the snapshot was measured on an input of {_listed(before.inputs)}, the model on {_listed(after.inputs)}"
@@ -123,7 +123,7 @@ def percent(before: int, after: int) -> str:
 
 
 def is_snapshot(document: Any) -> bool:
-    """Whether a JSON document means to be a snapshot."""
+    """Whether a JSON document looks like a snapshot."""
     return isinstance(document, Mapping) and "subjects" in document
 
 
@@ -163,7 +163,7 @@ def snapshot_text(snapshots: Mapping[str, Snapshot]) -> str:
 
 
 def committed(file: Path, name: str, shown: str) -> Committed:
-    """Return what `file` says of the subject called `name`; that it says nothing, or cannot be read, is a problem."""
+    """Return the entry of the subject `name` in `file`. A missing entry or an unreadable file becomes its `problem`."""
     if not file.exists():
         return Committed(file=shown, measures=None, problem=f"the snapshot file `{shown}` is missing")
     try:

@@ -1,4 +1,4 @@
-"""Two snapshots of a subject beside one another: which totals changed, which layers came, went or changed."""
+"""Compare two snapshots of a subject: which totals changed, and which layers are new, gone or changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Value = int | str | tuple[str, ...] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A measure that is another than it was."""
+    """A measure that has changed."""
 
     name: str
     before: Value
@@ -27,12 +27,12 @@ class Change:
 
     @property
     def grew(self) -> bool:
-        """Whether there is more of something of which less is better."""
+        """Whether a measure is larger now, for measures where less is better."""
         return self.name in GROWING and (self.added or 0) > 0
 
     @property
     def shrank(self) -> bool:
-        """Whether there is less of something of which less is better."""
+        """Whether a measure is smaller now, for measures where less is better."""
         return self.name in GROWING and (self.added or 0) < 0
 
 
@@ -77,7 +77,7 @@ def compare(subject: str, before: Snapshot | None, after: Snapshot | None) -> Co
 
 
 def compare_all(before: Mapping[str, Snapshot], after: Mapping[str, Snapshot]) -> tuple[Comparison, ...]:
-    """Compare subjects of the same name; where each side has just one, these, whatever they are called."""
+    """Compare subjects with the same name. If each side has exactly one subject, compare these under any name."""
     if len(before) == len(after) == 1:
         (old_name, old), (name, new) = *before.items(), *after.items()
         return (compare(name if name == old_name else f"{old_name} -> {name}", old, new),)

@@ -1,8 +1,8 @@
-"""What a contract says that an operator of the subject's own costs: a number, or a formula over the sizes of a call.
+"""The cost of a subject's own operators, as a contract gives it: a number, or a formula over the sizes of a call.
 
-A formula adds, subtracts, multiplies and divides (`//`) whole numbers: those that it spells, `x.numel` and
-`x.shape[-1]`, where `x` is a tensor argument of the operator by its name in the schema, or `out`, its first result:
-`"2 * x.numel * weight.shape[0]"`. It counts multiply-accumulates of one call.
+A formula adds, subtracts, multiplies and divides (`//`) whole numbers, `x.numel` and `x.shape[-1]`. Here `x` is a
+tensor argument by its name in the schema of the operator, or `out`, its first result: `"2 * x.numel *
+weight.shape[0]"`. The result is the multiply-accumulates of one call.
 """
 
 from __future__ import annotations

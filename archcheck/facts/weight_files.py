@@ -1,4 +1,4 @@
-"""Files that hold tensors and nothing else, as a part of a report."""
+"""Files that hold only tensors, as a part of a report."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """The tensors in a file that holds nothing else, in its order; what they are parts of, it does not say.
+    """The tensors of a file that holds only tensors, in its order. The structure of the model is unknown.
 
-    `format` is `safetensors` or `pickle`, `notes` say what a reader should know of the file.
+    `format` is `safetensors` or `pickle`. `notes` are for the reader of the report.
     """
 
     file: str

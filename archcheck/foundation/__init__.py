@@ -1,4 +1,4 @@
-"""What every other room stands on: errors, words, quantities, texts, files, JSON and installed packages.
+"""The base of all other rooms: errors, words, quantities, texts, files, JSON and installed packages.
 
 It imports nothing of archcheck outside itself.
 """

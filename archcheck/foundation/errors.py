@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions. Everything archcheck raises on purpose derives from `ArchcheckError`."""
+"""The exceptions. Everything that archcheck raises on purpose derives from `ArchcheckError`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from archcheck.foundation.words import visible
 
 
 class ArchcheckError(Exception):
-    """Something archcheck can say in one line; the command line turns it into exit code 2."""
+    """An error with a message of one line. The command line turns it into exit code 2."""
 
 
 def described(error: BaseException) -> str:
-    """Return `ValueError: what it says` on one line, cut at 300 characters, whatever the error's text holds."""
+    """Return `ValueError: message` on one line, cut at 300 characters. It never raises."""
     try:
         text = one_line(str(error))[:300]
     except BaseException:

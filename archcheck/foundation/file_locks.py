@@ -1,8 +1,8 @@
-"""One process at a time: a file that the kernel locks for its holder, and frees however that process ends.
+"""File locks: one process at a time, released by the kernel however the process ends.
 
-Where a file system knows no such locks, the file itself is the lock: it says who made it, and is taken over when that
-process is dead. A lock lies beside what it protects, so that whoever may write that may lock it, too, and every path
-that leads to the folder leads to the lock.
+If a file system has no such locks, the file itself is the lock. It names its process, and another process takes it over
+when that process is dead. A lock lies beside the file that it protects, so that everyone who may write the file may
+lock it, and every path to the folder finds the lock.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Lock:
         self._descriptor = descriptor
 
     def become(self, file: Path, content: bytes) -> None:
-        """Let the room that the lock keeps free become `file`. Raises `OSError` where it cannot."""
+        """Rename the reserved space of the lock to `file`. Raises `OSError` if that fails."""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         _write(self._descriptor, content)
         os.ftruncate(self._descriptor, len(content))
@@ -114,9 +114,9 @@ def _acquired(file: Path, on_wait: Callable[[str], None] | None) -> int:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file if nobody else has; say whether that worked.
+    """Lock an open file if nobody else holds it. Return whether that worked.
 
-    Raises `OSError` where the file system, or the operating system, has no such locks.
+    Raises `OSError` if the file system or the operating system has no such locks.
     """
     if _locks is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
@@ -128,7 +128,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 def remove_if_left(file: Path) -> None:
-    """Remove a file that its writer has locked as long as that lives, where nobody does."""
+    """Remove a file that its writer keeps locked while it lives, if nobody holds the lock."""
     with contextlib.suppress(OSError), open_regular(file) as stream:
         if try_lock(stream.fileno()):
             file.unlink(missing_ok=True)
@@ -152,7 +152,7 @@ def _opened(file: Path) -> tuple[int, bool]:
 
 
 def _refuse_no_lock(file: Path) -> None:
-    """Raise `ArchcheckError` for what no lock can be: it is written over, and a link may lead anywhere."""
+    """Raise `ArchcheckError` for a file that is no lock: it would be overwritten, and a link may lead anywhere."""
     try:
         refuse_irregular(file, follow=False)
     except OSError as error:

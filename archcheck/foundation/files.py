@@ -1,4 +1,4 @@
-"""Files written whole, so that a reader finds what was there before or what is there now, and JSON read with care."""
+"""Write files atomically, so that a reader finds the old or the new content, and read JSON with care."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def write_whole(file: Path, content: str | bytes) -> None:
 
 
 def is_stream(file: Path) -> bool:
-    """Whether what a path names is written to, and not replaced: a pipe, a device, `/dev/stdout`; not a folder."""
+    """Whether a path is written to directly: a pipe, a device or `/dev/stdout`. A folder is none."""
     return _descriptor(file) is not None or (file.exists() and not file.is_file() and not file.is_dir())
 
 
@@ -132,9 +132,9 @@ def read_json(file: Path, shown: str, repair: str, *, streams: bool = False) -> 
 
 
 def json_of(data: bytes) -> Any:
-    """Return the JSON document in the bytes of a file, at most `DEEPEST` deep and without numbers that are none.
+    """Return the JSON document in the bytes of a file, at most `DEEPEST` levels deep and with finite numbers only.
 
-    Raises `ValueError`, in words that go on after "it is", for anything else.
+    Raises `ValueError` for anything else; its text continues "it is ...".
     """
     try:
         text = data.decode("utf-8-sig")

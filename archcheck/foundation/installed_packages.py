@@ -1,9 +1,10 @@
-"""What is installed and so not the subject's: one definition for the guard, the loader, the tracer and the cache.
+"""Tell installed packages from the code of the subject: one definition for the guard, the loader, the tracer and the
+cache.
 
-Installed are Python itself and the folders of this interpreter, environment or user for packages. Of all else that
-is on `sys.path` when measuring begins, these are installed, too: a folder called `site-packages` or `dist-packages`,
-an archive, and in any other folder what the distributions there say that they installed (`pip install --target`).
-What a subject puts on `sys.path` later is not.
+Python itself is installed, and so are the package folders of this interpreter, environment and user. Of all else on
+`sys.path` when measuring begins, these are installed, too: a folder called `site-packages` or `dist-packages`, an
+archive, and in any other folder the files that its distributions list (`pip install --target`). Paths that a subject
+adds later are not.
 """
 
 # Paths as Python reports them, and by the thousand.

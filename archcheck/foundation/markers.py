@@ -1,10 +1,10 @@
-"""Markers in a text: what stands between them is written by `archcheck sync` and held to by `synced`.
+"""Markers in a text: `archcheck sync` writes the text between them, and the rule `synced` checks it.
 
     <!-- archcheck: mnist -->                                   a table of the subject `mnist`
     <!-- /archcheck -->
     <!-- archcheck: mnist params.total -->13,086<!-- /archcheck -->    one figure of it
 
-Markers in fenced code and in code spans are text like any other.
+Markers in fenced code and in code spans are ordinary text.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """What stands between two markers: `subject` and, of a single figure, its `path`; `start` and `end` of it.
+    """The text between two markers, from `start` to `end`: of `subject` and, for a single figure, its `path`.
 
-    `ahead` is what begins the line of a table, and each of its lines: indentation or the mark of a quotation.
+    `ahead` begins each line of a table: indentation or the mark of a quotation.
     """
 
     subject: str

@@ -1,4 +1,4 @@
-"""Numbers in a text: where a pattern finds them, what they say, and whether that holds of what was measured."""
+"""Numbers in a text: where a pattern finds them, what they say, and whether they match the measured value."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _BEFORE = re.compile(r"(?:\d|\d[.,_])\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A number that a text states: `written` there, but for spaces, at a line, and the `value` that it stands for.
+    """A number in a text: how it is `written` (without spaces), its line, and its `value`.
 
-    `last` is what its last digit is worth; a text that is no number has no `value`. `of_one` says that it is a share
-    written as such, and not in percent.
+    `last` is the worth of its last digit. A text that is no number has no `value`. `of_one` marks a share that is not
+    in percent.
     """
 
     written: str
@@ -35,7 +35,7 @@ class Claim:
     of_one: bool = False
 
     def holds(self, measured: Fraction, tolerance: Fraction | None) -> bool:
-        """Whether this is what was measured, within a share of that; without one, rounded to the digits written."""
+        """Whether this is the measured value, within a share of it; without a share, rounded to the written digits."""
         if self.value is None:
             return False
         room = self.last / 2 if tolerance is None else tolerance * abs(measured)

@@ -1,4 +1,4 @@
-"""What is at hand: whether anything can be measured on this system, with these packages, and whether it can fork."""
+"""Find out what this system can do: measure with these packages, and fork."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from archcheck.foundation.errors import ArchcheckError
 
 
 def can_fork() -> bool:
-    """Whether a child may be forked here; the system libraries of macOS do not bear it.
+    """Whether a child may be forked here. The system libraries of macOS do not allow it.
 
-    The variable is for whoever wants to see on Linux what happens elsewhere.
+    The environment variable switches forking off on Linux, for tests.
     """
     return sys.platform == "linux" and not os.environ.get("ARCHCHECK_NO_FORK")
 
@@ -25,13 +25,13 @@ PACKAGES = frozenset({"torch", "fvcore", "hypothesis", "rich", "jinja2", "matplo
 
 
 def not_installed(*packages: str) -> str:
-    """Return what to do about packages that are missing, by the Python that runs."""
+    """Return how to install missing packages for the Python that runs."""
     names = " ".join(packages)
     return f"{names} not installed for `{sys.executable}`; run `{sys.executable} -m pip install {names}`"
 
 
 def refuse_if_unable() -> None:
-    """Raise `ArchcheckError` where no worker can be started and bounded, or what it takes is not installed.
+    """Raise `ArchcheckError` if no worker can be started and limited here, or if a package is missing.
 
     A worker needs a system like Unix.
     """
@@ -45,7 +45,9 @@ def refuse_if_unable() -> None:
 
 @cache
 def _is_there(package: str) -> bool:
-    """Whether a package can be imported, asking the folders first: other finders may take it for an import."""
+    """Whether a package can be imported. The folders are asked first, because other finders may treat the question as
+    an import.
+    """
     if package in sys.modules:
         return sys.modules[package] is not None
     return PathFinder.find_spec(package) is not None or find_spec(package) is not None

@@ -1,8 +1,8 @@
 """Quantities as people write them: `"20k"`, `"1.33M"`, `"256 KiB"`, `"50 %"`, read and written exactly.
 
-A field of a rule says in its metadata what it counts, `field(metadata={"unit": "parameters"})`; a contract may then
-give text where the field holds a number. Prefixes are those of the SI (k is 1,000), and KiB is 1,024 bytes. What is
-counted comes in whole numbers: `"1.3337k"` parameters are none.
+The metadata of a rule's field say what it counts, `field(metadata={"unit": "parameters"})`; a contract may then give
+text instead of a number. Prefixes are those of the SI (k is 1,000), and KiB is 1,024 bytes. Counted things are whole
+numbers, so `"1.3337k"` parameters are refused.
 """
 
 from __future__ import annotations

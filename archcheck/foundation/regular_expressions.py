@@ -1,6 +1,6 @@
-"""Regular expressions of other people, matched in a process of its own: one that backtracks for ever can be ended.
+"""Match other people's regular expressions in another process, so that a pattern that never ends can be stopped.
 
-Python matches a pattern in one step, which holds the interpreter's lock and which no other thread can end.
+Python matches a pattern in one step. It holds the lock of the interpreter, and no other thread can end it.
 """
 
 from __future__ import annotations

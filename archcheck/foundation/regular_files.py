@@ -1,4 +1,4 @@
-"""Regular files, told from pipes and devices: opening or reading those might wait for ever, or never end."""
+"""Open regular files only: a pipe or a device might block for ever, or never end."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def open_regular(file: str | Path) -> BinaryIO:
 
 
 def refuse_irregular(file: str | Path, *, follow: bool = True) -> None:
-    """Raise `OSError` where a pipe, a device or a socket lies; without `follow` for a link, too.
+    """Raise `OSError` for a pipe, a device or a socket, and without `follow` for a link, too.
 
-    What is not there, or is a folder, is refused by whoever opens it.
+    A missing path or a folder passes; opening it raises the error.
     """
     try:
         mode = Path(file).stat(follow_symlinks=follow).st_mode

@@ -1,4 +1,4 @@
-"""A place in a source file, as findings, facts and mistakes name it."""
+"""A place in a source file, for findings, facts and mistakes."""
 
 from __future__ import annotations
 

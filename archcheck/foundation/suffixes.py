@@ -1,4 +1,4 @@
-"""What the names of files end in, where that tells what is in them."""
+"""The suffixes of file names, where they tell what a file holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".pt.tar", ".pth.t
 
 
 def is_file(target: str) -> bool:
-    """Whether a target ends as the name of a file does, not as that of a subject or module."""
+    """Whether a target ends like a file name, not like the name of a subject or module."""
     return ends(target, SOURCE + EXPORTED + TENSORS + PICKLED)
 
 

@@ -1,4 +1,4 @@
-"""Texts beside a model, such as its README: what rules on claims judge, read by whoever asks for the judging."""
+"""Text files beside a model, such as its README, which rules about claims judge."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Texts:
 
 
 def read_text(file: Path, shown: str) -> Text:
-    """Return the text in a file of UTF-8; that it cannot be read is the text's problem."""
+    """Return the text of a UTF-8 file. If it cannot be read, the text has a `problem`."""
     try:
         return Text(shown=shown, content=read_bytes(file, LARGEST).decode())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Words for people: names in quotes, and the known word nearest to a misspelt one."""
+"""Words for people: quoting, counting, lists, and the nearest known word to a misspelt one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def visible(text: str) -> str:
-    r"""Return a text with what a terminal would obey spelled out, the ends of lines too.
+    r"""Return a text with control characters and line ends written out.
 
     >>> visible("two\nlines"), visible("\x1b[31mred")
     ('two\\nlines', '\\x1b[31mred')
@@ -67,7 +67,7 @@ def listed(words: Iterable[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that `word` is most probably meant to be, if any comes close."""
+    """Return the known word that is most similar to `word`, or `None` if none is similar."""
     spellings = {candidate.lower(): candidate for candidate in known}
     matches = difflib.get_close_matches(word.lower(), spellings, n=1)
     return spellings[matches[0]] if matches else None

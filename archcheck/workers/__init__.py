@@ -1,4 +1,4 @@
-"""What runs outside this process: the worker that measures and trains, its sandbox, its cache, the training records.
+"""The worker process that measures and trains, its sandbox and cache, and the training records.
 
-It imports `contract`, `facts` and `foundation`, and starts `measure` as a process without importing it.
+It imports `contract`, `facts` and `foundation`. It starts `measure` as a process and does not import it.
 """

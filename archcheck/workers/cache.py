@@ -1,18 +1,18 @@
-"""What was measured before: an answer of the worker is kept until something that it depends on changes.
+"""Cache the answers of the worker, until something that they depend on changes.
 
-An entry answers one request: the same subject, input, arguments, needs and training, asked for in the same folder of
-the same Python, torch, archcheck, platform and set of installed packages. It holds the SHA-256 of every file that
-was read to measure it, and that the files and modules that were looked for in vain are not there.
+An entry answers one request: the same subject, input, arguments, needs and training, in the same folder, with the same
+Python, torch, archcheck, platform and installed packages. It holds the SHA-256 of every file that was read, and the
+files and modules that were looked for and missing.
 
-Not covered are environment variables (but for `PYTHONPATH`), the clock, whether a file exists that is never opened,
-what compiled code opens by itself, and an installed package that is edited in place. A subject that starts processes
-or opens connections is measured every time, and so is one that failed.
+These are not covered: environment variables (except `PYTHONPATH`), the clock, whether a file exists that is never
+opened, files that compiled code opens, and an installed package that is edited in place. A subject that starts
+processes, opens connections or fails is measured every time.
 
-Entries lie outside of the project, in a folder that only its owner may write, and are sealed with a key that lies
-beside them. That keeps damaged and misplaced entries from being believed. A subject that opens anything there is
-refused, and what comes there while one is measured that fails, starts processes or opens connections is removed.
-Neither keeps out a subject that goes about it with care: its code runs with the rights of who measures it, can read the
-key, and compiled code writes unseen. A sandbox does.
+Entries lie outside the project, in a folder that only its owner may write. They are sealed with a key that lies beside
+them, so that damaged and misplaced entries are ignored. A subject that opens anything in this folder is refused. If a
+subject fails, starts processes or opens connections, everything that appeared in the folder during its measurement is
+removed. This does not stop a careful attacker: the code of the subject runs with the rights of the user and can read
+the key, and compiled code writes unseen. A sandbox stops it.
 """
 
 # Paths are the strings that the worker saw, and there may be thousands of them.
@@ -50,10 +50,10 @@ _OWN = re.compile(r"[0-9a-f]{64}\.json|\.archcheck-\w+\.partial")
 
 
 class Cache:
-    """Answers of the worker in a folder, by default the user's.
+    """Answers of the worker in a folder, by default the user's cache folder.
 
-    Nothing that is wrong with the folder or with what is in it is an error: what cannot be read is not known, what
-    cannot be written is not kept.
+    A problem with the folder is never an error: an entry that cannot be read is unknown, and an entry that cannot be
+    written is not kept.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -63,20 +63,20 @@ class Cache:
 
     @property
     def folder(self) -> Path:
-        """Where the entries are, whether or not there is such a folder yet."""
+        """The folder of the entries, which need not exist yet."""
         return (self._given or default_folder()).absolute()
 
     def seen(self) -> Mapping[str, object]:
-        """Return what is in the folder, to `distrust` what a subject puts there."""
+        """Return the content of the folder, for `distrust` to compare with."""
         with contextlib.suppress(OSError):
             return {each.name: _mark(each) for each in os.scandir(self.folder)}
         return {}
 
     def distrust(self, seen: Mapping[str, object]) -> None:
-        """Remove entries, and a key, that came into the folder since, or changed there, and this process did not keep.
+        """Remove the entries and keys that appeared or changed since `seen`, except those that this process wrote.
 
-        What others keep there in the meantime is measured once more. Files of other names, which nothing here reads,
-        are left alone: the folder may hold somebody's work.
+        Entries that other processes wrote in the meantime are measured once more. Files with other names are left
+        alone.
         """
         with contextlib.suppress(OSError):
             for each in os.scandir(self.folder):
@@ -87,7 +87,7 @@ class Cache:
                         os.unlink(each.path)
 
     def recall(self, request: Mapping[str, Any]) -> Any:
-        """Return the answer to `request` that still holds, `None` if there is none."""
+        """Return the cached answer to `request` if it is still valid, else `None`."""
         with contextlib.suppress(Exception):  # whatever is wrong with an entry, the subject can be measured
             file = self._file(request)
             entry = self._read(file)
@@ -99,9 +99,9 @@ class Cache:
         return None
 
     def keep(self, request: Mapping[str, Any], answer: Any, read: Mapping[str, int | None] | None) -> None:
-        """Keep an answer; `read` are the paths that it depends on and when each last changed, `None` if unknown.
+        """Store an answer. `read` are the paths that it depends on with their last changes, or `None` if unknown.
 
-        It is not kept if one of them has changed since it was read, or if a part of it failed.
+        The answer is not stored if one of them has changed since it was read, or if a part of the answer failed.
         """
         with contextlib.suppress(Exception):  # the subject may have answered anything; its folder may be full
             if read is None or _failed(request, answer) or not _covers(read, request):
@@ -126,7 +126,7 @@ class Cache:
 
     @cached_property
     def _folder(self) -> Path:
-        """The folder, which is made if need be; `OSError` if others than this user may write there."""
+        """Return the folder, and create it if needed. Raises `OSError` if other users may write there."""
         folder = self.folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
@@ -158,7 +158,7 @@ class Cache:
         return self._key()  # another process may have made its own just now
 
     def _prune(self) -> None:
-        """Remove entries that were not used for long, and all but the last; other files are left alone."""
+        """Remove entries that were not used for long, and all but the latest. Other files are left alone."""
         files = [file for file in self._folder.iterdir() if _OWN.fullmatch(file.name)]
         ages = sorted((time.time() - file.stat().st_mtime, file) for file in files)
         for number, (age, file) in enumerate(ages):
@@ -171,13 +171,13 @@ _kept: dict[str, object] = {}
 
 
 def _mark(file: Path | os.DirEntry[str]) -> object:
-    """Return what changes when a file is written or used."""
+    """Return a value that changes when a file is written or used."""
     found = os.stat(file, follow_symlinks=False)
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def default_folder() -> Path:
-    """Return `$ARCHCHECK_CACHE_DIR`, else `archcheck` where this system keeps the caches of a user."""
+    """Return `$ARCHCHECK_CACHE_DIR`, or `archcheck` in the user's cache folder of this system."""
     if chosen := os.environ.get("ARCHCHECK_CACHE_DIR"):
         return Path(chosen).expanduser()
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
@@ -192,7 +192,7 @@ def default_folder() -> Path:
 
 
 def _contents(paths: Iterable[str]) -> dict[str, str | None] | None:
-    """Return what is at each path now; nothing if that were too much to read."""
+    """Return the content digest of each path, or nothing if this would be too much to read."""
     paths = list(paths)
     found = {path: _stat(path) for path in paths}
     if sum(each.st_size for each in found.values() if each and stat.S_ISREG(each.st_mode)) > LARGEST:
@@ -201,7 +201,7 @@ def _contents(paths: Iterable[str]) -> dict[str, str | None] | None:
 
 
 def _content(path: str, found: os.stat_result | None) -> str | None:
-    """Return the SHA-256 of a file or of the names in a folder, `None` for what is not there or cannot be read."""
+    """Return the SHA-256 of a file or of the names in a folder, or `None` if it is missing or cannot be read."""
     if found is None:
         return None
     try:
@@ -229,7 +229,7 @@ def _changed(path: str) -> int | None:
 
 
 def _failed(request: Mapping[str, Any], answer: Any) -> bool:
-    """Whether a checkpoint or a trainer could not be tried, which may have reasons that no file shows."""
+    """Whether a checkpoint or a trainer could not be tried. The reason may lie outside all files."""
     spec = request.get("training") or {}
     tried = spec.get("checkpoint") and spec.get("evaluate")
     if request["do"] != "measure":
@@ -239,7 +239,7 @@ def _failed(request: Mapping[str, Any], answer: Any) -> bool:
 
 
 def _covers(read: Iterable[str], request: Mapping[str, Any]) -> bool:
-    """Whether the file that a target names is among those that were read, if it has to be."""
+    """Whether the file of the target is among the files that were read, if it must be."""
     named = re.fullmatch(r"(.+\.py)(:.+)?", request["target"])
     if not named or (named[2] and request["do"] == "find"):  # which returns a name as it is
         return True
@@ -247,7 +247,7 @@ def _covers(read: Iterable[str], request: Mapping[str, Any]) -> bool:
 
 
 def _regular(file: Path) -> bytes:
-    """Return the content of a regular file; reading anything else might never end."""
+    """Return the content of a regular file. Reading anything else might never end."""
     if not file.is_file():
         raise FileNotFoundError(file)
     return file.read_bytes()
@@ -258,7 +258,7 @@ def _seal(key: bytes, body: bytes) -> bytes:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """Write `file` whole or not at all, for nobody else to read."""
+    """Write `file` completely or not at all, readable only by the owner."""
     number, partial = tempfile.mkstemp(prefix=".archcheck-", suffix=".partial", dir=file.parent)
     try:
         with os.fdopen(number, "wb") as stream:

@@ -1,6 +1,6 @@
-"""What surrounds a measurement and has a part in its outcome: the versions of everything but the subject itself.
+"""Describe the environment of a measurement: the versions of everything except the subject.
 
-Nothing is imported to find that out.
+Nothing is imported for this.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SOURCES = Path(__file__).parents[1]
 
 
 def surroundings() -> Mapping[str, Any]:
-    """Return what an answer depends on besides files: Python, platform, torch, archcheck and what is installed."""
+    """Return the environment of an answer: Python, platform, torch, archcheck and the installed packages."""
     return {
         "python": [sys.version, sys.executable, os.environ.get("PYTHONPATH")],
         "platform": [sys.platform, platform.machine()],
@@ -32,12 +32,12 @@ def surroundings() -> Mapping[str, Any]:
 
 
 def besides() -> tuple[str, ...]:
-    """Return the folders that the surroundings cover: those of Python, of what is installed, and archcheck's own."""
+    """Return the folders that `surroundings` covers: Python's, those of installed packages, and archcheck's own."""
     return (*Installed.now().folders(), *_site_folders(), str(_SOURCES))
 
 
 def _digest() -> str:
-    """Return the SHA-256 of archcheck's sources: where they can be edited, they change without a new version."""
+    """Return the SHA-256 of archcheck's sources, because an editable install changes without a new version."""
     digest = hashlib.sha256()
     for file in sorted(_SOURCES.rglob("*.py")):
         digest.update(f"{file.relative_to(_SOURCES)}\0{file.stat().st_size}\0".encode() + file.read_bytes())
@@ -45,12 +45,14 @@ def _digest() -> str:
 
 
 def _site_folders() -> tuple[str, ...]:
-    """Return the folders that hold nothing but packages."""
+    """Return the folders that hold only packages."""
     return (*packages_of_python(), *Installed.now().named)
 
 
 def _installed() -> Iterator[tuple[str, int]]:
-    """Yield what is installed: the name tells the version, the time whether that version was installed once more."""
+    """Yield the installed packages: the name has the version, and the time shows a new installation of the same
+    version.
+    """
     for folder in dict.fromkeys((*_site_folders(), *Installed.now().recorded.values())):
         with contextlib.suppress(OSError):
             for item in Path(folder).iterdir():

@@ -1,4 +1,4 @@
-"""The document of a training record: read with care, compared, and written with one run more."""
+"""Read, compare and extend the document of a training record."""
 
 from __future__ import annotations
 
@@ -64,14 +64,16 @@ def refuse_another(record: Mapping[str, Any] | None, about: Mapping[str, Any], t
 
 
 def _agree(recorded: Any, found: Any) -> bool:
-    """Whether two descriptions agree in what both state: a trainer's own record knows no fingerprint."""
+    """Whether two descriptions agree in the keys that both have. A hand-written record has no fingerprint."""
     if isinstance(recorded, Mapping) and isinstance(found, Mapping):
         return all(recorded[key] == found[key] for key in recorded.keys() & found.keys())
     return bool(recorded == found)
 
 
 def joined(record: Mapping[str, Any] | None, pending: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record with one run more; its `environment` is told where it is not that of the record."""
+    """Return the record with one more run. The run has an `environment` of its own if it differs from that of the
+    record.
+    """
     if record is None:
         return {key: value for key, value in pending.items() if key not in (WEIGHTS, SEAL)}
     (run,), environment = pending["runs"], pending.get("environment")
@@ -92,5 +94,5 @@ def seeds_of(record: Mapping[str, Any] | None) -> Sequence[Any]:
 
 
 def record_text(record: Mapping[str, Any]) -> str:
-    """Return what a file of the record holds, sealed."""
+    """Return the content of the record file, with its seal."""
     return json.dumps(sealed(record), indent=1) + "\n"

@@ -1,8 +1,8 @@
-"""The file of a training record: one process adds to it at a time, and no run that has ended is lost.
+"""Write the file of a training record. One process adds to it at a time, and no finished run is lost.
 
-A run is first written to `record.json.unsaved`, with its weights beside it. Then the weights come to their place, then
-the record is written, and last that file goes away. Where this is cut off, by a kill or a full disk, the file is still
-there, and the next process that adds to the record does the rest before anything else.
+A run is first written to `record.json.unsaved`, with its weights beside it. Then the weights are moved to their place,
+then the record is written, and last the unsaved file is removed. If a kill or a full disk interrupts this, the unsaved
+file stays. The next process that adds to the record finishes the work first.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ UNSAVED = ".unsaved"
 
 
 class Recording:
-    """A record that this process alone adds runs to: `record` is what it holds, `None` before its first run.
+    """A record that only this process adds runs to. `record` is its content, or `None` before the first run.
 
-    `taken` is the seed of a run that an earlier process could not save, and that was taken in. Without a `target` the
-    record stays in memory; a stream, such as a pipe, is written to after every run.
+    `taken` is the seed of a run that an earlier process could not save and that was added now. Without a `target` the
+    record stays in memory. A stream, such as a pipe, is written to after every run.
     """
 
     def __init__(self, target: Path | None, checkpoint: Path | None, lock: Lock | None) -> None:
@@ -51,14 +51,14 @@ class Recording:
 
     @property
     def weights(self) -> Path | None:
-        """Where the weights of the next run are to be written; nowhere but for the first run of a record."""
+        """The file for the weights of the next run, or `None` except for the first run of a record."""
         return _beside(self._checkpoint) if self._checkpoint and self.record is None else None
 
     def add(self, answer: Mapping[str, Any], stated: Mapping[str, Any]) -> None:
-        """Add the run that a worker answered with, and `stated`, further keys of the record.
+        """Add the run in the answer of a worker. `stated` are further keys of the record.
 
-        Raises `ArchcheckError` when the record cannot be written any more, or takes no such run; it says where the run
-        is kept.
+        Raises `ArchcheckError` when the record can no longer be written or does not accept the run. The message says
+        where the run is kept.
         """
         pending = self._pending(answer, stated)
         if self._lock is None:
@@ -82,7 +82,7 @@ class Recording:
         )
 
     def take_in(self) -> bool:
-        """Take in the run that an earlier process could not save; say whether there was one."""
+        """Add the run that an earlier process could not save. Return whether there was one."""
         if not self._unsaved.exists():
             return False
         pending = _unsaved_run(self._unsaved)
@@ -91,7 +91,7 @@ class Recording:
         return True
 
     def sweep(self) -> None:
-        """Remove weights that no unsaved run speaks of, as of a training that failed or was killed."""
+        """Remove weights without an unsaved run, for example of a training that failed or was killed."""
         if self._checkpoint and not self._unsaved.exists():
             _beside(self._checkpoint).unlink(missing_ok=True)
 
@@ -105,7 +105,7 @@ class Recording:
             raise ArchcheckError(f"{problem}; {self._kept_elsewhere()}") from None
 
     def _kept_elsewhere(self) -> str:
-        """Keep the record that a stream did not take in a file, and say where; without room for it, that it is lost."""
+        """Write the record to a temporary file, because the stream failed. Return the sentence that names the file."""
         assert self.record is not None
         seeds = ", ".join(map(str, seeds_of(self.record)))
         try:
@@ -120,7 +120,7 @@ class Recording:
         return _beside(self.target)
 
     def _pending(self, answer: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a run as the record that it would be alone, with the file of its weights."""
+        """Return a record that holds only this run, with the file of its weights."""
         run, found = answer["run"], {"schema": SCHEMA, **answer["about"], "runs": [answer["run"]], **stated}
         if self.weights and self._checkpoint and "checkpoint" in answer:
             last = run["epochs"][-1]["epoch"]
@@ -130,7 +130,7 @@ class Recording:
         return found
 
     def _keep(self, pending: Mapping[str, Any]) -> Path:
-        """Write a run where it is safe, and return where: beside the record, if there is any room."""
+        """Write a run to a safe place and return its path: beside the record if possible."""
         text = record_text(pending)
         for keep in (self._keep_beside, self._keep_in_room, self._keep_elsewhere):
             try:
@@ -156,7 +156,7 @@ class Recording:
         return file
 
     def _settle(self, pending: Mapping[str, Any]) -> None:
-        """Put a run and its weights where they belong; `record` is what the file holds then."""
+        """Move a run and its weights to their places, and read `record` from the file."""
         assert self.target is not None
         there = read_record(self.target)  # anew, as not everybody who writes there asks for the lock
         if _lacks(there, pending, self.target, self._unsaved):
@@ -185,13 +185,13 @@ class Recording:
 
 @contextmanager
 def recording(target: Path | None, checkpoint: Path | None, tell: Tell | None = None) -> Iterator[Recording]:
-    """Add to the record `target` alone, as long as the context lasts; wait as long as another process does.
+    """Yield the record `target` for this process alone. Wait while another process holds it.
 
-    `checkpoint` is where the weights of its first run belong. `tell` gets a line when this waits, and when a run was
-    taken in that an earlier process could not save.
+    `checkpoint` is the place for the weights of its first run. `tell` is called with a line when this waits, and when
+    it adds a run that an earlier process could not save.
 
     Raises:
-        ArchcheckError: there is no record that can take a run, or it cannot be written.
+        ArchcheckError: the file is no record, or it cannot be written.
     """
     tell = tell or (lambda line: None)
     if target is None or is_stream(target):
@@ -222,7 +222,7 @@ _MEND = "mend that, or choose `--output FILE` in another folder"
 
 
 def _locked(held: ExitStack, file: Path, tell: Tell, room: int) -> Lock:
-    """Hold the lock of a file until `held` is left; what keeps the file from being written is found out here."""
+    """Hold the lock of a file until `held` is closed. Raises `ArchcheckError` if the file cannot be written."""
 
     def wait(holder: str) -> None:
         tell(f"waiting for {holder}, which adds to `{file}`; `--output FILE` records elsewhere")
@@ -245,7 +245,7 @@ def _unsaved_run(file: Path) -> dict[str, Any]:
 
 
 def _lacks(record: Mapping[str, Any] | None, pending: Mapping[str, Any], target: Path, unsaved: Path) -> bool:
-    """Whether a record lacks this run. Raises `ArchcheckError` where it has another one of the same seed."""
+    """Whether a record lacks this run. Raises `ArchcheckError` if it holds another run of the same seed."""
     (run,), seed, runs = pending["runs"], _seed(pending), record["runs"] if record else ()
     found = [each for each in runs if each.get("seed") == seed]
     if found and {**found[0], "environment": None} != {**run, "environment": None}:
@@ -265,7 +265,7 @@ def _seed(pending: Mapping[str, Any]) -> int:
 
 
 def _beside(file: Path) -> Path:
-    """Return where lies what could not be saved yet as `file`, or as what that links to."""
+    """Return the path for unsaved content of `file`, beside the file that it links to."""
     resolved = Path(os.path.realpath(file))
     return resolved.with_name(resolved.name + UNSAVED)
 

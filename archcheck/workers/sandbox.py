@@ -1,7 +1,6 @@
-"""The sandbox around the worker: no network, no other process, and nothing that it could write.
+"""Run the worker in a sandbox: without network, without other processes, and without write access.
 
-It is bubblewrap's (`bwrap`), a tool that makes it out of namespaces of Linux. Without that there is none, and it is
-refused rather than left out.
+The sandbox is bubblewrap (`bwrap`), which uses Linux namespaces. If bubblewrap is missing, `--sandbox` is an error.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ _LIMIT = 60
 def confined(command: Sequence[str], scratch: str, shown: Iterable[str]) -> list[str]:
     """Return `command` as a command that runs in the sandbox.
 
-    It can write to the folder `scratch`, and reads everything but what is hidden; the folders `shown`, the current one
-    and those of Python are to be seen also where they lie in a hidden one.
+    It can write only to the folder `scratch`. It can read everything that is not hidden. The folders `shown`, the
+    current folder and those of Python stay visible in a hidden folder, too.
     """
     words = [_TOOL, *_OPTIONS]
     hidden = [folder for folder in map(Path, _HIDDEN) if folder.is_dir() and not folder.is_symlink()]
@@ -43,7 +42,7 @@ def confined(command: Sequence[str], scratch: str, shown: Iterable[str]) -> list
 
 
 def refuse_if_unable() -> None:
-    """Raise `ArchcheckError` where no sandbox can be had, with the reason."""
+    """Raise `ArchcheckError` with the reason if no sandbox can be started."""
     if shutil.which(_TOOL) is None:
         raise ArchcheckError(
             f"the sandbox needs bubblewrap, and there is no `{_TOOL}` on PATH; "

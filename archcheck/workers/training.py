@@ -1,8 +1,8 @@
-"""`archcheck train`: run a subject's own trainer in the worker and keep what it gave as a record.
+"""`archcheck train`: run the trainer of a subject in the worker, and write its results to the training record.
 
-A record is evidence, so nothing is overwritten by accident: a run joins a record of the same model, recipe and
-data; a seed that is there already, or a record of anything else, is refused; a run shortened by `--epochs` is
-a trial and is written only where it is told to.
+A record is evidence, so nothing is overwritten by accident. A run is added only to a record of the same model, recipe
+and data. A seed that the record holds already is refused. A run shortened by `--epochs` is a trial, and is written only
+to an explicit output.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def train(
     on_epoch: OnEpoch | None = None,
     tell: Tell | None = None,
 ) -> tuple[Mapping[str, Any], Path | None]:
-    """Train `entry` once a seed; return the record with these runs, and where it was written (`None`: a trial).
+    """Train `entry` once per seed. Return the record with these runs, and the file that holds it (`None` for a trial).
 
-    Without `seeds` it is the first one that the record does not hold yet. While another process adds to the record,
-    this one waits, and `tell` is told; so it is when it takes in a run that could not be saved before.
+    Without `seeds` this is the first seed that the record does not hold. While another process adds to the record, this
+    one waits. `tell` is called with a line when it waits, and when it adds a run that could not be saved before.
 
     Raises:
-        ArchcheckError: the contract names no trainer or evaluation, the record cannot take these runs, or the
-            trainer failed (then the runs that ended before are kept).
+        ArchcheckError: the contract names no trainer or evaluation, the record does not accept these runs, or the
+            trainer failed. The runs that ended before are kept.
     """
     spec = trainer_of(entry)
     target = output or (record_file(contract, spec) if epochs is None else None)
@@ -63,7 +63,7 @@ def train(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trainer:
-    """A subject's trainer and the record that takes its runs; `stated` are further keys of the record."""
+    """The trainer of a subject and the record for its runs. `stated` are further keys of the record."""
 
     contract: Contract
     entry: SubjectEntry
@@ -74,17 +74,17 @@ class Trainer:
     stated: Mapping[str, Any] = field(default_factory=dict)
 
     def recording(self, tell: Tell | None) -> AbstractContextManager[Recording]:
-        """Return the record, for this process alone to add to.
+        """Return the record, locked for this process.
 
-        Raises `ArchcheckError` where the contract names a pipe or a device: only an output may be one, as no record
-        could ever be read from it.
+        Raises `ArchcheckError` if the contract names a pipe or a device, because a record must be readable. Only an
+        explicit output may be one.
         """
         if self.target is not None and self.target == record_file(self.contract, self.spec):
             refuse_no_file(self.target)
         return recording(self.target, self._checkpoint(), tell)
 
     def run(self, kept: Recording, choose: Choose, on_epoch: OnEpoch | None) -> None:
-        """Train one seed after the other, and keep each before the next begins."""
+        """Train one seed after another, and save each run before the next begins."""
         request = self._request()
         with Worker(timeout=self.timeout) as worker:
             while (seed := choose(kept.record)) is not None:
@@ -106,7 +106,7 @@ class Trainer:
         }
 
     def _checkpoint(self) -> Path | None:
-        """Return where the weights of a record's first run go: where the contract says, or beside another output."""
+        """Return the file for the weights of the first run: the one in the contract, or one beside another output."""
         if self.target is None or not self.spec.checkpoint:
             return None
         file = Path(self.contract.root, self.spec.checkpoint)
@@ -129,7 +129,7 @@ def record_file(contract: Contract, spec: TrainingSpec) -> Path | None:
 
 
 def _watch(record: Mapping[str, Any] | None, target: Path | None, on_epoch: OnEpoch | None) -> OnEpoch:
-    """Pass epochs on, and stop a run that the record could not take as soon as its first epoch tells."""
+    """Return a callback that passes epochs on, and stops at the first epoch if the record cannot accept the run."""
 
     def watch(progress: Mapping[str, Any]) -> None:
         refuse_another(record, progress["about"], target)

@@ -1,9 +1,9 @@
-"""The parent's end of the worker: start it, ask it, and never wait for it longer than agreed.
+"""Start the worker process, send it requests, and limit how long it may take.
 
-The worker is a process of its own that imports torch and forks a child for each subject. Requests and replies are
-JSON lines over two pipes, and begin with a number, drawn by lot, that tells which reply belongs to which request;
-whatever the subject prints goes to standard error. A subject that hangs, crashes or runs out of memory becomes a
-`SubjectError` that says so, and no process of it is left. What a cache knows is not asked.
+The worker imports torch and forks a child for each subject. Requests and replies are JSON lines over two pipes. Each
+begins with a random number that matches the reply to its request. What the subject prints goes to standard error. A
+subject that hangs, crashes or runs out of memory raises a `SubjectError`, and all its processes are ended. Cached
+answers need no worker.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ _REPEATABLE = ("find", "measure", "weights")
 
 
 class Worker:
-    """A context manager around at most one worker process, started by the first request.
+    """A context manager around at most one worker process, which the first request starts.
 
-    Every request finds a process without a trace of the ones before it: a child of the worker or, where none can
-    be forked, a worker of its own. With `sandbox` it has no network and can write nowhere but where it works.
+    Every request runs in a fresh process: a forked child of the worker, or a new worker where forking is not possible.
+    With `sandbox`, the process has no network and can write only to its scratch folder.
     """
 
     def __init__(
@@ -94,7 +94,8 @@ class Worker:
         timeout: float | None = None,
         on_progress: Callable[[Any], None] | None = None,
     ) -> Any:
-        """Return the answer to `request`, the worker's or what the cache knows; `on_progress` sees what it reports.
+        """Return the answer to `request` from the cache or from the worker. `on_progress` is called with each progress
+        report.
 
         Raises:
             ArchcheckError: nothing can be measured on this system.
@@ -159,7 +160,9 @@ class Worker:
         return {**reply, "took": time.monotonic() - began}
 
     def cancel(self) -> None:
-        """End the request that runs, from another thread, and refuse any other; the thread that asked is told so."""
+        """End the current request from another thread, and refuse all further requests. The waiting thread gets an
+        error.
+        """
         self._cancelled = True
 
     def close(self) -> None:
@@ -230,7 +233,7 @@ class Worker:
             raise self._died() from None
 
     def _receive(self, deadline: float, limit: float) -> Any:
-        """Return the next reply to the last request; any other line says nothing about this subject."""
+        """Return the next reply to the last request. All other lines are ignored."""
         beginning = json.dumps({"id": self._number})[:-1].encode()
         while not (line := self._read_line(deadline, limit)).startswith(beginning):
             pass
@@ -280,7 +283,7 @@ def _crash(code: int) -> SubjectError:
 
 
 def _unmarked(value: dict[str, Any]) -> Any:
-    """Read infinity and NaN, which JSON does not have, from `{"$float": "inf"}`."""
+    """Replace `{"$float": "inf"}` by the number, because JSON has no infinity and no NaN."""
     return float(value["$float"]) if value.keys() == {"$float"} else value
 
 

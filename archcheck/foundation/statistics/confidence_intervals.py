@@ -1,11 +1,11 @@
-"""How sure some seeds make one of the mean and of the median over all seeds, and of what a test set stands for.
+"""Bounds of the mean and of the median over all seeds, and intervals of a share.
 
-Every bound is one-sided and holds with the probability `confidence`. A *fixed* bound holds where the number of seeds
-was chosen before any was looked at. An *anytime* bound holds at every number of seeds at once, so that one may look
-after each of them and stop whenever one likes.
+Every bound is one-sided and holds with the probability `confidence`. A *fixed* bound holds if the number of seeds was
+chosen before any result was seen. An *anytime* bound holds at every number of seeds at once, so that one may test after
+each of them and stop at any time.
 
-The mean is bounded under the assumption that seeds are independent and their accuracies normal with an unknown
-spread; the median under the assumption of independence alone.
+The bound of the mean assumes that seeds are independent and that their accuracies are normal with an unknown spread.
+The bound of the median assumes only independence.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Sample:
 
 
 def critical(size: int, confidence: float, *, anytime: bool) -> float:
-    """Return how many standard errors the bound of a mean lies off; infinite where so few seeds give none."""
+    """Return the distance of the bound from the mean in standard errors; infinite if so few seeds give no bound."""
     if size < 2:
         return math.inf
     return _anytime_critical(size, confidence) if anytime else _student_critical(size, confidence)

@@ -1,7 +1,7 @@
-"""Decisions from some seeds about all of them: kept, broken, or not to be told yet, and about how many would tell.
+"""Decide from some seeds about all of them: kept, broken, or undecided with the number of seeds that would decide.
 
-Both errors are held: at most 1 - confidence of all recipes that miss the limit are called kept, and at most as many of
-those that reach it are called broken.
+Both errors are limited: at most 1 - confidence of the recipes that miss the limit are called kept, and at most as many
+of those that reach it are called broken.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Answer(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """An answer with the one-sided bounds that it rests on, `None` where so few seeds give none.
+    """An answer with its one-sided bounds, which are `None` if so few seeds give none.
 
-    Of an undecided one, `seeds` is about how many it takes in all, judged by what is known so far; `None` where nothing
-    is known yet or where it is more than `MOST`. It counts by anytime bounds: who goes on after a look has no others.
+    If the answer is undecided, `seeds` estimates how many seeds are needed in all. It is `None` if nothing is known
+    yet, or if it is more than `MOST`. The estimate uses anytime bounds, because only these allow another test.
     """
 
     answer: Answer
