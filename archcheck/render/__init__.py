@@ -1,6 +1,6 @@
-"""A report as text: for people, for tools, for a pull request. Pure functions; nothing here prints.
+"""Render reports as text: for people, for tools, for a pull request. Pure functions; nothing here prints.
 
-rich is imported when the format `text` is asked for, jinja2 and matplotlib when `html` is, and only then.
+rich is imported only for the format `text`, jinja2 and matplotlib only for `html`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ FORMATS: Mapping[str, Callable[[Sequence[Report], Options], str]] = MappingProxy
 
 
 def demand_libraries(format_name: str) -> None:
-    """Raise `ArchcheckError`, in one line, unless what a format takes beside archcheck itself is installed."""
+    """Raise `ArchcheckError`, in one line, if a library that the format needs is missing."""
     if format_name == "html":
         from archcheck.render.html import demand_libraries as demand
 

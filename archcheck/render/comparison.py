@@ -1,4 +1,4 @@
-"""What differs between two snapshots, worded: a line for people, and whole pages as text, Markdown and JSON."""
+"""Render the differences between two snapshots: as one line, and as pages in text, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TITLES = ("measure", "before", "after", "change")
 
 
 def summary(comparison: Comparison) -> str:
-    """Return everything that differs on one line; of layers, how many."""
+    """Return all differences on one line; for layers, only their number."""
     parts = [_change(change) for change in comparison.totals]
     for layers, what in ((comparison.added, "added"), (comparison.removed, "removed"), (comparison.changed, "changed")):
         if layers:
@@ -28,7 +28,7 @@ def summary(comparison: Comparison) -> str:
 
 
 def _alone(comparison: Comparison) -> str:
-    """Return on which side alone a subject is, empty if it is on both."""
+    """Return on which single side a subject is; empty if it is on both."""
     if comparison.before and comparison.after:
         return ""
     return "only in the second" if comparison.after else "only in the first"
@@ -53,7 +53,7 @@ def _value(value: Value) -> str:
 
 
 def _layers(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
-    """Yield what became of a layer, its path, and its measures or what changed of them."""
+    """Yield for each layer whether it is new, gone or changed, its path, and its measures or their changes."""
     for path, layer in comparison.removed.items():
         yield "removed", path or MODEL, _measures(layer)
     for path, layer in comparison.added.items():
@@ -112,7 +112,7 @@ def _markdown_of(comparison: Comparison) -> Iterator[str]:
 
 
 def _totals_table(comparison: Comparison) -> str:
-    """Return the totals that changed, with what a contract allows where it says so of any of them."""
+    """Return the totals that changed, with the limits of a contract if it has any."""
     rows = [(change.name, *_cells(change)) for change in comparison.totals]
     if not any(name in comparison.limits for name, *_ in rows):
         return _table(TITLES, rows)

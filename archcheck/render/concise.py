@@ -1,10 +1,10 @@
-"""One line a finding, or an outcome that has none, for editors, `grep` and `sort`:
+"""One line per finding, or per outcome without findings, for editors, `grep` and `sort`:
 
     model.py:31: broken max-params mnist: 21,482 parameters, limit 19,999 (+1,483, +7.4 %)
 
-that is `PLACE: VERDICT RULE SUBJECT: MESSAGE`, with `-` for a place or rule that there is not. The verdict is one
-of those of a report; a subject that could not be measured is an `error` of no rule, and one that was only
-measured, without a contract, is `measured`.
+The form is `PLACE: VERDICT RULE SUBJECT: MESSAGE`, with `-` for a missing place or rule. The verdict is one of those of
+a report. A subject that could not be measured is an `error` without a rule. A subject that was measured without a
+contract is `measured`.
 """
 
 from __future__ import annotations

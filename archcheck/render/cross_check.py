@@ -1,4 +1,4 @@
-"""What fvcore counts beside us, worded: a line of totals, and the differences that have one reason together."""
+"""Render the counts of fvcore: a line for the totals, and a table of differences grouped by reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Row:
 
 
 def verdict(check: CrossCheck) -> str:
-    """Return what fvcore counts in all, and how far that is from what we count."""
+    """Return the total of fvcore and its distance from our total."""
     if check.error is not None or check.total_fvcore is None:
         return f"fvcore could not trace it: {check.error}"
     if not check.differences:
@@ -46,7 +46,7 @@ def _beside(ours: int, fvcore: int, noun: str) -> str:
 
 
 def is_doubtful(check: CrossCheck) -> bool:
-    """Whether something is left for a reader to find out."""
+    """Whether a difference is unexplained."""
     return check.error is not None or not all(difference.explained for difference in check.differences)
 
 

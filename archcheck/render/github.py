@@ -1,6 +1,6 @@
-"""Annotations for a GitHub workflow: commands that the runner reads from a step's standard output.
+"""Annotations for a GitHub workflow: commands that the runner reads from the standard output of a step.
 
-A step shows at most ten errors; nine findings and a notice of how many more there are stay below that.
+A step shows at most ten errors. Nine findings and a notice with the number of the others stay below that.
 """
 
 from __future__ import annotations

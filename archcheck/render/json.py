@@ -42,8 +42,8 @@ from archcheck.rules.findings import Report, reports_to_json
 def render_json(reports: Sequence[Report], options: Options) -> str:
     """Return one JSON document in ASCII, so that no encoding can damage it.
 
-    JSON has no infinity and no NaN; they are written as the strings `"inf"`, `"-inf"` and `"nan"`. A shard says which
-    part of the run it is, so that `archcheck merge` can tell whether any is missing.
+    JSON has no infinity and no NaN; they are written as the strings `"inf"`, `"-inf"` and `"nan"`. A shard names its
+    part of the run, so that `archcheck merge` finds missing parts.
     """
     document = finite(reports_to_json(tuple(reports)))
     if options.shard:
@@ -52,7 +52,7 @@ def render_json(reports: Sequence[Report], options: Options) -> str:
 
 
 def finite(value: Any) -> Any:
-    """Return `value` with the numbers that JSON cannot write as words."""
+    """Return `value` with infinities and NaN replaced by words."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -19,8 +19,8 @@ WIDEST = 100
 class Row:
     """One line of the table. `warning` says what is wrong with the layer, if anything is.
 
-    `path` is that of the one layer in the line; a line that stands for several, or for a hidden weight, has none.
-    The parameters of a `hidden` weight are not among those of the model.
+    `path` is the path of a single layer. A line for several layers, or for a hidden weight, has none. The parameters of
+    a `hidden` weight are not among those of the model.
     """
 
     level: int
@@ -116,7 +116,7 @@ def rows(nodes: Sequence[Node], depth: int, level: int = 0, passes: int = 1) -> 
 
 
 def _runs(nodes: Sequence[Node]) -> list[list[Node]]:
-    """Gather neighbours of equal structure; only numbered ones, because a name makes a layer special."""
+    """Group neighbours of equal structure. Only numbered layers are grouped, because a name makes a layer special."""
     runs = groupby(enumerate(nodes), key=lambda item: _series(item[1]) or item[0])
     return [[node for _, node in run] for _, run in runs]
 

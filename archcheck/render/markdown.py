@@ -22,7 +22,7 @@ _VERDICTS = ("kept", "broken", "could not be checked")
 
 
 def escape(text: str) -> str:
-    """Return `text` so that it shows as it is and does nothing: no markup, link, mention, cell or line."""
+    """Return `text` so that GitHub shows it literally: no markup, link, mention, cell or line break."""
     return _ACTIVE.sub(lambda found: _ENTITIES.get(found.group(), rf"\{found.group()}"), one_line(text))
 
 

@@ -1,4 +1,4 @@
-"""What a reader may choose about a rendered report."""
+"""Options of a rendered report."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def forward_head(facts: Facts) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Every format takes all of them and uses those that it has a use for.
+    """Options for all formats. Each format uses those that apply to it.
 
-    `color` adds terminal colours; `width` is that of the terminal, in columns, and `None` leaves every line
-    as long as it is; `depth` is how many levels of the module tree are shown below the model; `outcomes_only`
-    leaves out the facts; `head` names what a network ends in; `base` is the folder, seen from the root of
-    the repository, that the files of the report are relative to; `shard` is the part of a run that this is;
-    `pages` is the address of the published manual, without a slash at its end, empty if there is none.
+    `color` adds terminal colours. `width` is the width of the terminal in columns; `None` breaks no lines. `depth` is
+    how many levels of the module tree are shown below the model. `outcomes_only` leaves out the facts. `head` is a
+    function that names what a network ends in. `base` is the folder of the report's files, relative to the root of the
+    repository. `shard` is the part of the run that the report covers. `pages` is the address of the published
+    manual, without a slash at its end; it is empty if there is none.
     """
 
     color: bool = False

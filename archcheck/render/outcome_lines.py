@@ -1,4 +1,4 @@
-"""What is told of an outcome below its headline, as labelled lines: where, most, why, fix and more."""
+"""The labelled lines below the headline of an outcome: where, most, why, fix and more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 10
 
 
 def anatomy(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
-    """Return where, most, why, fix and more of an outcome that fails; the notes of any other."""
+    """Return the labelled lines of an outcome that fails; for any other, its notes and what is waived."""
     if outcome.fails:
         first = outcome.findings[0] if outcome.findings else None
         yield from _where(report, outcome, first)

@@ -1,4 +1,4 @@
-"""The JSON Schema of a saved report, made of the annotations of the dataclasses that are written."""
+"""The JSON Schema of a saved report, generated from the annotations of the dataclasses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a file that holds tensors and no structure."""
+"""Render a file that holds tensors and no structure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def summary(weights: Weights) -> str:
 
 
 def lines(weights: Weights) -> Iterator[Line]:
-    """Return the sums, and what nobody can know of such a file."""
+    """Return the sums, and what is unknown about such a file."""
     yield Line(label="tensors", text=f"{len(weights.tensors):,} ({weights.format})")
     yield Line(label="elements", text=f"{weights.elements:,}, of parameters and buffers: which is which is unknown")
     by_dtype = ", ".join(f"{dtype} {size:,}" for dtype, size in weights.bytes_by_dtype.items())

@@ -59,7 +59,7 @@ def render_text(reports: Sequence[Report], options: Options) -> str:
 
 
 def _console(out: io.StringIO, options: Options) -> Console:
-    """Return a console that asks neither the environment nor the terminal."""
+    """Return a console that ignores the environment and the terminal."""
     return Console(
         file=out,
         width=options.width or UNBOUNDED,
@@ -140,7 +140,7 @@ def _table() -> Table:
 
 
 def _layers(layers: Sequence[Row], width: int) -> Table:
-    """Return the table of layers. Figures are never cut; the words beside them share the room that is left."""
+    """Return the table of layers. Figures are never cut; words share the remaining width."""
     table = _table()
     lines = [[_text(cell) for cell in _cells(row)] for row in layers]
     natural = [
@@ -174,7 +174,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _shrunk(widths: Sequence[int], room: int) -> list[int]:
-    """Return `widths` that fit into `room`: a name broken in two is hard to find, so it gives way last."""
+    """Return `widths` that fit into `room`. Names shrink last, because a broken name is hard to find."""
     name, kind, output = widths
     kind -= max(0, min(kind - LEAST, name + kind + output - room))
     output -= max(0, min(output - LEAST, name + kind + output - room))

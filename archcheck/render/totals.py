@@ -1,4 +1,4 @@
-"""The facts that stand below the layer table, as labelled lines."""
+"""The labelled lines below the layer table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A labelled line; `alarming` lines are something that a reader should not miss."""
+    """A labelled line. An `alarming` line is something that a reader should not miss."""
 
     label: str
     text: str
@@ -43,7 +43,7 @@ def header(facts: Facts) -> Iterator[Line]:
 
 
 def decided(facts: Facts) -> Iterator[Line]:
-    """Yield the lines where values decide what runs, and on how many passes these facts rest."""
+    """Yield the lines about values that decide what runs, and about the number of passes behind these facts."""
     passes = facts.passes
     if passes is None:
         return
@@ -143,7 +143,7 @@ def _weights(weights: tuple[Hidden, ...], what: str) -> Iterator[Line]:
 
 
 def _beside(facts: Facts) -> Iterator[Line]:
-    """Yield what acts beside the parameters and is no weight: numbers of Python, masks, tables of positions."""
+    """Yield what acts beside the parameters and is not a weight: numbers of Python, masks, tables of positions."""
     entries = facts.params.beside
     if not entries:
         return
@@ -183,7 +183,7 @@ def _unused_layers(facts: Facts) -> Iterator[Line]:
 
 
 def ending(facts: Facts, head: HeadOf) -> Iterator[Line]:
-    """Return what the network ends in and how it drops out."""
+    """Return what the network ends in, and its dropouts."""
     yield Line(label="head", text=" > ".join(head(facts.in_pass(0))) or "unknown")
     yield from _dropouts(facts)
 
@@ -203,7 +203,7 @@ def _dropouts(facts: Facts) -> Iterator[Line]:
 
 
 def evidence(facts: Facts) -> Iterator[Line]:
-    """Return what is known of training, and what is not known. How a model behaves, its rules say."""
+    """Return what is known about training, and what could not be measured."""
     yield from _training(facts)
     if facts.unmeasured:
         yield Line(label="unmeasured", text=listed(facts.unmeasured, SHOWN), alarming=True)

@@ -1,6 +1,6 @@
-"""How facts and findings are worded, whatever the format.
+"""The wording of facts and findings, for all formats.
 
-Names of layers, types and models come from code of strangers: `one_line` makes any text safe to print.
+Names of layers, types and models are untrusted: `one_line` makes any text safe to print.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BREAK = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")
 
 
 def one_line(text: str) -> str:
-    r"""Return `text` on one line, with what a terminal would obey spelled out.
+    r"""Return `text` on one line, with control characters written out.
 
     >>> one_line("two\n  lines"), one_line("\x1b[31mred")
     ('two lines', '\\x1b[31mred')
@@ -42,7 +42,7 @@ def shapes_text(shapes: Sequence[Shape]) -> str:
 
 
 def listed(items: Sequence[str], most: int = 8) -> str:
-    """Return at most `most` items, and how many were left out; many that differ in numbers only become one."""
+    """Return at most `most` items and the number of the others. Items that differ only in numbers are merged."""
     if len(items) > most:
         series = Counter(_DIGITS.sub("*", item) for item in items)
         items = [f"{name} x{times:,}" if times > 1 else name for name, times in series.items()]
@@ -51,9 +51,10 @@ def listed(items: Sequence[str], most: int = 8) -> str:
 
 
 def place_of(report: Report, outcome: Outcome, finding: Finding | None) -> Where | None:
-    """Return where to look: what the finding says, else its layer, else the subject, else the contract.
+    """Return the place to look at: that of the finding, else of its layer, else of the subject, else of the contract.
 
-    A rule that could not be judged asks for something that is missing: then the contract comes before the subject.
+    For a rule that could not be judged, the contract comes before the subject, because the contract asks for what is
+    missing.
     """
     facts = report.facts
     if finding and finding.where:
@@ -80,7 +81,7 @@ def from_root(file: str, base: str) -> str:
 
 
 def builds(facts: Facts | None, finding: Finding | None, place: Where | None) -> str:
-    """Return what stands at the place of a finding: `final.conv (Conv2d)`, or `class Net` for the model."""
+    """Return what is at the place of a finding: `final.conv (Conv2d)`, or `class Net` for the model."""
     if facts is None or finding is None:
         return ""
     layer = facts.layer(finding.layer or "")
@@ -103,7 +104,7 @@ def fix_of(outcome: Outcome, finding: Finding | None) -> str:
 
 
 def said(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[str]:
-    """Yield the lines that tell of a finding: what, what stands there, the author's reason, the next step."""
+    """Yield the lines about a finding: its message, its layer, the author's reason, the next step."""
     yield finding.message if finding else outcome.summary
     if built := builds(report.facts, finding, place_of(report, outcome, finding)):
         yield f"where: {built}"
@@ -114,14 +115,14 @@ def said(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[
 
 
 def _with_line(fix: str, outcome: Outcome, place: Where | None) -> str:
-    """Return `fix` with the place of the rule, unless the fix speaks of a place in the contract itself."""
+    """Return `fix` with the line of the rule, unless the fix names a place in the contract itself."""
     if place is None or f"{place.file}:" in fix:
         return fix
     return f"{fix} at {place}" if fix.endswith(outcome.rule) else f"{fix}; {outcome.rule} stands at {place}"
 
 
 def unmeasured(report: Report) -> str:
-    """Return why there are no facts; empty when there are."""
+    """Return why there are no facts; empty if there are."""
     error = report.error
     return f"could not be measured ({error.kind}): {error.message}" if error else ""
 

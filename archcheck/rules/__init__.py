@@ -1,4 +1,4 @@
-"""The rules that come with archcheck: pure functions of facts, in groups that are modules."""
+"""The rules that come with archcheck: pure functions of facts, one module per group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which inputs a model takes, searched for the smallest that it does not."""
+"""Accepted inputs: search for the smallest input that a model does not take."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Accepts(Rule):
     mode: Literal["eval", "train", "both"] = "eval"
 
     def __post_init__(self) -> None:
-        """Refuse extents below one, bounds the wrong way round, and a promise about no axis."""
+        """Refuse extents below one, bounds in the wrong order, and a rule without any axis."""
         Rule.__post_init__(self)
         if unnumbered := [str(axis) for axis in self.axes if not re.fullmatch(r"-?\d+", str(axis))]:
             raise ValueError(f'`axes` takes the numbers of axes, as in {{ "0" = [1, 64] }}, found {listed(unnumbered)}')

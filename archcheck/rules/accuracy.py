@@ -1,4 +1,4 @@
-"""Accuracy: what some recorded seeds, or a checkpoint, prove of it."""
+"""Accuracy: what recorded seeds, or a checkpoint, prove."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class MinAccuracy(Rule):
     confidence: float = field(default=0.95, metadata={"unit": "share"})
 
     def __post_init__(self) -> None:
-        """Refuse a limit that is no share, fewer than one seed, and what does not go with the mode."""
+        """Refuse a limit that is not a share, fewer than one seed, and parameters that do not fit the mode."""
         Rule.__post_init__(self)
         if not 0 < self.limit <= 1:
             raise ValueError(f"`limit` is a share between 0 and 1 (0.994 for 99.4 %), found {self.limit:g}")
@@ -101,7 +101,7 @@ class MinAccuracy(Rule):
 
     @property
     def of_seeds(self) -> bool:
-        """Whether more seeds can decide: whether it is a promise about the recipe."""
+        """Whether the rule is about the recipe, so that more seeds can decide it."""
         return self.mode != "artifact"
 
     def check(self, facts: Facts) -> Result:
@@ -126,14 +126,14 @@ class MinAccuracy(Rule):
         )
 
     def faults(self, record: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return why the runs of a record prove nothing, however many there are."""
+        """Return why the runs of a record prove nothing, whatever their number."""
         runs = runs_of(record)
         if self.mode == "epochs-to-target":
             return (*faults_of_runs(runs), *faults_of_validation(runs))
         return tuple(faults_of_runs(runs, self.within_epochs))
 
     def look(self, record: Mapping[str, Any], *, anytime: bool) -> Look:
-        """Return what the faultless runs of a record say of the recipe, by fixed or by anytime bounds."""
+        """Return what the valid runs of a record say about the recipe, by fixed or by anytime bounds."""
         runs, limit = runs_of(record), Fraction(str(self.limit))
         if self.mode == "epochs-to-target":
             return look_at_epochs(runs, limit, self.within_epochs or 0, self.confidence, anytime=anytime)

@@ -1,11 +1,11 @@
-"""`Rule`: a promise about an architecture, as a value.
+"""`Rule`: the base class of all rules.
 
-The class name is the rule's name, its fields are the parameters, its docstring is its documentation:
+The class name is the name of the rule, its fields are the parameters, and its docstring is the documentation:
 
 * `MaxParams` is `max-params` in a contract, on the command line and in a test id;
 * the first field is the shorthand: `max-params = 20_000` is `max-params = { limit = 20_000 }`;
 * a field `within_epochs` is the key `within-epochs`;
-* the docstring's examples are executed by the tests and shown by `archcheck explain`.
+* the tests run the examples of the docstring, and `archcheck explain` shows them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from archcheck.rules.findings import MOST_POINTS, Result
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """The one base class. Subclasses are frozen dataclasses and define `check`.
+    """The base class of all rules. Subclasses are frozen dataclasses and define `check`.
 
-    `because` is the author's reason, shown when the rule breaks; `on` is a selector that narrows what the
-    rule looks at, refused by rules that judge the model as a whole; `allow_empty` keeps a rule that examined
-    nothing from being vacuous; `points` is what the rule is worth to who grades by the contract. A field whose
-    metadata say `kinds` holds words that point at operations.
+    `because` is the author's reason, shown when the rule is broken. `on` is a selector that limits what the rule looks
+    at; rules about the whole model refuse it. `allow_empty` keeps a rule that examined nothing from being vacuous.
+    `points` is the worth of the rule in a grade. A field with `kinds` in its metadata holds words that select
+    operations.
 
     A subclass that defines `__post_init__` begins it with `Rule.__post_init__(self)`.
     """
@@ -50,11 +50,11 @@ class Rule:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The text files that this rule judges, seen from the folder of the contract; `facts.texts` holds them."""
+        """The text files that this rule judges, relative to the folder of the contract; `facts.texts` holds them."""
         return ()
 
     def __post_init__(self) -> None:
-        """Refuse `on` where it means nothing, points that are none, and words that point at nothing."""
+        """Refuse `on` where it has no meaning, invalid points, and unknown kinds."""
         if self.on is not None and not self.narrows:
             raise ValueError("`on` narrows nothing here: the rule judges the model as a whole")
         if self.points is not None and not 0 < self.points < math.inf:
@@ -93,7 +93,7 @@ def rule_name(rule: Rule | type[Rule]) -> str:
 
 
 def documentation(rule: type[Rule]) -> str:
-    """Return the docstring without the indentation that it has in the source, empty if nobody wrote one."""
+    """Return the docstring without its indentation in the source, or an empty text if there is none."""
     text = rule.__doc__ or ""
     return "" if text.startswith(f"{rule.__name__}(") else inspect.cleandoc(text)  # what `dataclass` makes up
 

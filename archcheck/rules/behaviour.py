@@ -1,4 +1,4 @@
-"""Behaviour in evaluation: what a network gives for real numbers."""
+"""Behaviour in evaluation: the outputs of a network for real numbers."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class FiniteOutput(Rule):
     large: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a promise about no input, and a factor that is none."""
+        """Refuse a rule without inputs, and an invalid factor."""
         Rule.__post_init__(self)
         if not self.inputs:
             raise ValueError("`inputs` is empty: the rule would look at nothing")

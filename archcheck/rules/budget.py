@@ -1,4 +1,4 @@
-"""Budgets of what is stored: parameters and bytes, and how evenly they are spread."""
+"""Budgets for parameters, and for how evenly they are spread over the layers."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class MaxLayerShare(Rule):
     of: Literal["params", "macs"] = "params"
 
     def __post_init__(self) -> None:
-        """Refuse a limit that is no share."""
+        """Refuse a limit that is not a share."""
         Rule.__post_init__(self)
         if not 0 < self.limit < 1:
             raise ValueError(f'`limit` is a share between 0 and 1 (0.5, or "50 %"), found {self.limit:g}')

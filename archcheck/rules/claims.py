@@ -1,4 +1,4 @@
-"""Claims: what texts say of a model."""
+"""Claims: what texts say about a model."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Claim(Rule):
     tolerance: float | None = field(default=None, metadata={"unit": "share"})
 
     def __post_init__(self) -> None:
-        """Refuse a pattern that is none, a fact that is no figure, and a tolerance below zero."""
+        """Refuse an invalid pattern, an unknown fact, and a tolerance below zero."""
         Rule.__post_init__(self)
         if not self.file.strip():
             raise ValueError("`file` must not be empty")
@@ -87,7 +87,7 @@ class Claim(Rule):
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The record of the training, where the figure comes from it."""
+        """The training record, if the figure comes from it."""
         return ("training",) if needs_training(self.fact) else ()
 
     @property
@@ -96,7 +96,7 @@ class Claim(Rule):
         return (self.file,)
 
     def check(self, facts: Facts) -> Result:
-        """Hold every number that the pattern finds to what was measured."""
+        """Compare every number that the pattern finds with what was measured."""
         text, figure = facts.texts[self.file], find_figure(self.fact)
         try:
             stated = tuple(numbers_in_text.claims_in(text, self.pattern, figure.unit, facts.texts.limit))
@@ -201,7 +201,7 @@ class Synced(Rule):
         return self.files
 
     def check(self, facts: Facts) -> Result:
-        """Compare what stands between the markers with what belongs there."""
+        """Compare the text between the markers with what should be there."""
         found = [
             (facts.texts[file], region)
             for file in dict.fromkeys(self.files)
@@ -214,9 +214,9 @@ class Synced(Rule):
 
 
 def written_for(text: Text, region: Region, facts: Facts) -> str:
-    """Return what belongs between two markers: a figure, or a table on lines of its own.
+    """Return the text that belongs between two markers: a figure, or a table on lines of its own.
 
-    Raises `NotMeasured`, which says where, for a figure that there is not.
+    Raises `NotMeasured` with the place for an unknown figure.
     """
     if region.path is None:
         return as_block(table(facts), text, region)
@@ -241,7 +241,7 @@ def _stale(text: Text, region: Region, facts: Facts) -> Iterator[Finding]:
 
 
 def differences(stands: str, belongs: str) -> Iterator[str]:
-    """Yield how the rows of a table differ from those that belong there; of lines that differ otherwise, only that."""
+    """Yield how the rows of a table differ from the right ones. For other lines, only say that they differ."""
     old, new = _rows(stands), _rows(belongs)
     if not old:
         yield "there is none yet"

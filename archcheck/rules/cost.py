@@ -1,4 +1,4 @@
-"""Budgets of what a forward pass and a training step cost: multiply-accumulates, activations, memory."""
+"""Budgets for the cost of a forward pass and of a training step: multiply-accumulates, activations, memory."""
 
 from __future__ import annotations
 

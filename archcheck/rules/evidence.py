@@ -1,4 +1,4 @@
-"""Evidence: how a claim of accuracy goes wrong before it is measured. The subject's own trainer is watched."""
+"""Evidence: mistakes in training that make an accuracy meaningless, found by watching the subject's own trainer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AugmentationReachesTheBatch(Rule):
     repeated: float = field(default=UNCHANGED, metadata={"unit": "share"})
 
     def __post_init__(self) -> None:
-        """Refuse what is no share, and the share that any trainer keeps."""
+        """Refuse an invalid share, and the share 1, which every trainer keeps."""
         Rule.__post_init__(self)
         if not 0 <= self.repeated < 1:
             raise ValueError(f"`repeated` is a share from 0 to below 1 (0.75 for 75 %), found {self.repeated:g}")
@@ -102,7 +102,7 @@ class HeldOutTestIsDisjoint(Rule):
     limit: int = 0
 
     def check(self, facts: Facts) -> Result:
-        """List what test samples are found among, then what the declared data leave out."""
+        """List the test samples found in other sets, then the samples that the declaration leaves out."""
         trial, held = _trial(facts, TRIAL), _trial(facts, HELD_OUT)
         found = list(_leaks(held))
         most = max((count for count, _ in found), default=0)
@@ -156,7 +156,7 @@ def _epoch_sizes(trial: Mapping[str, Any]) -> str:
 
 
 def _augmented(trial: Mapping[str, Any]) -> bool:
-    """Whether the samples change before they reach the model, so that it does not show what they are made of."""
+    """Whether the samples change before they reach the model, so that their originals are not visible."""
     distinct = trial["epochs"][1]["distinct"]
     return bool(distinct == 0 or trial["again"] / distinct < UNCHANGED)
 
@@ -187,7 +187,7 @@ _STRANGERS = {
 
 
 def _strangers(held: Mapping[str, Any], *, augmented: bool) -> list[str]:
-    """Return what was seen and is not declared; of samples that change on the way nothing can be said."""
+    """Return the samples that were seen and are not declared. Samples that change on the way are left out."""
     return [
         f"{found['count']:,} of {found['of']:,} {_STRANGERS[kind]}{_first(found, 'as they come')}"
         for kind, found in held["declared"]["strange"].items()
@@ -196,7 +196,7 @@ def _strangers(held: Mapping[str, Any], *, augmented: bool) -> list[str]:
 
 
 def _demand_whole(trial: Mapping[str, Any], held: Mapping[str, Any], facts: Facts) -> None:
-    """Raise `NotMeasured` unless all that trains and tests the model was seen as it is."""
+    """Raise `NotMeasured` unless all samples that train and test the model were seen unchanged."""
     if _augmented(trial):
         raise _unknown(
             "samples change before they train the model, so no test sample is told among them", facts, _DECLARE

@@ -1,4 +1,4 @@
-"""What leaves the process: the saved state, and the exported model."""
+"""The saved state and the exported model."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Exports(Rule):
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an export to nothing, and a tolerance below zero."""
+        """Refuse an empty list of formats, and a tolerance below zero."""
         Rule.__post_init__(self)
         check_tolerance(self.tolerance)
         if not self.to:

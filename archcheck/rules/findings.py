@@ -1,4 +1,4 @@
-"""What a rule says about facts, and what the engine makes of it: findings, results, outcomes, the report."""
+"""Findings, results, outcomes and reports: what rules return, and what the engine makes of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_POINTS = 1_000_000_000
 
 
 class Verdict(enum.StrEnum):
-    """What became of a rule. Only `kept` and `waived` let a run pass."""
+    """The verdict on a rule. Only `kept` and `waived` let a run pass."""
 
     KEPT = "kept"
     BROKEN = "broken"
@@ -43,7 +43,7 @@ def _check_points(points: float | None, earned: float | None, most: int) -> None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One reason why a rule is broken: `message` stands alone, `layer` is the path that it speaks of."""
+    """One reason why a rule is broken. `message` is complete in itself, `layer` is the path that it is about."""
 
     message: str
     layer: str | None = None
@@ -53,10 +53,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What `Rule.check` returns: how much it looked at, what it found wrong, and the figures to show.
+    """What `Rule.check` returns: how much it examined, its findings, and the figures to show.
 
-    `found` and `limit` are what is compared, in `unit`; `kept` says it in words where figures alone would not
-    read well; `most` says who contributes most; `notes` add what a reader of a kept rule should know.
+    `found` and `limit` are the compared figures, in `unit`. `kept` is a sentence for a kept rule, where figures alone
+    are hard to read. `most` names the largest contributors. `notes` add what a reader of a kept rule should know.
     """
 
     examined: int
@@ -73,9 +73,9 @@ class Result:
 class Outcome:
     """One rule of a contract with its verdict.
 
-    `instance` tells several instances of a rule apart (`max-params`, `followed-by-2`); `contract` is where it is
-    stated. `waived` are the findings that a waiver accepts, with its reason. `points` is what the rule is worth and
-    `earned` that or zero; both are `None` for a rule that carries none.
+    `instance` distinguishes several instances of a rule (`max-params`, `followed-by-2`). `contract` is the line that
+    states it. `waived` are the findings that a waiver accepts, and `waiver` is its reason and its last day. `points` is
+    the worth of the rule, and `earned` is that or zero; both are `None` for a rule without points.
     """
 
     rule: str
@@ -106,7 +106,7 @@ class Outcome:
 
     @property
     def headline(self) -> str:
-        """The line that stands alone: concise form, pytest line, annotation and table row."""
+        """The line that is complete in itself, for the concise format, pytest, annotations and tables."""
         return f"{self.verdict.value} {self.instance}: {self.summary}"
 
     @property
@@ -146,9 +146,8 @@ class Mishap:
 class Report:
     """A subject, its facts (or why there are none) and the outcome of every rule of its contract.
 
-    A file of tensors, of which nobody knows how they belong together, has `weights` in place of facts.
-    `points` is the sum of what its rules are worth, `None` if none carries points, and `earned` what it got of that:
-    nothing when it could not be measured.
+    A file of tensors without structure has `weights` instead of facts. `points` is the sum of the points of its rules,
+    or `None` if no rule has points. `earned` is the earned part: nothing if the subject could not be measured.
     """
 
     subject: str
@@ -184,9 +183,9 @@ class Report:
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; a report without facts carries `error` or `weights` in their place.
+        """Return plain JSON values. A report without facts has `error` or `weights` instead.
 
-        `totals` counts the rules by verdict; whoever reads the report back counts anew.
+        `totals` counts the rules by verdict. It is computed again when a report is read.
         """
         encoded: dict[str, Any] = encode(self)
         has = "facts" if self.facts else "weights" if self.weights else "error"
@@ -216,7 +215,7 @@ def sum_points(points: Iterable[float]) -> float:
 
 
 def figures(found: Any, limit: Any, unit: str | None) -> str:
-    """Return `13,086 parameters, limit 19,999`, or as much of it as there is."""
+    """Return `13,086 parameters, limit 19,999`, without the parts that are missing."""
     if found is None:
         return ""
     text = plain(found) + (f" {unit}" if unit else "")

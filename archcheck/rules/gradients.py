@@ -1,4 +1,4 @@
-"""Gradients: every parameter learns from some output."""
+"""Gradients: every parameter learns from an output."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class GradientsReach(Rule):
     strict: bool = False
 
     def check(self, facts: Facts) -> Result:
-        """List the parameters that learn nothing."""
+        """List the parameters that get no gradient."""
         demand_reach(self, facts)
         measured = probed(self, facts)
         sizes = params_on(facts, self.on)
@@ -105,7 +105,7 @@ class GradientsReach(Rule):
 
 
 def _cancelled(facts: Facts) -> set[str]:
-    """Return the biases that a normalisation subtracts again, which have no gradient but rounding."""
+    """Return the biases that a normalisation cancels. Their gradient is only rounding."""
     try:
         return set(cancelled_biases(facts))
     except NotMeasured:  # the graph of training is unknown
@@ -129,7 +129,7 @@ def _findings(fault: str, names: Sequence[str], trained: Iterable[str], facts: F
 
 
 def _grouped(names: Sequence[str], trained: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the outermost layers of which every trained parameter is among `names`, and the names of single ones."""
+    """Yield the outermost layers whose trained parameters are all in `names`, and the names of the other parameters."""
     missing, inside = set(names), {name: [*lineage(name)][:-1] for name in trained}
     whole = {layer for name in names for layer in inside[name]}
     whole -= {layer for name, layers in inside.items() if name not in missing for layer in layers}

@@ -1,4 +1,4 @@
-"""Growth: how much more a network may have than was committed of it."""
+"""Growth: how much larger a network may be than its committed snapshot."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class MaxGrowth(Rule):
     of: tuple[str, ...] = OF_LAYERS
 
     def __post_init__(self) -> None:
-        """Refuse a limit that is none, measures that do not grow, and layers of which they are not known."""
+        """Refuse an invalid limit, measures that do not grow, and measures that are unknown for layers."""
         Rule.__post_init__(self)
         _room(self.limit, 0)
         if isinstance(self.of, str) or not self.of:
@@ -129,7 +129,7 @@ def _remedy(facts: Facts) -> str:
 
 
 def _room(limit: float | str, before: int) -> int:
-    """Return how much more than `before` there may be. Raises `ValueError` for a limit that is none."""
+    """Return how much larger than `before` the measure may be. Raises `ValueError` for an invalid limit."""
     value: int | float = limit if not isinstance(limit, str) else _parsed(limit)
     if not 0 <= value < float("inf"):
         raise ValueError(f"`limit` must be at least 0, found {limit}")

@@ -1,4 +1,4 @@
-"""Lessons: the loss that training starts from, and a batch learned by heart."""
+"""Learning: the loss before training, and a small batch that the network must learn by heart."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class OverfitsOneBatch(Rule):
     axis: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a share that is none, and steps that nobody takes."""
+        """Refuse an invalid share and fewer than one step."""
         Rule.__post_init__(self)
         if not 0 < self.limit < 1:
             raise ValueError(f"`limit` is a share between 0 and 1, found {self.limit:g}")

@@ -133,7 +133,7 @@ def _share(kind: str, ops: Sequence[Op], facts: Facts) -> str:
 
 
 def absence(facts: Facts, kind: str, on: str | None) -> Finding:
-    """Say that no operation of `kind` takes effect, and what comes closest to one."""
+    """Return the finding that no operation of `kind` takes effect, with what comes closest to one."""
     reason, layer, op = next(shortfalls(facts, kind, on), ("", None, None))
     if not reason:
         return _nothing(facts, f"no {kind}", addition(kind), on)
@@ -146,7 +146,7 @@ def absence(facts: Facts, kind: str, on: str | None) -> Finding:
 
 
 def _absence_of_all(facts: Facts, kinds: Sequence[str], on: str | None) -> Finding:
-    """Say that none of `kinds` takes effect, and what comes closest to any of them."""
+    """Return the finding that none of `kinds` takes effect, with what comes closest to any of them."""
     near = [kind for kind in kinds if any(True for _ in shortfalls(facts, kind, on))]
     if not near:
         named = f"no {kinds[0]}" if len(kinds) == 1 else f"none of {', '.join(kinds)}"
@@ -234,7 +234,7 @@ class Count(Rule):
     max: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a count without any bound, and bounds that nothing can keep."""
+        """Refuse a count without bounds, and bounds that nothing can keep."""
         Rule.__post_init__(self)
         low, high = self.min or 0, self.max
         if self.min is None and high is None:

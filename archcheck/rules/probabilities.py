@@ -1,4 +1,4 @@
-"""Log-probabilities: what a loss expects of the last layer."""
+"""Log-probabilities: what a loss expects from the last layer."""
 
 from __future__ import annotations
 

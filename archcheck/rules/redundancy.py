@@ -1,4 +1,4 @@
-"""Interplay: neighbours that undo or repeat one another."""
+"""Redundancy: neighbouring operations that undo or repeat one another."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class NoBiasBeforeNorm(Rule):
     prohibition = True
 
     def check(self, facts: Facts) -> Result:
-        """Look at every bias in the graph of training, where normalisation takes the statistics of the batch."""
+        """Look at every bias in the training graph, where normalisation uses the statistics of the batch."""
         demand_reach(self, facts)
         ops = facts.executed("train")
         calls, useless = _biases(ops, facts, self.on)
@@ -63,7 +63,7 @@ def cancelled_biases(facts: Facts) -> Iterator[str]:
 
 
 def _biases(ops: Sequence[Op], facts: Facts, on: str | None) -> tuple[int, list[tuple[Op, Op | None]]]:
-    """Return how many biases are added, and the operations whose bias the normalisation beside them subtracts."""
+    """Return the number of biases, and the operations whose bias a normalisation cancels."""
     readers = consumers(ops)
     calls: dict[tuple[str, ...] | int, list[Op]] = {}
     for op in ops:
@@ -197,7 +197,7 @@ def _activation_before(op: Op, facts: Facts) -> Op | None:
 
 
 def _is_one(first: Op, second: Op, readers: Readers) -> bool:
-    """Whether two activations gate what they were made of: `x * tanh(softplus(x))` is one activation, mish."""
+    """Whether two activations form one: `x * tanh(softplus(x))` is mish."""
     return any(
         reader.kind == "mul" and set(first.inputs) & set(reader.inputs) for reader in readers.get(second.index, ())
     )

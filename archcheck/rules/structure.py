@@ -1,4 +1,4 @@
-"""Structure: with which settings operations run, and what they end in."""
+"""Structure: the settings of operations, and what the network ends in."""
 
 from __future__ import annotations
 

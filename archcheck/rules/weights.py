@@ -1,4 +1,4 @@
-"""The ledger of weights and layers: none hidden, none idle."""
+"""Weights and layers: no hidden weights, no unused or frozen parameters, no unused layers."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class NoUnusedParams(Rule):
     prohibition = True
 
     def check(self, facts: Facts) -> Result:
-        """List every idle parameter."""
+        """List every unused parameter."""
         demand_reach(self, facts)
         sizes = params_on(facts, self.on)
         idle = [name for name in facts.params.unused if name in sizes]
@@ -217,7 +217,7 @@ class NoUnusedLayers(Rule):
     prohibition = True
 
     def check(self, facts: Facts) -> Result:
-        """List every idle layer, the outermost of a branch."""
+        """List every unused layer; of an unused branch, only the outermost."""
         demand_reach(self, facts)
         layers = [layer for layer in facts.layers if selects_layer(self.on, layer, facts)]
         idle = _outermost([layer for layer in layers if facts.is_unused(layer.path)])

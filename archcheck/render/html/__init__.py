@@ -1,9 +1,9 @@
-"""The report as a page: one file of HTML that needs no network and no script.
+"""Render reports as an HTML page: one file that needs no network and no script.
 
-The template gets data (`page`), the graph is drawn as SVG by our own coordinates (`plan`, `labels`, `drawing`), the
-curves of a training by matplotlib (`evidence`, `curves`). Names and messages are text of strangers: the template
-escapes every value, and `one_line` spells out what is no visible character. jinja2 and matplotlib come with the
-extra `html` and are imported when a page is asked for, and only then.
+The template gets data (`page`). The graph is drawn as SVG with our own coordinates (`plan`, `labels`, `drawing`), and
+the training curves with matplotlib (`evidence`, `curves`). Names and messages are untrusted text: the template escapes
+every value, and `one_line` writes out invisible characters. jinja2 and matplotlib come with the extra `html` and are
+imported only for a page.
 """
 
 from __future__ import annotations

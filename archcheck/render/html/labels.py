@@ -1,4 +1,4 @@
-"""What stands in the boxes of a drawing: the words that fit, and all that is known in the text that a pointer shows."""
+"""The text of the boxes in a drawing: what fits into the box, and the full text for the mouse pointer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FAMILIES = ("weights", "norm", "activation", "pool")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """The words of a box: `title`, `name` and `output` in it, and `told`, which leaves nothing out.
+    """The text of a box: `title`, `name` and `output` are inside it, and `told` is the full text.
 
-    `kind` and `index` are those of the one operation in the box; a box of several has neither.
+    `kind` and `index` belong to the single operation in the box; a box of several operations has neither.
     """
 
     title: str

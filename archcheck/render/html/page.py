@@ -32,7 +32,7 @@ _WORST = (Verdict.ERROR, Verdict.BROKEN, Verdict.VACUOUS, Verdict.WAIVED, Verdic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A number that stands out: the `fact` that it is, its value as in JSON, and as people write it."""
+    """A number at the top of the page: its `fact`, its value as in JSON, and its text."""
 
     fact: str
     value: int
@@ -75,7 +75,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """What is told of one subject; `id` begins the names of all that can be linked to in it."""
+    """The part of the page about one subject; `id` begins the names of all links into it."""
 
     id: str
     subject: str
@@ -91,7 +91,7 @@ class Section:
 
     @property
     def fails(self) -> bool:
-        """Whether a reader should look into it."""
+        """Whether a reader should look at it."""
         return bool(self.error) or any(each.outcome.fails for each in self.judged)
 
 
@@ -117,7 +117,7 @@ def page_of(reports: Sequence[Report], options: Options) -> Page:
 
 
 def verdict_of(reports: Sequence[Report]) -> str:
-    """Return the worst that became of reports, in a word; `measured` where no rule judged anything."""
+    """Return the worst verdict of the reports, or `measured` if no rule judged anything."""
     found = {outcome.verdict for report in reports for outcome in report.outcomes}
     found |= {Verdict.ERROR for report in reports if report.error}
     return next((verdict.value for verdict in _WORST if verdict in found), "measured")

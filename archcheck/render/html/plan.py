@@ -1,8 +1,8 @@
-"""What is drawn of an executed graph: boxes in order of execution, and what flows between them.
+"""Plan the drawings of an executed graph: boxes in order of execution, and the data flow between them.
 
-A short stretch of the graph is drawn operation by operation. A long one is drawn as the modules that run it, one box
-each, and every such box has a drawing of its own; modules in a row that do the same are one box, and only the first
-of them is drawn. So a graph of any length stays readable, from the model inwards.
+A short part of the graph is drawn operation by operation. A long part is drawn as one box for each module, and every
+such box has a drawing of its own. Modules in a row that do the same share one box, and only the first is drawn. A graph
+of any length therefore stays readable.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What several rules ask of facts: neighbours, effects, bounds, dropouts, the wording of outcomes. No rule is here.
+"""Queries that several rules make on facts: neighbours, effects, bounds, dropouts, the wording of outcomes.
 
 It imports `facts`, `foundation`, and `rules.base` and `rules.findings`.
 """

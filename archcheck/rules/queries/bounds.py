@@ -1,4 +1,4 @@
-"""What budgets have in common: limits, findings of what is beyond them, and who contributes most."""
+"""The common parts of budgets: limits, findings above a limit, and the largest contributors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_limit(limit: int) -> None:
 def excess(
     rule: Rule, facts: Facts, found: int, limit: int, unit: str, *, aside: str = "", remedy: str = ""
 ) -> tuple[Finding, ...]:
-    """Return the finding that `found` is above `limit`, none where it is not."""
+    """Return the finding that `found` is above `limit`, or nothing."""
     over = found - limit
     if over <= 0:
         return ()
@@ -39,7 +39,7 @@ def excess(
 
 
 def demand_counted(facts: Facts, on: str | None, free: Collection[str]) -> None:
-    """Raise `NotMeasured` where operations of unknown cost run that are not declared to be free of it."""
+    """Raise `NotMeasured` if an executed operation has an unknown cost and is not declared free."""
     unknown = set(facts.cost.uncounted) - set(free)
     if on is not None:
         unknown &= {op.op for op in facts.ops if selects(on, op, facts)}
@@ -47,7 +47,7 @@ def demand_counted(facts: Facts, on: str | None, free: Collection[str]) -> None:
 
 
 def demand_known(facts: Facts, uncounted: Collection[str], free: Collection[str]) -> None:
-    """Raise `NotMeasured` for operations of unknown cost, but for those that are declared to be free of it."""
+    """Raise `NotMeasured` for operations of unknown cost, except those that are declared free."""
     unknown = set(uncounted) - set(free)
     if unknown:
         own = [name for name in sorted(unknown) if "::" in name]
@@ -65,12 +65,12 @@ def percent(share: float) -> str:
 
 
 def share_line(names: Sequence[str], amount: int, total: int, place: str = "") -> str:
-    """Return a line of who contributes most: names, amount, share of the total, place."""
+    """Return a line about a contributor: names, amount, share of the total, place."""
     return "  ".join(filter(None, (*names, f"{amount:,}", f"{100 * amount / total:.1f} %", place)))
 
 
 def layer_line(layer: Layer, amount: int, total: int) -> str:
-    """Return such a line for a layer."""
+    """Return the line about a layer as a contributor."""
     return share_line((layer.path or "the model itself", layer.type), amount, total, str(layer.where or ""))
 
 

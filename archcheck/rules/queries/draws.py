@@ -1,4 +1,4 @@
-"""How often one tensor is dropped before the same weights: many draws that are joined again average away."""
+"""Count how often one tensor is dropped before the same weights. Many draws that are joined again average out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dropout, of whatever spelling: where it is drawn, and what is wrong with it, if anything."""
+"""Find dropouts in any spelling, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from archcheck.rules.queries.draws import count_draws
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropout:
-    """A dropout, of whatever spelling: the operation in training and what is wrong with it, if anything."""
+    """A dropout in any spelling: its operation in training, and its `fault` with the `fix`, if it has one."""
 
     op: Op
     rate: float
@@ -24,7 +24,7 @@ class Dropout:
 
     @property
     def acts(self) -> bool:
-        """Whether it drops anything, as it should or in evaluation, too."""
+        """Whether it drops anything."""
         return self.fault in (None, LEAK)
 
 
@@ -36,8 +36,8 @@ TURN_OFF = "turn it off in evaluation: `nn.Dropout(p)`, or `F.dropout(x, p, self
 def dropouts(facts: Facts, on: str | None = None) -> list[Dropout]:
     """Return every executed dropout: layers and functions, in attention and between recurrent layers.
 
-    One that is on in evaluation is found in the graph of evaluation and speaks for its operation in training,
-    be it written on the same line or not.
+    A dropout that is on in evaluation is found in the evaluation graph. It replaces its operation in training, whether
+    on the same line or not.
     """
     graph = facts.executed("train")
     found = leaks(facts, on)

@@ -1,4 +1,4 @@
-"""What makes good on a promise: operations that run, reach an output and do something; and what only looks like it."""
+"""Find operations that run, reach an output and do something, and others that only look like it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from archcheck.rules.queries.graphs import dependent_on_input, has_weight, label
 
 
 def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
-    """Return the operations that make good on a promise of `selector`.
+    """Return the operations of `selector` that take effect.
 
-    They run, they reach an output, and they do something: dropout drops in training only, global pooling
-    gathers more than one position, a softmax weighs more than one number, and something is negative that a ReLU
-    rectifies.
+    They run, they reach an output, and they do something: dropout drops in training only, global pooling covers more
+    than one position, a softmax weighs more than one number, and a ReLU gets something negative.
     """
     if selector == "dropout":
         return [dropout.op for dropout in dropouts(facts, on) if dropout.fault is None]
@@ -31,7 +30,7 @@ def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
 
 
 def _trivial(op: Op) -> str | None:
-    """Return why an operation gives what it was given, or a constant, whatever its numbers are."""
+    """Return why an operation returns its input, or a constant, for any numbers."""
     if op.attributes.get("idle"):
         return "is given nothing negative"
     if op.attributes.get("coverage") == "trivial":
@@ -42,12 +41,12 @@ def _trivial(op: Op) -> str | None:
 
 
 def is_pointwise_linear(op: Op) -> bool:
-    """Whether an operation is a 1x1 convolution on a 1x1 map, which computes what a linear layer does."""
+    """Whether an operation is a 1x1 convolution on a 1x1 map, which is equal to a linear layer."""
     return bool(op.attributes.get("linear_like"))
 
 
 def pointwise_note(ops: Sequence[Op]) -> str:
-    """Return how many of the operations that count as linear layers are convolutions; empty when none is."""
+    """Return how many of the counted linear layers are convolutions; empty if none is."""
     count = sum(map(is_pointwise_linear, ops))
     if not count:
         return ""
@@ -57,17 +56,17 @@ def pointwise_note(ops: Sequence[Op]) -> str:
 
 
 def _sites(facts: Facts) -> frozenset[tuple[str, str]] | None:
-    """Return where what runs in training reaches an output, as layer and kind; `None` where that is not known."""
+    """Return layer and kind of each training operation that reaches an output; `None` if training was not measured."""
     return frozenset((op.layer, op.kind) for op in facts.executed("train") if op.live) if facts.train_length else None
 
 
 def _rests(op: Op, in_training: frozenset[tuple[str, str]] | None) -> bool:
-    """Whether a normalisation takes part in evaluation only: what is trained then is another network."""
+    """Whether a normalisation runs in evaluation only, so that training sees another network."""
     return op.kind in GROUPS["norm"] and in_training is not None and (op.layer, op.kind) not in in_training
 
 
 def shortfalls(facts: Facts, selector: str, on: str | None = None) -> Iterator[tuple[str, Layer | None, Op | None]]:
-    """Yield what looks as if it kept a promise of `selector` and does not: text, layer, operation."""
+    """Yield what comes close to `selector` and does not count: text, layer, operation."""
     if selector == "dropout":
         for dropout in dropouts(facts, on):
             if dropout.fault is not None:
@@ -104,7 +103,7 @@ def _shortfall(op: Op, selector: str, facts: Facts) -> str | None:
 
 
 def _declared(layer: Layer, selector: str, facts: Facts) -> str | None:
-    """Whether a layer is called like a kind and does not do what it is called."""
+    """Return why a layer with the name of a kind does not do what its name says; `None` if it does."""
     if selector.replace("_", "") not in layer.type.lower() and layer.type != selector:
         return None
     if not layer.called:

@@ -1,4 +1,4 @@
-"""Figures: what texts state of a subject, by the dotted path of the fact, and how it is written."""
+"""Figures that texts state about a subject, by the dotted path of the fact, and how they are written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RECORD = "training.record."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A fact that is a number: its unit in `archcheck.foundation.quantities`, and how it is found."""
+    """A fact that is a number: its unit in `archcheck.foundation.quantities`, and the function that reads it."""
 
     unit: str
     of: Callable[[Facts], Values]
@@ -150,7 +150,7 @@ def table(facts: Facts) -> tuple[str, ...]:
 
 
 def accuracy_text(facts: Facts) -> str | None:
-    """Return the accuracy with the number of seeds that it is the mean of; `None` where nothing proves it."""
+    """Return the accuracy with its number of seeds; `None` if nothing proves it."""
     try:
         seeds = int(_seeds(facts)[0])
         mean = figure_text("training.accuracy", facts)

@@ -1,4 +1,4 @@
-"""What several rules ask of an executed graph: names for people, and neighbours."""
+"""Queries on an executed graph: names for people, and neighbours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ They reduce, rearrange, join or rescale features; none mixes them with learned w
 
 
 def label(op: Op, facts: Facts) -> str:
-    """Return how a finding names an operation: its layer, or the line that calls it."""
+    """Return the name of an operation for findings: its layer, or the line that calls it."""
     layer = facts.layer(op.layer)
     if layer is not None and layer.path and not facts.has_children(layer.path):
         return f"`{layer.path}` ({layer.type})"
@@ -27,7 +27,7 @@ def label(op: Op, facts: Facts) -> str:
 
 
 def place(op: Op, facts: Facts) -> Where | None:
-    """Return where to point for an operation: the line that builds its layer, else the line that calls it."""
+    """Return the line to point at: the line that builds the layer of an operation, else the line that calls it."""
     layer = facts.layer(op.layer)
     if layer is not None and layer.path and not facts.has_children(layer.path):
         return layer.where or op.where or facts.built_at(op.layer)
@@ -56,7 +56,7 @@ def dependent_on_input(ops: Sequence[Op]) -> list[bool]:
 
 
 def has_weight(op: Op, ops: Sequence[Op], dependent: Sequence[bool]) -> bool:
-    """Whether a product reads a tensor that something holds, not only what is made of a shape or drawn anew."""
+    """Whether a product reads a stored tensor, not only one that is made from a shape or drawn at random."""
     if not op.params and all(dependent[index] for index in op.inputs):
         return True  # a quantised weight is packed into what is no tensor
     pending, seen = [op], {op.index}

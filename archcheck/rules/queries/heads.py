@@ -1,4 +1,4 @@
-"""What the output path of a network ends in."""
+"""Find what the output path of a network ends in."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _OF_THEIR_OWN = frozenset({*GROUPS["weights"], *GROUPS["pool"], "matmul", "input
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The head met on the way back as kind -> how people are told of it, and what stands before it."""
+    """The head, as kind -> description for people, and the operation before it."""
 
     head: Mapping[str, str]
     before: str
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The head from the output backwards; without one, the kind that the network ends in."""
+        """The kinds of the head from the output backwards; without a head, the kind that the network ends in."""
         return tuple(self.head) or (self.before,)
 
     @property

@@ -1,4 +1,4 @@
-"""A look at results: what they decide, in figures and in words."""
+"""Decide about an accuracy, and say the result in figures and words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DIGITS = range(2, 7)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """An answer with the figure that is compared, the line that says so, and what else a reader should know."""
+    """A decision with the compared figure, its sentence, and notes for the reader."""
 
     answer: Answer
     message: str
@@ -48,7 +48,7 @@ def look_at_artifact(correct: int, total: int, limit: Fraction, confidence: floa
 
 
 def look_at_recipe(runs: Sequence[Run], limit: Fraction, confidence: float, *, anytime: bool) -> Look:
-    """Judge the mean test accuracy over all seeds by that of some; every run has its result."""
+    """Judge the mean test accuracy over all seeds from some seeds. Every run has a result."""
     results = [result for run in runs if (result := result_of(run)) is not None]
     sample = Sample(tuple(correct for correct, _ in results), results[0][1])
     decision = decide_mean(sample, limit, confidence, anytime=anytime)
@@ -72,7 +72,7 @@ def _spread(sample: Sample) -> str:
 
 
 def look_at_epochs(runs: Sequence[Run], target: Fraction, within: int, confidence: float, *, anytime: bool) -> Look:
-    """Judge the median over all seeds of the epochs that it takes to reach `target` by that of some."""
+    """Judge the median over all seeds of the epochs needed to reach `target`, from some seeds."""
     reached = [epochs_to(run, target) for run in runs]
     decision = decide_median(reached, within, confidence, anytime=anytime)
     bounds = [_epoch(bound) for bound in decision.bounds or ()] or ["", ""]
@@ -94,7 +94,7 @@ def look_at_epochs(runs: Sequence[Run], target: Fraction, within: int, confidenc
 
 
 def _attained(size: int, confidence: float) -> float:
-    """Return the confidence of the bounds of a median, rounded down to a thousandth: it comes in steps."""
+    """Return the confidence of the bounds of a median, which has steps, rounded down to a thousandth."""
     rank = median_rank(size, confidence)
     return confidence if rank is None else math.floor(1000 * (1 - fair_tail(size, rank))) / 1000
 
@@ -106,7 +106,7 @@ def epochs_to(run: Run, target: Fraction) -> float:
 
 
 def faults_of_validation(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield which runs have no validation accuracy in any epoch."""
+    """Yield the runs without any validation accuracy."""
     for run in runs:
         if all(validation_of(epoch) is None for epoch in epochs_of(run)):
             yield (

@@ -1,4 +1,4 @@
-"""Which axes of a map are positions for a convolution, so that padding them pads what it slides over."""
+"""Find the axes of a map that a convolution slides over, because padding these axes is padding."""
 
 from __future__ import annotations
 

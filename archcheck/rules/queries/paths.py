@@ -1,4 +1,4 @@
-"""What follows an operation on the paths to the outputs, and what precedes it on those from the inputs."""
+"""Find what follows an operation on the paths to the outputs, and what precedes it on the paths from the inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rules read of probes: the answer, the place it names, and how far rounding alone sets numbers apart."""
+"""Read the answers of probes: the answer, its place, and the size of differences that rounding explains."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bflo
 
 
 def same_shapes(dtype: str) -> float:
-    """Return how far the same operations on the same shapes may be apart: 16 roundings, 0 in one thread."""
+    """Return the largest difference of the same operations on the same shapes: 16 roundings; in one thread it is 0."""
     return 16 * ROUNDING.get(dtype, 2.0**-3)
 
 
 def other_shapes(dtype: str) -> float:
-    """Return how far the same sums on other shapes may be apart.
+    """Return the largest difference of the same sums on other shapes.
 
-    The order of a sum changes with the kernel, and each layer hands on what it rounds. 16-bit kernels add up in
-    float32, so that only one rounding a layer counts.
+    The order of a sum changes with the kernel, and each layer passes its rounding on. 16-bit kernels add in float32, so
+    only one rounding per layer counts.
     """
     rounding = ROUNDING.get(dtype, 2.0**-3)
     return (256 if rounding < 2.0**-20 else 32) * rounding
 
 
 def check_tolerance(tolerance: float | None) -> None:
-    """Raise `ValueError` for a tolerance that is none."""
+    """Raise `ValueError` for an invalid tolerance."""
     if tolerance is not None and not 0 <= tolerance < math.inf:
         raise ValueError(f"`tolerance` must be zero or more, found {tolerance:g}")
 
 
 def within(distance: float | None, limit: float) -> bool:
-    """Whether a distance keeps a limit; one beyond all numbers keeps none."""
+    """Whether a distance is within a limit. An infinite distance is within none."""
     return distance is not None and distance <= limit
 
 
 def probed(rule: Rule, facts: Facts, asked: str | None = None) -> Mapping[str, Any]:
-    """Return what a probe of a rule told, by default its first.
+    """Return the answer of a probe of a rule, by default its first.
 
     Raises:
-        NotMeasured: it was not run, or could not tell anything.
+        NotMeasured: the probe was not run, or it has a problem.
     """
     facts.demand_numbers()
     measured = facts.behaviour.get(asked or rule.needs[0])
@@ -59,7 +59,7 @@ def probed(rule: Rule, facts: Facts, asked: str | None = None) -> Mapping[str, A
 
 
 def spot(told: Mapping[str, Any] | None, facts: Facts) -> tuple[str, Where | None, str | None]:
-    """Return the layer, the line and the operation that a probe names; the model's own where it names none."""
+    """Return the layer, the line and the operation that a probe names, or those of the model if it names none."""
     if told is None:
         return "", facts.subject.where, None
     where: Where | None = decode(Where | None, told["where"])  # type: ignore[arg-type]

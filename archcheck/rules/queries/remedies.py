@@ -1,4 +1,4 @@
-"""The next step for an operation that is asked for and missing, as code that a user can copy."""
+"""Suggest the next step for a required operation that is missing, as code that a user can copy."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def addition(kind: str) -> str:
 
 
 def repair(kind: str, op: Op | None, facts: Facts) -> str:
-    """Return how to mend what comes closest to `kind`: an operation, or a layer that is never called."""
+    """Return how to fix what comes closest to `kind`: an operation, or a layer that is never called."""
     if op is None or not op.live:
         return f"call it in `forward` on the way to the output, or drop {kind} from the contract"
     if kind == "dropout":

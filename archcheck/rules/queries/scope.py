@@ -1,4 +1,4 @@
-"""What `on` points at: operations, layers and parameters, and the refusal of one that points at nothing."""
+"""Resolve `on`: the operations, layers and parameters it selects. An `on` that selects nothing is refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archcheck.rules.queries.graphs import dependent_on_input
 
 
 def reach(facts: Facts, on: str | None) -> int:
-    """Return how much `on` points at: operations of both modes, layers, executed or not, and tensors."""
+    """Return how many things `on` selects: operations of both modes, layers (executed or not), and tensors."""
     ops = sum(selects(on, op, facts) for graph in _graphs(facts) for op in graph)
     return (
         ops
@@ -24,7 +24,7 @@ def reach(facts: Facts, on: str | None) -> int:
 
 
 def demand_reach(rule: Rule, facts: Facts) -> None:
-    """Raise `NotMeasured` when a rule's `on` points at nothing: a prohibition would be kept by a misspelling."""
+    """Raise `NotMeasured` if the `on` of a rule selects nothing, because a misspelling would keep a prohibition."""
     if rule.on is None or rule.allow_empty or reach(facts, rule.on):
         return
     known = {name for layer in facts.layers for name in (layer.path, layer.type) if name}

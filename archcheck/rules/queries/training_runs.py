@@ -1,4 +1,4 @@
-"""The runs of a training record, and whether it proves anything: what the rules about training have in common."""
+"""Read the runs of a training record, and check whether they prove anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Run = Mapping[str, Any]
 
 
 def recorded_training(facts: Facts) -> Training:
-    """Return the training facts; raise `NotMeasured` where there is no record that could be judged."""
+    """Return the training facts. Raises `NotMeasured` if there is no record that can be judged."""
     training = facts.training
     if training is None:
         raise NotMeasured("the training record was not read; judge through a contract that names it")
@@ -38,7 +38,7 @@ def recorded_training(facts: Facts) -> Training:
 
 
 def proven_training(facts: Facts) -> Training:
-    """Return the training facts; raise `NotMeasured` where there is no record of this very model."""
+    """Return the training facts. Raises `NotMeasured` if there is no record of this model."""
     training = recorded_training(facts)
     if training.mismatches:
         raise _unproven(f"{training.mismatches[0]}, so it proves nothing", training, facts)
@@ -46,7 +46,7 @@ def proven_training(facts: Facts) -> Training:
 
 
 def recorded(facts: Facts) -> Mapping[str, Any]:
-    """Return the record itself. Raises `NotMeasured` where there is none of this very model."""
+    """Return the record. Raises `NotMeasured` if there is none of this model."""
     return proven_training(facts).record or {}
 
 
@@ -70,24 +70,24 @@ def _unproven(message: str, training: Training, facts: Facts) -> NotMeasured:
 
 
 def place_of(training: Training, facts: Facts) -> Where | None:
-    """Return where findings about the record point: at its file, or at the subject."""
+    """Return the place for findings about the record: its file, or the subject."""
     return Where(file=training.record_file, line=1) if training.record_file else facts.subject.where
 
 
 def fix_of(facts: Facts) -> str:
-    """Say how to go on where the record proves nothing."""
+    """Return the next step if the record proves nothing."""
     return (
         f"move the record away and train anew (`archcheck train {facts.subject.name}`), or bring back what was trained"
     )
 
 
 def runs_of(record: Mapping[str, Any] | None) -> list[Run]:
-    """Return the runs of a record that are any."""
+    """Return the well-formed runs of a record."""
     return [run for run in (record or {}).get("runs", ()) if isinstance(run, Mapping)]
 
 
 def epochs_of(run: Run) -> list[Mapping[str, Any]]:
-    """Return the epochs of a run that are any."""
+    """Return the well-formed epochs of a run."""
     epochs = run.get("epochs")
     return [each for each in epochs if isinstance(each, Mapping)] if isinstance(epochs, list | tuple) else []
 
@@ -107,7 +107,7 @@ def _count(values: Mapping[str, Any], key: str) -> int | None:
 
 
 def faults_of_runs(runs: Sequence[Run], within_epochs: int | None = None) -> Iterator[str]:
-    """Yield why runs are no runs of one experiment, and then what each of them lacks."""
+    """Yield why runs do not belong to one experiment, and then what each of them lacks."""
     if len({run.get("seed") for run in runs}) < len(runs):
         yield "the record holds a seed twice"
     sizes = sorted({result[1] for run in runs if (result := result_of(run)) is not None})
@@ -132,7 +132,7 @@ def _faults_of(run: Run, within_epochs: int | None) -> Iterator[str]:
 
 
 def checkpoint_faults(training: Training) -> list[str]:
-    """Return why the checkpoint does not bear out the record: it gives another count, or cannot be tried."""
+    """Return why the checkpoint does not confirm the record: it gives another count, or it cannot be tried."""
     if training.checkpoint_problem:
         return [training.checkpoint_problem]
     claimed = _claimed(training)

@@ -1,4 +1,4 @@
-"""Where values decide what runs: in how many passes something ran, what decided, and rules judged pass by pass."""
+"""Queries for models where values decide what runs: how many passes ran something, what decided, and the worst pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from archcheck.rules.findings import Result
 
 
 def checked(rule: Rule, facts: Facts) -> Result:
-    """Return what a rule says of facts: where values decide and it follows paths, of the worst pass, which it names."""
+    """Return the result of a rule. Where values decide what runs and the rule follows paths, it is that of the worst
+    pass, with a note.
+    """
     if facts.passes is None or not rule.each_pass:
         return rule.check(facts)
     ways = facts.ways
