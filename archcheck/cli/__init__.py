@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from archcheck.cli.options import parse
-from archcheck.cli.output import complain, write
+from archcheck.cli.output import print_error, write
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.platform_support import PACKAGES, not_installed
 
@@ -33,15 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _look_around()
         return _run(sys.argv[1:] if arguments is None else arguments)
     except ArchcheckError as error:
-        complain(str(error))
+        print_error(str(error))
         return 2
     except ModuleNotFoundError as error:
         if error.name not in PACKAGES:
             raise
-        complain(not_installed(error.name))
+        print_error(not_installed(error.name))
         return 2
     except MemoryError:
-        complain("there is not enough memory for this; read a smaller file, or judge fewer subjects at a time")
+        print_error("there is not enough memory for this; read a smaller file, or judge fewer subjects at a time")
         return 2
     except KeyboardInterrupt:
         return 130

@@ -10,7 +10,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from archcheck.cli.contract_file import contract_of, known_rules_of
-from archcheck.cli.output import Progress, complain, note, show, write
+from archcheck.cli.output import Progress, note, print_error, show, write
 from archcheck.facts.records import PARANOID
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.words import quote, visible
@@ -161,7 +161,7 @@ def rules(options: Namespace) -> int:
         write(f"{group}\n{''.join(lines)}\n")
     write("`archcheck explain RULE` shows parameters and examples.\n")
     for problem in problems:
-        complain(problem)
+        print_error(problem)
     return 2 if problems else 0
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from archcheck.cli.output import complain_of, save, write
+from archcheck.cli.output import print_subject_error, save, write
 from archcheck.cli.worker_options import worker_of
 from archcheck.contract.document import show_path
 from archcheck.contract.files import OWN_FILE, SHARED_FILE
@@ -60,7 +60,7 @@ def _drafts(worker: Worker, options: Namespace) -> Iterator[Draft]:
         try:
             facts = measure_target(worker, target, **request)
         except SubjectError as error:
-            complain_of(target, str(error))
+            print_subject_error(target, str(error))
             continue
         name = _name(target, taken)
         taken.add(name)

@@ -43,7 +43,7 @@ def show(
         told = saved and not output
     for report in reports:
         if report.error and not told:
-            complain_of(report.subject, report.error.message)
+            print_subject_error(report.subject, report.error.message)
 
 
 class Progress:
@@ -94,17 +94,17 @@ def published_pages() -> str:
     return quote_url(address, safe=URL_CHARACTERS, errors="replace")
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """Write an error to standard error. Each line begins with `archcheck: error:`."""
     for line in message.splitlines():
         sys.stderr.write(f"archcheck: error: {visible(line)}\n")
 
 
-def complain_of(name: str, message: str) -> None:
+def print_subject_error(name: str, message: str) -> None:
     """Write an error about a subject or target. The name is added unless the message begins with it."""
     begins = re.match(r"`(?:[^`]*:)?([^`:]+)`", message)
     named = begins is not None and name.rpartition(":")[2] == begins[1]
-    complain(message if named else f"{visible(name)}: {message}")
+    print_error(message if named else f"{visible(name)}: {message}")
 
 
 def note(message: str) -> None:

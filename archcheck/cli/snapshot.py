@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archcheck.cli.contract_file import contract_of
-from archcheck.cli.output import complain, complain_of, note, save, write
+from archcheck.cli.output import note, print_error, print_subject_error, save, write
 from archcheck.cli.worker_options import worker_of
 from archcheck.contract.document import show_path
 from archcheck.facts.snapshot import (
@@ -24,7 +24,7 @@ from archcheck.facts.snapshot import (
     snapshots_of,
 )
 from archcheck.facts.snapshot_comparison import Comparison, compare, compare_all
-from archcheck.facts.snapshot_measures import take
+from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import ArchcheckError, SubjectError
 from archcheck.foundation.file_locks import lock_beside
 from archcheck.foundation.files import read_json
@@ -90,9 +90,9 @@ def _measure(contract: Contract, entries: Iterable[SubjectEntry], options: Names
     with worker_of(options) as worker:
         for entry in entries:
             try:
-                measured[entry.name] = take(measure_subject(worker, contract, replace(entry, rules=())))
+                measured[entry.name] = measures_of(measure_subject(worker, contract, replace(entry, rules=())))
             except SubjectError as error:
-                complain_of(entry.name, str(error))
+                print_subject_error(entry.name, str(error))
     return measured
 
 
@@ -126,10 +126,10 @@ def _check(shown: str, committed: Measured, today: Measured, gone: Iterable[str]
     for name, now in today.items():
         before = committed.get(name)
         if before is None:
-            complain(f"{shown} holds no snapshot of {quote(name)}; write one with {_command(name)}")
+            print_error(f"{shown} holds no snapshot of {quote(name)}; write one with {_command(name)}")
             code = 2
         elif reason := incomparable(before.totals, now.totals, COUNTS):
-            complain(f"{name}: {reason}; write it anew with {_command(name)}")
+            print_error(f"{name}: {reason}; write it anew with {_command(name)}")
             code = 2
         else:
             code = max(code, _compared(shown, compare(name, before, now)))
@@ -201,7 +201,7 @@ def _of_reports(document: object, shown: str) -> tuple[Measured, Limits]:
             note(f"{shown}: {one_line(report.subject)} could not be measured, and is left out")
         else:
             target = f" ({report.facts.subject.target})" if names[report.subject] > 1 else ""
-            measures = found[report.subject + target] = take(report.facts)
+            measures = found[report.subject + target] = measures_of(report.facts)
             limits[report.subject + target] = _limits(report, measures)
     return found, limits
 

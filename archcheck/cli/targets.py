@@ -19,7 +19,7 @@ from archcheck.foundation.json_codec import encode
 from archcheck.foundation.suffixes import PICKLED, TENSORS, ends, is_file
 from archcheck.foundation.words import quote
 from archcheck.judging.engine import check_subject, find_models, measure_target, measure_weights
-from archcheck.rules.findings import Mishap, Report
+from archcheck.rules.findings import MeasurementFailure, Report
 from archcheck.workers.worker_process import Worker
 
 if TYPE_CHECKING:
@@ -180,5 +180,5 @@ def _measure(worker: Worker, target: str, options: Namespace) -> Report:
         facts = measure_target(worker, target, **request)
     except SubjectError as error:
         name = target.rpartition(":")[2] or target
-        return Report(subject=name, error=Mishap(kind=error.kind, message=error.message))
+        return Report(subject=name, error=MeasurementFailure(kind=error.kind, message=error.message))
     return Report(subject=facts.subject.name, facts=facts)

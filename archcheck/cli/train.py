@@ -15,7 +15,7 @@ from archcheck.foundation.words import visible
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
-    from archcheck.judging.until_decided import Standing
+    from archcheck.judging.until_decided import RuleStatus
 
 
 def add_train(parser: ArgumentParser) -> None:
@@ -90,7 +90,7 @@ def _until_decided(options: Namespace) -> int:
     contract = contract_of(options)
     entry = _entry(contract, options)
 
-    def show_look(run: Mapping[str, Any] | None, standings: Sequence[Standing]) -> None:
+    def show_look(run: Mapping[str, Any] | None, standings: Sequence[RuleStatus]) -> None:
         if run is not None:
             _show_run(entry.name, run)
         for standing in standings:

@@ -8,7 +8,7 @@ from archcheck.facts.snapshot import LayerMeasures, Snapshot, Totals
 from archcheck.foundation.words import shape_text
 
 
-def take(facts: Facts) -> Snapshot:
+def measures_of(facts: Facts) -> Snapshot:
     """Return the measures of `facts` that a snapshot holds."""
     params, cost, shape = facts.params, facts.cost, facts.shape
     totals = Totals(

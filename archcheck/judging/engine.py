@@ -21,7 +21,7 @@ from archcheck.foundation.text_files import Texts, read_text
 from archcheck.foundation.words import visible
 from archcheck.judging.waivers import waive
 from archcheck.rules.base import Rule, rule_name
-from archcheck.rules.findings import Finding, Mishap, Outcome, Report, Result, Verdict, sum_points
+from archcheck.rules.findings import Finding, MeasurementFailure, Outcome, Report, Result, Verdict, sum_points
 from archcheck.rules.queries.value_passes import checked
 from archcheck.workers.worker_process import Worker
 
@@ -103,7 +103,7 @@ def _without_rules(entry: SubjectEntry) -> Report:
     message = (
         f"nothing is promised: `{visible(entry.name)}` at {entry.where} has no rules; state some under its `rules`"
     )
-    return Report(subject=entry.name, error=Mishap(kind="no-rules", message=message))
+    return Report(subject=entry.name, error=MeasurementFailure(kind="no-rules", message=message))
 
 
 def check_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Report:
@@ -111,7 +111,7 @@ def check_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, ne
     try:
         facts = measure_subject(worker, contract, entry, needs=needs)
     except SubjectError as error:
-        report = Report(subject=entry.name, error=Mishap(kind=error.kind, message=str(error)))
+        report = Report(subject=entry.name, error=MeasurementFailure(kind=error.kind, message=str(error)))
     else:
         report = Report(subject=entry.name, facts=facts, outcomes=judge(facts, entry.rules, entry.waivers))
     return _graded(report, [stated.rule for stated in entry.rules])

@@ -29,7 +29,7 @@ MOST_SEEDS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class RuleStatus:
     """What is known of one rule after the seeds so far. `settled` says that the rule needs no further seed."""
 
     instance: str
@@ -38,7 +38,7 @@ class Standing:
     settled: bool
 
 
-OnLook = Callable[[Mapping[str, Any] | None, Sequence[Standing]], None]
+OnLook = Callable[[Mapping[str, Any] | None, Sequence[RuleStatus]], None]
 
 
 def train_until_decided(
@@ -119,17 +119,17 @@ def _refuse_another_model(contract: Contract, entry: SubjectEntry, spec: Trainin
         )
 
 
-def _standing(instance: str, rule: MinAccuracy, record: Mapping[str, Any]) -> Standing:
+def _standing(instance: str, rule: MinAccuracy, record: Mapping[str, Any]) -> RuleStatus:
     if faults := rule.faults(record):
-        return Standing(instance=instance, answer=Answer.BROKEN, message=faults[0], settled=True)
+        return RuleStatus(instance=instance, answer=Answer.BROKEN, message=faults[0], settled=True)
     look = rule.look(record, anytime=True)
     enough = len(record["runs"]) >= rule.seeds
     settled = look.answer is Answer.BROKEN or (look.answer is Answer.KEPT and enough)
     message = look.message if enough or settled else f"{look.message}; {rule.seeds} seeds are promised"
-    return Standing(instance=instance, answer=look.answer, message=message, settled=settled)
+    return RuleStatus(instance=instance, answer=look.answer, message=message, settled=settled)
 
 
-def _together(standings: Sequence[Standing]) -> Answer:
+def _together(standings: Sequence[RuleStatus]) -> Answer:
     if any(standing.answer is Answer.BROKEN for standing in standings):
         return Answer.BROKEN
     return Answer.KEPT if all(standing.settled for standing in standings) else Answer.UNDECIDED

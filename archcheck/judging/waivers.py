@@ -56,7 +56,7 @@ def _apply(waiver: Waiver, outcomes: list[Outcome]) -> _Complaint | None:
         return exceeding[0], _excess(waiver, first)
     if hits or len(judged) < len(named) or not judged:
         return None
-    return _idle(waiver, outcomes, judged)
+    return _useless(waiver, outcomes, judged)
 
 
 def _accepted(waiver: Waiver, outcome: Outcome) -> tuple[Finding, ...]:
@@ -126,7 +126,7 @@ def _expiry(waiver: Waiver) -> Finding:
     return _complaint(waiver, f"expired on {waiver.until}", fix)
 
 
-def _idle(waiver: Waiver, outcomes: Sequence[Outcome], judged: Sequence[int]) -> _Complaint:
+def _useless(waiver: Waiver, outcomes: Sequence[Outcome], judged: Sequence[int]) -> _Complaint:
     """Return the complaint about a waiver that accepts nothing. It points at the rule that has findings elsewhere, if
     there is one.
     """

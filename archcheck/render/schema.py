@@ -25,7 +25,7 @@ def report_schema() -> Json:
     reports = {"type": "array", "items": _of(Report, definitions)}
     report = definitions["Report"]
     either = [{"required": [key]} for key in ("facts", "error", "weights")]
-    names = {"facts": "Facts", "error": "Mishap", "weights": "Weights"}
+    names = {"facts": "Facts", "error": "MeasurementFailure", "weights": "Weights"}
     given = {key: {"$ref": f"#/$defs/{name}"} for key, name in names.items()}
     required = [key for key in report["required"] if key not in given]
     totals = {"type": "object", "additionalProperties": {"type": "integer"}}

@@ -14,11 +14,11 @@ from archcheck.foundation.words import amount
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.outcome_text import (
-    Look,
+    AccuracyDecision,
     faults_of_validation,
-    look_at_artifact,
-    look_at_epochs,
-    look_at_recipe,
+    judge_checkpoint,
+    judge_epochs,
+    judge_recipe,
 )
 from archcheck.rules.queries.training_runs import (
     checkpoint_faults,
@@ -132,27 +132,27 @@ class MinAccuracy(Rule):
             return (*faults_of_runs(runs), *faults_of_validation(runs))
         return tuple(faults_of_runs(runs, self.within_epochs))
 
-    def look(self, record: Mapping[str, Any], *, anytime: bool) -> Look:
+    def look(self, record: Mapping[str, Any], *, anytime: bool) -> AccuracyDecision:
         """Return what the valid runs of a record say about the recipe, by fixed or by anytime bounds."""
         runs, limit = runs_of(record), Fraction(str(self.limit))
         if self.mode == "epochs-to-target":
-            return look_at_epochs(runs, limit, self.within_epochs or 0, self.confidence, anytime=anytime)
-        return look_at_recipe(runs, limit, self.confidence, anytime=anytime)
+            return judge_epochs(runs, limit, self.within_epochs or 0, self.confidence, anytime=anytime)
+        return judge_recipe(runs, limit, self.confidence, anytime=anytime)
 
-    def _look(self, training: Training) -> Look | None:
+    def _look(self, training: Training) -> AccuracyDecision | None:
         record = training.record or {}
         if self.of_seeds:
             return self.look(record, anytime=record.get("stopping") is not None)
         if training.correct is None or not training.total:
             return None
-        return look_at_artifact(training.correct, training.total, Fraction(str(self.limit)), self.confidence)
+        return judge_checkpoint(training.correct, training.total, Fraction(str(self.limit)), self.confidence)
 
     def _too_few(self, record: Mapping[str, Any]) -> Iterator[str]:
         count = len(runs_of(record))
         if count < self.seeds:
             yield f"the record holds {amount(count, 'seeds')}, {self.seeds} are promised"
 
-    def _fix(self, look: Look, facts: Facts) -> str:
+    def _fix(self, look: AccuracyDecision, facts: Facts) -> str:
         if look.answer is Answer.BROKEN:
             return fix_of(facts)
         return f"add seeds until it is decided (`archcheck train {facts.subject.name} --until-decided`)"

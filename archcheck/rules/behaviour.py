@@ -15,9 +15,9 @@ from archcheck.rules.queries.probe_answers import (
     check_tolerance,
     distance_text,
     other_shapes,
+    place_in_answer,
     probed,
     same_shapes,
-    spot,
     within,
 )
 
@@ -102,7 +102,7 @@ def _fails(run: Mapping[str, Any]) -> bool:
 
 
 def _not_finite(run: Mapping[str, Any], called: str, facts: Facts) -> Finding:
-    layer, where, op = spot(run["at"], facts)
+    layer, where, op = place_in_answer(run["at"], facts)
     if run["error"]:
         message, fix = f"the forward pass fails on {called}: {run['error']}", "mend the forward pass"
     else:
@@ -168,7 +168,7 @@ class DeterministicInEval(Rule):
             yield _drifting(calls["distance"], measured["changed"], facts)
         if not within(seeds["distance"], limit):
             at = measured["draws"][0] if measured["draws"] else None
-            layer, where, op = spot(at, facts)
+            layer, where, op = place_in_answer(at, facts)
             told = f"`{op}` draws some in evaluation" if op else "they are not torch's"
             told += f" in `{layer}`" if layer else ""
             yield Finding(

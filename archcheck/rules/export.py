@@ -14,9 +14,9 @@ from archcheck.rules.queries.probe_answers import (
     check_tolerance,
     distance_text,
     other_shapes,
+    place_in_answer,
     probed,
     same_shapes,
-    spot,
     within,
 )
 
@@ -172,7 +172,7 @@ class Exports(Rule):
         )
 
     def _findings(self, to: str, measured: Mapping[str, Any], facts: Facts) -> Iterator[Finding]:
-        layer, where, _ = spot(measured["at"], facts)
+        layer, where, _ = place_in_answer(measured["at"], facts)
         limit = other_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance
         if measured["error"]:
             place = f" in `{layer}`" if layer else ""

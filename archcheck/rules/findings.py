@@ -135,7 +135,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mishap:
+class MeasurementFailure:
     """Why a subject could not be measured."""
 
     kind: str
@@ -152,7 +152,7 @@ class Report:
 
     subject: str
     facts: Facts | None = None
-    error: Mishap | None = None
+    error: MeasurementFailure | None = None
     weights: Weights | None = None
     outcomes: tuple[Outcome, ...] = ()
     points: float | None = None

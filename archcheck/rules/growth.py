@@ -10,7 +10,7 @@ from fractions import Fraction
 from archcheck.facts.facts import Facts, lineage
 from archcheck.facts.selectors import is_layer_type, kinds_of, matches_path
 from archcheck.facts.snapshot import GROWING, NEED, Snapshot, Totals, incomparable, percent
-from archcheck.facts.snapshot_measures import take
+from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.quantities import parse
 from archcheck.foundation.source_place import Where
@@ -82,7 +82,7 @@ class MaxGrowth(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Compare each measure with the snapshot's."""
-        before, after = self._committed(facts), take(facts)
+        before, after = self._committed(facts), measures_of(facts)
         was, now = _measures(before, self.on), _measures(after, self.on)
         limits = {name: was[name] + _room(self.limit, was[name]) for name in self.of}
         broken = [name for name in self.of if now[name] > limits[name]]
@@ -101,7 +101,7 @@ class MaxGrowth(Rule):
         if facts.snapshot.measures is None:
             raise NotMeasured(facts.snapshot.problem or "there is no snapshot", fix=_remedy(facts))
         before = facts.snapshot.measures
-        if reason := incomparable(before.totals, take(facts).totals, self.of):
+        if reason := incomparable(before.totals, measures_of(facts).totals, self.of):
             where = Where(file=facts.snapshot.file, line=1)
             raise NotMeasured(reason, where=where, fix=_remedy(facts))
         return before

@@ -11,8 +11,8 @@ from archcheck.facts.selectors import instance, is_layer_type, kinds_of, selects
 from archcheck.foundation.source_place import Where
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
-from archcheck.rules.queries.dropouts import leaks
-from archcheck.rules.queries.effects import effective, pointwise_note, shortfalls
+from archcheck.rules.queries.dropouts import active_in_evaluation
+from archcheck.rules.queries.effects import effective, near_misses, pointwise_note
 from archcheck.rules.queries.graphs import label, place
 from archcheck.rules.queries.remedies import addition, repair
 from archcheck.rules.queries.scope import demand_reach, reach
@@ -64,7 +64,7 @@ class Requires(Rule):
         )
 
     def _findings(self, kind: str, present: int, facts: Facts) -> Iterator[Finding]:
-        leaking = leaks(facts, self.on) if kind == "dropout" else []
+        leaking = active_in_evaluation(facts, self.on) if kind == "dropout" else []
         absent = "" if present else "no dropout takes effect: "
         for leak in leaking:
             message = f"{absent}{label(leak.op, facts)} {leak.fault}"
@@ -122,7 +122,7 @@ class RequiresAny(Rule):
         )
 
     def _is_kept(self, kind: str, facts: Facts) -> bool:
-        if kind == "dropout" and leaks(facts, self.on):
+        if kind == "dropout" and active_in_evaluation(facts, self.on):
             return False
         return bool(effective(facts, kind, self.on))
 
@@ -134,7 +134,7 @@ def _share(kind: str, ops: Sequence[Op], facts: Facts) -> str:
 
 def absence(facts: Facts, kind: str, on: str | None) -> Finding:
     """Return the finding that no operation of `kind` takes effect, with what comes closest to one."""
-    reason, layer, op = next(shortfalls(facts, kind, on), ("", None, None))
+    reason, layer, op = next(near_misses(facts, kind, on), ("", None, None))
     if not reason:
         return _nothing(facts, f"no {kind}", addition(kind), on)
     message = f"no {kind} takes effect: {reason}{in_passes(facts)}"
@@ -147,7 +147,7 @@ def absence(facts: Facts, kind: str, on: str | None) -> Finding:
 
 def _absence_of_all(facts: Facts, kinds: Sequence[str], on: str | None) -> Finding:
     """Return the finding that none of `kinds` takes effect, with what comes closest to any of them."""
-    near = [kind for kind in kinds if any(True for _ in shortfalls(facts, kind, on))]
+    near = [kind for kind in kinds if any(True for _ in near_misses(facts, kind, on))]
     if not near:
         named = f"no {kinds[0]}" if len(kinds) == 1 else f"none of {', '.join(kinds)}"
         return _nothing(facts, named, ", or ".join(dict.fromkeys(map(addition, kinds))), on)

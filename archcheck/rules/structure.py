@@ -17,7 +17,7 @@ from archcheck.rules.queries.dropouts import LEAK, Dropout, dropouts
 from archcheck.rules.queries.graphs import label, live, place
 from archcheck.rules.queries.heads import end_of
 from archcheck.rules.queries.padded_axes import CONVOLUTIONS, PositionAxes
-from archcheck.rules.queries.probe_answers import probed, spot
+from archcheck.rules.queries.probe_answers import place_in_answer, probed
 from archcheck.rules.queries.scope import demand_reach
 
 _KINDS = {"kinds": True}
@@ -274,7 +274,7 @@ class NoPadding(Rule):
 def _padded_otherwise(rule: Rule, maps: Sequence[Mapping[str, Any]], facts: Facts) -> Iterator[Finding]:
     """Yield the maps that other operations pad."""
     for told in maps:
-        layer, where, name = spot(told, facts)
+        layer, where, name = place_in_answer(told, facts)
         here = (op for op in facts.ops if op.layer == layer and op.op == name)
         if rule.on is None or any(selects(rule.on, op, facts) for op in here):
             message = f"`{name}` pads a map by {'x'.join(map(str, told['by']))} with {told['with']}"

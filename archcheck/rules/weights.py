@@ -225,7 +225,7 @@ class NoUnusedLayers(Rule):
             facts.executed("train")  # without it, what only training uses would look idle
         return Result(
             examined=len(layers),
-            findings=tuple(_idle_finding(layer, facts) for layer in idle),
+            findings=tuple(_unused_layer_finding(layer, facts) for layer in idle),
             found=len(idle),
             limit=0,
             unit="unused layers",
@@ -252,7 +252,7 @@ def _outermost(layers: Iterable[Layer]) -> list[Layer]:
     return outermost
 
 
-def _idle_finding(layer: Layer, facts: Facts) -> Finding:
+def _unused_layer_finding(layer: Layer, facts: Facts) -> Finding:
     inside = facts.count_inside(layer.path)
     kind = layer.type + (f" with {inside:,} layer{'s' if inside > 1 else ''}" if inside else "")
     reason = "runs, but its result reaches no output" if facts.runs(layer.path) else "is never called"

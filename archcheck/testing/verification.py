@@ -31,7 +31,7 @@ from archcheck.contract.rule_entries import read_rules
 from archcheck.contract.toml_lines import key_lines
 from archcheck.facts.facts import Facts
 from archcheck.facts.snapshot import Committed
-from archcheck.facts.snapshot_measures import take
+from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import ContractError
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.text_files import Text, Texts
@@ -81,7 +81,7 @@ def judge_example(rule: type[Rule], example: Example, **names: Any) -> Outcome:
     stated = rule_of(example.rule, rule)
     if "was" in example.lines:
         before = facts_of(_build(example.lines["was"], names), example=example_input)
-        committed = Committed(file="archcheck.snapshot.json", measures=take(before))
+        committed = Committed(file="archcheck.snapshot.json", measures=measures_of(before))
         return _judge(replace(facts_of(model, example=example_input), snapshot=committed), stated)
     if "texts" in example.lines:
         facts = facts_of(model, example=example_input)

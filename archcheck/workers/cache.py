@@ -34,7 +34,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from archcheck.workers.environment import besides, surroundings
+from archcheck.workers.environment import besides, describe_environment
 
 SCHEMA = 1
 ENTRIES = 200
@@ -67,12 +67,12 @@ class Cache:
         return (self._given or default_folder()).absolute()
 
     def seen(self) -> Mapping[str, object]:
-        """Return the content of the folder, for `distrust` to compare with."""
+        """Return the content of the folder, for `remove_foreign_entries` to compare with."""
         with contextlib.suppress(OSError):
             return {each.name: _mark(each) for each in os.scandir(self.folder)}
         return {}
 
-    def distrust(self, seen: Mapping[str, object]) -> None:
+    def remove_foreign_entries(self, seen: Mapping[str, object]) -> None:
         """Remove the entries and keys that appeared or changed since `seen`, except those that this process wrote.
 
         Entries that other processes wrote in the meantime are measured once more. Files with other names are left
@@ -86,7 +86,7 @@ class Cache:
                     if _mark(each) not in (seen.get(each.name), _kept.get(each.path)):
                         os.unlink(each.path)
 
-    def recall(self, request: Mapping[str, Any]) -> Any:
+    def lookup(self, request: Mapping[str, Any]) -> Any:
         """Return the cached answer to `request` if it is still valid, else `None`."""
         with contextlib.suppress(Exception):  # whatever is wrong with an entry, the subject can be measured
             file = self._file(request)
@@ -122,7 +122,7 @@ class Cache:
 
     @cached_property
     def _surroundings(self) -> Mapping[str, Any]:
-        return surroundings()
+        return describe_environment()
 
     @cached_property
     def _folder(self) -> Path:

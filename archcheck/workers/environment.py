@@ -20,7 +20,7 @@ from archcheck.foundation.installed_packages import Installed, packages_of_pytho
 _SOURCES = Path(__file__).parents[1]
 
 
-def surroundings() -> Mapping[str, Any]:
+def describe_environment() -> Mapping[str, Any]:
     """Return the environment of an answer: Python, platform, torch, archcheck and the installed packages."""
     return {
         "python": [sys.version, sys.executable, os.environ.get("PYTHONPATH")],
@@ -32,7 +32,7 @@ def surroundings() -> Mapping[str, Any]:
 
 
 def besides() -> tuple[str, ...]:
-    """Return the folders that `surroundings` covers: Python's, those of installed packages, and archcheck's own."""
+    """Return the folders of the environment: Python's, those of installed packages, and archcheck's own."""
     return (*Installed.now().folders(), *_site_folders(), str(_SOURCES))
 
 

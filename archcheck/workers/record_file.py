@@ -81,7 +81,7 @@ class Recording:
             + ", and the next `archcheck train` takes it in"
         )
 
-    def take_in(self) -> bool:
+    def recover_unsaved(self) -> bool:
         """Add the run that an earlier process could not save. Return whether there was one."""
         if not self._unsaved.exists():
             return False
@@ -90,7 +90,7 @@ class Recording:
         self.taken = _seed(pending)
         return True
 
-    def sweep(self) -> None:
+    def remove_stray_weights(self) -> None:
         """Remove weights without an unsaved run, for example of a training that failed or was killed."""
         if self._checkpoint and not self._unsaved.exists():
             _beside(self._checkpoint).unlink(missing_ok=True)
@@ -203,11 +203,11 @@ def recording(target: Path | None, checkpoint: Path | None, tell: Tell | None = 
         try:
             if checkpoint and (_beside(target).exists() or not target.exists()):
                 _locked(held, checkpoint, tell, 0)
-                own.sweep()  # the weights come into a new file, whatever lies or leads there
-                held.callback(own.sweep)
+                own.remove_stray_weights()  # the weights come into a new file, whatever lies or leads there
+                held.callback(own.remove_stray_weights)
             elif checkpoint:
                 remove_if_left(lock_file(checkpoint))
-            if own.take_in():
+            if own.recover_unsaved():
                 tell(f"took in the run of seed {own.taken} from `{_beside(target)}`, which could not be saved before")
         except OSError as error:
             raise ArchcheckError(f"`{error.filename or target}` cannot be written: {error.strerror}; {_MEND}") from None

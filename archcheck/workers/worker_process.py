@@ -108,7 +108,7 @@ class Worker:
             request = {**request, "import_timeout": float(request.get("import_timeout") or self.import_timeout)}
         if self.cache is None or request["do"] not in _REPEATABLE:
             return self._ask(request, timeout, on_progress)["answer"]
-        answer = self.cache.recall(request)
+        answer = self.cache.lookup(request)
         if answer is None:
             seen = self.cache.seen()
             reply: Mapping[str, Any] = {}
@@ -117,7 +117,7 @@ class Worker:
                 reply = self._ask({**request, **watched}, timeout, on_progress)
             finally:
                 if reply.get("read") is None:  # it failed, or did what cannot be followed: it may have written there
-                    self.cache.distrust(seen)
+                    self.cache.remove_foreign_entries(seen)
             answer = reply["answer"]
             self.cache.keep(request, answer, reply["read"])
         return answer

@@ -65,7 +65,7 @@ def test_what_this_process_has_kept_stays_when_a_subject_is_distrusted(tmp_path)
     write(tmp_path, archcheck_toml=CONTRACT, net_py=SMALL)
     seen = Cache(cache).seen()
     judge(tmp_path, cache)
-    Cache(cache).distrust(seen)
+    Cache(cache).remove_foreign_entries(seen)
     assert len(list(cache.glob("*.json"))) == 1
 
 
@@ -73,5 +73,5 @@ def test_a_file_of_somebody_else_beside_the_entries_stays(tmp_path):
     seen = Cache(tmp_path).seen()
     for name in ("thesis.txt", "key", "0" * 64 + ".json", ".archcheck-1.partial"):
         (tmp_path / name).write_text("mine", encoding="utf-8")
-    Cache(tmp_path).distrust(seen)
+    Cache(tmp_path).remove_foreign_entries(seen)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]

@@ -18,7 +18,7 @@ from archcheck.facts.snapshot import (
     read_snapshot,
     snapshot_text,
 )
-from archcheck.facts.snapshot_measures import take
+from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.files import write_whole
 from archcheck.judging.engine import measure
@@ -38,7 +38,7 @@ class Net(nn.Module):
 
 @pytest.fixture(scope="module")
 def snapshot():
-    return take(measure(Net(), example=torch.zeros(1, 1, 6, 6)))
+    return measures_of(measure(Net(), example=torch.zeros(1, 1, 6, 6)))
 
 
 def test_the_measures_of_a_network(snapshot):
@@ -59,7 +59,7 @@ def test_frozen_and_hidden_weights_are_told_apart():
     model = Net().requires_grad_(False)
     model.loose = [nn.Linear(5, 3)]
     model.forward = lambda x: model.loose[0](Net.forward(model, x))
-    totals = take(measure(model, example=torch.zeros(1, 1, 6, 6))).totals
+    totals = measures_of(measure(model, example=torch.zeros(1, 1, 6, 6))).totals
     assert (totals.params, totals.trainable, totals.frozen, totals.hidden) == (34, 0, 34, 18)
 
 
@@ -80,7 +80,7 @@ def test_the_file_has_sorted_keys_and_one_value_a_line(snapshot, tmp_path):
 def test_the_text_tells_nothing_of_the_machine(snapshot):
     facts = measure(Net(), example=torch.zeros(1, 1, 6, 6))
     elsewhere = replace(facts, subject=replace(facts.subject, environment={"torch": "9"}, where=None, notes=("x",)))
-    assert snapshot_text({"a": take(elsewhere)}) == snapshot_text({"a": snapshot})
+    assert snapshot_text({"a": measures_of(elsewhere)}) == snapshot_text({"a": snapshot})
     for word in ("where", "line", "version", "torch", "py"):
         assert f'"{word}' not in snapshot_text({"a": snapshot})
 

@@ -24,7 +24,7 @@ from archcheck.rules import (
     Requires,
 )
 from archcheck.rules.base import Rule, rule_name
-from archcheck.rules.findings import Finding, Mishap, Result, reports_from_json, reports_to_json
+from archcheck.rules.findings import Finding, MeasurementFailure, Result, reports_from_json, reports_to_json
 
 HERE = Where(file="contract.toml", line=3)
 NET = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
@@ -265,7 +265,7 @@ def test_exit_codes():
     assert exit_code([report(Verdict.KEPT), report(Verdict.BROKEN)]) == 1
     assert exit_code([report(Verdict.VACUOUS)]) == 1
     assert exit_code([report(Verdict.BROKEN), report(Verdict.ERROR)]) == 2
-    assert exit_code([report(error=Mishap(kind="import", message="no"))]) == 2
+    assert exit_code([report(error=MeasurementFailure(kind="import", message="no"))]) == 2
 
 
 def test_a_subject_without_rules_is_no_pass(tmp_path):
@@ -284,13 +284,13 @@ def test_verify_raises_what_is_wrong():
     assert isinstance(caught.value, AssertionError)
     assert isinstance(caught.value, ArchcheckError)
     with pytest.raises(SubjectError):
-        Report(subject="x", error=Mishap(kind="import", message="no")).verify()
+        Report(subject="x", error=MeasurementFailure(kind="import", message="no")).verify()
     assert check(NET, example=IMAGE, rules=[MaxParams(limit=1000)]).verify().exit_code == 0
 
 
 def test_reports_survive_json():
     report = check(NET, example=IMAGE, rules=[MaxParams(limit=10), NoPadding(), Requires(kinds=("relu",))])
-    document = reports_to_json((report, Report(subject="y", error=Mishap(kind="import", message="no"))))
+    document = reports_to_json((report, Report(subject="y", error=MeasurementFailure(kind="import", message="no"))))
     back = reports_from_json(document)
     assert reports_to_json(back) == document
     assert back[0].facts.to_json() == report.facts.to_json()

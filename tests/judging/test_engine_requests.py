@@ -13,7 +13,7 @@ from torch import nn
 from archcheck.contract import load
 from archcheck.facts import snapshot
 from archcheck.facts.facts import Facts
-from archcheck.facts.snapshot_measures import take
+from archcheck.facts.snapshot_measures import measures_of
 from archcheck.facts.weight_files import Stored, Weights
 from archcheck.foundation.errors import ArchcheckError, NotMeasured, SubjectError
 from archcheck.foundation.json_codec import encode
@@ -232,10 +232,13 @@ def test_the_committed_measures_are_those_of_the_subject(tmp_path):
     text = '[subjects.a]\nmodel = "net.py:Net"\nrules = { max-growth = 0 }\n'
     (tmp_path / "archcheck.toml").write_text(text)
     small = measure(nn.Linear(1, 1), example=torch.zeros(1, 1))
-    measures = {"a": encode(take(small)), "b": encode(take(measure(nn.Linear(9, 9), example=torch.zeros(1, 9))))}
+    measures = {
+        "a": encode(measures_of(small)),
+        "b": encode(measures_of(measure(nn.Linear(9, 9), example=torch.zeros(1, 9)))),
+    }
     (tmp_path / "archcheck.snapshot.json").write_text(json.dumps({"schema": 1, "subjects": measures}))
     stated = load(tmp_path / "archcheck.toml")
-    assert measure_subject(Asked(), stated, stated.subject("a")).snapshot.measures == take(small)
+    assert measure_subject(Asked(), stated, stated.subject("a")).snapshot.measures == measures_of(small)
 
 
 def test_the_waivers_of_a_subject_are_its_own(tmp_path):

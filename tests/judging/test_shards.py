@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.judging.shards import MOST_SHARDS, Part, Shard, merge, read_part
 from archcheck.render import render
-from archcheck.rules.findings import Mishap, Outcome, Report, Verdict, reports_to_json
+from archcheck.rules.findings import MeasurementFailure, Outcome, Report, Verdict, reports_to_json
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -20,7 +20,7 @@ NAMES = ("a", "b", "c", "d", "e")
 def report(name, verdict=Verdict.KEPT):
     return Report(
         subject=name,
-        error=Mishap(kind="import", message="gone"),
+        error=MeasurementFailure(kind="import", message="gone"),
         outcomes=(Outcome(rule="r", instance="r", verdict=verdict),),
     )
 

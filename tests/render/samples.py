@@ -9,7 +9,7 @@ from archcheck.facts.cross_checks import UNEXPLAINED, CrossCheck, Difference
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Cost, Hidden, Layer, Op, Params, Shape, Shapes, Subject, Tensor, Training
 from archcheck.foundation.source_place import Where
-from archcheck.rules.findings import Finding, Mishap, Outcome, Report, Verdict
+from archcheck.rules.findings import Finding, MeasurementFailure, Outcome, Report, Verdict
 
 MODEL = "model.py"
 CONTRACT = "pyproject.toml"
@@ -250,4 +250,4 @@ def graded() -> Report:
 
 
 def failed() -> Report:
-    return Report(subject="lost", error=Mishap(kind="import", message="no module named `timm`; install it"))
+    return Report(subject="lost", error=MeasurementFailure(kind="import", message="no module named `timm`; install it"))

@@ -21,7 +21,7 @@ def test_every_finding_and_every_outcome_without_one_is_a_line() -> None:
         ("model.py", "5", "kept", "requires"), ("model.py", "5", "broken", "max-params"),
         ("model.py", "9", "broken", "followed-by-2"), ("model.py", "18", "broken", "followed-by-2"),
         ("model.py", "27", "broken", "followed-by-2"), ("model.py", "5", "waived", "no-padding"),
-        ("model.py", "5", "vacuous", "dropout-rate"), ("model.py", "5", "error", "min-accuracy"),
+        ("model.py", "5", "vacuous", "dropout-rate"), ("pyproject.toml", "63", "error", "min-accuracy"),
         (None, None, "error", "-"),
     ]  # fmt: skip
 

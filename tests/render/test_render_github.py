@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from archcheck.render import render
 from archcheck.render.wording import one_line
-from archcheck.rules.findings import Finding, Mishap, Report, Verdict
+from archcheck.rules.findings import Finding, MeasurementFailure, Report, Verdict
 from tests.render.samples import CONTRACT, failed, judged, kept, outcome, plain_net, where
 
 
@@ -107,7 +107,7 @@ def test_the_message_has_what_why_and_how_to_mend_it() -> None:
 def test_no_text_can_make_a_command_of_its_own(text: str) -> None:
     finding = Finding(message=text, layer=text, where=where(3, f"a/{text}"), fix=text)
     report = replace(broken(finding, because=text), subject=text)
-    lost = Report(subject=text, error=Mishap(kind="import", message=text))
+    lost = Report(subject=text, error=MeasurementFailure(kind="import", message=text))
     lines = github(report, lost).removesuffix("\n").split("\n")
     assert len(lines) == 2
     assert not re.search(r"[\x00-\x1f]", "".join(lines))

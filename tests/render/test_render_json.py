@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from archcheck.foundation.source_place import Where
 from archcheck.render import render
-from archcheck.rules.findings import Finding, Mishap, Outcome, Report, Verdict, reports_from_json
+from archcheck.rules.findings import Finding, MeasurementFailure, Outcome, Report, Verdict, reports_from_json
 from tests.render.samples import failed, judged, plain_net, troubled_net
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -46,9 +46,9 @@ def test_reports_come_back_as_they_went() -> None:
     assert read_back(*reports) == reports
 
 
-@given(st.builds(Mishap, kind=st.text(), message=st.text()), st.lists(OUTCOMES, max_size=1).map(tuple))
+@given(st.builds(MeasurementFailure, kind=st.text(), message=st.text()), st.lists(OUTCOMES, max_size=1).map(tuple))
 @settings(max_examples=40, deadline=None)
-def test_any_mishap_comes_back_as_it_went(error: Mishap, outcomes: tuple[Outcome, ...]) -> None:
+def test_any_mishap_comes_back_as_it_went(error: MeasurementFailure, outcomes: tuple[Outcome, ...]) -> None:
     report = Report(subject="lost", error=error, outcomes=outcomes)
     assert read_back(report) == (report,)
 

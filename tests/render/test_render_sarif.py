@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from archcheck.judging.rule_pages import page
 from archcheck.render import render
 from archcheck.rules import BUILTIN, MaxParams
-from archcheck.rules.findings import Finding, Mishap, Report, Verdict
+from archcheck.rules.findings import Finding, MeasurementFailure, Report, Verdict
 from tests.render.samples import CONTRACT, failed, judged, kept, outcome, plain_net, troubled_net, where
 from tests.render.test_render_json import FINDINGS, OUTCOMES
 
@@ -185,5 +185,5 @@ def test_text_is_neither_placeholder_nor_link() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(OUTCOMES | st.builds(outcome, st.text(), st.sampled_from(Verdict), findings=st.tuples(FINDINGS))))
 def test_any_report_is_valid(outcomes: list[Any]) -> None:
-    error = Mishap(kind="import", message="\ud800")
+    error = MeasurementFailure(kind="import", message="\ud800")
     sarif(Report(subject="\ud800 x", facts=troubled_net(), outcomes=tuple(outcomes)), Report(subject="", error=error))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from archcheck.facts.snapshot import Committed
-from archcheck.facts.snapshot_measures import take
+from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.source_place import Where
 from archcheck.judging.engine import measure
@@ -107,7 +107,7 @@ def test_hidden_weights_whose_reader_is_not_known_take_four_bytes_each():
 
 def test_layers_are_not_ranked_by_a_measure_that_they_do_not_have():
     grown = measure(nn.Sequential(nn.Linear(10, 4), nn.Linear(4, 4)), example=ROWS)
-    before = take(measure(nn.Sequential(nn.Linear(10, 4)), example=ROWS))
+    before = measures_of(measure(nn.Sequential(nn.Linear(10, 4)), example=ROWS))
     result = MaxGrowth(limit=0, of=("bytes",)).check(replace(grown, snapshot=Committed(file="s.json", measures=before)))
     assert [finding.message for finding in result.findings] == [
         "bytes grew from 176 to 256 (+80, +45.5 %), limit 176 (+0)"
@@ -126,7 +126,7 @@ def test_what_to_do_without_a_snapshot_or_with_one_of_another_input():
     anew = "write it with `archcheck snapshot net`, and commit s.json"
     bare = replace(placed(SMALL), snapshot=Committed(file="s.json", measures=None, problem=None))
     assert refused(bare) == ("there is no snapshot", None, anew)
-    other = take(measure(nn.Sequential(nn.Linear(10, 4)), example=torch.zeros(2, 10)))
+    other = measures_of(measure(nn.Sequential(nn.Linear(10, 4)), example=torch.zeros(2, 10)))
     told, where, fix = refused(replace(placed(SMALL), snapshot=Committed(file="s.json", measures=other)))
     assert "on an input of 2x10, the model on 1x10" in told
     assert (where, fix) == ("s.json:1", anew)

@@ -10,7 +10,7 @@ from torch import nn
 
 from archcheck.contract import Stated
 from archcheck.facts.snapshot import Committed
-from archcheck.facts.snapshot_measures import take
+from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.source_place import Where
 from archcheck.judging.engine import judge, measure
@@ -22,7 +22,7 @@ ROW = torch.zeros(1, 10)
 
 def facts_of(model, was, example=ROW, before=None):
     """Facts of `model`, with `was` committed."""
-    snapshot = take(measure(was, example=example if before is None else before))
+    snapshot = measures_of(measure(was, example=example if before is None else before))
     return replace(measure(model, example=example), snapshot=Committed(file="s.json", measures=snapshot))
 
 

@@ -25,7 +25,7 @@ from torch import nn
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.snapshot import Committed
-from archcheck.facts.snapshot_measures import take
+from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.text_files import Text, Texts
 from archcheck.judging.rule_pages import Example, examples
@@ -114,7 +114,7 @@ def facts_of(example: Example, rule: Rule, folder: Path) -> Facts:
             return replace(facts, subject=named, texts=Texts(files=files, subjects=("net",)))
         if "was" in example.lines:
             before = eval(example.lines["was"], {"torch": torch, "nn": nn, "F": F})
-            committed = take(measure_model(before, example=inputs(example)))
+            committed = measures_of(measure_model(before, example=inputs(example)))
             return replace(facts, snapshot=Committed(file="archcheck.snapshot.json", measures=committed))
     return facts
 

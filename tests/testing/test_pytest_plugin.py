@@ -23,7 +23,7 @@ CONTRACT = """
 
 STUB = """
     import archcheck.judging.engine
-    from archcheck.rules.findings import Finding, Mishap, Outcome, Report, Verdict
+    from archcheck.rules.findings import Finding, MeasurementFailure, Outcome, Report, Verdict
 
     VERDICTS = {
         "max-params": dict(verdict=Verdict.BROKEN, found=12, limit=10, unit="parameters",
@@ -37,7 +37,8 @@ STUB = """
         with open("measured.txt", "a") as log:
             log.write(entry.name + "\\n")
         if entry.name == "gone":
-            return Report(subject="gone", error=Mishap(kind="not-found", message="there is no file `gone.py`"))
+            gone = MeasurementFailure(kind="not-found", message="there is no file `gone.py`")
+            return Report(subject="gone", error=gone)
         return Report(subject=entry.name, outcomes=tuple(
             Outcome(rule=stated.instance, instance=stated.instance, because=stated.rule.because,
                     contract=stated.where, **VERDICTS.get(stated.instance, dict(verdict=Verdict.KEPT)))

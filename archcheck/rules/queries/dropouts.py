@@ -40,7 +40,7 @@ def dropouts(facts: Facts, on: str | None = None) -> list[Dropout]:
     on the same line or not.
     """
     graph = facts.executed("train")
-    found = leaks(facts, on)
+    found = active_in_evaluation(facts, on)
     spoken_for = Counter(_site(leak.op) for leak in found)
     draws = count_draws(graph, [op for op in graph if drops(op)])
     for op in graph:
@@ -55,7 +55,7 @@ def dropouts(facts: Facts, on: str | None = None) -> list[Dropout]:
     return sorted(found, key=lambda dropout: dropout.op.index)
 
 
-def leaks(facts: Facts, on: str | None = None) -> list[Dropout]:
+def active_in_evaluation(facts: Facts, on: str | None = None) -> list[Dropout]:
     """Return the dropouts that are on in evaluation and reach an output there."""
     return [
         Dropout(op=op, rate=op.attributes["p"], fault=LEAK, fix=TURN_OFF)

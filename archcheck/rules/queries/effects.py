@@ -65,7 +65,7 @@ def _rests(op: Op, in_training: frozenset[tuple[str, str]] | None) -> bool:
     return op.kind in GROUPS["norm"] and in_training is not None and (op.layer, op.kind) not in in_training
 
 
-def shortfalls(facts: Facts, selector: str, on: str | None = None) -> Iterator[tuple[str, Layer | None, Op | None]]:
+def near_misses(facts: Facts, selector: str, on: str | None = None) -> Iterator[tuple[str, Layer | None, Op | None]]:
     """Yield what comes close to `selector` and does not count: text, layer, operation."""
     if selector == "dropout":
         for dropout in dropouts(facts, on):

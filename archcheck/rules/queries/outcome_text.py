@@ -20,7 +20,7 @@ _DIGITS = range(2, 7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class AccuracyDecision:
     """A decision with the compared figure, its sentence, and notes for the reader."""
 
     answer: Answer
@@ -30,12 +30,12 @@ class Look:
     notes: tuple[str, ...] = ()
 
 
-def look_at_artifact(correct: int, total: int, limit: Fraction, confidence: float) -> Look:
+def judge_checkpoint(correct: int, total: int, limit: Fraction, confidence: float) -> AccuracyDecision:
     """Compare the count of one checkpoint with the limit, exactly."""
     share = Fraction(correct, total)
     shown, least = percents(share, limit)
     low, high = share_interval(correct, total, confidence)
-    return Look(
+    return AccuracyDecision(
         answer=Answer.KEPT if share >= limit else Answer.BROKEN,
         message=f"the checkpoint gives {correct:,} of {total:,} correct, {shown}, limit {least}",
         found=float(share),
@@ -47,7 +47,7 @@ def look_at_artifact(correct: int, total: int, limit: Fraction, confidence: floa
     )
 
 
-def look_at_recipe(runs: Sequence[Run], limit: Fraction, confidence: float, *, anytime: bool) -> Look:
+def judge_recipe(runs: Sequence[Run], limit: Fraction, confidence: float, *, anytime: bool) -> AccuracyDecision:
     """Judge the mean test accuracy over all seeds from some seeds. Every run has a result."""
     results = [result for run in runs if (result := result_of(run)) is not None]
     sample = Sample(tuple(correct for correct, _ in results), results[0][1])
@@ -56,7 +56,7 @@ def look_at_recipe(runs: Sequence[Run], limit: Fraction, confidence: float, *, a
     mean, least, *bounds = percents(sample.mean, limit, low, high)
     telling = f"at least {bounds[0]}" if decision.answer is Answer.KEPT else f"at most {bounds[1]}"
     begin, sure = f"mean test accuracy {mean} over {amount(sample.size, 'seeds')}", _percent(confidence)
-    return Look(
+    return AccuracyDecision(
         answer=decision.answer,
         message=f"{_said(decision, begin, telling, bounds, sure)}, limit {least}{_more(decision, sample.size)}",
         found=float(sample.mean),
@@ -71,7 +71,9 @@ def _spread(sample: Sample) -> str:
     return text if sample.size == 1 else f"{text}, standard deviation {sample.deviation:.3%}"
 
 
-def look_at_epochs(runs: Sequence[Run], target: Fraction, within: int, confidence: float, *, anytime: bool) -> Look:
+def judge_epochs(
+    runs: Sequence[Run], target: Fraction, within: int, confidence: float, *, anytime: bool
+) -> AccuracyDecision:
     """Judge the median over all seeds of the epochs needed to reach `target`, from some seeds."""
     reached = [epochs_to(run, target) for run in runs]
     decision = decide_median(reached, within, confidence, anytime=anytime)
@@ -81,7 +83,7 @@ def look_at_epochs(runs: Sequence[Run], target: Fraction, within: int, confidenc
     when = "never" if math.isinf(middle) else f"after {_epoch(middle)} epochs"
     begin = f"validation accuracy {aim} {when} in the median of {amount(size, 'seeds')}"
     sure = _percent(confidence if anytime else _attained(size, confidence))
-    return Look(
+    return AccuracyDecision(
         answer=decision.answer,
         message=f"{_said(decision, begin, telling, bounds, sure)}, limit {within}{_more(decision, size)}",
         found=None if math.isinf(middle) else float(middle),

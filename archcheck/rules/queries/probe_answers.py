@@ -58,7 +58,7 @@ def probed(rule: Rule, facts: Facts, asked: str | None = None) -> Mapping[str, A
     return measured
 
 
-def spot(told: Mapping[str, Any] | None, facts: Facts) -> tuple[str, Where | None, str | None]:
+def place_in_answer(told: Mapping[str, Any] | None, facts: Facts) -> tuple[str, Where | None, str | None]:
     """Return the layer, the line and the operation that a probe names, or those of the model if it names none."""
     if told is None:
         return "", facts.subject.where, None

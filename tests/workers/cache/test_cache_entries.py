@@ -176,7 +176,7 @@ for number in range(12):
     request = {"do": "find", "target": f"a:{number % 3}", "root": "/"}
     cache = Cache(Path(sys.argv[1]))
     cache.keep(request, [request["target"]], {})
-    assert Cache(Path(sys.argv[1])).recall(request) in (None, [request["target"]])
+    assert Cache(Path(sys.argv[1])).lookup(request) in (None, [request["target"]])
 """
 
 
@@ -191,7 +191,7 @@ def test_processes_at_once_do_no_harm(tmp_path):
         request = {"do": "find", "target": f"a:{number}", "root": "/"}
         cache = Cache(tmp_path / "cache")
         cache.keep(request, ["mended"], {})
-        assert cache.recall(request) == ["mended"]
+        assert cache.lookup(request) == ["mended"]
 
 
 @pytest.mark.parametrize(
