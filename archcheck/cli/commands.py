@@ -69,7 +69,7 @@ def _read_part(file: Path) -> Part:
         return read_part(str(file), document)
     except ValueError as error:
         reason = " ".join(str(error).split())[:200]
-        raise ArchcheckError(f"{file} is no report that can be shown: {reason}; {repair}") from None
+        raise ArchcheckError(f"{file} is not a report that can be shown: {reason}; {repair}") from None
 
 
 def check(options: Namespace) -> int:

@@ -52,7 +52,7 @@ def shard_of(word: str) -> Shard:
             return Shard(index=int(match[1]), count=int(match[2]))
     except ValueError as error:
         reason = f": {error}"
-    raise argparse.ArgumentTypeError(f"{quote(word)} is no shard{reason}; write 1/4 for the first of four")
+    raise argparse.ArgumentTypeError(f"{quote(word)} is not a shard{reason}; write 1/4 for the first of four")
 
 
 def positive(kind: type[int] | type[float]) -> Callable[[str], float]:

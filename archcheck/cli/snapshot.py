@@ -126,10 +126,10 @@ def _check(shown: str, committed: Measured, today: Measured, gone: Iterable[str]
     for name, now in today.items():
         before = committed.get(name)
         if before is None:
-            print_error(f"{shown} holds no snapshot of {quote(name)}; write one with {_command(name)}")
+            print_error(f"the snapshot file `{shown}` has no entry for {quote(name)}; write it with {_command(name)}")
             code = 2
         elif reason := incomparable(before.totals, now.totals, COUNTS):
-            print_error(f"{name}: {reason}; write it anew with {_command(name)}")
+            print_error(f"{name}: {reason}; write it again with {_command(name)}")
             code = 2
         else:
             code = max(code, _compared(shown, compare(name, before, now)))
@@ -149,7 +149,7 @@ def _compared(shown: str, comparison: Comparison) -> int:
         )
     else:
         word = "smaller" if any(change.shrank for change in comparison.totals) else "changed"
-        write(f"{word}  {name}: {summary(comparison)}\n         {shown} is stale: write it anew with {anew}\n")
+        write(f"{word}  {name}: {summary(comparison)}\n         {shown} is stale: write it again with {anew}\n")
     return int(grown)
 
 

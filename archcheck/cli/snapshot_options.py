@@ -96,7 +96,7 @@ def folder_of(word: str) -> Path:
     """Return the path of a folder, which need not exist yet."""
     folder = Path(word)
     if (folder.exists() and not folder.is_dir()) or not folder.parent.is_dir():
-        raise ArgumentTypeError(f"{quote(word)} is no folder; name one, or a new one in a folder that exists")
+        raise ArgumentTypeError(f"{quote(word)} is not a folder; name one, or a new one in a folder that exists")
     return folder
 
 

@@ -191,7 +191,7 @@ def _apply(change: Change, *, writes: bool) -> None:
     if not change.lines:
         write(f"same     {visible(show_path(change.file))}: {change.same}\n")
     elif not writes:
-        write(f"stale    {visible(show_path(change.file))}: `archcheck sync {visible(change.words)}` writes it anew\n")
+        write(f"stale    {visible(show_path(change.file))}: `archcheck sync {visible(change.words)}` updates it\n")
     else:
         _make_folder(change.file.parent)
         _write(change)

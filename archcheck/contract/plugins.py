@@ -107,7 +107,7 @@ def _home(cls: type[Rule]) -> str:
 def _mistake(cls: type[Rule]) -> str | None:
     """Return why a contract cannot state a rule. It is found here, before any contract states the rule."""
     if "__dataclass_fields__" not in vars(cls) and inspect.get_annotations(cls):
-        return "it is no dataclass; write @dataclass(frozen=True, slots=True, kw_only=True) above it"
+        return "it is not a dataclass; write @dataclass(frozen=True, slots=True, kw_only=True) above it"
     if not dataclasses.is_dataclass(cls) or cls.check is Rule.check:
         return "it defines no `check`"
     try:

@@ -133,7 +133,7 @@ def read_snapshot(file: Path, shown: str) -> dict[str, Snapshot]:
     Raises `ArchcheckError`, in one line, for a file that cannot be read or is no snapshot of this schema.
     """
     if not file.exists():
-        raise ArchcheckError(f"there is no snapshot {shown}; write one with `archcheck snapshot`")
+        raise ArchcheckError(f"the snapshot file `{shown}` is missing; write it with `archcheck snapshot`")
     return snapshots_of(read_json(file, shown, _REPAIR), shown)
 
 
@@ -143,7 +143,7 @@ _REPAIR = "restore it, or delete it and run `archcheck snapshot`"
 def snapshots_of(document: Any, shown: str) -> dict[str, Snapshot]:
     """Return the snapshots in a JSON document by subject. Raises `ArchcheckError` in one line if it is none."""
     if not is_snapshot(document):
-        raise ArchcheckError(f'{shown} is no snapshot: it has no key "subjects"; {_REPAIR}')
+        raise ArchcheckError(f'{shown} is not a snapshot: it has no key "subjects"; {_REPAIR}')
     schema = document.get("schema")
     if type(schema) is not int or schema != SCHEMA:  # to Python, `true` is 1
         found = quote(json.dumps(schema))

@@ -75,7 +75,7 @@ def _parsed(text: str) -> ast.expr:
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"is no formula: {quote(text)}; {_ALLOWED}") from None
+        raise ValueError(f"is not a formula: {quote(text)}; {_ALLOWED}") from None
 
 
 def _check(node: ast.expr) -> None:
@@ -123,5 +123,5 @@ def _value(node: ast.expr, sizes: Sizes) -> int:
 
 def _shape(name: str, sizes: Sizes) -> tuple[int, ...]:
     if name not in sizes:
-        raise ValueError(f"reads {quote(name)}, which is no tensor of the call; it has {listed(sizes)}")
+        raise ValueError(f"reads {quote(name)}, which is not a tensor of the call; it has {listed(sizes)}")
     return sizes[name]

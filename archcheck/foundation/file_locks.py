@@ -152,11 +152,11 @@ def _opened(file: Path) -> tuple[int, bool]:
 
 
 def _refuse_no_lock(file: Path) -> None:
-    """Raise `ArchcheckError` for a file that is no lock: it would be overwritten, and a link may lead anywhere."""
+    """Raise `ArchcheckError` for a file that is not a lock: it would be overwritten, and a link may lead anywhere."""
     try:
         refuse_irregular(file, follow=False)
     except OSError as error:
-        raise ArchcheckError(f"`{file}` is no lock: {error.strerror}; move it away") from None
+        raise ArchcheckError(f"`{file}` is not a lock: {error.strerror}; move it away") from None
 
 
 def _holder(descriptor: int) -> str:

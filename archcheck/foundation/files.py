@@ -139,14 +139,16 @@ def json_of(data: bytes) -> Any:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"no text: byte 0x{error.object[error.start]:02x} at {error.start} is not UTF-8") from None
+        raise ValueError(f"not text: byte 0x{error.object[error.start]:02x} at {error.start} is not UTF-8") from None
     try:
         document = json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ValueError(f"damaged: not JSON at {where} ({error.msg.lower()})") from None
     except _BadNumber as error:
-        raise ValueError(f"damaged: {quote(error.word)} in line {_line(error.word, text)} is no number here") from None
+        raise ValueError(
+            f"damaged: {quote(error.word)} in line {_line(error.word, text)} is not a number here"
+        ) from None
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     if is_deep(document):

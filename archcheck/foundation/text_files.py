@@ -55,7 +55,7 @@ class Texts:
     def __getitem__(self, name: str) -> Text:
         """Return the file of that name. Raises `NotMeasured` if nobody read it."""
         if name not in self.files:
-            raise NotMeasured(f"{quote(name)} was not read; judge through a contract, beside which it lies")
+            raise NotMeasured(f"{quote(name)} was not read; judge through a contract in the folder of that file")
         return self.files[name]
 
 
@@ -66,7 +66,7 @@ def read_text(file: Path, shown: str) -> Text:
     except FileNotFoundError:
         problem = f"there is no file {shown}"
     except UnicodeDecodeError as error:
-        problem = f"{shown} is no text: byte 0x{error.object[error.start]:02x} at {error.start} is not UTF-8"
+        problem = f"{shown} is not text: byte 0x{error.object[error.start]:02x} at {error.start} is not UTF-8"
     except (OSError, ValueError) as error:  # a name with a zero in it is a `ValueError`
         problem = f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}"
     return Text(shown=shown, problem=problem)

@@ -173,14 +173,14 @@ def measure_weights(worker: Worker, target: str) -> Weights:
     try:
         return decode(Weights, answer)
     except ValueError as error:
-        raise SubjectError("internal", f"what was read is no list of tensors: {error}; try `--no-cache`") from None
+        raise SubjectError("internal", f"what was read is not a list of tensors: {error}; try `--no-cache`") from None
 
 
 def _facts(answer: Any) -> Facts:
     try:
         return Facts.from_json(answer)
     except ValueError as error:  # the subject meddled with the answer, or with a cache that it could write
-        raise SubjectError("internal", f"what was measured is no report: {error}; try `--no-cache`") from None
+        raise SubjectError("internal", f"what was measured is not a report: {error}; try `--no-cache`") from None
 
 
 def find_models(worker: Worker, target: str) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ class Claim(Rule):
         try:
             groups = re.compile(self.pattern, re.MULTILINE).groups
         except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"`pattern` is no regular expression: {error}") from None
+            raise ValueError(f"`pattern` is not a regular expression: {error}") from None
         if groups != 1:
             raise ValueError(f"`pattern` needs one group, the number, found {groups}; write (?:…) for any other")
         find_figure(self.fact)
@@ -122,7 +122,7 @@ class Claim(Rule):
     def _judged(self, claim: numbers_in_text.Claim, values: Values, text: Text) -> Iterator[Finding]:
         shown = self._shown(values)
         if claim.value is None:
-            message = f"{text.shown} says {quote(claim.written)}, which is no number that {self.fact} could be"
+            message = f"{text.shown} says {quote(claim.written)}, which is not a number that {self.fact} could be"
             fix = f"let the group of `pattern` catch the number that stands there, or write {shown}"
             yield Finding(message=message, where=claim.where, fix=fix)
         elif not values or not all(self._holds(claim, value) for value in values):
@@ -237,7 +237,7 @@ def _stale(text: Text, region: Region, facts: Facts) -> Iterator[Finding]:
     else:
         says = " ".join(stands.split()) or "nothing"
         message = f"{text.shown} says {says} for {region.subject} {region.path}, which is {belongs}"
-    yield Finding(message=message, where=region.where, fix=f"`archcheck sync {text.shown}` writes it anew")
+    yield Finding(message=message, where=region.where, fix=f"`archcheck sync {text.shown}` updates it")
 
 
 def differences(stands: str, belongs: str) -> Iterator[str]:

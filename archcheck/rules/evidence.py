@@ -123,7 +123,7 @@ class HeldOutTestIsDisjoint(Rule):
         )
 
 
-_AUGMENT = "draw the augmentation anew for each batch, and give each subset a dataset object of its own"
+_AUGMENT = "draw the augmentation again for each batch, and give each subset a dataset object of its own"
 _CUT = "let the trainer take `limit`, which cuts its sets to that many samples"
 _SPLIT = "train and choose on a part of the training data, and show the test set to `evaluate` alone"
 _DECLARE = 'name a function under `training` that returns the sets: `data = "pkg.mod:samples"`'

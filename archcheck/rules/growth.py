@@ -97,7 +97,7 @@ class MaxGrowth(Rule):
 
     def _committed(self, facts: Facts) -> Snapshot:
         if facts.snapshot is None:
-            raise NotMeasured("no snapshot was read; judge through a contract, beside which one is committed")
+            raise NotMeasured("no snapshot was read; judge through a contract with a committed snapshot")
         if facts.snapshot.measures is None:
             raise NotMeasured(facts.snapshot.problem or "there is no snapshot", fix=_remedy(facts))
         before = facts.snapshot.measures

@@ -100,7 +100,7 @@ class InitialLoss(Rule):
             return f"the output has {classes:,} classes along axis {measured['axis']}, not {self.classes:,}", fix
         if measured["probabilities"]:
             fix = "return the scores themselves: `nn.CrossEntropyLoss` takes a softmax of its own"
-            return "the output is probabilities already, of which the loss takes a softmax again", fix
+            return "the output is probabilities already, and the loss applies a softmax again", fix
         if found is not None and abs(found - guess) <= self.tolerance:
             return None, ""
         fix = "scale the last layer down, or end in `nn.LogSoftmax` where the loss is `nll`"

@@ -36,7 +36,7 @@ class LogProbabilities(Rule):
         rule = log-probabilities = true
         model = nn.Sequential(nn.Linear(3, 4), nn.Softmax(dim=1))
         input = [2, 3]
-        says = the output is no log-probabilities
+        says = the output is not log-probabilities
     """
 
     narrows = False
@@ -54,7 +54,7 @@ class LogProbabilities(Rule):
         error, fault = measured["sum_error"], self._fault(measured)
         findings: tuple[Finding, ...] = ()
         if fault is not None:
-            message = f"the output is no log-probabilities: {fault}"
+            message = f"the output is not log-probabilities: {fault}"
             findings = (Finding(message=message, layer="", where=facts.subject.where, fix=_fix(measured)),)
         return Result(
             examined=1,

@@ -99,7 +99,7 @@ def _hidden_finding(weight: Hidden, facts: Facts) -> Finding:
     name = f"the buffer {name}" if weight.buffer else name
     user = f"used by `{weight.used_by}`" + (f" at {weight.where}" if weight.where else "")
     return Finding(
-        message=f"{weight.elements:,} hidden weights: {name} of shape {shape} {user} is no parameter of the model",
+        message=f"{weight.elements:,} hidden weights: {name} of shape {shape} {user} is not a parameter of the model",
         layer=weight.name if weight.buffer else weight.layer,
         where=weight.where or facts.built_at(weight.layer),
         fix=_FIXED if weight.buffer else "keep layers in `nn.ModuleList`, tensors in `nn.Parameter`",

@@ -34,11 +34,11 @@ def read_document(file: Path) -> dict[str, Any]:
     try:
         record = json_of(read_bytes(file))
     except OSError as error:
-        raise ArchcheckError(f"`{file}` is no record: it cannot be read ({error.strerror}); {_LEAVE}") from None
+        raise ArchcheckError(f"`{file}` is not a record: it cannot be read ({error.strerror}); {_LEAVE}") from None
     except ValueError as error:
-        raise ArchcheckError(f"`{file}` is no record: it is {error}; {_LEAVE}") from None
+        raise ArchcheckError(f"`{file}` is not a record: it is {error}; {_LEAVE}") from None
     if fault := misshapen(record):
-        raise ArchcheckError(f"`{file}` is no record: {fault}; {_LEAVE}")
+        raise ArchcheckError(f"`{file}` is not a record: {fault}; {_LEAVE}")
     return cast(dict[str, Any], record)
 
 
@@ -47,7 +47,7 @@ def refuse_no_file(target: Path) -> None:
     try:
         refuse_irregular(target)
     except OSError as error:
-        raise ArchcheckError(f"`{target}` is no record: {error.strerror}; {_LEAVE}") from None
+        raise ArchcheckError(f"`{target}` is not a record: {error.strerror}; {_LEAVE}") from None
 
 
 def refuse_no_folder(target: Path | None) -> None:

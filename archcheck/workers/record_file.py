@@ -240,7 +240,7 @@ def _unsaved_run(file: Path) -> dict[str, Any]:
     described = document.get("checkpoint") or {}
     whole = [type(seed) for seed in seeds_of(document)] == [int] and (WEIGHTS in document) == ("sha256" in described)
     if edited := tampering(document) or (None if whole else "it is not one run"):
-        raise ArchcheckError(f"`{file}` is no run that could be taken in: {edited}; move it away")
+        raise ArchcheckError(f"`{file}` is not a run that can be added: {edited}; move it away")
     return document
 
 

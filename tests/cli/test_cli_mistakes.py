@@ -110,7 +110,7 @@ def test_a_command_line_with_a_mistake(archcheck, folder, arguments, line):
         (["report", "digits.json"], ["digits.json", "digits"]),
         (["report", "deep.json"], ["deep.json", "too deeply"]),
         (["report", "measures.json"], ["measures.json is a snapshot", "archcheck diff"]),
-        (["report", "binary.json"], ["binary.json is no text", "0xff at 1"]),
+        (["report", "binary.json"], ["binary.json is not text", "0xff at 1"]),
         (["report", "folder.json"], ["folder.json is a folder"]),
         (["report", "gone.json"], ["gone.json"]),
     ],

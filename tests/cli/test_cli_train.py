@@ -297,7 +297,7 @@ def test_a_record_that_is_no_file_is_found_out_before_the_training(archcheck, fo
         run = archcheck("train", *words, cwd=folder)
         assert run.returncode == 2
         assert run.stderr == (
-            f"archcheck: error: `{folder / 'record.json'}` is no record: it is neither a file nor a folder; "
+            f"archcheck: error: `{folder / 'record.json'}` is not a record: it is neither a file nor a folder; "
             "move it away or choose `--output`\n"
         )
     run = archcheck("check", cwd=folder)

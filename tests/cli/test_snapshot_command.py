@@ -103,7 +103,7 @@ def test_an_improvement_passes_and_asks_to_be_written(archcheck, kept):
     run = archcheck("snapshot", "--check", "small", cwd=kept)
     assert run.returncode == 0
     assert run.stdout.startswith("smaller  small: params 110 -> 99 (-11, -10.0 %)")
-    assert run.stdout.endswith(f"{FILE} is stale: write it anew with `archcheck snapshot small`\n")
+    assert run.stdout.endswith(f"{FILE} is stale: write it again with `archcheck snapshot small`\n")
 
 
 def test_another_structure_of_the_same_size_is_told(archcheck, kept):
@@ -142,9 +142,11 @@ def test_a_name_of_two_words_is_one_in_the_command_that_is_shown(archcheck, fold
     edit(folder, "archcheck.toml", "[subjects.small]", '[subjects."so small"]')
     assert archcheck("snapshot", "large", cwd=folder).returncode == 0
     run = archcheck("snapshot", "--check", "so small", cwd=folder)
-    says = f"{FILE} holds no snapshot of \"so small\"; write one with `archcheck snapshot 'so small'`"
-    assert run.stderr == f"archcheck: error: {says}\n"
-    assert f"{says}\n" in archcheck("check", "so small", cwd=folder).stdout
+    lacks, command = f'the snapshot file `{FILE}` has no entry for "so small"', "`archcheck snapshot 'so small'`"
+    assert run.stderr == f"archcheck: error: {lacks}; write it with {command}\n"
+    said = archcheck("check", "so small", cwd=folder).stdout
+    assert f"{lacks}\n" in said
+    assert f"write it with {command}, and commit {FILE}" in said
 
 
 def test_a_folder_that_is_not_there_is_one_line(archcheck, folder):
@@ -188,15 +190,17 @@ def test_a_subject_without_a_snapshot_cannot_be_checked(archcheck, folder):
     archcheck("snapshot", "large", cwd=folder)
     run = archcheck("snapshot", "--check", "small", cwd=folder)
     assert (run.returncode, run.stdout) == (2, "")
-    assert f'{FILE} holds no snapshot of "small"; write one with `archcheck snapshot small`' in run.stderr
+    assert (
+        f'the snapshot file `{FILE}` has no entry for "small"; write it with `archcheck snapshot small`' in run.stderr
+    )
 
 
 BAD = {
     "another schema": (b'{"schema": 2, "subjects": {}}', "is a snapshot of schema 2, this archcheck reads schema 1"),
     "truncated": (b'{\n  "schema": 1,\n  "sub', "is damaged: not JSON at line 3"),
-    "binary": (b"\x89PNG\r\n\x1a\n", "is no text"),
-    "something else": (b'{"name": "x"}', 'is no snapshot: it has no key "subjects"'),
-    "missing": (None, "there is no snapshot"),
+    "binary": (b"\x89PNG\r\n\x1a\n", "is not text"),
+    "something else": (b'{"name": "x"}', 'is not a snapshot: it has no key "subjects"'),
+    "missing": (None, "is missing"),
     "a folder": (b"", "is a folder"),
     "a pipe": (b"", "cannot be read: it is neither a file nor a folder"),
 }
@@ -226,7 +230,7 @@ def test_a_bad_file_is_one_line(archcheck, bad):
 def test_a_bad_file_is_not_written_over(archcheck, bad):
     folder, says = bad
     run = archcheck("snapshot", cwd=folder)
-    if says == "there is no snapshot":
+    if says == "is missing":
         assert run.returncode == 0
         return
     assert run.returncode == 2

@@ -100,7 +100,7 @@ def test_check_writes_nothing_and_fails_when_something_is_stale(archcheck, folde
     run = archcheck("sync", "--check", cwd=folder)
     assert run.returncode == 1
     assert "README.md:9: small dropout: nothing -> 0.1\n" in run.stdout
-    assert run.stdout.endswith("stale    README.md: `archcheck sync README.md` writes it anew\n")
+    assert run.stdout.endswith("stale    README.md: `archcheck sync README.md` updates it\n")
     assert (folder / "README.md").read_bytes() == README.encode()
 
 
@@ -152,7 +152,7 @@ MISTAKES = {
     "no record": (
         "<!-- archcheck: small training.accuracy --><!-- /archcheck -->", ":1: there is no record of a training run"
     ),
-    "not utf-8": (b"\xff", ":1: README.md is no text: byte 0xff at 0 is not UTF-8; "),
+    "not utf-8": (b"\xff", ":1: README.md is not text: byte 0xff at 0 is not UTF-8; "),
     "no markers": ("nothing\n", " has no markers; write <!-- archcheck: small --> and <!-- /archcheck --> into it"),
 }  # fmt: skip
 
@@ -235,7 +235,7 @@ def test_what_is_no_file_is_neither_read_nor_written_over(archcheck, folder):
 def test_a_stale_badge_says_what_writes_it(archcheck, folder):
     run = archcheck("sync", "--badges", "badges", "small", "--check", cwd=folder)
     assert run.returncode == 1
-    stale = "stale    badges/small-parameters.json: `archcheck sync --badges badges` writes it anew"
+    stale = "stale    badges/small-parameters.json: `archcheck sync --badges badges` updates it"
     assert stale in run.stdout.splitlines()
 
 
@@ -243,7 +243,7 @@ def test_badges_go_into_a_folder(archcheck, folder):
     for name in ("README.md", "a/b"):
         run = archcheck("sync", "--badges", name, cwd=folder)
         assert (run.returncode, run.stdout) == (2, "")
-        assert "is no folder; name one, or a new one in a folder that exists" in run.stderr
+        assert "is not a folder; name one, or a new one in a folder that exists" in run.stderr
 
 
 def test_a_line_of_windows_stays_one(archcheck, folder):

@@ -125,7 +125,7 @@ def test_mistakes_of_plugins(tmp_path, plugin):
         '5: plugin "clashing_rules" has a rule "max-params", which contract_samples has already; rename it',
         '6: plugin "" cannot be imported: ValueError: Empty module name',
         '7: plugin "rules_with_a_typo" cannot be imported: SyntaxError: invalid syntax (rules_with_a_typo.py, line 1)',
-        '8: plugin "undecorated_rules" has a rule "max-depth" that cannot be stated: it is no dataclass; '
+        '8: plugin "undecorated_rules" has a rule "max-depth" that cannot be stated: it is not a dataclass; '
         "write @dataclass(frozen=True, slots=True, kw_only=True) above it",
         '9: plugin "idle_rules" has a rule "max-depth" that cannot be stated: it defines no `check`',
         '10: plugin "odd_rules" has a rule "max-odd" that cannot be stated: its fields cannot be read: '

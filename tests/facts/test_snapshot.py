@@ -93,12 +93,12 @@ GOOD = snapshot_text({})
     [
         (b"", "s.json is damaged: not JSON at line 1, column 1 (expecting value)"),
         (GOOD[:-4].encode(), "s.json is damaged: not JSON at line 3, column 16"),
-        (b"\x89PNG\r\n", "s.json is no text: byte 0x89 at 0 is not UTF-8"),
+        (b"\x89PNG\r\n", "s.json is not text: byte 0x89 at 0 is not UTF-8"),
         (b"\x00\x01", "s.json is damaged: not JSON at line 1, column 1"),
         (b"[" * 100_000, "s.json is nested too deeply"),
-        (b"9" * 5_000, 's.json is damaged: "' + "9" * 60 + '…" in line 1 is no number here'),
-        (b"[]", 's.json is no snapshot: it has no key "subjects"'),
-        (b'{"schema": 1, "reports": []}', 's.json is no snapshot: it has no key "subjects"'),
+        (b"9" * 5_000, 's.json is damaged: "' + "9" * 60 + '…" in line 1 is not a number here'),
+        (b"[]", 's.json is not a snapshot: it has no key "subjects"'),
+        (b'{"schema": 1, "reports": []}', 's.json is not a snapshot: it has no key "subjects"'),
         (b'{"schema": 7, "subjects": {}}', "s.json is a snapshot of schema 7, this archcheck reads schema 1"),
         (b'{"subjects": {}}', "s.json is a snapshot of schema null, this"),
         (b'{"schema": 1, "subjects": []}', "s.json is damaged: expected a table, found []"),
@@ -124,7 +124,9 @@ def test_a_measure_below_zero_is_damage(snapshot, tmp_path):
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
-    with pytest.raises(ArchcheckError, match=r"^there is no snapshot s.json; write one with `archcheck snapshot`$"):
+    with pytest.raises(
+        ArchcheckError, match=r"^the snapshot file `s.json` is missing; write it with `archcheck snapshot`$"
+    ):
         read_snapshot(tmp_path / "s.json", "s.json")
     with pytest.raises(ArchcheckError, match=r"^s.json is a folder, not a JSON file; name a file in it$"):
         read_snapshot(tmp_path, "s.json")

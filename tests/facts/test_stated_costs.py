@@ -37,7 +37,7 @@ def test_formulas(stated, macs):
 @pytest.mark.parametrize(
     ("stated", "why"),
     [
-        ("y.numel", 'reads "y", which is no tensor of the call; it has "x", "weight" and "out"'),
+        ("y.numel", 'reads "y", which is not a tensor of the call; it has "x", "weight" and "out"'),
         ("x.shape[3]", 'reads axis 3 of "x", which has 3'),
         ("1 // (x.numel - 30)", "divides by zero"),
         ("1 - x.numel", "comes out as -29, which is negative"),
@@ -122,8 +122,8 @@ def test_what_is_not_stated_stays_unknown_and_the_fix_says_how_to_state_it(tmp_p
 @pytest.mark.parametrize(
     ("costs", "line"),
     [
-        ('"stated::scan" = "y.numel"', 'the stated cost of `stated::scan` reads "y", which is no tensor of the call; '
-                                       'it has "x", "weight" and "out"'),
+        ('"stated::scan" = "y.numel"', 'the stated cost of `stated::scan` reads "y", which is not a tensor of the '
+                                       'call; it has "x", "weight" and "out"'),
         ('"torchvision::nms" = 5', "`costs` states `torchvision::nms`, whose cost archcheck knows; leave it out"),
     ],
 )  # fmt: skip

@@ -171,7 +171,7 @@ def test_a_figure_that_the_record_cannot_give_says_what_to_do_and_where():
         written_for(page, region, replace(FACTS, training=other))
     assert (
         caught.value.fix
-        == "move the record away and train anew (`archcheck train Sequential`), or bring back what was trained"
+        == "move the record away and train again (`archcheck train Sequential`), or bring back what was trained"
     )
     assert caught.value.where == region.where
     assert region.where.line == 2

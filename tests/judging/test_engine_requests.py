@@ -164,8 +164,16 @@ def test_a_subject_is_judged_by_all_its_rules_with_its_points(contract):
 @pytest.mark.parametrize(
     ("answer", "call", "says"),
     [
-        ({"schema": 1}, lambda worker: engine.measure_target(worker, "net.py:Net"), "what was measured is no report: "),
-        ({"file": 3}, lambda worker: engine.measure_weights(worker, "a.pt"), "what was read is no list of tensors: "),
+        (
+            {"schema": 1},
+            lambda worker: engine.measure_target(worker, "net.py:Net"),
+            "what was measured is not a report: ",
+        ),
+        (
+            {"file": 3},
+            lambda worker: engine.measure_weights(worker, "a.pt"),
+            "what was read is not a list of tensors: ",
+        ),
     ],
 )
 def test_an_answer_that_is_none_is_said_to_be_so(answer, call, says):

@@ -173,7 +173,7 @@ def test_more_shards_than_subjects(archcheck, tmp_path):
     ("content", "says"),
     [
         (b"{", "not JSON at line 1, column 2"),
-        (b"\x00\xff\xfe", "is no text: byte 0xff at 1 is not UTF-8"),
+        (b"\x00\xff\xfe", "is not text: byte 0xff at 1 is not UTF-8"),
         (b'{"schema": 99, "reports": []}', "a report of schema 99; this archcheck reads schema 1"),
         (b"[]", 'no key "reports"'),
         (b'{"schema": 1, "reports": [{"subject": "a"}]}', 'report of "a" must hold one of facts, weights and error'),
@@ -203,5 +203,5 @@ def test_a_missing_shard_is_one_line_and_no_report(archcheck, parts):
 def test_a_shard_is_two_numbers(archcheck, word):
     done = archcheck("check", f"--shard={word}")
     assert done.returncode == 2
-    assert f'"{word}" is no shard' in done.stderr
+    assert f'"{word}" is not a shard' in done.stderr
     assert "; write 1/4 for the first of four" in done.stderr

@@ -35,7 +35,7 @@ def written(*reports: Report) -> dict[str, Any]:
 
 
 def test_the_committed_schema_is_that_of_the_dataclasses() -> None:
-    """`ARCHCHECK_GOLDEN=write pytest tests/render` writes it anew."""
+    """`ARCHCHECK_GOLDEN=write pytest tests/render` updates it."""
     text = json.dumps(report_schema(), indent=2) + "\n"
     if os.environ.get("ARCHCHECK_GOLDEN") == "write":
         FILE.write_text(text, encoding="utf-8")

@@ -91,7 +91,7 @@ def test_thousands_and_human_units_are_understood(content, shown):
     wrong = replace(facts, params=replace(SMALL.params, total=26_000))
     (finding,) = claim(pattern=r"has ([^@]*) parameters").check(wrong).findings
     if "or" in shown:
-        assert finding.message == f'README.md says "{shown}", which is no number that params.total could be'
+        assert finding.message == f'README.md says "{shown}", which is not a number that params.total could be'
     else:
         assert finding.message == f"README.md says {shown}, and params.total is 26,000"
 
@@ -148,7 +148,9 @@ def test_a_pattern_that_finds_nothing_breaks_the_rule(content):
 )  # fmt: skip
 def test_what_is_no_number_or_only_a_part_of_one_breaks_the_rule(content, pattern):
     (message,) = messages(content, pattern=pattern)
-    assert "which is no number that params.total could be" in message or message.startswith("README.md says 0.2205k,")
+    assert "which is not a number that params.total could be" in message or message.startswith(
+        "README.md says 0.2205k,"
+    )
 
 
 def test_all_rates_of_dropout_are_held_and_none_is_none():
@@ -241,7 +243,7 @@ claim = [
             '"zzz" is not a figure; figures are params.total, params.trainable,',
         ),
         ("file = 'R.md', pattern = '(.)', fact = 'training.record.'", '"training.record." is not a figure'),
-        ("file = 'R.md', pattern = '(', fact = 'params.total'", "`pattern` is no regular expression: missing )"),
+        ("file = 'R.md', pattern = '(', fact = 'params.total'", "`pattern` is not a regular expression: missing )"),
         ("file = 'R.md', pattern = '1', fact = 'params.total'", "`pattern` needs one group, the number, found 0"),
         ("file = 'R.md', pattern = '(.)(.)', fact = 'params.total'", "`pattern` needs one group, the number, found 2"),
         ("file = ' ', pattern = '(.)', fact = 'params.total'", "`file` must not be empty"),

@@ -69,7 +69,7 @@ def test_a_trainer_that_repeats_itself_breaks_it():
             Finding(
                 message=f"{message}; limit 75%",
                 where=THERE,
-                fix="draw the augmentation anew for each batch, and give each subset a dataset object of its own",
+                fix="draw the augmentation again for each batch, and give each subset a dataset object of its own",
             ),
         ),
         found=1.0,

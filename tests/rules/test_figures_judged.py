@@ -138,7 +138,7 @@ def test_a_table_that_is_stale_is_told_row_by_row():
         "the table of net in docs/a.md is stale: parameters 7 -> 6; "
         "multiply-accumulates nothing -> 4 on 1x2; speed 3 -> nothing"
     )
-    assert (found.where, found.fix) == (Where(file="docs/a.md", line=2), "`archcheck sync docs/a.md` writes it anew")
+    assert (found.where, found.fix) == (Where(file="docs/a.md", line=2), "`archcheck sync docs/a.md` updates it")
 
 
 @pytest.mark.parametrize(("stands", "says"), [("  ", "nothing"), ("7  and\n8", "7 and 8")])

@@ -71,7 +71,7 @@ def test_log_probabilities_are_scores_too_and_nll_wants_them():
 
 def test_a_softmax_before_the_loss_is_told_although_its_loss_looks_right():
     outcome = judged(nn.Sequential(nn.Linear(12, 4), nn.Softmax(1)), InitialLoss())
-    assert outcome.summary == "the output is probabilities already, of which the loss takes a softmax again"
+    assert outcome.summary == "the output is probabilities already, and the loss applies a softmax again"
     assert outcome.found == pytest.approx(math.log(4), abs=0.1)
 
 

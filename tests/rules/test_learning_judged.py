@@ -31,7 +31,7 @@ END = "end the network in `nn.LogSoftmax(dim=1)`, or drop the rule and train wit
     ],
 )
 def test_what_is_no_log_probability_is_told(told, message, fix):
-    message = f"the output is no log-probabilities: {message}"
+    message = f"the output is not log-probabilities: {message}"
     found = found_in(LogProbabilities(tolerance=0.25), SUMS, **told)
     assert found == Finding(message=message, layer="", where=MODEL, fix=fix)
     assert judged(LogProbabilities(tolerance=0.25), SUMS, sum_error=0.25).findings == ()
@@ -59,7 +59,7 @@ def test_a_loss_as_far_off_as_is_tolerated_is_kept():
         (
             InitialLoss(classes=4),
             {"probabilities": True},
-            "the output is probabilities already, of which the loss takes a softmax again",
+            "the output is probabilities already, and the loss applies a softmax again",
             "return the scores themselves: `nn.CrossEntropyLoss` takes a softmax of its own",
         ),
         (

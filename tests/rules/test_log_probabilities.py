@@ -64,7 +64,7 @@ def test_the_logarithm_of_zero_is_a_log_probability():
 def test_anything_else_is_broken_and_stays_json(make, says):
     found = report(make)
     assert found.outcomes[0].verdict is Verdict.BROKEN
-    assert found.outcomes[0].summary.startswith("the output is no log-probabilities: ")
+    assert found.outcomes[0].summary.startswith("the output is not log-probabilities: ")
     assert says in found.outcomes[0].summary
     json.dumps(found.to_json(), allow_nan=False)
 

@@ -19,7 +19,8 @@ from archcheck.rules.queries.figures import figure_text
 FACTS = measure(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1), nn.Dropout(0.25)), example=torch.zeros(1, 2))
 FACTS = replace(FACTS, subject=replace(FACTS.subject, name="net", where=Where(file="net.py", line=3)))
 THERE = Where(file="record.json", line=1)
-ANEW = "move the record away and train anew (`archcheck train net`), or bring back what was trained"
+ANEW = "move the record away and train again (`archcheck train net`), or bring back what was trained"
+FIRST = "train it: `archcheck train net`"
 
 
 def run(seed, correct=9_500, epochs=2, **changes):
@@ -168,8 +169,8 @@ def test_every_mismatch_of_a_record_is_a_finding(mismatches):
     ("facts", "refused"),
     [
         (FACTS, ("the training record was not read; judge through a contract that names it", None, None)),
-        (trained(), ("there is no record `record.json`", THERE, ANEW)),
-        (trained(record_file=None), ("there is no record of a training run", FACTS.subject.where, ANEW)),
+        (trained(), ("there is no record `record.json`", THERE, FIRST)),
+        (trained(record_file=None), ("there is no record of a training run", FACTS.subject.where, FIRST)),
         (trained(mismatches=("it is no JSON",)), ("it is no JSON", THERE, ANEW)),
         (trained(3), ("the record holds no run", THERE, ANEW)),
     ],

@@ -84,7 +84,7 @@ REFUSED = [
     (
         Claim,
         {**FIELDS, "pattern": "("},
-        "`pattern` is no regular expression: missing ), unterminated subpattern at position 0",
+        "`pattern` is not a regular expression: missing ), unterminated subpattern at position 0",
     ),
     (Claim, {**FIELDS, "pattern": "a"}, "`pattern` needs one group, the number, found 0; write (?:…) for any other"),
     (

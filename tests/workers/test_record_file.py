@@ -162,7 +162,7 @@ def test_what_somebody_writes_there_without_asking_for_the_lock_is_read_before_i
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"{", "is no record: it is damaged"),
+        (b"{", "is not a record: it is damaged"),
         (json.dumps({"schema": 1, "runs": []}).encode(), "takes no run: the record has no `digest`"),
         (json.dumps(sealed({"schema": 1, "model": {"class": "Other"}, "runs": []})).encode(), "is of another model"),
         (json.dumps(sealed({"schema": 1, **ABOUT, "runs": [{"seed": 1}]})).encode(), "hold different runs of seed 1"),
@@ -266,7 +266,7 @@ def test_what_is_no_file_in_the_place_of_one_is_found_out_before_anything_trains
 def test_no_lock_is_written_over_what_a_link_leads_to(tmp_path):
     (tmp_path / "dear").write_text("dear")
     (tmp_path / "record.json.lock").symlink_to(tmp_path / "dear")
-    with pytest.raises(ArchcheckError, match=r"record.json.lock` is no lock: it is a link; move it away"):
+    with pytest.raises(ArchcheckError, match=r"record.json.lock` is not a lock: it is a link; move it away"):
         add(tmp_path / "record.json", 0)
     assert (tmp_path / "dear").read_text() == "dear"
 
@@ -285,7 +285,7 @@ def test_what_is_no_file_any_more_when_a_run_has_ended_loses_nothing(tmp_path, m
     monkeypatch.chdir(tmp_path)
     with recording(target := Path("record.json"), None) as kept:
         make(target)
-        with pytest.raises(ArchcheckError, match=r"record.json` is no record: .*; the run of seed 0 is kept in"):
+        with pytest.raises(ArchcheckError, match=r"record.json` is not a record: .*; the run of seed 0 is kept in"):
             kept.add(answer(0), {})
     target.unlink()
     assert add(target).taken == 0
@@ -330,7 +330,7 @@ def test_a_record_that_has_become_a_folder_is_told_in_a_line(tmp_path):
     target = tmp_path / "record.json"
     with recording(target, None) as kept:
         (target / "in the way").mkdir(parents=True)
-        with pytest.raises(ArchcheckError, match=r"record.json` is no record: .*; the run of seed 0 is kept in"):
+        with pytest.raises(ArchcheckError, match=r"record.json` is not a record: .*; the run of seed 0 is kept in"):
             kept.add(answer(0), {})
     (target / "in the way").rmdir()
     target.rmdir()

@@ -178,7 +178,7 @@ def test_a_damaged_record_is_refused(folder: Path, facts: Facts, record: dict[st
     assert is_one_line(reason, "record")
     judged_in_order(found)
     with pytest.raises(
-        ArchcheckError, match=r"record.json` is no record: it is .*; move it away or choose `--output`$"
+        ArchcheckError, match=r"record.json` is not a record: it is .*; move it away or choose `--output`$"
     ):
         read_record(folder / "record.json")
 

@@ -93,7 +93,7 @@ def _read(file: Path) -> tuple[dict[str, Any] | None, str | None]:
     except ValueError as error:
         return None, f"the record cannot be read: it is {error}"
     fault = misshapen(record)
-    return (None, f"what is there is no record: {fault}") if fault else (record, None)
+    return (None, f"what is there is not a record: {fault}") if fault else (record, None)
 
 
 def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts, root: str) -> list[str]:

@@ -93,7 +93,7 @@ def _shortfall(op: Op, selector: str, facts: Facts) -> str | None:
     if selector == "linear" and op.kind == "global_conv":
         return "is a convolution over its whole map (global_conv)"
     if op.kind == selector == "linear" and not has_weight(op, facts.ops, dependent_on_input(facts.ops)):
-        return "multiplies by numbers that are no weight"
+        return "multiplies by numbers that are not weights"
     if selector == "global_avg_pool" and op.kind == "avg_pool":
         extent = "x".join(map(str, op.attributes.get("extent", ())))
         if op.attributes.get("coverage") == "partial":

@@ -77,7 +77,7 @@ def place_of(training: Training, facts: Facts) -> Where | None:
 def fix_of(facts: Facts) -> str:
     """Return the next step if the record proves nothing."""
     return (
-        f"move the record away and train anew (`archcheck train {facts.subject.name}`), or bring back what was trained"
+        f"move the record away and train again (`archcheck train {facts.subject.name}`), or bring back what was trained"
     )
 
 

@@ -87,7 +87,7 @@ def test_an_answer_that_is_no_report_is_told_in_one_line(small, asked, judged, c
     assert asked(lambda: reports.append(judged(folder))) == 0
     assert reports[0]["reports"][0]["error"] == {
         "kind": "internal",
-        "message": "what was measured is no report: Facts lacks the key `subject`; try `--no-cache`",
+        "message": "what was measured is not a report: Facts lacks the key `subject`; try `--no-cache`",
     }
 
 
