@@ -22,6 +22,7 @@ from archcheck.foundation.words import visible
 from archcheck.judging.waivers import waive
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.findings import Finding, MeasurementFailure, Outcome, Report, Result, Verdict, sum_points
+from archcheck.rules.queries.scope import unreached
 from archcheck.rules.queries.value_passes import checked
 from archcheck.workers.worker_process import Worker
 
@@ -205,7 +206,10 @@ def _judge_one(facts: Facts, stated: Stated) -> Outcome:
         return _error(stated, Finding(message=str(error), where=error.where, fix=error.fix))
     except Exception as error:  # a rule may be anybody's: its fault must not end the run
         return _error(stated, Finding(message=f"the rule itself failed: {type(error).__name__}: {error}"))
-    return _outcome(stated, result, _verdict(stated.rule, result))
+    verdict = _verdict(stated.rule, result)
+    if verdict is Verdict.VACUOUS and (mistake := unreached(stated.rule.on, facts)):
+        result = replace(result, notes=(*result.notes, mistake))
+    return _outcome(stated, result, verdict)
 
 
 def _error(stated: Stated, finding: Finding) -> Outcome:

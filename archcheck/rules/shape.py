@@ -193,7 +193,7 @@ class MinReceptiveField(Rule):
             if len(self.limit) != axes:
                 raise NotMeasured(
                     f"`limit` has {len(self.limit)} axes, the network's maps have {axes}",
-                    fix=f"give one number, or {axes}",
+                    fix=f"give one number, or {axes} numbers",
                 )
             return self.limit
         maps = [tensor.shape for tensor in facts.shape.inputs if len(tensor.shape) > axes]

@@ -72,6 +72,11 @@ CONTRACT = """
     layer = "nowhere"
     reason = "was there once"
 
+    [subjects.misspelt]
+    model = "networks.py:Spare"
+    input = [1, 4]
+    rules.requires = { kinds = ["dropout"], on = "blok" }
+
     [subjects.waived]
     model = "networks.py:Spare"
     input = [1, 4]
@@ -190,6 +195,11 @@ def test_a_waiver_says_until_when_and_what_it_covers(archcheck, checked):
     )
     row = next(line for line in shown(archcheck, checked, "markdown").stdout.splitlines() if "| waived |" in line)
     assert "block.linear1.bias" in row.replace("&#8203;", "").replace("\\", "")
+
+
+def test_a_selector_that_selects_nothing_says_what_may_be_meant(archcheck, checked):
+    said = shown(archcheck, checked, "text").stdout
+    assert '`on` = "blok" selects nothing; did you mean "block"?' in said
 
 
 def test_no_verdict_is_headed_where_no_rule_judged(archcheck, checked):

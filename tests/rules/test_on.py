@@ -1,4 +1,4 @@
-"""`on`: where it narrows a rule, where it is refused, and what happens when it points at nothing."""
+"""`on`: where it narrows a rule, where it is refused, and what happens when it selects nothing."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ PROHIBITIONS = (NoPadding, NoHiddenWeights, NoUnusedParams, NoUnusedLayers)
 def test_a_prohibition_whose_on_points_at_nothing_is_not_kept(rule):
     found = outcome(rule)
     assert found.verdict is Verdict.ERROR
-    assert found.summary.startswith('`on` = "bodi.**" points at nothing; did you mean "body')
+    assert found.summary.startswith('`on` = "bodi.**" selects nothing; did you mean "body')
 
 
 def test_a_prohibition_whose_on_points_at_nothing_may_be_allowed():

@@ -93,7 +93,7 @@ def test_none_of_several_kinds_is_looked_for_in_its_part_alone():
 
 
 def test_a_part_that_there_is_not_is_said_to_be_none():
-    with pytest.raises(NotMeasured, match='`on` = "zzz" points at nothing; no layer and no operation of the model is'):
+    with pytest.raises(NotMeasured, match='`on` = "zzz" selects nothing; no layer and no operation of the model has'):
         Forbids(kinds=("linear",), on="zzz").check(measure(nn.Sequential(nn.Linear(8, 8)), example=ROWS))
 
 

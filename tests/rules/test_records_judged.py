@@ -170,7 +170,10 @@ def test_every_mismatch_of_a_record_is_a_finding(mismatches):
     [
         (FACTS, ("the training record was not read; judge through a contract that names it", None, None)),
         (trained(), ("there is no record `record.json`", THERE, FIRST)),
-        (trained(record_file=None), ("there is no record of a training run", FACTS.subject.where, FIRST)),
+        (
+            trained(record_file=None),
+            ("there is no record of a training run", None, f"name a file as `record` under `training`, and {FIRST}"),
+        ),
         (trained(mismatches=("it is no JSON",)), ("it is no JSON", THERE, ANEW)),
         (trained(3), ("the record holds no run", THERE, ANEW)),
     ],

@@ -64,7 +64,7 @@ def test_attention_alone_has_no_receptive_field():
 def test_a_limit_for_other_axes_is_none_for_these():
     assert refusal(MinReceptiveField(limit=(5, 5, 5)), measure(CONVS, example=IMAGE)) == (
         "`limit` has 3 axes, the network's maps have 2",
-        "give one number, or 2",
+        "give one number, or 2 numbers",
     )
 
 

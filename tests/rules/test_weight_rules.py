@@ -73,7 +73,7 @@ def test_on_narrows_it_to_layers(on, paths):
 def test_a_selector_that_points_at_nothing_is_no_pass():
     found = outcome(NoUnusedLayers(on="spar"))
     assert found.verdict is Verdict.ERROR
-    assert found.summary.startswith('`on` = "spar" points at nothing; did you mean "spare"?')
+    assert found.summary.startswith('`on` = "spar" selects nothing; did you mean "spare"?')
     assert outcome(NoUnusedLayers(on="spar", allow_empty=True)).verdict is Verdict.KEPT
 
 

@@ -25,12 +25,18 @@ def reach(facts: Facts, on: str | None) -> int:
 
 def demand_reach(rule: Rule, facts: Facts) -> None:
     """Raise `NotMeasured` if the `on` of a rule selects nothing, because a misspelling would keep a prohibition."""
-    if rule.on is None or rule.allow_empty or reach(facts, rule.on):
-        return
+    if not rule.allow_empty and (mistake := unreached(rule.on, facts)):
+        raise NotMeasured(mistake)
+
+
+def unreached(on: str | None, facts: Facts) -> str | None:
+    """Return that `on` selects nothing, with what may be meant; `None` if it selects something."""
+    if on is None or reach(facts, on):
+        return None
     known = {name for layer in facts.layers for name in (layer.path, layer.type) if name}
     known |= {op.kind for op in facts.ops}
-    hint = did_you_mean(rule.on, known, "no layer and no operation of the model is called so")
-    raise NotMeasured(f"`on` = {quote(rule.on)} points at nothing{hint}")
+    hint = did_you_mean(on, known, "no layer and no operation of the model has this name")
+    return f"`on` = {quote(on)} selects nothing{hint}"
 
 
 def params_on(facts: Facts, on: str | None) -> dict[str, int]:

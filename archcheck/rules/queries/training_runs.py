@@ -26,10 +26,11 @@ def recorded_training(facts: Facts) -> Training:
         raise NotMeasured("the training record was not read; judge through a contract that names it")
     if training.record is None:
         named = f"`{training.record_file}`" if training.record_file else "of a training run"
+        begin = "" if training.record_file else "name a file as `record` under `training`, and "
         missing = NotMeasured(
             f"there is no record {named}",
-            where=place_of(training, facts),
-            fix=f"train it: `archcheck train {facts.subject.name}`",
+            where=place_of(training, facts) if training.record_file else None,
+            fix=f"{begin}train it: `archcheck train {facts.subject.name}`",
         )
         raise _unproven(training.mismatches[0], training, facts) if training.mismatches else missing
     if not runs_of(training.record):
