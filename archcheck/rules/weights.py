@@ -129,15 +129,15 @@ class NoUnusedParams(Rule):
         """List every unused parameter."""
         demand_reach(self, facts)
         sizes = params_on(facts, self.on)
-        idle = [name for name in facts.params.unused if name in sizes]
-        if idle:
-            facts.executed("train")  # without it, what only training uses would look idle
+        unused = [name for name in facts.params.unused if name in sizes]
+        if unused:
+            facts.executed("train")  # without it, what only training uses would look unused
         return Result(
             examined=len(sizes),
             findings=_listed(
-                idle, sizes, facts, f"reaches no output{in_passes(facts)}", fix="use it in `forward`, or remove it"
+                unused, sizes, facts, f"reaches no output{in_passes(facts)}", fix="use it in `forward`, or remove it"
             ),
-            found=sum(sizes[name] for name in idle),
+            found=sum(sizes[name] for name in unused),
             limit=0,
             unit="unused parameters",
             kept=f"all {len(sizes)} parameter tensors are used",
@@ -220,13 +220,13 @@ class NoUnusedLayers(Rule):
         """List every unused layer; of an unused branch, only the outermost."""
         demand_reach(self, facts)
         layers = [layer for layer in facts.layers if selects_layer(self.on, layer, facts)]
-        idle = _outermost([layer for layer in layers if facts.is_unused(layer.path)])
-        if idle:
-            facts.executed("train")  # without it, what only training uses would look idle
+        unused = _outermost([layer for layer in layers if facts.is_unused(layer.path)])
+        if unused:
+            facts.executed("train")  # without it, what only training uses would look unused
         return Result(
             examined=len(layers),
-            findings=tuple(_unused_layer_finding(layer, facts) for layer in idle),
-            found=len(idle),
+            findings=tuple(_unused_layer_finding(layer, facts) for layer in unused),
+            found=len(unused),
             limit=0,
             unit="unused layers",
             kept=f"all {len(layers)} layers are used",
