@@ -89,9 +89,7 @@ def _parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
         description="Check that neural networks are what a contract says they are.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--version", action=_Version, help="show the versions of archcheck, torch and Python, and exit"
-    )
+    parser.add_argument("--version", action=_Version, help="show the versions of archcheck, torch and Python, and exit")
     adder = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_report(adder, commands.report)
     _add_check(adder, commands.check)
