@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import archcheck
 from archcheck import testing
 from archcheck.contract import load
 from archcheck.contract.entries import DTYPES, InputSpec, SubjectEntry, TrainingSpec, Waiver
@@ -153,3 +154,9 @@ def test_the_rules_that_take_on_are_those_of_the_reference():
 def test_the_names_for_tests_are_those_of_the_module():
     named = re.findall(r"`(\w+)(?:\([^`]*\))?`", "".join(row[0] for row in rows("testing", "Tests written by hand")))
     assert sorted(named) == sorted(testing.__all__)
+
+
+def test_the_names_for_python_are_those_of_the_package():
+    (table,) = re.findall(r"^\| name \|.*\n\|.*\n((?:\|.*\n)+)", text_of("python"), re.MULTILINE)
+    named = [name for line in table.splitlines() for name in re.findall(r"`(\w+)", line.split(" | ")[0])]
+    assert sorted(named) == sorted(archcheck.__all__)
