@@ -100,7 +100,7 @@ def merge(options: Namespace) -> int:
     from archcheck.judging.engine import exit_code
 
     reports = shards.merge([_read_part(file) for file in options.reports])
-    show(reports, options.format, options.output, outcomes_only=True)
+    show(reports, options.format, options.output, saved=True, outcomes_only=True)
     return exit_code(reports)
 
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from archcheck.rules.findings import Report
 
 
+_READABLE = ("text", "concise", "markdown", "github")
+"""Formats that show the errors of subjects to people."""
+
+
 def show(
     reports: Sequence[Report], format_name: str, output: Path | None, *, saved: bool = False, **choices: Any
 ) -> None:
@@ -40,7 +44,7 @@ def show(
         }
         text = render(reports, format_name, **surroundings, **choices)
         save(text, output) if output else write(text)
-        told = saved and not output
+        told = saved and not output and format_name in _READABLE
     for report in reports:
         if report.error and not told:
             print_subject_error(report.subject, report.error.message)

@@ -167,8 +167,10 @@ def test_a_forward_pass_that_fails_names_the_layer_and_the_line(archcheck, check
 def test_a_saved_report_says_its_errors_once(archcheck, checked):
     run = shown(archcheck, checked, "text")
     assert (run.stdout.count("the forward pass failed"), run.stderr) == (1, "")
-    elsewhere = archcheck("report", "saved.json", "--output", "again.txt", cwd=checked)
-    assert elsewhere.stderr.count("the forward pass failed") == 1
+    merged = archcheck("merge", "saved.json", "--format", "text", cwd=checked)
+    assert (merged.returncode, merged.stdout.count("the forward pass failed"), merged.stderr) == (2, 1, "")
+    for elsewhere in (["--output", "again.txt"], ["--format", "json"]):
+        assert archcheck("report", "saved.json", *elsewhere, cwd=checked).stderr.count("the forward pass failed") == 1
 
 
 def test_a_parameter_is_pointed_at_where_its_layer_is_built(archcheck, checked):

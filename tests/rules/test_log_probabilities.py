@@ -16,6 +16,7 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.judging.engine import check, measure
 from archcheck.measure.behaviour.probes import run_probe
 from archcheck.measure.loading.example import Example
+from archcheck.measure.subject.module_tree import Tree
 from archcheck.rules import LogProbabilities
 from archcheck.rules.findings import Report, Verdict
 
@@ -92,15 +93,31 @@ def test_integers_are_not_multiplied():
     [
         (lambda x: {}, "returned no tensor"),
         (lambda x: x[:0], "returned an empty tensor (0x3)"),
-        (lambda x: 1 / 0, "failed on real numbers: ZeroDivisionError: division by zero"),
+        (lambda x: 1 / 0, "ZeroDivisionError: division by zero"),
     ],
 )
 def test_an_output_without_values_is_an_error(forward, says):
-    bench = SimpleNamespace(model=forward, example=Example((IMAGE,), {}))
+    bench = SimpleNamespace(model=forward, example=Example((IMAGE,), {}), tree=Tree(nn.Identity()))
     assert says in run_probe("log-probabilities", bench)["problem"]
     facts = replace(measure(nn.Identity(), example=IMAGE), behaviour={"log-probabilities": {"problem": says}})
     with pytest.raises(NotMeasured, match=re.escape(says)):
         LogProbabilities().check(facts)
+
+
+class Fails(nn.Module):
+    """Raises an error whatever it is given."""
+
+    def forward(self, x):
+        return x / (1 // 0)
+
+
+def test_a_pass_that_fails_names_the_layer_and_the_line():
+    net = nn.Sequential(nn.Identity(), Fails())
+    bench = SimpleNamespace(model=net, example=Example((IMAGE,), {}), tree=Tree(net))
+    problem = run_probe("log-probabilities", bench)["problem"]
+    line = Fails.forward.__code__.co_firstlineno + 1
+    where = f"in `1` (Fails) at test_log_probabilities.py:{line}"
+    assert problem.startswith(f"the forward pass failed on real numbers {where}: ZeroDivisionError: ")
 
 
 def test_classes_may_be_along_another_axis():

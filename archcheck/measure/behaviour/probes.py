@@ -17,6 +17,7 @@ from archcheck.measure.behaviour.padding import padded_maps
 from archcheck.measure.behaviour.probe_context import Bench
 from archcheck.measure.behaviour.state_dict import state_dict_round_trip
 from archcheck.measure.behaviour.state_size import state_bytes
+from archcheck.measure.passes.forward_errors import failed_in
 
 PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
     "keeps-batch": keeps_batch,
@@ -47,4 +48,5 @@ def run_probe(name: str, bench: Bench, **parameters: Any) -> Mapping[str, Any]:
     except SubjectError as error:
         return {"problem": str(error), **({"fix": error.fix} if error.fix else {})}
     except Exception as error:  # whatever the subject raises
-        return {"problem": f"the forward pass failed on real numbers: {described(error)}"}
+        failed = f"the forward pass failed on real numbers{failed_in(error, bench.tree)}"
+        return {"problem": f"{failed}: {described(error)}"}
