@@ -94,7 +94,7 @@ def test_a_number_that_is_none_is_refused_anywhere_with_its_line(file: Path, num
         text = json.dumps(document, indent=1)
         line = next(at for at, each in enumerate(text.splitlines(), 1) if '"beyond"' in each)
         file.write_text(text)
-        with pytest.raises(ArchcheckError, match=f"in line {line} is no number"):
+        with pytest.raises(ArchcheckError, match=f"in line {line} is not a number"):
             read_snapshot(file, "s.json")
 
 
