@@ -157,5 +157,5 @@ def test_costs_in_python(tmp_path):
     assert measure(net, example=x, costs=costs).cost.macs == LINEAR + 14
     assert measure(net, example=x).cost.uncounted == ("stated_here::scan", "stated_here::twice")
     assert check(net, example=x, rules=[rules.MaxMacs(limit=LINEAR + 14)], costs=costs).exit_code == 0
-    with pytest.raises(SubjectError, match="no formula"):
+    with pytest.raises(SubjectError, match="not a formula"):
         measure(net, example=x, costs={"stated_here::scan": "out +"})
