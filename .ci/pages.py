@@ -1,4 +1,4 @@
-"""Write the generated parts of the manual anew: a page a rule, the table of rules, torch's operators of each kind.
+"""Write the generated parts of the manual again: a page a rule, the table of rules, torch's operators of each kind.
 
 Prints each file that changes. With `--check` nothing is written, and the exit code is 1 when a file is stale.
 """

@@ -139,17 +139,17 @@ def _check(shown: str, committed: Measured, today: Measured, gone: Iterable[str]
 
 
 def _compared(shown: str, comparison: Comparison) -> int:
-    name, anew = one_line(comparison.subject), _command(comparison.subject)
+    name, command = one_line(comparison.subject), _command(comparison.subject)
     grown = any(change.grew for change in comparison.totals)
     if comparison.same:
         write(f"same     {name}: as in {shown}\n")
     elif grown:
         write(
-            f"grown    {name}: {summary(comparison)}\n         {shown} is stale: undo that, or accept it with {anew}\n"
+            f"grown    {name}: {summary(comparison)}\n         {shown} is stale: undo that, or accept it with {command}\n"
         )
     else:
         word = "smaller" if any(change.shrank for change in comparison.totals) else "changed"
-        write(f"{word}  {name}: {summary(comparison)}\n         {shown} is stale: write it again with {anew}\n")
+        write(f"{word}  {name}: {summary(comparison)}\n         {shown} is stale: write it again with {command}\n")
     return int(grown)
 
 

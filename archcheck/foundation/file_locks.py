@@ -104,7 +104,7 @@ def _acquired(file: Path, on_wait: Callable[[str], None] | None) -> int:
                 os.close(descriptor)
                 raise
             if not ours:
-                _take_over(file, _holder(descriptor))  # then it is made anew
+                _take_over(file, _holder(descriptor))  # then it is made again
         except BaseException:
             os.close(descriptor)
             raise

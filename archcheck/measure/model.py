@@ -67,7 +67,7 @@ def measure_model(
     `example` is a tensor, a sequence of positional inputs, a mapping of keyword inputs, an `Example`, or
     `None` to infer the input from the first layer. `needs` names the probes to run, and `cross-check` where fvcore
     shall count, too. `root` is the folder that places in files are relative to. With `confirm`, a real forward pass
-    in evaluation mode has to succeed and give the same shapes. `fresh` builds the model anew, for probes that compare
+    in evaluation mode has to succeed and give the same shapes. `fresh` builds the model again, for probes that compare
     with one that nobody has used. `construction` is how the model was built, where that was seen. `costs` states
     what operators of the subject's own cost, by name.
 

@@ -158,7 +158,7 @@ class Recording:
     def _settle(self, pending: Mapping[str, Any]) -> None:
         """Move a run and its weights to their places, and read `record` from the file."""
         assert self.target is not None
-        there = read_record(self.target)  # anew, as not everybody who writes there asks for the lock
+        there = read_record(self.target)  # again, as not everybody who writes there asks for the lock
         if _lacks(there, pending, self.target, self._unsaved):
             refuse_another(there, pending, self.target)
             if there is None and self.record is None and WEIGHTS in pending:

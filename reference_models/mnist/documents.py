@@ -39,7 +39,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def read_record(path: Path) -> dict[str, Any]:
     """Return the record in the file at `path`; raises `RunError` if it is none, or was edited."""
-    remedy = "bring it back, or collect the runs anew"
+    remedy = "bring it back, or collect the runs again"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

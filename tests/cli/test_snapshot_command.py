@@ -183,7 +183,7 @@ def test_another_input_cannot_be_compared(archcheck, kept):
     edit(kept, "archcheck.toml", "input = [1, 10]\nrules.max-growth", "input = [2, 10]\nrules.max-growth")
     run = archcheck("snapshot", "--check", "small", cwd=kept)
     assert (run.returncode, run.stdout) == (2, "")
-    assert "the snapshot was measured on an input of 1x10, the model on 2x10; write it anew" in run.stderr
+    assert "the snapshot was measured on an input of 1x10, the model on 2x10; write it again" in run.stderr
 
 
 def test_a_subject_without_a_snapshot_cannot_be_checked(archcheck, folder):

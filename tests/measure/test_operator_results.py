@@ -1,4 +1,4 @@
-"""Answers that are known by heart are those that would be worked out anew, and watching leaves nothing on a layer."""
+"""Answers that are known by heart are those that would be worked out again, and watching leaves nothing on a layer."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
   the root of this repository as long as nothing on the page has been written or run.
 * Blocks in `ELSEWHERE`, and those of other languages, are looked at by the tests that are named there.
 
-`python -m tests.pages.page_blocks [PAGE ...]` writes anew what the commands of pages print.
+`python -m tests.pages.page_blocks [PAGE ...]` writes again what the commands of pages print.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def same_versions(text: str) -> str:
     return text if without == text else " ".join(without.split())
 
 
-def written_anew(page: str) -> str:
+def rewritten(page: str) -> str:
     """Return a page with what its commands print today."""
     text = text_of(page)
     with tempfile.TemporaryDirectory() as folder:
@@ -183,7 +183,7 @@ def written_anew(page: str) -> str:
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or PAGES:
-        before, after = text_of(name), written_anew(name)
+        before, after = text_of(name), rewritten(name)
         if same_versions(before) != same_versions(after):
             PAGES[name].write_text(after, encoding="utf-8")
             print(f"written: {PAGES[name].relative_to(ROOT)}")

@@ -62,7 +62,7 @@ def test_generated_pages_are_those_of_the_code():
     done = subprocess.run(
         [sys.executable, ROOT / ".ci" / "pages.py", "--check"], capture_output=True, text=True, check=False, cwd=ROOT
     )
-    assert (done.returncode, done.stdout) == (0, ""), "`python .ci/pages.py` writes them anew"
+    assert (done.returncode, done.stdout) == (0, ""), "`python .ci/pages.py` writes them again"
 
 
 @pytest.mark.parametrize("rule", BUILTIN, ids=rule_name)

@@ -1,4 +1,4 @@
-"""Whole outputs against committed files. `ARCHCHECK_GOLDEN=write pytest tests/render` writes them anew."""
+"""Whole outputs against committed files. `ARCHCHECK_GOLDEN=write pytest tests/render` writes them again."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Every finding of every rule says what, where and how to go on; the pages of the rules show one as it is printed.
 
-`ARCHCHECK_GOLDEN=write pytest tests/rules/test_anatomy.py` writes the outputs of the pages anew.
+`ARCHCHECK_GOLDEN=write pytest tests/rules/test_anatomy.py` writes the outputs of the pages again.
 """
 
 from __future__ import annotations

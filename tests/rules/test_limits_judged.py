@@ -123,13 +123,13 @@ def refused(facts):
 
 
 def test_what_to_do_without_a_snapshot_or_with_one_of_another_input():
-    anew = "write it with `archcheck snapshot net`, and commit s.json"
+    again = "write it with `archcheck snapshot net`, and commit s.json"
     bare = replace(placed(SMALL), snapshot=Committed(file="s.json", measures=None, problem=None))
-    assert refused(bare) == ("there is no snapshot", None, anew)
+    assert refused(bare) == ("there is no snapshot", None, again)
     other = measures_of(measure(nn.Sequential(nn.Linear(10, 4)), example=torch.zeros(2, 10)))
     told, where, fix = refused(replace(placed(SMALL), snapshot=Committed(file="s.json", measures=other)))
     assert "on an input of 2x10, the model on 1x10" in told
-    assert (where, fix) == ("s.json:1", anew)
+    assert (where, fix) == ("s.json:1", again)
 
 
 # --- structure ------------------------------------------------------------------------------------------------------

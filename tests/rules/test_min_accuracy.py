@@ -110,7 +110,7 @@ def test_a_recipe_below_the_limit_is_broken_by_its_upper_bound():
     found = of_counts(*FLAGSHIP, rule=MinAccuracy(limit=0.996))
     assert found.verdict is Verdict.BROKEN
     assert found.summary == "mean test accuracy 99.53% over 5 seeds, at most 99.59% (95% sure), limit 99.60%"
-    assert "train anew" in found.findings[0].fix
+    assert "train again" in found.findings[0].fix
 
 
 def test_what_some_seeds_do_not_tell_is_undecided():

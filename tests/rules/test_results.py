@@ -1,7 +1,7 @@
 """Everything that the rules say of the examples in their documentation, and of a few more, word for word.
 
 The examples are files here, so that findings have places. `ARCHCHECK_GOLDEN=write pytest tests/rules/test_results.py`
-writes the committed files anew.
+writes the committed files again.
 """
 
 from __future__ import annotations

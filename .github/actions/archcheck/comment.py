@@ -63,7 +63,7 @@ def body() -> str:
 
 
 def keep(number: int, text: str) -> None:
-    """Write the comment anew where there is one, else for the first time."""
+    """Write the comment again where there is one, else for the first time."""
     comments = f"repos/{os.environ['GITHUB_REPOSITORY']}/issues"
     for comment in existing(f"{comments}/{number}/comments"):
         if is_ours(comment):

@@ -50,7 +50,7 @@ def regular_file(root: str, shown: str) -> Path:
         reason = getattr(error, "strerror", None) or str(error)
         refuse(shown, f"cannot be read: {reason}", "is it yours to read, and where you say?")
     if not found.st_size:
-        refuse(shown, "is empty", "write it anew")
+        refuse(shown, "is empty", "write it again")
     return path
 
 
@@ -93,7 +93,7 @@ class Archive:
 
     def damaged(self, reason: str) -> NoReturn:
         """Raise the `SubjectError` of an archive that is not as torch wrote it."""
-        refuse(self.shown, f"is damaged or no archive of torch: {reason}", "write it anew")
+        refuse(self.shown, f"is damaged or no archive of torch: {reason}", "write it again")
 
     @property
     def names(self) -> tuple[str, ...]:

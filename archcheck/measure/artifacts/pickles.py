@@ -40,7 +40,7 @@ def read_state(path: Path, shown: str) -> tuple[dict[str, torch.Tensor], str | N
             found = torch.load(path, weights_only=True, map_location="cpu")
     except MemoryError:
         refuse(
-            shown, f"claims more than fits into memory, in {path.stat().st_size:,} bytes", "save it anew, or give more"
+            shown, f"claims more than fits into memory, in {path.stat().st_size:,} bytes", "save it again, or give more"
         )
     except Exception as error:
         _refuse_pickle(shown, error)
@@ -53,7 +53,7 @@ def _refuse_code(path: Path, shown: str) -> None:
     if not is_zip(path):
         if starts(path, 1) != b"\x80":
             refuse(
-                shown, "is damaged or no file of torch: it begins as neither an archive nor a pickle", "save it anew"
+                shown, "is damaged or no file of torch: it begins as neither an archive nor a pickle", "save it again"
             )
     elif "archive_format" in Archive(path, shown).names:
         refuse(shown, "is an exported program", "let its name end in `.pt2`")
@@ -64,7 +64,7 @@ def _refuse_pickle(shown: str, error: Exception) -> NoReturn:
     if named or "Unsupported" in str(error):
         what = f" (`{named[1]}`)" if named else ""
         refuse(shown, f"{_REASON}{what}", _WAYS)
-    refuse(shown, f"is damaged or no file of torch: {described(error)[:120]}", "save it anew")
+    refuse(shown, f"is damaged or no file of torch: {described(error)[:120]}", "save it again")
 
 
 def _tensors(found: Any, shown: str) -> tuple[dict[str, torch.Tensor], str | None]:

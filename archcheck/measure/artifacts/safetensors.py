@@ -66,7 +66,7 @@ class Safetensors:
         return torch.frombuffer(content, dtype=torch.uint8).view(slot.dtype).reshape(slot.shape)
 
     def _damaged(self, reason: str) -> NoReturn:
-        refuse(self.shown, f"is no valid safetensors file: {reason}", "save or download it anew")
+        refuse(self.shown, f"is no valid safetensors file: {reason}", "save or download it again")
 
     def _slots(self) -> dict[str, Slot]:
         header, start = self._header()

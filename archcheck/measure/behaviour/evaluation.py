@@ -66,7 +66,7 @@ def deterministic_in_eval(bench: Bench) -> Mapping[str, Any]:
         first = {name: tensor.clone() for name, tensor in first.items()}
         before = {name: tensor.clone() for name, tensor in bench.tree.buffers()}
         second = bench.call(bench.example, seed=0)
-        after = Tree(bench.model).buffers()  # one that was assigned anew is another tensor
+        after = Tree(bench.model).buffers()  # one that was assigned again is another tensor
         changed = [name for name, tensor in after if name not in before or distance(tensor, before[name]) != 0]
     other = bench.run(bench.example, seed=1)
     noisy, drifting = farthest(first, other), farthest(first, second)

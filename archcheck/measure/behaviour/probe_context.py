@@ -26,7 +26,7 @@ Outputs = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What a probe is given. `fresh` builds the model anew, `None` where only the instance is known.
+    """What a probe is given. `fresh` builds the model again, `None` where only the instance is known.
 
     `known` is what one probe has found out and another wants to know, by name.
     """

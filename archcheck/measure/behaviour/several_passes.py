@@ -38,7 +38,7 @@ _STEP = 2_000_000
 _SAMPLES = 16
 """Samples of a batch that a layer may wait for until the data send something through it."""
 _SCALES = (1.0, 3.0, 10.0)
-"""Factors of parameters that are drawn anew: how sure a router or an exit is grows with them."""
+"""Factors of parameters that are drawn again: how sure a router or an exit is grows with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def _pass(
 
 
 def _scatter(tree: Tree, seed: int) -> None:
-    """Draw every parameter that can be trained anew, spread as it is, or as far as it is from zero."""
+    """Draw every parameter that can be trained again, spread as it is, or as far as it is from zero."""
     generator = torch.Generator().manual_seed(seed)
     factor = _SCALES[seed % len(_SCALES)]
     with torch.no_grad():

@@ -31,7 +31,7 @@ def state_dict_round_trip(bench: Bench) -> Mapping[str, Any]:
     """Use a model, save its state to bytes, load them into a fresh one, and tell how far their outputs are apart.
 
     Its parameters are moved a little and a batch of noise passes through it in training, so that all state that
-    changes has changed. `built` says that the other model was built anew, with other random numbers; it is a copy of
+    changes has changed. `built` says that the other model was built again, with other random numbers; it is a copy of
     the model as it was where nothing is known that builds one. `lost` are parts of the state that differ.
     """
     fresh, built = _fresh(bench)

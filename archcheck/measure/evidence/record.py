@@ -2,7 +2,7 @@
 
 The record names the digest of the model's source, the names and shapes of its state, its parameters and the
 digest of the checkpoint, and has a seal of its own. Each is compared with what is there now, and so are the recipe and
-the data where the contract names a function that describes them; the checkpoint is then evaluated anew.
+the data where the contract names a function that describes them; the checkpoint is then evaluated again.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def _attention_by_position(call: Call, out: torch.Tensor) -> int:
 
 
 def _attention_backward(call: Call, out: torch.Tensor) -> int:
-    # The scores anew, and the gradients of the scores, the values, the queries and the keys.
+    # The scores again, and the gradients of the scores, the values, the queries and the keys.
     scores = attention_scores(call, call["out"])
     return scores * int(3 * call["query"].shape[-1] + 2 * call["value"].shape[-1])
 

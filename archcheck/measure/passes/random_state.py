@@ -14,7 +14,7 @@ from archcheck.measure.loading.stubs import StubModule
 
 
 def seed_all(seed: int) -> None:
-    """Start every source anew."""
+    """Start every source again."""
     torch.manual_seed(seed)
     random.seed(seed)
     if (numpy := _numpy()) is not None:

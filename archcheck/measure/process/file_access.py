@@ -136,7 +136,7 @@ def _candidates(module: str, search: Iterable[str]) -> Iterator[tuple[str, str]]
 def _folders_of(package: str, search: Iterable[str]) -> list[str]:
     """Return where the modules of a package are looked for; where it could not be imported, where it may come to be.
 
-    The path of a namespace is found anew whenever it is asked for, which takes the package around it.
+    The path of a namespace is found again whenever it is asked for, which takes the package around it.
     """
     with contextlib.suppress(Exception):  # the subject may have put anything there
         return [each for each in sys.modules[package].__path__ if isinstance(each, str)]

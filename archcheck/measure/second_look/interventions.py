@@ -9,7 +9,7 @@ One backward pass asks how far the outputs would go towards all nulls at once. W
 effect; the others are replaced, each in a pass of its own. An operation is without effect if that is so in pass after
 pass on other numbers, for a pass may leave out what the next one does not (a branch that is dropped at random, an
 expert that gets no sample), and with other parameters, too: a gate may begin closed. What is rounded, compared or
-sorted has no derivative: larger numbers in its place show what it does. A dropout draws anew in each pass, or it is
+sorted has no derivative: larger numbers in its place show what it does. A dropout draws again in each pass, or it is
 none. Parameters that begin at zero are moved meanwhile, and statistics that have not seen any data. Where no output
 can be differentiated, all is taken to have effect.
 """

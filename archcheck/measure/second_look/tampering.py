@@ -70,7 +70,7 @@ class Seal:
     def __init__(self) -> None:
         self._modules = {name: each for name, each in sys.modules.items() if _is_ours(name) or name in _RELIED_ON}
         self._owners = dict(self._found())
-        self._kept = {place: dict(vars(owner)) for place, owner in self._owners.items()}  # so that no id is used anew
+        self._kept = {place: dict(vars(owner)) for place, owner in self._owners.items()}  # so that no id is used again
         self._before = {place: _state(place, owner) for place, owner in self._owners.items()}
         self._watchers = sys.getprofile(), sys.gettrace()
         self._heard = ""

@@ -82,7 +82,7 @@ def _tensors(
 ) -> dict[object, Hidden]:
     """Return tensors that act by what tells them apart, each once.
 
-    A tensor that both modes read is one. Of those that `forward` makes anew in each pass, equal ones of one line are
+    A tensor that both modes read is one. Of those that `forward` makes again in each pass, equal ones of one line are
     one, and what one mode makes is what the other makes. A table that several layers hold is worth its numbers once.
     """
     found, known = dict[object, Hidden](), set[object]()
@@ -174,7 +174,7 @@ def _packed(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
 
 
 def _identity(source: Source) -> object:
-    """Return what tells a tensor that lives on apart from others; `None` for what a pass makes anew."""
+    """Return what tells a tensor that lives on apart from others; `None` for what a pass makes again."""
     if source.sort in ("buffer", "parameter"):
         return source.name
     tensor = source.tensor

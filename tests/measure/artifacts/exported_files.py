@@ -58,7 +58,7 @@ def write(contents, to, *, top="net", compression=zipfile.ZIP_STORED):
 
 
 def changed(file, to, change):
-    """Write the archive `file` anew with its graph, a table, changed in place by `change`."""
+    """Write the archive `file` again with its graph, a table, changed in place by `change`."""
     contents = entries(file)
     graph = json.loads(contents["models/model.json"])
     change(graph)
