@@ -62,9 +62,9 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from archcheck.foundation.installed_packages import version_of
+        from archcheck.foundation.installed_packages import own_version
 
-        return version_of("archcheck-torch") or "0+source"  # run from a source tree
+        return own_version()
     if name == "rules":
         return import_module("archcheck.rules")
     if name in _HOMES:

@@ -72,12 +72,11 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
         import platform
 
-        import archcheck
-        from archcheck.foundation.installed_packages import version_of
+        from archcheck.foundation.installed_packages import own_version, version_of
 
         torch = version_of("torch")
         beside = f"torch {torch}" if torch else "torch is not installed"
-        write(f"archcheck {archcheck.__version__} ({beside}, Python {platform.python_version()})\n")
+        write(f"archcheck {own_version()} ({beside}, Python {platform.python_version()})\n")
         parser.exit()
 
 

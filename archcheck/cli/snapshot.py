@@ -145,7 +145,8 @@ def _compared(shown: str, comparison: Comparison) -> int:
         write(f"same     {name}: as in {shown}\n")
     elif grown:
         write(
-            f"grown    {name}: {summary(comparison)}\n         {shown} is stale: undo that, or accept it with {command}\n"
+            f"grown    {name}: {summary(comparison)}\n"
+            f"         {shown} is stale: undo that, or accept it with {command}\n"
         )
     else:
         word = "smaller" if any(change.shrank for change in comparison.totals) else "changed"

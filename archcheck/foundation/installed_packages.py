@@ -48,6 +48,11 @@ def version_of(distribution: str) -> str | None:
         return None
 
 
+def own_version() -> str:
+    """Return the version of archcheck, `0+source` when it runs from a source tree that is not installed."""
+    return version_of("archcheck-torch") or "0+source"
+
+
 @dataclass(frozen=True)
 class Installed:
     """Where installed code lies, with `search` as `sys.path`."""

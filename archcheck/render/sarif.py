@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import archcheck
+from archcheck.foundation.installed_packages import own_version
 from archcheck.foundation.source_place import Where
 from archcheck.judging.rule_pages import markdown, page
 from archcheck.render.json import finite
@@ -53,7 +53,7 @@ def render_sarif(reports: Sequence[Report], options: Options) -> str:
 
 
 def _driver(rules: Sequence[str], pages: str) -> Json:
-    return {"name": "archcheck", "version": archcheck.__version__, "rules": [_rule(name, pages) for name in rules]}
+    return {"name": "archcheck", "version": own_version(), "rules": [_rule(name, pages) for name in rules]}
 
 
 def _rule(name: str, pages: str) -> Json:

@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import archcheck
-from archcheck.foundation.installed_packages import Installed, packages_of_python, version_of
+from archcheck.foundation.installed_packages import Installed, own_version, packages_of_python, version_of
 
 _SOURCES = Path(__file__).parents[1]
 
@@ -26,7 +25,7 @@ def describe_environment() -> Mapping[str, Any]:
         "python": [sys.version, sys.executable, os.environ.get("PYTHONPATH")],
         "platform": [sys.platform, platform.machine()],
         "torch": version_of("torch"),
-        "archcheck": [archcheck.__version__, _digest()],
+        "archcheck": [own_version(), _digest()],
         "installed": sorted(_installed()),
     }
 

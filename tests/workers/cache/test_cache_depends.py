@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import archcheck
 from archcheck.contract import load
 from archcheck.judging.engine import check_contract, find_models
 from archcheck.workers import environment
@@ -115,13 +114,16 @@ def test_a_rule_is_judged_anew_on_what_is_known(project, asked, worker):
     assert exit_codes() == [1]
 
 
-def of_torch(monkeypatch, tmp_path):
+def of(changed):
     version = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "99" if name == "torch" else version(name))
+
+    def another(monkeypatch, tmp_path):
+        monkeypatch.setattr(importlib.metadata, "version", lambda name: "99" if name == changed else version(name))
+
+    return another
 
 
-def of_archcheck(monkeypatch, tmp_path):
-    monkeypatch.setattr(archcheck, "__version__", "99", raising=False)
+of_torch, of_archcheck = of("torch"), of("archcheck-torch")
 
 
 def of_its_sources(monkeypatch, tmp_path):
