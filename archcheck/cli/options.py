@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from archcheck.cli.option_values import argument_of, format_of, input_of, output_of, positive, shard_of, whole_of
 from archcheck.cli.output import write
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.words import did_you_mean, quote
+from archcheck.foundation.words import did_you_mean, nearest, quote
 
 _PARANOID = "measure each model a second time, on real numbers and without the trace, and compare the results"
 _SECONDS = "time limit of one subject in seconds; 120 by default"
@@ -46,14 +46,15 @@ def _refuse_unknown_options(command: argparse.ArgumentParser, arguments: Sequenc
 
     This runs before argparse, which would take the value of an unknown option for a target.
     """
-    known = [name for name in command._option_string_actions if name.startswith("--")]
+    known = {name.removeprefix("--"): name for name in command._option_string_actions if name.startswith("--")}
     for word in arguments:
         name = word.partition("=")[0]
         if word == "--":
             return
-        if name.startswith("--") and name not in known:
-            hint = did_you_mean(name, known, f"see `{command.prog} --help`")
-            raise ArchcheckError(f"{quote(name)} is not an option of `{command.prog}`{hint}")
+        if name.startswith("--") and name not in known.values():
+            near = nearest(name.removeprefix("--"), known)  # every option begins alike, which brings none nearer
+            hint = f"did you mean {quote(known[near])}?" if near else f"see `{command.prog} --help`"
+            raise ArchcheckError(f"{quote(name)} is not an option of `{command.prog}`; {hint}")
 
 
 class _Parser(argparse.ArgumentParser):

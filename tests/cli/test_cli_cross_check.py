@@ -1,6 +1,7 @@
 """`archcheck report --cross-check` as a process: what it prints, how it ends, and what the cache makes of it."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -59,10 +60,17 @@ def folder(tmp_path_factory):
 
 
 def report(archcheck, folder, target, *options, shape="1,1,8,8"):
-    """Run the command, which has to end well and to keep standard error for what is wrong."""
+    """Run the command, which has to end well and to keep standard error for what is wrong.
+
+    Labels stand as wide as the widest of a report; here two spaces follow each.
+    """
     run = archcheck("report", target, "--input", shape, *options, cwd=folder)
     assert (run.returncode, run.stderr) == (0, "")
-    return run.stdout
+    return narrow(run.stdout)
+
+
+def narrow(text):
+    return re.sub(r"^(  [a-z-]+(?: [a-z]+)*)  +", r"\1  ", text, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("target", ["plain.py", "plain.py:Net", "net"])
@@ -108,7 +116,7 @@ def test_a_saved_report_keeps_it_and_cannot_be_checked_anew(archcheck, folder, t
     facts = json.loads((tmp_path / "saved.json").read_text())["reports"][0]["facts"]
     assert facts["cross_check"]["total_fvcore"] == facts["cost"]["fvcore_flops"] == 3_024
     shown = archcheck("report", "saved.json", cwd=tmp_path)
-    assert f"{SAID}{SAME}\n" in shown.stdout
+    assert f"{SAID}{SAME}\n" in narrow(shown.stdout)
     refused = archcheck("report", "saved.json", "--cross-check", cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == (
