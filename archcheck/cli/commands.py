@@ -170,13 +170,18 @@ def _group(rule: type[Rule]) -> str:
 
 
 def _rule_of_contract(options: Namespace) -> type[Rule]:
-    from archcheck.judging.topic_pages import near
+    from archcheck.judging.topic_pages import near, topics_about
 
     known, problems = known_rules_of(options)
     if options.topic in known:
         return known[options.topic]
     if problems:
         raise ArchcheckError("\n".join(problems))
-    names = " or ".join(map(quote, near(options.topic, known)))
-    hint = f"did you mean {names}?" if names else "`archcheck explain` and `archcheck rules` list them"
+    names = near(options.topic, known)
+    if options.topic.lower() not in names and (about := topics_about(options.topic)):
+        hint = "see " + " or ".join(f"`archcheck explain {topic}`" for topic in about)
+    elif names:
+        hint = f"did you mean {' or '.join(map(quote, names))}?"
+    else:
+        hint = "`archcheck explain` and `archcheck rules` list them"
     raise ArchcheckError(f"{quote(options.topic)} is not a topic, a rule or a kind; {hint}")

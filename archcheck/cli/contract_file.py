@@ -21,8 +21,8 @@ def contract_of(options: Namespace) -> Contract:
     file = options.config or discover()
     if file is None:
         raise ArchcheckError(
-            f"no contract in {Path.cwd()} or above; state one in pyproject.toml under "
-            "[tool.archcheck.subjects.NAME], or name a file with --config"
+            f"no contract in {Path.cwd()} or above; `archcheck init FILE` prints a first one, to be saved as "
+            "archcheck.toml or in pyproject.toml; --config names a file elsewhere"
         )
     return load(file)
 

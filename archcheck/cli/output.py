@@ -131,7 +131,7 @@ def write(text: str) -> None:
     except OSError as error:
         _flush_elsewhere()
         raise ArchcheckError(
-            f"cannot write to standard output: {error.strerror}; `--output FILE` writes a file"
+            f"cannot write to standard output: {error.strerror}; redirect it to a file that can be written"
         ) from None
 
 

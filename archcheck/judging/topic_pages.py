@@ -15,11 +15,13 @@ from importlib.resources import files
 
 from archcheck.facts.selectors import EVERYDAY_WORDS, GROUPS, KINDS
 
-__all__ = ["Topic", "kind_section", "near", "text_of", "topics"]
+__all__ = ["Topic", "kind_section", "near", "text_of", "topics", "topics_about"]
 
 KINDS_PAGE = "kinds"
 _GROUP = re.compile(r"^## (?P<group>.+)$")
 _TOPIC = re.compile(r"^- \[`(?P<name>[a-z-]+)`\]\((?P=name)\.md\): (?P<summary>.+)$")
+_FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_SHORT = 2
 _MOST_NAMES = 3
 """Names that a message suggests at most."""
 _AS_NEAR = 0.1
@@ -74,6 +76,27 @@ def near(word: str, others: Iterable[str] = ()) -> tuple[str, ...]:
     matches = difflib.get_close_matches(meant, known, n=_MOST_NAMES)
     likeness = [difflib.SequenceMatcher(None, match, meant).ratio() for match in matches]
     return tuple(match for match, like in zip(matches, likeness, strict=True) if like > likeness[0] - _AS_NEAR)
+
+
+def topics_about(word: str) -> tuple[str, ...]:
+    """Return the topics whose summary, headings or keys have `word`, in the singular or the plural, the fullest first.
+
+    A key is what a table explains, in the first cell of a row: `until`, of a waiver. It counts twice. Words of two
+    letters count only as code, so that `on` is not the preposition.
+    """
+    meant = re.escape(word.strip().strip("`").lower().removesuffix("s"))
+    if not meant:
+        return ()
+    named = f"`?{meant}s?`?" if len(meant) > _SHORT else f"`{meant}`"
+    has_word = re.compile(rf"(?<![\w-]){named}(?![\w-])", re.IGNORECASE)
+    is_key = re.compile(rf"\| `{meant}s?` \|", re.IGNORECASE)
+    about: dict[str, int] = {}
+    for topic in topics():
+        lines = _FENCED.sub("", _read(topic.name)).splitlines()
+        headings = [line for line in lines if line.startswith("#")]
+        about[topic.name] = sum(bool(has_word.search(line)) for line in (topic.summary, *headings))
+        about[topic.name] += 2 * sum(bool(is_key.match(line)) for line in lines)
+    return tuple(sorted(filter(about.get, about), key=lambda name: -about[name]))[:_MOST_NAMES]
 
 
 def _read(name: str) -> str:

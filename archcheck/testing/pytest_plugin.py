@@ -76,8 +76,8 @@ def _contract_file(config: pytest.Config) -> Path:
     file = here / given if given else discover(here) or discover(config.rootpath)
     if file is None:
         raise pytest.UsageError(
-            f"archcheck: no contract in {here} or above; add [tool.archcheck] to pyproject.toml "
-            "or name a file with --archcheck-config"
+            f"archcheck: no contract in {here} or above; `archcheck init FILE` prints a first one, to be saved as "
+            "archcheck.toml or in pyproject.toml; --archcheck-config names a file elsewhere"
         )
     if not file.is_file():
         raise pytest.UsageError(f"archcheck: the contract {given} does not exist")

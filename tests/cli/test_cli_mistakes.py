@@ -154,7 +154,9 @@ def test_a_contract_file_that_there_is_not(archcheck, folder):
 
 def test_a_place_without_contract(archcheck, tmp_path):
     (tmp_path / ".git").mkdir()
-    assert "no contract in" in line_of(archcheck("check", cwd=tmp_path))
+    line = line_of(archcheck("check", cwd=tmp_path))
+    assert "no contract in" in line
+    assert all(way in line for way in ("archcheck init", "archcheck.toml", "pyproject.toml", "--config"))
     assert 'there is no file "net", and no contract in' in line_of(archcheck("report", "net", cwd=tmp_path))
 
 

@@ -51,6 +51,20 @@ def test_an_unknown_name_is_one_line_with_the_nearest_ones(archcheck, tmp_path, 
     assert "\x1b" not in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("waivers", "see `archcheck explain contract`"),
+        ("on", "see `archcheck explain contract` or `archcheck explain selectors`"),
+        ("Tutorial", 'did you mean "tutorial"?'), ("max_params", 'did you mean "max-params"?'),
+    ],
+)  # fmt: skip
+def test_a_word_of_a_contract_leads_to_its_page(archcheck, tmp_path, word, hint):
+    run = archcheck("explain", word, cwd=tmp_path)
+    line = f'archcheck: error: "{word}" is not a topic, a rule or a kind; {hint}\n'
+    assert (run.returncode, run.stdout, run.stderr) == (2, "", line)
+
+
 @pytest.mark.parametrize(("address", "code"), [("ftp://x", 2), ("no address", 2), ("https://e.org/ä b#c/", 0), ("", 0)])
 def test_the_address_of_the_published_manual_is_an_address(archcheck, saved, project, address, code):
     run = archcheck("report", project / "saved.json", "--format", "sarif", cwd=project, ARCHCHECK_PAGES_URL=address)

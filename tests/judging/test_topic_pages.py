@@ -3,7 +3,7 @@
 import pytest
 
 from archcheck.facts.selectors import GROUPS, KINDS
-from archcheck.judging.topic_pages import kind_section, near, text_of, topics
+from archcheck.judging.topic_pages import kind_section, near, text_of, topics, topics_about
 from archcheck.rules import BUILTIN
 from archcheck.rules.base import rule_name
 
@@ -62,3 +62,28 @@ def test_names_that_are_about_as_near_are_suggested_and_other_names_count():
     assert set(near("relu1")) == {"relu", "relu6", "rrelu"}
     assert near("max-parms", ["max-params", "max-macs"]) == ("max-params",)
     assert near("zzzzz") == ()
+
+
+@pytest.mark.parametrize(
+    ("word", "page"),
+    [
+        ("on", "contract"), ("`on`", "contract"), ("waiver", "contract"), ("until", "contract"),
+        ("because", "contract"), ("up-to", "contract"), ("points", "grading"), ("changelog", "stability"),
+        ("contributing", "development"), ("readme", "texts"), ("seed", "accuracy"), ("dtype", "inputs"),
+    ],
+)  # fmt: skip
+def test_a_word_that_a_page_explains_leads_to_it(word, page):
+    assert page in topics_about(word)
+
+
+@pytest.mark.parametrize(
+    "word", ["", " ", "s", "`", "zzz", "[", "a|b", "\\", "of", "max-parms", "tutorail", "batchnorm"]
+)
+def test_a_word_that_no_page_explains_leads_nowhere(word):
+    assert topics_about(word) == ()
+
+
+def test_comments_in_code_are_no_headings(monkeypatch):
+    assert topics()  # read before the pages are replaced
+    monkeypatch.setattr("archcheck.judging.topic_pages._read", lambda _: "```sh\n# brew coffee\n```\n")
+    assert topics_about("coffee") == ()
