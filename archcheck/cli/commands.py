@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -172,14 +173,18 @@ def _group(rule: type[Rule]) -> str:
 def _rule_of_contract(options: Namespace) -> type[Rule]:
     from archcheck.judging.topic_pages import near, topics_about
 
-    known, problems = known_rules_of(options)
+    known: Mapping[str, type[Rule]] = {}
+    try:
+        known, problems = known_rules_of(options)
+    except ArchcheckError as error:  # a contract that cannot be read
+        problems = [str(error)]
     if options.topic in known:
         return known[options.topic]
-    if problems:
-        raise ArchcheckError("\n".join(problems))
     names = near(options.topic, known)
     if options.topic.lower() not in names and (about := topics_about(options.topic)):
         hint = "see " + " or ".join(f"`archcheck explain {topic}`" for topic in about)
+    elif problems:  # one of them may hide the rule that is meant
+        raise ArchcheckError("\n".join(problems))
     elif names:
         hint = f"did you mean {' or '.join(map(quote, names))}?"
     else:

@@ -65,6 +65,12 @@ def test_a_word_of_a_contract_leads_to_its_page(archcheck, tmp_path, word, hint)
     assert (run.returncode, run.stdout, run.stderr) == (2, "", line)
 
 
+def test_a_broken_contract_hides_a_rule_but_no_page(archcheck, tmp_path):
+    (tmp_path / "archcheck.toml").write_text("rules = [\n")
+    assert "see `archcheck explain contract`" in archcheck("explain", "waivers", cwd=tmp_path).stderr
+    assert "not valid TOML" in archcheck("explain", "house-rule", cwd=tmp_path).stderr
+
+
 @pytest.mark.parametrize(("address", "code"), [("ftp://x", 2), ("no address", 2), ("https://e.org/ä b#c/", 0), ("", 0)])
 def test_the_address_of_the_published_manual_is_an_address(archcheck, saved, project, address, code):
     run = archcheck("report", project / "saved.json", "--format", "sarif", cwd=project, ARCHCHECK_PAGES_URL=address)
