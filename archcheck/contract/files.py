@@ -133,6 +133,10 @@ def _contract_node(document: Node, name: str) -> Node:
     """Return the table that holds the contract. Raises `ContractError` when there is none."""
     if name != OWN_FILE and _has_section(document.value):
         return document.child("tool").child("archcheck")
+    if _has_section(document.value):
+        line = document.document.line(("tool", "archcheck"))
+        message = f"in {OWN_FILE} the keys have no prefix; leave out `tool.archcheck.`, as in [subjects.NAME]"
+        raise ContractError(Problem(file=document.document.file, line=line, message=message))
     if name == OWN_FILE or (name != SHARED_FILE and "subjects" in document.value):
         return document
     subjects = document.document.line(("subjects",))
