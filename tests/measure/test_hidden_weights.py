@@ -87,7 +87,7 @@ def scripted():
 def test_a_weight_made_in_forward_is_found_once_with_its_size_and_its_line(make):
     (weight,) = hidden(linear(make), zeros(2, 3))
     assert (weight.elements, weight.used_by) == (12, "linear")
-    assert weight.where.file.endswith("test_ledger_hidden.py")
+    assert weight.where.file.endswith("test_hidden_weights.py")
     assert weight.where.line == linear.__code__.co_firstlineno + 2
 
 

@@ -192,7 +192,7 @@ class Branches(nn.Module):
 def test_python_that_branches_on_values_is_named_with_its_line():
     (finding,) = judged(nn.Sequential(nn.Linear(6, 6), Branches()), Exports()).findings
     assert finding.message.startswith("torch.export fails")
-    assert finding.where.file.endswith("test_portable.py")
+    assert finding.where.file.endswith("test_export.py")
     assert "if x.sum() > 0:" in Path(__file__).read_text().splitlines()[finding.where.line - 1]
 
 
@@ -212,7 +212,7 @@ def test_a_value_that_is_fixed_when_it_is_exported_gives_another_output():
 def test_onnx_that_is_not_installed_is_an_error_and_what_to_do():
     outcome = judged(nn.Linear(6, 4), Exports(to=("onnx",)))
     assert outcome.verdict is Verdict.ERROR
-    assert outcome.summary.startswith("`onnx` is asked for, and onnx")
+    assert outcome.summary.startswith("the export to ONNX")
     assert outcome.summary.endswith("needs the packages `onnx` and `onnxscript`, not installed here")
 
 

@@ -50,7 +50,7 @@ def test_every_unused_layer_is_named_with_what_is_wrong_with_it():
         "`spare` (Sequential with 2 layers) is never called",
         "`side` (ReLU) runs, but its result reaches no output",
     ]
-    assert found.findings[0].where.file.endswith("test_ledger_rules.py")
+    assert found.findings[0].where.file.endswith("test_weight_rules.py")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def is_a_recurrence(numbers: torch.Tensor) -> bool:
     if not numbers.is_floating_point() or not bool(numbers.isfinite().all()):
         return False
     axes = [axis for axis, extent in enumerate(numbers.shape) if extent > MUCH]
-    return any(_recurs(numbers.double().movedim(axis, -1).flatten(0, -2)) for axis in axes)
+    return any(_recurs(numbers.double().movedim(axis, -1).reshape(-1, numbers.shape[axis])) for axis in axes)
 
 
 def _recurs(lines: torch.Tensor) -> bool:

@@ -7,7 +7,6 @@ so the numbers that they give count in place of their parameters.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Container, Mapping
 from functools import partial
 
@@ -39,23 +38,24 @@ def unfolded(passes: Passes, example: Example, trace: Trace) -> Mapping[str, int
     suspects = _suspects(passes, trace)
     if not suspects or not passes.affords(trace):
         return {}
-    with contextlib.suppress(Exception):  # whatever the subject raises on real numbers, others tell
-        wanted = frozenset(index for indices in suspects.values() for index in indices)
+    wanted = frozenset(index for indices in suspects.values() for index in indices)
+    try:
         plain = passes.captured(example, wanted, real=True)
         if any(plain[index].shape != trace.events[index].shapes[0] for index in wanted):
             return {}  # values decide what runs, and decided otherwise
         nudged = passes.captured(example, wanted, real=True, prepare=partial(_nudge, passes))
-        sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
-        found = dict[str, int]()
-        for root, indices in suspects.items():
-            moved = [index for index in indices if index in nudged and is_taken_apart(plain[index], nudged[index])]
-            apart = [index for index in moved if not is_a_recurrence(plain[index])]
-            first, *others = sorted(root)
-            count = sum(plain[index].numel() for index in apart) - sum(sizes[name] for name in others)
-            if count > sizes[first]:
-                found[first] = found.get(first, 0) + count
-        return found
-    return {}
+    except Exception:  # whatever the subject raises on real numbers, others report it
+        return {}
+    sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
+    found = dict[str, int]()
+    for root, indices in suspects.items():
+        moved = [index for index in indices if index in nudged and is_taken_apart(plain[index], nudged[index])]
+        apart = [index for index in moved if not is_a_recurrence(plain[index])]
+        first, *others = sorted(root)
+        count = sum(plain[index].numel() for index in apart) - sum(sizes[name] for name in others)
+        if count > sizes[first]:
+            found[first] = found.get(first, 0) + count
+    return found
 
 
 def _suspects(passes: Passes, trace: Trace) -> dict[Root, list[int]]:
