@@ -87,16 +87,21 @@ def _generators(passes: Passes, example: Example, trace: Trace) -> set[int]:
     if not frontier:
         return set()
     integers = {index for index in trace.generated if _is_integer(trace.events[index])}
+    plain = _captured(passes, example, frontier | integers, 0.0)
+    suspects = {index for index in frontier if index in plain and numbers_in(plain[index]) > MUCH}
+    nudged = _captured(passes, example, suspects, NUDGE) if suspects else {}
+    return {
+        index
+        for index in suspects
+        if (index in nudged and is_apart(plain[index], nudged[index])) or _is_hashed(index, trace, plain)
+    }
+
+
+def _captured(passes: Passes, example: Example, wanted: set[int], nudge: float) -> dict[int, torch.Tensor]:
+    """Return what some events give in a real pass; nothing if the subject fails there, which others report."""
     with contextlib.suppress(Exception):
-        plain = passes.captured(example, frozenset(frontier | integers), 0.0)
-        suspects = {index for index in frontier if index in plain and numbers_in(plain[index]) > MUCH}
-        nudged = passes.captured(example, frozenset(suspects), NUDGE) if suspects else {}
-        return {
-            index
-            for index in suspects
-            if (index in nudged and is_apart(plain[index], nudged[index])) or _is_hashed(index, trace, plain)
-        }
-    return set()
+        return passes.captured(example, frozenset(wanted), nudge)
+    return {}
 
 
 def _is_hashed(index: int, trace: Trace, values: dict[int, torch.Tensor]) -> bool:
