@@ -198,7 +198,7 @@ def test_the_record_that_went_away_meanwhile_is_written_whole(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"schema": 1, "runs": [{"seed": 1}]}'])
 def test_an_unsaved_run_that_is_none_is_named_before_anything_trains(tmp_path, content):
     (tmp_path / "record.json.unsaved").write_bytes(content)
-    with pytest.raises(ArchcheckError, match=r"record.json.unsaved` is no .*; move it away"):
+    with pytest.raises(ArchcheckError, match=r"record.json.unsaved` is not a .*; move it away"):
         add(tmp_path / "record.json", 0)
     assert (tmp_path / "record.json.unsaved").read_bytes() == content
 
