@@ -14,11 +14,10 @@ import torch
 from networks import Apply, zeros
 from torch import nn
 
-from archcheck import rules
+from archcheck import check, rules
 from archcheck.facts.records import PARANOID
 from archcheck.measure import measure_model
 from archcheck.measure.subject.compiled import original
-from archcheck.testing import check
 from tests.support.cli_samples import environment
 
 # --- in a file: the same file twice, once with `torch.compile`, once with something that does nothing ----------------
