@@ -208,7 +208,12 @@ def _counted(example: Example, count: int, whole: tuple[type, ...]) -> Batch:
 def _holders(example: Example, whole: tuple[type, ...]) -> Iterator[Any]:
     """Yield the outermost of a class in `whole`, or the tensor that is in none, of each input that holds tensors."""
     found: list[Any] = []
-    example.mapped(lambda each: found.append(each) or each, whole)  # type: ignore[func-returns-value]
+
+    def keep(each: Any) -> Any:
+        found.append(each)
+        return each
+
+    example.mapped(keep, whole)
     yield from (each for each in found if next(tensors_in(each), None) is not None)
 
 

@@ -177,9 +177,8 @@ def keyed(value: Any) -> Iterator[tuple[str, Any]]:
 def map_tensors(function: Function, value: Any, whole: tuple[type, ...] = ()) -> Any:
     """Return `value` with what `function` makes of every tensor in it, keeping everything else.
 
-    What holds no tensor is not copied, but for what a pass reads to its end; neither is an object that cannot be, see
-    `fixed_inputs`. `function` gets what is of a class in `whole`, but of none derived from it, too, instead of what
-    that holds.
+    Parts without tensors are not copied, except those that a pass reads to the end. Some objects have no copy: see
+    `fixed_inputs`. `function` gets an object whose class is in `whole` as it is, but not one of a derived class.
     """
     return _mapped(function, value, ({}, whole))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from operator import is_
 from types import GeneratorType
 from typing import Any
 
@@ -41,14 +42,10 @@ def replayed(value: Any) -> Any:
         return Replay(replayed(items))
     if type(value) in (list, tuple):
         found = [replayed(each) for each in value]
-        return value if all(map(_is_same, found, value)) else type(value)(found)
+        return value if all(map(is_, found, value)) else type(value)(found)
     if type(value) is dict:
         return {key: replayed(each) for key, each in value.items()}
     return value
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    return one is other
 
 
 def _is_read_once(value: Any) -> bool:
