@@ -77,19 +77,15 @@ class MinAccuracy(Rule):
     needs = ("training",)
     limit: float = field(metadata={"unit": "share"})
     mode: Literal["recipe", "artifact", "epochs-to-target"] = "recipe"
-    within_epochs: int | None = None
-    seeds: int = 1
+    within_epochs: int | None = field(default=None, metadata={"least": 1})
+    seeds: int = field(default=1, metadata={"least": 1})
     confidence: float = field(default=0.95, metadata={"unit": "share"})
 
     def __post_init__(self) -> None:
-        """Refuse a limit that is not a share, fewer than one seed, and parameters that do not fit the mode."""
+        """Refuse a limit that is not a share, and parameters that do not fit the mode."""
         Rule.__post_init__(self)
         if not 0 < self.limit <= 1:
             raise ValueError(f"`limit` is a share between 0 and 1 (0.994 for 99.4 %), found {self.limit:g}")
-        if self.seeds < 1:
-            raise ValueError(f"`seeds` must be at least 1, found {self.seeds}")
-        if self.within_epochs is not None and self.within_epochs < 1:
-            raise ValueError(f"`within-epochs` must be at least 1, found {self.within_epochs}")
         if not LEAST_CONFIDENCE < self.confidence < 1:
             raise ValueError(f"`confidence` is a share above 0.5 and below 1, found {self.confidence:g}")
         if self.mode == "epochs-to-target" and self.within_epochs is None:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from archcheck.facts.facts import Facts
 from archcheck.facts.selectors import mistake_in
 from archcheck.foundation.words import quote
-from archcheck.rules.findings import MOST_POINTS, Result
+from archcheck.rules.findings import MOST_POINTS, Result, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Rule:
     `because` is the author's reason, shown when the rule is broken. `on` is a selector that limits what the rule looks
     at; rules about the whole model refuse it. `allow_empty` keeps a rule that examined nothing from being vacuous.
     `points` is the worth of the rule in a grade. A field with `kinds` in its metadata holds words that select
-    operations.
+    operations. A field with `least` takes no number below it, and no infinite one.
 
     A subclass that defines `__post_init__` begins it with `Rule.__post_init__(self)`.
     """
@@ -54,7 +54,7 @@ class Rule:
         return ()
 
     def __post_init__(self) -> None:
-        """Refuse `on` where it has no meaning, invalid points, and unknown kinds."""
+        """Refuse `on` where it has no meaning, invalid points, unknown kinds, and numbers that are too small."""
         if self.on is not None and not self.narrows:
             raise ValueError("`on` narrows nothing here: the rule judges the model as a whole")
         if self.points is not None and not 0 < self.points < math.inf:
@@ -62,8 +62,12 @@ class Rule:
         if self.points is not None and self.points > MOST_POINTS:
             raise ValueError(f"`points` must be at most {MOST_POINTS:,}, found {self.points:g}")
         for parameter in fields(self):
+            value = getattr(self, parameter.name)
             if parameter.metadata.get("kinds"):
-                _check_kinds(parameter, getattr(self, parameter.name))
+                _check_kinds(parameter, value)
+            least = parameter.metadata.get("least")
+            if least is not None and value is not None and not least <= value < math.inf:
+                raise ValueError(f"`{key_of(parameter.name)}` must be at least {least}, found {plain(value)}")
 
     def check(self, facts: Facts) -> Result:
         """Judge `facts`. A pure function: no torch, no files, no state."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from archcheck.facts.facts import Facts
@@ -12,7 +12,6 @@ from archcheck.foundation.words import listed
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.probe_answers import (
-    check_tolerance,
     distance_text,
     other_shapes,
     place_in_answer,
@@ -141,12 +140,7 @@ class DeterministicInEval(Rule):
 
     narrows = False
     needs = ("deterministic-in-eval",)
-    tolerance: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a tolerance below zero."""
-        Rule.__post_init__(self)
-        check_tolerance(self.tolerance)
+    tolerance: float | None = field(default=None, metadata={"least": 0})
 
     def check(self, facts: Facts) -> Result:
         """Compare the measured distances with the tolerance."""
@@ -227,12 +221,7 @@ class IndependentOfBatch(Rule):
 
     narrows = False
     needs = ("independent-of-batch",)
-    tolerance: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a tolerance below zero."""
-        Rule.__post_init__(self)
-        check_tolerance(self.tolerance)
+    tolerance: float | None = field(default=None, metadata={"least": 0})
 
     def check(self, facts: Facts) -> Result:
         """Compare the measured distances with the tolerances."""

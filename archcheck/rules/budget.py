@@ -12,7 +12,6 @@ from archcheck.facts.selectors import selects_layer
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.bounds import (
-    check_limit,
     demand_counted,
     excess,
     layer_line,
@@ -47,12 +46,7 @@ class MaxParams(Rule):
         input = [1, 3]
     """
 
-    limit: int = field(metadata={"unit": "parameters"})
-
-    def __post_init__(self) -> None:
-        """Refuse a limit below zero."""
-        Rule.__post_init__(self)
-        check_limit(self.limit)
+    limit: int = field(metadata={"unit": "parameters", "least": 0})
 
     def check(self, facts: Facts) -> Result:
         """Compare the sum of parameters and hidden weights with `limit`."""
@@ -100,12 +94,7 @@ class MaxTrainableParams(Rule):
         input = [1, 3]
     """
 
-    limit: int = field(metadata={"unit": "parameters"})
-
-    def __post_init__(self) -> None:
-        """Refuse a limit below zero."""
-        Rule.__post_init__(self)
-        check_limit(self.limit)
+    limit: int = field(metadata={"unit": "parameters", "least": 0})
 
     def check(self, facts: Facts) -> Result:
         """Compare the sum of the parameters that are not frozen with `limit`."""

@@ -68,10 +68,10 @@ class Claim(Rule):
     file: str
     pattern: str
     fact: str
-    tolerance: float | None = field(default=None, metadata={"unit": "share"})
+    tolerance: float | None = field(default=None, metadata={"unit": "share", "least": 0})
 
     def __post_init__(self) -> None:
-        """Refuse an invalid pattern, an unknown fact, and a tolerance below zero."""
+        """Refuse an invalid pattern and an unknown fact."""
         Rule.__post_init__(self)
         if not self.file.strip():
             raise ValueError("`file` must not be empty")
@@ -82,8 +82,6 @@ class Claim(Rule):
         if groups != 1:
             raise ValueError(f"`pattern` needs one group, the number, found {groups}; write (?:…) for any other")
         find_figure(self.fact)
-        if self.tolerance is not None and not 0 <= self.tolerance < float("inf"):
-            raise ValueError(f"`tolerance` must be at least 0, found {self.tolerance:g}")
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -13,26 +13,13 @@ from archcheck.facts.selectors import selects
 from archcheck.foundation.errors import NotMeasured
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Result
-from archcheck.rules.queries.bounds import check_limit, demand_counted, demand_known, excess, hidden_bytes, layer_line
+from archcheck.rules.queries.bounds import demand_counted, demand_known, excess, hidden_bytes, layer_line
 from archcheck.rules.queries.scope import reach
 from archcheck.rules.queries.value_passes import largest_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Macs(Rule):
-    """A budget of multiply-accumulates, and the operations whose cost is not known and counts nothing."""
-
-    limit: int = field(metadata={"unit": "macs"})
-    free: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse a limit below zero."""
-        Rule.__post_init__(self)
-        check_limit(self.limit)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaxMacs(_Macs):
+class MaxMacs(Rule):
     """At most `limit` multiply-accumulates in a forward pass on the example input, in evaluation mode.
 
     One multiply-add counts as one. Convolutions, linear maps, products, recurrent layers and attention count; published
@@ -73,6 +60,9 @@ class MaxMacs(_Macs):
         input = [1, 3]
     """
 
+    limit: int = field(metadata={"unit": "macs", "least": 0})
+    free: tuple[str, ...] = ()
+
     def check(self, facts: Facts) -> Result:
         """Compare the sum over the executed operations with `limit`."""
         ops = [op for op in facts.ops if selects(self.on, op, facts)]
@@ -92,7 +82,7 @@ class MaxMacs(_Macs):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaxTrainingMacs(_Macs):
+class MaxTrainingMacs(Rule):
     """At most `limit` multiply-accumulates in a training step on the example input, forward and backward.
 
     The forward operations in training mode count as in `max-macs`. In the backward pass, a product counts its forward
@@ -121,6 +111,8 @@ class MaxTrainingMacs(_Macs):
     """
 
     narrows = False
+    limit: int = field(metadata={"unit": "macs", "least": 0})
+    free: tuple[str, ...] = ()
 
     def check(self, facts: Facts) -> Result:
         """Compare the cost of a step with `limit`."""
@@ -180,12 +172,7 @@ class MaxActivations(Rule):
         input = [1, 3]
     """
 
-    limit: int = field(metadata={"unit": "elements"})
-
-    def __post_init__(self) -> None:
-        """Refuse a limit below zero."""
-        Rule.__post_init__(self)
-        check_limit(self.limit)
+    limit: int = field(metadata={"unit": "elements", "least": 0})
 
     def check(self, facts: Facts) -> Result:
         """Compare the sum over the executed operations with `limit`."""
@@ -228,13 +215,8 @@ class MaxPeakMemory(Rule):
     """
 
     narrows = False
-    limit: int = field(metadata={"unit": "bytes"})
+    limit: int = field(metadata={"unit": "bytes", "least": 0})
     with_parameters: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse a limit below zero."""
-        Rule.__post_init__(self)
-        check_limit(self.limit)
 
     def check(self, facts: Facts) -> Result:
         """Compare the peak with `limit`."""

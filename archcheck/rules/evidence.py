@@ -99,7 +99,7 @@ class HeldOutTestIsDisjoint(Rule):
 
     narrows = False
     needs = (TRIAL, HELD_OUT)
-    limit: int = 0
+    limit: int = field(default=0, metadata={"least": 0})
 
     def check(self, facts: Facts) -> Result:
         """List the test samples found in other sets, then the samples that the declaration leaves out."""

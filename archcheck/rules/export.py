@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from archcheck.facts.facts import Facts
@@ -11,7 +11,6 @@ from archcheck.facts.probe_names import need
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.probe_answers import (
-    check_tolerance,
     distance_text,
     other_shapes,
     place_in_answer,
@@ -61,12 +60,7 @@ class StateDictRoundTrip(Rule):
 
     narrows = False
     needs = ("state-dict-round-trip",)
-    tolerance: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a tolerance below zero."""
-        Rule.__post_init__(self)
-        check_tolerance(self.tolerance)
+    tolerance: float | None = field(default=None, metadata={"least": 0})
 
     def check(self, facts: Facts) -> Result:
         """Compare the outputs before and after."""
@@ -142,12 +136,11 @@ class Exports(Rule):
 
     narrows = False
     to: tuple[Format, ...] = ("torch.export",)
-    tolerance: float | None = None
+    tolerance: float | None = field(default=None, metadata={"least": 0})
 
     def __post_init__(self) -> None:
-        """Refuse an empty list of formats, and a tolerance below zero."""
+        """Refuse an empty list of formats."""
         Rule.__post_init__(self)
-        check_tolerance(self.tolerance)
         if not self.to:
             raise ValueError("`to` is empty: the rule would look at nothing")
 

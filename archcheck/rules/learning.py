@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from archcheck.facts.facts import Facts
@@ -13,7 +13,7 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import amount
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
-from archcheck.rules.queries.probe_answers import check_tolerance, probed
+from archcheck.rules.queries.probe_answers import probed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +56,14 @@ class InitialLoss(Rule):
     """
 
     narrows = False
-    tolerance: float = 0.5
+    tolerance: float = field(default=0.5, metadata={"least": 0})
     classes: int | None = None
     axis: int | None = None
     loss: Literal["cross-entropy", "nll"] = "cross-entropy"
 
     def __post_init__(self) -> None:
-        """Refuse a tolerance below zero, and fewer than two classes."""
+        """Refuse fewer than two classes."""
         Rule.__post_init__(self)
-        check_tolerance(self.tolerance)
         if self.classes is not None and self.classes < 2:
             raise ValueError(f"`classes` must be two or more, found {self.classes}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from archcheck.facts.facts import Facts
@@ -40,7 +40,7 @@ class LogProbabilities(Rule):
     """
 
     narrows = False
-    tolerance: float = 1e-4
+    tolerance: float = field(default=1e-4, metadata={"least": 0})
     axis: int | None = None
 
     @property

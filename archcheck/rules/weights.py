@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import MUCH, NUMBER_BYTES, Hidden, Layer
@@ -61,7 +61,7 @@ class NoHiddenWeights(Rule):
     """
 
     prohibition = True
-    allow: int = MUCH
+    allow: int = field(default=MUCH, metadata={"least": 0})
 
     def check(self, facts: Facts) -> Result:
         """List what acts beside the parameters, if it is more than is allowed, or was made to be trained."""

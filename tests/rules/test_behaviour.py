@@ -248,7 +248,7 @@ def test_a_tolerance_is_of_the_largest_number():
 
     broken(Does(slightly), ROWS, DeterministicInEval(), "the output changes")
     assert judged(Does(slightly), ROWS, DeterministicInEval(tolerance=1e-3)).verdict is Verdict.KEPT
-    with pytest.raises(ValueError, match="must be zero or more"):
+    with pytest.raises(ValueError, match="must be at least 0"):
         DeterministicInEval(tolerance=-1)
 
 

@@ -15,8 +15,10 @@ from archcheck.rules import (
     DropoutRate,
     Exports,
     FiniteOutput,
+    HeldOutTestIsDisjoint,
     IndependentOfBatch,
     InitialLoss,
+    LogProbabilities,
     MaxActivations,
     MaxBytes,
     MaxGrowth,
@@ -27,6 +29,7 @@ from archcheck.rules import (
     MaxTrainableParams,
     MinAccuracy,
     MinReceptiveField,
+    NoHiddenWeights,
     OutputShape,
     OverfitsOneBatch,
     StateDictRoundTrip,
@@ -34,8 +37,8 @@ from archcheck.rules import (
 )
 
 BUDGETS = (MaxParams, MaxTrainableParams, MaxBytes, MaxMacs, MaxActivations, MaxPeakMemory)
-TOLERANT = (DeterministicInEval, IndependentOfBatch, InitialLoss, StateDictRoundTrip, Exports)
-NO_TOLERANCE = "`tolerance` must be zero or more, found "
+TOLERANT = (DeterministicInEval, IndependentOfBatch, InitialLoss, LogProbabilities, StateDictRoundTrip, Exports)
+NO_TOLERANCE = "`tolerance` must be at least 0, found "
 ACCURACY = "`limit` is a share between 0 and 1 (0.994 for 99.4 %), found "
 BOUNDS = "`width` must be one extent, or the least and the most, from 1 on, found "
 COUNTS = "`min` and `max` must be 1 or more and in this order, found "
@@ -51,6 +54,8 @@ REFUSED = [
         {},
         "no axis is given; name at least one of batch, channels, length, depth, height, width, or give `axes`",
     ),
+    (HeldOutTestIsDisjoint, {"limit": -1}, "`limit` must be at least 0, found -1"),
+    (NoHiddenWeights, {"allow": -1}, "`allow` must be at least 0, found -1"),
     (Accepts, {"width": (0, 3)}, f"{BOUNDS}0 and 3"),
     (Accepts, {"width": (4, 3)}, f"{BOUNDS}4 and 3"),
     (Accepts, {"width": (1, 2, 3)}, f"{BOUNDS}1 and 2 and 3"),

@@ -1,4 +1,4 @@
-"""The common parts of budgets: limits, findings above a limit, and the largest contributors."""
+"""The common parts of budgets: findings above a limit, and the largest contributors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,6 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import amount, listed, quote
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.findings import Finding
-
-
-def check_limit(limit: int) -> None:
-    """Raise `ValueError` for a limit below zero."""
-    if limit < 0:
-        raise ValueError(f"`limit` must be at least 0, found {limit}")
 
 
 def excess(

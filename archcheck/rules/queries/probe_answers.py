@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,12 +28,6 @@ def other_shapes(dtype: str) -> float:
     """
     rounding = ROUNDING.get(dtype, 2.0**-3)
     return (256 if rounding < 2.0**-20 else 32) * rounding
-
-
-def check_tolerance(tolerance: float | None) -> None:
-    """Raise `ValueError` for an invalid tolerance."""
-    if tolerance is not None and not 0 <= tolerance < math.inf:
-        raise ValueError(f"`tolerance` must be zero or more, found {tolerance:g}")
 
 
 def within(distance: float | None, limit: float) -> bool:
