@@ -11,6 +11,7 @@ from archcheck.facts.probe_names import need
 from archcheck.foundation.words import listed
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.placed_findings import layer_finding, model_finding
 from archcheck.rules.queries.probe_answers import (
     distance_text,
     other_shapes,
@@ -176,12 +177,9 @@ class DeterministicInEval(Rule):
 def _drifting(distance: float | None, changed: Sequence[str], facts: Facts) -> Finding:
     layer = facts.layer(changed[0].rpartition(".")[0]) if changed else None
     told = f"{listed(changed[:3])} changed meanwhile" if changed else "something beside its buffers changes"
-    return Finding(
-        message=f"a second call with the same input gives another output ({distance_text(distance)}): {told}",
-        layer=layer.path if layer else "",
-        where=facts.built_at(layer.path if layer else ""),
-        fix="let state move in training only: `if self.training:`",
-    )
+    message = f"a second call with the same input gives another output ({distance_text(distance)}): {told}"
+    fix = "let state move in training only: `if self.training:`"
+    return layer_finding(layer.path if layer else "", facts, message, fix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,14 +225,11 @@ class IndependentOfBatch(Rule):
         """Compare the measured distances with the tolerances."""
         measured = probed(self, facts)
         message = self._message(measured)
-        findings: tuple[Finding, ...] = ()
-        if message is not None:
-            fix = "take statistics over the axes of one sample, or only `if self.training:`"
-            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=fix),)
+        fix = "take statistics over the axes of one sample, or only `if self.training:`"
         shared = [name or "the output" for name in measured["shared"]]
         return Result(
             examined=1,
-            findings=findings,
+            findings=(model_finding(facts, message, fix),) if message else (),
             found=measured["neighbours"]["distance"],
             limit=same_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance,
             unit="relative difference",

@@ -18,6 +18,7 @@ from archcheck.rules.queries.bounds import (
     percent,
     share_line,
 )
+from archcheck.rules.queries.placed_findings import layer_finding
 from archcheck.rules.queries.scope import hidden_on, params_on, reach
 
 
@@ -182,14 +183,9 @@ class MaxLayerShare(Rule):
 
     def _finding(self, layer: Layer, own: int, total: int, facts: Facts) -> Finding:
         name = f"`{layer.path}` ({layer.type})" if layer.path else f"the model itself ({layer.type})"
-        whole = _WHOLE[self.of]
-        return Finding(
-            message=f"{name} holds {percent(own / total)} of the {whole} ({own:,} of {total:,}), "
-            f"limit {percent(self.limit)}",
-            layer=layer.path,
-            where=facts.built_at(layer.path),
-            fix="make it smaller, share it out among several layers, or raise max-layer-share",
-        )
+        share = f"{percent(own / total)} of the {_WHOLE[self.of]} ({own:,} of {total:,})"
+        fix = "make it smaller, share it out among several layers, or raise max-layer-share"
+        return layer_finding(layer.path, facts, f"{name} holds {share}, limit {percent(self.limit)}", fix)
 
 
 _WHOLE = {"params": "parameters", "macs": "multiply-accumulates"}

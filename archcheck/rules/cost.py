@@ -223,18 +223,16 @@ class MaxPeakMemory(Rule):
         activations = facts.cost.peak_activation_bytes
         stored = facts.params.bytes + hidden_bytes(facts) if self.with_parameters else 0
         parts = f" ({activations:,} of activations, {stored:,} of parameters and buffers)" if stored else ""
-        found = activations + stored
+        found, unit = activations + stored, "bytes at the peak"
+        remedy = "smaller maps early on, a smaller batch or a lower precision take less"
         return Result(
             examined=found,
-            findings=excess(
-                self, facts, found, self.limit, "bytes at the peak", aside=parts,
-                remedy="smaller maps early on, a smaller batch or a lower precision take less",
-            ),
+            findings=excess(self, facts, found, self.limit, unit, aside=parts, remedy=remedy),
             found=found,
             limit=self.limit,
-            unit="bytes at the peak",
+            unit=unit,
             most=_largest_maps(facts) if found > self.limit else (),
-        )  # fmt: skip
+        )
 
 
 def _largest(

@@ -10,6 +10,7 @@ from archcheck.facts.facts import Facts
 from archcheck.facts.probe_names import need
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.placed_findings import layer_finding, model_finding
 from archcheck.rules.queries.probe_answers import (
     distance_text,
     other_shapes,
@@ -70,7 +71,7 @@ class StateDictRoundTrip(Rule):
         findings: tuple[Finding, ...] = ()
         if measured["error"]:
             fix = "let `state_dict` and `load_state_dict` hold tensors, under the same names in every model"
-            findings = (Finding(message=measured["error"], layer="", where=facts.subject.where, fix=fix),)
+            findings = (model_finding(facts, measured["error"], fix),)
         elif not within(apart, limit):
             findings = (_lost(measured, facts),)
         return Result(
@@ -88,13 +89,10 @@ def _lost(measured: Mapping[str, Any], facts: Facts) -> Finding:
     lost: Sequence[Mapping[str, str]] = measured["lost"]
     named = ", ".join(f"{each['kind']} `{each['name']}`" for each in lost)
     layer = facts.layer(lost[0]["layer"]) if lost else None
-    return Finding(
-        message=f"a fresh model with the saved state gives another output ({distance_text(measured['distance'])})"
-        + (f": it lacks {named}" if named else ""),
-        layer=layer.path if layer else "",
-        where=facts.built_at(layer.path if layer else ""),
-        fix="keep state in parameters, persistent buffers and registered layers",
-    )
+    message = f"a fresh model with the saved state gives another output ({distance_text(measured['distance'])})"
+    message += f": it lacks {named}" if named else ""
+    fix = "keep state in parameters, persistent buffers and registered layers"
+    return layer_finding(layer.path if layer else "", facts, message, fix)
 
 
 def _notes(measured: Mapping[str, Any]) -> Iterator[str]:

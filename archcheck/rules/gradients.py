@@ -11,6 +11,7 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import amount
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.placed_findings import layer_finding
 from archcheck.rules.queries.probe_answers import probed
 from archcheck.rules.queries.scope import demand_reach, params_on
 from archcheck.rules.redundancy import cancelled_biases
@@ -120,12 +121,8 @@ def _findings(fault: str, names: Sequence[str], trained: Iterable[str], facts: F
         whole = layer is not None and group not in members
         called = f"`{group}` ({layer.type})" if layer and whole and group else f"`{group}`" if group else "the model"
         owner = layer if whole else facts.layer(group.rpartition(".")[0])
-        yield Finding(
-            message=f"{words} {called}: {amount(count, 'parameters')}",
-            layer=owner.path if owner else "",
-            where=facts.built_at(owner.path if owner else ""),
-            fix=fix,
-        )
+        message = f"{words} {called}: {amount(count, 'parameters')}"
+        yield layer_finding(owner.path if owner else "", facts, message, fix)
 
 
 def _grouped(names: Sequence[str], trained: Iterable[str]) -> Iterator[tuple[str, list[str]]]:

@@ -17,6 +17,7 @@ from archcheck.foundation.source_place import Where
 from archcheck.foundation.words import did_you_mean, quote
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.placed_findings import model_finding
 
 OF_LAYERS = ("params", "macs")
 """The measures that a snapshot holds of each layer."""
@@ -108,16 +109,9 @@ class MaxGrowth(Rule):
 
     def _finding(self, name: str, was: int, now: int, limit: int, facts: Facts) -> Finding:
         allowed = f"+{self.limit:,}" if type(self.limit) is int else _share_text(self.limit)
-        grown = (
-            f"{name} grew from {was:,} to {now:,} (+{now - was:,}, {percent(was, now)}), limit {limit:,} ({allowed})"
-        )
-        accept = f"`archcheck snapshot {shlex.quote(facts.subject.name)}`"
-        return Finding(
-            message=grown,
-            layer="",
-            where=facts.subject.where,
-            fix=f"take {now - limit:,} away, or accept it with {accept}",
-        )
+        grown = f"{name} grew from {was:,} to {now:,} (+{now - was:,}, {percent(was, now)})"
+        accept = f"accept it with `archcheck snapshot {shlex.quote(facts.subject.name)}`"
+        return model_finding(facts, f"{grown}, limit {limit:,} ({allowed})", f"take {now - limit:,} away, or {accept}")
 
 
 _ALLOWED = {GROWING: f"measures are {', '.join(GROWING)}", OF_LAYERS: "of layers, params and macs are known"}

@@ -12,7 +12,8 @@ from archcheck.facts.probe_names import need
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import amount
 from archcheck.rules.base import Rule
-from archcheck.rules.findings import Finding, Result
+from archcheck.rules.findings import Result
+from archcheck.rules.queries.placed_findings import model_finding
 from archcheck.rules.queries.probe_answers import probed
 
 
@@ -80,11 +81,10 @@ class InitialLoss(Rule):
             raise NotMeasured(f"the class axis {measured['axis']} has one entry: name another with `axis`")
         guess = math.log(classes)
         message, fix = self._fault(measured, guess)
-        where = facts.subject.where
         mode = "in evaluation: in training the forward pass takes other inputs"
         return Result(
             examined=1,
-            findings=(Finding(message=message, layer="", where=where, fix=fix),) if message else (),
+            findings=(model_finding(facts, message, fix),) if message else (),
             found=found,
             limit=guess + self.tolerance,
             unit="nats",
@@ -172,10 +172,9 @@ class OverfitsOneBatch(Rule):
         told += f"from {_nats(best['first'])} to {_nats(least)}, where blind guessing leaves {blind:.3g}"
         reached = least is not None and best["first"] is not None and least <= self.limit * blind
         fix = "look for what is frozen, cut off or squashed: gradients-reach and initial-loss name some of it"
-        finding = Finding(message=f"{told}, limit {self.limit:g} of that", layer="", where=facts.subject.where, fix=fix)
         return Result(
             examined=1,
-            findings=() if reached else (finding,),
+            findings=() if reached else (model_finding(facts, f"{told}, limit {self.limit:g} of that", fix),),
             found=None if least is None else least / blind,
             limit=self.limit,
             unit="of the loss of blind guessing",

@@ -10,9 +10,10 @@ from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
 from archcheck.facts.selectors import matches_path, selects
 from archcheck.rules.base import Rule
-from archcheck.rules.findings import Finding, Result
-from archcheck.rules.queries.graphs import consumers, dependent_on_input, label, live, place
+from archcheck.rules.findings import Result
+from archcheck.rules.queries.graphs import consumers, dependent_on_input, label, live
 from archcheck.rules.queries.paths import firsts, lasts, wrong_follower, wrong_predecessor
+from archcheck.rules.queries.placed_findings import op_finding
 
 _KINDS = {"kinds": True}
 
@@ -114,11 +115,8 @@ def _result(
 ) -> Result:
     """Return the result for `judged`, those of `layers` that are not exempt; `wrong` is what stands in the place."""
     findings = [
-        Finding(
-            message=f"{label(op, facts)} is {said} by {wrong[op.index]}, not by {rule.by}",
-            layer=op.layer,
-            where=place(op, facts),
-            fix=f"{fix}, or exempt it",
+        op_finding(
+            op, facts, f"{label(op, facts)} is {said} by {wrong[op.index]}, not by {rule.by}", f"{fix}, or exempt it"
         )
         for op in judged
         if wrong[op.index] is not None

@@ -14,6 +14,7 @@ from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.dropouts import active_in_evaluation
 from archcheck.rules.queries.effects import effective, near_misses, pointwise_note
 from archcheck.rules.queries.graphs import label, place
+from archcheck.rules.queries.placed_findings import model_finding, op_finding
 from archcheck.rules.queries.remedies import addition, repair
 from archcheck.rules.queries.scope import demand_reach, reach
 from archcheck.rules.queries.value_passes import decided_at, in_passes, share
@@ -67,8 +68,7 @@ class Requires(Rule):
         leaking = active_in_evaluation(facts, self.on) if kind == "dropout" else []
         absent = "" if present else "no dropout takes effect: "
         for leak in leaking:
-            message = f"{absent}{label(leak.op, facts)} {leak.fault}"
-            yield Finding(message=message, layer=leak.op.layer, where=place(leak.op, facts), fix=leak.fix)
+            yield op_finding(leak.op, facts, f"{absent}{label(leak.op, facts)} {leak.fault}", leak.fix)
         if not present and not leaking:
             yield absence(facts, kind, self.on)
 
@@ -141,8 +141,7 @@ def absence(facts: Facts, kind: str, on: str | None) -> Finding:
     if layer and not layer.called and (decided := decided_at(facts, layer.path)):
         message += f"; {decided}"
     where = place(op, facts) if op else facts.built_at(layer.path) if layer else facts.subject.where
-    fix = repair(kind, op, facts)
-    return Finding(message=message, layer=layer.path if layer else "", where=where, fix=fix)
+    return Finding(message=message, layer=layer.path if layer else "", where=where, fix=repair(kind, op, facts))
 
 
 def _absence_of_all(facts: Facts, kinds: Sequence[str], on: str | None) -> Finding:
@@ -159,7 +158,7 @@ def _absence_of_all(facts: Facts, kinds: Sequence[str], on: str | None) -> Findi
 
 def _nothing(facts: Facts, what: str, fix: str, on: str | None) -> Finding:
     part = f"`{on}`" if on else "the model"
-    return Finding(message=f"{part} executes {what}{in_passes(facts)}", layer="", where=facts.subject.where, fix=fix)
+    return model_finding(facts, f"{part} executes {what}{in_passes(facts)}", fix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,11 +191,11 @@ class Forbids(Rule):
             if selects(kind, op, facts) and selects(self.on, op, facts)
         }
         findings = tuple(
-            Finding(
-                message=f"{kind} is executed by {label(op, facts)}{share(facts, [op], mode)}",
-                layer=op.layer,
-                where=place(op, facts),
-                fix=f"remove it, or take {kind} out of forbids",
+            op_finding(
+                op,
+                facts,
+                f"{kind} is executed by {label(op, facts)}{share(facts, [op], mode)}",
+                f"remove it, or take {kind} out of forbids",
             )
             for kind, op, mode in bad.values()
         )

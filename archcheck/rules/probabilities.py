@@ -9,7 +9,8 @@ from typing import Any
 from archcheck.facts.facts import Facts
 from archcheck.facts.probe_names import need
 from archcheck.rules.base import Rule
-from archcheck.rules.findings import Finding, Result
+from archcheck.rules.findings import Result
+from archcheck.rules.queries.placed_findings import model_finding
 from archcheck.rules.queries.probe_answers import probed
 
 
@@ -52,13 +53,10 @@ class LogProbabilities(Rule):
         """Compare the measured sums with one."""
         measured = probed(self, facts)
         error, fault = measured["sum_error"], self._fault(measured)
-        findings: tuple[Finding, ...] = ()
-        if fault is not None:
-            message = f"the output is not log-probabilities: {fault}"
-            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=_fix(measured)),)
+        message = f"the output is not log-probabilities: {fault}"
         return Result(
             examined=1,
-            findings=findings,
+            findings=(model_finding(facts, message, _fix(measured)),) if fault else (),
             found=error,
             limit=self.tolerance,
             unit="distance of the sums from one",

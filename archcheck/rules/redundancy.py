@@ -11,8 +11,9 @@ from archcheck.facts.selectors import GROUPS, selects
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.dropouts import dropouts
-from archcheck.rules.queries.graphs import TRANSPARENT, consumers, label, live, place
+from archcheck.rules.queries.graphs import TRANSPARENT, consumers, label, live
 from archcheck.rules.queries.paths import Readers
+from archcheck.rules.queries.placed_findings import op_finding
 from archcheck.rules.queries.scope import demand_reach
 
 
@@ -116,13 +117,8 @@ def _centres(norm: Op) -> bool:
 
 def _useless_bias(op: Op, norm: Op | None, elements: int, facts: Facts) -> Finding:
     assert norm is not None
-    return Finding(
-        message=f"{label(op, facts)} adds a bias that {label(norm, facts)} subtracts again: "
-        f"{elements:,} parameters without effect",
-        layer=op.layer,
-        where=place(op, facts),
-        fix="build it with `bias=False`",
-    )
+    message = f"{label(op, facts)} adds a bias that {label(norm, facts)} subtracts again"
+    return op_finding(op, facts, f"{message}: {elements:,} parameters without effect", "build it with `bias=False`")
 
 
 _MOVES = frozenset({"reshape", "permute", "copy", "slice", "pixel_shuffle", "channel_shuffle", "dropout"})
@@ -210,7 +206,7 @@ def _double(op: Op, before: Op, facts: Facts) -> Finding:
     else:
         message = f"{label(op, facts)} is applied to what {label(before, facts)} gave"
         pair, fix = f"{op.kind} directly after {before.kind}", "keep one of the two"
-    return Finding(message=f"{message}: {pair}", layer=op.layer, where=place(op, facts), fix=fix)
+    return op_finding(op, facts, f"{message}: {pair}", fix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,12 +239,12 @@ class NoDropoutBeforeNorm(Rule):
         drops = [drop for drop in dropouts(facts, self.on) if drop.fault is None and drop.op.kind == "dropout"]
         shifting = [(drop, norm) for drop in drops if (norm := _batch_norm_after(drop.op, readers)) is not None]
         findings = tuple(
-            Finding(
-                message=f"{label(drop.op, facts)} shifts the variance that {label(norm, facts)} learns: "
+            op_finding(
+                drop.op,
+                facts,
+                f"{label(drop.op, facts)} shifts the variance that {label(norm, facts)} learns: "
                 f"dropout of rate {drop.rate:g} before batch_norm",
-                layer=drop.op.layer,
-                where=place(drop.op, facts),
-                fix="move the dropout behind the last batch_norm",
+                "move the dropout behind the last batch_norm",
             )
             for drop, norm in shifting
         )

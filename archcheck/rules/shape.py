@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.main_output import main_output
 from archcheck.facts.records import Shape
 from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.words import shape_text
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.placed_findings import model_finding
+from archcheck.rules.queries.probe_answers import probed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +53,11 @@ class OutputShape(Rule):
         if not outputs:
             return Result(examined=0, limit=list(self.shape))
         found = outputs[main_output([each.shape for each in outputs])].shape
-        wanted = "x".join(map(str, self.shape))
+        kept = f"the output has shape {shape_text(found)}"
         findings: tuple[Finding, ...] = ()
         if not self._fits(found):
-            message = f"the output has shape {'x'.join(map(str, found)) or 'scalar'}, not {wanted}"
-            fix = "mend the last layer, or change output-shape"
-            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=fix),)
-        kept = f"the output has shape {'x'.join(map(str, found)) or 'scalar'}"
+            message = f"{kept}, not {'x'.join(map(str, self.shape))}"
+            findings = (model_finding(facts, message, "mend the last layer, or change output-shape"),)
         return Result(examined=1, findings=findings, found=list(found), limit=list(self.shape), kept=kept)
 
     def _fits(self, found: tuple[int, ...]) -> bool:
@@ -89,21 +91,9 @@ class KeepsBatch(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Compare the first axes, on the example and on another batch."""
-        facts.demand_numbers()
-        measured = facts.behaviour.get("keeps-batch")
-        if measured is None:
-            raise NotMeasured("the forward pass was not run on another size of the batch")
-        if measured.get("problem"):
-            raise NotMeasured(measured["problem"], where=facts.subject.where)
-        findings = tuple(
-            Finding(
-                message=fault,
-                layer="",
-                where=facts.subject.where,
-                fix="keep the first axis: `x.flatten(1)`, or `x.view(x.size(0), -1)`",
-            )
-            for fault in _batch_faults(measured)
-        )[:1]
+        measured = probed(self, facts)
+        fix = "keep the first axis: `x.flatten(1)`, or `x.view(x.size(0), -1)`"
+        findings = tuple(model_finding(facts, fault, fix) for fault in islice(_batch_faults(measured), 1))
         sizes = [run["batch"] for run in measured["runs"]]
         kept = f"batches of {' and '.join(map(str, sizes))} stay what they are"
         return Result(examined=len(sizes), findings=findings, found=not findings, limit=True, kept=kept)
@@ -170,19 +160,18 @@ class MinReceptiveField(Rule):
                 raise NotMeasured("products of activations, as in attention, let positions see one another")
             return Result(examined=0, limit=self.limit)
         wanted = self._wanted(field, facts)
-        sees, asked = _extent(field), _extent(wanted)
+        message = f"one position sees {shape_text(field)} input positions, at least {shape_text(wanted)} are asked for"
         findings: tuple[Finding, ...] = ()
         if any(found < limit for found, limit in zip(field, wanted, strict=True)):
             fix = "more layers, larger kernels, strides or dilation see more, or lower min-receptive-field"
-            message = f"one position sees {sees} input positions, at least {asked} are asked for"
-            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=fix),)
+            findings = (model_finding(facts, message, fix),)
         return Result(
             examined=1,
             findings=findings,
             found=list(field),
             limit=list(wanted),
             unit="input positions",
-            kept=f"one position sees {sees} input positions, at least {asked} are asked for",
+            kept=message,
         )
 
     def _wanted(self, field: Shape, facts: Facts) -> Shape:
@@ -214,7 +203,3 @@ def _first_map(facts: Facts, axes: int) -> Shape | None:
             places = [op.attributes["order"][place] for place in places]
         op = facts.ops[op.inputs[0]]
     return tuple(op.shapes[0][place] for place in places) if op.kind == "input" and places[0] >= 0 else None
-
-
-def _extent(sizes: Shape) -> str:
-    return "x".join(map(str, sizes))

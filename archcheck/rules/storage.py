@@ -10,8 +10,9 @@ from archcheck.facts.facts import Facts
 from archcheck.facts.storage import StoredTensor
 from archcheck.foundation.errors import NotMeasured
 from archcheck.rules.base import Rule
-from archcheck.rules.findings import Finding, Result
+from archcheck.rules.findings import Result
 from archcheck.rules.queries.bounds import by_dtype, excess, hidden_bytes, percent, share_line
+from archcheck.rules.queries.placed_findings import model_finding
 from archcheck.rules.queries.probe_answers import probed
 from archcheck.rules.queries.scope import params_on
 
@@ -180,12 +181,7 @@ class MinSparsity(Rule):
         share = zeros / total if total else None
         told = f"{percent(share or 0.0)} of the parameters are zero ({zeros:,} of {total:,})"
         asked = f"{told}, at least {percent(self.limit)} are asked for"
-        finding = Finding(
-            message=asked,
-            layer="",
-            where=facts.subject.where,
-            fix="prune more of them, or lower min-sparsity",
-        )
+        finding = model_finding(facts, asked, "prune more of them, or lower min-sparsity")
         dense = sorted(judged, key=lambda each: each.nonzero or 0, reverse=True)[:3]
         return Result(
             examined=total,

@@ -14,9 +14,10 @@ from archcheck.foundation.source_place import Where
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.dropouts import LEAK, Dropout, dropouts
-from archcheck.rules.queries.graphs import label, live, place
+from archcheck.rules.queries.graphs import label, live
 from archcheck.rules.queries.heads import end_of
 from archcheck.rules.queries.padded_axes import CONVOLUTIONS, PositionAxes
+from archcheck.rules.queries.placed_findings import model_finding, op_finding
 from archcheck.rules.queries.probe_answers import place_in_answer, probed
 from archcheck.rules.queries.scope import demand_reach
 
@@ -59,13 +60,11 @@ class Head(Rule):
         """Compare the head with the kinds asked for."""
         end = end_of(facts, self.output)
         head, told = (end.kinds, end.told) if end else ((), "nothing known")
+        kept, wanted = f"the output path ends in {told}", " or ".join(self.kinds)
         findings: tuple[Finding, ...] = ()
         if not set(head) & set(self.kinds):
-            wanted = " or ".join(self.kinds)
-            message = f"the output path ends in {told}, not in {wanted}"
             fix = f"end the network in {wanted}, or change head"
-            findings = (Finding(message=message, layer="", where=facts.subject.where, fix=fix),)
-        kept = f"the output path ends in {told}"
+            findings = (model_finding(facts, f"{kept}, not in {wanted}", fix),)
         return Result(examined=len(head), findings=findings, found=list(head), limit=list(self.kinds), kept=kept)
 
 
@@ -101,7 +100,7 @@ class Channels(Rule):
             shown, wanted = ", ".join(map(str, found)), ", ".join(map(str, self.progression))
             message = f"channels {shown} instead of {wanted}: {label(op, facts)} is the first to differ"
             fix = f"build the convolutions with {wanted}, or change channels"
-            findings = (Finding(message=message, layer=op.layer, where=place(op, facts), fix=fix),)
+            findings = (op_finding(op, facts, message, fix),)
         return Result(
             examined=len(convs),
             findings=findings,
@@ -153,27 +152,22 @@ class DropoutRate(Rule):
         """Look at the rate of every dropout that drops anything."""
         acting = [dropout for dropout in dropouts(facts, self.on) if dropout.acts]
         findings = tuple(
-            Finding(
-                message=f"{label(item.op, facts)} {fault}",
-                layer=item.op.layer,
-                where=place(item.op, facts),
-                fix="turn it off in evaluation: `F.dropout(x, p, self.training)`"
-                if fault == LEAK
-                else f"give it the rate {self._wanted()}, or change dropout-rate",
-            )
+            op_finding(item.op, facts, f"{label(item.op, facts)} {fault}", fix)
             for item in acting
-            for fault in self._faults(item)
+            for fault, fix in self._faults(item)
         )
         found = sorted({item.rate for item in acting})
         dropout = "dropout" if len(acting) == 1 else "dropouts"
         kept = f"{len(acting)} {dropout} of rate {', '.join(f'{rate:g}' for rate in found)}"
         return Result(examined=len(acting), findings=findings, found=found, limit=self._wanted(), kept=kept)
 
-    def _faults(self, item: Dropout) -> Iterator[str]:
+    def _faults(self, item: Dropout) -> Iterator[tuple[str, str]]:
+        """Yield each fault of a dropout, with its fix."""
         if not self._allows(item.rate):
-            yield f"has rate {item.rate:g}, not {self._wanted()}"
+            wanted = self._wanted()
+            yield f"has rate {item.rate:g}, not {wanted}", f"give it the rate {wanted}, or change dropout-rate"
         if item.fault == LEAK:
-            yield LEAK
+            yield LEAK, "turn it off in evaluation: `F.dropout(x, p, self.training)`"
 
     def _allows(self, rate: float) -> bool:
         if self.rate is not None:
@@ -250,12 +244,7 @@ class NoPadding(Rule):
         told = facts.behaviour.get(self.needs[0], {})
         cropped = [(each["layer"], decode(_PLACE, each["where"])) for each in told.get("cropped", ())]
         findings = [
-            Finding(
-                message=f"{label(op, facts)} pads by {by}",
-                layer=op.layer,
-                where=place(op, facts),
-                fix="build it without padding",
-            )
+            op_finding(op, facts, f"{label(op, facts)} pads by {by}", "build it without padding")
             for op in sorted((*convs, *pads), key=lambda op: op.index)
             if (by := _padding(op)) is not None and (op.layer, op.where) not in cropped
         ]

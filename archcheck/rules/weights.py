@@ -11,6 +11,7 @@ from archcheck.facts.selectors import selects_layer
 from archcheck.foundation.words import amount, listed
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.placed_findings import layer_finding
 from archcheck.rules.queries.scope import beside_on, demand_reach, hidden_on, params_on, reach
 from archcheck.rules.queries.value_passes import decided_at, in_passes
 
@@ -258,12 +259,7 @@ def _unused_layer_finding(layer: Layer, facts: Facts) -> Finding:
     reason = "runs, but its result reaches no output" if facts.runs(layer.path) else "is never called"
     decided = decided_at(facts, layer.path)
     reason += in_passes(facts) + (f"; {decided}" if decided else "")
-    return Finding(
-        message=f"`{layer.path}` ({kind}) {reason}",
-        layer=layer.path,
-        where=facts.built_at(layer.path),
-        fix="use it in `forward`, or remove it",
-    )
+    return layer_finding(layer.path, facts, f"`{layer.path}` ({kind}) {reason}", "use it in `forward`, or remove it")
 
 
 def _listed(
@@ -271,11 +267,6 @@ def _listed(
 ) -> tuple[Finding, ...]:
     """Return a finding for each parameter, at the line that builds its layer."""
     return tuple(
-        Finding(
-            message=f"`{name}` ({sizes[name]:,} parameters) {fault}",
-            layer=name.rpartition(".")[0],
-            where=facts.built_at(name.rpartition(".")[0]),
-            fix=fix,
-        )
+        layer_finding(name.rpartition(".")[0], facts, f"`{name}` ({sizes[name]:,} parameters) {fault}", fix)
         for name in names
     )

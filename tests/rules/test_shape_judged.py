@@ -49,7 +49,7 @@ def test_an_output_without_axes_is_a_scalar():
 
 
 def test_a_batch_of_another_size_that_was_not_tried_keeps_nothing():
-    told = ("the forward pass was not run on another size of the batch", None)
+    told = ("this was not measured: the model was not run on real numbers for it", None)
     assert refusal(KeepsBatch(), measure(CONVS, example=IMAGE)) == told
 
 

@@ -12,6 +12,7 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import amount, listed, quote
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.findings import Finding
+from archcheck.rules.queries.placed_findings import model_finding
 
 
 def excess(
@@ -22,14 +23,8 @@ def excess(
     if over <= 0:
         return ()
     share = f", {percent_more(limit, found)}" if limit else ""
-    return (
-        Finding(
-            message=f"{amount(found, unit)}{aside}, limit {limit:,} (+{over:,}{share})",
-            layer="",
-            where=facts.subject.where,
-            fix=f"{remedy or f'remove {amount(over, unit)}'}, or raise {rule_name(rule)}",
-        ),
-    )
+    message = f"{amount(found, unit)}{aside}, limit {limit:,} (+{over:,}{share})"
+    return (model_finding(facts, message, f"{remedy or f'remove {amount(over, unit)}'}, or raise {rule_name(rule)}"),)
 
 
 def demand_counted(facts: Facts, on: str | None, free: Collection[str]) -> None:
