@@ -7,11 +7,14 @@ is accepted as a `float`, a boolean is never accepted as a number, and a single 
 from __future__ import annotations
 
 import datetime
+import json
 import math
+import re
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
+from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.words import quote
 
 ONE_AND_MANY: dict[Any, tuple[str, str]] = {
@@ -91,6 +94,31 @@ def show(value: Any) -> str:
     if isinstance(value, int) and abs(value) >= LARGE:
         return "a huge integer"
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value).lower()
+
+
+def toml(value: Any) -> str:
+    """Write a value as TOML on one line. Raises `ArchcheckError` for one that TOML cannot hold."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:_}"
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        inside = ", ".join(f"{toml_key(key)} = {toml(item)}" for key, item in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    raise ArchcheckError(
+        f"a contract cannot hold {quote(repr(value))}, a {type(value).__name__}; write a function that builds the model"
+    )
+
+
+def toml_key(name: str) -> str:
+    """Write a key as TOML: quoted only where it must be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml(name)
 
 
 def list_depth(kind: Any) -> int:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from archcheck.facts.cross_checks import CrossCheck
-from archcheck.facts.records import META_WORDS, Cost, Layer, Op, Params, Shapes, Subject, Training, ValuePasses
+from archcheck.facts.records import WITH_MEMORY, Cost, Layer, Op, Params, Shapes, Subject, Training, ValuePasses
 from archcheck.facts.snapshot import Committed
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.json_codec import decode, encode
@@ -106,9 +106,7 @@ class Facts:
     def demand_numbers(self) -> None:
         """Raise `NotMeasured` when the model was built without memory, so that nothing can be computed with it."""
         if self.subject.meta:
-            raise NotMeasured(
-                "this takes real numbers, and the model was built without memory", fix=f"leave {META_WORDS} out"
-            )
+            raise NotMeasured("this takes real numbers, and the model was built without memory", fix=WITH_MEMORY)
 
     def noting(self, text: str) -> Facts:
         """Return these facts with one more note."""

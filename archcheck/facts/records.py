@@ -48,6 +48,9 @@ PART_OF = "part_of"
 META_WORDS = "`--meta` (in a contract `meta = true`)"
 """How users ask for a model without memory."""
 
+WITH_MEMORY = f"leave {META_WORDS} out, and build it on a device with memory, such as the CPU"
+"""How users ask for a model with memory. In Python a model may be on the meta device without any option."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:

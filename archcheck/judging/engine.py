@@ -208,7 +208,9 @@ def _judge_one(facts: Facts, stated: Stated) -> Outcome:
         return _error(stated, Finding(message=f"the rule itself failed: {type(error).__name__}: {error}"))
     verdict = _verdict(stated.rule, result)
     if verdict is Verdict.VACUOUS and (mistake := unreached(stated.rule.on, facts)):
-        result = replace(result, notes=(*result.notes, mistake))
+        where = stated.where if stated.where.line else None
+        fix = "mend `on`, or give the rule `allow-empty = true`"
+        result = replace(result, findings=(Finding(message=mistake, where=where, fix=fix),))
     return _outcome(stated, result, verdict)
 
 

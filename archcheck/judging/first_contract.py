@@ -5,21 +5,19 @@ Only rules that these facts keep are stated. A rule that is not kept becomes a c
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from archcheck.contract import Stated
+from archcheck.contract.values import toml, toml_key
 from archcheck.facts.facts import Facts
 from archcheck.facts.main_output import main_output
 from archcheck.facts.records import Tensor
 from archcheck.facts.selectors import GROUPS, mistake_in
-from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.source_place import Where
-from archcheck.foundation.words import quote, shape_text
+from archcheck.foundation.words import shape_text
 from archcheck.judging.engine import judge
 from archcheck.rules.base import Rule, key_of, parameters, rule_name
 from archcheck.rules.budget import MaxParams
@@ -41,7 +39,6 @@ _HEADER = """\
 # What {names} today, with {headroom} % of headroom: a start, to be changed into what must be.
 # {place}
 """
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +63,7 @@ def contract_text(drafts: Sequence[Draft], *, prefix: str = "", place: str = "")
 
 
 def _subject(draft: Draft, prefix: str) -> Iterator[str]:
-    table = f"{prefix}subjects.{_key(draft.name)}"
+    table = f"{prefix}subjects.{toml_key(draft.name)}"
     yield f"[{table}]"
     yield f"model = {toml(draft.model)}"
     arguments = {name: value for name, value in draft.args.items() if value is not None}
@@ -85,7 +82,7 @@ def _subject(draft: Draft, prefix: str) -> Iterator[str]:
 
 def _inputs(inputs: Sequence[Tensor]) -> str:
     if len(inputs) == 1 and inputs[0].dtype == "float32":
-        return toml(list(inputs[0].shape))
+        return str(list(inputs[0].shape))
     return toml([{"shape": list(tensor.shape), "dtype": tensor.dtype} for tensor in inputs])
 
 
@@ -157,27 +154,3 @@ def _stated(rule: Rule) -> str:
     if given and list(given) == names[:1]:
         return toml(given[names[0]])
     return toml({key_of(name): value for name, value in given.items()}) if given else "true"
-
-
-def toml(value: Any) -> str:
-    """Write a value as TOML on one line. Raises `ArchcheckError` for one that TOML cannot hold."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int):
-        return f"{value:_}" if abs(value) >= 10_000 else str(value)
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(toml, value))}]"
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        inside = ", ".join(f"{_key(key)} = {toml(item)}" for key, item in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    raise ArchcheckError(
-        f"a contract cannot hold {quote(repr(value))}, a {type(value).__name__}; write a function that builds the model"
-    )
-
-
-def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else toml(name)

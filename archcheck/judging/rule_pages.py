@@ -23,7 +23,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from archcheck.contract.values import describe
+from archcheck.contract.values import describe, toml
 from archcheck.foundation.quantities import expected
 from archcheck.rules.base import COMMON, Rule, documentation, is_required, key_of, parameters, promise, rule_name
 
@@ -162,15 +162,4 @@ def _default(row: Field[Any]) -> str:
     if is_required(row):
         return "required"
     value = row.default_factory() if row.default_factory is not MISSING else row.default
-    return "optional" if value is None else f"default {_toml(value)}"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{key} = {_toml(item)}" for key, item in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    return f'"{value}"' if isinstance(value, str) else f"{value:_}"
+    return "optional" if value is None else f"default {toml(value)}"

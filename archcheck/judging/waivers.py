@@ -60,7 +60,12 @@ def _apply(waiver: Waiver, outcomes: list[Outcome]) -> _Complaint | None:
 
 
 def _accepted(waiver: Waiver, outcome: Outcome) -> tuple[Finding, ...]:
-    return tuple(finding for finding in outcome.findings if _accepts(waiver, finding))
+    return tuple(finding for finding in _of_model(outcome) if _accepts(waiver, finding))
+
+
+def _of_model(outcome: Outcome) -> tuple[Finding, ...]:
+    """Return the findings that a waiver may accept. That of a vacuous rule is about the contract, so it is none."""
+    return () if outcome.verdict is Verdict.VACUOUS else outcome.findings
 
 
 def _accepts(waiver: Waiver, finding: Finding) -> bool:
@@ -130,7 +135,7 @@ def _useless(waiver: Waiver, outcomes: Sequence[Outcome], judged: Sequence[int])
     """Return the complaint about a waiver that accepts nothing. It points at the rule that has findings elsewhere, if
     there is one.
     """
-    every = {at: (*outcomes[at].findings, *outcomes[at].waived) for at in judged}
+    every = {at: (*_of_model(outcomes[at]), *outcomes[at].waived) for at in judged}
     broken = [at for at in judged if every[at]]
     if waiver.layer is None or not broken:
         fix, state = f"remove the waiver at {waiver.where}", outcomes[judged[0]].verdict.value

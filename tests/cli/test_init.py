@@ -9,8 +9,9 @@ import pytest
 
 from archcheck.cli.init import _seen_from
 from archcheck.contract import load
+from archcheck.contract.values import toml
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.judging.first_contract import roomy, toml
+from archcheck.judging.first_contract import roomy
 from tests.support.cli_samples import write
 
 NETWORKS = """
@@ -121,7 +122,7 @@ def stated(folder, name="archcheck.toml"):
             "Lstm",
             ("--input", "2,7:int64"),
             {
-                "max-params": 2400,
+                "max-params": 2_400,
                 "requires": ["embedding", "lstm", "linear"],
                 "head": ["linear"],
                 "no-hidden-weights": True,
@@ -247,6 +248,10 @@ def test_headroom_is_at_least_ten_per_cent_and_easy_to_read(number, bound):
 )
 def test_values_are_read_back_as_they_were(value):
     assert tomllib.loads(f"x = {toml(value)}")["x"] == value
+
+
+def test_digits_stand_in_threes():
+    assert toml({"limit": 6100, "shape": (1, 28)}) == "{ limit = 6_100, shape = [1, 28] }"
 
 
 @pytest.mark.parametrize("value", [{1, 2}, b"x", None, 1j, {1: 2}])

@@ -116,6 +116,14 @@ def test_a_stale_waiver_breaks_the_rule(facts):
         assert stale.findings[0].fix == "remove the waiver at contract.toml:9"
 
 
+def test_no_waiver_excuses_an_on_that_selects_nothing(facts):
+    for layer in (None, "typo"):
+        mistaken = outcome(facts, MaxParams(limit=1, on="typo"), waiver(rule="max-params", layer=layer))
+        assert mistaken.findings[0].message.startswith('`on` = "typo" selects nothing; ')
+        assert mistaken.findings[0].where == HERE
+        assert mistaken.findings[1].message.endswith("nothing is left to waive, `max-params` is vacuous")
+
+
 def test_a_waiver_that_points_elsewhere_breaks_the_rule_and_names_what_there_is(facts):
     unmatched = outcome(facts, NoPadding(), waiver(layer="9"))
     assert unmatched.verdict is Verdict.BROKEN

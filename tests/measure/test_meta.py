@@ -223,6 +223,7 @@ def test_a_rule_on_numbers_cannot_be_judged():
     assert (first.verdict, second.verdict) == (Verdict.ERROR, Verdict.KEPT)
     assert first.findings[0].message == "this takes real numbers, and the model was built without memory"
     assert "leave `--meta`" in first.findings[0].fix
+    assert "build it on a device with memory" in first.findings[0].fix
 
 
 def test_no_compiler_is_imported():

@@ -192,7 +192,14 @@ def test_a_prohibition_on_a_layer_without_anything_to_forbid_is_kept():
     ids=lambda rule: type(rule).__name__,
 )
 def test_any_other_rule_whose_on_points_at_nothing_is_vacuous(rule):
-    assert outcome(rule).verdict is Verdict.VACUOUS
+    found = outcome(rule)
+    assert found.verdict is Verdict.VACUOUS
+    assert found.summary.startswith('`on` = "typo.**" selects nothing; ')
+
+
+def test_a_vacuous_rule_whose_on_is_right_says_so():
+    found = outcome(FollowedBy(layer="conv", by="batch_norm", on="fc"))
+    assert (found.verdict, found.summary) == (Verdict.VACUOUS, "there was nothing for this rule to look at")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from archcheck.facts.records import META_WORDS
+from archcheck.facts.records import WITH_MEMORY
 from archcheck.facts.stated_costs import Stated
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading.example import Example, candidates
@@ -277,7 +277,7 @@ def forward_error(example: Example, error: Exception, tree: Tree, *, meta: bool 
     """Return the error of a forward pass that failed: in which layer, at which line, on what input."""
     shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
     message = f"the forward pass failed{failed_in(error, tree)} on input {shapes}: {described(error)}"
-    hint = f"; if it takes real numbers, leave {META_WORDS} out" if meta else ""
+    hint = f"; if it takes real numbers, {WITH_MEMORY}" if meta else ""
     return SubjectError(
         "forward", f"{message}; does the input fit the model? (`input` in the contract, `--input` here){hint}"
     )

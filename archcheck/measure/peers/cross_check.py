@@ -15,7 +15,7 @@ from dataclasses import replace
 from archcheck.facts.activations import activations_of
 from archcheck.facts.cross_checks import CrossCheck, Difference
 from archcheck.facts.facts import Facts
-from archcheck.facts.records import META_WORDS, Op
+from archcheck.facts.records import WITH_MEMORY, Op
 from archcheck.foundation.errors import described
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import Passes
@@ -47,7 +47,7 @@ def cross_check(passes: Passes, example: Example, facts: Facts) -> CrossCheck:
     try:
         counts = fvcore_counts(passes, example)
     except Exception as error:  # of the tracer, of a formula of fvcore's, or of the subject in the tracer's hands
-        advice = f"; fvcore needs real numbers, so leave {META_WORDS} out" if passes.on_meta else ""
+        advice = f"; fvcore needs real numbers: {WITH_MEMORY}" if passes.on_meta else ""
         return replace(result, error=_one_line(error) + advice, version=fvcore_version())
     return replace(
         result,
