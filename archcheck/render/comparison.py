@@ -9,7 +9,7 @@ from types import MappingProxyType
 from archcheck.facts.snapshot import LayerMeasures, percent
 from archcheck.facts.snapshot_comparison import Change, Comparison, Value
 from archcheck.foundation.json_codec import encode
-from archcheck.render.markdown import escape
+from archcheck.render.markdown import escape, table
 from archcheck.render.wording import count, one_line
 
 SCHEMA = 1
@@ -108,22 +108,18 @@ def _markdown_of(comparison: Comparison) -> Iterator[str]:
     if comparison.totals:
         yield _totals_table(comparison)
     if layers := list(_layers(comparison)):
-        yield _table(("layer", "path", "what"), layers)
+        yield table(("layer", "path", "what"), [map(escape, row) for row in layers])
 
 
 def _totals_table(comparison: Comparison) -> str:
     """Return the totals that changed, with the limits of a contract if it has any."""
-    rows = [(change.name, *_cells(change)) for change in comparison.totals]
-    if not any(name in comparison.limits for name, *_ in rows):
-        return _table(TITLES, rows)
-    limits = (comparison.limits.get(name) for name, *_ in rows)
-    cells = [(*row, "" if limit is None else f"{limit:,}") for row, limit in zip(rows, limits, strict=True)]
-    return _table((*TITLES, "limit"), cells)
-
-
-def _table(titles: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
-    head = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
-    return "\n".join(head + [f"| {' | '.join(map(escape, row))} |" for row in rows])
+    rows: list[tuple[str, ...]] = [(change.name, *_cells(change)) for change in comparison.totals]
+    titles: tuple[str, ...] = TITLES
+    if any(name in comparison.limits for name, *_ in rows):
+        limits = (comparison.limits.get(name) for name, *_ in rows)
+        rows = [(*row, "" if limit is None else f"{limit:,}") for row, limit in zip(rows, limits, strict=True)]
+        titles += ("limit",)
+    return table(titles, [map(escape, row) for row in rows])
 
 
 def _json(comparisons: Sequence[Comparison]) -> str:

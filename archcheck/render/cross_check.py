@@ -27,6 +27,11 @@ class Row:
     reason: str
     alarming: bool = False
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The cells of the row, in the order of `TITLES`."""
+        return self.layers, self.op, self.ours, self.fvcore, self.reason
+
 
 def verdict(check: CrossCheck) -> str:
     """Return the total of fvcore and its distance from our total."""

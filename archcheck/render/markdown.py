@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from archcheck.facts.cross_checks import CrossCheck
 from archcheck.render import cross_check, tensor_file
@@ -47,7 +47,7 @@ def _subject(report: Report) -> Iterator[str]:
     if report.facts and report.facts.cross_check:
         yield from _cross_check(report.facts.cross_check)
     if report.outcomes:
-        yield _table(report)
+        yield _rules(report)
 
 
 def _totals(report: Report) -> str:
@@ -68,22 +68,25 @@ def _totals(report: Report) -> str:
 def _cross_check(check: CrossCheck) -> Iterator[str]:
     yield escape(cross_check.verdict(check))
     if check.differences:
-        head = [f"| {' | '.join(cross_check.TITLES)} |", "|---|---|---|---|---|"]
-        cells = [(row.layers, row.op, row.ours, row.fvcore, row.reason) for row in cross_check.rows(check)]
-        yield "\n".join(head + [f"| {' | '.join(map(escape, each))} |" for each in cells])
+        yield table(cross_check.TITLES, [map(escape, row.cells) for row in cross_check.rows(check)])
 
 
-def _table(report: Report) -> str:
+def table(titles: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table of cells that are Markdown already."""
+    head, *lines = (f"| {' | '.join(cells)} |" for cells in (titles, *rows))
+    return "\n".join([head, f"|{'---|' * len(titles)}", *lines])
+
+
+def _rules(report: Report) -> str:
     """Return the table of rules, with a column of points where rules carry some."""
     titles = ["rule", "verdict", "found", "limit", "note"]
     graded = any(outcome.points is not None for outcome in report.outcomes)
     if graded:
         titles.insert(2, "points")
-    head = [_cells(titles), "|" + "---|" * len(titles)]
-    return "\n".join(head + [_row(report, outcome, graded) for outcome in report.outcomes])
+    return table(titles, [_row(report, outcome, graded) for outcome in report.outcomes])
 
 
-def _row(report: Report, outcome: Outcome, graded: bool) -> str:
+def _row(report: Report, outcome: Outcome, graded: bool) -> list[str]:
     verdict = f"**{outcome.verdict.value}**" if outcome.fails else outcome.verdict.value
     unit = f" {outcome.unit}" if outcome.unit else ""
     found = "" if outcome.found is None else plain(outcome.found) + unit
@@ -91,11 +94,7 @@ def _row(report: Report, outcome: Outcome, graded: bool) -> str:
     cells = [escape(outcome.instance), verdict, escape(found), escape(limit), escape(_note(report, outcome))]
     if graded:
         cells.insert(2, points_text([outcome]))
-    return _cells(cells)
-
-
-def _cells(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return cells
 
 
 def _waived(outcome: Outcome) -> str:

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from archcheck.facts.facts import Facts
 from archcheck.judging.shards import Shard
-from archcheck.rules.queries.heads import head_of
-
-HeadOf = Callable[[Facts], tuple[str, ...]]
-"""What the path to the output ends in, in order of execution."""
-
-
-def forward_head(facts: Facts) -> tuple[str, ...]:
-    """Return the head that rules judge, the way data flows through it."""
-    return head_of(facts)[::-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,17 +12,15 @@ class Options:
     """Options for all formats. Each format uses those that apply to it.
 
     `color` adds terminal colours. `width` is the width of the terminal in columns; `None` breaks no lines. `depth` is
-    how many levels of the module tree are shown below the model. `outcomes_only` leaves out the facts. `head` is a
-    function that names what a network ends in. `base` is the folder of the report's files, relative to the root of the
-    repository. `shard` is the part of the run that the report covers. `pages` is the address of the published
-    manual, without a slash at its end; it is empty if there is none.
+    how many levels of the module tree are shown below the model. `outcomes_only` leaves out the facts. `base` is the
+    folder of the report's files, relative to the root of the repository. `shard` is the part of the run that the report
+    covers. `pages` is the address of the published manual, without a slash at its end; it is empty if there is none.
     """
 
     color: bool = False
     width: int | None = None
     depth: int = 3
     outcomes_only: bool = False
-    head: HeadOf = forward_head
     base: str = ""
     shard: Shard | None = None
     pages: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -12,7 +12,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from archcheck.facts.cross_checks import CrossCheck
 from archcheck.facts.facts import Facts
 from archcheck.facts.weight_files import Weights
 from archcheck.render import cross_check, tensor_file, totals
@@ -99,40 +98,41 @@ def _facts(facts: Facts, options: Options) -> Iterator[RenderableType]:
     yield ""
     yield _layers([*table(facts, options.depth)], options.width or UNBOUNDED)
     yield ""
-    yield _lines(
-        [
-            *totals.totals(facts),
-            *totals.weights(facts),
-            *totals.ending(facts, options.head),
-            *totals.evidence(facts),
-        ]
-    )
+    yield _lines(totals.lines(facts))
     if facts.cross_check and facts.cross_check.differences:
+        rows = [(row.cells, ALARM if row.alarming else "") for row in cross_check.rows(facts.cross_check)]
         yield ""
-        yield _differences(facts.cross_check)
+        yield _table_of(cross_check.TITLES, cross_check.FIGURES, rows)
 
 
 def _tensors(weights: Weights) -> Iterator[RenderableType]:
     yield _text(weights.file, "bold")
     yield ""
-    table = _table()
-    for title in tensor_file.TITLES:
-        figures = title in tensor_file.FIGURES
-        table.add_column(title, justify="right" if figures else "left", no_wrap=figures, overflow="fold")
-    for row in tensor_file.rows(weights):
-        table.add_row(*map(_text, row))
-    yield table
+    yield _table_of(tensor_file.TITLES, tensor_file.FIGURES, [(row, "") for row in tensor_file.rows(weights)])
     yield ""
     yield _lines(tensor_file.lines(weights))
 
 
 def _lines(lines: Iterable[totals.Line]) -> RenderableType:
+    rows = [(line.label, _text(line.text, ALARM if line.alarming else "")) for line in lines]
+    return _labelled(rows, indent=2)
+
+
+def _labelled(rows: Iterable[tuple[str, Text]], *, indent: int, width: int = 0) -> RenderableType:
+    """Return lines with their labels before them. A label takes at least `width` columns."""
+    grid = _grid(1, width)
+    for label, text in rows:
+        grid.add_row(Text(label, QUIET), text)
+    return Padding(grid, (0, 0, 0, indent), expand=False)
+
+
+def _grid(columns: int, width: int) -> Table:
+    """Return a grid of a label of at least `width` columns, which does not break, and of `columns` that do."""
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for line in lines:
-        grid.add_row(Text(line.label, QUIET), _text(line.text, ALARM if line.alarming else ""))
-    return Padding(grid, (0, 0, 0, 2), expand=False)
+    grid.add_column(no_wrap=True, min_width=width)
+    for _ in range(columns):
+        grid.add_column(overflow="fold")
+    return grid
 
 
 def _table() -> Table:
@@ -156,15 +156,14 @@ def _layers(layers: Sequence[Row], width: int) -> Table:
     return table
 
 
-def _differences(check: CrossCheck) -> Table:
-    """Return the table of what fvcore counts otherwise. Figures are never cut; words are folded."""
+def _table_of(titles: Iterable[str], figures: Collection[str], rows: Iterable[tuple[Iterable[str], str]]) -> Table:
+    """Return a table of rows with their styles. The columns of `figures` are never cut; words are folded."""
     table = _table()
-    for title in cross_check.TITLES:
-        figures = title in cross_check.FIGURES
-        table.add_column(title, justify="right" if figures else "left", no_wrap=figures, overflow="fold")
-    for row in cross_check.rows(check):
-        cells = (row.layers, row.op, row.ours, row.fvcore, row.reason)
-        table.add_row(*map(_text, cells), style=ALARM if row.alarming else "")
+    for title in titles:
+        is_figure = title in figures
+        table.add_column(title, justify="right" if is_figure else "left", no_wrap=is_figure, overflow="fold")
+    for cells, style in rows:
+        table.add_row(*map(_text, cells), style=style)
     return table
 
 
@@ -187,7 +186,7 @@ def _outcomes(report: Report) -> Iterator[RenderableType]:
     for outcome in report.outcomes:
         yield _headline(report, outcome, widest)
         if detail := list(anatomy(report, outcome)):
-            yield _anatomy(detail)
+            yield _labelled([(label, _text(text)) for label, text in detail], indent=LABEL + 2, width=LABEL)
 
 
 def _headline(report: Report, outcome: Outcome, widest: int) -> Table:
@@ -198,18 +197,6 @@ def _headline(report: Report, outcome: Outcome, widest: int) -> Table:
 
 
 def _columns(verdict: Verdict, *cells: Text) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, min_width=LABEL)
-    for _ in cells:
-        grid.add_column(overflow="fold")
+    grid = _grid(len(cells), LABEL)
     grid.add_row(Text(verdict.value, STYLES[verdict]), *cells)
     return grid
-
-
-def _anatomy(lines: Iterable[tuple[str, str]]) -> RenderableType:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, min_width=LABEL)
-    grid.add_column(overflow="fold")
-    for label, text in lines:
-        grid.add_row(Text(label, QUIET), _text(text))
-    return Padding(grid, (0, 0, 0, LABEL + 2), expand=False)

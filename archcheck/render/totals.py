@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from archcheck.facts.facts import Facts
@@ -12,10 +12,10 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import shape_text
 from archcheck.render import cross_check
 from archcheck.render.layer_table import why_unused
-from archcheck.render.options import HeadOf
 from archcheck.render.wording import count, listed
 from archcheck.rules.queries.dropouts import dropouts
 from archcheck.rules.queries.graphs import label
+from archcheck.rules.queries.heads import head_of
 from archcheck.rules.queries.value_passes import passes_text
 
 SHOWN = 8
@@ -32,7 +32,7 @@ class Line:
 
 
 def header(facts: Facts) -> Iterator[Line]:
-    """Return what was measured, where it is, and on what input."""
+    """Yield what was measured, where it is, and on what input."""
     if facts.subject.where:
         yield Line(label="where", text=str(facts.subject.where))
     yield Line(label="input", text=_tensors(facts.shape.inputs))
@@ -76,8 +76,20 @@ _FEW_ZEROS = 0.1
 """The share of parameters that may be zero in any network: biases begin so."""
 
 
-def totals(facts: Facts) -> Iterator[Line]:
-    """Return the sums, each with the convention it follows."""
+def lines(facts: Facts) -> Iterator[Line]:
+    """Yield the lines below the layer table: sums, weights, head, dropouts, training, and what was not measured."""
+    yield from _sums(facts)
+    yield from _weights(facts)
+    # Data flows through the head in the opposite order.
+    yield Line(label="head", text=" > ".join(head_of(facts.in_pass(0))[::-1]) or "unknown")
+    yield from _dropouts(facts)
+    yield from _training(facts)
+    if facts.unmeasured:
+        yield Line(label="unmeasured", text=listed(facts.unmeasured, SHOWN), alarming=True)
+
+
+def _sums(facts: Facts) -> Iterator[Line]:
+    """Yield the sums, each with the convention it follows."""
     params, cost = facts.params, facts.cost
     split = f"{params.trainable:,} trainable, {params.frozen:,} frozen"
     yield Line(label="parameters", text=f"{params.total:,} ({split})")
@@ -109,8 +121,8 @@ def _by_dtype(params: Params) -> str:
     return f" ({', '.join(f'{dtype} {size:,}' for dtype, size in sizes.items())})" if len(sizes) > 1 else ""
 
 
-def weights(facts: Facts) -> Iterator[Line]:
-    """Return what the plain total does not say: weights that are tied, hidden or unused, and unused layers."""
+def _weights(facts: Facts) -> Iterator[Line]:
+    """Yield what the plain total does not say: weights that are tied, hidden or unused, and unused layers."""
     lines = [*_tied(facts), *_hidden(facts), *_unused(facts), *_unused_layers(facts)]
     yield from lines or [Line(label="weights", text="none tied, hidden or unused; no unused layers")]
     yield from _beside(facts)
@@ -122,14 +134,14 @@ def _tied(facts: Facts) -> Iterator[Line]:
 
 
 def _hidden(facts: Facts) -> Iterator[Line]:
-    weights = facts.params.hidden
-    loose = tuple(weight for weight in weights if not weight.buffer)
-    held = tuple(weight for weight in weights if weight.buffer)
-    yield from _weights(loose, f"{count(len(loose), 'tensor')}, neither parameter nor buffer")
-    yield from _weights(held, f"{count(len(held), 'buffer')} used as {'a weight' if len(held) == 1 else 'weights'}")
+    loose = [weight for weight in facts.params.hidden if not weight.buffer]
+    held = [weight for weight in facts.params.hidden if weight.buffer]
+    used = "a weight" if len(held) == 1 else "weights"
+    yield from _hidden_weights(loose, f"{count(len(loose), 'tensor')}, neither parameter nor buffer")
+    yield from _hidden_weights(held, f"{count(len(held), 'buffer')} used as {used}")
 
 
-def _weights(weights: tuple[Hidden, ...], what: str) -> Iterator[Line]:
+def _hidden_weights(weights: Sequence[Hidden], what: str) -> Iterator[Line]:
     if not weights:
         return
     total = sum(weight.elements for weight in weights)
@@ -182,12 +194,6 @@ def _unused_layers(facts: Facts) -> Iterator[Line]:
         yield Line(label="unused layers", text=text, alarming=True)
 
 
-def ending(facts: Facts, head: HeadOf) -> Iterator[Line]:
-    """Return what the network ends in, and its dropouts."""
-    yield Line(label="head", text=" > ".join(head(facts.in_pass(0))) or "unknown")
-    yield from _dropouts(facts)
-
-
 def _dropouts(facts: Facts) -> Iterator[Line]:
     try:
         found = dropouts(facts)
@@ -200,13 +206,6 @@ def _dropouts(facts: Facts) -> Iterator[Line]:
     for (rate, fault), names in places.items():
         wrong = f" ({fault})" if fault else ""
         yield Line(label="dropout", text=f"{rate:g}{wrong} in {listed(names, SHOWN)}", alarming=bool(fault))
-
-
-def evidence(facts: Facts) -> Iterator[Line]:
-    """Return what is known about training, and what could not be measured."""
-    yield from _training(facts)
-    if facts.unmeasured:
-        yield Line(label="unmeasured", text=listed(facts.unmeasured, SHOWN), alarming=True)
 
 
 def _record(training: Training) -> Line:

@@ -151,12 +151,7 @@ def _measured(facts: Facts, options: Options, paper: Paper) -> Measured:
     return Measured(
         figures=tuple(_figure(facts, fact, noun) for fact, noun in FIGURES.items()),
         header=(Line(label="target", text=facts.subject.target), *totals.header(facts)),
-        lines=(
-            *totals.totals(facts),
-            *totals.weights(facts),
-            *totals.ending(facts, options.head),
-            *totals.evidence(facts),
-        ),
+        lines=tuple(totals.lines(facts)),
         layers=layers,
         cut=cut,
         differences=tuple(cross_check.rows(facts.cross_check)) if facts.cross_check else (),
