@@ -11,6 +11,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from archcheck.cli.contract_file import contract_of, known_rules_of
+from archcheck.cli.option_values import refuse_given
 from archcheck.cli.output import Progress, note, print_error, show, write
 from archcheck.facts.records import PARANOID
 from archcheck.foundation.errors import ArchcheckError
@@ -29,7 +30,9 @@ def report(options: Namespace) -> int:
     file = Path(options.target)
     saved = file.suffix == ".json" and file.exists()
     if saved:
-        _refuse_what_measures(options)
+        # A saved report is shown as it was measured, so these would have no effect.
+        why = f"needs the model itself, and {options.target} is a saved report; name the model's file, or leave the "
+        refuse_given(options, ("input", "args", "weights", "cross_check", "paranoid", "meta"), f"{why}option out")
         reports = read_reports(file)
     else:
         from archcheck.cli.targets import reports_of
@@ -37,16 +40,6 @@ def report(options: Namespace) -> int:
         reports = reports_of(options)
     show(reports, options.format, options.output, saved=saved, depth=options.depth)
     return 0 if any(one.facts or one.weights for one in reports) else 2
-
-
-def _refuse_what_measures(options: Namespace) -> None:
-    """Refuse options that would have no effect: a saved report is shown as it was measured."""
-    for name in ("input", "args", "weights", "cross_check", "paranoid", "meta"):
-        if getattr(options, name):
-            raise ArchcheckError(
-                f"--{name.replace('_', '-')} needs the model itself, and {options.target} is a saved report; "
-                "name the model's file, or leave the option out"
-            )
 
 
 def read_reports(file: Path) -> tuple[Report, ...]:

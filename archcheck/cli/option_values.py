@@ -7,11 +7,12 @@ import ast
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from archcheck.contract.entries import InputSpec, check_dtype, check_sizes
+from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.files import is_stream
 from archcheck.foundation.words import did_you_mean, quote
 from archcheck.judging.shards import Shard
@@ -21,11 +22,29 @@ def format_of(word: str) -> str:
     """Return the name of a format. A missing library is an error here, before anything is measured."""
     from archcheck.render import FORMATS, demand_libraries
 
-    if word in FORMATS:
-        demand_libraries(word)
+    demand_libraries(_known(word, FORMATS, "a format"))
+    return word
+
+
+def format_of_differences(word: str) -> str:
+    """Return the name of a format that differences can be shown in."""
+    from archcheck.render.comparison import FORMATS
+
+    return _known(word, FORMATS, "a format here")
+
+
+def refuse_given(options: argparse.Namespace, names: Iterable[str], why: str) -> None:
+    """Raise `ArchcheckError` for the first of these options that is given. `why` follows its name."""
+    for name in names:
+        if getattr(options, name):
+            raise ArchcheckError(f"--{name.replace('_', '-')} {why}")
+
+
+def _known(word: str, formats: Iterable[str], what: str) -> str:
+    if word in formats:
         return word
-    hint = did_you_mean(word, FORMATS, f"the formats are {', '.join(FORMATS)}")
-    raise argparse.ArgumentTypeError(f"{quote(word)} is not a format{hint}")
+    hint = did_you_mean(word, formats, f"the formats are {', '.join(formats)}")
+    raise argparse.ArgumentTypeError(f"{quote(word)} is not {what}{hint}")
 
 
 def output_of(word: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,16 @@ _NO_CACHE = "ignore the cache, and do not write to it"
 _FORMATS = "text, concise, json, markdown, github, sarif or html"
 
 Command = Callable[[argparse.Namespace], int]
+
+
+def _later(module: str, name: str) -> Command:
+    """Return the command `name` of a module that is imported only when the command runs."""
+
+    def run(options: argparse.Namespace) -> int:
+        command: Command = getattr(import_module(f"archcheck.cli.{module}"), name)
+        return command(options)
+
+    return run
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -206,22 +217,20 @@ def _add_kept(adder: Any) -> None:
     snapshot = _add(
         adder,
         "snapshot",
-        snapshot_options.snapshot,
+        _later("snapshot", "snapshot"),
         "write the measures of the subjects to the snapshot file, which you commit",
     )
     snapshot_options.add_snapshot(snapshot)
     _add_config(snapshot)
-    snapshot_options.add_diff(
-        _add(adder, "diff", snapshot_options.diff, "show the differences between two saved reports or snapshots")
-    )
-    init = _add(
-        adder, "init", snapshot_options.init, "print a first contract that the model keeps today, with some headroom"
-    )
+    text = "show the differences between two saved reports or snapshots"
+    snapshot_options.add_diff(_add(adder, "diff", _later("snapshot", "diff"), text))
+    text = "print a first contract that the model keeps today, with some headroom"
+    init = _add(adder, "init", _later("init", "init"), text)
     snapshot_options.add_init(init)
     sync = _add(
         adder,
         "sync",
-        snapshot_options.sync,
+        _later("sync", "sync"),
         "write the measured figures between the markers in text files, and into badges",
     )
     snapshot_options.add_sync(sync)

@@ -1,40 +1,12 @@
-"""Define the options of `snapshot`, `diff`, `init` and `sync`."""
+"""Define the options of `snapshot`, `diff`, `init` and `sync`. Their modules are imported only to run a command."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
-from archcheck.cli.option_values import argument_of, input_of, output_of
+from archcheck.cli.option_values import argument_of, format_of_differences, input_of, output_of
 from archcheck.foundation.words import quote
-
-
-def snapshot(options: Namespace) -> int:
-    """Write the measures of subjects, or compare them with what was written."""
-    from archcheck.cli.snapshot import snapshot as run
-
-    return run(options)
-
-
-def diff(options: Namespace) -> int:
-    """Show what differs between two saved reports or snapshots."""
-    from archcheck.cli.snapshot import diff as run
-
-    return run(options)
-
-
-def init(options: Namespace) -> int:
-    """Print a first contract."""
-    from archcheck.cli.init import init as run
-
-    return run(options)
-
-
-def sync(options: Namespace) -> int:
-    """Write measured figures into texts and badges, or check that they are there."""
-    from archcheck.cli.sync import sync as run
-
-    return run(options)
 
 
 def add_sync(parser: ArgumentParser) -> None:
@@ -68,7 +40,11 @@ def add_diff(parser: ArgumentParser) -> None:
     parser.add_argument("first", type=Path, metavar="A", help="the earlier one: a saved JSON report or a snapshot")
     parser.add_argument("second", type=Path, metavar="B", help="the later one")
     parser.add_argument(
-        "--format", type=format_of, default="text", metavar="FORMAT", help="text, markdown or json; text by default"
+        "--format",
+        type=format_of_differences,
+        default="text",
+        metavar="FORMAT",
+        help="text, markdown or json; text by default",
     )
     parser.add_argument("--output", type=output_of, metavar="FILE", help="write the differences to this file")
 
@@ -98,12 +74,3 @@ def folder_of(word: str) -> Path:
     if (folder.exists() and not folder.is_dir()) or not folder.parent.is_dir():
         raise ArgumentTypeError(f"{quote(word)} is not a folder; name one, or a new one in a folder that exists")
     return folder
-
-
-def format_of(word: str) -> str:
-    """Read the name of a format that differences can be shown in."""
-    from archcheck.render.comparison import FORMATS
-
-    if word in FORMATS:
-        return word
-    raise ArgumentTypeError(f"{quote(word)} is not a format here; the formats are {', '.join(FORMATS)}")

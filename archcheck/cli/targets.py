@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archcheck.cli.contract_file import contract_of
+from archcheck.cli.option_values import refuse_given
 from archcheck.cli.output import note
 from archcheck.cli.worker_options import worker_of
 from archcheck.facts.records import CROSS_CHECK, PARANOID, RECORD, TRAINING, TRIAL
@@ -44,13 +45,11 @@ def reports_of(options: Namespace) -> tuple[Report, ...]:
 
 def _list_tensors(worker: Worker, options: Namespace) -> Report:
     """Report what is in a file of tensors."""
-    for name in ("input", "args", "weights", "cross_check", "meta"):
-        if getattr(options, name):
-            word = name.replace("_", "-")
-            raise ArchcheckError(
-                f"--{word} is of no use for {options.target}, which holds tensors and no structure; name the "
-                f"architecture, as in `archcheck report model.py:Net --weights {options.target}`"
-            )
+    why = (
+        f"is of no use for {options.target}, which holds tensors and no structure; name the architecture, as in "
+        f"`archcheck report model.py:Net --weights {options.target}`"
+    )
+    refuse_given(options, ("input", "args", "weights", "cross_check", "meta"), why)
     return Report(subject=Path(options.target).name, weights=measure_weights(worker, options.target))
 
 

@@ -50,11 +50,6 @@ def check_keys(nodes: Mapping[str, Node], known: Collection[str], owner: str) ->
         nodes[key].complain(f"{quote(key)} is not a key of {owner}{hint}")
 
 
-def field_types(cls: type) -> dict[str, Any]:
-    """Return the annotations of a dataclass by field name, as types."""
-    return get_type_hints(cls)
-
-
 def _options(cls: Any) -> dict[str, Field[Any]]:
     own_first = sorted(fields(cls), key=lambda option: option.name in COMMON)
     return {key_of(option.name): option for option in own_first if option.metadata.get("key", True)}
@@ -70,7 +65,7 @@ def _check_complete(nodes: Mapping[str, Node], options: Mapping[str, Field[Any]]
 
 def _read_field(cls: type, option: Field[Any], node: Node) -> Any:
     complaints = len(node.document.problems)
-    kind, unit = field_types(cls)[option.name], option.metadata.get("unit")
+    kind, unit = get_type_hints(cls)[option.name], option.metadata.get("unit")
     value = _read_quantity(node, kind, unit) if unit else node.read(kind)
     if option.metadata.get("kinds"):
         _check_kinds(node)

@@ -18,10 +18,9 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 from archcheck.contract.document import Node
-from archcheck.contract.fields import field_types
 from archcheck.contract.values import Mismatch, coerce
 from archcheck.foundation.errors import described
 from archcheck.foundation.words import quote
@@ -111,7 +110,7 @@ def _mistake(cls: type[Rule]) -> str | None:
     if not dataclasses.is_dataclass(cls) or cls.check is Rule.check:
         return "it defines no `check`"
     try:
-        kinds = field_types(cls)
+        kinds = get_type_hints(cls)
         for parameter in parameters(cls):
             _refuse_unreadable(key_of(parameter.name), kinds[parameter.name])
     except Exception as error:  # an annotation may be anything, names that do not exist included

@@ -7,11 +7,11 @@ field takes a list itself. `true` states a rule without parameters, and `false` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from archcheck.contract.document import Node
 from archcheck.contract.entries import Stated
-from archcheck.contract.fields import build, field_types
+from archcheck.contract.fields import build
 from archcheck.contract.values import list_depth
 from archcheck.foundation.words import did_you_mean, nearest, quote
 from archcheck.rules.base import Rule, key_of, parameters, rule_name
@@ -53,7 +53,7 @@ def _states_several(cls: type[Rule], value: Any) -> bool:
         return False
     if any(isinstance(item, dict) for item in value):
         return True
-    return _depth(value) > max((list_depth(field_types(cls)[name]) for name in _first(cls)), default=0)
+    return _depth(value) > max((list_depth(get_type_hints(cls)[name]) for name in _first(cls)), default=0)
 
 
 def _state(cls: type[Rule], node: Node, instance: str) -> Stated | None:

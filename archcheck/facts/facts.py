@@ -100,7 +100,7 @@ class Facts:
             return (self,)
         found: dict[object, int] = {}
         for number, outputs in enumerate(self.passes.outputs):
-            found.setdefault((outputs, tuple(_run_in(op, number) for op in self.ops if op.runs)), number)
+            found.setdefault((outputs, tuple(dict(op.runs).get(number) for op in self.ops if op.runs)), number)
         return tuple(map(self.in_pass, found.values()))
 
     def demand_numbers(self) -> None:
@@ -188,11 +188,6 @@ class Facts:
         facts = decode(cls, value)
         check_graph(facts)
         return facts
-
-
-def _run_in(op: Op, number: int) -> int | None:
-    """Return what an operation cost in a pass, `None` where it did not run."""
-    return dict(op.runs).get(number)
 
 
 def lineage(path: str) -> Iterator[str]:

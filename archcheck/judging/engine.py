@@ -71,9 +71,13 @@ def check(
 
     chosen = tuple(rules)
     facts = measure_model(model, example=example, name=name, needs=needs_of(chosen), confirm=True, costs=costs)
-    nowhere = Where(file="", line=0)
-    stated = [Stated(rule=rule, instance=rule_name(rule), where=nowhere) for rule in chosen]
-    return _graded(Report(subject=facts.subject.name, facts=facts, outcomes=judge(facts, stated)), chosen)
+    outcomes = judge(facts, tuple(map(stated_in_python, chosen)))
+    return _graded(Report(subject=facts.subject.name, facts=facts, outcomes=outcomes), chosen)
+
+
+def stated_in_python(rule: Rule) -> Stated:
+    """Return a rule that no contract states, in the form in which it is judged."""
+    return Stated(rule=rule, instance=rule_name(rule), where=Where(file="", line=0))
 
 
 def check_contract(contract: Contract, names: Sequence[str] = (), *, worker: Worker | None = None) -> Iterator[Report]:

@@ -10,15 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from archcheck.contract import Stated
 from archcheck.contract.values import toml, toml_key
 from archcheck.facts.facts import Facts
 from archcheck.facts.main_output import main_output
 from archcheck.facts.records import Tensor
 from archcheck.facts.selectors import GROUPS, mistake_in
-from archcheck.foundation.source_place import Where
 from archcheck.foundation.words import shape_text
-from archcheck.judging.engine import judge
+from archcheck.judging.engine import judge, stated_in_python
 from archcheck.rules.base import Rule, key_of, parameters, rule_name
 from archcheck.rules.budget import MaxParams
 from archcheck.rules.cost import MaxMacs, MaxPeakMemory
@@ -105,7 +103,7 @@ def _comment(text: str) -> str:
 
 
 def _judged(rule: Rule, facts: Facts) -> Outcome:
-    return judge(facts, [Stated(rule=rule, instance=rule_name(rule), where=Where(file="", line=0))])[0]
+    return judge(facts, [stated_in_python(rule)])[0]
 
 
 def _candidates(facts: Facts) -> Iterator[tuple[Rule, str]]:

@@ -21,6 +21,9 @@ from archcheck.facts.selectors import mistake_in
 from archcheck.foundation.words import quote
 from archcheck.rules.findings import MOST_POINTS, Result, plain
 
+KINDS = {"kinds": True}
+"""The metadata of a field that holds words that select operations."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:

@@ -146,7 +146,7 @@ class DeterministicInEval(Rule):
     def check(self, facts: Facts) -> Result:
         """Compare the measured distances with the tolerance."""
         measured = probed(self, facts)
-        limit = same_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance
+        limit = same_shapes(measured["dtype"], self.tolerance)
         findings = tuple(self._findings(measured, limit, facts))
         return Result(
             examined=1,
@@ -231,7 +231,7 @@ class IndependentOfBatch(Rule):
             examined=1,
             findings=(model_finding(facts, message, fix),) if message else (),
             found=measured["neighbours"]["distance"],
-            limit=same_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance,
+            limit=same_shapes(measured["dtype"], self.tolerance),
             unit="relative difference",
             kept=f"a sample's outputs are its own, beside others{' and alone' if measured['alone'] else ''}",
             notes=(
@@ -243,16 +243,15 @@ class IndependentOfBatch(Rule):
 
     def _message(self, measured: Mapping[str, Any]) -> str | None:
         dtype, beside, alone = measured["dtype"], measured["neighbours"], measured["alone"]
-        near, far = self.tolerance, self.tolerance
-        if not within(beside["distance"], same_shapes(dtype) if near is None else near):
+        if not within(beside["distance"], same_shapes(dtype, self.tolerance)):
             return f"{_output(beside)} of a sample changes with its neighbours ({distance_text(beside['distance'])})"
         large = measured["large_neighbours"]
-        if near is None and not within(large["distance"], same_shapes(dtype)):
+        if self.tolerance is None and not within(large["distance"], same_shapes(dtype)):
             apart = distance_text(large["distance"])
             return f"{_output(large)} of a sample changes with its neighbours where they are large ({apart})"
         if measured["failure"]:
             return f"a sample alone fails in evaluation: {measured['failure']}"
-        if alone and not within(alone["distance"], other_shapes(dtype) if far is None else far):
+        if alone and not within(alone["distance"], other_shapes(dtype, self.tolerance)):
             apart = distance_text(alone["distance"])
             return f"{_output(alone)} of a sample changes with the size of the batch or its place there ({apart})"
         return None

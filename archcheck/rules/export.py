@@ -66,7 +66,7 @@ class StateDictRoundTrip(Rule):
     def check(self, facts: Facts) -> Result:
         """Compare the outputs before and after."""
         measured = probed(self, facts)
-        limit = same_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance
+        limit = same_shapes(measured["dtype"], self.tolerance)
         apart = measured["distance"]
         findings: tuple[Finding, ...] = ()
         if measured["error"]:
@@ -164,7 +164,7 @@ class Exports(Rule):
 
     def _findings(self, to: str, measured: Mapping[str, Any], facts: Facts) -> Iterator[Finding]:
         layer, where, _ = place_in_answer(measured["at"], facts)
-        limit = other_shapes(measured["dtype"]) if self.tolerance is None else self.tolerance
+        limit = other_shapes(measured["dtype"], self.tolerance)
         if measured["error"]:
             place = f" in `{layer}`" if layer else ""
             fix = "let no Python depend on values: `torch.where`, `torch.cond`, sizes instead of numbers"

@@ -2,24 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
 from archcheck.facts.selectors import matches_path, selects
-from archcheck.rules.base import Rule
+from archcheck.rules.base import KINDS, Rule
 from archcheck.rules.findings import Result
 from archcheck.rules.queries.graphs import consumers, dependent_on_input, label, live
 from archcheck.rules.queries.paths import firsts, lasts, wrong_follower, wrong_predecessor
 from archcheck.rules.queries.placed_findings import op_finding
 
-_KINDS = {"kinds": True}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Neighbours(Rule):
+    """The parameters and the result that `followed-by` and `preceded-by` share."""
+
+    each_pass = True
+    layer: str = field(metadata=KINDS)
+    by: str = field(metadata=KINDS)
+    position: Literal["direct", "before-weights"] = "before-weights"
+    exempt: tuple[str, ...] = ()
+
+    def _judge(
+        self, layers: Sequence[Op], wrong_neighbour: Callable[[Op], str | None], facts: Facts, *, said: str, fix: str
+    ) -> Result:
+        """Return the result for those of `layers` that are not exempt. `wrong_neighbour` returns what stands in the
+        place of `by`, or `None`.
+        """
+        judged = [op for op in layers if not _is_exempt(op, layers, self.exempt, facts)]
+        wrong = [(op, found) for op in judged if (found := wrong_neighbour(op)) is not None]
+        exempt = len(layers) - len(judged)
+        return Result(
+            examined=len(judged),
+            findings=tuple(
+                op_finding(
+                    op, facts, f"{label(op, facts)} is {said} by {found}, not by {self.by}", f"{fix}, or exempt it"
+                )
+                for op, found in wrong
+            ),
+            found=len(judged) - len(wrong),
+            limit=len(judged),
+            unit=self.layer,
+            kept=f"{len(judged)} of {len(judged)} {self.layer} {said} by {self.by}",
+            notes=(f"{exempt} exempt",) if exempt else (),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FollowedBy(Rule):
+class FollowedBy(_Neighbours):
     """Every executed `layer` is followed by `by` on every path to an output.
 
     `position = "direct"`: `by` is the next operation. `position = "before-weights"`, the default: activation, pooling,
@@ -44,24 +78,16 @@ class FollowedBy(Rule):
         input = [1, 3]
     """
 
-    each_pass = True
-    layer: str = field(metadata=_KINDS)
-    by: str = field(metadata=_KINDS)
-    position: Literal["direct", "before-weights"] = "before-weights"
-    exempt: tuple[str, ...] = ()
-
     def check(self, facts: Facts) -> Result:
         """Follow every path from each layer to the next operation that counts."""
         readers = consumers(facts.ops)
         layers = lasts(live(facts, self.layer, self.on), self.layer, readers, facts)
-        judged = [op for op in layers if not _is_exempt(op, layers, self.exempt, facts)]
-        direct = self.position == "direct"
-        wrong = {op.index: wrong_follower(op, self.by, readers, facts, direct=direct) for op in judged}
-        return _result(self, layers, judged, wrong, facts, said="followed", fix=f"put {self.by} after it")
+        wrong = partial(wrong_follower, by=self.by, readers=readers, facts=facts, direct=self.position == "direct")
+        return self._judge(layers, wrong, facts, said="followed", fix=f"put {self.by} after it, or exempt it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrecededBy(Rule):
+class PrecededBy(_Neighbours):
     """Every executed `layer` is preceded by `by` on every path from an input.
 
     This is the mirror of `followed-by`, for networks that normalise or activate before their weights. `position =
@@ -87,50 +113,14 @@ class PrecededBy(Rule):
         input = [1, 3]
     """
 
-    each_pass = True
-    layer: str = field(metadata=_KINDS)
-    by: str = field(metadata=_KINDS)
-    position: Literal["direct", "before-weights"] = "before-weights"
-    exempt: tuple[str, ...] = ()
-
     def check(self, facts: Facts) -> Result:
         """Follow every path back from each layer to the next operation that counts."""
         dependent = dependent_on_input(facts.ops)
         layers = firsts(live(facts, self.layer, self.on), self.layer, dependent, facts)
-        judged = [op for op in layers if not _is_exempt(op, layers, self.exempt, facts)]
-        direct = self.position == "direct"
-        wrong = {op.index: wrong_predecessor(op, self.by, dependent, facts, direct=direct) for op in judged}
-        return _result(self, layers, judged, wrong, facts, said="preceded", fix=f"put {self.by} before it")
-
-
-def _result(
-    rule: FollowedBy | PrecededBy,
-    layers: Sequence[Op],
-    judged: Sequence[Op],
-    wrong: Mapping[int, str | None],
-    facts: Facts,
-    *,
-    said: str,
-    fix: str,
-) -> Result:
-    """Return the result for `judged`, those of `layers` that are not exempt; `wrong` is what stands in the place."""
-    findings = [
-        op_finding(
-            op, facts, f"{label(op, facts)} is {said} by {wrong[op.index]}, not by {rule.by}", f"{fix}, or exempt it"
+        wrong = partial(
+            wrong_predecessor, by=self.by, dependent=dependent, facts=facts, direct=self.position == "direct"
         )
-        for op in judged
-        if wrong[op.index] is not None
-    ]
-    exempt = len(layers) - len(judged)
-    return Result(
-        examined=len(judged),
-        findings=tuple(findings),
-        found=len(judged) - len(findings),
-        limit=len(judged),
-        unit=rule.layer,
-        kept=f"{len(judged)} of {len(judged)} {rule.layer} {said} by {rule.by}",
-        notes=(f"{exempt} exempt",) if exempt else (),
-    )
+        return self._judge(layers, wrong, facts, said="preceded", fix=f"put {self.by} before it, or exempt it")
 
 
 def _is_exempt(op: Op, layers: Sequence[Op], exempt: Sequence[str], facts: Facts) -> bool:

@@ -9,7 +9,7 @@ from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
 from archcheck.facts.selectors import instance, is_layer_type, kinds_of, selects, selects_layer
 from archcheck.foundation.source_place import Where
-from archcheck.rules.base import Rule
+from archcheck.rules.base import KINDS, Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.dropouts import active_in_evaluation
 from archcheck.rules.queries.effects import effective, near_misses, pointwise_note
@@ -18,8 +18,6 @@ from archcheck.rules.queries.placed_findings import model_finding, op_finding
 from archcheck.rules.queries.remedies import addition, repair
 from archcheck.rules.queries.scope import demand_reach, reach
 from archcheck.rules.queries.value_passes import decided_at, in_passes, share
-
-_KINDS = {"kinds": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +45,7 @@ class Requires(Rule):
         says = no dropout takes effect: `1` (Dropout) has rate 0
     """
 
-    kinds: tuple[str, ...] = field(metadata=_KINDS)
+    kinds: tuple[str, ...] = field(metadata=KINDS)
 
     def check(self, facts: Facts) -> Result:
         """Look for one effective operation of every kind."""
@@ -99,7 +97,7 @@ class RequiresAny(Rule):
         says = none of global_avg_pool, linear takes effect
     """
 
-    kinds: tuple[str, ...] = field(metadata=_KINDS)
+    kinds: tuple[str, ...] = field(metadata=KINDS)
 
     def check(self, facts: Facts) -> Result:
         """Look for one effective operation of any kind."""
@@ -178,7 +176,7 @@ class Forbids(Rule):
     """
 
     prohibition = True
-    kinds: tuple[str, ...] = field(metadata=_KINDS)
+    kinds: tuple[str, ...] = field(metadata=KINDS)
 
     def check(self, facts: Facts) -> Result:
         """Look at every operation of both modes."""
@@ -228,7 +226,7 @@ class Count(Rule):
     """
 
     each_pass = True
-    kind: str = field(metadata=_KINDS)
+    kind: str = field(metadata=KINDS)
     min: int | None = None
     max: int | None = None
 

@@ -11,7 +11,7 @@ from archcheck.facts.records import Op
 from archcheck.facts.selectors import selects
 from archcheck.foundation.json_codec import decode
 from archcheck.foundation.source_place import Where
-from archcheck.rules.base import Rule
+from archcheck.rules.base import KINDS, Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.dropouts import LEAK, Dropout, dropouts
 from archcheck.rules.queries.graphs import label, live
@@ -21,7 +21,6 @@ from archcheck.rules.queries.placed_findings import model_finding, op_finding
 from archcheck.rules.queries.probe_answers import place_in_answer, probed
 from archcheck.rules.queries.scope import demand_reach
 
-_KINDS = {"kinds": True}
 _PLACE: Any = Where | None
 _SHARE = {"unit": "share"}
 
@@ -53,7 +52,7 @@ class Head(Rule):
 
     each_pass = True
     narrows = False
-    kinds: tuple[str, ...] = field(metadata=_KINDS)
+    kinds: tuple[str, ...] = field(metadata=KINDS)
     output: int | str | None = None
 
     def check(self, facts: Facts) -> Result:

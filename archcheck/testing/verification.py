@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from archcheck.contract import Stated, load
+from archcheck.contract import load
 from archcheck.contract.document import Document, Node
 from archcheck.contract.rule_entries import read_rules
 from archcheck.contract.toml_lines import key_lines
@@ -33,9 +33,8 @@ from archcheck.facts.facts import Facts
 from archcheck.facts.snapshot import Committed
 from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import ContractError
-from archcheck.foundation.source_place import Where
 from archcheck.foundation.text_files import Text, Texts
-from archcheck.judging.engine import check, check_contract, judge
+from archcheck.judging.engine import check, check_contract, judge, stated_in_python
 from archcheck.judging.engine import measure as facts_of
 from archcheck.judging.rule_pages import Example, examples
 from archcheck.rules.base import Rule, rule_name
@@ -91,8 +90,7 @@ def judge_example(rule: type[Rule], example: Example, **names: Any) -> Outcome:
 
 
 def _judge(facts: Facts, rule: Rule) -> Outcome:
-    nowhere = Where(file="", line=0)
-    return judge(facts, [Stated(rule=rule, instance=rule_name(rule), where=nowhere)])[0]
+    return judge(facts, [stated_in_python(rule)])[0]
 
 
 def _texts(source: str) -> Texts:

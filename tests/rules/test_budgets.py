@@ -103,6 +103,16 @@ def test_the_precision_counts():
     assert outcome(MaxBytes(limit=478), Net().half(), IMAGE.half()).found == 2 * (20 + 219)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "width"),
+    [("float64", 8), ("float32", 4), ("bfloat16", 2), ("float8_e4m3fn", 1), ("quint8", 1), ("int4", 1), ("bool", 1)],
+)
+def test_hidden_weights_count_at_the_precision_of_what_reads_them(dtype, width):
+    facts = measure(Hiding(), example=torch.zeros(1, 3))
+    facts = replace(facts, ops=tuple(replace(op, dtype=dtype) for op in facts.ops))
+    assert MaxBytes(limit=1_000).check(facts).found == (12 + 4) * width
+
+
 class Hiding(nn.Module):
     def __init__(self):
         super().__init__()

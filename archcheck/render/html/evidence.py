@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from archcheck.facts.records import Training
 from archcheck.foundation.statistics.confidence_intervals import Sample, mean_bounds, share_interval
 from archcheck.foundation.words import amount
 from archcheck.rules.findings import Report
@@ -94,7 +92,7 @@ class Evidence:
 def evidence_of(report: Report) -> Evidence | None:
     """Return what the record of a subject tells; `None` where there is no record with runs."""
     training = report.facts.training if report.facts else None
-    runs = _runs(training)
+    runs = runs_of(training.record if training else None)
     if training is None or not runs:
         return None
     curves = tuple(map(_curve, runs))
@@ -115,12 +113,6 @@ def evidence_of(report: Report) -> Evidence | None:
 def known(values: Iterable[float | None]) -> list[float]:
     """Return the values that there are."""
     return [value for value in values if value is not None]
-
-
-def _runs(training: Training | None) -> Sequence[Run]:
-    """Return the runs of a record; one that was read back from a report may hold anything."""
-    record: Mapping[str, Any] = (training.record if training else None) or {}
-    return runs_of(record) if isinstance(record.get("runs"), list | tuple) else []
 
 
 def _curve(run: Run) -> Curve:

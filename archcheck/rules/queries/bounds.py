@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from archcheck.facts.facts import Facts
@@ -63,12 +64,8 @@ def layer_line(layer: Layer, amount: int, total: int) -> str:
     return share_line((layer.path or "the model itself", layer.type), amount, total, str(layer.where or ""))
 
 
-_WIDTHS = {
-    "float64": 8, "int64": 8, "complex64": 8, "complex128": 16, "float16": 2, "bfloat16": 2, "int16": 2, "int8": 1,
-    "uint8": 1, "bool": 1,
-}  # fmt: skip
 _USUAL = 4
-"""Bytes of an element of float32, and of a hidden weight of which no more is known."""
+"""Bytes of an element of float32. A hidden weight of unknown dtype counts as one."""
 
 
 def hidden_bytes(facts: Facts) -> int:
@@ -82,7 +79,10 @@ def hidden_bytes(facts: Facts) -> int:
 
 
 def _width(reader: Op | None) -> int:
-    return _WIDTHS.get(reader.dtype or "", _USUAL) if reader else _USUAL
+    """Return the bytes of an element, from the bits in the name of the dtype: `float16`, `float8_e4m3fn`, `bool`."""
+    dtype = (reader and reader.dtype) or ""
+    bits = re.search(r"\d+", dtype)
+    return 1 if dtype == "bool" else -(-int(bits[0]) // 8) if bits else _USUAL
 
 
 def by_dtype(facts: Facts, hidden: int) -> list[tuple[str, int]]:

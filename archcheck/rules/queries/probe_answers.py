@@ -15,19 +15,22 @@ ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bflo
 """The distance of one from the next number, by dtype; of any other dtype, such as those of 8 bits, it is 1/8."""
 
 
-def same_shapes(dtype: str) -> float:
-    """Return the largest difference of the same operations on the same shapes: 16 roundings; in one thread it is 0."""
-    return 16 * ROUNDING.get(dtype, 2.0**-3)
+def same_shapes(dtype: str, tolerance: float | None = None) -> float:
+    """Return `tolerance`, by default the largest difference of the same operations on the same shapes.
+
+    This is 16 roundings; in one thread it is 0.
+    """
+    return 16 * ROUNDING.get(dtype, 2.0**-3) if tolerance is None else tolerance
 
 
-def other_shapes(dtype: str) -> float:
-    """Return the largest difference of the same sums on other shapes.
+def other_shapes(dtype: str, tolerance: float | None = None) -> float:
+    """Return `tolerance`, by default the largest difference of the same sums on other shapes.
 
     The order of a sum changes with the kernel, and each layer passes its rounding on. 16-bit kernels add in float32, so
     only one rounding per layer counts.
     """
     rounding = ROUNDING.get(dtype, 2.0**-3)
-    return (256 if rounding < 2.0**-20 else 32) * rounding
+    return (256 if rounding < 2.0**-20 else 32) * rounding if tolerance is None else tolerance
 
 
 def within(distance: float | None, limit: float) -> bool:

@@ -84,13 +84,17 @@ def fix_of(facts: Facts) -> str:
 
 def runs_of(record: Mapping[str, Any] | None) -> list[Run]:
     """Return the well-formed runs of a record."""
-    return [run for run in (record or {}).get("runs", ()) if isinstance(run, Mapping)]
+    return _tables((record or {}).get("runs"))
 
 
 def epochs_of(run: Run) -> list[Mapping[str, Any]]:
     """Return the well-formed epochs of a run."""
-    epochs = run.get("epochs")
-    return [each for each in epochs if isinstance(each, Mapping)] if isinstance(epochs, list | tuple) else []
+    return _tables(run.get("epochs"))
+
+
+def _tables(items: Any) -> list[Mapping[str, Any]]:
+    """Return the tables in a list. A record that was read back from a report may hold anything."""
+    return [each for each in items if isinstance(each, Mapping)] if isinstance(items, list | tuple) else []
 
 
 def result_of(run: Run) -> tuple[int, int] | None:
