@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from archcheck.contract.entries import InputSpec, check_dtype, check_sizes
+from archcheck.contract.specifications import InputSpec, check_dtype, check_sizes
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.files import is_stream
 from archcheck.foundation.words import did_you_mean, quote

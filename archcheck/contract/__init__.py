@@ -4,8 +4,8 @@
 the parts of `load`.
 """
 
-from archcheck.contract.entries import InputSpec, Stated, SubjectEntry, TrainingSpec, Waiver
 from archcheck.contract.files import Contract, discover, known_rules, load
+from archcheck.contract.specifications import InputSpec, Stated, SubjectEntry, TrainingSpec, Waiver
 
 __all__ = [
     "Contract",

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from archcheck.contract.document import LARGEST, Node, parse
-from archcheck.contract.entries import SubjectEntry
 from archcheck.contract.fields import check_keys
 from archcheck.contract.plugins import installed_rules, read_plugins
 from archcheck.contract.rule_entries import read_rules
+from archcheck.contract.specifications import SubjectEntry
 from archcheck.contract.subject_entries import read_subject
 from archcheck.foundation.errors import ArchcheckError, ContractError, Problem
 from archcheck.foundation.files import read_bytes

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 from archcheck.contract.document import Node
-from archcheck.contract.entries import Stated
 from archcheck.contract.fields import build
+from archcheck.contract.specifications import Stated
 from archcheck.contract.values import list_depth
 from archcheck.foundation.words import did_you_mean, nearest, quote
 from archcheck.rules.base import Rule, key_of, parameters, rule_name

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from archcheck.contract import Contract, Stated, SubjectEntry, Waiver
 from archcheck.contract.document import show_path
-from archcheck.contract.entries import import_limit
+from archcheck.contract.specifications import import_limit
 from archcheck.facts import snapshot
 from archcheck.facts.facts import Facts
-from archcheck.facts.stated_costs import Stated as StatedCost
+from archcheck.facts.operator_costs import Stated as StatedCost
 from archcheck.facts.weight_files import Weights
 from archcheck.foundation.errors import NotMeasured, SubjectError
 from archcheck.foundation.json_codec import decode, encode

@@ -12,9 +12,9 @@ import torch
 
 from archcheck.facts.facts import Facts, diff_ops
 from archcheck.facts.main_output import main_output
+from archcheck.facts.operator_costs import Stated as StatedCost
 from archcheck.facts.probe_names import parsed
 from archcheck.facts.records import CROSS_CHECK, PARANOID, Shapes, Subject, Tensor, ValuePasses
-from archcheck.facts.stated_costs import Stated as StatedCost
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.behaviour import accepted_inputs
 from archcheck.measure.behaviour.probe_context import Bench

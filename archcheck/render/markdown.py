@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from archcheck.facts.cross_checks import CrossCheck
-from archcheck.render import cross_check, tensor_file
+from archcheck.render import fvcore_comparison, tensor_file
 from archcheck.render.options import Options
 from archcheck.render.outcome_lines import MOST
 from archcheck.render.totals import decided
@@ -66,9 +66,9 @@ def _totals(report: Report) -> str:
 
 
 def _cross_check(check: CrossCheck) -> Iterator[str]:
-    yield escape(cross_check.verdict(check))
+    yield escape(fvcore_comparison.verdict(check))
     if check.differences:
-        yield table(cross_check.TITLES, [map(escape, row.cells) for row in cross_check.rows(check)])
+        yield table(fvcore_comparison.TITLES, [map(escape, row.cells) for row in fvcore_comparison.rows(check)])
 
 
 def table(titles: Sequence[str], rows: Iterable[Iterable[str]]) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.weight_files import Weights
-from archcheck.render import cross_check, tensor_file, totals
+from archcheck.render import fvcore_comparison, tensor_file, totals
 from archcheck.render.layer_table import Row, table
 from archcheck.render.options import Options
 from archcheck.render.outcome_lines import anatomy
@@ -100,9 +100,9 @@ def _facts(facts: Facts, options: Options) -> Iterator[RenderableType]:
     yield ""
     yield _lines(totals.lines(facts))
     if facts.cross_check and facts.cross_check.differences:
-        rows = [(row.cells, ALARM if row.alarming else "") for row in cross_check.rows(facts.cross_check)]
+        rows = [(row.cells, ALARM if row.alarming else "") for row in fvcore_comparison.rows(facts.cross_check)]
         yield ""
-        yield _table_of(cross_check.TITLES, cross_check.FIGURES, rows)
+        yield _table_of(fvcore_comparison.TITLES, fvcore_comparison.FIGURES, rows)
 
 
 def _tensors(weights: Weights) -> Iterator[RenderableType]:

@@ -10,7 +10,7 @@ from archcheck.facts.facts import Facts
 from archcheck.facts.records import NUMBER_BYTES, Choice, Hidden, Params, Tensor, Training
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import shape_text
-from archcheck.render import cross_check
+from archcheck.render import fvcore_comparison
 from archcheck.render.layer_table import why_unused
 from archcheck.render.wording import count, listed
 from archcheck.rules.queries.dropouts import dropouts
@@ -109,7 +109,7 @@ def _sums(facts: Facts) -> Iterator[Line]:
     if cost.bounds:
         yield Line(label="bounds", text=f"sizes depend on data: {listed(cost.bounds, SHOWN)}", alarming=True)
     if facts.cross_check:
-        text, doubtful = cross_check.verdict(facts.cross_check), cross_check.is_doubtful(facts.cross_check)
+        text, doubtful = fvcore_comparison.verdict(facts.cross_check), fvcore_comparison.is_doubtful(facts.cross_check)
         yield Line(label="cross-check", text=text, alarming=doubtful)
     if facts.shape.receptive_field:
         yield Line(label="receptive field", text=f"{shape_text(facts.shape.receptive_field)} input positions")

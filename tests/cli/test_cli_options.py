@@ -15,7 +15,7 @@ import pytest
 from archcheck.cli import main, output, targets
 from archcheck.cli.option_values import argument_of, format_of, input_of, output_of, positive, whole_of
 from archcheck.cli.options import parse
-from archcheck.contract.entries import InputSpec
+from archcheck.contract.specifications import InputSpec
 from archcheck.foundation import installed_packages
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.render import FORMATS

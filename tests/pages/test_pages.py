@@ -13,7 +13,7 @@ import pytest
 import archcheck
 from archcheck import testing
 from archcheck.contract import load
-from archcheck.contract.entries import DTYPES, InputSpec, SubjectEntry, TrainingSpec, Waiver
+from archcheck.contract.specifications import DTYPES, InputSpec, SubjectEntry, TrainingSpec, Waiver
 from archcheck.judging.rule_pages import page as page_of
 from archcheck.judging.topic_pages import topics
 from archcheck.render import FORMATS

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from archcheck.facts.operator_costs import RESULT, Stated, check_cost, check_operator, macs_of
 from archcheck.facts.records import Shape
-from archcheck.facts.stated_costs import RESULT, Stated, check_cost, check_operator, macs_of
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.operators.attention_cost import ATTENTION
 from archcheck.measure.operators.einsum_cost import contraction_macs

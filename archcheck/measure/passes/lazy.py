@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import torch
 
-from archcheck.facts.stated_costs import Stated
+from archcheck.facts.operator_costs import Stated
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.meta import is_without_memory, without_memory
 from archcheck.measure.passes.forward import Passes, forward_error

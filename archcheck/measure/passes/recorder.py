@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from archcheck.facts.stated_costs import Stated
+from archcheck.facts.operator_costs import Stated
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.operators.operator_results import Answer, dtype_of, shape_of, source
 from archcheck.measure.passes.event import Event, takes_shape_alone, takes_shape_of_other

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from archcheck.facts.stated_costs import Stated
+from archcheck.facts.operator_costs import Stated
 from archcheck.measure.operators.computation import ShapeRunner, fresh
 from archcheck.measure.operators.kinds import kind_of
 from archcheck.measure.operators.operator_results import KNOWN, answer, remember

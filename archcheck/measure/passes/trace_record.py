@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 
-from archcheck.facts.stated_costs import Stated
+from archcheck.facts.operator_costs import Stated
 from archcheck.foundation.source_place import Where
 from archcheck.measure.passes.event import Event, takes_shape_alone
 from archcheck.measure.passes.unobserved_values import Silence

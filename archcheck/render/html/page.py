@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from archcheck.facts.facts import Facts
-from archcheck.render import cross_check, tensor_file, totals
+from archcheck.render import fvcore_comparison, tensor_file, totals
 from archcheck.render.html.drawing import Drawing, draw
 from archcheck.render.html.evidence import Evidence, evidence_of
 from archcheck.render.html.plan import Paper, plan
@@ -67,7 +67,7 @@ class Measured:
     lines: tuple[totals.Line, ...]
     layers: tuple[LayerRow, ...]
     cut: bool
-    differences: tuple[cross_check.Row, ...]
+    differences: tuple[fvcore_comparison.Row, ...]
     drawing: Drawing | None
     ops: int
     differing: int | None
@@ -154,7 +154,7 @@ def _measured(facts: Facts, options: Options, paper: Paper) -> Measured:
         lines=tuple(totals.lines(facts)),
         layers=layers,
         cut=cut,
-        differences=tuple(cross_check.rows(facts.cross_check)) if facts.cross_check else (),
+        differences=tuple(fvcore_comparison.rows(facts.cross_check)) if facts.cross_check else (),
         drawing=draw(facts, planned) if planned else None,
         ops=len(facts.ops),
         differing=len(facts.train_ops) if facts.train_length else None,

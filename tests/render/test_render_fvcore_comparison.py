@@ -2,7 +2,7 @@ import json
 
 from archcheck.facts.cross_checks import Difference
 from archcheck.render import render
-from archcheck.render.cross_check import SHOWN, is_doubtful, rows, verdict
+from archcheck.render.fvcore_comparison import SHOWN, is_doubtful, rows, verdict
 from archcheck.rules.findings import Report, reports_from_json
 from tests.render.samples import cross_checked, differences, plain_net
 

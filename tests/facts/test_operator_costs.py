@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from archcheck import SubjectError, check, rules
-from archcheck.facts.stated_costs import check_cost, macs_of
+from archcheck.facts.operator_costs import check_cost, macs_of
 from archcheck.judging.engine import measure
 
 SIZES = {"x": (2, 3, 5), "weight": (7, 3), "out": (2, 7)}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from archcheck.facts.stated_costs import Stated as StatedCost
+from archcheck.facts.operator_costs import Stated as StatedCost
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.words import did_you_mean, listed, quote
 from archcheck.rules.base import Rule
@@ -129,7 +129,7 @@ class SubjectEntry:
     `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or the name of a
     function that makes one. `weights` is a file with its tensors. `meta` builds it without memory. `unsafe` loads a
     pickle; only the command line can set it. `timeout` is in seconds. `import_timeout` limits the import of its own
-    code, in seconds of CPU time. `costs` are multiply-accumulates of its own operators by name (see `stated_costs`).
+    code, in seconds of CPU time. `costs` are multiply-accumulates of its own operators by name (see `operator_costs`).
     `snapshot` is the file of its committed measures; by default it lies beside the contract (`Contract.snapshot`).
     """
 
