@@ -28,7 +28,7 @@ def summary(comparison: Comparison) -> str:
 
 
 def _alone(comparison: Comparison) -> str:
-    """Return on which single side a subject is; empty if it is on both."""
+    """Return the only side that has the subject; empty if both have it."""
     if comparison.before and comparison.after:
         return ""
     return "only in the second" if comparison.after else "only in the first"

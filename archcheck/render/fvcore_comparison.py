@@ -10,7 +10,7 @@ from archcheck.facts.cross_checks import UNEXPLAINED, CrossCheck, Difference
 from archcheck.render.wording import count, listed
 
 SHOWN = 12
-"""How many rows are written out; `--format json` has them all."""
+"""Most rows that are written out; `--format json` has them all."""
 TITLES = ("layer", "operator", "archcheck", "fvcore", "why")
 FIGURES = ("archcheck", "fvcore")
 _MODEL = "(the model)"
@@ -56,7 +56,7 @@ def is_doubtful(check: CrossCheck) -> bool:
 
 
 def rows(check: CrossCheck) -> Iterator[Row]:
-    """Return the rows of the table of differences, the last of which counts what is left out."""
+    """Yield the rows of the table of differences. The last row counts those that are left out."""
     groups: defaultdict[tuple[str, str, str], list[Difference]] = defaultdict(list)
     for difference in sorted(check.differences, key=lambda each: each.explained):
         groups[difference.quantity, difference.op, difference.reason].append(difference)

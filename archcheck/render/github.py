@@ -11,11 +11,11 @@ from itertools import chain, zip_longest
 
 from archcheck.foundation.source_place import Where
 from archcheck.render.options import Options
-from archcheck.render.wording import from_root, one_line, place_of, said, unmeasured
+from archcheck.render.wording import finding_lines, from_root, one_line, place_of, unmeasured
 from archcheck.rules.findings import Finding, Outcome, Report
 
 MOST = 9
-"""How many annotations there are before the rest is only counted."""
+"""Most annotations. The rest is only counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Annotation:
 def render_github(reports: Sequence[Report], options: Options) -> str:
     """Return an annotation for each finding that keeps the run from passing; nothing when it passes."""
     groups = [group for report in reports for group in _groups(report)]
-    # Every broken rule comes once before any comes twice; what would read the same at the same place, once.
+    # Each broken rule appears once before any appears twice. Equal annotations at one place appear once.
     turns = chain.from_iterable(zip_longest(*groups))
     found = list(dict.fromkeys(annotation for annotation in turns if annotation))
     shown = found[:MOST]
@@ -62,7 +62,7 @@ def _of_outcome(report: Report, outcome: Outcome) -> Iterator[Annotation]:
     for finding in findings:
         yield Annotation(
             title=f"{outcome.verdict.value} {outcome.instance} ({report.subject})",
-            message=tuple(said(report, outcome, finding)),
+            message=tuple(finding_lines(report, outcome, finding)),
             where=place_of(report, outcome, finding),
         )
 

@@ -12,19 +12,19 @@ One document holds a report of each subject, in the order of the run::
                                               "fix": "remove 1,483 parameters, or raise max-params"}],
                                 ...}]}]}
 
-* The keys are the fields of `Facts` and `Outcome`, whose docstrings say what they
-  mean; every key is written, `null` where there is nothing to say. What was not measured is `null`, never zero.
+* The keys are the fields of `Facts` and `Outcome`; their docstrings explain them. Every key is written. A value that
+  was not measured is `null`, never zero.
 * A subject that could not be measured has `"error": {"kind": ..., "message": ...}` in place of `facts`; `kind` is a
   stable word of those that `archcheck.foundation.errors.SubjectError` lists.
 * A file that holds tensors alone has `weights` in place of `facts`: what is in it, and nothing of structure.
-* `points` is what a rule, or all rules of a subject, are worth and `earned` what they got of that: all of it when kept
-  or waived, else nothing. `totals` counts the rules of a subject: `rules`, and each verdict by its name.
+* `points` is the worth of a rule, or of all rules of a subject. `earned` is the earned part: all of it for a rule that
+  is kept or waived, else nothing. `totals` counts the rules of a subject: `rules`, and each verdict by its name.
 * A part of a run has `"shard": {"index": 2, "count": 4, "subjects": [...]}`, with the subjects of the whole run.
-* `schema` rises when a key changes its meaning or goes away. A new key may come at any time: readers pass over those
-  that they do not know, as archcheck does.
+* `schema` rises when a key changes its meaning or goes away. A new key may come at any time: readers ignore
+  unknown keys, as archcheck does.
 
-`report.schema.json` beside this module says the same as a JSON Schema (draft 2020-12); it is made of the dataclasses by
-`archcheck.render.schema`.
+`report.schema.json` beside this module is the JSON Schema (draft 2020-12). `archcheck.render.schema` generates it from
+the dataclasses.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from archcheck.facts.records import Layer
 from archcheck.render.wording import shapes_text
 
 WIDEST = 100
-"""How many layers of one container are shown before the rest is only counted."""
+"""Most layers of one container that are shown. The rest is only counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Node:
-    """A layer, what is below it, and the number of its structure: equal numbers, equal subtrees."""
+    """A layer with its children. Subtrees with the same `structure` number are equal."""
 
     layer: Layer
     children: list[Node] = field(default_factory=list)
@@ -79,7 +79,7 @@ def tree(facts: Facts) -> tuple[Node, ...]:
     for path, node in nodes.items():  # from the root down, because what lies in an unused layer is unused
         outer = nodes.get(path.rpartition(".")[0])
         node.warning = warnings.get(path, outer.warning if outer and path else "")
-    # From the leaves upwards and without recursion, so that any depth is fine.
+    # From the leaves upwards, without recursion, so that any depth works.
     for node in sorted(nodes.values(), key=lambda node: -node.layer.path.count(".") - bool(node.layer.path)):
         _complete(node, numbers)
     return tuple(roots)

@@ -8,11 +8,11 @@ from archcheck.render.wording import builds, count, fix_of, place_of
 from archcheck.rules.findings import Finding, Outcome, Report
 
 MOST = 10
-"""How many findings of one rule are written out."""
+"""Most findings of one rule that are written out."""
 
 
-def anatomy(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
-    """Return the labelled lines of an outcome that fails; for any other, its notes and what is waived."""
+def detail_lines(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """Yield the labelled lines of an outcome that fails. For any other, yield its notes and its waived findings."""
     if outcome.fails:
         first = outcome.findings[0] if outcome.findings else None
         yield from _where(report, outcome, first)

@@ -2,7 +2,7 @@
 
 A finding of a broken or vacuous rule is a result that fails; one that a waiver accepts is a result that is
 suppressed, with the waiver's reason; a rule that could not be judged is `open`. Such rules, and subjects that could
-not be measured, are also notifications of an invocation that did not succeed. What is kept is not in it.
+not be measured, are also notifications of an invocation that did not succeed. Kept rules are left out.
 Files are relative to `%SRCROOT%`, the root of the repository. Fingerprints depend on neither lines nor figures, so
 that a finding stays the same one while code moves around it and a network grows. Section numbers are those of
 https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/sarif-v2.1.0-os.html
@@ -23,7 +23,7 @@ from archcheck.foundation.source_place import Where
 from archcheck.judging.rule_pages import markdown, page
 from archcheck.render.json import finite
 from archcheck.render.options import Options
-from archcheck.render.wording import from_root, one_line, place_of, said, stated_at, unmeasured
+from archcheck.render.wording import finding_lines, from_root, one_line, place_of, stated_at, unmeasured
 from archcheck.rules import find
 from archcheck.rules.base import documentation, promise
 from archcheck.rules.findings import Finding, Outcome, Report, Verdict
@@ -57,7 +57,7 @@ def _driver(rules: Sequence[str], pages: str) -> Json:
 
 
 def _rule(name: str, pages: str) -> Json:
-    """Describe a rule by its page, at the address of `pages` if there is one; of a plugin's, only the name is known."""
+    """Describe a rule by its page, at the address of `pages` if there is one. A plugin's rule has only its name."""
     described: Json = {"id": name, "defaultConfiguration": {"level": "error"}}
     if cls := find(name):
         text = documentation(cls)
@@ -114,7 +114,7 @@ def _result(report: Report, outcome: Outcome, finding: Finding | None, rules: Se
         "ruleIndex": rules.index(outcome.rule),
         "kind": "open" if is_open else "fail",
         "level": "none" if is_open else "error",  # 3.27.10: what does not fail has no other level
-        "message": _message(list(said(report, outcome, finding))),
+        "message": _message(list(finding_lines(report, outcome, finding))),
         "locations": [_location(report, outcome, finding, base)],
         "partialFingerprints": {FINGERPRINT: _fingerprint(report, outcome, finding)},
         "properties": _properties(report, outcome),
@@ -140,7 +140,7 @@ def _physical(where: Where, base: str) -> Json:
 
 
 def _logical(report: Report, finding: Finding | None) -> Json:
-    """Name the layer that a finding speaks of, or else the model; SARIF has no kinds of its own for them (3.33.7)."""
+    """Return the logical location of a finding: its layer, or else the model. SARIF has no kinds for them (3.33.7)."""
     if finding is None or not finding.layer:
         return {"name": report.subject, "fullyQualifiedName": report.subject, "kind": "model"}
     name = finding.layer.rpartition(".")[2]
@@ -162,14 +162,14 @@ def _reference(outcome: Outcome, rules: Sequence[str]) -> Json:
 
 
 def _fingerprint(report: Report, outcome: Outcome, finding: Finding | None) -> str:
-    """Return what makes a finding the same one in the next version of the code."""
+    """Return a digest that stays the same for a finding in the next version of the code."""
     message, layer = (finding.message, finding.layer) if finding else (outcome.summary, None)
     parts = [report.subject, outcome.rule, layer, _FIGURE.sub("#", message)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def _numbered(results: Iterator[Json]) -> list[Json]:
-    """Tell findings apart that have the same fingerprint, by their order."""
+    """Add a number to each fingerprint, so that findings with the same fingerprint differ."""
     seen: Counter[str] = Counter()
     numbered = []
     for result in results:
@@ -184,5 +184,5 @@ def _message(lines: Sequence[str]) -> Json:
 
 
 def _literal(text: str) -> str:
-    """Keep text from being read as a placeholder (3.11.5) or an embedded link (3.11.6)."""
+    """Escape placeholders (3.11.5) and embedded links (3.11.6)."""
     return _LINK.sub(r"\\[\1\\]", _PLACEHOLDER.sub(r"{{\1}}", text))

@@ -12,7 +12,7 @@ from archcheck.render.wording import count, listed
 TITLES = ("tensor", "shape", "dtype", "elements", "bytes")
 FIGURES = ("elements", "bytes")
 MOST = 500
-"""How many tensors are shown before the rest is only counted."""
+"""Most tensors that are shown. The rest is only counted."""
 
 
 def summary(weights: Weights) -> str:
@@ -21,7 +21,7 @@ def summary(weights: Weights) -> str:
 
 
 def lines(weights: Weights) -> Iterator[Line]:
-    """Return the sums, and what is unknown about such a file."""
+    """Yield the sums, and the lines about values and structure."""
     yield Line(label="tensors", text=f"{len(weights.tensors):,} ({weights.format})")
     yield Line(label="elements", text=f"{weights.elements:,}, of parameters and buffers: which is which is unknown")
     by_dtype = ", ".join(f"{dtype} {size:,}" for dtype, size in weights.bytes_by_dtype.items())

@@ -17,7 +17,7 @@ from archcheck.facts.weight_files import Weights
 from archcheck.render import fvcore_comparison, tensor_file, totals
 from archcheck.render.layer_table import Row, table
 from archcheck.render.options import Options
-from archcheck.render.outcome_lines import anatomy
+from archcheck.render.outcome_lines import detail_lines
 from archcheck.render.wording import one_line, points_text, tally, unmeasured
 from archcheck.rules.findings import Outcome, Report, Verdict
 
@@ -185,7 +185,7 @@ def _outcomes(report: Report) -> Iterator[RenderableType]:
     widest = max(len(one_line(outcome.instance)) for outcome in report.outcomes)
     for outcome in report.outcomes:
         yield _headline(report, outcome, widest)
-        if detail := list(anatomy(report, outcome)):
+        if detail := list(detail_lines(report, outcome)):
             yield _labelled([(label, _text(text)) for label, text in detail], indent=LABEL + 2, width=LABEL)
 
 

@@ -19,12 +19,12 @@ from archcheck.rules.queries.heads import head_of
 from archcheck.rules.queries.value_passes import passes_text
 
 SHOWN = 8
-"""How many names of one sort are written out."""
+"""Most names of one sort that are written out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A labelled line. An `alarming` line is something that a reader should not miss."""
+    """A labelled line. An `alarming` line is highlighted."""
 
     label: str
     text: str
@@ -73,7 +73,7 @@ def _tensors(tensors: tuple[Tensor, ...]) -> str:
 
 
 _FEW_ZEROS = 0.1
-"""The share of parameters that may be zero in any network: biases begin so."""
+"""The share of zero parameters that is usual, because biases often start at zero."""
 
 
 def lines(facts: Facts) -> Iterator[Line]:
@@ -122,7 +122,7 @@ def _by_dtype(params: Params) -> str:
 
 
 def _weights(facts: Facts) -> Iterator[Line]:
-    """Yield what the plain total does not say: weights that are tied, hidden or unused, and unused layers."""
+    """Yield tied, hidden and unused weights, and unused layers."""
     lines = [*_tied(facts), *_hidden(facts), *_unused(facts), *_unused_layers(facts)]
     yield from lines or [Line(label="weights", text="none tied, hidden or unused; no unused layers")]
     yield from _beside(facts)
@@ -155,7 +155,7 @@ def _hidden_weights(weights: Sequence[Hidden], what: str) -> Iterator[Line]:
 
 
 def _beside(facts: Facts) -> Iterator[Line]:
-    """Yield what acts beside the parameters and is not a weight: numbers of Python, masks, tables of positions."""
+    """Yield what acts beside the parameters and is not a weight: Python numbers, masks, tables of positions."""
     entries = facts.params.beside
     if not entries:
         return

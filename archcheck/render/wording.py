@@ -81,7 +81,7 @@ def from_root(file: str, base: str) -> str:
 
 
 def builds(facts: Facts | None, finding: Finding | None, place: Where | None) -> str:
-    """Return what is at the place of a finding: `final.conv (Conv2d)`, or `class Net` for the model."""
+    """Return the name of the layer or class at the place of a finding: `final.conv (Conv2d)`, `class Net`."""
     if facts is None or finding is None:
         return ""
     layer = facts.layer(finding.layer or "")
@@ -103,8 +103,8 @@ def fix_of(outcome: Outcome, finding: Finding | None) -> str:
     return f"mend the model, or change {stated}"
 
 
-def said(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[str]:
-    """Yield the lines about a finding: its message, its layer, the author's reason, the next step."""
+def finding_lines(report: Report, outcome: Outcome, finding: Finding | None) -> Iterator[str]:
+    """Yield the lines about a finding: its message, its layer, the reason of the author, and the next step."""
     yield finding.message if finding else outcome.summary
     if built := builds(report.facts, finding, place_of(report, outcome, finding)):
         yield f"where: {built}"
@@ -135,7 +135,7 @@ def totals(facts: Facts) -> str:
 
 
 def tally(reports: Iterable[Report]) -> str:
-    """Return `12 rules: 11 kept, 1 broken`, with subjects when there are several, those that failed, and the points."""
+    """Return `12 rules: 11 kept, 1 broken`, with the subjects, the failed subjects and the points if there are any."""
     every = tuple(reports)
     outcomes = [outcome for report in every for outcome in report.outcomes]
     counts = Counter(outcome.verdict for outcome in outcomes)

@@ -12,14 +12,14 @@ from archcheck.facts.facts import Facts
 from archcheck.render import render
 from archcheck.render.html.drawing import Drawing, draw
 from archcheck.render.html.labels import fit
-from archcheck.render.html.plan import FLAT, MANY, MOST, Paper, Plan, plan
+from archcheck.render.html.plan import FLAT, MANY, MOST, PageBudget, Plan, plan
 from archcheck.rules.findings import Report
 from tests.render.pages import Document, chain
 from tests.render.samples import facts, layer, op
 
 
 def planned(net: Facts, boxes: int = MOST) -> Plan:
-    found = plan(net, Paper(boxes=boxes))
+    found = plan(net, PageBudget(boxes=boxes))
     assert found
     return found
 
@@ -144,7 +144,7 @@ def test_no_page_has_more_boxes_than_it_may_and_says_so() -> None:
         count += len(one.boxes)
         found += [box.inner for box in one.boxes if box.inner]
     assert count <= 100
-    assert plan(net, Paper(boxes=3)) is None
+    assert plan(net, PageBudget(boxes=3)) is None
 
 
 def test_every_operation_of_a_short_graph_is_on_the_page_once_with_what_is_known_of_it() -> None:

@@ -125,7 +125,7 @@ def test_more_seeds_than_fit_are_counted() -> None:
 def test_first_epochs_far_below_the_limit_do_not_flatten_the_rest() -> None:
     early = run(0, [epoch(100), epoch(990), epoch(995)], 995)
     found = evidence(trained(early, limit=0.99))
-    low, high = found.sight
+    low, high = found.visible_range
     assert 0.8 < low < 0.99 < high
     assert found.below == 1
     assert "1 of the first validation accuracies lie below what is in sight" in render(

@@ -1,7 +1,7 @@
 """The curves of a training as inline SVG. The only module that imports matplotlib.
 
-The same figures give the same SVG to the byte. Its colours are the variables of the page, so that it is read in the
-light and in the dark, and its words stay text.
+The same figures give the same bytes. The colours are CSS variables of the page, so the curves are readable in light and
+in dark mode. Words stay text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _INK = {"#010101": "ink", "#020202": "muted", "#030303": "line", "#040404": "accent", "#050505": "limit"}
-"""Colours that no palette has, and the variable of the page that takes the place of each."""
+"""Placeholder colours that no palette has, and the CSS variable that replaces each."""
 INK, MUTED, LINE, ACCENT, LIMIT = _INK
 _SIZE = (8.2, 3.7)
 """Inches, at 72 pixels each."""
@@ -38,11 +38,11 @@ _SETTINGS: Mapping[Any, Any] = {
     "axes.unicode_minus": False,
 }
 _BARE = {"Creator": None, "Date": None, "Format": None, "Type": None}
-"""What would otherwise tell when and by what version the curves were drawn."""
+"""Metadata that would change with the time and with the version of matplotlib."""
 
 
 def draw_curves(evidence: Evidence, name: str) -> str:
-    """Return the curves as an `svg` element; `name` begins every id in it, and is a name of ours."""
+    """Return the curves as an `svg` element. `name` is the prefix of every id in it; it never comes from a report."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -60,7 +60,7 @@ def draw_curves(evidence: Evidence, name: str) -> str:
 
 
 def _epochs(axes: Axes, evidence: Evidence) -> None:
-    """Draw the validation accuracy of each seed, thin, and the mean of those that still ran, thick."""
+    """Draw a thin line for the validation accuracy of each seed, and a thick one for the mean of the runs."""
     from matplotlib.ticker import MaxNLocator
 
     for curve in evidence.curves:
@@ -80,7 +80,7 @@ def _epochs(axes: Axes, evidence: Evidence) -> None:
 
 
 def _test(axes: Axes, evidence: Evidence) -> None:
-    """Draw the test accuracy of each seed with its interval, and beside them the mean with that of all seeds."""
+    """Draw the test accuracy of each seed with its interval, and the mean over all seeds beside them."""
     tested = [(curve.test, curve.interval) for curve in evidence.curves]
     shown = [(share, interval) for share, interval in tested if share is not None and interval]
     for position, (share, interval) in enumerate(shown):
@@ -100,7 +100,7 @@ def _test(axes: Axes, evidence: Evidence) -> None:
 
 
 def _frame(left: Axes, right: Axes, evidence: Evidence) -> None:
-    """Draw the limit across both, and set what is in sight."""
+    """Draw the limit across both plots, and set the visible range."""
     from matplotlib.ticker import FuncFormatter
 
     for axes in (left, right):
@@ -108,7 +108,7 @@ def _frame(left: Axes, right: Axes, evidence: Evidence) -> None:
         axes.set_axisbelow(True)
         if evidence.limit is not None:
             axes.axhline(evidence.limit, color=LIMIT, linewidth=1.4, linestyle=(0, (5, 3)))
-    left.set_ylim(*evidence.sight)
+    left.set_ylim(*evidence.visible_range)
     left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g}%"))
     if evidence.limit is not None:
         text = f"limit {percents(evidence.limit)[0]}"
@@ -122,7 +122,7 @@ _IDS = re.compile(r'(\bid="|url\(#|href="#)')
 
 
 def _inline(text: str, name: str) -> str:
-    """Make of a file of SVG an element of a page in which there may be others."""
+    """Turn an SVG file into an element of a page that may hold other SVG elements."""
     text = _STYLE.sub("", _METADATA.sub("", text[text.index("<svg") :].strip()))
     text = _COLORS.sub(lambda found: f"var(--{_INK[found.group()]})", text)
     text = _IDS.sub(lambda found: f"{found.group()}{name}-", text)

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from archcheck.facts.facts import Facts
-from archcheck.render.html.labels import Label, around, below, fit, label, name_of, type_of
+from archcheck.render.html.labels import Label, enclosing_module, fit, label, name_of, relative_path, type_of
 from archcheck.render.html.plan import Box, Plan
 
 WIDTH = 304
-"""Width of a box; with some lanes on top of it the whole still fits a telephone."""
+"""Width of a box. A drawing with a few lanes still fits the screen of a telephone."""
 LEFT = 14
 HEIGHT = 24
 GAP = 12
@@ -24,20 +24,20 @@ HEADING = 24
 """Room for the name of a module above its operations."""
 LANE = 7
 _AISLE = 6
-"""Between the boxes and the first lane, where frames end."""
+"""Room between the boxes and the first lane. Frames end in it."""
 LANES = 24
-"""Lanes beyond which a line is left out, and counted."""
+"""Most lanes. A line that finds no lane is left out and counted."""
 _RIGHT = LEFT + WIDTH
 _FRAMED = 36
 """Characters that fit above a frame."""
 
 Readers = Mapping[int, list[int]]
-"""Position of a box -> positions of the boxes that read what it gives, in order; -1 is all that lies before."""
+"""Position of a box -> positions of the boxes that read its result, in order. -1 is everything before the drawing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A box on paper, and the number of the drawing that shows what is in it."""
+    """A box with its place, and the number of the drawing that shows its content."""
 
     y: int
     label: Label
@@ -46,7 +46,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """A module drawn around its operations."""
+    """A frame around the operations of a module."""
 
     y: int
     height: int
@@ -55,10 +55,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """A plan on paper. `lines` are paths of SVG that end in an arrow; `missing` of them found no lane.
+    """A plan with coordinates. `lines` are SVG paths that end in an arrow; `missing` counts those that found no lane.
 
-    `operations` are those that are shown, `alike` the modules that it stands for, `undrawn` the boxes for whose inside
-    there was no room, and `inner` the drawings of the others.
+    `operations` counts the operations that are shown, and `alike` the equal modules that the drawing shows. `undrawn`
+    counts the boxes whose content found no room. `inner` holds the drawings of the other boxes.
     """
 
     number: int
@@ -77,8 +77,8 @@ class Drawing:
 
 
 def draw(facts: Facts, plan: Plan, box: Box | None = None) -> Drawing:
-    """Return the drawing of `plan`, which shows what is in `box` (of the model by default), and those inside of it."""
-    modules = [around(facts, plan, each) for each in plan.boxes]
+    """Return the drawing of `plan` with the drawings inside it. It shows the content of `box`, by default the model."""
+    modules = [enclosing_module(facts, plan, each) for each in plan.boxes]
     tops = _tops(modules)
     lines, lanes, missing = _lines(_readers(facts, plan), tops)
     return Drawing(
@@ -107,7 +107,7 @@ def _title(facts: Facts, box: Box) -> str:
 
 
 def _tops(modules: list[str | None]) -> list[int]:
-    """Return the height at which each box begins: a new module takes room for its name."""
+    """Return the y coordinate of each box. A new module takes room for its name."""
     y, before, tops = 2, None, []
     for module in modules:
         y += HEADING if module and module != before else 0
@@ -124,13 +124,13 @@ def _frames(facts: Facts, plan: Plan, modules: list[str | None], tops: list[int]
             continue
         if module:
             top = tops[start] - HEADING + 2
-            title = fit(f"{below(plan.path, module)}  {type_of(facts, module)}".rstrip(), _FRAMED)
+            title = fit(f"{relative_path(plan.path, module)}  {type_of(facts, module)}".rstrip(), _FRAMED)
             yield Frame(y=top, height=tops[position] + HEIGHT + GAP // 2 - top, title=title)
         start = position + 1
 
 
 def _readers(facts: Facts, plan: Plan) -> Readers:
-    """Return who reads what; a box that reads its own is left out."""
+    """Return the boxes that read each result. A box that reads its own result is left out."""
     starts = [box.start for box in plan.boxes]
     found: dict[int, list[int]] = {}
     for reader, box in enumerate(plan.boxes):

@@ -1,4 +1,4 @@
-"""What the record of a training tells, as figures: a curve for each seed, and where the accuracy of all seeds lies."""
+"""The training record as figures: a curve for each seed, and the mean accuracy with its interval."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from archcheck.rules.queries.outcome_text import percents, validation_of
 from archcheck.rules.queries.training_runs import Run, epochs_of, result_of, runs_of
 
 CONFIDENCE = 0.95
-"""Of the two-sided intervals that are drawn."""
+"""Confidence of the two-sided intervals that are drawn."""
 MOST = 200
-"""Seeds of one record that are shown."""
+"""Most seeds of one record that are shown."""
 _RULE = "min-accuracy"
 _BELOW = 12
-"""How many times the error that is allowed is seen below the limit: the first epochs may lie far below it."""
+"""The range below the limit, in multiples of the allowed error. The first epochs may lie far below it."""
 _ROOM = 0.01
-"""The least that is seen around a value."""
+"""The smallest range around a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,8 @@ class Evidence:
         return sum(curve.result is not None for curve in self.curves)
 
     @property
-    def sight(self) -> tuple[float, float]:
-        """The lowest and highest accuracy in sight: of the validation, no more than helps to see the limit."""
+    def visible_range(self) -> tuple[float, float]:
+        """The lowest and the highest drawn accuracy. Low validation accuracies are cut off to show the limit."""
         tests = [share for curve in self.curves for share in curve.interval or ()]
         limits = [] if self.limit is None else [self.limit]
         shares = [*known(share for curve in self.curves for share in curve.shares), *tests, *limits]
@@ -79,8 +79,8 @@ class Evidence:
 
     @property
     def below(self) -> int:
-        """How many validation accuracies lie below what is in sight."""
-        low, _ = self.sight
+        """How many validation accuracies lie below the visible range."""
+        low, _ = self.visible_range
         return sum(share < low for curve in self.curves for share in known(curve.shares))
 
     @property
@@ -90,7 +90,7 @@ class Evidence:
 
 
 def evidence_of(report: Report) -> Evidence | None:
-    """Return what the record of a subject tells; `None` where there is no record with runs."""
+    """Return the figures of the training record of a subject, or `None` if there is no record with runs."""
     training = report.facts.training if report.facts else None
     runs = runs_of(training.record if training else None)
     if training is None or not runs:
@@ -111,7 +111,7 @@ def evidence_of(report: Report) -> Evidence | None:
 
 
 def known(values: Iterable[float | None]) -> list[float]:
-    """Return the values that there are."""
+    """Return the values that are not `None`."""
     return [value for value in values if value is not None]
 
 
@@ -127,23 +127,23 @@ def _curve(run: Run) -> Curve:
 
 
 def _mean(results: Sequence[tuple[int, int]], *, anytime: bool) -> tuple[float | None, tuple[float, float] | None]:
-    """Return the mean over seeds, and its interval: of one test set, and from two seeds on."""
+    """Return the mean over seeds if all have one test set, and its interval if there are two seeds or more."""
     if len({total for _, total in results}) != 1:
         return None, None
     sample = Sample([correct for correct, _ in results], results[0][1])
-    # Two one-sided bounds, each outside of half of what a two-sided interval leaves.
+    # Each of the two one-sided bounds takes half of the error of a two-sided interval.
     bounds = mean_bounds(sample, (1 + CONFIDENCE) / 2, anytime=anytime)
     return float(sample.mean), None if bounds == (0.0, 1.0) else bounds
 
 
 def _limit(report: Report) -> float | None:
-    """Return the accuracy that a rule promises; one that bounds epochs has a whole number as its limit."""
+    """Return the accuracy that a rule promises. A rule about epochs has an integer as its limit, and is skipped."""
     limits = (outcome.limit for outcome in report.outcomes if outcome.rule == _RULE)
     return next((limit for limit in limits if isinstance(limit, float) and 0 < limit <= 1), None)
 
 
 def described(evidence: Evidence) -> str:
-    """Return the figures of the curves in words, for those who do not see them."""
+    """Return the figures of the curves in words, for readers who cannot see them."""
     tested = [curve.test for curve in evidence.curves if curve.test is not None]
     parts = [f"{amount(len(evidence.curves), 'seeds')}, up to {amount(evidence.epochs, 'epochs')}"]
     if tested:

@@ -13,13 +13,13 @@ from archcheck.render.wording import count, one_line, shapes_text
 CHARACTERS = 39
 """How many characters fit into a box."""
 _LEAST = 6
-"""Characters that are left of every word."""
+"""Characters that each word keeps when it is cut."""
 _FAMILIES = ("weights", "norm", "activation", "pool")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """The text of a box: `title`, `name` and `output` are inside it, and `told` is the full text.
+    """The text of a box: `title`, `name` and `output` are inside it, and `tooltip` is the full text.
 
     `kind` and `index` belong to the single operation in the box; a box of several operations has neither.
     """
@@ -27,7 +27,7 @@ class Label:
     title: str
     name: str
     output: str
-    told: str
+    tooltip: str
     family: str
     live: bool
     kind: str | None = None
@@ -35,10 +35,10 @@ class Label:
 
 
 def label(facts: Facts, plan: Plan, box: Box) -> Label:
-    """Return the words of a box."""
+    """Return the text of a box."""
     ops = facts.ops[box.start : box.stop]
     if len(ops) == 1:
-        return _of_operation(ops[0], around(facts, plan, box) or plan.path)
+        return _of_operation(ops[0], enclosing_module(facts, plan, box) or plan.path)
     first = box.members[0]
     many = f"{len(box.members):,} alike" if len(box.members) > 1 else count(len(ops), "op")
     kind = "" if first.path == plan.path else type_of(facts, first.path)
@@ -46,19 +46,19 @@ def label(facts: Facts, plan: Plan, box: Box) -> Label:
     title, name, output = _fitted(
         name_of(plan.path, box), f"{many} {kind}".strip(), shapes_text(facts.ops[first.stop - 1].shapes)
     )
-    told = f"{name_of('', box)}: {count(len(ops), 'operation')}, {macs:,} multiply-accumulates"
+    tooltip = f"{name_of('', box)}: {count(len(ops), 'operation')}, {macs:,} multiply-accumulates"
     return Label(
-        title=title, name=name, output=output, told=told, family="module", live=any(op.live for op in ops)
+        title=title, name=name, output=output, tooltip=tooltip, family="module", live=any(op.live for op in ops)
     )  # fmt: skip
 
 
 def _of_operation(op: Op, path: str) -> Label:
-    title, name, output = _fitted(op.kind, below(path, op.layer), shapes_text(op.shapes))
+    title, name, output = _fitted(op.kind, relative_path(path, op.layer), shapes_text(op.shapes))
     return Label(
         title=title,
         name=name,
         output=output,
-        told=_told(op),
+        tooltip=_tooltip(op),
         family=next((family for family in _FAMILIES if op.kind in GROUPS[family]), "other"),
         live=op.live,
         kind=op.kind,
@@ -66,7 +66,7 @@ def _of_operation(op: Op, path: str) -> Label:
     )
 
 
-def _told(op: Op) -> str:
+def _tooltip(op: Op) -> str:
     """Return `1 conv (conv2d) in initial.0, 1x10x26x26 float32, 60,840 multiply-accumulates, reads 0, model.py:57`."""
     parts = [
         f"{op.index:,} {op.kind} ({op.op})" + (f" in {op.layer}" if op.layer else ""),
@@ -79,12 +79,12 @@ def _told(op: Op) -> str:
     return ", ".join(filter(None, parts))
 
 
-def around(facts: Facts, plan: Plan, box: Box) -> str | None:
-    """Return the module that is drawn around a box of one operation: the one right below the path of the plan."""
+def enclosing_module(facts: Facts, plan: Plan, box: Box) -> str | None:
+    """Return the module whose frame encloses a box of one operation: the module directly below the path of the plan."""
     if box.stop - box.start > 1:
         return None
     layer = facts.ops[box.start].layer
-    inside = below(plan.path, layer)
+    inside = relative_path(plan.path, layer)
     head, _, rest = inside.partition(".")
     module = layer.removesuffix(inside) + head
     outside = plan.path and inside == layer
@@ -92,8 +92,8 @@ def around(facts: Facts, plan: Plan, box: Box) -> str | None:
 
 
 def name_of(path: str, box: Box) -> str:
-    """Return what a box of several operations is called: its module, the modules in a row, or its operations."""
-    first, last = (below(path, each.path) for each in (box.members[0], box.members[-1]))
+    """Return the name of a box of several operations: its module, its consecutive modules, or its operations."""
+    first, last = (relative_path(path, each.path) for each in (box.members[0], box.members[-1]))
     if not first or box.members[0].path == path:
         return f"operations {box.start:,} to {box.stop - 1:,}"
     return first if first == last else f"{first} to {last.rpartition('.')[2]}"
@@ -105,10 +105,10 @@ def type_of(facts: Facts, path: str) -> str:
     return layer.type if layer else ""
 
 
-def below(path: str, layer: str) -> str:
-    """Return the name of `layer` as seen from `path`; the whole of it when it lies elsewhere.
+def relative_path(path: str, layer: str) -> str:
+    """Return the path of `layer` relative to `path`, or its whole path if it lies elsewhere.
 
-    >>> below("block1", "block1.0.conv"), below("block1", "block1"), below("block1", "head")
+    >>> relative_path("block1", "block1.0.conv"), relative_path("block1", "block1"), relative_path("block1", "head")
     ('0.conv', '', 'head')
     """
     if layer == path:
@@ -117,7 +117,7 @@ def below(path: str, layer: str) -> str:
 
 
 def _fitted(title: str, name: str, output: str) -> tuple[str, str, str]:
-    """Return the words of a box so that they fit: the name gives way first, then the shape."""
+    """Cut the words of a box so that they fit: the name first, then the shape."""
     title = fit(title, CHARACTERS - _LEAST)
     output = fit(output, max(_LEAST, CHARACTERS - len(title) - _LEAST))
     return title, fit(name, max(0, CHARACTERS - len(title) - len(output) - 2)), output

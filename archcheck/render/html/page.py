@@ -9,10 +9,10 @@ from archcheck.facts.facts import Facts
 from archcheck.render import fvcore_comparison, tensor_file, totals
 from archcheck.render.html.drawing import Drawing, draw
 from archcheck.render.html.evidence import Evidence, evidence_of
-from archcheck.render.html.plan import Paper, plan
+from archcheck.render.html.plan import PageBudget, plan
 from archcheck.render.layer_table import Row, table
 from archcheck.render.options import Options
-from archcheck.render.outcome_lines import anatomy
+from archcheck.render.outcome_lines import detail_lines
 from archcheck.render.totals import Line
 from archcheck.render.wording import count, points_text, tally, unmeasured
 from archcheck.rules.findings import Outcome, Report, Verdict
@@ -26,7 +26,7 @@ FIGURES = {
     "cost.peak_activation_bytes": "bytes of activations at the peak",
     "params.bytes": "bytes of parameters and buffers",
 }
-"""Path of a fact -> what stands below the figure."""
+"""Path of a fact -> the caption of its figure."""
 _WORST = (Verdict.ERROR, Verdict.BROKEN, Verdict.VACUOUS, Verdict.WAIVED, Verdict.KEPT)
 
 
@@ -42,7 +42,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """An outcome with its anatomy as labelled lines, and its points."""
+    """An outcome with its labelled lines and its points."""
 
     outcome: Outcome
     lines: tuple[tuple[str, str], ...]
@@ -51,7 +51,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRow:
-    """A row of the layer table, and which share of the whole its bars show, from 0 to 1."""
+    """A row of the layer table, and the shares that its bars show, from 0 to 1."""
 
     row: Row
     params: float
@@ -60,7 +60,7 @@ class LayerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """The facts of one subject: figures that stand out, labelled lines, layers, and the pictures."""
+    """The facts of one subject: the main figures, labelled lines, layers, and drawings."""
 
     figures: tuple[Figure, ...]
     header: tuple[totals.Line, ...]
@@ -91,7 +91,7 @@ class Section:
 
     @property
     def fails(self) -> bool:
-        """Whether a reader should look at it."""
+        """Whether the subject has an error or a rule that is not kept."""
         return bool(self.error) or any(each.outcome.fails for each in self.judged)
 
 
@@ -106,13 +106,13 @@ class Page:
 
 
 def page_of(reports: Sequence[Report], options: Options) -> Page:
-    """Return what a page of these reports shows. All its drawings share one paper, so that it stays a page."""
-    paper = Paper()
+    """Return the content of the page. All drawings share one budget, which limits the size of the page."""
+    budget = PageBudget()
     return Page(
         title=reports[0].subject if len(reports) == 1 else count(len(reports), "subject"),
         verdict=verdict_of(reports),
         tally=tally(reports),
-        sections=tuple(_section(report, options, paper, f"s{number}") for number, report in enumerate(reports, 1)),
+        sections=tuple(_section(report, options, budget, f"s{number}") for number, report in enumerate(reports, 1)),
     )
 
 
@@ -123,10 +123,10 @@ def verdict_of(reports: Sequence[Report]) -> str:
     return next((verdict.value for verdict in _WORST if verdict in found), "measured")
 
 
-def _section(report: Report, options: Options, paper: Paper, name: str) -> Section:
+def _section(report: Report, options: Options, budget: PageBudget, name: str) -> Section:
     evidence = evidence_of(report)
-    curves = evidence is not None and evidence.drawable and paper.curves > 0
-    paper.curves -= curves
+    curves = evidence is not None and evidence.drawable and budget.curves > 0
+    budget.curves -= curves
     return Section(
         id=name,
         subject=report.subject,
@@ -134,10 +134,10 @@ def _section(report: Report, options: Options, paper: Paper, name: str) -> Secti
         tally=tally([report]) if report.outcomes else "",
         error=unmeasured(report),
         judged=tuple(
-            Judged(outcome=outcome, lines=tuple(anatomy(report, outcome)), points=points_text([outcome]))
+            Judged(outcome=outcome, lines=tuple(detail_lines(report, outcome)), points=points_text([outcome]))
             for outcome in report.outcomes
         ),
-        measured=_measured(report.facts, options, paper) if report.facts else None,
+        measured=_measured(report.facts, options, budget) if report.facts else None,
         stored=tuple(tensor_file.lines(report.weights)) if report.weights else (),
         tensors=tuple(tensor_file.rows(report.weights)) if report.weights else (),
         evidence=evidence,
@@ -145,9 +145,9 @@ def _section(report: Report, options: Options, paper: Paper, name: str) -> Secti
     )
 
 
-def _measured(facts: Facts, options: Options, paper: Paper) -> Measured:
-    planned = plan(facts, paper)
-    layers, cut = _fitting(facts, options.depth, paper)
+def _measured(facts: Facts, options: Options, budget: PageBudget) -> Measured:
+    planned = plan(facts, budget)
+    layers, cut = _fitting(facts, options.depth, budget)
     return Measured(
         figures=tuple(_figure(facts, fact, noun) for fact, noun in FIGURES.items()),
         header=(Line(label="target", text=facts.subject.target), *totals.header(facts)),
@@ -165,13 +165,13 @@ def _figure(facts: Facts, fact: str, noun: str) -> Figure:
     return Figure(fact=fact, value=int(find_figure(fact).of(facts)[0]), text=figure_text(fact, facts), noun=noun)
 
 
-def _fitting(facts: Facts, depth: int, paper: Paper) -> tuple[tuple[LayerRow, ...], bool]:
-    """Return the layers as deep as there is paper for, the model itself at least, and whether any are left out."""
+def _fitting(facts: Facts, depth: int, budget: PageBudget) -> tuple[tuple[LayerRow, ...], bool]:
+    """Return as many levels of layers as the budget allows, at least the model itself, and whether any are left out."""
     depth = min(depth, max((layer.path.count(".") + 1 for layer in facts.layers), default=0))
     for shown in range(depth, 0, -1):
         layers = tuple(_layers(facts, shown))
-        if len(layers) <= paper.rows:
-            paper.rows -= len(layers)
+        if len(layers) <= budget.rows:
+            budget.rows -= len(layers)
             return layers, shown < depth
     return tuple(_layers(facts, 0)), depth > 0
 
@@ -183,5 +183,5 @@ def _layers(facts: Facts, depth: int) -> Iterator[LayerRow]:
 
 
 def _share(part: int, whole: int) -> float:
-    """Return which share of the whole a part is, for a bar: between 0 and 1, whatever a report says."""
+    """Return the share of `part` in `whole` for a bar. It is between 0 and 1 even for a damaged report."""
     return min(1.0, max(0.0, part / whole)) if whole else 0.0

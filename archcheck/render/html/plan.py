@@ -15,17 +15,17 @@ from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
 
 FLAT = 40
-"""Operations up to which every one has its box, and boxes that a bundled drawing has at most."""
+"""Up to so many operations have a box each. A bundled drawing has at most so many boxes."""
 MANY = 60
-"""Boxes above which neighbours are drawn together."""
+"""Most boxes of a drawing. With more, neighbours share a box."""
 DEEP = 12
-"""Drawings inside of one another, beyond which modules are no longer told apart."""
+"""Depth of nested drawings below which modules are no longer separated."""
 MOST = 3_000
-"""Boxes, and rows of layers, that a whole page may have."""
+"""Most boxes of a whole page, and most rows of layers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Span:
     """Consecutive operations `[start, stop)` of the graph, run below the layer `path`."""
 
     start: int
@@ -40,9 +40,9 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """What one box stands for: `members` are stretches that do the same, normally one, and `inner` its drawing."""
+    """The content of a box: `members` are equal spans, normally one, and `inner` is the drawing of the first."""
 
-    members: tuple[Stretch, ...]
+    members: tuple[Span, ...]
     inner: Plan | None = None
 
     @property
@@ -67,8 +67,8 @@ class Plan:
 
 
 @dataclass(slots=True, kw_only=True)
-class Paper:
-    """The room that all subjects of a page share: boxes, rows and curves that are left, and drawings so far."""
+class PageBudget:
+    """The boxes, rows and curves that the subjects of a page may still use, and the number of drawings so far."""
 
     boxes: int = MOST
     rows: int = MOST
@@ -76,66 +76,66 @@ class Paper:
     drawings: int = 0
 
 
-def plan(facts: Facts, paper: Paper) -> Plan | None:
-    """Return the drawings of the executed graph; `None` where nothing ran or no paper is left."""
-    return _Planner(facts, paper).plan(Stretch(0, len(facts.ops), ""), 0)
+def plan(facts: Facts, budget: PageBudget) -> Plan | None:
+    """Return the drawings of the executed graph; `None` if nothing ran or the budget is used up."""
+    return _Planner(facts, budget).plan(Span(0, len(facts.ops), ""), 0)
 
 
 class _Planner:
-    """Cuts a graph into drawings, for as long as there is paper."""
+    """Cuts a graph into drawings, as far as the budget allows."""
 
-    def __init__(self, facts: Facts, paper: Paper) -> None:
+    def __init__(self, facts: Facts, budget: PageBudget) -> None:
         self._ops = facts.ops
-        self._paper = paper
+        self._budget = budget
 
-    def plan(self, stretch: Stretch, depth: int) -> Plan | None:
-        """Return the drawing of a stretch, with those of its boxes."""
-        path, groups = self._cut(stretch, depth)
-        if not 0 < len(groups) <= self._paper.boxes:
+    def plan(self, span: Span, depth: int) -> Plan | None:
+        """Return the drawing of a span, with those of its boxes."""
+        path, groups = self._cut(span, depth)
+        if not 0 < len(groups) <= self._budget.boxes:
             return None
-        self._paper.boxes -= len(groups)
-        self._paper.drawings += 1
-        number = self._paper.drawings
+        self._budget.boxes -= len(groups)
+        self._budget.drawings += 1
+        number = self._budget.drawings
         boxes = tuple(Box(members=group, inner=self._inside(group[0], depth)) for group in groups)
         undrawn = sum(box.inner is None and box.members[0].size > 1 for box in boxes)
         return Plan(number=number, path=path, boxes=boxes, undrawn=undrawn)
 
-    def _inside(self, stretch: Stretch, depth: int) -> Plan | None:
-        return self.plan(stretch, depth + 1) if stretch.size > 1 else None
+    def _inside(self, span: Span, depth: int) -> Plan | None:
+        return self.plan(span, depth + 1) if span.size > 1 else None
 
-    def _cut(self, stretch: Stretch, depth: int) -> tuple[str, list[tuple[Stretch, ...]]]:
-        """Return the path that all of a stretch lies below, and its boxes."""
-        if stretch.size <= FLAT:
-            return stretch.path, [(part,) for part in _single(stretch)]
-        parts = [stretch]
+    def _cut(self, span: Span, depth: int) -> tuple[str, list[tuple[Span, ...]]]:
+        """Return the path above the whole span, and its boxes."""
+        if span.size <= FLAT:
+            return span.path, [(part,) for part in _single(span)]
+        parts = [span]
         while len(parts) == 1 and depth < DEEP:  # a model that only wraps another is not worth a drawing
             path, parts = parts[0].path, self._modules(parts[0])
         if len(parts) == 1:
-            path, parts = stretch.path, _single(stretch)
-        return path, _bundled(path, self._alike(parts))
+            path, parts = span.path, _single(span)
+        return path, _bundled(path, self._group_equal(parts))
 
-    def _modules(self, stretch: Stretch) -> list[Stretch]:
-        """Cut where the module below the path of the stretch changes; what that path itself runs stands alone."""
-        start, parts = stretch.start, []
-        for child, run in groupby(self._ops[stretch.start : stretch.stop], lambda op: _child(stretch.path, op.layer)):
+    def _modules(self, span: Span) -> list[Span]:
+        """Cut where the module below the path of the span changes. Operations of that path itself stay single."""
+        start, parts = span.start, []
+        for child, run in groupby(self._ops[span.start : span.stop], lambda op: _child(span.path, op.layer)):
             size = len(list(run))
             if child is None:
-                parts += _single(Stretch(start, start + size, stretch.path))
+                parts += _single(Span(start, start + size, span.path))
             else:
-                parts.append(Stretch(start, start + size, child))
+                parts.append(Span(start, start + size, child))
             start += size
         return parts
 
-    def _alike(self, parts: Sequence[Stretch]) -> list[tuple[Stretch, ...]]:
-        runs = groupby(parts, lambda part: self._likeness(part) if part.size > 1 else part)
+    def _group_equal(self, parts: Sequence[Span]) -> list[tuple[Span, ...]]:
+        runs = groupby(parts, lambda part: self._signature(part) if part.size > 1 else part)
         return [tuple(run) for _, run in runs]
 
-    def _likeness(self, part: Stretch) -> object:
-        """Return what equal stretches have in common: their operations, and the flow inside of them."""
-        return tuple(_trait(op, part) for op in self._ops[part.start : part.stop])
+    def _signature(self, part: Span) -> object:
+        """Return a value that equal spans share: their operations and the data flow inside."""
+        return tuple(_op_signature(op, part) for op in self._ops[part.start : part.stop])
 
 
-def _trait(op: Op, part: Stretch) -> object:
+def _op_signature(op: Op, part: Span) -> object:
     flow = tuple(index - part.start if index >= part.start else None for index in op.inputs)
     return op.kind, op.op, op.layer[len(part.path) :], op.shapes, op.macs, op.live, flow
 
@@ -152,18 +152,17 @@ def _child(path: str, layer: str) -> str | None:
     return prefix + layer[len(prefix) :].partition(".")[0]
 
 
-def _single(stretch: Stretch) -> list[Stretch]:
-    """Cut a stretch into its operations."""
-    return [Stretch(index, index + 1, stretch.path) for index in range(stretch.start, stretch.stop)]
+def _single(span: Span) -> list[Span]:
+    """Cut a span into its operations."""
+    return [Span(index, index + 1, span.path) for index in range(span.start, span.stop)]
 
 
-def _bundled(path: str, groups: list[tuple[Stretch, ...]]) -> list[tuple[Stretch, ...]]:
-    """Return as many boxes as can be looked at: of too many, neighbours become one."""
+def _bundled(path: str, groups: list[tuple[Span, ...]]) -> list[tuple[Span, ...]]:
+    """Join neighbours if there are too many boxes."""
     if len(groups) <= MANY:
         return groups
     size = -(-len(groups) // FLAT)
     bundles = (groups[start : start + size] for start in range(0, len(groups), size))
     return [
-        bundle[0] if len(bundle) == 1 else (Stretch(bundle[0][0].start, bundle[-1][-1].stop, path),)
-        for bundle in bundles
+        bundle[0] if len(bundle) == 1 else (Span(bundle[0][0].start, bundle[-1][-1].stop, path),) for bundle in bundles
     ]

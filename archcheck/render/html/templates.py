@@ -1,4 +1,4 @@
-"""The templates, and what they may call. The only module that imports jinja2."""
+"""Fill the templates. The only module that imports jinja2."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from archcheck.rules.queries.outcome_text import percents
 
 
 def fill(page: Page) -> str:
-    """Return the page as HTML; every value in it is escaped, and on one line."""
+    """Return the page as HTML. Every value is escaped and on one line."""
     return _environment().get_template("page.html.jinja").render(page=page)
 
 
 @cache
 def _environment() -> Environment:
-    """Return the templates, which are compiled once."""
+    """Return the environment of the templates, which compiles them once."""
     environment = Environment(
         loader=PackageLoader("archcheck.render", "html"),
         autoescape=True,
@@ -35,7 +35,7 @@ def _environment() -> Environment:
 
 
 def _visible(value: object) -> object:
-    """Spell out what a browser would obey or hide in a text; what a template wrote itself is left alone."""
+    """Write out control and invisible characters in a text. Markup of the templates stays as it is."""
     return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
