@@ -81,13 +81,13 @@ class Progress:
 
 
 URL_CHARACTERS = ":/%!$&'()*+,;=@"
-"""What an address may hold as it is, beside letters, digits and `-._~`; the rest is written in per cent."""
+"""Characters of an address that are not percent-encoded, beside letters, digits and `-._~`."""
 
 
 def published_pages() -> str:
-    """Return the address under which the manual is published, as the environment says; empty where it does not.
+    """Return the address of the published manual from the environment; empty if it is not set.
 
-    Raises `ArchcheckError` for what is no address.
+    Raises `ArchcheckError` for anything but an address.
     """
     address = os.environ.get("ARCHCHECK_PAGES_URL", "").rstrip("/")
     if address and not re.match(r"https?://\w", address):

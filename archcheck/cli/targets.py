@@ -44,7 +44,7 @@ def reports_of(options: Namespace) -> tuple[Report, ...]:
 
 
 def _list_tensors(worker: Worker, options: Namespace) -> Report:
-    """Report what is in a file of tensors."""
+    """Return the report of a file of tensors."""
     why = (
         f"is of no use for {options.target}, which holds tensors and no structure; name the architecture, as in "
         f"`archcheck report model.py:Net --weights {options.target}`"

@@ -18,7 +18,7 @@ from archcheck.foundation.words import quote
 
 POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 LARGEST = 1 << 26
-"""Bytes of a file beyond which it is no contract."""
+"""Most bytes of a contract file."""
 LONG_NUMBER = re.compile(r"[0-9_]{1000}")
 
 

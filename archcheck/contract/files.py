@@ -32,7 +32,7 @@ from archcheck.rules.base import Rule, rule_name
 OWN_FILE = "archcheck.toml"
 SHARED_FILE = "pyproject.toml"
 SNAPSHOT_FILE = "archcheck.snapshot.json"
-"""Beside a contract of one of these names; one of another name has a snapshot of its own: `vision.snapshot.json`."""
+"""The snapshot file beside a contract of one of these names. Beside `vision.toml` it is `vision.snapshot.json`."""
 KEYS = ("subjects", "rules", "plugins")
 
 

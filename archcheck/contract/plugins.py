@@ -46,7 +46,7 @@ def read_plugins(node: Node, known: Mapping[str, type[Rule]], root: Path) -> dic
 
 
 def installed_rules(known: Mapping[str, type[Rule]], complain: Complain) -> dict[str, type[Rule]]:
-    """Return `known` and the rules of installed packages; what is wrong with one of them is a complaint."""
+    """Return `known` and the rules of installed packages. Complain of packages with mistakes."""
     rules = dict(known)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
         _add(_describe(entry), entry.load, rules, complain)

@@ -19,7 +19,7 @@ from archcheck.rules.base import Rule, key_of, parameters, rule_name
 LIST_THEM = "`archcheck rules` lists them"
 
 Instances = dict[str, Stated | None]
-"""Rules by the name of their instance; `None` stands for one that could not be read."""
+"""Rules by the name of their instance. A rule that could not be read is `None`."""
 
 
 def read_rules(node: Node, known: Mapping[str, type[Rule]]) -> dict[str, Instances]:
@@ -74,7 +74,7 @@ def _read_rule(cls: type[Rule], node: Node) -> Rule | None:
 
 
 def _first(cls: type[Rule]) -> list[str]:
-    """Return the name of the field that a scalar stands for, if the rule has fields of its own."""
+    """Return the name of the field that a scalar sets, if the rule has fields of its own."""
     return [parameter.name for parameter in parameters(cls)[:1]]
 
 

@@ -20,7 +20,7 @@ DTYPES = (
 
 
 MOST_ELEMENTS = 2**53
-"""Elements of an input beyond which no count of it is exact, with memory or without."""
+"""Most elements of an input. Counts of more are not exact."""
 
 
 def check_sizes(shape: tuple[int, ...]) -> None:

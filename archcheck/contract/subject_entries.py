@@ -110,7 +110,7 @@ def _read_waiver(node: Node, names: Collection[str], owner: str, known: Mapping[
 
 
 def _counted(node: Node, rule: Any, known: Mapping[str, type[Rule]]) -> Node:
-    """Return the number that text such as `"21k"` stands for, in the unit of the bound that is waived."""
+    """Return text such as `"21k"` as a number, in the unit of the waived bound."""
     instance = re.fullmatch(r"(.+?)(-\d+)?", rule) if isinstance(rule, str) else None
     cls = known.get(rule) or known.get(instance[1]) if instance else None
     unit = next((field.metadata.get("unit") for field in parameters(cls)[:1]), None) if cls else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 UNEXPLAINED = "unexplained"
-"""The reason of a difference of which nothing is known."""
+"""The reason of a difference that nothing explains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Which of several outputs is meant where nothing names one."""
+"""Choose the main output of a model with several outputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def main_output(shapes: Sequence[Sequence[int]]) -> int:
-    """Return the place of the first output that has an axis, of the first where none has: it may be a loss.
+    """Return the index of the first output that has an axis, because a loss has none; 0 if none has one.
 
     >>> main_output([(), (2, 10)]), main_output([(2, 10), ()]), main_output([()])
     (1, 0, 0)

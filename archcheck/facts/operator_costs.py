@@ -17,7 +17,7 @@ from typing import Any
 from archcheck.foundation.words import listed, quote
 
 Stated = int | str
-"""What stands in a contract."""
+"""A cost as a contract states it."""
 Sizes = Mapping[str, tuple[int, ...]]
 """The shapes of a call's tensors by name."""
 
@@ -43,7 +43,7 @@ def check_operator(name: str) -> None:
 
 
 def check_cost(stated: Any) -> None:
-    """Raise `ValueError` for what is neither a number of multiply-accumulates nor a formula of them."""
+    """Raise `ValueError` unless this is a number of multiply-accumulates, or a formula for it."""
     if isinstance(stated, str):
         _check(_parsed(stated))
     elif type(stated) is not int:
@@ -79,7 +79,7 @@ def _parsed(text: str) -> ast.expr:
 
 
 def _check(node: ast.expr) -> None:
-    """Raise `ValueError` for whatever a formula does not have."""
+    """Raise `ValueError` for an expression that a formula may not contain."""
     match node:
         case ast.BinOp() if type(node.op) in _OPERATIONS:
             _check(node.left)

@@ -34,7 +34,7 @@ def misshapen(document: Any) -> str | None:
 
 
 def _misfits(record: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is of another type, each after the table that holds it."""
+    """Yield a message for each value of the wrong type, after that of the table that holds it."""
     yield from _unlike(record, "", model=dict, checkpoint=dict)
     yield from _unlike(record.get("checkpoint") or {}, "checkpoint.", sha256=str, seed=int, epoch=int)
     yield from _each_unlike(record["runs"], "runs")

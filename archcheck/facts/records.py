@@ -37,13 +37,13 @@ IMPORT_TIMEOUT = 10.0
 """Seconds of CPU time that the subject's own code may take to import, unless a request says otherwise."""
 
 IMPORT_TIMEOUT_WORDS = "`--import-timeout` (in a contract `import-timeout`)"
-"""How users set that."""
+"""How users set this limit."""
 
 IDLE = {"idle": True}
-"""What is told of an activation that gives what it is given, whatever that is."""
+"""The attribute of an activation that always returns its input."""
 
 PART_OF = "part_of"
-"""What tells of an operation that it spells another together with others: the index of that one."""
+"""The attribute of an operation that is a part of another: the index of the whole operation."""
 
 META_WORDS = "`--meta` (in a contract `meta = true`)"
 """How users ask for a model without memory."""

@@ -38,7 +38,7 @@ KINDS: frozenset[str] = frozenset(kind for kinds in GROUPS.values() for kind in 
 
 
 def kinds_of(selector: str) -> tuple[str, ...]:
-    """Return the kinds that a kind or group name stands for; empty when it is neither."""
+    """Return the kinds of a kind or group name; empty if it is neither."""
     if selector in GROUPS:
         return GROUPS[selector]
     return (selector,) if selector in KINDS else ()
@@ -56,11 +56,11 @@ EVERYDAY_WORDS = {
     "bn": "batch_norm",
     "ln": "layer_norm",
 }
-"""What people say for a kind, where no likeness of letters leads to it."""
+"""Usual names of kinds that are not spelled like the kind."""
 
 
 def mistake_in(word: str) -> str | None:
-    """Say what is wrong with a word that must point at operations; `None` when nothing is.
+    """Return what is wrong with a word that must select operations; `None` if nothing is.
 
     >>> mistake_in("conv"), mistake_in("batchnorm")
     (None, '"batchnorm" is not a kind; did you mean "batch_norm"?')

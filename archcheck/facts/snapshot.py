@@ -21,7 +21,7 @@ from archcheck.foundation.words import quote
 SCHEMA = 1
 """Version of the file; it changes when a key changes its meaning or goes away."""
 NEED = "snapshot"
-"""What a rule needs for the facts to hold what is committed."""
+"""What a rule needs for the facts to hold the committed measures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +59,14 @@ def _refuse_negative(**counts: int) -> None:
 COUNTS = tuple(each.name for each in fields(Totals) if each.type == "int")
 """The totals that are numbers."""
 GROWING = tuple(name for name in COUNTS if name != "frozen")
-"""The totals of which more is worse: weights may be frozen without a model growing."""
+"""The totals that count as growth. More frozen weights do not, because a model may freeze weights."""
 ON_INPUT = frozenset({"macs", "fvcore_flops", "activations", "peak_activation_bytes"})
 """The totals that depend on the size of the input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerMeasures:
-    """A layer: what it owns and runs itself, without the layers inside of it."""
+    """The measures of a layer itself, without the layers inside it."""
 
     type: str
     params: int
@@ -111,7 +111,7 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def percent(before: int, after: int) -> str:
-    """Return `+5.4 %`, of less than a tenth of one that it is below that; from nothing, only that it is new.
+    """Return `+5.4 %`, `below 0.1 %` for a smaller change, or `new` if there was nothing before.
 
     >>> percent(200, 211), percent(20_000, 20_001), percent(0, 1)
     ('+5.5 %', 'below 0.1 %', 'new')

@@ -20,7 +20,7 @@ class Change:
 
     @property
     def added(self) -> int | None:
-        """By how much it grew, negative if it shrank; `None` for what is no number."""
+        """The growth, negative if it shrank; `None` if it is not a number."""
         if isinstance(self.before, int) and isinstance(self.after, int):
             return self.after - self.before
         return None
@@ -38,7 +38,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What differs between two snapshots of `subject`; `None` stands for one that is not there.
+    """What differs between two snapshots of `subject`; a side without the subject is `None`.
 
     `totals` are in the order of `Totals`, layers in the order of their paths. `limits` are what the contract of the
     second allows for a total, where that is known.
@@ -61,7 +61,7 @@ class Comparison:
 
 
 def compare(subject: str, before: Snapshot | None, after: Snapshot | None) -> Comparison:
-    """Return what differs; of a subject that is on one side only, that it is."""
+    """Return the differences. A subject that is on one side only has no other differences."""
     old = before.layers if before and after else {}
     new = after.layers if before and after else {}
     both = sorted(old.keys() & new.keys())

@@ -28,11 +28,11 @@ from archcheck.rules.structure import Head
 from archcheck.rules.weights import NoHiddenWeights, NoUnusedParams
 
 HEADROOM = 10
-"""Per cent that a bound lies above what is there today, before it is rounded up."""
+"""Per cent between the figure of today and its bound, before rounding up."""
 WIDTH = 100
 """Columns of a line with a comment."""
 PROMISED = frozenset(kind for name in ("weights", "norm", "activation", "pool") for kind in GROUPS[name]) | {"dropout"}
-"""The kinds that a first contract requires where they are there."""
+"""The kinds that a first contract requires if the network has them."""
 _HEADER = """\
 # What {names} today, with {headroom} % of headroom: a start, to be changed into what must be.
 # {place}
@@ -128,7 +128,7 @@ def _candidates(facts: Facts) -> Iterator[tuple[Rule, str]]:
 
 
 def _free_batch(facts: Facts, shape: tuple[int, ...]) -> tuple[int | str, ...]:
-    """Return the shape of an output, its batch left free where it is that of the first input."""
+    """Return the shape of an output, with `"*"` for a batch like that of the first input."""
     batch = facts.shape.inputs[0].shape[:1] if facts.shape.inputs else ()
     return ("*", *shape[1:]) if len(shape) > 1 and shape[:1] == batch else shape
 

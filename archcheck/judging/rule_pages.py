@@ -118,7 +118,7 @@ def _prose(rule: type[Rule]) -> str:
 
 
 def output(rule: type[Rule]) -> str | None:
-    """Return what `archcheck check` prints of the rule's first broken example, where the rule's package keeps it.
+    """Return the output of `archcheck check` for the first broken example of a rule, if its package holds it.
 
     It lies in the folder `outputs` beside the module of the rule, so that no page needs a model to be measured.
     """

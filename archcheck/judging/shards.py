@@ -18,9 +18,9 @@ from archcheck.rules.findings import Report, reports_from_json
 
 T = TypeVar("T")
 MOST_SHARDS = 1_000_000
-"""Parts of a run beyond which a number of parts is a mistake, and not a number of parts."""
+"""Most parts of a run. A larger number is a mistake."""
 SHOWN = 10
-"""How many parts that are missing are named before the rest is only counted."""
+"""Most missing parts that are named. The rest is only counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,12 +25,12 @@ _SHORT = 2
 _MOST_NAMES = 3
 """Names that a message suggests at most."""
 _AS_NEAR = 0.1
-"""How much less like the word a name may be than the nearest one, to be suggested beside it; 1 is the same word."""
+"""A name is suggested beside the nearest one if its similarity is at most this much lower."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """A page: what `archcheck explain` calls it, the group that it belongs to, and what it is about."""
+    """A page: its name for `archcheck explain`, its group, and a summary."""
 
     name: str
     group: str
@@ -68,7 +68,7 @@ def kind_section(kind: str) -> str:
 
 
 def near(word: str, others: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the names of topics and kinds, and of `others`, that `word` may be meant to be, the nearest first."""
+    """Return the topics, the kinds and the `others` that are similar to `word`, the nearest first."""
     meant = word.lower()
     if meant in EVERYDAY_WORDS:
         return (EVERYDAY_WORDS[meant],)

@@ -25,7 +25,7 @@ from archcheck.workers.training import DAY, OnEpoch, Trainer, record_file, train
 from archcheck.workers.worker_process import Worker
 
 MOST_SEEDS = 20
-"""Seeds in the record at which it is given up, unless one says otherwise."""
+"""By default, training stops undecided when the record holds so many seeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from archcheck.foundation.words import listed
 from archcheck.rules.findings import Finding, Outcome, Verdict, plain
 
 _Complaint = tuple[int, Finding]
-"""The index of the outcome that carries it, and what it says."""
+"""The index of the outcome that gets the finding, and the finding."""
 
 
 def waive(waivers: Iterable[Waiver], outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:

@@ -15,7 +15,7 @@ from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
 
 UNCHANGED = 0.75
-"""Share of samples that come again unchanged from which on a trainer counts as one that does not augment."""
+"""From this share of unchanged samples on, a trainer counts as one that does not augment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ _DECLARE = 'name a function under `training` that returns the sets: `data = "pkg
 
 
 def _trial(facts: Facts, part: str) -> Mapping[str, Any]:
-    """Return what a trial of the trainer showed; raise `NotMeasured` where there was none."""
+    """Return the results of the trial of the trainer. Raises `NotMeasured` if there was none."""
     facts.demand_numbers()
     found = facts.behaviour.get(part)
     if found is None:

@@ -22,7 +22,7 @@ SCHEMA = 1
 
 
 MOST_POINTS = 1_000_000_000
-"""Points that a rule may be worth: sums of more are not exact, and of the largest numbers there is none."""
+"""Most points of a rule. Sums of larger numbers are not exact, or overflow."""
 
 
 class Verdict(enum.StrEnum):
@@ -122,7 +122,7 @@ class Outcome:
         return self.kept or figures(self.found, self.limit, self.unit) or "as promised"
 
     def _rest(self) -> str:
-        """Return ` (and 3 more)`: how many findings follow the first, and how many of waivers do."""
+        """Return ` (and 3 more)`: the number of further findings, and of further findings about waivers."""
         of_waivers = sum(self._is_of_contract(each) for each in self.findings[1:])
         findings = len(self.findings) - 1 - of_waivers
         waivers = f"{of_waivers:,} waiver{'s' if of_waivers > 1 else ''} to mend" if of_waivers else ""
@@ -130,7 +130,7 @@ class Outcome:
         return f" (and {', and '.join(filter(None, parts))})" if any(parts) else ""
 
     def _is_of_contract(self, finding: Finding) -> bool:
-        """Whether a finding points into the contract: then it speaks of a waiver there, not of the model."""
+        """Whether a finding points into the contract, because it is about a waiver and not about the model."""
         return finding.where is not None and self.contract is not None and finding.where.file == self.contract.file
 
 

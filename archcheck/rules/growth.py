@@ -22,7 +22,7 @@ from archcheck.rules.queries.placed_findings import model_finding
 OF_LAYERS = ("params", "macs")
 """The measures that a snapshot holds of each layer."""
 SHOWN = 3
-"""How many of the layers that grew most are named."""
+"""Most layers that are named, those that grew most first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +169,7 @@ def _reached(snapshot: Snapshot, on: str | None) -> int:
 
 
 def _layers(snapshot: Snapshot, on: str | None) -> Iterator[str]:
-    """Yield the paths of the layers that `on` points at: those that it names, and all that lie in these."""
+    """Yield the paths of the layers that `on` names, and of all layers inside them."""
     for path in snapshot.layers:
         if on is None or any(_names(on, around, snapshot) for around in lineage(path)):
             yield path

@@ -122,7 +122,7 @@ def _useless_bias(op: Op, norm: Op | None, elements: int, facts: Facts) -> Findi
 
 
 _MOVES = frozenset({"reshape", "permute", "copy", "slice", "pixel_shuffle", "channel_shuffle", "dropout"})
-"""Kinds between two activations that change no value, save for those that dropout drops and scales."""
+"""Kinds between two activations that change no value, except that dropout drops and scales values."""
 _SOFTMAX = ("softmax", "log_softmax")
 
 

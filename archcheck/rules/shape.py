@@ -192,7 +192,7 @@ class MinReceptiveField(Rule):
 
 
 def _first_map(facts: Facts, axes: int) -> Shape | None:
-    """Return the extents of the input that the first window slides over, back through changes of the order of axes."""
+    """Return the extents of the input that the first window slides over, with permuted axes put back in order."""
     window = next((op for op in facts.ops if op.live and len(op.attributes.get("kernel", ())) == axes), None)
     if window is None or not window.inputs:
         return None

@@ -119,7 +119,7 @@ def _by_dtype(tensors: list[StoredTensor]) -> dict[str, int]:
 
 
 def _is_code(tensor: StoredTensor, weights: int) -> bool:
-    """Whether integers hold weights, each of them several, or one for which 0 is another number."""
+    """Whether integers encode weights: several weights each, or one weight with a zero point other than 0."""
     return tensor.sort != "packed" and (weights > tensor.elements or tensor.dtype.startswith("uint"))
 
 

@@ -236,7 +236,7 @@ class NoUnusedLayers(Rule):
 
 
 def _unsettled(facts: Facts) -> tuple[str, ...]:
-    """Return what no pass ran and nobody can call unused."""
+    """Return a note with the layers that no pass ran, if they cannot be called unused."""
     passes = facts.passes
     if passes is None or not passes.unsettled:
         return ()

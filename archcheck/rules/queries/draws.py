@@ -11,16 +11,16 @@ from archcheck.facts.records import Op
 from archcheck.rules.queries.graphs import consumers, dependent_on_input
 
 _REPEATING = frozenset({"reshape", "permute", "copy", "cat", "repeat_interleave"})
-"""Kinds that give a tensor again, once or in copies."""
+"""Kinds that return their input, once or in copies."""
 
 _SCALING = frozenset({"add", "sub", "mul", "div"})
-"""Kinds that give a tensor again if they read no other activation, and do not spread it over a larger one."""
+"""Kinds that only scale a tensor if they read no other activation and do not broadcast it."""
 
 _CUTTING = frozenset({"slice", "select", "narrow", "split", "split_with_sizes", "chunk", "unbind", "tensor_split"})
-"""Operations that give parts of a tensor, each of its elements at most once."""
+"""Operations that return parts of a tensor, with each element at most once."""
 
 _GATHERING = frozenset({"unfold", "im2col", "as_strided"})
-"""Operations that give a tensor's elements again in several places, where each has another role."""
+"""Operations that repeat the elements of a tensor in several places, where each has another role."""
 
 
 def count_draws(ops: Sequence[Op], dropouts: Sequence[Op]) -> dict[int, int]:
@@ -42,7 +42,7 @@ def count_draws(ops: Sequence[Op], dropouts: Sequence[Op]) -> dict[int, int]:
 
 
 class _Tensors:
-    """Where what is dropped comes from and where it goes."""
+    """The origin of each dropped tensor, and the weights that read it."""
 
     def __init__(self, ops: Sequence[Op]) -> None:
         self.ops = ops
@@ -73,7 +73,7 @@ class _Tensors:
         return [index for index in op.inputs if self.dependent[index]]
 
     def _origins(self, *, cut: bool) -> list[int]:
-        """Return for each operation the one whose tensor, in copies perhaps, it gives; with `cut`, or parts of it."""
+        """Return for each operation the origin of its tensor. Copies keep it; with `cut`, parts keep it, too."""
         origins: list[int] = []
         for op in self.ops:
             sources = self._activations(op)
@@ -88,7 +88,7 @@ class _Tensors:
         return op.kind in _REPEATING or scaled or (cut and op.op in _CUTTING)
 
     def _weights_ahead(self) -> list[frozenset[str]]:
-        """Return for each operation the parameters that read its result first, on any way to an output."""
+        """Return for each operation the first parameters that read its result, on every path to an output."""
         ahead: list[frozenset[str]] = [frozenset()] * len(self.ops)
         for op in reversed(self.ops):
             readers = self.readers.get(op.index, ())
@@ -97,7 +97,7 @@ class _Tensors:
 
 
 def _share(op: Op, origin: Op) -> Fraction:
-    """Return which part of a tensor is dropped; what writes in place of many, as `_foreach_add_`, has none."""
+    """Return the share of a tensor that is dropped. It is 1 if the size is unknown, as after `_foreach_add_`."""
     return Fraction(_elements(op), _elements(origin)) if _elements(origin) else Fraction(1)
 
 

@@ -76,10 +76,10 @@ def _site(op: Op) -> tuple[str, str, Where | None]:
 
 
 ACTS = 0.01
-"""Elements that a dropout has to drop in a pass, on average, to count: less is none in a hundred passes."""
+"""Elements that a dropout must drop per pass, on average, to count. Fewer means none in a hundred passes."""
 
 DRAWS = 30
-"""Times that one tensor is dropped before the same weights from which on the draws are taken to be averaged away."""
+"""From so many draws of one tensor before the same weights, the draws count as averaged away."""
 
 
 def _fault(op: Op) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""Find operations that run, reach an output and do something, and others that only look like it."""
+"""Find operations that run, reach an output and change something, and near misses."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _rests(op: Op, in_training: frozenset[tuple[str, str]] | None) -> bool:
 
 
 def near_misses(facts: Facts, selector: str, on: str | None = None) -> Iterator[tuple[str, Layer | None, Op | None]]:
-    """Yield what comes close to `selector` and does not count: text, layer, operation."""
+    """Yield near misses of `selector`, which do not count: the reason, the layer, the operation."""
     if selector == "dropout":
         for dropout in dropouts(facts, on):
             if dropout.fault is not None:

@@ -16,10 +16,10 @@ from archcheck.rules.queries.dropouts import dropouts
 from archcheck.rules.queries.training_runs import accuracies, recorded
 
 Values = tuple[Fraction, ...]
-"""The values of a fact: one, but for what a subject may have several of, such as rates of dropout."""
+"""The values of a fact. Most facts have one; others, such as rates of dropout, may have several."""
 
 RECORD = "training.record."
-"""What begins the path of a number in the training record: `training.record.recipe.settings.batch_size`."""
+"""The prefix of a path into the training record: `training.record.recipe.settings.batch_size`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({
     "training.correct": Figure(unit="elements", of=_evaluated("correct")),
     "training.total": Figure(unit="elements", of=_evaluated("total")),
 })  # fmt: skip
-"""Every figure that has a name of its own: the accuracy is the mean over the recorded seeds."""
+"""Every named figure. The accuracy is the mean over the recorded seeds."""
 
 
 def find_figure(path: str) -> Figure:
@@ -130,14 +130,14 @@ def figure_text(path: str, facts: Facts) -> str:
 
 
 def value_text(path: str, value: Fraction, *, exact: bool = False) -> str:
-    """Write one value of a figure; an accuracy to two digits of its percentage, or to all that tell it from others."""
+    """Write one value of a figure. An accuracy is a percentage with two digits; with `exact`, with up to six."""
     if path == "training.accuracy":
         return f"{float(100 * value):.6g} %" if exact else f"{float(100 * value):.2f} %"
     return f"{int(value):,}" if value.denominator == 1 else f"{float(value):.12g}"
 
 
 def table(facts: Facts) -> tuple[str, ...]:
-    """Return the lines of a table in Markdown; the accuracy is left out where nothing proves it."""
+    """Return the lines of a Markdown table, without the accuracy if nothing proves it."""
     inputs = ", ".join(shape_text(tensor.shape) for tensor in facts.shape.inputs)
     rows = {
         "parameters": figure_text("params.total", facts),

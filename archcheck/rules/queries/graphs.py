@@ -35,7 +35,7 @@ def place(op: Op, facts: Facts) -> Where | None:
 
 
 def consumers(ops: Sequence[Op]) -> dict[int, list[Op]]:
-    """Return for each operation the live operations that read its result; one that is spelled reads as a whole."""
+    """Return for each operation the live operations that read its result. The parts of an operation read as one."""
     found: dict[int, list[Op]] = {}
     for op in ops:
         end = ops[op.attributes.get(PART_OF, op.index)]
@@ -47,7 +47,7 @@ def consumers(ops: Sequence[Op]) -> dict[int, list[Op]]:
 
 
 def dependent_on_input(ops: Sequence[Op]) -> list[bool]:
-    """Return for each operation whether its values depend on an input; zeros or noise of its shape do not."""
+    """Return for each operation whether its values depend on an input. Zeros or noise of its shape do not."""
     dependent: list[bool] = []
     for op in ops:
         made = op.kind in ("constant", "factory", "random")
@@ -56,7 +56,7 @@ def dependent_on_input(ops: Sequence[Op]) -> list[bool]:
 
 
 def has_weight(op: Op, ops: Sequence[Op], dependent: Sequence[bool]) -> bool:
-    """Whether a product reads a stored tensor, not only one that is made from a shape or drawn at random."""
+    """Whether a product reads a stored tensor. A tensor made from a shape or drawn at random is none."""
     if not op.params and all(dependent[index] for index in op.inputs):
         return True  # a quantised weight is packed into what is no tensor
     pending, seen = [op], {op.index}

@@ -17,7 +17,7 @@ from archcheck.rules.queries.graphs import TRANSPARENT, dependent_on_input, has_
 _POOLS = GROUPS["global_pool"]
 _PASSED = TRANSPARENT - set(GROUPS["pool"]) | set(GROUPS["norm"]) | {"add", "sub", "mul", "div"}
 _OF_THEIR_OWN = frozenset({*GROUPS["weights"], *GROUPS["pool"], "matmul", "input", "constant", "factory", "random"})
-"""Kinds that mix or gather features, or whose values come from elsewhere."""
+"""Kinds that mix or gather features, or that get their values from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def end_of(facts: Facts, output: int | str | None = None) -> End | None:
     if index is None:
         return None
     walk = _Walk(ops=facts.ops, dependent=dependent_on_input(facts.ops))
-    for op in facts.ops:  # the first ones first: thousands of them, each of the one before, are too deep for recursion
+    for op in facts.ops:  # in order of execution, because thousands of nested concatenations are too deep for recursion
         if op.kind == "cat" and op.live:
             walk.back_from(op.index)
     return walk.back_from(index)
@@ -118,7 +118,7 @@ class _Walk:
         return [source for source in op.inputs if self.dependent[source]]
 
     def _leaves_the_head(self, op: Op) -> bool:
-        """Whether an operation only reshapes, scales or maps single numbers: what is before it is the head still."""
+        """Whether the head goes on before an operation, because it only reshapes, scales or maps single numbers."""
         if op.kind in _PASSED:
             return True
         activations = self._activations(op)

@@ -15,7 +15,7 @@ from archcheck.foundation.words import amount
 from archcheck.rules.queries.training_runs import Run, epochs_of, result_of
 
 NEVER = math.inf
-"""The epoch at which a run reaches the target that never does."""
+"""The epoch of a run that never reaches the target."""
 _DIGITS = range(2, 7)
 
 

@@ -14,25 +14,25 @@ CONVOLUTIONS = ("conv", "global_conv")
 
 _SLIDING = (*CONVOLUTIONS, "conv_transpose")
 _MIXING = frozenset({*GROUPS["weights"], "matmul"})
-"""Kinds behind which positions are others."""
+"""Kinds whose result has other positions than their input."""
 _REDUCING = frozenset({*GROUPS["pool"], "sum", "mean", "amax", "max"})
-"""Kinds behind which the numbers of a window are one: a pooling that is spelled, where no weight came before."""
+"""Kinds that reduce a window to one number: a pooling in parts, if no weight came before."""
 
 _UNFOLDING = ("im2col", "unfold")
 """Operations that lay out the windows of a map, as the first half of a convolution does."""
 
 Axes = frozenset[int] | None
-"""Axes of a result from 0; `None` where it is not known which."""
+"""Axes of a result, from 0; `None` if they are unknown."""
 
 
 @dataclass(slots=True)
 class PositionAxes:
-    """The axes of results that convolutions slide over, found on the ways back from each."""
+    """The axes that convolutions slide over, found on the paths back from each convolution."""
 
     ops: Sequence[Op]
 
     def spelled(self) -> list[Op]:
-        """Return what lays out the windows of a map for a product with weights: convolutions that are spelled."""
+        """Return the operations that lay out windows for a product with weights: the first half of a convolution."""
         readers = consumers(self.ops)
         return [op for op in self.ops if op.live and op.op in _UNFOLDING and _meets_weights(op, readers)]
 
@@ -64,7 +64,7 @@ class PositionAxes:
             yield index, frozenset(range(rank - len(kernel), rank)) if kernel and op.op != "conv_tbc" else None
 
     def _before(self, op: Op, source: int, axes: Axes) -> Axes:
-        """Return which axes of what an operation reads are `axes` of its result."""
+        """Return the axes of the input of an operation that become `axes` of its result."""
         shapes = self.ops[source].shapes
         if axes is None or not shapes or not op.shapes:
             return None
@@ -80,7 +80,7 @@ class PositionAxes:
 
 
 def _meets_weights(op: Op, readers: Mapping[int, Sequence[Op]]) -> bool:
-    """Whether weights read a result, before anything else gives it other positions."""
+    """Whether weights read a result before another operation changes its positions."""
     pending, seen = list(readers.get(op.index, ())), set[int]()
     while pending:
         reader = pending.pop()
@@ -94,7 +94,7 @@ def _meets_weights(op: Op, readers: Mapping[int, Sequence[Op]]) -> bool:
 
 
 def _same_axes(one: Shape, other: Shape) -> dict[int, int] | None:
-    """Return the axes of two shapes that are the same but for axes of one position; `None` where they are not."""
+    """Map the axes of one shape to those of another with the same sizes, apart from axes of size 1; else `None`."""
     mine, theirs = ([axis for axis, size in enumerate(shape) if size != 1] for shape in (one, other))
     if [one[axis] for axis in mine] != [other[axis] for axis in theirs]:
         return None
@@ -102,7 +102,7 @@ def _same_axes(one: Shape, other: Shape) -> dict[int, int] | None:
 
 
 def _pads(op: Op, axes: Axes) -> bool:
-    """Whether an operation pads one of the axes; where they are not known, any but the first, which counts samples."""
+    """Whether an operation pads one of the axes, or, if they are unknown, any axis but the batch."""
     rank, pad = len(op.shapes[0]), op.attributes.get("pad", ())
     padded = {rank - 1 - place // 2 for place, size in enumerate(pad) if size > 0}
     return bool(padded & axes) if axes is not None else any(axis > 0 for axis in padded)

@@ -65,7 +65,7 @@ def wrong_follower(op: Op, by: str, readers: Readers, facts: Facts, *, direct: b
 
 
 _OF_SHAPES = ("factory", "random")
-"""Kinds that read no values: `zeros_like` asks for a shape and a dtype alone."""
+"""Kinds that read no values: `zeros_like` needs only a shape and a dtype."""
 
 _ARITHMETIC = frozenset({
     "add", "sub", "mul", "div", "pow", "exp", "abs", "neg", "clamp", "clamp_min", "clamp_max", "clip", "maximum",
@@ -74,7 +74,7 @@ _ARITHMETIC = frozenset({
 
 
 def _only_of(reader: Op, reached: Set[int], facts: Facts) -> bool:
-    """Whether an operation reads only what was reached, and numbers."""
+    """Whether an operation reads only operations that were reached, and numbers."""
     return all(index in reached or facts.ops[index].kind in ("constant", "factory", "copy") for index in reader.inputs)
 
 
@@ -118,7 +118,7 @@ def wrong_predecessor(op: Op, by: str, dependent: Sequence[bool], facts: Facts, 
 
 
 def _comes_from_one(op: Op, by: str, dependent: Sequence[bool], facts: Facts) -> bool:
-    """Whether arithmetic without parameters goes back to one operation that is none, or is `by`."""
+    """Whether arithmetic without parameters comes from one operation alone, which may be `by`."""
     if not _is_plain_arithmetic(op):
         return False
     ends, pending, seen = set[int](), [op], {op.index}

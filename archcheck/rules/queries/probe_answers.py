@@ -12,7 +12,7 @@ from archcheck.foundation.source_place import Where
 from archcheck.rules.base import Rule
 
 ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
-"""The distance of one from the next number, by dtype; of any other dtype, such as those of 8 bits, it is 1/8."""
+"""The distance from 1 to the next number, by dtype. For other dtypes, such as 8-bit ones, it is 1/8."""
 
 
 def same_shapes(dtype: str, tolerance: float | None = None) -> float:

@@ -41,14 +41,14 @@ _CODE = {
     "pad": "F.pad(x, widths)",
     "upsample": "nn.Upsample(scale_factor=2)",
 }
-"""Kind or group -> a call of torch that is one."""
+"""Kind or group -> a call of torch that executes it."""
 
 _WAYS = {
     "dropout": "add `nn.Dropout(p)` or `F.dropout(x, p, self.training)`",
     "global_avg_pool": "add `nn.AdaptiveAvgPool2d(1)` or `x.mean((2, 3))`",
     "attention": "add `nn.MultiheadAttention(features, heads)` or `F.scaled_dot_product_attention(q, k, v)`",
 }
-"""Kinds that are as often written as one thing as as another."""
+"""Kind -> advice, for kinds with two usual spellings."""
 
 
 def addition(kind: str) -> str:

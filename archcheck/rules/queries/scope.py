@@ -30,7 +30,7 @@ def demand_reach(rule: Rule, facts: Facts) -> None:
 
 
 def unreached(on: str | None, facts: Facts) -> str | None:
-    """Return that `on` selects nothing, with what may be meant; `None` if it selects something."""
+    """Return the message that `on` selects nothing, with the nearest name; `None` if it selects something."""
     if on is None or reach(facts, on):
         return None
     known = {name for layer in facts.layers for name in (layer.path, layer.type) if name}
@@ -57,12 +57,12 @@ def params_on(facts: Facts, on: str | None) -> dict[str, int]:
 
 
 def hidden_on(facts: Facts, on: str | None) -> tuple[Hidden, ...]:
-    """Return the hidden weights that operations read which `on` points at."""
+    """Return the hidden weights that the operations selected by `on` read."""
     return _acting_on(facts.params.hidden, facts, on)
 
 
 def beside_on(facts: Facts, on: str | None) -> tuple[Hidden, ...]:
-    """Return what else acts beside the parameters in operations that `on` points at."""
+    """Return what else acts beside the parameters in the operations selected by `on`."""
     return _acting_on(facts.params.beside, facts, on)
 
 
@@ -90,7 +90,7 @@ def _graphs(facts: Facts) -> Iterator[Sequence[Op]]:
 
 
 def _read_by_kind(facts: Facts, kind: str) -> Iterator[str]:
-    """Yield the parameters that operations of `kind` read, through what is computed from weights alone."""
+    """Yield the parameters that operations of `kind` read, directly or through operations on weights alone."""
     for graph in _graphs(facts):
         dependent = dependent_on_input(graph)
         pending = [op.index for op in graph if selects(kind, op, facts)]

@@ -98,7 +98,7 @@ def _tables(items: Any) -> list[Mapping[str, Any]]:
 
 
 def result_of(run: Run) -> tuple[int, int] | None:
-    """Return how many examples of the test set a run got right and how many there are; `None` without a result."""
+    """Return the correct and all examples of the test set of a run; `None` without a result."""
     test = run.get("test")
     correct, total = (_count(test, "correct"), _count(test, "total")) if isinstance(test, Mapping) else (None, None)
     if correct is None or not total or correct > total:
