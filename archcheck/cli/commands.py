@@ -15,7 +15,7 @@ from archcheck.cli.option_values import refuse_given
 from archcheck.cli.output import Progress, note, print_error, show, write
 from archcheck.facts.records import PARANOID
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.words import quote, visible
+from archcheck.foundation.words import amount, quote, visible
 
 if TYPE_CHECKING:
     from archcheck.judging.shards import Part
@@ -71,7 +71,6 @@ def check(options: Namespace) -> int:
     from archcheck.cli.worker_options import workers_of
     from archcheck.judging.engine import chosen_entries, exit_code
     from archcheck.judging.jobs import check_many
-    from archcheck.render.wording import count
 
     contract = contract_of(options)
     entries = chosen_entries(contract, options.subjects)
@@ -79,7 +78,7 @@ def check(options: Namespace) -> int:
     if shard:
         entries = tuple(shard.share(entries))
         if not entries:
-            note(f"shard {shard} of {count(len(shard.subjects), 'subject')} has nothing to judge")
+            note(f"shard {shard} of {amount(len(shard.subjects), 'subjects')} has nothing to judge")
     entries = tuple(replace(entry, meta=entry.meta or options.meta, unsafe=options.unsafe) for entry in entries)
     needs = [PARANOID] if options.paranoid else []
     with workers_of(options, len(entries)) as workers, Progress(len(entries)) as progress:

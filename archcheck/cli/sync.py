@@ -19,8 +19,8 @@ from archcheck.foundation.file_locks import lock_beside
 from archcheck.foundation.markers import CLOSING, Region, regions, rewrite
 from archcheck.foundation.regular_files import refuse_irregular
 from archcheck.foundation.text_files import Text, read_text
-from archcheck.foundation.words import did_you_mean, listed, quote, visible
-from archcheck.render.wording import count, one_line
+from archcheck.foundation.words import amount, did_you_mean, listed, quote, visible
+from archcheck.render.wording import one_line
 from archcheck.rules.claims import Synced, differences, written_for
 from archcheck.rules.queries.figures import needs_training
 from archcheck.rules.queries.training_runs import accuracies
@@ -156,7 +156,7 @@ def _change(page: Page, measured: Measured) -> Change:
         lines=tuple(
             _told(region, stands[region], belongs) for region, belongs in contents.items() if stands[region] != belongs
         ),
-        same=f"{count(len(contents), 'place')} between markers as measured",
+        same=f"{amount(len(contents), 'places')} between markers as measured",
         words=show_path(page.file),
     )
 

@@ -11,7 +11,7 @@ from archcheck.cli.contract_file import contract_of
 from archcheck.cli.option_values import output_of, positive, whole_of
 from archcheck.cli.output import note, write
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.words import visible
+from archcheck.foundation.words import amount, visible
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
@@ -124,10 +124,9 @@ def _limit(options: Namespace) -> dict[str, Any]:
 
 
 def _show_run(name: str, run: Mapping[str, Any]) -> None:
-    from archcheck.render.wording import count
 
     result = f"{run['test']['correct']:,} of {run['test']['total']:,} correct on the test set"
-    write(f"{visible(name)}: seed {run['seed']}, {count(len(run['epochs']), 'epoch')}, {result}\n")
+    write(f"{visible(name)}: seed {run['seed']}, {amount(len(run['epochs']), 'epochs')}, {result}\n")
 
 
 def _show_epoch(values: Mapping[str, Any]) -> None:

@@ -9,8 +9,9 @@ from types import MappingProxyType
 from archcheck.facts.snapshot import LayerMeasures, percent
 from archcheck.facts.snapshot_comparison import Change, Comparison, Value
 from archcheck.foundation.json_codec import encode
+from archcheck.foundation.words import amount
 from archcheck.render.markdown import escape, table
-from archcheck.render.wording import count, one_line
+from archcheck.render.wording import one_line
 
 SCHEMA = 1
 """Version of the JSON; it changes when a key changes its meaning or goes away."""
@@ -23,7 +24,7 @@ def summary(comparison: Comparison) -> str:
     parts = [_change(change) for change in comparison.totals]
     for layers, what in ((comparison.added, "added"), (comparison.removed, "removed"), (comparison.changed, "changed")):
         if layers:
-            parts.append(f"{count(len(layers), 'layer')} {what}")
+            parts.append(f"{amount(len(layers), 'layers')} {what}")
     return one_line("; ".join(parts)) or _alone(comparison) or "nothing differs"
 
 
@@ -64,8 +65,8 @@ def _layers(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
 
 def _measures(layer: LayerMeasures) -> str:
     parts = [layer.type]
-    parts += [count(layer.params, "param")] if layer.params else []
-    parts += [count(layer.macs, "mac")] if layer.macs else []
+    parts += [amount(layer.params, "params")] if layer.params else []
+    parts += [amount(layer.macs, "macs")] if layer.macs else []
     return ", ".join([*parts, *layer.outputs[:1]])
 
 

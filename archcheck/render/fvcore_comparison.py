@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archcheck.facts.cross_checks import UNEXPLAINED, CrossCheck, Difference
-from archcheck.render.wording import count, listed
+from archcheck.foundation.words import amount
+from archcheck.render.wording import listed
 
 SHOWN = 12
 """Most rows that are written out; `--format json` has them all."""
@@ -38,7 +39,7 @@ def verdict(check: CrossCheck) -> str:
     if check.error is not None or check.total_fvcore is None:
         return f"fvcore could not trace it: {check.error}"
     if not check.differences:
-        return f"fvcore counts the same: {check.total_ours:,} in all, {count(check.compared, 'operator')}"
+        return f"fvcore counts the same: {check.total_ours:,} in all, {amount(check.compared, 'operators')}"
     flops = _beside(check.total_ours, check.total_fvcore, "in all")
     activations = _beside(check.activations_ours, check.activations_fvcore or 0, "activations")
     return f"fvcore counts {flops}, and {activations}"

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from archcheck.facts.cross_checks import CrossCheck
+from archcheck.foundation.words import amount
 from archcheck.render import fvcore_comparison, tensor_file
 from archcheck.render.options import Options
 from archcheck.render.outcome_lines import MOST
 from archcheck.render.totals import decided
-from archcheck.render.wording import count, fix_of, listed, one_line, place_of, points_text, tally, totals, unmeasured
+from archcheck.render.wording import fix_of, listed, one_line, place_of, points_text, tally, totals, unmeasured
 from archcheck.rules.findings import Outcome, Report, Verdict, plain
 
 _ENTITIES = {character: f"&#{ord(character)};" for character in "&<>|`$/."}
@@ -109,6 +110,6 @@ def _note(report: Report, outcome: Outcome) -> str:
         return "; ".join(filter(None, (said, *outcome.notes)))
     finding = outcome.findings[0] if outcome.findings else None
     where = place_of(report, outcome, finding)
-    waived = f"{count(len(outcome.waived), 'finding')} waived: {outcome.waiver}" if outcome.waived else ""
+    waived = f"{amount(len(outcome.waived), 'findings')} waived: {outcome.waiver}" if outcome.waived else ""
     parts = [outcome.summary, f"at {where}" if where else "", outcome.because or "", fix_of(outcome, finding), waived]
     return "; ".join(filter(None, parts))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcheck.render.wording import builds, count, fix_of, place_of
+from archcheck.foundation.words import amount
+from archcheck.render.wording import builds, fix_of, place_of
 from archcheck.rules.findings import Finding, Outcome, Report
 
 MOST = 10
@@ -42,7 +43,7 @@ def _further(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
 
 
 def _waived(report: Report, outcome: Outcome) -> Iterator[tuple[str, str]]:
-    yield "waived", f"{count(len(outcome.waived), 'finding')}: {outcome.waiver}"
+    yield "waived", f"{amount(len(outcome.waived), 'findings')}: {outcome.waiver}"
     for finding in outcome.waived[:MOST]:
         place = place_of(report, outcome, finding)
         yield "", finding.message + (f" at {place}" if place else "")

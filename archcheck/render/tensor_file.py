@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archcheck.facts.weight_files import Stored, Weights
-from archcheck.foundation.words import shape_text
+from archcheck.foundation.words import amount, shape_text
 from archcheck.render.totals import SHOWN, Line
-from archcheck.render.wording import count, listed
+from archcheck.render.wording import listed
 
 TITLES = ("tensor", "shape", "dtype", "elements", "bytes")
 FIGURES = ("elements", "bytes")
@@ -17,7 +17,7 @@ MOST = 500
 
 def summary(weights: Weights) -> str:
     """Return `37 tensors, 13,284 elements, 53,136 bytes`."""
-    return f"{count(len(weights.tensors), 'tensor')}, {count(weights.elements, 'element')}, {weights.bytes:,} bytes"
+    return f"{amount(len(weights.tensors), 'tensors')}, {amount(weights.elements, 'elements')}, {weights.bytes:,} bytes"
 
 
 def lines(weights: Weights) -> Iterator[Line]:

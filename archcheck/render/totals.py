@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import NUMBER_BYTES, Choice, Hidden, Params, Tensor, Training
 from archcheck.foundation.errors import NotMeasured
-from archcheck.foundation.words import shape_text
+from archcheck.foundation.words import amount, shape_text
 from archcheck.render import fvcore_comparison
 from archcheck.render.layer_table import why_unused
-from archcheck.render.wording import count, listed
+from archcheck.render.wording import listed
 from archcheck.rules.queries.dropouts import dropouts
 from archcheck.rules.queries.graphs import label
 from archcheck.rules.queries.heads import head_of
@@ -96,7 +96,7 @@ def _sums(facts: Facts) -> Iterator[Line]:
     zeros = 0 if params.effective is None else params.total - params.effective
     if zeros > _FEW_ZEROS * params.total:
         yield Line(label="effective", text=f"{params.effective:,} parameters that are not zero ({zeros:,} are)")
-    yield Line(label="buffers", text=count(params.buffers, "element"))
+    yield Line(label="buffers", text=amount(params.buffers, "elements"))
     yield Line(label="bytes", text=f"{params.bytes:,} of parameters and buffers{_by_dtype(params)}")
     yield Line(label="macs", text=f"{cost.macs:,} multiply-accumulates (1 multiply-add = 1)")
     if cost.training_macs is not None:
@@ -137,15 +137,15 @@ def _hidden(facts: Facts) -> Iterator[Line]:
     loose = [weight for weight in facts.params.hidden if not weight.buffer]
     held = [weight for weight in facts.params.hidden if weight.buffer]
     used = "a weight" if len(held) == 1 else "weights"
-    yield from _hidden_weights(loose, f"{count(len(loose), 'tensor')}, neither parameter nor buffer")
-    yield from _hidden_weights(held, f"{count(len(held), 'buffer')} used as {used}")
+    yield from _hidden_weights(loose, f"{amount(len(loose), 'tensors')}, neither parameter nor buffer")
+    yield from _hidden_weights(held, f"{amount(len(held), 'buffers')} used as {used}")
 
 
 def _hidden_weights(weights: Sequence[Hidden], what: str) -> Iterator[Line]:
     if not weights:
         return
     total = sum(weight.elements for weight in weights)
-    yield Line(label="hidden weights", text=f"{count(total, 'element')} in {what}:", alarming=True)
+    yield Line(label="hidden weights", text=f"{amount(total, 'elements')} in {what}:", alarming=True)
     for weight in weights[:SHOWN]:
         place = f" at {weight.where}" if weight.where else ""
         name = weight.name or f"operand of {weight.used_by}"
@@ -161,7 +161,7 @@ def _beside(facts: Facts) -> Iterator[Line]:
         return
     shown = [_acting(entry) for entry in entries[:SHOWN]]
     more = [f"{len(entries) - SHOWN:,} more"] if len(entries) > SHOWN else []
-    total = count(sum(entry.numbers for entry in entries), "number")
+    total = amount(sum(entry.numbers for entry in entries), "numbers")
     yield Line(label="beside", text=f"{total}: {', '.join([*shown, *more])}")
 
 
@@ -180,7 +180,7 @@ def _unused(facts: Facts) -> Iterator[Line]:
     names = facts.params.unused
     if names:
         total = sum(facts.params.sizes.get(name, 0) for name in names)
-        text = f"{listed(names, SHOWN)} ({count(total, 'element')} that no output reads)"
+        text = f"{listed(names, SHOWN)} ({amount(total, 'elements')} that no output reads)"
         yield Line(label="unused weights", text=text, alarming=True)
 
 
@@ -190,7 +190,7 @@ def _unused_layers(facts: Facts) -> Iterator[Line]:
         layer = facts.layer(path)
         found[why_unused(path, facts)].append(f"{path} ({layer.type})" if layer else path)
     for reason, names in found.items():
-        text = f"{reason}: {listed(names, SHOWN)} ({count(len(names), 'layer')})"
+        text = f"{reason}: {listed(names, SHOWN)} ({amount(len(names), 'layers')})"
         yield Line(label="unused layers", text=text, alarming=True)
 
 

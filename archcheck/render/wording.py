@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Shape
 from archcheck.foundation.source_place import Where
-from archcheck.foundation.words import shape_text, visible
+from archcheck.foundation.words import amount, shape_text, visible
 from archcheck.rules.findings import Finding, Outcome, Report, Verdict, plain, sum_points
 
 _DIGITS = re.compile(r"\d+")
@@ -27,11 +27,6 @@ def one_line(text: str) -> str:
     ('two lines', '\\x1b[31mred')
     """
     return visible(_BREAK.sub(" ", text))
-
-
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """Return `1 rule`, `12 rules`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def shapes_text(shapes: Sequence[Shape]) -> str:
@@ -131,7 +126,7 @@ def totals(facts: Facts) -> str:
     """Return `13,086 parameters, 1,328,360 multiply-accumulates on 1x1x28x28`."""
     inputs = ", ".join(shape_text(tensor.shape) for tensor in facts.shape.inputs)
     macs = f"{facts.cost.macs:,} multiply-accumulates" + (f" on {inputs}" if inputs else "")
-    return f"{count(facts.params.total, 'parameter')}, {macs}"
+    return f"{amount(facts.params.total, 'parameters')}, {macs}"
 
 
 def tally(reports: Iterable[Report]) -> str:
@@ -140,10 +135,10 @@ def tally(reports: Iterable[Report]) -> str:
     outcomes = [outcome for report in every for outcome in report.outcomes]
     counts = Counter(outcome.verdict for outcome in outcomes)
     verdicts = ", ".join(f"{counts[verdict]:,} {verdict.value}" for verdict in Verdict if counts[verdict])
-    subjects = f"{count(len(every), 'subject')}, " if len(every) > 1 else ""
-    line = f"{subjects}{count(len(outcomes), 'rule')}" + (f": {verdicts}" if verdicts else "")
+    subjects = f"{amount(len(every), 'subjects')}, " if len(every) > 1 else ""
+    line = f"{subjects}{amount(len(outcomes), 'rules')}" + (f": {verdicts}" if verdicts else "")
     failed = sum(report.error is not None for report in every)
-    line += f"; {count(failed, 'subject')} could not be measured" if failed else ""
+    line += f"; {amount(failed, 'subjects')} could not be measured" if failed else ""
     points = [report for report in every if report.points is not None]
     return line + (f"; earned {points_text(points)}" if points else "")
 

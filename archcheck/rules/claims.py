@@ -14,7 +14,7 @@ from archcheck.foundation.markers import Region, as_block, regions
 from archcheck.foundation.regular_expressions import Unmatched
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.text_files import Text
-from archcheck.foundation.words import quote
+from archcheck.foundation.words import amount, quote
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.figures import Values, figure_text, find_figure, needs_training, table, value_text
@@ -207,8 +207,8 @@ class Synced(Rule):
             if region.subject == facts.subject.name
         ]
         findings = tuple(finding for text, region in found for finding in _stale(text, region, facts))
-        places = "place" if len(found) == 1 else "places"
-        return Result(examined=len(found), findings=findings, kept=f"{len(found)} {places} between markers as measured")
+        kept = f"{amount(len(found), 'places')} between markers as measured"
+        return Result(examined=len(found), findings=findings, kept=kept)
 
 
 def written_for(text: Text, region: Region, facts: Facts) -> str:

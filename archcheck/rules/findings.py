@@ -15,7 +15,7 @@ from archcheck.facts.weight_files import Weights
 from archcheck.foundation.errors import ArchcheckError, SubjectError
 from archcheck.foundation.json_codec import decode, encode
 from archcheck.foundation.source_place import Where
-from archcheck.foundation.words import quote, visible
+from archcheck.foundation.words import amount, quote, visible
 
 SCHEMA = 1
 """Version of the JSON report; it changes when a key changes its meaning or goes away."""
@@ -125,7 +125,7 @@ class Outcome:
         """Return ` (and 3 more)`: the number of further findings, and of further findings about waivers."""
         of_waivers = sum(self._is_of_contract(each) for each in self.findings[1:])
         findings = len(self.findings) - 1 - of_waivers
-        waivers = f"{of_waivers:,} waiver{'s' if of_waivers > 1 else ''} to mend" if of_waivers else ""
+        waivers = f"{amount(of_waivers, 'waivers')} to mend" if of_waivers else ""
         parts = [f"{findings:,} more" if findings else "", waivers]
         return f" (and {', and '.join(filter(None, parts))})" if any(parts) else ""
 

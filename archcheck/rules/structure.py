@@ -11,6 +11,7 @@ from archcheck.facts.records import Op
 from archcheck.facts.selectors import selects
 from archcheck.foundation.json_codec import decode
 from archcheck.foundation.source_place import Where
+from archcheck.foundation.words import amount
 from archcheck.rules.base import KINDS, Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.dropouts import LEAK, Dropout, dropouts
@@ -156,8 +157,7 @@ class DropoutRate(Rule):
             for fault, fix in self._faults(item)
         )
         found = sorted({item.rate for item in acting})
-        dropout = "dropout" if len(acting) == 1 else "dropouts"
-        kept = f"{len(acting)} {dropout} of rate {', '.join(f'{rate:g}' for rate in found)}"
+        kept = f"{amount(len(acting), 'dropouts')} of rate {', '.join(f'{rate:g}' for rate in found)}"
         return Result(examined=len(acting), findings=findings, found=found, limit=self._wanted(), kept=kept)
 
     def _faults(self, item: Dropout) -> Iterator[tuple[str, str]]:

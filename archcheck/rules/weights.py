@@ -255,7 +255,7 @@ def _outermost(layers: Iterable[Layer]) -> list[Layer]:
 
 def _unused_layer_finding(layer: Layer, facts: Facts) -> Finding:
     inside = facts.count_inside(layer.path)
-    kind = layer.type + (f" with {inside:,} layer{'s' if inside > 1 else ''}" if inside else "")
+    kind = layer.type + (f" with {amount(inside, 'layers')}" if inside else "")
     reason = "runs, but its result reaches no output" if facts.runs(layer.path) else "is never called"
     decided = decided_at(facts, layer.path)
     reason += in_passes(facts) + (f"; {decided}" if decided else "")

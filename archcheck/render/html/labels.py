@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
 from archcheck.facts.selectors import GROUPS
+from archcheck.foundation.words import amount
 from archcheck.render.html.plan import Box, Plan
-from archcheck.render.wording import count, one_line, shapes_text
+from archcheck.render.wording import one_line, shapes_text
 
 CHARACTERS = 39
 """How many characters fit into a box."""
@@ -40,13 +41,13 @@ def label(facts: Facts, plan: Plan, box: Box) -> Label:
     if len(ops) == 1:
         return _of_operation(ops[0], enclosing_module(facts, plan, box) or plan.path)
     first = box.members[0]
-    many = f"{len(box.members):,} alike" if len(box.members) > 1 else count(len(ops), "op")
+    many = f"{len(box.members):,} alike" if len(box.members) > 1 else amount(len(ops), "ops")
     kind = "" if first.path == plan.path else type_of(facts, first.path)
     macs = sum(op.macs for op in ops)
     title, name, output = _fitted(
         name_of(plan.path, box), f"{many} {kind}".strip(), shapes_text(facts.ops[first.stop - 1].shapes)
     )
-    tooltip = f"{name_of('', box)}: {count(len(ops), 'operation')}, {macs:,} multiply-accumulates"
+    tooltip = f"{name_of('', box)}: {amount(len(ops), 'operations')}, {macs:,} multiply-accumulates"
     return Label(
         title=title, name=name, output=output, tooltip=tooltip, family="module", live=any(op.live for op in ops)
     )  # fmt: skip

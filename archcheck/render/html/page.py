@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from archcheck.facts.facts import Facts
+from archcheck.foundation.words import amount
 from archcheck.render import fvcore_comparison, tensor_file, totals
 from archcheck.render.html.drawing import Drawing, draw
 from archcheck.render.html.evidence import Evidence, evidence_of
@@ -14,7 +15,7 @@ from archcheck.render.layer_table import Row, table
 from archcheck.render.options import Options
 from archcheck.render.outcome_lines import detail_lines
 from archcheck.render.totals import Line
-from archcheck.render.wording import count, points_text, tally, unmeasured
+from archcheck.render.wording import points_text, tally, unmeasured
 from archcheck.rules.findings import Outcome, Report, Verdict
 from archcheck.rules.queries.figures import figure_text, find_figure
 
@@ -109,7 +110,7 @@ def page_of(reports: Sequence[Report], options: Options) -> Page:
     """Return the content of the page. All drawings share one budget, which limits the size of the page."""
     budget = PageBudget()
     return Page(
-        title=reports[0].subject if len(reports) == 1 else count(len(reports), "subject"),
+        title=reports[0].subject if len(reports) == 1 else amount(len(reports), "subjects"),
         verdict=verdict_of(reports),
         tally=tally(reports),
         sections=tuple(_section(report, options, budget, f"s{number}") for number, report in enumerate(reports, 1)),
