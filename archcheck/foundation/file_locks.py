@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from archcheck.foundation.errors import ArchcheckError, one_line
-from archcheck.foundation.regular_files import open_regular, refuse_irregular
+from archcheck.foundation.regular_files import open_regular, refuse_irregular, write_all
 
 try:
     import fcntl as _fcntl
@@ -46,7 +46,7 @@ class Lock:
     def become(self, file: Path, content: bytes) -> None:
         """Rename the reserved space of the lock to `file`. Raises `OSError` if that fails."""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
-        _write(self._descriptor, content)
+        write_all(self._descriptor, content)
         os.ftruncate(self._descriptor, len(content))
         os.fsync(self._descriptor)
         self.file.rename(file)
@@ -56,7 +56,7 @@ class Lock:
         since = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
         line = f"process {os.getpid()} on {socket.gethostname() or 'unknown'} since {since}\n".encode()
         os.ftruncate(self._descriptor, 0)
-        _write(self._descriptor, line.ljust(room))
+        write_all(self._descriptor, line.ljust(room))
 
 
 def lock_file(target: Path) -> Path:
@@ -185,9 +185,3 @@ def _lives(process: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[os.write(descriptor, left) :]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
-from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
@@ -35,27 +34,19 @@ def refuse_if_unable() -> None:
 
     A worker needs a system like Unix.
     """
-    needed = ("fcntl", "resource")  # modules that Python has on such systems alone
-    if sys.platform in ("win32", "emscripten", "wasi") or not all(map(_has, needed)):
+    needed = ("fcntl", "resource")  # modules that only Python on such systems has
+    if sys.platform in ("win32", "emscripten", "wasi") or not all(map(_is_importable, needed)):
         raise ArchcheckError("archcheck measures on Linux and macOS; use WSL or a container")
-    missing = [name for name in ("torch", "rich") if not _is_there(name)]
+    missing = [name for name in ("torch", "rich") if not _is_importable(name)]
     if missing:
         raise ArchcheckError(not_installed(*missing))
 
 
 @cache
-def _is_there(package: str) -> bool:
-    """Whether a package can be imported. The folders are asked first, because other finders may treat the question as
+def _is_importable(module: str) -> bool:
+    """Whether a module can be imported. The folders are asked first, because other finders may treat the question as
     an import.
     """
-    if package in sys.modules:
-        return sys.modules[package] is not None
-    return PathFinder.find_spec(package) is not None or find_spec(package) is not None
-
-
-def _has(module: str) -> bool:
-    try:
-        import_module(module)
-    except ImportError:
-        return False
-    return True
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return PathFinder.find_spec(module) is not None or find_spec(module) is not None

@@ -18,10 +18,14 @@ from archcheck.foundation.words import listed, quote
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """What a number counts: `factors` of the suffixes, in falling order, and what its values look like."""
+    """What a number counts: the `factors` of its suffixes, and what its values look like.
+
+    `short` chooses from the `preferred` suffixes; of two equally short texts, it takes the first.
+    """
 
     factors: Mapping[str, Decimal]
     examples: tuple[str, ...]
+    preferred: tuple[str, ...] = ("", *"kMGT")
     whole: bool = True
 
 
@@ -46,10 +50,15 @@ UNITS: Mapping[str, Unit] = MappingProxyType({
     "macs": _counted(("multiply-accumulates", "macs", "MACs")),
     "elements": _counted(("elements",)),
     "bytes": Unit(
-        factors=MappingProxyType({"": Decimal(1), **_BYTES, "bytes": Decimal(1)}), examples=("256 KiB", "1.5 MB")
+        factors=MappingProxyType({"": Decimal(1), **_BYTES, "bytes": Decimal(1)}),
+        examples=("256 KiB", "1.5 MB"),
+        preferred=("B", "KiB", "MiB", "GiB", "TiB", "kB", "MB", "GB", "TB"),
     ),
     "share": Unit(
-        factors=MappingProxyType({"": Decimal(1), "%": Decimal("0.01")}), examples=("50 %",), whole=False
+        factors=MappingProxyType({"": Decimal(1), "%": Decimal("0.01")}),
+        examples=("50 %",),
+        preferred=("%",),
+        whole=False,
     ),
 })  # fmt: skip
 """The units that a field may name in its metadata."""
@@ -106,18 +115,9 @@ def short(number: float, unit: str) -> str:
     """
     exact = Decimal(str(number))
     gap = " " if unit in ("bytes", "share") else ""
-    texts = [f"{_plain(exact / UNITS[unit].factors[suffix])}{gap if suffix else ''}{suffix}" for suffix in _SHORT[unit]]
+    factors, preferred = UNITS[unit].factors, UNITS[unit].preferred
+    texts = [f"{_plain(exact / factors[suffix])}{gap if suffix else ''}{suffix}" for suffix in preferred]
     return min((text for text in texts if _reads_as(text, unit, number)), key=len)
-
-
-_SHORT = {
-    "parameters": ("", *"kMGT"),
-    "macs": ("", *"kMGT"),
-    "elements": ("", *"kMGT"),
-    "bytes": ("B", "KiB", "MiB", "GiB", "TiB", "kB", "MB", "GB", "TB"),
-    "share": ("%",),
-}
-"""The suffixes that `short` chooses from; of two that are as brief, the first."""
 
 
 def _plain(value: Decimal) -> str:
@@ -145,7 +145,5 @@ def _hint(suffix: str, unit: str) -> str:
     if near and suffix not in known:
         return f"; did you mean {listed(near[:2]).replace(' and ', ' or ')}?"
     owner = next((name for name, other in UNITS.items() if suffix in other.factors), unit)
-    return f"; {quote(suffix)} is for {_PLAIN_NAMES.get(owner, owner)}, and this counts {unit}" if owner != unit else ""
-
-
-_PLAIN_NAMES = {"share": "shares"}
+    plural = "shares" if owner == "share" else owner
+    return f"; {quote(suffix)} is for {plural}, and this counts {unit}" if owner != unit else ""

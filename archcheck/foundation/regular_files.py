@@ -1,4 +1,4 @@
-"""Open regular files only: a pipe or a device might block for ever, or never end."""
+"""Open regular files only, because a pipe or a device may block for ever; write everything to a descriptor."""
 
 from __future__ import annotations
 
@@ -33,6 +33,13 @@ def refuse_irregular(file: str | Path, *, follow: bool = True) -> None:
     except FileNotFoundError:
         return
     _refuse_mode(mode, file)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write all of `content`, in as many steps as the system needs."""
+    left = memoryview(content)  # a slice of it is not a copy: the content may be long
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def _refuse_mode(mode: int, file: str | Path) -> None:

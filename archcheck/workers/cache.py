@@ -34,6 +34,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from archcheck.foundation.files import read_bytes
 from archcheck.workers.environment import besides, describe_environment
 
 SCHEMA = 1
@@ -136,14 +137,14 @@ class Cache:
 
     def _read(self, file: Path) -> Any:
         """Return the entry in `file`; raise `OSError` or `ValueError` if there is none or it is damaged."""
-        seal, _, body = _regular(file).partition(b"\n")
+        seal, _, body = read_bytes(file).partition(b"\n")
         if not secrets.compare_digest(seal, _seal(self._key(), body)):
             raise ValueError(f"{file} is damaged")
         return json.loads(body)
 
     def _key(self) -> bytes:
         """Return the key of the folder; raise `OSError` or `ValueError` if there is none."""
-        key = _regular(self._folder / _KEY)
+        key = read_bytes(self._folder / _KEY)
         if len(key) != _KEY_LENGTH:
             raise ValueError("the key is damaged")
         return key
@@ -244,13 +245,6 @@ def _covers(read: Iterable[str], request: Mapping[str, Any]) -> bool:
     if not named or (named[2] and request["do"] == "find"):  # which returns a name as it is
         return True
     return os.path.realpath(Path(request["root"], named[1])) in map(os.path.realpath, read)
-
-
-def _regular(file: Path) -> bytes:
-    """Return the content of a regular file. Reading anything else might never end."""
-    if not file.is_file():
-        raise FileNotFoundError(file)
-    return file.read_bytes()
 
 
 def _seal(key: bytes, body: bytes) -> bytes:

@@ -58,7 +58,7 @@ def refuse_no_folder(target: Path | None) -> None:
 
 def refuse_another(record: Mapping[str, Any] | None, about: Mapping[str, Any], target: Path | None) -> None:
     """Raise `ArchcheckError` for a record of another model, recipe or data."""
-    for key in _SAME if record is not None else ():
+    for key in _SAME:
         if record is not None and not _agree(record.get(key), about.get(key)):
             raise ArchcheckError(f"`{target}` is of another {key}; move it away or choose `--output FILE`")
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 from archcheck.facts.records import IMPORT_TIMEOUT
 from archcheck.foundation.errors import SubjectError, one_line
 from archcheck.foundation.platform_support import can_fork, refuse_if_unable
+from archcheck.foundation.regular_files import write_all
 from archcheck.workers.sandbox import confined
 
 if TYPE_CHECKING:
@@ -225,10 +226,8 @@ class Worker:
         if self._process is None or self._process.poll() is not None or (self._sandbox and root != self._root):
             self.close()
             self._start(root)
-        left = memoryview(json.dumps(request).encode() + b"\n")
         try:
-            while left:
-                left = left[os.write(self._requests, left) :]
+            write_all(self._requests, json.dumps(request).encode() + b"\n")
         except BrokenPipeError:
             raise self._died() from None
 

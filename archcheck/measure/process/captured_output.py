@@ -7,6 +7,8 @@ import os
 import select
 from collections.abc import Container, Iterable
 
+from archcheck.foundation.regular_files import write_all
+
 _MOST = 1 << 20
 """Bytes that are passed on of what one subject prints."""
 _PIECE = 4096
@@ -65,6 +67,5 @@ def _writable() -> bool:
 
 
 def _write(said: bytes) -> None:
-    with contextlib.suppress(OSError):  # nobody listens, or cannot be waited for
-        while said:
-            said = said[os.write(2, said) :]
+    with contextlib.suppress(OSError):  # nobody reads it, or the reader cannot be waited for
+        write_all(2, said)

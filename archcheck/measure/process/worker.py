@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from archcheck.foundation.regular_files import write_all
+
 if TYPE_CHECKING:
     from archcheck.facts.facts import Facts
     from archcheck.measure.artifacts.source_or_file import Opened
@@ -43,9 +45,7 @@ def settled(line: bytes, place: str) -> dict[str, Any]:
 
 def write(descriptor: int, line: bytes) -> None:
     """Write a line, apart from whatever else somebody has written there."""
-    left = memoryview(b"\n" + line + b"\n")  # a slice of it is no copy: an answer may be long
-    while left:
-        left = left[os.write(descriptor, left) :]
+    write_all(descriptor, b"\n" + line + b"\n")
 
 
 def line_of(message: Mapping[str, Any]) -> bytes:
