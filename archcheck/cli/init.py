@@ -14,9 +14,9 @@ from archcheck.cli.worker_options import worker_of
 from archcheck.contract.document import show_path
 from archcheck.contract.files import OWN_FILE, SHARED_FILE
 from archcheck.foundation.errors import ArchcheckError, SubjectError
-from archcheck.foundation.files import is_stream
 from archcheck.foundation.json_codec import encode
 from archcheck.foundation.suffixes import is_file
+from archcheck.foundation.whole_files import is_stream
 from archcheck.judging.engine import find_models, measure_target
 from archcheck.judging.first_contract import Draft, contract_text, toml
 from archcheck.workers.worker_process import Worker

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archcheck.contract.entries import InputSpec, check_dtype, check_sizes
-from archcheck.foundation.files import is_stream
+from archcheck.foundation.whole_files import is_stream
 from archcheck.foundation.words import did_you_mean, quote
 from archcheck.judging.shards import Shard
 

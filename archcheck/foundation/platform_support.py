@@ -1,4 +1,4 @@
-"""Find out what this system can do: measure with these packages, and fork."""
+"""Find out whether this system can measure, which packages are missing, and whether it can fork."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from archcheck.foundation.errors import ArchcheckError
 
 
 def can_fork() -> bool:
-    """Whether a child may be forked here. The system libraries of macOS do not allow it.
+    """Whether a child can be forked. The system libraries of macOS do not allow it.
 
-    The environment variable switches forking off on Linux, for tests.
+    Tests set the environment variable to switch forking off on Linux.
     """
     return sys.platform == "linux" and not os.environ.get("ARCHCHECK_NO_FORK")
 
 
 PACKAGES = frozenset({"torch", "fvcore", "hypothesis", "rich", "jinja2", "matplotlib", "markupsafe", "safetensors"})
-"""What archcheck itself imports: the installation lacks it, not the subject's, where it is missing."""
+"""The packages that archcheck itself imports. If one is missing, the installation is incomplete, not the subject."""
 
 
 def not_installed(*packages: str) -> str:

@@ -9,28 +9,29 @@ from typing import Any, cast
 
 from archcheck.facts.record_seals import SEAL, misshapen, sealed, tampering
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.files import json_of, read_bytes
+from archcheck.foundation.json_documents import json_of
 from archcheck.foundation.regular_files import refuse_irregular
+from archcheck.foundation.whole_files import read_bytes
 
 WEIGHTS = "weights"
-"""Under this key an unsaved run names the file of its weights, beside the place of the checkpoint."""
+"""The key under which an unsaved run names the file of its weights, which lies beside the checkpoint's path."""
 _SAME = ("model", "recipe", "data")
 _LEAVE = "move it away or choose `--output`"
 
 
 def read_record(target: Path | None) -> dict[str, Any] | None:
-    """Return the record in a file, `None` where there is none yet. Raises `ArchcheckError` for anything else."""
+    """Return the record in a file, `None` if there is no file yet. Raises `ArchcheckError` for anything else."""
     if target is None or not target.exists():
-        refuse_no_folder(target)
+        refuse_missing_folder(target)
         return None
     record = read_document(target)
-    if edited := tampering(record):  # which another run would seal
+    if edited := tampering(record):  # adding a run would seal the edited record
         raise ArchcheckError(f"`{target}` takes no run: {edited}; bring it back, {_LEAVE}")
     return record
 
 
 def read_document(file: Path) -> dict[str, Any]:
-    """Return what has the form of a record. Raises `ArchcheckError` for anything else."""
+    """Return the content of a file if it has the form of a record. Raises `ArchcheckError` if it does not."""
     try:
         record = json_of(read_bytes(file))
     except OSError as error:
@@ -42,22 +43,22 @@ def read_document(file: Path) -> dict[str, Any]:
     return cast(dict[str, Any], record)
 
 
-def refuse_no_file(target: Path) -> None:
-    """Raise `ArchcheckError` where a pipe or a device lies in place of a record."""
+def refuse_stream(target: Path) -> None:
+    """Raise `ArchcheckError` if the path of a record leads to a pipe or a device."""
     try:
         refuse_irregular(target)
     except OSError as error:
         raise ArchcheckError(f"`{target}` is not a record: {error.strerror}; {_LEAVE}") from None
 
 
-def refuse_no_folder(target: Path | None) -> None:
-    """Raise `ArchcheckError` where there is no folder for a record."""
+def refuse_missing_folder(target: Path | None) -> None:
+    """Raise `ArchcheckError` if the folder of a record does not exist."""
     if target is not None and not target.parent.is_dir():
         raise ArchcheckError(f"there is no folder `{target.parent}` for the record; make it first")
 
 
-def refuse_another(record: Mapping[str, Any] | None, about: Mapping[str, Any], target: Path | None) -> None:
-    """Raise `ArchcheckError` for a record of another model, recipe or data."""
+def refuse_mismatch(record: Mapping[str, Any] | None, about: Mapping[str, Any], target: Path | None) -> None:
+    """Raise `ArchcheckError` if a record is of another model, recipe or data."""
     for key in _SAME:
         if record is not None and not _agree(record.get(key), about.get(key)):
             raise ArchcheckError(f"`{target}` is of another {key}; move it away or choose `--output FILE`")
@@ -71,9 +72,7 @@ def _agree(recorded: Any, found: Any) -> bool:
 
 
 def joined(record: Mapping[str, Any] | None, pending: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record with one more run. The run has an `environment` of its own if it differs from that of the
-    record.
-    """
+    """Return the record with one more run. The run states its `environment` if it differs from that of the record."""
     if record is None:
         return {key: value for key, value in pending.items() if key not in (WEIGHTS, SEAL)}
     (run,), environment = pending["runs"], pending.get("environment")

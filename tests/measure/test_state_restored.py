@@ -6,7 +6,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from archcheck.measure.evidence.record import ImpossibleCountsError, counts
-from archcheck.measure.evidence.saved_state import digest, fill, tensors
+from archcheck.measure.subject.saved_state import digest, fill, tensors
 
 
 class Noted(nn.Linear):

@@ -19,7 +19,7 @@ from archcheck.foundation import file_locks
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.workers.record_document import read_record
 from archcheck.workers.record_file import recording
-from tests.foundation.test_files import IRREGULAR, fifo, full_after, listening
+from tests.foundation.test_whole_files import IRREGULAR, fifo, full_after, listening
 from tests.support.kills import killed_at_every_moment
 
 ABOUT = {"model": {"class": "Net"}, "environment": {"torch": "2"}, "recipe": {"name": "sgd"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 import zipfile
@@ -35,9 +36,7 @@ def read_state(path: Path, shown: str) -> tuple[dict[str, torch.Tensor], str | N
     """
     _refuse_code(path, shown)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = torch.load(path, weights_only=True, map_location="cpu")
+        found = unpickled(path, weights_only=True)
     except MemoryError:
         refuse(
             shown, f"claims more than fits into memory, in {path.stat().st_size:,} bytes", "save it again, or give more"
@@ -109,7 +108,8 @@ def run_pickle(path: Path, shown: str, root: str) -> torch.nn.Module:
     """
     prefer([root])
     try:
-        found = _scripted(path) if is_script(path) else _unpickled(path)
+        script = is_script(path)
+        found = torch.jit.load(path, map_location="cpu") if script else unpickled(path, weights_only=False)  # type: ignore[no-untyped-call]
     except MemoryError:
         raise
     except Exception as error:
@@ -129,14 +129,11 @@ def is_script(path: Path) -> bool:
     return "constants.pkl" in names or any(name.startswith("code/") for name in names)
 
 
-def _scripted(path: Path) -> Any:
-    return torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-
-
-def _unpickled(path: Path) -> Any:
+def unpickled(file: Path | io.BytesIO, *, weights_only: bool) -> Any:
+    """Return what torch's reader makes of a pickle, without its warnings; with `weights_only` it runs no code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.load(path, weights_only=False, map_location="cpu")
+        return torch.load(file, weights_only=weights_only, map_location="cpu")
 
 
 def structureless(shown: str, what: str = "tensors") -> NoReturn:

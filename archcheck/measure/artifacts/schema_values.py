@@ -27,7 +27,7 @@ _FORMATS = {
     1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d, 4: torch.preserve_format,
 }  # fmt: skip
 _LAYOUTS = {1: torch.sparse_coo, 2: torch.sparse_csr, 7: torch.strided}
-_INFINITE = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
+_NOT_FINITE = ("Infinity", "-Infinity", "NaN")
 
 
 class Foreign(Exception):  # noqa: N818 - a state of the file, told by whoever opened it
@@ -80,9 +80,7 @@ def _ref(value: Any) -> Ref:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, str) and value in _INFINITE:
-        return _INFINITE[value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if value not in _NOT_FINITE and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise ValueError(f"expected a number, found {str(value)[:60]}")
     return float(value)
 

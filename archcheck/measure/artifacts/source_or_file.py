@@ -19,7 +19,7 @@ from archcheck.measure.artifacts.program import Program, read_program
 from archcheck.measure.artifacts.run import Exported, module_of
 from archcheck.measure.artifacts.weights import fit
 from archcheck.measure.loading.construction_trace import Construction
-from archcheck.measure.loading.example import Example, example_of, from_specs
+from archcheck.measure.loading.example import Example, dtype_name, example_of, from_specs
 from archcheck.measure.loading.load import load_noted
 
 
@@ -115,8 +115,7 @@ def _example(program: Program) -> Example:
             raise SubjectError(
                 "input", f"the program was exported with an input of {shape_text(spec.usual)}; give one with `--input`"
             )
-    specs = [{"shape": spec.usual, "dtype": str(spec.dtype).removeprefix("torch.")} for spec in program.inputs]
-    return from_specs(specs)
+    return from_specs([{"shape": spec.usual, "dtype": dtype_name(spec.dtype)} for spec in program.inputs])
 
 
 def _note(program: Program, model: Exported) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import json
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import torch
 
 from archcheck.measure.artifacts.archive import Archive, refuse
-from archcheck.measure.artifacts.pickles import REPEATED, repeats
+from archcheck.measure.artifacts.pickles import REPEATED, repeats, unpickled
 from archcheck.measure.artifacts.schema_values import DTYPES, entry, tagged
 
 _MOST_AXES = 64
@@ -124,9 +123,7 @@ def _refuse_repeated(archive: Archive, name: str, tensor: torch.Tensor) -> None:
 def _restricted(archive: Archive, path: str, what: str) -> Any:
     """Read a pickle by torch's own reader, which makes tensors and calls nothing else."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.load(io.BytesIO(archive.read(path)), weights_only=True, map_location="cpu")
+        return unpickled(io.BytesIO(archive.read(path)), weights_only=True)
     except Exception:
         refuse(
             archive.shown,

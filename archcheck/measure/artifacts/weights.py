@@ -15,8 +15,9 @@ from archcheck.foundation.words import amount, shape_text
 from archcheck.measure.artifacts.archive import regular_file
 from archcheck.measure.artifacts.pickles import read_state
 from archcheck.measure.artifacts.safetensors import Safetensors, names_of
+from archcheck.measure.loading.example import dtype_name
 from archcheck.measure.operators.meta import is_without_memory
-from archcheck.measure.operators.operator_results import dtype_of
+from archcheck.measure.subject import saved_state
 from archcheck.measure.subject.compiled import original, original_name
 
 _SHOWN = 3
@@ -61,7 +62,7 @@ def described_weights(target: str, root: str) -> Weights:
         Stored(
             name=name,
             shape=shape,
-            dtype=str(dtype).removeprefix("torch."),
+            dtype=dtype_name(dtype),
             bytes=math.prod(shape) * dtype.itemsize,
             not_finite=_not_finite(tensors.read(name)),
         )
@@ -98,7 +99,7 @@ def fit(model: torch.nn.Module, target: str, root: str) -> tuple[str, ...]:
         SubjectError: a tensor is missing, is not wanted, has another shape or dtype, or holds what is not finite.
     """
     model = original(model)
-    state = _state(model)
+    state = saved_state.tensors(model)
     tensors = _uncompiled(open_tensors(target, root), state)
     misfits = list(_misfits(tensors, state))
     if misfits:
@@ -127,12 +128,6 @@ def _uncompiled(tensors: Tensors, state: Mapping[str, object]) -> Tensors:
     )
 
 
-def _state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return the state of a model by torch's own function, whatever the subject has put in its place."""
-    found = torch.nn.Module.state_dict(model, keep_vars=True)
-    return {name: tensor for name, tensor in found.items() if isinstance(tensor, torch.Tensor)}
-
-
 def _twins(state: Mapping[str, torch.Tensor]) -> dict[str, list[str]]:
     """Return for each name all names of the same tensor: of tied ones, files often hold one."""
     groups: dict[int, list[str]] = {}
@@ -152,8 +147,8 @@ def _misfits(tensors: Tensors, state: Mapping[str, torch.Tensor]) -> Iterator[st
         if name in state and not torch.nn.parameter.is_lazy(state[name]):
             wanted = state[name]
             if (shape, dtype) != (tuple(wanted.shape), wanted.dtype):
-                there = f"{shape_text(shape)} {str(dtype).removeprefix('torch.')}"
-                yield f"`{name}` is {there} in the file, {shape_text(wanted.shape)} {dtype_of(wanted)} in the model"
+                there, here = f"{shape_text(shape)} {dtype_name(dtype)}", shape_text(wanted.shape)
+                yield f"`{name}` is {there} in the file, {here} {dtype_name(wanted.dtype)} in the model"
 
 
 def _some(items: list[str], separator: str = "; ") -> str:
@@ -182,8 +177,7 @@ def _load(model: torch.nn.Module, tensors: Tensors, state: Mapping[str, torch.Te
             raise SubjectError("weights", f"{both} are one tensor in the model and differ in `{tensors.file}`")
         if present:
             read.setdefault(name, read[present[0]])
-    extra = {name: value for name, value in torch.nn.Module.state_dict(model).items() if name not in state}
     try:
-        torch.nn.Module.load_state_dict(model, {**extra, **read})
+        saved_state.fill(model, read)
     except Exception as error:
         raise SubjectError("weights", f"`{tensors.file}` could not be loaded: {described(error)}") from error

@@ -20,10 +20,11 @@ from archcheck.facts.facts import Facts
 from archcheck.facts.record_seals import misshapen, tampering
 from archcheck.facts.records import Training
 from archcheck.foundation.errors import SubjectError, described
-from archcheck.foundation.files import json_of, read_bytes
+from archcheck.foundation.json_documents import json_of
+from archcheck.foundation.whole_files import read_bytes
 from archcheck.foundation.words import LONGEST, quote
-from archcheck.measure.evidence import saved_state
 from archcheck.measure.loading.load import load_module, load_object
+from archcheck.measure.subject import saved_state
 from archcheck.measure.subject.module_tree import Tree
 
 

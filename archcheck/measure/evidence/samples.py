@@ -65,14 +65,7 @@ def _keys(batch: torch.Tensor) -> list[Key]:
 
 def _digests(head: str, rows: torch.Tensor) -> list[bytes]:
     content = rows.contiguous().cpu().view(torch.uint8).numpy()
-    start = hashlib.blake2b(head.encode(), digest_size=16)
-    return [_with(start, row) for row in content]
-
-
-def _with(start: Any, row: Any) -> bytes:
-    digest = start.copy()
-    digest.update(row)
-    return bytes(digest.digest())
+    return [hashlib.blake2b(head.encode() + row.tobytes(), digest_size=16).digest() for row in content]
 
 
 def declared(sets: Any, shown: str) -> dict[str, list[Key]]:

@@ -18,9 +18,9 @@ import torch
 from archcheck.facts.records import HELD_OUT, TRIAL
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.json_codec import encode
-from archcheck.measure.evidence.optimisers import uncompiled_optimisers
 from archcheck.measure.evidence.sample_watch import Enough, Seen, Watch
 from archcheck.measure.evidence.samples import Key, declared
+from archcheck.measure.evidence.uncompiled_optimisers import uncompiled_optimisers
 from archcheck.measure.loading.load import load, load_object
 from archcheck.measure.passes.restore import same_torch
 from archcheck.measure.subject.compiled import uncompiled

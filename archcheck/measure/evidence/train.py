@@ -22,10 +22,10 @@ from archcheck.facts.record_seals import OURS
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.words import amount
 from archcheck.measure.evidence.record import ImpossibleCountsError, counts, identity
-from archcheck.measure.evidence.saved_state import tensors
 from archcheck.measure.loading.example import example_of
 from archcheck.measure.loading.load import load, load_object
 from archcheck.measure.model import measure_model
+from archcheck.measure.subject.saved_state import tensors
 
 
 def train(request: Mapping[str, Any], progress: Callable[[Any], None]) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _save(model: torch.nn.Module, file: Path) -> str:
     from safetensors.torch import save
 
     # Each in memory of its own, as the format takes no tied weights.
-    content = save({name: torch.clone(tensor).contiguous() for name, tensor in tensors(model).items()})
+    content = save({name: torch.clone(tensor.detach()).contiguous() for name, tensor in tensors(model).items()})
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o666), "wb") as stream:
         stream.write(content)
         stream.truncate()

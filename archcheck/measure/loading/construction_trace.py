@@ -119,7 +119,7 @@ class Construction(Dispatch):
         *,
         writes: bool,
     ) -> None:
-        results = [each for each in _flat(result) if isinstance(each, torch.Tensor)]
+        results = _tensors(result)
         new = [(place, each) for place, each in enumerate(results) if self._block(each) is None]
         if not new and not writes:
             return
@@ -145,11 +145,11 @@ class Construction(Dispatch):
                 del self._alike[each.dtype, view.shape][:-_ALIKE]
 
     def _write(self, tensor: torch.Tensor, index: int, *, covers: bool) -> None:
-        block = self._block(tensor)
-        if block is None:
+        storage, block = _storage(tensor), self._block(tensor)
+        if storage is None or block is None:
             return
         self.writers[block].append(index)
-        if covers and tensor.is_contiguous() and _bytes_of(tensor) == tensor.numel() * tensor.element_size():
+        if covers and tensor.is_contiguous() and storage.nbytes() == tensor.nbytes:
             self.covered.setdefault(block, []).append(index)
 
     def _told(
@@ -234,11 +234,6 @@ class _Untold(Exception):  # noqa: N818 - it ends a walk
 def _storage(tensor: torch.Tensor) -> torch.UntypedStorage | None:
     plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
     return storage_of(tensor) if plain else None
-
-
-def _bytes_of(tensor: torch.Tensor) -> int:
-    storage = _storage(tensor)
-    return -1 if storage is None else storage.nbytes()
 
 
 def _flat(value: Any) -> list[Any]:

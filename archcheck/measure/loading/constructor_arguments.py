@@ -50,24 +50,10 @@ _USUAL: Mapping[str, Any] = {
     for name in names.split()
 }
 _OF_TYPE: Mapping[Any, Any] = {int: 16, float: 0.1, bool: False, "int": 16, "float": 0.1, "bool": False}
-_SETTINGS = frozenset(
-    [
-        "config",
-        "configs",
-        "cfg",
-        "conf",
-        "args",
-        "arg",
-        "opt",
-        "opts",
-        "option",
-        "options",
-        "hparams",
-        "hp",
-        "params",
-        "hyperparams",
-    ]
-)
+_SETTINGS = frozenset({
+    "config", "configs", "cfg", "conf", "args", "arg", "opt", "opts", "option", "options", "hparams", "hp", "params",
+    "hyperparams",
+})  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,20 +80,11 @@ def unknown_argument(value: Any, args: Mapping[str, Any]) -> str | None:
     parameters = _parameters(value)
     known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     unknown = [name for name in args if name not in known]
-    if not unknown or not _is_known(value) or any(p.kind is p.VAR_KEYWORD for p in parameters):
+    if not unknown or _signature(value) is None or any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     match = nearest(unknown[0], known)
     takes = f"it takes {', '.join(f'`{name}`' for name in known)}" if known else "it takes none"
     return f"takes no argument `{unknown[0]}`; " + (f"did you mean `{match}`?" if match else takes)
-
-
-def _is_known(value: Any) -> bool:
-    """Whether Python knows what arguments a class or function takes."""
-    try:
-        inspect.signature(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def guess(value: Any, module: ModuleType, args: Mapping[str, Any]) -> Guess:
@@ -138,11 +115,16 @@ def guess(value: Any, module: ModuleType, args: Mapping[str, Any]) -> Guess:
     return Guess(given, tuple(notes))
 
 
-def _parameters(value: Any) -> list[inspect.Parameter]:
+def _signature(value: Any) -> inspect.Signature | None:
     try:
-        return list(inspect.signature(value).parameters.values())
-    except (TypeError, ValueError):
-        return []
+        return inspect.signature(value)
+    except (TypeError, ValueError):  # of compiled code
+        return None
+
+
+def _parameters(value: Any) -> list[inspect.Parameter]:
+    signature = _signature(value)
+    return list(signature.parameters.values()) if signature else []
 
 
 def _called(value: Any, module: ModuleType, args: Mapping[str, Any], missing: list[str]) -> Guess | None:

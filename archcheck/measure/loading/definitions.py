@@ -80,8 +80,8 @@ class Definitions:
             return False
         inside = list(ast.walk(function))
         returned = [each.value for each in inside if isinstance(each, ast.Return) and each.value is not None]
-        names = {name for each in inside if isinstance(each, ast.Assign) and _is_read(each.value)
-                 for target in each.targets for name in [dotted(target)]}  # fmt: skip
+        reads = [each for each in inside if isinstance(each, ast.Assign) and _is_read(each.value)]
+        names = {dotted(target) for each in reads for target in each.targets}
         return bool(returned) and all(_is_read(value) or dotted(value) in names for value in returned)
 
 

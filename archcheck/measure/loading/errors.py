@@ -58,7 +58,7 @@ def not_there(module: ModuleType, name: str, target: str, holder: object) -> Sub
         return SubjectError("no-model", f"`{target}`: `{name}` is set at {run.set_at(name)}; guard what runs there")
     if run is not None and run.failure and not roots(module):
         return import_error(run.failure, target)
-    missing = f"there is no `{name}` in {_short(module)}"
+    missing = f"there is no `{name}` in `{_file_name(module)}`"
     return SubjectError("no-model", f"`{target}`: {'; '.join(filter(None, (missing, meant(holder, name, target))))}")
 
 
@@ -92,10 +92,6 @@ def place(error: BaseException) -> str:
         if not frame.filename.startswith(("<", own, torch_folder)) and "/importlib/" not in frame.filename:
             found = f" at {shown_place(frame.filename, frame.lineno or 1)}"
     return found
-
-
-def _short(module: ModuleType) -> str:
-    return f"`{_file_name(module)}`"
 
 
 def _file_name(module: ModuleType) -> str:

@@ -99,12 +99,13 @@ def _tensor(spec: Mapping[str, Any]) -> torch.Tensor:
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             shown = shape_text(spec["shape"])
             raise SubjectError(
-                "memory", f"an input of {shown} {_name(dtype)} does not fit into memory; give less"
+                "memory", f"an input of {shown} {dtype_name(dtype)} does not fit into memory; give less"
             ) from None
         raise
 
 
-def _name(dtype: torch.dtype) -> str:
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return the name of a dtype as a contract writes it: `float32`."""
     return str(dtype).removeprefix("torch.")
 
 
@@ -133,7 +134,7 @@ def candidates(tree: Tree) -> Iterator[Example]:
         for shape, dtype in shapes:
             what = f"{type(node.module).__name__} `{node.path or '(the model)'}`"
             tensor = _tensor({"shape": shape} if dtype is None else {"shape": shape, "dtype": dtype})
-            note = f"input {shape_text(shape)} ({_name(tensor.dtype)}) inferred from the first layer, {what}"
+            note = f"input {shape_text(shape)} ({dtype_name(tensor.dtype)}) inferred from the first layer, {what}"
             yield Example((tensor,), {}, note)
         if shapes:
             return
@@ -148,9 +149,8 @@ def _input_shapes(module: torch.nn.Module) -> Sequence[tuple[tuple[int, ...], st
         axes = len(module.kernel_size)
         return [((1, module.in_channels, *(size,) * axes), None) for size in (1, 4, 7, 8)]
     if isinstance(module, nn.Linear):
-        return [((1, module.in_features), None), ((1, 16, module.in_features), None)] + [
-            (shape, None) for shape in _images_of(module.in_features)
-        ]
+        rows = (1, module.in_features), (1, 16, module.in_features)
+        return [(shape, None) for shape in (*rows, *_images_of(module.in_features))]
     if isinstance(module, nn.Embedding):
         return [((1, 16), "int64"), ((16,), "int64")]
     if isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
@@ -182,8 +182,5 @@ def _sizes(module: Any) -> list[tuple[int, ...]]:
 
 def _images_of(features: int) -> list[tuple[int, ...]]:
     """Return image shapes that flatten to `features`."""
-    found: list[tuple[int, ...]] = []
-    for channels, size in itertools.product((1, 3), (28, 32, 64, 96, 224, 8)):
-        if channels * size * size == features:
-            found.append((1, channels, size, size))
-    return found
+    sizes = itertools.product((1, 3), (28, 32, 64, 96, 224, 8))
+    return [(1, channels, size, size) for channels, size in sizes if channels * size * size == features]

@@ -22,23 +22,15 @@ from archcheck.measure.subject.source_text import parse, place
 
 
 class SubjectLoader(SourceFileLoader):
-    """Runs a file of the subject as `execution` does, and writes no compiled file beside it."""
+    """Runs a file of the subject, or the cells of a notebook, as `execution` does. It writes no compiled file."""
 
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the file."""
-        execution.run(module, [self.path])
-
-
-class NotebookLoader(SourceFileLoader):
-    """Runs the cells of a notebook; `inspect` asks for it to believe in files that are not there."""
-
-    def __init__(self, name: str, path: str, cells: Sequence[str]) -> None:
+    def __init__(self, name: str, path: str, sources: Sequence[str]) -> None:
         super().__init__(name, path)
-        self._cells = cells
+        self._sources = sources
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the cells in order."""
-        execution.run(module, self._cells)
+        """Run the file, or the cells in order."""
+        execution.run(module, self._sources)
 
 
 class _Beside:
@@ -102,12 +94,12 @@ def seek(folders: Iterable[str]) -> None:
     sys.path += [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
 
 
-def import_alone(name: str, path: Path, *, package: str = "", cells: Sequence[str] = ()) -> ModuleType:
-    """Import a file or a notebook under a name of its own, as a part of `package` where it imports relatives."""
+def import_alone(name: str, path: Path, sources: Sequence[str], *, package: str = "") -> ModuleType:
+    """Import a file, or the cells of a notebook, under a separate name, or as a part of `package` if there is one."""
     name = f"{package}.{path.stem}" if package else name
     if name in sys.modules:
         return sys.modules[name]
-    loader = NotebookLoader(name, str(path), cells) if path.suffix == ".ipynb" else SubjectLoader(name, str(path))
+    loader = SubjectLoader(name, str(path), sources)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
@@ -161,7 +153,7 @@ def _own(spec: ModuleSpec | None) -> ModuleSpec | None:
     """Return the spec of a Python file of the subject with our loader; none for any other."""
     if spec is None or type(spec.loader) is not SourceFileLoader or not spec.origin or not is_own(spec.origin):
         return None
-    spec.loader = SubjectLoader(spec.name, spec.origin)
+    spec.loader = SubjectLoader(spec.name, spec.origin, [spec.origin])
     return spec
 
 

@@ -232,9 +232,9 @@ def _import_alone(path: Path, shown: str) -> ModuleType:
     name = f"archcheck_subject_{re.sub(r'[^a-zA-Z0-9_]', '_', path.stem)}_{abs(hash(str(path))):x}"
     try:
         if path.suffix == ".ipynb":
-            return import_alone(name, path, cells=cells(path, shown))
+            return import_alone(name, path, cells(path, shown))
         levels = relative_levels(path)
-        return import_alone(name, path, package=package_of(path.parent, levels) if levels else "")
+        return import_alone(name, path, [str(path)], package=package_of(path.parent, levels) if levels else "")
     except SubjectError:
         raise
     except BaseException as error:

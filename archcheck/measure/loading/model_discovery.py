@@ -27,7 +27,7 @@ def roots(module: ModuleType) -> list[str]:
     none. Where there is neither class nor instance, these are the functions that return a model. Classes that could
     not be made, and would have been models, are among them.
     """
-    tree = tree_of(module)
+    tree = _tree_of(module)
     classes = _classes(module)
     instances = dict(_instances(module, tree))
     of_own = [name for name, value in instances.items() if type(value).__module__ == module.__name__]
@@ -38,7 +38,7 @@ def roots(module: ModuleType) -> list[str]:
     return _ordered(tree, found or list(_factories(module, tree, {*classes})))
 
 
-def tree_of(module: ModuleType) -> ast.Module:
+def _tree_of(module: ModuleType) -> ast.Module:
     """Return the source of a module as one tree, an empty one if it is not known."""
     run = RUNS.get(module.__name__)
     if run is not None:
@@ -56,7 +56,7 @@ def _classes(module: ModuleType) -> list[str]:
     ]
     run = RUNS.get(module.__name__)
     failed = run.broken if run else {}
-    return [*own, *(name for node in tree_of(module).body if (name := _would_be_model(node)) in failed)]
+    return [*own, *(name for node in _tree_of(module).body if (name := _would_be_model(node)) in failed)]
 
 
 def _would_be_model(node: ast.stmt) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from archcheck.foundation.errors import SubjectError
-from archcheck.foundation.files import json_of, read_bytes
-from archcheck.measure.subject.source_text import keep
+from archcheck.foundation.json_documents import json_of
+from archcheck.foundation.whole_files import read_bytes
+from archcheck.measure.subject.source_text import keep_cell
 
 _FOREIGN = re.compile(r"%%(?!time|timeit|capture|prun)\w+")
 """The first line of a cell in another language: `%%bash`, `%%writefile`, `%%html`."""
@@ -34,7 +35,7 @@ def cells(path: Path, shown: str) -> list[str]:
     names = []
     for number, source in enumerate(sources, 1):
         names.append(f"{path}:cell {number}")
-        keep(names[-1], python_of(source), source)
+        keep_cell(names[-1], python_of(source), source)
     return names
 
 

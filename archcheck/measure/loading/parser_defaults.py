@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import argparse
 import ast
-import builtins
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from archcheck.measure.loading.import_side_effects import dotted
 
 _SAFE = {
-    name: getattr(builtins, name)
-    for name in [
-        "int",
-        "float",
-        "str",
-        "bool",
-        "list",
-        "tuple",
-        "dict",
-        "set",
-        "range",
-        "min",
-        "max",
-        "len",
-        "round",
-        "abs",
-        "sum",
-        "sorted",
-    ]
+    each.__name__: each
+    for each in (int, float, str, bool, list, tuple, dict, set, range, min, max, len, round, abs, sum, sorted)
 }
 
 

@@ -15,18 +15,9 @@ _BUILTINS = frozenset(
     )
 )
 _KNOWN = (
-    *(
-        "argparse.",
-        "collections.",
-        "copy.",
-        "dataclasses.",
-        "datetime.",
-        "einops.",
-        "enum.",
-        "functools.",
-        "itertools.",
-    ),
-    *("math.", "numpy.", "operator.", "os.cpu_count", "os.environ.get", "os.getenv", "os.getcwd", "os.path."),
+    *("argparse.", "collections.", "copy.", "dataclasses.", "datetime.", "einops.", "enum.", "functools."),
+    *("itertools.", "math.", "numpy.", "operator.", "os.cpu_count", "os.environ.get", "os.getenv", "os.getcwd"),
+    "os.path.",
     *("pathlib.", "random.seed", "re.", "string.", "sys.path.", "time.time", "torch.", "torchvision.models."),
     *("torchvision.transforms.", "types.", "typing.", "typing_extensions.", "warnings.", "logging.getLogger"),
 )

@@ -122,7 +122,10 @@ def _side(analysis: Any) -> Side:
     unknown = _own({name: analysis.unsupported_ops(name) for name in counts})
     return Side(
         own={(layer, op): int(count) for layer, ops in _own(counts).items() for op, count in ops.items() if count},
-        unknown={layer: frozenset(_short(op) for op, times in ops.items() if times) for layer, ops in unknown.items()},
+        unknown={
+            layer: frozenset(op.removeprefix("aten::") for op, times in ops.items() if times)
+            for layer, ops in unknown.items()
+        },
     )
 
 
@@ -138,7 +141,3 @@ def _own(by_layer: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str]]:
 def _path(name: str) -> str:
     """Return the path in the model of what fvcore calls `model.layer1`."""
     return original_name(name.partition(".")[2])
-
-
-def _short(op: str) -> str:
-    return op.removeprefix("aten::")

@@ -26,8 +26,8 @@ _IDLE = 0.02
 _CHANGES = frozenset(
     {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "shutil.rmtree"}
 )
-_CONNECTS = frozenset({"socket.connect", "socket.getaddrinfo"})
-_STARTS = frozenset({"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.exec", "os.posix_spawn"})
+CONNECTS = frozenset({"socket.connect", "socket.getaddrinfo"})
+STARTS = frozenset({"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.exec", "os.posix_spawn"})
 
 
 class Refused(BaseException):
@@ -48,7 +48,7 @@ def harmless() -> Iterator[None]:
     Packages that are installed may do so while they are imported: a cache of fonts is their own affair.
     """
     if not _state["installed"]:
-        sys.addaudithook(_hear)
+        sys.addaudithook(_on_event)
         _state["installed"] = True
     _state["watching"] += 1
     try:
@@ -57,7 +57,7 @@ def harmless() -> Iterator[None]:
         _state["watching"] -= 1
 
 
-def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
     if not _state["watching"]:
         return
     what = _trace(event, arguments)
@@ -74,9 +74,9 @@ def _trace(event: str, arguments: tuple[Any, ...]) -> str | None:
     if event in _CHANGES:
         known = event == "os.mkdir" and os.path.isdir(arguments[0])  # noqa: PTH112 - it fails by itself
         return None if known else f"{event.partition('.')[2]}s `{_name(arguments[0])}`"
-    if event in _CONNECTS:
+    if event in CONNECTS:
         return "connects to the network"
-    return "starts a process" if event in _STARTS else None
+    return "starts a process" if event in STARTS else None
 
 
 def _name(path: Any) -> str:

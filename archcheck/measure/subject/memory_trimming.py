@@ -26,7 +26,7 @@ def give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def forget_code() -> None:
+def drop_library_code() -> None:
     """Take the code of libraries out of this process, on Linux; what is still used is read again from their files.
 
     To import torch runs a bit of every library that it comes with, by the hundred megabytes with those for graphics

@@ -96,7 +96,7 @@ def _walk(model: torch.nn.Module) -> Iterator[Node]:
         yield Node(path, module, _sized(parameters), _sized(buffers), lazy)
         for name, child in reversed(_entries(module, "_modules")):
             if child is not None:
-                pending.append((f"{path}.{name}" if path else name, child))
+                pending.append((join(path, name), child))
 
 
 _Tensors = tuple[tuple[str, torch.Tensor], ...]

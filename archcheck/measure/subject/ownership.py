@@ -73,7 +73,7 @@ def watch_installed() -> None:
     """Notice from now on what the subject puts among installed files. There is no end to this."""
     if not _own.watching:
         _own.watching = True
-        sys.addaudithook(_hear)
+        sys.addaudithook(_on_event)
 
 
 def by_subject(frame: FrameType | None) -> bool:
@@ -145,7 +145,7 @@ def _is_put(path: str) -> bool:
     return is_new and (found.st_nlink == 1 or found.st_mtime_ns > _own.began)
 
 
-def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open":
         path, _, flags = arguments
         if isinstance(flags, int) and flags & WRITES and _is_installed(path) and by_subject(sys._getframe(1)):

@@ -61,7 +61,7 @@ def _class_where(cls: Any) -> Where | None:
         if cell := class_in_cell(cls.__module__, cls.__qualname__):
             return Where(file=cell[0], line=cell[1])
         file = inspect.getsourcefile(cls)
-        if file is None or not is_subject(file):
+        if file is None or not is_outside_torch(file):
             return None
         return Where(file=file, line=inspect.getsourcelines(cls)[1])
     except (OSError, TypeError):
@@ -72,32 +72,21 @@ _OURS = os.path.join(Path(__file__).parents[2], "")  # noqa: PTH118 - the traili
 _TORCH = os.path.join(Path(torch.__file__).parent, "")  # noqa: PTH118
 
 
-_TORCHS, _OWN, _PACKAGES, _SUBJECTS = range(4)
-_owners: dict[str, int] = {}
-
-
-def is_subject(file: str) -> bool:
-    """Whether a file is neither torch's nor ours."""
-    return _owner(file) >= _PACKAGES
-
-
-def _owner(file: str) -> int:
-    owner = _owners.get(file)
-    if owner is None:
-        owner = _OWN if file.startswith(_OURS) else _TORCHS if file.startswith((_TORCH, "<")) else _PACKAGES
-        owner = _owners[file] = _SUBJECTS if owner == _PACKAGES and is_own(file) else owner
-    return owner
+@cache
+def is_outside_torch(file: str) -> bool:
+    """Whether a file is neither torch's nor archcheck's: the subject's, or another package's."""
+    return not file.startswith((_OURS, _TORCH, "<"))
 
 
 def nearest(frames: Iterable[FrameType]) -> FrameType | None:
     """Return the first frame of the subject's files, or of another package where the subject has none."""
     package = None
     for frame in frames:
-        owner = _owner(frame.f_code.co_filename)
-        if owner == _SUBJECTS:
-            return frame
-        if owner == _PACKAGES and package is None:
-            package = frame
+        file = frame.f_code.co_filename
+        if is_outside_torch(file):
+            if is_own(file):
+                return frame
+            package = package or frame
     return package
 
 

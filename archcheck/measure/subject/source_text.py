@@ -12,7 +12,7 @@ from functools import cache
 from importlib.util import decode_source
 from pathlib import Path
 
-from archcheck.foundation.files import read_bytes
+from archcheck.foundation.whole_files import read_bytes
 from archcheck.foundation.words import cut, quote
 
 _LONGEST = 40
@@ -22,13 +22,13 @@ _first_lines: dict[str, str] = {}
 _classes: dict[tuple[str, str], tuple[str, int]] = {}
 
 
-def keep(file: str, text: str, source: str = "") -> None:
-    """Have `file`, which is no file on disk, stand for `text`, in tracebacks and for `inspect`, too.
+def keep_cell(file: str, text: str, source: str) -> None:
+    """Keep the code `text` of the cell `file`, which is not a file on disk, for tracebacks and `inspect`, too.
 
-    `source` is what the user sees in the notebook, from which messages quote the first line.
+    `source` is what the user sees in the notebook. Messages quote its first line.
     """
     _cells[file] = text
-    _first_lines[file] = next((line.strip() for line in (source or text).splitlines() if line.strip()), "")
+    _first_lines[file] = next((line.strip() for line in source.splitlines() if line.strip()), "")
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from archcheck.foundation import file_locks, regular_files
 from archcheck.foundation.file_locks import try_lock
-from archcheck.foundation.files import read_bytes, replace_whole, write_whole
+from archcheck.foundation.whole_files import read_bytes, replace_whole, write_whole
 
 
 @pytest.mark.parametrize(("content", "data"), [("é\n", b"\xc3\xa9\n"), (b"\x00\xff", b"\x00\xff")])
@@ -74,7 +74,7 @@ def test_standard_output_under_its_names_is_written_to_and_never_replaced(tmp_pa
     (tmp_path / "file").write_text("before\n")
     (tmp_path / "out").symlink_to("/dev/stdout")
     code = (
-        "from pathlib import Path; from archcheck.foundation.files import write_whole; "
+        "from pathlib import Path; from archcheck.foundation.whole_files import write_whole; "
         f"write_whole(Path('{name}'), 'after')"
     )
     run = subprocess.run(["bash", "-c", f'"{sys.executable}" -c "{code}" {to}'], cwd=tmp_path, check=False)
@@ -167,7 +167,7 @@ def test_what_is_left_of_a_name_by_anything_but_a_file_keeps_nothing_from_being_
 @pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0"])
 def test_what_the_process_has_open_may_be_read_where_a_command_line_names_it(name):
     code = f"""
-from pathlib import Path; from archcheck.foundation.files import read_bytes
+from pathlib import Path; from archcheck.foundation.whole_files import read_bytes
 try: read_bytes(Path({name!r}))
 except OSError as error: print(error.strerror)
 print(read_bytes(Path({name!r}), streams=True))

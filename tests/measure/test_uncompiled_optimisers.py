@@ -8,7 +8,7 @@ import pytest
 
 BEGIN = """
     import sys, torch
-    from archcheck.measure.evidence.optimisers import uncompiled_optimisers
+    from archcheck.measure.evidence.uncompiled_optimisers import uncompiled_optimisers
 
     def train(make):
         torch.manual_seed(0)

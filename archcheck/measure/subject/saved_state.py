@@ -10,8 +10,11 @@ import torch
 
 
 def tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return the tensors of the state by name, in its order."""
-    state = torch.nn.Module.state_dict(model)
+    """Return the tensors of the state by name, in its order: the parameters themselves, not detached ones.
+
+    Torch's own function returns them, even if the subject overrides `state_dict`.
+    """
+    state = torch.nn.Module.state_dict(model, keep_vars=True)
     return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
