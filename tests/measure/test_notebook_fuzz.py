@@ -52,5 +52,5 @@ def test_a_damaged_notebook_is_refused(file: Path, damage: str) -> None:
     assert read_or_tell(file, DAMAGE[damage](written(NOTEBOOK))) is None
 
 
-def test_a_whole_one_is_read(file: Path) -> None:
+def test_an_undamaged_notebook_is_read(file: Path) -> None:
     assert read_or_tell(file, written(NOTEBOOK)) == [f"{file}:cell 1", f"{file}:cell 2"]

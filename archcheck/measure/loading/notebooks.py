@@ -1,4 +1,4 @@
-"""A notebook as Python: its code cells in order, without what only IPython understands."""
+"""Read a notebook as Python: its code cells in order, without the lines that only IPython understands."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MAGIC = re.compile(r"\s*(?:[%!?]|[\w.]+\?{1,2}\s*$|[\w.,\s]+=\s*[%!]\s*\w)")
 
 
 def cells(path: Path, shown: str) -> list[str]:
-    """Return the names of the code cells of a notebook, whose sources `texts` knows from now on.
+    """Return the names of the code cells of a notebook, and register their sources in `source_text`.
 
-    A cell is named by its number among the code cells, counted from 1. Its lines keep their numbers: a magic becomes a
+    A cell is named by its number among the code cells, counted from 1. Its lines keep their numbers: a magic becomes
     `pass`.
 
     Raises:
-        SubjectError: the file is no notebook.
+        SubjectError: the file is not a notebook.
     """
     try:
         document = json_of(read_bytes(path))
@@ -51,7 +51,7 @@ def _source(cell: Any) -> str:
 
 
 def python_of(source: str) -> str:
-    """Return a cell with `pass` in place of what is no Python, line for line; one that is Python stays as it is."""
+    """Return a cell with `pass` for each line that is not Python. A cell that is Python stays as it is."""
     lines = source.splitlines()
     if _is_python(source):
         return source + "\n"
@@ -76,6 +76,6 @@ def _is_python(source: str) -> bool:
 
 
 def _continues(before: list[str]) -> bool:
-    """Whether a line goes on with an expression, so that a `%` at its start divides."""
+    """Whether the next line continues an expression, so that a `%` at its start is an operator."""
     text = before[-1].rstrip() if before else ""
     return text.endswith(("\\", "(", "[", "{", ",", "+", "*"))
