@@ -1,4 +1,4 @@
-"""Files that torch pickles: tensors alone are read as they are, anything else runs code and has to be asked for."""
+"""Read torch's pickles. Tensors are read without running code; all other content runs code and needs `--unsafe`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from archcheck.measure.artifacts.archive import BROKEN, Archive, is_zip, refuse,
 from archcheck.measure.loading.imports import prefer
 
 REPEATED = 1 << 24
-"""Elements of a tensor that repeats its bytes, as expanded ones do."""
+"""Elements at most of a tensor with more elements than bytes in its file, such as an expanded one."""
 _WITHIN = ("state_dict", "model_state_dict", "model", "state", "module", "net", "params", "weights")
-"""Where training scripts keep the tensors of a model beside an optimiser's."""
+"""The keys under which training scripts save the tensors of a model, beside those of an optimiser."""
 
 _REASON = "is a pickle, and reading it runs the code that it names"
 _WAYS = "save `model.state_dict()` with safetensors, or the program with `torch.export.save`; `--unsafe` runs it"
 
 
 def read_state(path: Path, shown: str) -> tuple[dict[str, torch.Tensor], str | None]:
-    """Return the tensors of a pickle by name, and the key that they were under, if under any.
+    """Return the tensors of a pickle by name, and the key of their table, if they are in one.
 
-    Torch's restricted reader makes tensors and plain values and calls nothing else.
+    Torch's restricted reader makes only tensors and plain values, and calls nothing else.
 
     Raises:
         SubjectError: the file holds more than that, is damaged, or is TorchScript.
@@ -67,7 +67,7 @@ def _refuse_pickle(shown: str, error: Exception) -> NoReturn:
 
 
 def _tensors(found: Any, shown: str) -> tuple[dict[str, torch.Tensor], str | None]:
-    """Return the tensors in what a restricted reader made, and the key that they were under."""
+    """Return the tensors in the result of the restricted reader, and the key of their table."""
     tables = [(None, found), *((key, found.get(key)) for key in _WITHIN if isinstance(found, Mapping))]
     fitting = [(dict(value), key) for key, value in tables if _is_state(value)]
     if not fitting:
@@ -77,16 +77,13 @@ def _tensors(found: Any, shown: str) -> tuple[dict[str, torch.Tensor], str | Non
     if empty is not None:
         refuse(shown, f"holds tensors without values, such as {quote(empty)}", "save a model that has memory")
     if grown := next((name for name, tensor in state.items() if repeats(tensor)), None):
-        refuse(shown, _claims(grown, state[grown]), "save it in full")
+        claim = f"claims {state[grown].numel():,} elements for {quote(grown)}"
+        refuse(shown, f"{claim}, more than it has bytes", "save it in full")
     return state, key
 
 
-def _claims(name: str, tensor: torch.Tensor) -> str:
-    return f"claims {tensor.numel():,} elements for {quote(name)}, more than it has bytes"
-
-
 def repeats(tensor: torch.Tensor) -> bool:
-    """Whether a tensor has more elements than its file has bytes for, as one of any size that repeats a few."""
+    """Whether a tensor is large and has more elements than bytes: a few bytes can claim any size by repetition."""
     dense = tensor.layout is torch.strided and not tensor.is_meta
     return dense and tensor.numel() > max(tensor.untyped_storage().nbytes(), REPEATED)
 
@@ -101,10 +98,10 @@ def _is_entry(item: tuple[Any, Any]) -> bool:
 
 
 def run_pickle(path: Path, shown: str, root: str) -> torch.nn.Module:
-    """Return the whole model that a pickle or TorchScript archive holds. This runs the code of the file.
+    """Return the whole model in a pickle or TorchScript archive. This runs the code of the file.
 
     Raises:
-        SubjectError: it could not be read, or holds no model.
+        SubjectError: the file cannot be read, or contains no model.
     """
     prefer([root])
     try:
@@ -115,7 +112,7 @@ def run_pickle(path: Path, shown: str, root: str) -> torch.nn.Module:
     except Exception as error:
         raise SubjectError("artifact", f"`{shown}` could not be read: {described(error)}") from error
     if not isinstance(found, torch.nn.Module):
-        structureless(shown, f"a {type(found).__name__}")
+        refuse_without_structure(shown, f"a {type(found).__name__}")
     return found
 
 
@@ -130,13 +127,13 @@ def is_script(path: Path) -> bool:
 
 
 def unpickled(file: Path | io.BytesIO, *, weights_only: bool) -> Any:
-    """Return what torch's reader makes of a pickle, without its warnings; with `weights_only` it runs no code."""
+    """Return the content of a pickle from torch's reader, without warnings; with `weights_only` this runs no code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.load(file, weights_only=weights_only, map_location="cpu")
 
 
-def structureless(shown: str, what: str = "tensors") -> NoReturn:
-    """Raise the error of a file that holds no structure which could be judged."""
+def refuse_without_structure(shown: str, what: str = "tensors") -> NoReturn:
+    """Raise the error for a file that contains no structure to judge."""
     fix = f'name the architecture, `model = "model.py:Net"` with `weights = "{shown}"`'
     raise SubjectError("artifact", f"`{shown}` holds {what} and no structure that could be judged; {fix}")

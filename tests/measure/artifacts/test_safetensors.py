@@ -113,7 +113,7 @@ def test_a_tensor_without_elements_is_one(tmp_path):
         (struct.pack("<Q", 40_000) + b'{"a":' + b"[" * 39_995, "its header is not the JSON it should be"),
     ],
 )
-def test_beginnings_that_are_none(tmp_path, content, said):
+def test_invalid_headers_are_refused(tmp_path, content, said):
     (tmp_path / "w.safetensors").write_bytes(content)
     assert said in refusal(tmp_path / "w.safetensors")
 
@@ -139,7 +139,7 @@ def test_beginnings_that_are_none(tmp_path, content, said):
         (b'{"a":1,"a":2}', 'the name "a" is there twice'),
     ],
 )
-def test_claims_that_the_file_does_not_hold(tmp_path, header, said):
+def test_false_claims_of_the_header_are_refused(tmp_path, header, said):
     assert said in refusal(safetensors(header, bytes(16), to=tmp_path / "w.safetensors"))
 
 
@@ -168,7 +168,7 @@ def misfit(model, file):
     return error.value.message
 
 
-def test_what_does_not_fit_is_named(tmp_path):
+def test_misfits_are_named(tmp_path):
     state = Tiny().state_dict()
     state["conv.weight"] = torch.zeros(3, 1, 5, 5)
     state["fc.weight"] = state["fc.weight"].half()
