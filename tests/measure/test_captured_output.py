@@ -11,7 +11,7 @@ from archcheck.measure.process.captured_output import OutputPipe
 
 
 @pytest.mark.parametrize("endless", [False, True])
-def test_a_flood_is_cut_unless_a_trainer_makes_it(endless, capfdbinary):
+def test_long_output_is_cut_except_for_a_trainer(endless, capfdbinary):
     output = OutputPipe(endless=endless)
     child = os.fork()
     if not child:

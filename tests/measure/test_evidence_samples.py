@@ -116,7 +116,7 @@ def test_a_generator_is_data_too():
         ({"train": ["a"], "test": IMAGES}, "`train` of `data.py:sets` holds no samples"),
     ],
 )
-def test_what_is_no_data_is_refused_in_a_line(sets, says):
+def test_invalid_data_is_refused(sets, says):
     with pytest.raises(SubjectError, match=r"^[^\n]*$") as told:
         declared(sets, "data.py:sets")
     assert says in str(told.value)

@@ -47,7 +47,7 @@ def test_blocks_that_were_freed_are_given_back() -> None:
     assert run("give_back", "Pss_Anon", before)[0] > 50_000
 
 
-def test_nothing_is_asked_of_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systems_without_the_c_library_functions_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     from archcheck.measure.subject import memory_trimming
 
     class Other:

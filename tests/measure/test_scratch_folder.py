@@ -32,7 +32,7 @@ def names(folder):
     return sorted(file.name for file in Path(folder).iterdir())
 
 
-def test_what_is_in_the_current_folder_is_read_as_before(place):
+def test_files_of_the_current_folder_are_readable(place):
     inside = enter_scratch_folder(place, [])
     assert str(Path.cwd()) == os.path.realpath(inside)
     assert Path.cwd().name == "project"
@@ -42,13 +42,13 @@ def test_what_is_in_the_current_folder_is_read_as_before(place):
     assert Path("../neighbour/net.py").read_text() == "net"
 
 
-def test_other_folders_give_the_names_that_are_free(place, tmp_path):
+def test_other_folders_are_linked_under_free_names(place, tmp_path):
     enter_scratch_folder(place, [str(tmp_path / "elsewhere"), str(tmp_path / "not-there")])
     assert Path("words.txt").read_text() == "words"
     assert Path("more.txt").read_text() == "more"
 
 
-def test_new_files_and_temporary_ones_go_with_the_folder(place, tmp_path):
+def test_new_and_temporary_files_are_removed_with_the_folder(place, tmp_path):
     here = Path.cwd()
     enter_scratch_folder(place, [])
     Path("new.txt").write_text("new")
@@ -62,7 +62,7 @@ def test_new_files_and_temporary_ones_go_with_the_folder(place, tmp_path):
     assert names(tmp_path / "work" / "neighbour") == ["net.py"]
 
 
-def test_a_heap_of_neighbours_is_left_out(place, monkeypatch):
+def test_many_neighbours_are_not_linked(place, monkeypatch):
     monkeypatch.setattr(scratch_folder, "_NEIGHBOURS", 2)
     Path("../third").mkdir()
     enter_scratch_folder(place, [])
@@ -70,7 +70,7 @@ def test_a_heap_of_neighbours_is_left_out(place, monkeypatch):
     assert names(".") == ["data", "words.txt"]
 
 
-def test_a_heap_is_worked_in_itself(place, monkeypatch):
+def test_a_folder_with_many_entries_is_used_directly(place, monkeypatch):
     monkeypatch.setattr(scratch_folder, "_MOST", 1)
     here = str(Path.cwd())
     assert enter_scratch_folder(place, []) == here == str(Path.cwd())

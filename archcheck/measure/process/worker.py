@@ -87,8 +87,11 @@ def answer(request: Mapping[str, Any], descriptor: int) -> None:
 
     send = _sender(request["id"], descriptor)
     try:
+        import torch
+
         from archcheck.measure.loading.execution import has_failed
 
+        torch.set_num_threads(1)
         reads = _reads(request)
         _bound_imports(request, send)
         found = _ACTIONS[request["do"]](request, send)
@@ -162,16 +165,9 @@ def _internal(error: BaseException) -> str:
     return f"archcheck itself failed: {described(error)}; please report this with the lines above"
 
 
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def _measure(request: Mapping[str, Any], send: Send) -> Any:
     import torch
 
-    _one_thread()
     from archcheck.measure.artifacts.source_or_file import subject_of
     from archcheck.measure.evidence import record, short_training  # noqa: F401 - before the subject's code runs
     from archcheck.measure.loading.errors import explained
@@ -245,12 +241,10 @@ def _weights(request: Mapping[str, Any], send: Send) -> Any:
     from archcheck.foundation.json_codec import encode
     from archcheck.measure.artifacts.weights import described_weights
 
-    _one_thread()
     return encode(described_weights(request["target"], request["root"]))
 
 
 def _train(request: Mapping[str, Any], send: Send) -> Any:
-    _one_thread()
     from archcheck.measure.evidence.train import train
     from archcheck.measure.loading.execution import SETTINGS
 
