@@ -40,13 +40,6 @@ def _way(path: tuple[str | int, ...]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in plain).removeprefix(".")
 
 
-def _inside(step: str | int, error: ValueError) -> Misfit:
-    """Return an error with one more step at the beginning of its path."""
-    if isinstance(error, Misfit):
-        return Misfit(error.reason, (step, *error.path))
-    return Misfit(str(error), (step,))
-
-
 def _unlike(wanted: object, value: Any) -> Misfit:
     return Misfit(f"expected {wanted}, found {reprlib.repr(value)}")
 
@@ -137,8 +130,10 @@ def _union_reader(kind: Any) -> Reader:
 def _read_inside(reader: Reader, step: str | int, value: Any) -> Any:
     try:
         return reader(value)
+    except Misfit as error:
+        raise Misfit(error.reason, (step, *error.path)) from None
     except ValueError as error:
-        raise _inside(step, error) from None
+        raise Misfit(str(error), (step,)) from None
 
 
 def _tuple_reader(items: tuple[Any, ...]) -> Reader:

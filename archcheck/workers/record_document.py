@@ -34,11 +34,12 @@ def read_document(file: Path) -> dict[str, Any]:
     """Return the content of a file if it has the form of a record. Raises `ArchcheckError` if it does not."""
     try:
         record = json_of(read_bytes(file))
+        fault = misshapen(record)
     except OSError as error:
-        raise ArchcheckError(f"`{file}` is not a record: it cannot be read ({error.strerror}); {_LEAVE}") from None
+        fault = f"it cannot be read ({error.strerror})"
     except ValueError as error:
-        raise ArchcheckError(f"`{file}` is not a record: it is {error}; {_LEAVE}") from None
-    if fault := misshapen(record):
+        fault = f"it is {error}"
+    if fault:
         raise ArchcheckError(f"`{file}` is not a record: {fault}; {_LEAVE}")
     return cast(dict[str, Any], record)
 

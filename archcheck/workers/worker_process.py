@@ -21,8 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from archcheck.facts.records import IMPORT_TIMEOUT
 from archcheck.foundation.errors import SubjectError, one_line
@@ -52,7 +51,7 @@ _REPEATABLE = ("find", "measure", "weights")
 """The requests whose answers may be cached."""
 
 
-class Worker:
+class Worker(contextlib.AbstractContextManager["Worker"]):
     """A context manager around at most one worker process, which the first request starts.
 
     Every request runs in a fresh process: a forked child of the worker, or a new worker where forking is not possible.
@@ -80,12 +79,7 @@ class Worker:
         self._cancelled = False
         self._forks = can_fork()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def ask(

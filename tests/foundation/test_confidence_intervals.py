@@ -43,7 +43,7 @@ def test_bounds_lie_around_the_mean_and_widen_with_the_confidence(counts, confid
 
 
 @given(COUNTS, st.floats(0.6, 0.999))
-def test_bounds_that_hold_at_every_number_of_seeds_are_the_wider_ones(counts, confidence):
+def test_anytime_bounds_are_wider_than_fixed_ones(counts, confidence):
     sample = Sample(counts, 1000)
     fixed, anytime = (mean_bounds(sample, confidence, anytime=looks) for looks in (False, True))
     assert anytime[0] <= fixed[0]
@@ -56,7 +56,7 @@ def test_bounds_narrow_with_more_seeds():
         assert off == sorted(off, reverse=True)
 
 
-def test_too_few_seeds_bound_nothing():
+def test_too_few_seeds_give_no_bounds():
     assert math.isinf(critical(1, 0.95, anytime=False))
     assert [math.isinf(critical(size, 0.95, anytime=True)) for size in (1, 2, 3, 4)] == [True, True, True, False]
     assert mean_bounds(Sample((990,), 1000), 0.95) == (0.0, 1.0)
@@ -130,7 +130,7 @@ def test_an_anytime_median_is_bounded_by_seven_seeds_at_least():
     assert [median_rank(size, 0.95, anytime=True) for size in (5, 6, 7, 8)] == [None, None, 7, 8]
 
 
-def test_an_anytime_median_errs_seldom_however_often_one_looks():
+def test_anytime_bounds_of_the_median_rarely_err_when_tested_after_each_seed():
     """Fair coins, a look after each of 200: ever a wrong bound in at most 5 % of 2,000 series."""
     ranks = [median_rank(size, 0.95, anytime=True) or size + 1 for size in range(1, 201)]
     fixed = [median_rank(size, 0.95) or size + 1 for size in range(1, 201)]

@@ -38,7 +38,7 @@ def ask(worker, tmp_path):
     return ask
 
 
-def test_prints_stay_off_the_answer(ask, capfd):
+def test_printed_text_is_not_part_of_the_answer(ask, capfd):
     answer = ask("import sys\nprint('{\"answer\": 1}')\nsys.stderr.write('warned')\n" + NET)
     assert answer["params"]["total"] == 16
     captured = capfd.readouterr()

@@ -74,8 +74,7 @@ def student_quantile(share: float, freedom: float) -> float:
     """Return the t that Student's t with so many degrees of freedom exceeds with probability 1 - `share`."""
     if share < 0.5:
         return -student_quantile(1 - share, freedom)
-    far = share > 0.75  # invert the form whose variable is small, so that no digit is lost
-    if far:
+    if share > 0.75:  # invert the form whose variable is small, so that no digit is lost
         small = beta_quantile(2 * (1 - share), freedom / 2, 0.5)
         return math.sqrt(freedom * (1 - small) / small)
     small = beta_quantile(2 * share - 1, 0.5, freedom / 2)

@@ -54,7 +54,7 @@ def test_nothing_is_left(checked):
     assert checked.left == ()
 
 
-def test_a_flood_is_cut(checked):
+def test_long_output_is_cut(checked):
     assert checked.error.count("the subject printed more than 1 MB; the rest is left out") == 1
     assert len(checked.error) < 1_200_000
     assert "Traceback" not in checked.error

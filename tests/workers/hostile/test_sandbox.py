@@ -170,7 +170,7 @@ def test_the_tool_is_asked_for_no_network_and_no_writing(project, fake):
     assert words[words.index("--") + 1] == sys.executable
 
 
-def test_what_lies_in_a_hidden_folder_is_shown_read_only(tmp_path, monkeypatch):
+def test_shown_folders_in_hidden_ones_are_read_only(tmp_path, monkeypatch):
     monkeypatch.setattr("archcheck.workers.sandbox._HIDDEN", (str(tmp_path),))
     project, scratch = tmp_path / "project", tmp_path / "scratch"
     project.mkdir()
@@ -205,7 +205,7 @@ def test_pytest_refuses_to_run_without_it(project, tmp_path):
     assert "ERROR: archcheck: the sandbox needs bubblewrap" in done.stderr
 
 
-def test_what_was_measured_outside_does_not_count_within(project, fake, cache_folder):
+def test_answers_cached_without_a_sandbox_are_not_used_in_it(project, fake, cache_folder):
     log = fake(RUNS)
     shutil.rmtree(cache_folder, ignore_errors=True)
     changes = {"PORT": "9", "OUTSIDE": "0", "HOME": str(project.parent)}
