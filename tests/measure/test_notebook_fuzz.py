@@ -37,7 +37,7 @@ def read_or_tell(file: Path, content: bytes) -> list[str] | None:
         return cells(file, "nb.ipynb")
     except SubjectError as error:
         said = error.message
-    assert is_one_line(said, "nb.ipynb", "save it there once more")
+    assert is_one_line(said, "nb.ipynb", "save it in Jupyter again")
     return None
 
 

@@ -46,5 +46,5 @@ def test_counts_that_no_test_set_has(given):
 
 
 def test_fractional_counts_are_refused():
-    with pytest.raises(ValueError, match=r"0\.5 is no count"):
+    with pytest.raises(ValueError, match=r"0\.5 is not a count"):
         counts(lambda model: (0.5, 1), nn.Linear(1, 1))

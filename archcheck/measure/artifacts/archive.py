@@ -93,7 +93,7 @@ class Archive:
 
     def damaged(self, reason: str) -> NoReturn:
         """Raise the `SubjectError` for an archive that is damaged or not torch's."""
-        refuse(self.shown, f"is damaged or no archive of torch: {reason}", "write it again")
+        refuse(self.shown, f"is damaged or not an archive of torch: {reason}", "write it again")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def check_names(graph: Graph, given: Iterable[str], outputs: Iterable[str]) -> N
 def _demand(names: Iterable[str], known: Set[str], who: str) -> None:
     for name in names:
         if name not in known:
-            raise ValueError(f"{who} reads `{name[:80]}`, which nobody gives")
+            raise ValueError(f"{who} reads `{name[:80]}`, which is not defined")
 
 
 def _inputs(table: Any) -> list[dict[str, Any]]:

@@ -52,7 +52,9 @@ def _refuse_code(path: Path, shown: str) -> None:
     if not is_zip(path):
         if starts(path, 1) != b"\x80":
             refuse(
-                shown, "is damaged or no file of torch: it begins as neither an archive nor a pickle", "save it again"
+                shown,
+                "is damaged or not a file of torch: it begins as neither an archive nor a pickle",
+                "save it again",
             )
     elif "archive_format" in Archive(path, shown).names:
         refuse(shown, "is an exported program", "let its name end in `.pt2`")
@@ -63,7 +65,7 @@ def _refuse_pickle(shown: str, error: Exception) -> NoReturn:
     if named or "Unsupported" in str(error):
         what = f" (`{named[1]}`)" if named else ""
         refuse(shown, f"{_REASON}{what}", _WAYS)
-    refuse(shown, f"is damaged or no file of torch: {described(error)[:120]}", "save it again")
+    refuse(shown, f"is damaged or not a file of torch: {described(error)[:120]}", "save it again")
 
 
 def _tensors(found: Any, shown: str) -> tuple[dict[str, torch.Tensor], str | None]:

@@ -66,7 +66,7 @@ class Safetensors:
         return torch.frombuffer(content, dtype=torch.uint8).view(slot.dtype).reshape(slot.shape)
 
     def _damaged(self, reason: str) -> NoReturn:
-        refuse(self.shown, f"is no valid safetensors file: {reason}", "save or download it again")
+        refuse(self.shown, f"is not a valid safetensors file: {reason}", "save or download it again")
 
     def _slots(self) -> dict[str, Slot]:
         header, start = self._header()
@@ -95,10 +95,10 @@ class Safetensors:
         except (ValueError, RecursionError) as error:
             self._damaged(f"its header is not the JSON it should be: {str(error)[:200]}")
         if not isinstance(header, dict):
-            self._damaged("its header is no table")
+            self._damaged("its header is not a table")
         metadata = header.get("__metadata__", {})
         if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-            self._damaged("its `__metadata__` is no table of texts")
+            self._damaged("its `__metadata__` is not a table of texts")
         return header, 8 + length
 
     def _why(self, length: int, begin: bytes) -> str:

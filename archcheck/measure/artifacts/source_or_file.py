@@ -95,10 +95,10 @@ def open_artifact(target: str, root: str) -> Opened:
     """
     path = regular_file(root, target)
     if not is_zip(path):
-        refuse(target, "is no archive of `torch.export.save`: it is not a zip file", "save the program again")
+        refuse(target, "is not an archive of `torch.export.save`: it is not a zip file", "save the program again")
     archive = Archive(path, target)
     if "archive_format" not in archive.names or archive.read("archive_format") != b"pt2":
-        what = "of an older torch" if _OLDER in archive.names else "no archive of `torch.export.save`"
+        what = "of an older torch" if _OLDER in archive.names else "not an archive of `torch.export.save`"
         refuse(target, f"is {what}", "export the model with torch 2.8 or newer")
     program = read_program(archive)
     model = module_of(program)

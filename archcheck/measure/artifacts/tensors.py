@@ -78,7 +78,7 @@ def numbers(values: list[Any]) -> tuple[int, ...]:
     for value in values:
         kind, inner = tagged(value)
         if kind != "as_int" or type(inner) is not int or not -(2**62) < inner < 2**62:
-            raise ValueError(f"a size that is no number: {str(value)[:60]}")
+            raise ValueError(f"a size that is not a number: {str(value)[:60]}")
         found.append(inner)
     return tuple(found)
 
@@ -100,7 +100,7 @@ def _tensor(storage: bytearray, name: str, metadata: _Metadata, *, is_param: boo
 def _unpickled_all(archive: Archive, name: str) -> dict[str, torch.Tensor]:
     found = _restricted(archive, name, "the weights")
     if not isinstance(found, Mapping):
-        archive.damaged(f"`{name}` is no table of tensors")
+        archive.damaged(f"`{name}` is not a table of tensors")
     for key, value in found.items():
         if not isinstance(key, str) or not isinstance(value, torch.Tensor):
             _refuse_object(archive, str(key))

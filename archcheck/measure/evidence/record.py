@@ -207,5 +207,5 @@ def counts(evaluate: Any, model: torch.nn.Module) -> tuple[int, int]:
 
 def _count(value: Any) -> int:
     if (whole := int(value)) != value:
-        raise ValueError(f"{value} is no count")
+        raise ValueError(f"{value} is not a count")
     return whole

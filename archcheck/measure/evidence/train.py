@@ -111,7 +111,7 @@ def _about(value: Any, shown: str) -> dict[str, Any]:
     try:
         plain = json.loads(json.dumps(dict(value), allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise SubjectError("training", f"`about` of `{shown}` is no JSON: {described(error)}") from None
+        raise SubjectError("training", f"`about` of `{shown}` is not JSON: {described(error)}") from None
     return {key: part for key, part in plain.items() if key not in OURS}
 
 
@@ -126,7 +126,7 @@ def _plain(values: Mapping[str, Any], number: int) -> dict[str, Any]:
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise SubjectError("training", f"`{key}` in epoch {number} is no JSON: {described(error)}") from None
+            raise SubjectError("training", f"`{key}` in epoch {number} is not JSON: {described(error)}") from None
         plain[str(key)] = value
     return plain
 

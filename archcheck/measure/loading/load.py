@@ -88,7 +88,7 @@ def load_noted(target: str, root: str, args: Mapping[str, Any], *, meta: bool = 
                 model = build(value, target, {**guessed.args, **args}, meta=meta)
         except SubjectError as error:
             raise explained_error(error, target, guessed.notes) from error
-    away = [f"pretrained weights were not downloaded, random ones stand for them: {file}" for file in absent]
+    away = [f"pretrained weights were not downloaded, random ones replace them: {file}" for file in absent]
     notes = [*execution.notes(), *guessed.notes, *away, stubs.note()]
     return Loaded(model, tuple(note for note in notes if note), construction)
 

@@ -31,7 +31,9 @@ def cells(path: Path, shown: str) -> list[str]:
         document = json_of(read_bytes(path))
         sources = [_source(cell) for cell in _all_cells(document) if cell["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SubjectError("syntax", f"`{shown}` is no notebook of Jupyter: {error}; save it there once more") from None
+        raise SubjectError(
+            "syntax", f"`{shown}` is not a Jupyter notebook: {error}; save it in Jupyter again"
+        ) from None
     names = []
     for number, source in enumerate(sources, 1):
         names.append(f"{path}:cell {number}")

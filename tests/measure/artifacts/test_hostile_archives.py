@@ -206,7 +206,7 @@ def test_every_kind_of_damage_is_one_line(tiny, tmp_path):
     for name, content in files.items():
         (tmp_path / f"{name}.pt2").write_bytes(content)
     assert "is empty" in refusal(tmp_path / "empty.pt2")
-    assert "is damaged or no archive of torch" in refusal(tmp_path / "short.pt2")
+    assert "is damaged or not an archive of torch" in refusal(tmp_path / "short.pt2")
     assert "it is not a zip file" in refusal(tmp_path / "text.pt2")
     assert "Bad CRC-32" in refusal(tmp_path / "flipped.pt2")
     assert "names 0 entries" in refusal(tmp_path / "zip.pt2")
@@ -233,7 +233,7 @@ def test_an_archive_of_an_older_torch_is_refused_in_a_line(tmp_path):
         (
             ("graph_module", "graph", "nodes", 0, "inputs", 0, "arg"),
             {"as_tensor": {"name": "nobody"}},
-            "which nobody gives",
+            "which is not defined",
         ),
         (("graph_module", "signature", "input_specs"), [], "nobody gives"),
     ],

@@ -135,7 +135,7 @@ def test_invalid_headers_are_refused(tmp_path, content, said):
         ({"a": claim(dtype=["F32"])}, "which is not known"),
         ({"a": {**claim(), "code": "x"}}, "and nothing else"),
         ({"a": 3}, "must have a dtype, a shape and data_offsets"),
-        ({"__metadata__": {"a": 1}}, "is no table of texts"),
+        ({"__metadata__": {"a": 1}}, "is not a table of texts"),
         (b'{"a":1,"a":2}', 'the name "a" is there twice'),
     ],
 )
@@ -282,7 +282,7 @@ def test_pickles_that_are_code_are_refused_unread(tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     assert "holds no table of tensors but a list" in refusal(tmp_path / "list.pt")
     (tmp_path / "noise.bin").write_bytes(b"no file of torch")
-    assert "is damaged or no file of torch" in refusal(tmp_path / "noise.bin")
+    assert "is damaged or not a file of torch" in refusal(tmp_path / "noise.bin")
 
 
 def test_a_pickle_of_tensors_without_memory_is_refused(tmp_path):
@@ -308,4 +308,4 @@ def test_a_length_that_a_pickle_claims_is_no_reason_to_take_all_memory(tmp_path)
     (tmp_path / "w.pt").write_bytes(content[:at] + b"X\xff\xff\xff\xff" + content[at + 5 :])
     with bounded_memory():
         said = refusal(tmp_path / "w.pt")
-    assert "claims more than fits into memory" in said or "is damaged or no file of torch" in said
+    assert "claims more than fits into memory" in said or "is damaged or not a file of torch" in said
