@@ -72,7 +72,7 @@ def _agree(recorded: Any, found: Any) -> bool:
     return bool(recorded == found)
 
 
-def joined(record: Mapping[str, Any] | None, pending: Mapping[str, Any]) -> dict[str, Any]:
+def with_run(record: Mapping[str, Any] | None, pending: Mapping[str, Any]) -> dict[str, Any]:
     """Return the record with one more run. The run states its `environment` if it differs from that of the record."""
     if record is None:
         return {key: value for key, value in pending.items() if key not in (WEIGHTS, SEAL)}

@@ -22,13 +22,13 @@ from archcheck.foundation.file_locks import RESERVED, Lock, lock_beside, lock_fi
 from archcheck.foundation.whole_files import is_stream, replace_whole, write_whole
 from archcheck.workers.record_document import (
     WEIGHTS,
-    joined,
     read_document,
     read_record,
     record_text,
     refuse_mismatch,
     refuse_missing_folder,
     seeds_of,
+    with_run,
 )
 
 Tell = Callable[[str], None]
@@ -62,7 +62,7 @@ class Recording:
         """
         pending = self._pending(answer, stated)
         if self._lock is None:
-            self.record = joined(self.record, pending)
+            self.record = with_run(self.record, pending)
             self._write_stream()
             return
         kept = self._keep(pending)
@@ -163,7 +163,7 @@ class Recording:
             refuse_mismatch(there, pending, self.target)
             if there is None and self.record is None and WEIGHTS in pending:
                 self._place_weights(pending)
-            there = joined(there or self.record, pending)
+            there = with_run(there or self.record, pending)
             replace_whole(self.target, record_text(there))
         self._unsaved.unlink(missing_ok=True)
         self.record = there

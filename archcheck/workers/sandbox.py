@@ -23,7 +23,7 @@ _OPTIONS = (
 _LIMIT = 60
 
 
-def confined(command: Sequence[str], scratch: str, shown: Iterable[str]) -> list[str]:
+def sandboxed(command: Sequence[str], scratch: str, shown: Iterable[str]) -> list[str]:
     """Return `command` as a command that runs in the sandbox.
 
     It can write only to the folder `scratch`, and read everything that is not hidden. The folders `shown`, the current

@@ -27,7 +27,7 @@ from archcheck.facts.records import IMPORT_TIMEOUT
 from archcheck.foundation.errors import SubjectError, one_line
 from archcheck.foundation.platform_support import can_fork, refuse_if_unable
 from archcheck.foundation.regular_files import write_all
-from archcheck.workers.sandbox import confined
+from archcheck.workers.sandbox import sandboxed
 
 if TYPE_CHECKING:
     from archcheck.workers.cache import Cache
@@ -203,7 +203,7 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
         code = _START.format(root=own, request=requests, reply=replies, forks=self._forks, scratch=scratch)
         command = [sys.executable, "-P", "-c", code]
         return subprocess.Popen(
-            confined(command, scratch, [self._root, own]) if self._sandbox else command,
+            sandboxed(command, scratch, [self._root, own]) if self._sandbox else command,
             stdin=subprocess.DEVNULL,
             stdout=_stderr(),
             pass_fds=(requests, replies),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcheck.foundation.errors import SubjectError
-from archcheck.measure.loading.notebooks import cells
+from archcheck.measure.loading.notebooks import code_cells
 from tests.support.fuzzing import examples
 from tests.support.json_mutations import DAMAGE, changed, is_one_line, written
 
@@ -34,7 +34,7 @@ def read_or_tell(file: Path, content: bytes) -> list[str] | None:
     file.write_bytes(content)
     said = ""
     try:
-        return cells(file, "nb.ipynb")
+        return code_cells(file, "nb.ipynb")
     except SubjectError as error:
         said = error.message
     assert is_one_line(said, "nb.ipynb", "save it in Jupyter again")

@@ -54,7 +54,7 @@ def regular_file(root: str, shown: str) -> Path:
     return path
 
 
-def starts(path: Path, count: int) -> bytes:
+def first_bytes(path: Path, count: int) -> bytes:
     """Return the first bytes of a file."""
     with path.open("rb") as file:
         return file.read(count)
@@ -62,7 +62,7 @@ def starts(path: Path, count: int) -> bytes:
 
 def is_zip(path: Path) -> bool:
     """Whether a file begins like a zip archive."""
-    return starts(path, 4) in (_ZIP, _EMPTY_ZIP)
+    return first_bytes(path, 4) in (_ZIP, _EMPTY_ZIP)
 
 
 class Archive:

@@ -14,8 +14,8 @@ import torch
 
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.words import quote
-from archcheck.measure.artifacts.archive import BROKEN, Archive, is_zip, refuse, starts
-from archcheck.measure.loading.imports import prefer
+from archcheck.measure.artifacts.archive import BROKEN, Archive, first_bytes, is_zip, refuse
+from archcheck.measure.loading.imports import search_first
 
 REPEATED = 1 << 24
 """Elements at most of a tensor with more elements than bytes in its file, such as an expanded one."""
@@ -50,7 +50,7 @@ def _refuse_code(path: Path, shown: str) -> None:
     if is_script(path):
         refuse(shown, "is a TorchScript archive, which is code", _WAYS)
     if not is_zip(path):
-        if starts(path, 1) != b"\x80":
+        if first_bytes(path, 1) != b"\x80":
             refuse(
                 shown,
                 "is damaged or not a file of torch: it begins as neither an archive nor a pickle",
@@ -105,7 +105,7 @@ def run_pickle(path: Path, shown: str, root: str) -> torch.nn.Module:
     Raises:
         SubjectError: the file cannot be read, or contains no model.
     """
-    prefer([root])
+    search_first([root])
     try:
         script = is_script(path)
         found = torch.jit.load(path, map_location="cpu") if script else unpickled(path, weights_only=False)  # type: ignore[no-untyped-call]

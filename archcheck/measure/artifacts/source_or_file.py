@@ -17,7 +17,7 @@ from archcheck.measure.artifacts.archive import Archive, is_zip, refuse, regular
 from archcheck.measure.artifacts.pickles import read_state, refuse_without_structure, run_pickle
 from archcheck.measure.artifacts.program import Program, read_program
 from archcheck.measure.artifacts.run import Exported, module_of
-from archcheck.measure.artifacts.weights import fit
+from archcheck.measure.artifacts.weights import load_weights
 from archcheck.measure.loading.construction_trace import Construction
 from archcheck.measure.loading.example import Example, dtype_name, example_of, from_specs
 from archcheck.measure.loading.load import load_noted
@@ -50,7 +50,7 @@ def subject_of(request: Mapping[str, Any]) -> Opened:
         return replace(opened, file_bytes=_size(request["target"], request["root"])) if from_file else opened
     if ends(request["target"], EXPORTED + PICKLED):
         raise SubjectError("weights", f"`{request['target']}` has weights of its own; leave `weights` out")
-    notes = fit(opened.model, request["weights"], request["root"])
+    notes = load_weights(opened.model, request["weights"], request["root"])
     return replace(opened, notes=(*opened.notes, *notes), file_bytes=_size(request["weights"], request["root"]))
 
 

@@ -88,7 +88,7 @@ def _tensor(storage: bytearray, name: str, metadata: _Metadata, *, is_param: boo
     reach = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True)) + 1
     needed = reach * dtype.itemsize if math.prod(sizes) else 0
     if needed > len(storage) or math.prod(sizes) > max(len(storage), REPEATED):
-        raise ValueError(f"`{name}` takes {needed:,} bytes, of which the archive holds {len(storage):,}")
+        raise ValueError(f"`{name}` takes {needed:,} bytes, the archive holds {len(storage):,}")
     whole = len(storage) // dtype.itemsize * dtype.itemsize
     flat = torch.frombuffer(storage, dtype=torch.uint8)[:whole].view(dtype) if whole else torch.empty(0, dtype=dtype)
     tensor = flat.as_strided(sizes, strides, offset) if needed else torch.empty(sizes, dtype=dtype)

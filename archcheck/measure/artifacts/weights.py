@@ -55,7 +55,7 @@ def open_tensors(target: str, root: str) -> Tensors:
     return Tensors(file=target, format="pickle", metadata=metadata, read=state.__getitem__, notes=notes)
 
 
-def described_weights(target: str, root: str) -> Weights:
+def describe_weights(target: str, root: str) -> Weights:
     """Return a description of the tensors in a file. Raises `SubjectError` as `open_tensors` does."""
     tensors = open_tensors(target, root)
     stored = tuple(
@@ -90,7 +90,7 @@ def _not_finite(tensor: torch.Tensor) -> int:
     return sum(int((~torch.isfinite(part.float() if part.dtype.itemsize == 1 else part)).sum()) for part in parts)
 
 
-def fit(model: torch.nn.Module, target: str, root: str) -> tuple[str, ...]:
+def load_weights(model: torch.nn.Module, target: str, root: str) -> tuple[str, ...]:
     """Load the tensors of a file into `model`, and return notes about it. A model without memory is only compared.
 
     Raises:

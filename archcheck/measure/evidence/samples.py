@@ -68,7 +68,7 @@ def _digests(head: str, rows: torch.Tensor) -> list[bytes]:
     return [hashlib.blake2b(head.encode() + row.tobytes(), digest_size=16).digest() for row in content]
 
 
-def declared(sets: Any, shown: str) -> dict[str, list[Key]]:
+def declared_keys(sets: Any, shown: str) -> dict[str, list[Key]]:
     """Return the keys of each set that the function `shown` of a contract returned, in the order of its samples.
 
     Raises:

@@ -19,7 +19,7 @@ from archcheck.facts.records import HELD_OUT, TRIAL
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.json_codec import encode
 from archcheck.measure.evidence.sample_watch import Enough, Seen, Watch
-from archcheck.measure.evidence.samples import Key, declared
+from archcheck.measure.evidence.samples import Key, declared_keys
 from archcheck.measure.evidence.uncompiled_optimisers import uncompiled_optimisers
 from archcheck.measure.loading.load import load, load_object
 from archcheck.measure.passes.restore import same_torch
@@ -155,7 +155,7 @@ def _hold_out(
     found["trained"] = _among(tested, trained)
     found["evaluated"] = _among(tested, evaluated)
     if spec.get("data"):
-        sets = declared(load_object(spec["data"], root)(), spec["data"])
+        sets = declared_keys(load_object(spec["data"], root)(), spec["data"])
         found["declared"] = _of_declared(sets, tested, trained, evaluated)
 
 

@@ -12,8 +12,8 @@ import torch
 
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
-from archcheck.measure.loading.model_discovery import roots
-from archcheck.measure.loading.suggestions import meant
+from archcheck.measure.loading.model_discovery import root_models
+from archcheck.measure.loading.suggestions import suggestion
 from archcheck.measure.subject.import_guard import Refused, TooLong
 from archcheck.measure.subject.source_text import place as shown_place
 
@@ -56,10 +56,12 @@ def missing_name_error(module: ModuleType, name: str, target: str, holder: objec
         return import_error(error, target, f"; {why}" if why else "")
     if run is not None and name in run.unset:
         return SubjectError("no-model", f"`{target}`: `{name}` is set at {run.set_at(name)}; guard what runs there")
-    if run is not None and run.failure and not roots(module):
+    if run is not None and run.failure and not root_models(module):
         return import_error(run.failure, target)
     missing = f"there is no `{name}` in `{_file_name(module)}`"
-    return SubjectError("no-model", f"`{target}`: {'; '.join(filter(None, (missing, meant(holder, name, target))))}")
+    return SubjectError(
+        "no-model", f"`{target}`: {'; '.join(filter(None, (missing, suggestion(holder, name, target))))}"
+    )
 
 
 def import_error(error: BaseException, shown: str, more: str = "") -> SubjectError:

@@ -80,16 +80,16 @@ class _Missing:
 _BESIDE, _MISSING = _Beside(), _Missing()
 
 
-def prefer(folders: Iterable[str]) -> None:
+def search_first(folders: Iterable[str]) -> None:
     """Search these folders first for imports of the subject, and last for imports of other code."""
     if _BESIDE not in sys.meta_path:
         sys.meta_path.insert(0, _BESIDE)
         sys.meta_path.append(_MISSING)
     _BESIDE.folders[:0] = [folder for folder in dict.fromkeys(folders) if folder not in _BESIDE.folders]
-    seek(_BESIDE.folders)
+    search_last(_BESIDE.folders)
 
 
-def seek(folders: Iterable[str]) -> None:
+def search_last(folders: Iterable[str]) -> None:
     """Search these folders last for all imports."""
     sys.path += [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
 

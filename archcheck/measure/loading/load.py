@@ -35,12 +35,12 @@ from archcheck.measure.loading.imports import (
     dotted_name,
     import_alone,
     package_of,
-    prefer,
     relative_levels,
-    seek,
+    search_first,
+    search_last,
 )
-from archcheck.measure.loading.model_discovery import roots
-from archcheck.measure.loading.notebooks import cells
+from archcheck.measure.loading.model_discovery import root_models
+from archcheck.measure.loading.notebooks import code_cells
 from archcheck.measure.loading.pretrained import without_downloads
 from archcheck.measure.operators.meta import needs_numbers, refused, without_memory
 from archcheck.measure.subject.import_guard import Refused, harmless
@@ -101,7 +101,7 @@ def _loading(careful: bool) -> AbstractContextManager[list[str]]:
 
 
 def _only_root(module: ModuleType, target: str) -> str:
-    found = roots(module)
+    found = root_models(module)
     if len(found) != 1:
         raise not_one_model_error(target, found, module)
     return found[0]
@@ -133,7 +133,7 @@ def find(target: str, root: str, *, careful: bool = False) -> list[str]:
         return [target]
     with _loading(careful):
         module, _ = load_module(target, root)
-    found = roots(module)
+    found = root_models(module)
     if not found:
         raise not_one_model_error(target, found, module)
     return [f"{target}:{name}" for name in found]
@@ -147,7 +147,7 @@ def load_module(target: str, root: str) -> tuple[ModuleType, str | None]:
         return _import_file(Path(root, match["file"]), match["file"], root), match["name"]
     if match := _MODULE.match(target):
         claim_module(match["module"])
-        prefer([root])
+        search_first([root])
         return _import(match["module"], target), match["name"]
     if Path(root, target).exists():
         folder = f"{target.rstrip('/')}/" if Path(root, target).is_dir() else ""
@@ -215,8 +215,8 @@ def _import_file(path: Path, shown: str, root: str) -> ModuleType:
     package_root, name = dotted_name(path)
     beside = [str(path.parent)] if package_root == path.parent else []
     claim(package_root)
-    prefer([*beside, str(package_root), root])
-    seek([str(path.parent), *above(path, root)])
+    search_first([*beside, str(package_root), root])
+    search_last([str(path.parent), *above(path, root)])
     if beside or path.suffix == ".ipynb" or not _is_free(name, package_root):
         return _import_alone(path, shown)
     return _import(name, shown)
@@ -236,7 +236,7 @@ def _import_alone(path: Path, shown: str) -> ModuleType:
     name = f"archcheck_subject_{re.sub(r'[^a-zA-Z0-9_]', '_', path.stem)}_{abs(hash(str(path))):x}"
     try:
         if path.suffix == ".ipynb":
-            return import_alone(name, path, cells(path, shown))
+            return import_alone(name, path, code_cells(path, shown))
         levels = relative_levels(path)
         return import_alone(name, path, [str(path)], package=package_of(path.parent, levels) if levels else "")
     except SubjectError:

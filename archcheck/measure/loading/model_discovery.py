@@ -19,7 +19,7 @@ _BEHIND = ("to", "cuda", "cpu", "eval", "float", "train")
 """Methods that return the model itself."""
 
 
-def roots(module: ModuleType) -> list[str]:
+def root_models(module: ModuleType) -> list[str]:
     """Return the root models of a module in source order.
 
     These are its classes that no other class of it uses, and its instances of other classes. A class that needs

@@ -18,7 +18,7 @@ _MAGIC = re.compile(r"\s*(?:[%!?]|[\w.]+\?{1,2}\s*$|[\w.,\s]+=\s*[%!]\s*\w)")
 """A line for IPython: `%matplotlib inline`, `!pip install`, `nn.Linear?`, `files = !ls`."""
 
 
-def cells(path: Path, shown: str) -> list[str]:
+def code_cells(path: Path, shown: str) -> list[str]:
     """Return the names of the code cells of a notebook, and register their sources in `source_text`.
 
     A cell is named by its number among the code cells, counted from 1. Its lines keep their numbers: a magic becomes

@@ -6,7 +6,7 @@ import inspect
 from types import ModuleType
 
 from archcheck.foundation.words import nearest
-from archcheck.measure.loading.model_discovery import roots
+from archcheck.measure.loading.model_discovery import root_models
 
 _MAKERS = ("create_model", "get_model")
 """Functions of model libraries that make a model by its name."""
@@ -16,7 +16,7 @@ _SHOWN = 5
 """How many models of a module are listed."""
 
 
-def meant(holder: object, name: str, target: str) -> str:
+def suggestion(holder: object, name: str, target: str) -> str:
     """Return what to write in place of `name`, which a module or class does not have; else the models of the module.
 
     This is a similar name, a function that makes a model by its name, or a module inside that has the name.
@@ -28,7 +28,7 @@ def meant(holder: object, name: str, target: str) -> str:
 
 
 def _elsewhere(module: ModuleType, name: str, head: str) -> str:
-    models = roots(module)
+    models = root_models(module)
     for maker in _MAKERS:
         if parameter := _name_of_model(getattr(module, maker, None)):
             return f"did you mean `{head}:{maker} --args {parameter}={name}`?"

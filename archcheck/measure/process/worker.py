@@ -239,9 +239,9 @@ def _find(request: Mapping[str, Any], send: Send) -> Any:
 
 def _weights(request: Mapping[str, Any], send: Send) -> Any:
     from archcheck.foundation.json_codec import encode
-    from archcheck.measure.artifacts.weights import described_weights
+    from archcheck.measure.artifacts.weights import describe_weights
 
-    return encode(described_weights(request["target"], request["root"]))
+    return encode(describe_weights(request["target"], request["root"]))
 
 
 def _train(request: Mapping[str, Any], send: Send) -> Any:

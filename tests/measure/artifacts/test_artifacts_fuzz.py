@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.artifacts.source_or_file import open_artifact
-from archcheck.measure.artifacts.weights import described_weights
+from archcheck.measure.artifacts.weights import describe_weights
 from archcheck.measure.model import measure_model
 from tests.measure.artifacts.exported_files import Tiny, entries, export, write
 from tests.support.fuzzing import examples
@@ -75,7 +75,7 @@ def program(tmp_path_factory):
 
 def read_tensors(folder, name, content):
     (folder / name).write_bytes(content)
-    bounded(lambda: described_weights(name, str(folder)))
+    bounded(lambda: describe_weights(name, str(folder)))
 
 
 def read_program(file):

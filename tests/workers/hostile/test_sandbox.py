@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.workers.sandbox import confined, refuse_if_unable
+from archcheck.workers.sandbox import refuse_if_unable, sandboxed
 from tests.support.cli_samples import environment
 
 NET = """
@@ -143,7 +143,7 @@ def test_archcheck_as_a_whole_works_where_it_can_write_to_tmp_alone(project):
     folders = (str(project), str(Path(__file__).parents[3]), sys.prefix)
     command = [sys.executable, "-m", "archcheck", "check", "--no-cache"]
     changes = {"TMPDIR": "/tmp", "HOME": "/tmp", "PORT": "9", "OUTSIDE": "0"}
-    words = confined(command, str(project), folders)
+    words = sandboxed(command, str(project), folders)
     words[words.index("--bind")] = "--ro-bind"  # not even the project
     done = subprocess.run(
         words, cwd=project, env=environment(**changes), capture_output=True, text=True, check=False, timeout=300
@@ -174,7 +174,7 @@ def test_shown_folders_in_hidden_ones_are_read_only(tmp_path, monkeypatch):
     monkeypatch.setattr("archcheck.workers.sandbox._HIDDEN", (str(tmp_path),))
     project, scratch = tmp_path / "project", tmp_path / "scratch"
     project.mkdir()
-    words = " ".join(confined(["true"], str(scratch), [str(project)]))
+    words = " ".join(sandboxed(["true"], str(scratch), [str(project)]))
     assert f"--ro-bind {project} {project}" in words
     assert words.index(f"--tmpfs {tmp_path}") < words.index(f"--ro-bind {project}")
     assert words.endswith(f"--bind {scratch} {scratch} -- true")
