@@ -132,26 +132,26 @@ class Recording:
     def _keep(self, pending: Mapping[str, Any]) -> Path:
         """Write a run to a safe place and return its path: beside the record if possible."""
         text = record_text(pending)
-        for keep in (self._keep_beside, self._keep_in_room, self._keep_elsewhere):
+        for keep in (self._keep_beside, self._keep_in_lock, self._keep_elsewhere):
             try:
-                return keep(text, self._unsaved.name)
+                return keep(text)
             except OSError as error:
                 problem = error
         raise ArchcheckError(
             f"`{self._unsaved}` cannot be written: {problem.strerror}; the run of seed {_seed(pending)} is lost"
         )
 
-    def _keep_beside(self, text: str, name: str) -> Path:
+    def _keep_beside(self, text: str) -> Path:
         replace_whole(self._unsaved, text)
         return self._unsaved
 
-    def _keep_in_room(self, text: str, name: str) -> Path:
+    def _keep_in_lock(self, text: str) -> Path:
         assert self._lock is not None
         self._lock.turn_into(self._unsaved, text.encode())
         return self._unsaved
 
-    def _keep_elsewhere(self, text: str, name: str) -> Path:
-        file = Path(tempfile.mkdtemp(prefix="archcheck-unsaved-"), name)
+    def _keep_elsewhere(self, text: str, name: str | None = None) -> Path:
+        file = Path(tempfile.mkdtemp(prefix="archcheck-unsaved-"), name or self._unsaved.name)
         write_whole(file, text)
         return file
 

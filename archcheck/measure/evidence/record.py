@@ -11,6 +11,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +43,17 @@ def training_facts(
     if record is not None:
         mismatches = (*_mismatches(record, model, facts, root), *_other_settings(record, spec, root))
     checkpoint = spec.get("checkpoint")
+    found = Training(record_file=file, record=record, mismatches=mismatches, checkpoint_file=checkpoint)
     if not evaluate:
-        return Training(record_file=file, record=record, mismatches=mismatches, checkpoint_file=checkpoint)
-    correct = total = None
-    trouble = None if checkpoint else "the contract names no `checkpoint`"
-    if checkpoint and not spec.get("evaluate"):
-        trouble = "the contract names no `evaluate`, so the checkpoint cannot be tried"
-    if trouble is None and checkpoint and not facts.subject.meta:
-        correct, total, trouble = _evaluate(model, Path(root, checkpoint), checkpoint, spec["evaluate"], record, root)
-    return Training(
-        record_file=file,
-        record=record,
-        mismatches=mismatches,
-        checkpoint_file=checkpoint,
-        checkpoint_problem=trouble,
-        correct=correct,
-        total=total,
-    )
+        return found
+    if not checkpoint:
+        return replace(found, checkpoint_problem="the contract names no `checkpoint`")
+    if not spec.get("evaluate"):
+        return replace(found, checkpoint_problem="the contract names no `evaluate`, so the checkpoint cannot be tried")
+    if facts.subject.meta:
+        return found
+    correct, total, trouble = _evaluate(model, Path(root, checkpoint), checkpoint, spec["evaluate"], record, root)
+    return replace(found, checkpoint_problem=trouble, correct=correct, total=total)
 
 
 def identity(model: torch.nn.Module, target: str, root: str) -> dict[str, Any]:
