@@ -1,4 +1,4 @@
-"""Bounds of means and medians: their formulas by other ways, and how often they hold."""
+"""Bounds of means and medians: independent computations of their formulas, and how often they hold."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_bound_of_the_mean_holds_as_often_as_it_says(size, confidence):
 
 
 def test_ranks_of_the_median_are_those_of_the_sign_test():
-    """Of tables of the sign test, one-sided 5 %: at most so many of the rarer sign."""
+    """From tables of the sign test, one-sided 5 %: the largest count of the rarer sign."""
     rarest = {5: 0, 8: 1, 10: 1, 13: 3, 15: 3, 20: 5, 25: 7}
     assert {size: size - (median_rank(size, 0.95) or 0) for size in rarest} == rarest
     assert [median_rank(size, 0.95) for size in range(1, 5)] == [None] * 4
@@ -131,7 +131,7 @@ def test_an_anytime_median_is_bounded_by_seven_seeds_at_least():
 
 
 def test_anytime_bounds_of_the_median_rarely_err_when_tested_after_each_seed():
-    """Fair coins, a look after each of 200: ever a wrong bound in at most 5 % of 2,000 series."""
+    """Fair coins, tested after each of 200 tosses: at most 5 % of 2,000 series ever have a wrong bound."""
     ranks = [median_rank(size, 0.95, anytime=True) or size + 1 for size in range(1, 201)]
     fixed = [median_rank(size, 0.95) or size + 1 for size in range(1, 201)]
     heads = np.random.default_rng(2).integers(0, 2, (2_000, 200)).cumsum(1)

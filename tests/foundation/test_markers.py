@@ -1,4 +1,4 @@
-"""Markers in texts: which there are, and that what is written between them leaves all else as it was."""
+"""Markers in texts are found, and writing between them changes no other text."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_rewriting_is_idempotent_and_keeps_other_text(content):
 
 
 def test_a_code_span_ends_where_it_ends_whatever_is_written_before():
-    """What stands between the first markers makes of the ticks around them two spans or one."""
+    """The text between the first markers must not change how the ticks around them pair up."""
     tricky = f"` <!-- archcheck: net dropout -->\n\n{CLOSED} ` <!-- archcheck: net cost.macs -->1{CLOSED} `"
     once = synced(tricky)
     assert synced(once) == once

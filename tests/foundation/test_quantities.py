@@ -1,4 +1,4 @@
-"""Quantities: what people write is read exactly, and what is written is read back as it was."""
+"""Quantities are read exactly, and written quantities are read back unchanged."""
 
 from dataclasses import dataclass, field
 
@@ -127,7 +127,7 @@ def test_the_shortest_text_of_a_number(number, unit, text):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighs(Rule):
-    """A rule of one's own with quantities."""
+    """A user's rule with quantities."""
 
     limit: int | None = field(default=None, metadata={"unit": "bytes"})
     share: float = field(default=0.5, metadata={"unit": "share"})

@@ -1,4 +1,4 @@
-"""Decisions: what they rest on, how many seeds they ask for, and how often they err."""
+"""Decisions: their bounds, the number of seeds that they need, and their error rates."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_gap_of_the_reference_model_needs_few_seeds(offset, answer):
 
 @pytest.mark.parametrize("gap", [2, 3, 6])
 def test_the_estimated_number_of_seeds_decides_if_the_sample_stays_the_same(gap):
-    """Alternating counts keep their mean, and their deviation shrinks by 3 % towards 5: hardly fewer seeds will do."""
+    """Alternating counts keep their mean, and their deviation shrinks by 3 % towards 5: few seeds less suffice."""
     counts = (9940 + gap - 5, 9940 + gap + 5)
     asked = decide_mean(Sample(counts * 10, 10_000), LIMIT, 0.95, anytime=True).seeds
     if gap == 6:

@@ -26,7 +26,7 @@ def test_text_and_bytes(tmp_path, content, data):
 
 @contextlib.contextmanager
 def full_after(size):
-    """Let no file of this process grow beyond a size, as on a full disk."""
+    """Limit the size of files that this process writes, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:

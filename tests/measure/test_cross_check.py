@@ -1,4 +1,4 @@
-"""fvcore beside our own counts: where both agree, where they differ and why, and what is left behind: nothing."""
+"""fvcore's counts compared with archcheck's: where they agree, where they differ and why."""
 
 from __future__ import annotations
 

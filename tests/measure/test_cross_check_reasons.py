@@ -1,4 +1,4 @@
-"""Reasons from hand-made counts: what explains a difference, and that nothing is explained without evidence."""
+"""Reasons from hand-made counts: what explains a difference, and no reason without evidence."""
 
 from __future__ import annotations
 

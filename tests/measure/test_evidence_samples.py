@@ -1,4 +1,4 @@
-"""When two samples are the same: bit for bit, and whatever their dtype and normalisation."""
+"""When two samples are equal: bit for bit, or the same picture in any dtype and normalisation."""
 
 from __future__ import annotations
 

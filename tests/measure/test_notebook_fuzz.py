@@ -1,4 +1,4 @@
-"""Whatever a notebook holds, its cells are read, or it is refused in one line."""
+"""The cells of any notebook are read, or it is refused in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder that a subject works in: it reads as the current one, and keeps what is written."""
+"""The working folder of a subject: it shows the current folder, and keeps new files out of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trial ends in time, says what it did not see, and leaves nothing behind."""
+"""A trial ends in time, reports what it could not see, and changes nothing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def asked(tmp_path):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that goes on by one each time that it is asked, so by one each time that the model is called."""
+    """A clock that advances by one at each reading, so by one at each call of the model."""
 
     def patience(seconds):
         ticks = count()

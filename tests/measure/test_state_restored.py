@@ -1,4 +1,4 @@
-"""What a record and a checkpoint keep of a model's state, where the state holds more than tensors."""
+"""Records and checkpoints of a model whose state contains more than tensors."""
 
 import pytest
 import torch

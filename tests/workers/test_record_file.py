@@ -1,4 +1,4 @@
-"""Runs are added to a record by one process at a time, and none that has ended is lost."""
+"""One process at a time adds runs to a record, and no finished run is lost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def answer(seed, weights=None, **about):
 
 
 def add(target, *seeds, checkpoint=None, tell=None, **about):
-    """Add runs as a training does, with the weights of a first one."""
+    """Add runs like a training does, with the weights of the first one."""
     with recording(target, checkpoint, tell) as kept:
         for seed in seeds:
             weights = None
@@ -315,7 +315,7 @@ def test_a_full_disk_after_a_run_loses_nothing(tmp_path):
 
 
 def _in_room(kept, ended):
-    """As a file that has its blocks already may be written to on a full disk, which no limit of a size imitates."""
+    """Allow writing to reserved blocks, which is possible on a full disk but not under a file size limit."""
     turn_into = kept._lock.turn_into
 
     def allowed(file, content):
@@ -339,7 +339,7 @@ def test_a_record_that_became_a_folder_is_reported(tmp_path):
 
 @pytest.mark.parametrize("first", [True, False])
 def test_a_kill_at_any_moment_keeps_or_omits_the_whole_run(tmp_path, first):
-    """Whatever is killed: the next process has the record without or with that run, and goes on."""
+    """After any kill, the next process finds the record with or without that run, and continues."""
     moments = 0
     target, checkpoint, after = tmp_path / "record.json", tmp_path / "c.safetensors", 0
     for file in (target, checkpoint):

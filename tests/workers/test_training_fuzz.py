@@ -90,7 +90,7 @@ def told(folder: Path, facts: Facts, content: bytes) -> Facts:
 
 
 def judged_in_order(facts: Facts) -> None:
-    """Let everything that reads the record have its say."""
+    """Run everything that reads the record."""
     assert facts.training is not None
     outcomes = judge(facts, STATED)
     for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""The worker: what a subject does to its process is told in one line, and never hangs or reaches ours."""
+"""The worker: what a subject does to its process is one line, and never affects this process."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ fork()
 
 
 def assert_gone(folder):
-    """Assert that the processes noted by a subject have ended; one that nobody waited for is a zombie."""
+    """Assert that the processes noted by a subject have ended or are zombies."""
     pids = (folder / "pids").read_text().split()
     assert len(pids) == 2
     for pid in pids:

@@ -1,4 +1,4 @@
-"""Files of tensors: what is in them, what is wrong with them, and whether they fit an architecture."""
+"""Files of tensors: their content, their errors, and whether they fit an architecture."""
 
 import json
 import math

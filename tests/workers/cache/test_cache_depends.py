@@ -1,4 +1,4 @@
-"""What was measured is not measured again until something that it depends on changes."""
+"""A subject is not measured again until something that it depends on changes."""
 
 from __future__ import annotations
 

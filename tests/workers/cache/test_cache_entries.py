@@ -1,4 +1,4 @@
-"""The folder of the cache: damage, other users, full disks, several processes, age, and where it is."""
+"""The folder of the cache: damage, other users, full disks, several processes, age, and its default path."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def a_pipe(folder, entry):
 
 
 def planted(key):
-    """Leave what a subject might that knows the format but not the key."""
+    """Write entries like a subject that knows the format but not the key."""
 
     def plant(folder, entry):
         body = json.dumps(body_of(entry)).encode()
@@ -77,7 +77,7 @@ def test_a_damaged_entry_is_measured_and_replaced(small, asked, judged, cache_fo
 
 
 def test_an_answer_that_is_no_report_is_told_in_one_line(small, asked, judged, cache_folder):
-    """The subject knows the key if it wants to; what it writes is no reason for a traceback."""
+    """A subject can read the key. The entries that it writes must not cause a traceback."""
     folder = small()
     asked(judged, folder)
     (entry,) = entries(cache_folder)

@@ -1,4 +1,4 @@
-"""Nothing takes archcheck down: each subject of a hostile contract has its line, and the good ones are judged."""
+"""No subject stops archcheck: each hostile subject gets its line, and the honest ones are judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox: what is asked of bubblewrap, what a subject finds within, and that there is no pass without it."""
+"""The sandbox: the options of bubblewrap, what a subject can do inside, and that nothing passes without it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def project(tmp_path):
 
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
-    """Put a `bwrap` on PATH that notes how it is called."""
+    """Put a `bwrap` on PATH that records its arguments."""
 
     def fake(body):
         tool, log = tmp_path / "bin" / "bwrap", tmp_path / "calls"

@@ -1,4 +1,4 @@
-"""The way that is taken where no child may be forked, as on macOS: the same commands, and the same verdicts."""
+"""Without forking, as on macOS, the same commands give the same verdicts."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def archcheck(folder: Path, *arguments: str, fork: bool) -> subprocess.Completed
 
 
 def judged(done: subprocess.CompletedProcess[str]) -> list[object]:
-    """Return the reports without what tells of the run: how an end is put depends on who sees it."""
+    """Return the reports without the details of the run, which depend on how a subject ended."""
     reports = json.loads(done.stdout)["reports"]
     return [(each["subject"], each.get("facts"), each.get("outcomes"), each.get("error")) for each in reports]
 

@@ -1,4 +1,4 @@
-"""What archcheck does on Windows, where it cannot measure, in processes that take themselves for one there."""
+"""Archcheck on Windows, where it cannot measure, in processes that imitate Windows."""
 
 import json
 import os
