@@ -52,7 +52,7 @@ def read_reports(file: Path) -> tuple[Report, ...]:
 
 def _read_part(file: Path) -> Part:
     from archcheck.facts.snapshot import is_snapshot
-    from archcheck.foundation.files import read_json
+    from archcheck.foundation.json_documents import read_json
     from archcheck.judging.shards import read_part
 
     repair = "`archcheck check --format json --output FILE` writes a report"

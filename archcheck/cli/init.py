@@ -15,9 +15,9 @@ from archcheck.contract.document import show_path
 from archcheck.contract.files import OWN_FILE, SHARED_FILE
 from archcheck.contract.values import toml
 from archcheck.foundation.errors import ArchcheckError, SubjectError
-from archcheck.foundation.files import is_stream
 from archcheck.foundation.json_codec import encode
 from archcheck.foundation.suffixes import is_file
+from archcheck.foundation.whole_files import is_stream
 from archcheck.judging.engine import find_models, measure_target
 from archcheck.judging.first_contract import Draft, contract_text
 from archcheck.workers.worker_process import Worker

@@ -13,7 +13,7 @@ from typing import Any
 
 from archcheck.contract.specifications import InputSpec, check_dtype, check_sizes
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.files import is_stream
+from archcheck.foundation.whole_files import is_stream
 from archcheck.foundation.words import did_you_mean, quote
 from archcheck.judging.shards import Shard
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote as quote_url
 
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.files import write_whole
+from archcheck.foundation.whole_files import write_whole
 from archcheck.foundation.words import quote, visible
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from archcheck.facts.snapshot_comparison import Comparison, compare, compare_all
 from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import ArchcheckError, SubjectError
 from archcheck.foundation.file_locks import lock_beside
-from archcheck.foundation.files import read_json
+from archcheck.foundation.json_documents import read_json
 from archcheck.foundation.words import quote
 from archcheck.render.comparison import FORMATS, summary
 from archcheck.render.wording import one_line

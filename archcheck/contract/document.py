@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 from archcheck.contract.toml_lines import KeyPath, key_lines
 from archcheck.contract.values import Mismatch, coerce, show
 from archcheck.foundation.errors import ArchcheckError, ContractError, Problem
-from archcheck.foundation.files import is_deep, read_bytes
+from archcheck.foundation.json_documents import is_deep
 from archcheck.foundation.source_place import Where
+from archcheck.foundation.whole_files import read_bytes
 from archcheck.foundation.words import quote
 
 POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")

@@ -24,7 +24,7 @@ from archcheck.contract.rule_entries import read_rules
 from archcheck.contract.specifications import SubjectEntry
 from archcheck.contract.subject_entries import read_subject
 from archcheck.foundation.errors import ArchcheckError, ContractError, Problem
-from archcheck.foundation.files import read_bytes
+from archcheck.foundation.whole_files import read_bytes
 from archcheck.foundation.words import did_you_mean, listed, quote
 from archcheck.rules import BUILTIN
 from archcheck.rules.base import Rule, rule_name

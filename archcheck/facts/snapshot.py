@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.files import read_json
 from archcheck.foundation.json_codec import decode, encode
+from archcheck.foundation.json_documents import read_json
 from archcheck.foundation.words import quote
 
 SCHEMA = 1

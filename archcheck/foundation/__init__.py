@@ -1,4 +1,4 @@
-"""The base of all other rooms: errors, words, quantities, texts, files, JSON and installed packages.
+"""What all other packages use: errors, words, quantities, texts, files, JSON and installed packages.
 
-It imports nothing of archcheck outside itself.
+It imports no other package of archcheck.
 """

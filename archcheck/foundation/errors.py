@@ -1,4 +1,4 @@
-"""The exceptions. Everything that archcheck raises on purpose derives from `ArchcheckError`."""
+"""The exceptions. Every error that archcheck raises on purpose derives from `ArchcheckError`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def described(error: BaseException) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text on one line; what a terminal would obey instead of showing it is written out in ASCII."""
+    """Return a text on one line, with ASCII escapes for the characters that a terminal would not show."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in " ".join(text.split())
     )
@@ -30,7 +30,7 @@ def one_line(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One mistake in a contract: the file as the user named it, the line counted from 1, and what to do."""
+    """One mistake in a contract: the file as the user named it, the line from 1, and a message with the next step."""
 
     file: str
     line: int
@@ -53,7 +53,7 @@ class SubjectError(ArchcheckError):
 
     `kind` is a stable word for tools: `not-found`, `no-model`, `syntax`, `import`, `construct`, `input`,
     `ragged`, `forward`, `mode`, `differs`, `tampering`, `thread`, `timeout`, `crash`, `memory`, `output`, `training`,
-    `artifact`, `weights`, `no-rules`, `cancelled` or `internal`. `fix` is the next step where a probe knows one.
+    `artifact`, `weights`, `no-rules`, `cancelled` or `internal`. `fix` is the next step if a probe knows one.
     """
 
     def __init__(self, kind: str, message: str, *, fix: str | None = None) -> None:
@@ -64,9 +64,9 @@ class SubjectError(ArchcheckError):
 
 
 class NotMeasured(ArchcheckError):  # noqa: N818 - a state of the facts, raised by a rule that needs more
-    """A rule needs a fact that is unknown; the verdict is `error`, never `kept`.
+    """A rule needs a fact that is unknown. The verdict is `error`, never `kept`.
 
-    `where` is the place that the missing fact should come from, `fix` the next step, as in a finding.
+    `where` is the place where the fact is missing, and `fix` is the next step, as in a finding.
     """
 
     def __init__(self, message: str, *, where: Where | None = None, fix: str | None = None) -> None:

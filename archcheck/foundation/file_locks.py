@@ -1,8 +1,8 @@
-"""File locks: one process at a time, released by the kernel however the process ends.
+"""File locks for one process at a time. The kernel releases them however the process ends.
 
 If a file system has no such locks, the file itself is the lock. It names its process, and another process takes it over
-when that process is dead. A lock lies beside the file that it protects, so that everyone who may write the file may
-lock it, and every path to the folder finds the lock.
+when that process is dead. A lock lies beside the file that it protects, so that everyone who may write the file can
+lock it, and so that every path to the folder leads to the lock.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from archcheck.foundation.errors import ArchcheckError, one_line
-from archcheck.foundation.regular_files import open_regular, refuse_irregular
+from archcheck.foundation.regular_files import open_regular, refuse_irregular, write_all
 
 try:
     import fcntl as _fcntl
@@ -28,60 +28,60 @@ except ImportError:  # Windows
 else:
     _locks = _fcntl
 
-ROOM = 1 << 20
-"""Bytes that are enough for what one run of a training tells of itself."""
+RESERVED = 1 << 20
+"""Bytes that are enough for the record of one training run."""
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
 _HOLDER = re.compile(r"process (?P<pid>[0-9]{1,9}) on (?P<host>\S+) since ")
 _LONGEST = 200
-"""Bytes of a lock that are read: who holds it stands in its first line."""
+"""Bytes of a lock that are read: its first line names the holder."""
 
 
 class Lock:
-    """A lock that this process holds; `file` is where it lies."""
+    """A lock that this process holds; `file` is its path."""
 
     def __init__(self, file: Path, descriptor: int) -> None:
         self.file = file
         self._descriptor = descriptor
 
-    def become(self, file: Path, content: bytes) -> None:
-        """Rename the reserved space of the lock to `file`. Raises `OSError` if that fails."""
+    def turn_into(self, file: Path, content: bytes) -> None:
+        """Write `content` into the reserved space of the lock, and rename the lock to `file`. Raises `OSError`."""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
-        _write(self._descriptor, content)
+        write_all(self._descriptor, content)
         os.ftruncate(self._descriptor, len(content))
         os.fsync(self._descriptor)
         self.file.rename(file)
 
-    def _introduce(self, room: int) -> None:
-        """Say in the file who holds the lock, and keep so many bytes of room."""
+    def write_holder(self, reserve: int) -> None:
+        """Write the holder of the lock into the file, and reserve bytes on the disk."""
         since = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
         line = f"process {os.getpid()} on {socket.gethostname() or 'unknown'} since {since}\n".encode()
         os.ftruncate(self._descriptor, 0)
-        _write(self._descriptor, line.ljust(room))
+        write_all(self._descriptor, line.ljust(reserve))
 
 
 def lock_file(target: Path) -> Path:
-    """Return where the lock of a file lies: beside what its path, through whatever links, leads to."""
+    """Return the path of a file's lock: beside the file, after all links are followed."""
     resolved = Path(os.path.realpath(target))
     return resolved.with_name(f"{resolved.name}.lock")
 
 
 @contextmanager
-def lock_beside(target: Path, *, on_wait: Callable[[str], None] | None = None, room: int = 0) -> Iterator[Lock]:
-    """Hold the lock of the file `target` or of the one that it links to, as long as the context lasts.
+def lock_beside(target: Path, *, on_wait: Callable[[str], None] | None = None, reserve: int = 0) -> Iterator[Lock]:
+    """Hold the lock of the file `target`, or of the file that it links to, until the end of the block.
 
-    It keeps `room` bytes on its disk free for what must not get lost when that is full.
-
-    While another process holds it, wait, once `on_wait` has been told who that is.
+    The lock reserves bytes on the disk for content that must not be lost when the disk is full. If another process
+    holds the lock, call `on_wait` with its name and wait.
 
     Raises:
-        OSError: nothing can be written beside the target, or its disk is full.
-        ArchcheckError: another process holds it where the system cannot tell when it ends, or no file lies there.
+        OSError: no file can be written beside the target, or its disk is full.
+        ArchcheckError: another process holds the lock and the system cannot tell when it ends, or the path of the lock
+            is not a regular file.
     """
     file = lock_file(target)
     descriptor = _acquired(file, on_wait)
     try:
         lock = Lock(file, descriptor)
-        lock._introduce(room)
+        lock.write_holder(reserve)
         yield lock
     finally:
         if is_at(descriptor, file):
@@ -104,17 +104,17 @@ def _acquired(file: Path, on_wait: Callable[[str], None] | None) -> int:
                 os.close(descriptor)
                 raise
             if not ours:
-                _take_over(file, _holder(descriptor))  # then it is made again
+                _take_over(file, _holder(descriptor))  # and try again
         except BaseException:
             os.close(descriptor)
             raise
-        if is_at(descriptor, file):  # else its holder took it away in the meantime
+        if is_at(descriptor, file):  # else its holder has removed it in the meantime
             return descriptor
         os.close(descriptor)
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file if nobody else holds it. Return whether that worked.
+    """Lock an open file if no other process holds it. Return whether that worked.
 
     Raises `OSError` if the file system or the operating system has no such locks.
     """
@@ -127,32 +127,32 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
-def remove_if_left(file: Path) -> None:
-    """Remove a file that its writer keeps locked while it lives, if nobody holds the lock."""
+def remove_if_unlocked(file: Path) -> None:
+    """Remove a file if no process holds its lock. Its writer keeps it locked while it runs."""
     with contextlib.suppress(OSError), open_regular(file) as stream:
         if try_lock(stream.fileno()):
             file.unlink(missing_ok=True)
 
 
 def is_at(descriptor: int, file: Path) -> bool:
-    """Whether an open file is still the one at a path."""
+    """Whether a path still leads to an open file."""
     with contextlib.suppress(OSError):
         return os.path.samestat(os.fstat(descriptor), file.stat())
     return False
 
 
 def _opened(file: Path) -> tuple[int, bool]:
-    """Return a descriptor of the file, and whether this process has made it just now."""
+    """Return a descriptor of the file, and whether this process has just created the file."""
     while True:
         with contextlib.suppress(FileExistsError):
             return os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
         _refuse_no_lock(file)
-        with contextlib.suppress(FileNotFoundError):  # it went away in between
+        with contextlib.suppress(FileNotFoundError):  # it was removed in between
             return os.open(file, os.O_RDWR), False
 
 
 def _refuse_no_lock(file: Path) -> None:
-    """Raise `ArchcheckError` for a file that is not a lock: it would be overwritten, and a link may lead anywhere."""
+    """Raise `ArchcheckError` if a file cannot be a lock. It would be overwritten, and a link may lead anywhere."""
     try:
         refuse_irregular(file, follow=False)
     except OSError as error:
@@ -160,15 +160,15 @@ def _refuse_no_lock(file: Path) -> None:
 
 
 def _holder(descriptor: int) -> str:
-    """Return who says to hold the lock: `process 17 on castle since 2030-01-01 12:00:00+00:00`."""
+    """Return the holder that the lock names: `process 17 on castle since 2030-01-01 12:00:00+00:00`."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     return one_line(os.read(descriptor, _LONGEST).partition(b"\n")[0].decode(errors="replace"))
 
 
 def _take_over(file: Path, holder: str) -> None:
-    """Remove the lock of a process of this machine that is dead. Raises `ArchcheckError` for any other."""
+    """Remove the lock of a dead process of this machine. Raises `ArchcheckError` for the lock of any other process."""
     found = _HOLDER.match(holder)
-    if found and found["host"] == socket.gethostname() and not _lives(int(found["pid"])):
+    if found and found["host"] == socket.gethostname() and not _is_alive(int(found["pid"])):
         file.unlink(missing_ok=True)
         return
     raise ArchcheckError(
@@ -177,7 +177,7 @@ def _take_over(file: Path, holder: str) -> None:
     )
 
 
-def _lives(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -185,9 +185,3 @@ def _lives(process: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[os.write(descriptor, left) :]

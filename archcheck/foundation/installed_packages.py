@@ -1,13 +1,11 @@
-"""Tell installed packages from the code of the subject: one definition for the guard, the loader, the tracer and the
-cache.
+"""Tell installed packages from the code of the subject, for the guard, the loader, the tracer and the cache.
 
-Python itself is installed, and so are the package folders of this interpreter, environment and user. Of all else on
-`sys.path` when measuring begins, these are installed, too: a folder called `site-packages` or `dist-packages`, an
-archive, and in any other folder the files that its distributions list (`pip install --target`). Paths that a subject
-adds later are not.
+Python itself is installed, and so are the package folders of this interpreter, environment and user. On the rest of
+`sys.path`, these are installed, too: a folder called `site-packages` or `dist-packages`, an archive, and in any other
+folder the files that its distributions list (`pip install --target`). Paths that a subject adds later are not.
 """
 
-# Paths as Python reports them, and by the thousand.
+# Paths are strings as Python reports them, and there may be thousands of them.
 
 from __future__ import annotations
 
@@ -27,10 +25,10 @@ from archcheck.foundation.regular_files import open_regular
 _NAMES = ("site-packages", "dist-packages")
 _PYTHONS = ("stdlib", "platstdlib", "purelib", "platlib")
 _METADATA = {".dist-info": "RECORD", ".egg-info": "installed-files.txt"}
-"""Where a distribution lists its files. Metadata without a list is that of sources: of an editable installation."""
+"""Where a distribution lists its files. An editable installation has metadata without such a list."""
 
 _LARGEST = 1 << 24
-"""Bytes of such a list beyond which it is none: those of the largest distributions have a few million."""
+"""Bytes of such a list at most: the lists of the largest distributions have a few million."""
 
 
 def packages_of_python() -> tuple[str, ...]:
@@ -39,7 +37,7 @@ def packages_of_python() -> tuple[str, ...]:
 
 
 def version_of(distribution: str) -> str | None:
-    """Return the version of an installed distribution without importing it, `None` where it is not installed."""
+    """Return the version of a distribution without importing it, `None` if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -55,33 +53,33 @@ def own_version() -> str:
 
 @dataclass(frozen=True)
 class Installed:
-    """Where installed code lies, with `search` as `sys.path`."""
+    """The places of installed code, for the `sys.path` in `search`."""
 
     search: tuple[str, ...]
 
     @classmethod
     def now(cls) -> Installed:
-        """Return what is installed as `sys.path` is now."""
+        """Return the places for the current `sys.path`."""
         return cls(tuple(sys.path))
 
     @cached_property
     def fixed(self) -> tuple[str, ...]:
-        """Folders that hold nothing but what is installed, whatever lies above or in them: Python's own."""
+        """Python's own folders. Everything in them is installed, even if they lie in a project."""
         return _distinct((*map(sysconfig.get_path, _PYTHONS), *packages_of_python()))
 
     @cached_property
     def named(self) -> tuple[str, ...]:
-        """Other folders and archives on `sys.path` that hold what is installed, unless they are the project."""
+        """Other folders and archives on `sys.path` that hold installed code, unless they are the project."""
         return _distinct(each for each in self._others() if os.path.isfile(each) or _is_named(each))
 
     @cached_property
     def recorded(self) -> dict[str, str]:
-        """Packages and modules that distributions elsewhere on `sys.path` have installed; each with its folder."""
+        """Packages and modules that distributions have installed elsewhere on `sys.path`, each with its folder."""
         folders = (each for each in self._others() if each not in self.named)
         return {found: folder for folder in folders for found in _installed_in(folder)}
 
     def folders(self) -> tuple[str, ...]:
-        """Return the folders, and what distributions recorded; archives are files of their own."""
+        """Return the folders, and the paths that distributions recorded, but no archives."""
         whole = (each for each in (*self.fixed, *self.named) if not os.path.isfile(each))
         return (*whole, *self.recorded)
 
@@ -100,17 +98,17 @@ def _distinct(folders: Iterable[str | None]) -> tuple[str, ...]:
 
 
 def spellings_of(path: str) -> tuple[str, ...]:
-    """Return the absolute path of a file, and the one that it leads to."""
+    """Return a path, and the path after all links are followed if it differs."""
     return tuple(dict.fromkeys((path, os.path.realpath(path))))
 
 
 def is_below(path: str, folder: str) -> bool:
-    """Whether a path is that of a folder or of anything in it."""
+    """Whether a path is a folder or lies in it."""
     return path == folder or path.startswith(os.path.join(folder, ""))
 
 
 def _installed_in(folder: str) -> Iterator[str]:
-    """Yield what the distributions in a folder list as installed there: the folders and files at its top."""
+    """Yield the top-level folders and files that the distributions in a folder list as installed there."""
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             listing = _METADATA.get(os.path.splitext(name)[1])
@@ -119,15 +117,15 @@ def _installed_in(folder: str) -> Iterator[str]:
 
 
 def _tops(listing: str) -> set[str]:
-    """Return the first parts of the paths in the list of a distribution's files; none if there is no such list.
+    """Return the first parts of the paths in a distribution's list of files; none if there is no such list.
 
-    A path that leads out of the folder, or that no file can have, is left out.
+    Paths that lead out of the folder and paths that no file can have are left out.
     """
     with contextlib.suppress(OSError, UnicodeDecodeError, csv.Error), open_regular(listing) as file:
         text = file.read(_LARGEST + 1)
         if len(text) > _LARGEST:
             return set()
-        above = "../" if listing.endswith(".txt") else ""  # that list is relative to the metadata
+        above = "../" if listing.endswith(".txt") else ""  # paths in it are relative to the metadata
         names = (row[0] for row in csv.reader(io.StringIO(text.decode(), newline="")) if row)
         paths = (os.path.normpath(name.removeprefix(above)) for name in names if "\0" not in name)
         tops = {path.partition(os.sep)[0] for path in paths if not os.path.isabs(path)}

@@ -1,8 +1,8 @@
-"""Dataclasses to JSON values and back, guided by their annotations.
+"""Convert dataclasses to JSON values and back, by their annotations.
 
-One codec serves facts, findings and reports, so that a value read back equals the value written.
-Fields that hold their default are written all the same: readers outside rely on the keys. A field whose metadata say
-`written: False` stays in the process: it is neither written nor read.
+One codec serves facts, findings and reports, so that a value read back equals the value written. Fields with their
+default value are written, too, because other programs rely on the keys. A field whose metadata say `written: False` is
+neither written nor read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Reader = Callable[[Any], Any]
 
 
 class Misfit(ValueError):  # noqa: N818 - the name says what it is
-    """A value that is not of the kind that is read, or a key that is missing; `path` leads there from the outside."""
+    """A value of another kind than expected, or a missing key; `path` leads to it from the outermost value."""
 
     def __init__(self, reason: str, path: tuple[str | int, ...] = ()) -> None:
         self.reason = reason
@@ -35,16 +35,9 @@ class Misfit(ValueError):  # noqa: N818 - the name says what it is
 
 
 def _way(path: tuple[str | int, ...]) -> str:
-    """Return `a.totals.inputs[0]`; a key that is no plain name is quoted."""
+    """Return `a.totals.inputs[0]`. A key that is not an identifier is quoted."""
     plain = (step if isinstance(step, int) or step.isidentifier() else reprlib.repr(step) for step in path)
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in plain).removeprefix(".")
-
-
-def _inside(step: str | int, error: ValueError) -> Misfit:
-    """Return an error as it is seen from one step further out."""
-    if isinstance(error, Misfit):
-        return Misfit(error.reason, (step, *error.path))
-    return Misfit(str(error), (step,))
 
 
 def _unlike(wanted: object, value: Any) -> Misfit:
@@ -73,15 +66,15 @@ def _names(kind: type) -> tuple[str, ...]:
 
 
 def written_fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
-    """Return the fields of a dataclass that are written."""
+    """Return the fields of a dataclass that `encode` writes."""
     return tuple(field for field in dataclasses.fields(kind) if field.metadata.get("written", True))
 
 
 def decode(kind: type[T], value: Any, *, at: str = "") -> T:
-    """Read `value` (as `encode` wrote it) as a `kind`; `at` is the key under which it stands in a document.
+    """Return `value`, as `encode` wrote it, as a `kind`; `at` is its key in a document.
 
-    Raises `ValueError`, which says where, when a key is missing or a value has another type; unknown keys are ignored,
-    so that an older reader understands a newer writer of the same schema.
+    Raises `ValueError` with the place if a key is missing or a value has another type. Unknown keys are ignored, so
+    that an older reader understands a newer writer of the same schema.
     """
     reader = _reader(cast(Hashable, kind))
     return cast(T, _read_inside(reader, at, value) if at else reader(value))
@@ -89,7 +82,7 @@ def decode(kind: type[T], value: Any, *, at: str = "") -> T:
 
 @cache
 def _reader(kind: Any) -> Reader:
-    """Return the reader of an annotation, worked out once for the thousands of values that have it."""
+    """Return the reader of an annotation, computed once for all values that have it."""
     origin = typing.get_origin(kind)
     if kind is Any:
         return lambda value: value
@@ -137,8 +130,10 @@ def _union_reader(kind: Any) -> Reader:
 def _read_inside(reader: Reader, step: str | int, value: Any) -> Any:
     try:
         return reader(value)
+    except Misfit as error:
+        raise Misfit(error.reason, (step, *error.path)) from None
     except ValueError as error:
-        raise _inside(step, error) from None
+        raise Misfit(str(error), (step,)) from None
 
 
 def _tuple_reader(items: tuple[Any, ...]) -> Reader:

@@ -21,10 +21,10 @@ from archcheck.foundation.words import did_you_mean, listed, quote
 
 CLOSING = "<!-- /archcheck -->"
 _AHEAD = r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*"
-"""What may stand ahead of a fence: indentation, quotes, the marks of list items."""
+"""What may come before a fence: indentation, quotes, the marks of list items."""
 _OPENS, _CLOSES = r"<!--[ \t]*archcheck:[^<>\n]*-->", r"<!--[ \t]*/archcheck[ \t]*-->"
 _REGION = rf"{_OPENS}(?:(?!{_OPENS}|{_CLOSES}).)*+{_CLOSES}"
-"""A pair of markers, which a code span holds whole: where it ends may not depend on what is written between them."""
+"""A pair of markers. A code span contains it whole: the text between the markers may not decide where the span ends."""
 _TOKEN = re.compile(
     rf"""
     (?:^|(?<=\ufeff)){_AHEAD}(?:
@@ -40,9 +40,9 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """The text between two markers, from `start` to `end`: of `subject` and, for a single figure, its `path`.
+    """The text between two markers, from `start` to `end`, for a `subject` and, if it is a single figure, its `path`.
 
-    `ahead` begins each line of a table: indentation or the mark of a quotation.
+    Each line of a table begins with `ahead`: indentation or the mark of a quotation.
     """
 
     subject: str
@@ -54,10 +54,10 @@ class Region:
 
 
 def regions(text: Text, subjects: Collection[str]) -> tuple[Region, ...]:
-    """Return what stands between markers, in order.
+    """Return the regions between markers, in order.
 
-    Raises `NotMeasured`, which says where and what to do, for a text that could not be read, a marker without its
-    other half, and one that names no subject.
+    Raises `NotMeasured` with the place and the next step for a text that could not be read, a marker without its other
+    half, and a marker that names no subject.
     """
     return tuple(_regions(text, subjects))
 
@@ -81,7 +81,7 @@ def _regions(text: Text, subjects: Collection[str]) -> Iterator[Region]:
 
 
 def _refuse_stray(text: Text, marks: list[re.Match[str]]) -> None:
-    """Raise `NotMeasured` for a closing marker that closes nothing."""
+    """Raise `NotMeasured` for a closing marker without an opening one."""
     for first, second in pairwise([None, *marks]):
         assert second is not None
         if second["closes"] and (first is None or first["closes"]):
@@ -102,7 +102,7 @@ def _named(words: str, subjects: Collection[str], where: Where) -> tuple[str, st
 
 
 def rewrite(text: Text, found: Collection[Region], content_of: Callable[[Region], str]) -> str:
-    """Return the text with `content_of` each region between its markers, and all else as it is."""
+    """Return the text with `content_of(region)` between the markers of each region; the rest stays."""
     content, end, parts = text.demand(), 0, []
     for region in found:
         parts += [content[end : region.start], content_of(region)]
@@ -111,6 +111,6 @@ def rewrite(text: Text, found: Collection[Region], content_of: Callable[[Region]
 
 
 def as_block(lines: Collection[str], text: Text, region: Region) -> str:
-    """Return lines as what stands between two markers that have lines of their own."""
+    """Return lines as the content between two markers on separate lines."""
     newline = "\r\n" if "\r\n" in text.demand() else "\n"
     return newline.join(["", *(region.ahead + line for line in lines), region.ahead])

@@ -1,4 +1,4 @@
-"""Numbers in a text: where a pattern finds them, what they say, and whether they match the measured value."""
+"""Find numbers in a text by a pattern, read them, and compare them with the measured value."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from archcheck.foundation.source_place import Where
 from archcheck.foundation.text_files import Text
 
 _SUFFIX = re.compile(r"[ \t\u00a0\u2009\u202f]?%|[kKMGT](?:i?B)?\b")
-"""What belongs to a number though a pattern leaves it out."""
+"""What belongs to a number even if the pattern leaves it out."""
 _GAPS = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3})")
-"""Spaces that separate thousands; any other is a plain one."""
+"""Spaces that separate thousands; other spaces are plain ones."""
 _SPACES = re.compile(r"\s+")
 _BEFORE = re.compile(r"(?:\d|\d[.,_])\Z")
 
@@ -24,8 +24,8 @@ _BEFORE = re.compile(r"(?:\d|\d[.,_])\Z")
 class Claim:
     """A number in a text: how it is `written` (without spaces), its line, and its `value`.
 
-    `last` is the worth of its last digit. A text that is no number has no `value`. `of_one` marks a share that is not
-    in percent.
+    `last` is the value of one unit in its last digit. Text that is not a number has no `value`. `of_one` marks a share
+    that is not in percent.
     """
 
     written: str
@@ -35,7 +35,7 @@ class Claim:
     of_one: bool = False
 
     def holds(self, measured: Fraction, tolerance: Fraction | None) -> bool:
-        """Whether this is the measured value, within a share of it; without a share, rounded to the written digits."""
+        """Whether this is the measured value within `tolerance`, a share of it; by default rounded as it is written."""
         if self.value is None:
             return False
         room = self.last / 2 if tolerance is None else tolerance * abs(measured)
@@ -43,14 +43,14 @@ class Claim:
 
 
 def claims_in(text: Text, pattern: str, unit: str, limit: float) -> Iterator[Claim]:
-    """Yield what the one group of a regular expression catches in a text, read in a unit of `quantities`.
+    """Yield what the group of a regular expression matches in a text, read in a unit of `quantities`.
 
-    A percent sign or a prefix of the SI that stands directly behind the group belongs to the number. Raises
-    `NotMeasured` for a text that could not be read, and `Unmatched` for a pattern that takes more than `limit` seconds.
+    A percent sign or an SI prefix directly after the group belongs to the number. Raises `NotMeasured` for a text that
+    could not be read, and `Unmatched` for a pattern that takes more than `limit` seconds.
     """
     content = text.demand()
     for begin, start, end in matches(pattern, content, limit):
-        if start < 0:  # the group is in an alternative that was not taken
+        if start < 0:  # the group is in an alternative that did not match
             yield Claim(written="", where=text.line(begin))
             continue
         behind = _SUFFIX.match(content, end) if content[start:end][-1:].isdigit() else None
@@ -59,7 +59,7 @@ def claims_in(text: Text, pattern: str, unit: str, limit: float) -> Iterator[Cla
 
 
 def read_claim(written: str, unit: str, where: Where, *, whole: bool = True) -> Claim:
-    """Read a number; it is none where it is not the `whole` of one, such as 086 of 13,086."""
+    """Return a number as a claim. A part of a number, such as 086 of 13,086, is not `whole` and has no value."""
     plain = _SPACES.sub(" ", _GAPS.sub(",", written)).strip(" ~≈").rstrip(".,;:")
     try:
         if not whole:

@@ -1,11 +1,10 @@
-"""Find out what this system can do: measure with these packages, and fork."""
+"""Find out whether this system can measure, which packages are missing, and whether it can fork."""
 
 from __future__ import annotations
 
 import os
 import sys
 from functools import cache
-from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
@@ -13,15 +12,15 @@ from archcheck.foundation.errors import ArchcheckError
 
 
 def can_fork() -> bool:
-    """Whether a child may be forked here. The system libraries of macOS do not allow it.
+    """Whether a child can be forked. The system libraries of macOS do not allow it.
 
-    The environment variable switches forking off on Linux, for tests.
+    Tests set the environment variable to switch forking off on Linux.
     """
     return sys.platform == "linux" and not os.environ.get("ARCHCHECK_NO_FORK")
 
 
 PACKAGES = frozenset({"torch", "fvcore", "hypothesis", "rich", "jinja2", "matplotlib", "markupsafe", "safetensors"})
-"""What archcheck itself imports: the installation lacks it, not the subject's, where it is missing."""
+"""The packages that archcheck itself imports. If one is missing, the installation is incomplete, not the subject."""
 
 
 def not_installed(*packages: str) -> str:
@@ -35,27 +34,19 @@ def refuse_if_unable() -> None:
 
     A worker needs a system like Unix.
     """
-    needed = ("fcntl", "resource")  # modules that Python has on such systems alone
-    if sys.platform in ("win32", "emscripten", "wasi") or not all(map(_has, needed)):
+    needed = ("fcntl", "resource")  # modules that only Python on such systems has
+    if sys.platform in ("win32", "emscripten", "wasi") or not all(map(_is_importable, needed)):
         raise ArchcheckError("archcheck measures on Linux and macOS; use WSL or a container")
-    missing = [name for name in ("torch", "rich") if not _is_there(name)]
+    missing = [name for name in ("torch", "rich") if not _is_importable(name)]
     if missing:
         raise ArchcheckError(not_installed(*missing))
 
 
 @cache
-def _is_there(package: str) -> bool:
-    """Whether a package can be imported. The folders are asked first, because other finders may treat the question as
+def _is_importable(module: str) -> bool:
+    """Whether a module can be imported. The folders are asked first, because other finders may treat the question as
     an import.
     """
-    if package in sys.modules:
-        return sys.modules[package] is not None
-    return PathFinder.find_spec(package) is not None or find_spec(package) is not None
-
-
-def _has(module: str) -> bool:
-    try:
-        import_module(module)
-    except ImportError:
-        return False
-    return True
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return PathFinder.find_spec(module) is not None or find_spec(module) is not None

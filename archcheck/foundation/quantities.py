@@ -1,8 +1,8 @@
-"""Quantities as people write them: `"20k"`, `"1.33M"`, `"256 KiB"`, `"50 %"`, read and written exactly.
+"""Read and write quantities exactly, as people write them: `"20k"`, `"1.33M"`, `"256 KiB"`, `"50 %"`.
 
-The metadata of a rule's field say what it counts, `field(metadata={"unit": "parameters"})`; a contract may then give
-text instead of a number. Prefixes are those of the SI (k is 1,000), and KiB is 1,024 bytes. Counted things are whole
-numbers, so `"1.3337k"` parameters are refused.
+The metadata of a rule's field name its unit, `field(metadata={"unit": "parameters"})`. A contract may then give text
+instead of a number. Prefixes are those of the SI (k is 1,000), and KiB is 1,024 bytes. Counts are whole numbers, so
+`"1.3337k"` parameters are refused.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from archcheck.foundation.words import listed, quote
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """What a number counts: `factors` of the suffixes, in falling order, and what its values look like."""
+    """What a number counts: the `factors` of its suffixes, and what its values look like.
+
+    `short` chooses from the `preferred` suffixes; of two equally short texts, it takes the first.
+    """
 
     factors: Mapping[str, Decimal]
     examples: tuple[str, ...]
+    preferred: tuple[str, ...] = ("", *"kMGT")
     whole: bool = True
 
 
@@ -34,7 +38,7 @@ _BYTES = {**_scaled("kMGT", 1000, "B"), **_scaled("KMGT", 1024, "iB"), "KB": Dec
 
 
 def _counted(words: tuple[str, ...], **more: int) -> Unit:
-    """Return a unit of whole things, which may be named behind the number: `20k parameters`, `2.5 GMACs`."""
+    """Return a unit of whole numbers. Its name may follow the number: `20k parameters`, `2.5 GMACs`."""
     scales = {"": Decimal(1), **_COUNT, **{suffix: Decimal(factor) for suffix, factor in more.items()}}
     named = {scale + word: factor for word in words for scale, factor in scales.items()}
     named |= {f"{scale} {word}": factor for word in words for scale, factor in scales.items() if scale}
@@ -46,27 +50,32 @@ UNITS: Mapping[str, Unit] = MappingProxyType({
     "macs": _counted(("multiply-accumulates", "macs", "MACs")),
     "elements": _counted(("elements",)),
     "bytes": Unit(
-        factors=MappingProxyType({"": Decimal(1), **_BYTES, "bytes": Decimal(1)}), examples=("256 KiB", "1.5 MB")
+        factors=MappingProxyType({"": Decimal(1), **_BYTES, "bytes": Decimal(1)}),
+        examples=("256 KiB", "1.5 MB"),
+        preferred=("B", "KiB", "MiB", "GiB", "TiB", "kB", "MB", "GB", "TB"),
     ),
     "share": Unit(
-        factors=MappingProxyType({"": Decimal(1), "%": Decimal("0.01")}), examples=("50 %",), whole=False
+        factors=MappingProxyType({"": Decimal(1), "%": Decimal("0.01")}),
+        examples=("50 %",),
+        preferred=("%",),
+        whole=False,
     ),
 })  # fmt: skip
 """The units that a field may name in its metadata."""
 
 _NUMBER = re.compile(r"(?P<number>\d{1,3}(?:,\d{3})+|\d+(?:_\d+)*(?:\.\d+)?|\.\d+)\s*(?P<suffix>\S(?:.*\S)?)?")
 _LONGEST = 40
-"""Characters beyond which no text is a quantity."""
+"""Characters of a quantity at most."""
 
 
 def parse(text: str, unit: str) -> int | float:
-    """Return the number that `text` stands for, a whole one but for shares.
+    """Return the number in `text`: an integer, or a float for shares.
 
     >>> parse("1.33M", "parameters"), parse("256 KiB", "bytes"), parse("19,999", "macs"), parse("50 %", "share")
     (1330000, 262144, 19999, 0.5)
 
-    Raises `ValueError`, whose text goes on after the name of what holds the quantity, when there is no such
-    quantity, when the suffix belongs to another unit, and when it is no whole number.
+    Raises `ValueError` if the text is not a quantity, if its suffix belongs to another unit, or if it is not a whole
+    number. The message continues a sentence that begins with the name of the value.
     """
     value, _ = as_written(text, unit)
     if not UNITS[unit].whole:
@@ -80,7 +89,7 @@ def parse(text: str, unit: str) -> int | float:
 
 
 def as_written(text: str, unit: str) -> tuple[Decimal, Decimal]:
-    """Return the number that `text` stands for, whole or not, and what its last digit is worth.
+    """Return the number in `text`, whole or not, and the value of one unit in its last digit.
 
     >>> as_written("1.33M", "parameters")
     (Decimal('1330000.00'), Decimal('10000.00'))
@@ -99,25 +108,16 @@ def as_written(text: str, unit: str) -> tuple[Decimal, Decimal]:
 
 
 def short(number: float, unit: str) -> str:
-    """Write a number of a unit as briefly as it can be written exactly; `parse` reads it back as it was.
+    """Return the shortest exact text for a number of a unit; `parse` reads the same number back.
 
     >>> short(20_000, "parameters"), short(13_086, "parameters"), short(262_144, "bytes"), short(0.5, "share")
     ('20k', '13086', '256 KiB', '50 %')
     """
     exact = Decimal(str(number))
     gap = " " if unit in ("bytes", "share") else ""
-    texts = [f"{_plain(exact / UNITS[unit].factors[suffix])}{gap if suffix else ''}{suffix}" for suffix in _SHORT[unit]]
+    factors, preferred = UNITS[unit].factors, UNITS[unit].preferred
+    texts = [f"{_plain(exact / factors[suffix])}{gap if suffix else ''}{suffix}" for suffix in preferred]
     return min((text for text in texts if _reads_as(text, unit, number)), key=len)
-
-
-_SHORT = {
-    "parameters": ("", *"kMGT"),
-    "macs": ("", *"kMGT"),
-    "elements": ("", *"kMGT"),
-    "bytes": ("B", "KiB", "MiB", "GiB", "TiB", "kB", "MB", "GB", "TB"),
-    "share": ("%",),
-}
-"""The suffixes that `short` chooses from; of two that are as brief, the first."""
 
 
 def _plain(value: Decimal) -> str:
@@ -128,12 +128,12 @@ def _plain(value: Decimal) -> str:
 def _reads_as(text: str, unit: str, number: float) -> bool:
     try:
         return parse(text, unit) == number
-    except ValueError:  # more digits than are kept made a fraction of it
+    except ValueError:  # rounding to the digits of a Decimal made it a fraction
         return False
 
 
 def expected(unit: str) -> str:
-    """Say what a value of this unit looks like: `an integer or a quantity such as "20k"`."""
+    """Return what a value of this unit looks like: `an integer or text such as "20k" or "1.33M"`."""
     number = "an integer" if UNITS[unit].whole else "a number"
     return f"{number} or text such as " + listed(UNITS[unit].examples).replace(" and ", " or ")
 
@@ -145,7 +145,5 @@ def _hint(suffix: str, unit: str) -> str:
     if near and suffix not in known:
         return f"; did you mean {listed(near[:2]).replace(' and ', ' or ')}?"
     owner = next((name for name, other in UNITS.items() if suffix in other.factors), unit)
-    return f"; {quote(suffix)} is for {_PLAIN_NAMES.get(owner, owner)}, and this counts {unit}" if owner != unit else ""
-
-
-_PLAIN_NAMES = {"share": "shares"}
+    plural = "shares" if owner == "share" else owner
+    return f"; {quote(suffix)} is for {plural}, and this counts {unit}" if owner != unit else ""

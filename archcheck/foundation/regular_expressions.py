@@ -1,6 +1,6 @@
-"""Match other people's regular expressions in another process, so that a pattern that never ends can be stopped.
+"""Match users' regular expressions in another process, so that a pattern that never ends can be stopped.
 
-Python matches a pattern in one step. It holds the lock of the interpreter, and no other thread can end it.
+Python matches a pattern in one step that holds the interpreter lock, so no other thread can stop it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 
 MOST = 10_000
-"""Matches beyond which a pattern finds anything, and not what it is meant for."""
+"""Matches of a pattern at most: a pattern with more is probably wrong."""
 LARGEST = 1 << 31
-"""Bytes that the matching may take: a pattern may keep what it would go back to at every letter."""
+"""Bytes of memory for matching: a pattern may store a backtracking position for every character."""
 _LONGEST = 1e6
 _CODE = f"""
 import json, re, sys
@@ -22,7 +22,7 @@ from itertools import islice
 pattern, text, seconds = json.load(sys.stdin.buffer)
 try:
     import resource
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))  # should nobody be left who ends it
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))  # in case the parent process has died
     resource.setrlimit(resource.RLIMIT_AS, ({LARGEST}, {LARGEST}))
 except (ImportError, OSError, ValueError):
     pass
@@ -31,15 +31,15 @@ json.dump([(each.start(), *each.span(1)) for each in found], sys.stdout)
 """
 
 
-class Unmatched(Exception):  # noqa: N818 - it says what came of it
-    """A pattern whose matches could not be found; the text goes on after `the pattern`."""
+class Unmatched(Exception):  # noqa: N818 - the name says what happened
+    """A pattern whose matches could not be found. The message continues a sentence that begins with `the pattern`."""
 
 
 def matches(pattern: str, text: str, limit: float) -> Sequence[tuple[int, int, int]]:
-    """Return where each match of a pattern with one group begins, and where its group begins and ends.
+    """Return the start of each match of a pattern with one group, and the start and the end of the group.
 
-    Both ends are -1 where the group took no part. Raises `Unmatched` when that takes more than `limit` seconds, more
-    memory than there is, or finds more than `MOST`.
+    The latter two are -1 if the group did not match. Raises `Unmatched` if matching takes more than `limit` seconds or
+    more memory than `LARGEST`, or if there are more than `MOST` matches.
     """
     if not re.compile(pattern, re.MULTILINE).groups:
         raise Unmatched("has no group")

@@ -1,4 +1,4 @@
-"""Open regular files only: a pipe or a device might block for ever, or never end."""
+"""Open regular files only, because a pipe or a device may block for ever; write everything to a descriptor."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-_WAIT_FOR_NOBODY = getattr(os, "O_NONBLOCK", 0)
+_NONBLOCKING = getattr(os, "O_NONBLOCK", 0)
 
 
 def open_regular(file: str | Path) -> BinaryIO:
-    """Open a file to read. Raises `OSError` where there is none, and for a folder, a pipe, a device or a socket."""
-    refuse_irregular(file)  # before it is opened, as opening a device may do something
-    stream = open(file, "rb", opener=lambda path, flags: os.open(path, flags | _WAIT_FOR_NOBODY))  # noqa: SIM115
+    """Open a file to read. Raises `OSError` if it is missing, and for a folder, a pipe, a device or a socket."""
+    refuse_irregular(file)  # before it is opened, because opening a device may have an effect
+    stream = open(file, "rb", opener=lambda path, flags: os.open(path, flags | _NONBLOCKING))  # noqa: SIM115
     try:
-        _refuse_mode(os.fstat(stream.fileno()).st_mode, file)  # it may have become another file since
+        _refuse_mode(os.fstat(stream.fileno()).st_mode, file)  # the path may lead to another file now
     except OSError:
         stream.close()
         raise
@@ -24,15 +24,22 @@ def open_regular(file: str | Path) -> BinaryIO:
 
 
 def refuse_irregular(file: str | Path, *, follow: bool = True) -> None:
-    """Raise `OSError` for a pipe, a device or a socket, and without `follow` for a link, too.
+    """Raise `OSError` for a pipe, a device or a socket; without `follow` also for a link.
 
-    A missing path or a folder passes; opening it raises the error.
+    A missing path and a folder pass, because opening them raises an error.
     """
     try:
         mode = Path(file).stat(follow_symlinks=follow).st_mode
     except FileNotFoundError:
         return
     _refuse_mode(mode, file)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write all of `content`, in as many steps as the system needs."""
+    left = memoryview(content)  # a slice of it is not a copy: the content may be long
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def _refuse_mode(mode: int, file: str | Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """A place in a source file; `file` is relative to the project where that is possible, lines count from 1."""
+    """A place in a source file: `file` is relative to the project if possible, and lines count from 1."""
 
     file: str
     line: int

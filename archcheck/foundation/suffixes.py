@@ -1,4 +1,4 @@
-"""The suffixes of file names, where they tell what a file holds."""
+"""The suffixes of file names that tell what a file contains."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ EXPORTED = (".pt2",)
 """Archives of `torch.export.save`: a graph with its tensors."""
 
 TENSORS = (".safetensors",)
-"""Tensors by name, and nothing that could be code."""
+"""Tensors by name, without code."""
 
 PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".pt.tar", ".pth.tar")
-"""Pickles: tensors, or whole models whose reading runs code."""
+"""Pickles of tensors, or of whole models. Reading the latter runs code."""
 
 
 def is_file(target: str) -> bool:
-    """Whether a target ends like a file name, not like the name of a subject or module."""
+    """Whether a target is a file name, not the name of a subject or module."""
     return ends(target, SOURCE + EXPORTED + TENSORS + PICKLED)
 
 
 def ends(target: str, endings: tuple[str, ...]) -> bool:
-    """Whether a target ends in one of `endings`, in capitals or not."""
+    """Whether a target ends in one of `endings`, in upper or lower case."""
     return target.lower().endswith(endings)

@@ -1,4 +1,4 @@
-"""Text files beside a model, such as its README, which rules about claims judge."""
+"""Text files beside a model, such as its README, which rules about texts judge."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from archcheck.foundation.errors import NotMeasured
-from archcheck.foundation.files import read_bytes
 from archcheck.foundation.source_place import Where
+from archcheck.foundation.whole_files import read_bytes
 from archcheck.foundation.words import quote
 
 LARGEST = 1 << 26
-"""Bytes of a file beyond which it is no text that people read."""
+"""Bytes of a text file at most: people read no longer ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A text file, with its line ends as they are; `shown` is its name for people.
+    """A text file with its original line ends; `shown` is its name in messages.
 
-    Where it could not be read, `content` is `None` and `problem` says why and what to do.
+    If it could not be read, `content` is `None` and `problem` is the reason.
     """
 
     shown: str
@@ -27,7 +27,7 @@ class Text:
     problem: str | None = None
 
     def demand(self) -> str:
-        """Return the content. Raises `NotMeasured` where there is none."""
+        """Return the content. Raises `NotMeasured` if the file could not be read."""
         if self.content is None:
             raise NotMeasured(
                 self.problem or f"{self.shown} was not read",
@@ -43,9 +43,9 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
-    """The files that rules asked for, by the name that they gave, and the `subjects` that texts may speak of.
+    """The files that rules asked for, by the names that they use, and the `subjects` that markers may name.
 
-    `limit` is how many seconds a pattern may take to be matched.
+    `limit` is the number of seconds for matching one pattern.
     """
 
     files: Mapping[str, Text] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Texts:
     limit: float = 120.0
 
     def __getitem__(self, name: str) -> Text:
-        """Return the file of that name. Raises `NotMeasured` if nobody read it."""
+        """Return the file of that name. Raises `NotMeasured` if it was not read."""
         if name not in self.files:
             raise NotMeasured(f"{quote(name)} was not read; judge through a contract in the folder of that file")
         return self.files[name]
@@ -67,6 +67,6 @@ def read_text(file: Path, shown: str) -> Text:
         problem = f"there is no file {shown}"
     except UnicodeDecodeError as error:
         problem = f"{shown} is not text: byte 0x{error.object[error.start]:02x} at {error.start} is not UTF-8"
-    except (OSError, ValueError) as error:  # a name with a zero in it is a `ValueError`
+    except (OSError, ValueError) as error:  # a name with a null character raises `ValueError`
         problem = f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}"
     return Text(shown=shown, problem=problem)

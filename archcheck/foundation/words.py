@@ -1,4 +1,4 @@
-"""Words for people: quoting, counting, lists, and the nearest known word to a misspelt one."""
+"""Words for messages: quoting, counting, lists, and the known word nearest to a misspelt one."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import unicodedata
 from collections.abc import Iterable
 
 LONGEST = 60
-"""Characters of a quoted word after which the rest is left out."""
-
-
+"""Characters of a quoted word at most; the rest is left out."""
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories that a terminal obeys or hides: controls, marks of direction, surrogates, separators."""
+"""Unicode categories that a terminal does not show: controls, marks of direction, surrogates, separators."""
 
 
 def visible(text: str) -> str:
-    r"""Return a text with control characters and line ends written out.
+    r"""Return a text with escapes for control characters and line ends.
 
     >>> visible("two\nlines"), visible("\x1b[31mred")
     ('two\\nlines', '\\x1b[31mred')
@@ -31,7 +29,7 @@ def _visible(character: str) -> str:
 
 
 def quote(word: str) -> str:
-    """Write `word` in double quotes, on one line and of bounded length.
+    """Return `word` in double quotes, on one line and of limited length.
 
     >>> quote("max-params"), quote("a" * 100) == '"' + "a" * 60 + '…"'
     ('"max-params"', True)
@@ -41,7 +39,7 @@ def quote(word: str) -> str:
 
 
 def cut(text: str, longest: int) -> str:
-    """Return a text of at most `longest` characters, and an ellipsis for those that are left out."""
+    """Return at most `longest` characters of a text, with an ellipsis if some are left out."""
     return text if len(text) <= longest else text[:longest] + "…"
 
 
@@ -51,7 +49,7 @@ def shape_text(shape: Iterable[int]) -> str:
 
 
 def amount(number: int, unit: str) -> str:
-    """Write a number of what `unit` names in the plural: digits in threes, and one of it in the singular.
+    """Return a number with its unit, which is given in the plural: digits in threes, and the singular for one.
 
     >>> amount(13_086, "parameters"), amount(1, "bytes of parameters and buffers")
     ('13,086 parameters', '1 byte of parameters and buffers')
@@ -61,7 +59,7 @@ def amount(number: int, unit: str) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Write words as people do: `"a", "b" and "c"`."""
+    """Return quoted words as a list: `"a", "b" and "c"`."""
     quoted = [quote(word) for word in words]
     return " and ".join(part for part in (", ".join(quoted[:-1]), *quoted[-1:]) if part)
 
@@ -74,7 +72,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return `; did you mean "max-params"?`, or `; ` and `otherwise` when no known word comes close."""
+    """Return `; did you mean "max-params"?`, or `; ` and `otherwise` if no known word is similar."""
     match = nearest(word, known)
     if match is not None:
         return f"; did you mean {quote(match)}?"

@@ -1,4 +1,4 @@
-"""Cache the answers of the worker, until something that they depend on changes.
+"""Cache the answers of the worker until something that they depend on changes.
 
 An entry answers one request: the same subject, input, arguments, needs and training, in the same folder, with the same
 Python, torch, archcheck, platform and installed packages. It holds the SHA-256 of every file that was read, and the
@@ -8,11 +8,11 @@ These are not covered: environment variables (except `PYTHONPATH`), the clock, w
 opened, files that compiled code opens, and an installed package that is edited in place. A subject that starts
 processes, opens connections or fails is measured every time.
 
-Entries lie outside the project, in a folder that only its owner may write. They are sealed with a key that lies beside
-them, so that damaged and misplaced entries are ignored. A subject that opens anything in this folder is refused. If a
-subject fails, starts processes or opens connections, everything that appeared in the folder during its measurement is
-removed. This does not stop a careful attacker: the code of the subject runs with the rights of the user and can read
-the key, and compiled code writes unseen. A sandbox stops it.
+Entries lie outside the project, in a folder that only its owner may write. A key beside them seals them, so that
+damaged and misplaced entries are ignored. A subject that opens anything in this folder is refused. If a subject fails,
+starts processes or opens connections, everything that appeared in the folder during its measurement is removed. This
+does not stop a careful attacker: the subject's code runs with the rights of the user and can read the key, and writes
+of compiled code are not seen. A sandbox stops it.
 """
 
 # Paths are the strings that the worker saw, and there may be thousands of them.
@@ -34,11 +34,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from archcheck.workers.environment import besides, describe_environment
+from archcheck.foundation.whole_files import read_bytes
+from archcheck.workers.environment import describe_environment, installed_folders
 
 SCHEMA = 1
 ENTRIES = 200
-"""How many entries are kept, those used last."""
+"""How many entries are kept at most: those used last."""
 DAYS = 30
 """How long an entry is kept that is not used."""
 LARGEST = 4 << 30
@@ -57,8 +58,8 @@ class Cache:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.besides = besides()
-        """The folders whose files are no part of an entry."""
+        self.ignored = installed_folders()
+        """The folders whose files are not part of an entry."""
         self._given = folder
 
     @property
@@ -136,29 +137,29 @@ class Cache:
 
     def _read(self, file: Path) -> Any:
         """Return the entry in `file`; raise `OSError` or `ValueError` if there is none or it is damaged."""
-        seal, _, body = _regular(file).partition(b"\n")
+        seal, _, body = read_bytes(file).partition(b"\n")
         if not secrets.compare_digest(seal, _seal(self._key(), body)):
             raise ValueError(f"{file} is damaged")
         return json.loads(body)
 
     def _key(self) -> bytes:
         """Return the key of the folder; raise `OSError` or `ValueError` if there is none."""
-        key = _regular(self._folder / _KEY)
+        key = read_bytes(self._folder / _KEY)
         if len(key) != _KEY_LENGTH:
             raise ValueError("the key is damaged")
         return key
 
     def _own_key(self) -> bytes:
-        """Return the key of the folder, which is made with its first entry."""
+        """Return the key of the folder. Create it if it is missing or damaged."""
         try:
             return self._key()
         except (OSError, ValueError):
             _replace(self._folder / _KEY, secrets.token_bytes(_KEY_LENGTH))
             _kept[str(self._folder / _KEY)] = _mark(self._folder / _KEY)
-        return self._key()  # another process may have made its own just now
+        return self._key()  # read it again: another process may have replaced it
 
     def _prune(self) -> None:
-        """Remove entries that were not used for long, and all but the latest. Other files are left alone."""
+        """Remove entries that were not used for `DAYS`, and all but the latest. Leave other files alone."""
         files = [file for file in self._folder.iterdir() if _OWN.fullmatch(file.name)]
         ages = sorted((time.time() - file.stat().st_mtime, file) for file in files)
         for number, (age, file) in enumerate(ages):
@@ -167,7 +168,7 @@ class Cache:
 
 
 _kept: dict[str, object] = {}
-"""What this process has kept and used, for all its caches."""
+"""The entries that this process has written or used, in all its caches."""
 
 
 def _mark(file: Path | os.DirEntry[str]) -> object:
@@ -192,7 +193,7 @@ def default_folder() -> Path:
 
 
 def _contents(paths: Iterable[str]) -> dict[str, str | None] | None:
-    """Return the content digest of each path, or nothing if this would be too much to read."""
+    """Return the content digest of each path, or `None` if the files are larger than `LARGEST` together."""
     paths = list(paths)
     found = {path: _stat(path) for path in paths}
     if sum(each.st_size for each in found.values() if each and stat.S_ISREG(each.st_mode)) > LARGEST:
@@ -229,28 +230,21 @@ def _changed(path: str) -> int | None:
 
 
 def _failed(request: Mapping[str, Any], answer: Any) -> bool:
-    """Whether a checkpoint or a trainer could not be tried. The reason may lie outside all files."""
-    spec = request.get("training") or {}
-    tried = spec.get("checkpoint") and spec.get("evaluate")
+    """Whether a probe, a checkpoint or a trainer failed. The reason may lie outside all files."""
     if request["do"] != "measure":
         return False
-    untold = any(part.get("problem") for part in answer["behaviour"].values())
-    return untold or bool(tried and (answer["training"] or {}).get("checkpoint_problem"))
+    spec = request.get("training") or {}
+    tried = spec.get("checkpoint") and spec.get("evaluate")
+    failed_probe = any(part.get("problem") for part in answer["behaviour"].values())
+    return failed_probe or bool(tried and (answer["training"] or {}).get("checkpoint_problem"))
 
 
 def _covers(read: Iterable[str], request: Mapping[str, Any]) -> bool:
-    """Whether the file of the target is among the files that were read, if it must be."""
+    """Whether the file of the target is among the files that were read, if the request reads it."""
     named = re.fullmatch(r"(.+\.py)(:.+)?", request["target"])
-    if not named or (named[2] and request["do"] == "find"):  # which returns a name as it is
+    if not named or (named[2] and request["do"] == "find"):  # `find` returns a named target without reading it
         return True
     return os.path.realpath(Path(request["root"], named[1])) in map(os.path.realpath, read)
-
-
-def _regular(file: Path) -> bytes:
-    """Return the content of a regular file. Reading anything else might never end."""
-    if not file.is_file():
-        raise FileNotFoundError(file)
-    return file.read_bytes()
 
 
 def _seal(key: bytes, body: bytes) -> bytes:

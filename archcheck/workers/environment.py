@@ -1,7 +1,4 @@
-"""Describe the environment of a measurement: the versions of everything except the subject.
-
-Nothing is imported for this.
-"""
+"""Describe the environment of a measurement: the versions of everything except the subject. This imports no package."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ def describe_environment() -> Mapping[str, Any]:
     }
 
 
-def besides() -> tuple[str, ...]:
+def installed_folders() -> tuple[str, ...]:
     """Return the folders of the environment: Python's, those of installed packages, and archcheck's own."""
     return (*Installed.now().folders(), *_site_folders(), str(_SOURCES))
 
@@ -49,8 +46,8 @@ def _site_folders() -> tuple[str, ...]:
 
 
 def _installed() -> Iterator[tuple[str, int]]:
-    """Yield the installed packages: the name has the version, and the time shows a new installation of the same
-    version.
+    """Yield the metadata of the installed packages. Its name contains the version; its time of change shows when the
+    same version was installed again.
     """
     for folder in dict.fromkeys((*_site_folders(), *Installed.now().recorded.values())):
         with contextlib.suppress(OSError):

@@ -9,56 +9,58 @@ from typing import Any, cast
 
 from archcheck.facts.record_seals import SEAL, misshapen, sealed, tampering
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.files import json_of, read_bytes
+from archcheck.foundation.json_documents import json_of
 from archcheck.foundation.regular_files import refuse_irregular
+from archcheck.foundation.whole_files import read_bytes
 
 WEIGHTS = "weights"
-"""Under this key an unsaved run names the file of its weights, beside the place of the checkpoint."""
+"""The key under which an unsaved run names the file of its weights, which lies beside the checkpoint's path."""
 _SAME = ("model", "recipe", "data")
 _LEAVE = "move it away or choose `--output`"
 
 
 def read_record(target: Path | None) -> dict[str, Any] | None:
-    """Return the record in a file, `None` where there is none yet. Raises `ArchcheckError` for anything else."""
+    """Return the record in a file, `None` if there is no file yet. Raises `ArchcheckError` for anything else."""
     if target is None or not target.exists():
-        refuse_no_folder(target)
+        refuse_missing_folder(target)
         return None
     record = read_document(target)
-    if edited := tampering(record):  # which another run would seal
+    if edited := tampering(record):  # adding a run would seal the edited record
         raise ArchcheckError(f"`{target}` takes no run: {edited}; bring it back, {_LEAVE}")
     return record
 
 
 def read_document(file: Path) -> dict[str, Any]:
-    """Return what has the form of a record. Raises `ArchcheckError` for anything else."""
+    """Return the content of a file if it has the form of a record. Raises `ArchcheckError` if it does not."""
     try:
         record = json_of(read_bytes(file))
+        fault = misshapen(record)
     except OSError as error:
-        raise ArchcheckError(f"`{file}` is not a record: it cannot be read ({error.strerror}); {_LEAVE}") from None
+        fault = f"it cannot be read ({error.strerror})"
     except ValueError as error:
-        raise ArchcheckError(f"`{file}` is not a record: it is {error}; {_LEAVE}") from None
-    if fault := misshapen(record):
+        fault = f"it is {error}"
+    if fault:
         raise ArchcheckError(f"`{file}` is not a record: {fault}; {_LEAVE}")
     return cast(dict[str, Any], record)
 
 
-def refuse_no_file(target: Path) -> None:
-    """Raise `ArchcheckError` where a pipe or a device lies in place of a record."""
+def refuse_stream(target: Path) -> None:
+    """Raise `ArchcheckError` if the path of a record leads to a pipe or a device."""
     try:
         refuse_irregular(target)
     except OSError as error:
         raise ArchcheckError(f"`{target}` is not a record: {error.strerror}; {_LEAVE}") from None
 
 
-def refuse_no_folder(target: Path | None) -> None:
-    """Raise `ArchcheckError` where there is no folder for a record."""
+def refuse_missing_folder(target: Path | None) -> None:
+    """Raise `ArchcheckError` if the folder of a record does not exist."""
     if target is not None and not target.parent.is_dir():
         raise ArchcheckError(f"there is no folder `{target.parent}` for the record; make it first")
 
 
-def refuse_another(record: Mapping[str, Any] | None, about: Mapping[str, Any], target: Path | None) -> None:
-    """Raise `ArchcheckError` for a record of another model, recipe or data."""
-    for key in _SAME if record is not None else ():
+def refuse_mismatch(record: Mapping[str, Any] | None, about: Mapping[str, Any], target: Path | None) -> None:
+    """Raise `ArchcheckError` if a record is of another model, recipe or data."""
+    for key in _SAME:
         if record is not None and not _agree(record.get(key), about.get(key)):
             raise ArchcheckError(f"`{target}` is of another {key}; move it away or choose `--output FILE`")
 
@@ -70,10 +72,8 @@ def _agree(recorded: Any, found: Any) -> bool:
     return bool(recorded == found)
 
 
-def joined(record: Mapping[str, Any] | None, pending: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record with one more run. The run has an `environment` of its own if it differs from that of the
-    record.
-    """
+def with_run(record: Mapping[str, Any] | None, pending: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record with one more run. The run states its `environment` if it differs from that of the record."""
     if record is None:
         return {key: value for key, value in pending.items() if key not in (WEIGHTS, SEAL)}
     (run,), environment = pending["runs"], pending.get("environment")

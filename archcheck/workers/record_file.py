@@ -1,8 +1,8 @@
 """Write the file of a training record. One process adds to it at a time, and no finished run is lost.
 
 A run is first written to `record.json.unsaved`, with its weights beside it. Then the weights are moved to their place,
-then the record is written, and last the unsaved file is removed. If a kill or a full disk interrupts this, the unsaved
-file stays. The next process that adds to the record finishes the work first.
+the record is written, and the unsaved file is removed. If a kill or a full disk interrupts this, the unsaved file
+stays, and the next process that adds to the record finishes the work first.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any, cast
 
 from archcheck.facts.record_seals import SCHEMA, tampering
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.file_locks import ROOM, Lock, lock_beside, lock_file, remove_if_left
-from archcheck.foundation.files import is_stream, replace_whole, write_whole
+from archcheck.foundation.file_locks import RESERVED, Lock, lock_beside, lock_file, remove_if_unlocked
+from archcheck.foundation.whole_files import is_stream, replace_whole, write_whole
 from archcheck.workers.record_document import (
     WEIGHTS,
-    joined,
     read_document,
     read_record,
     record_text,
-    refuse_another,
-    refuse_no_folder,
+    refuse_mismatch,
+    refuse_missing_folder,
     seeds_of,
+    with_run,
 )
 
 Tell = Callable[[str], None]
@@ -38,14 +38,14 @@ UNSAVED = ".unsaved"
 class Recording:
     """A record that only this process adds runs to. `record` is its content, or `None` before the first run.
 
-    `taken` is the seed of a run that an earlier process could not save and that was added now. Without a `target` the
-    record stays in memory. A stream, such as a pipe, is written to after every run.
+    `recovered_seed` is the seed of a run that an earlier process could not save and that was added now. Without a
+    `target` the record stays in memory. A stream, such as a pipe, is written to after every run.
     """
 
     def __init__(self, target: Path | None, checkpoint: Path | None, lock: Lock | None) -> None:
         self.target = target
         self.record: Mapping[str, Any] | None = None
-        self.taken: int | None = None
+        self.recovered_seed: int | None = None
         self._checkpoint = checkpoint
         self._lock = lock
 
@@ -62,7 +62,7 @@ class Recording:
         """
         pending = self._pending(answer, stated)
         if self._lock is None:
-            self.record = joined(self.record, pending)
+            self.record = with_run(self.record, pending)
             self._write_stream()
             return
         kept = self._keep(pending)
@@ -87,7 +87,7 @@ class Recording:
             return False
         pending = _unsaved_run(self._unsaved)
         self._settle(pending)
-        self.taken = _seed(pending)
+        self.recovered_seed = _seed(pending)
         return True
 
     def remove_stray_weights(self) -> None:
@@ -132,38 +132,38 @@ class Recording:
     def _keep(self, pending: Mapping[str, Any]) -> Path:
         """Write a run to a safe place and return its path: beside the record if possible."""
         text = record_text(pending)
-        for keep in (self._keep_beside, self._keep_in_room, self._keep_elsewhere):
+        for keep in (self._keep_beside, self._keep_in_lock, self._keep_elsewhere):
             try:
-                return keep(text, self._unsaved.name)
+                return keep(text)
             except OSError as error:
                 problem = error
         raise ArchcheckError(
             f"`{self._unsaved}` cannot be written: {problem.strerror}; the run of seed {_seed(pending)} is lost"
         )
 
-    def _keep_beside(self, text: str, name: str) -> Path:
+    def _keep_beside(self, text: str) -> Path:
         replace_whole(self._unsaved, text)
         return self._unsaved
 
-    def _keep_in_room(self, text: str, name: str) -> Path:
+    def _keep_in_lock(self, text: str) -> Path:
         assert self._lock is not None
-        self._lock.become(self._unsaved, text.encode())
+        self._lock.turn_into(self._unsaved, text.encode())
         return self._unsaved
 
-    def _keep_elsewhere(self, text: str, name: str) -> Path:
-        file = Path(tempfile.mkdtemp(prefix="archcheck-unsaved-"), name)
+    def _keep_elsewhere(self, text: str, name: str | None = None) -> Path:
+        file = Path(tempfile.mkdtemp(prefix="archcheck-unsaved-"), name or self._unsaved.name)
         write_whole(file, text)
         return file
 
     def _settle(self, pending: Mapping[str, Any]) -> None:
         """Move a run and its weights to their places, and read `record` from the file."""
         assert self.target is not None
-        there = read_record(self.target)  # again, as not everybody who writes there asks for the lock
+        there = read_record(self.target)  # again, because other programs write without the lock
         if _lacks(there, pending, self.target, self._unsaved):
-            refuse_another(there, pending, self.target)
+            refuse_mismatch(there, pending, self.target)
             if there is None and self.record is None and WEIGHTS in pending:
                 self._place_weights(pending)
-            there = joined(there or self.record, pending)
+            there = with_run(there or self.record, pending)
             replace_whole(self.target, record_text(there))
         self._unsaved.unlink(missing_ok=True)
         self.record = there
@@ -185,7 +185,7 @@ class Recording:
 
 @contextmanager
 def recording(target: Path | None, checkpoint: Path | None, tell: Tell | None = None) -> Iterator[Recording]:
-    """Yield the record `target` for this process alone. Wait while another process holds it.
+    """Yield the record `target`, locked for this process. Wait while another process holds it.
 
     `checkpoint` is the place for the weights of its first run. `tell` is called with a line when this waits, and when
     it adds a run that an earlier process could not save.
@@ -197,18 +197,19 @@ def recording(target: Path | None, checkpoint: Path | None, tell: Tell | None = 
     if target is None or is_stream(target):
         yield Recording(target, None, None)
         return
-    refuse_no_folder(target)
+    refuse_missing_folder(target)
     with ExitStack() as held:
-        own = Recording(target, checkpoint, _locked(held, target, tell, ROOM))
+        own = Recording(target, checkpoint, _locked(held, target, tell, RESERVED))
         try:
             if checkpoint and (_beside(target).exists() or not target.exists()):
                 _locked(held, checkpoint, tell, 0)
-                own.remove_stray_weights()  # the weights come into a new file, whatever lies or leads there
+                own.remove_stray_weights()  # so that the weights go to a new file, not through a link
                 held.callback(own.remove_stray_weights)
             elif checkpoint:
-                remove_if_left(lock_file(checkpoint))
+                remove_if_unlocked(lock_file(checkpoint))
             if own.recover_unsaved():
-                tell(f"took in the run of seed {own.taken} from `{_beside(target)}`, which could not be saved before")
+                unsaved = f"the run of seed {own.recovered_seed} from `{_beside(target)}`"
+                tell(f"took in {unsaved}, which could not be saved before")
         except OSError as error:
             raise ArchcheckError(f"`{error.filename or target}` cannot be written: {error.strerror}; {_MEND}") from None
         own.record = read_record(target)
@@ -221,16 +222,16 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MEND = "mend that, or choose `--output FILE` in another folder"
 
 
-def _locked(held: ExitStack, file: Path, tell: Tell, room: int) -> Lock:
+def _locked(held: ExitStack, file: Path, tell: Tell, reserve: int) -> Lock:
     """Hold the lock of a file until `held` is closed. Raises `ArchcheckError` if the file cannot be written."""
 
     def wait(holder: str) -> None:
         tell(f"waiting for {holder}, which adds to `{file}`; `--output FILE` records elsewhere")
 
     try:
-        return held.enter_context(lock_beside(file, on_wait=wait, room=room))
+        return held.enter_context(lock_beside(file, on_wait=wait, reserve=reserve))
     except OSError as error:
-        asked = f" (it asks for {room:,} bytes)" if room and error.errno in _FULL else ""
+        asked = f" (it asks for {reserve:,} bytes)" if reserve and error.errno in _FULL else ""
         raise ArchcheckError(f"`{file}` cannot be written: {error.strerror}{asked}; {_MEND}") from None
 
 

@@ -15,7 +15,7 @@ from archcheck.foundation.errors import ArchcheckError
 
 _TOOL = "bwrap"
 _HIDDEN = ("/tmp", "/var/tmp", "/run")
-"""Folders that are empty inside: in them, services listen that could do for a subject what it may not do itself."""
+"""Folders that are empty in the sandbox: services listen there that could act for a subject."""
 _OPTIONS = (
     *("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
     *("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"),
@@ -23,11 +23,11 @@ _OPTIONS = (
 _LIMIT = 60
 
 
-def confined(command: Sequence[str], scratch: str, shown: Iterable[str]) -> list[str]:
+def sandboxed(command: Sequence[str], scratch: str, shown: Iterable[str]) -> list[str]:
     """Return `command` as a command that runs in the sandbox.
 
-    It can write only to the folder `scratch`. It can read everything that is not hidden. The folders `shown`, the
-    current folder and those of Python stay visible in a hidden folder, too.
+    It can write only to the folder `scratch`, and read everything that is not hidden. The folders `shown`, the current
+    folder and those of Python stay visible, even in a hidden folder.
     """
     words = [_TOOL, *_OPTIONS]
     hidden = [folder for folder in map(Path, _HIDDEN) if folder.is_dir() and not folder.is_symlink()]

@@ -18,13 +18,13 @@ from archcheck.contract.specifications import import_limit
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.json_codec import encode
 from archcheck.foundation.words import visible
-from archcheck.workers.record_document import free_seed, refuse_another, refuse_no_file, seeds_of
+from archcheck.workers.record_document import free_seed, refuse_mismatch, refuse_stream, seeds_of
 from archcheck.workers.record_file import Recording, Tell, recording
 from archcheck.workers.worker_process import Worker
 
 OnEpoch = Callable[[Mapping[str, Any]], None]
 Choose = Callable[[Mapping[str, Any] | None], int | None]
-"""From the record so far, `None` before the first run, to the next seed; `None` when it is enough."""
+"""Takes the record so far, `None` before the first run. Returns the next seed, `None` to stop."""
 DAY = 24 * 3600.0
 """Seconds that one seed may take."""
 
@@ -42,8 +42,8 @@ def train(
 ) -> tuple[Mapping[str, Any], Path | None]:
     """Train `entry` once per seed. Return the record with these runs, and the file that holds it (`None` for a trial).
 
-    Without `seeds` this is the first seed that the record does not hold. While another process adds to the record, this
-    one waits. `tell` is called with a line when it waits, and when it adds a run that could not be saved before.
+    Without `seeds` it trains the first seed that the record does not hold. It waits while another process adds to the
+    record. `tell` is called with a line when it waits, and when it adds a run that could not be saved before.
 
     Raises:
         ArchcheckError: the contract names no trainer or evaluation, the record does not accept these runs, or the
@@ -53,7 +53,7 @@ def train(
     target = output or (record_file(contract, spec) if epochs is None else None)
     trainer = Trainer(contract=contract, entry=entry, spec=spec, target=target, epochs=epochs, timeout=timeout)
     with trainer.recording(tell) as kept:
-        chosen = [seed for seed in seeds if seed != kept.taken] if seeds else [free_seed(kept.record)]
+        chosen = [seed for seed in seeds if seed != kept.recovered_seed] if seeds else [free_seed(kept.record)]
         _refuse_known_seeds(kept.record, chosen, target)
         left = iter(chosen)
         trainer.run(kept, lambda _: next(left, None), on_epoch)
@@ -80,7 +80,7 @@ class Trainer:
         explicit output may be one.
         """
         if self.target is not None and self.target == record_file(self.contract, self.spec):
-            refuse_no_file(self.target)
+            refuse_stream(self.target)
         return recording(self.target, self._checkpoint(), tell)
 
     def run(self, kept: Recording, choose: Choose, on_epoch: OnEpoch | None) -> None:
@@ -132,7 +132,7 @@ def _watch(record: Mapping[str, Any] | None, target: Path | None, on_epoch: OnEp
     """Return a callback that passes epochs on, and stops at the first epoch if the record cannot accept the run."""
 
     def watch(progress: Mapping[str, Any]) -> None:
-        refuse_another(record, progress["about"], target)
+        refuse_mismatch(record, progress["about"], target)
         if on_epoch:
             on_epoch(progress["epoch"])
 

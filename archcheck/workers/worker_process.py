@@ -21,37 +21,37 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from archcheck.facts.records import IMPORT_TIMEOUT
 from archcheck.foundation.errors import SubjectError, one_line
 from archcheck.foundation.platform_support import can_fork, refuse_if_unable
-from archcheck.workers.sandbox import confined
+from archcheck.foundation.regular_files import write_all
+from archcheck.workers.sandbox import sandboxed
 
 if TYPE_CHECKING:
     from archcheck.workers.cache import Cache
 
 TIMEOUT = 120.0
-"""Seconds that one request may take; the import of torch, which no subject can help, is not counted."""
+"""Seconds that one request may take. The import of torch does not count, because no subject can change it."""
 
 _START = (
     "import sys; sys.path.append({root!r}); "
     "from archcheck.measure.process.server import main; main({request}, {reply}, forks={forks}, scratch={scratch!r})"
 )
 _POLL = 0.1
-"""Seconds between two looks at whether the worker lives; its pipe may be held open by what a subject started."""
+"""Seconds between two checks of whether the worker is alive: processes of a subject may keep its pipe open."""
 _START_LIMIT = 300.0
-"""Seconds for a worker to start: torch on a disk in the network takes its time."""
+"""Seconds for a worker to start: importing torch from a network disk is slow."""
 _GRACE = 10.0
-"""Seconds for the worker to end its child and what that has started, which takes it a moment."""
+"""Seconds for the worker to end its child and the processes of the child."""
 _IMPORTS = ("find", "measure", "train")
 """The requests that import files of the subject."""
 _REPEATABLE = ("find", "measure", "weights")
-"""The requests whose answers may be kept."""
+"""The requests whose answers may be cached."""
 
 
-class Worker:
+class Worker(contextlib.AbstractContextManager["Worker"]):
     """A context manager around at most one worker process, which the first request starts.
 
     Every request runs in a fresh process: a forked child of the worker, or a new worker where forking is not possible.
@@ -79,12 +79,7 @@ class Worker:
         self._cancelled = False
         self._forks = can_fork()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def ask(
@@ -103,7 +98,7 @@ class Worker:
         """
         refuse_if_unable()
         if self._sandbox:
-            request = {**request, "sandbox": True}  # what was measured outside of it does not count
+            request = {**request, "sandbox": True}  # answers that were cached without a sandbox do not count
         if request["do"] in _IMPORTS:
             request = {**request, "import_timeout": float(request.get("import_timeout") or self.import_timeout)}
         if self.cache is None or request["do"] not in _REPEATABLE:
@@ -113,10 +108,10 @@ class Worker:
             seen = self.cache.seen()
             reply: Mapping[str, Any] = {}
             try:
-                watched = {"besides": self.cache.besides, "cache": str(self.cache.folder)}
+                watched = {"ignored": self.cache.ignored, "cache": str(self.cache.folder)}
                 reply = self._ask({**request, **watched}, timeout, on_progress)
             finally:
-                if reply.get("read") is None:  # it failed, or did what cannot be followed: it may have written there
+                if reply.get("read") is None:  # it failed, or reads were not seen: it may have written to the cache
                     self.cache.remove_foreign_entries(seen)
             answer = reply["answer"]
             self.cache.keep(request, answer, reply["read"])
@@ -125,7 +120,7 @@ class Worker:
     def _ask(
         self, request: Mapping[str, Any], timeout: float | None, on_progress: Callable[[Any], None] | None
     ) -> Mapping[str, Any]:
-        """Send `request` and return the reply, which holds an answer."""
+        """Send `request` and return the reply with the answer."""
         limit = left = timeout or self.timeout
         while "again" in (reply := self._reply(request, left, limit, on_progress)):
             left = max(left - reply["took"], _POLL)
@@ -142,12 +137,12 @@ class Worker:
     def _reply(
         self, request: Mapping[str, Any], left: float, limit: float, on_progress: Callable[[Any], None] | None
     ) -> Mapping[str, Any]:
-        """Send `request` to a process that has `left` seconds; return its last reply, and how long that took."""
+        """Send `request` to a process that has `left` seconds; return its last reply with the seconds it took."""
         self._number = secrets.token_hex(16)
         try:
             self._send({"id": self._number, **request, "limit": left})
             began = time.monotonic()
-            # The worker watches the time itself, and lives on: this is for one that does not come to it.
+            # The worker watches the time itself and survives. This deadline is for a worker that hangs.
             deadline = began + left + (_GRACE if self._forks else 0)
             while "progress" in (reply := self._receive(deadline, limit)):
                 if on_progress:
@@ -174,11 +169,11 @@ class Worker:
         os.close(self._requests)
         os.close(self._replies)
         if self._forks:
-            # What the worker has started is out of our reach, but not of its keeper's, whom this tells.
+            # Only the supervisor can end the processes that the worker started. SIGTERM makes it do so.
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=_GRACE)
-        # The worker leads a session of its own, so without forks this reaches what the subject started, too.
+        # The worker leads its own session, so without forks this also reaches the processes of the subject.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -208,7 +203,7 @@ class Worker:
         code = _START.format(root=own, request=requests, reply=replies, forks=self._forks, scratch=scratch)
         command = [sys.executable, "-P", "-c", code]
         return subprocess.Popen(
-            confined(command, scratch, [self._root, own]) if self._sandbox else command,
+            sandboxed(command, scratch, [self._root, own]) if self._sandbox else command,
             stdin=subprocess.DEVNULL,
             stdout=_stderr(),
             pass_fds=(requests, replies),
@@ -225,10 +220,8 @@ class Worker:
         if self._process is None or self._process.poll() is not None or (self._sandbox and root != self._root):
             self.close()
             self._start(root)
-        left = memoryview(json.dumps(request).encode() + b"\n")
         try:
-            while left:
-                left = left[os.write(self._requests, left) :]
+            write_all(self._requests, json.dumps(request).encode() + b"\n")
         except BrokenPipeError:
             raise self._died() from None
 
@@ -244,7 +237,7 @@ class Worker:
         sought = 0
         while (end := self._buffer.find(b"\n", sought)) < 0:
             sought = len(self._buffer)
-            dead = self._process.poll() is not None  # before the look at the pipe, so that no reply is missed
+            dead = self._process.poll() is not None  # before the pipe is read, so that no reply is missed
             left = deadline - time.monotonic()
             self._refuse_if_cancelled()
             ready, _, _ = select.select([self._replies], [], [], max(0.0, min(left, _POLL)))
@@ -265,7 +258,7 @@ class Worker:
         assert self._process is not None
         try:
             code = self._process.wait(timeout=_GRACE)
-            return _crash(128 - code if self._sandbox and code > 128 else code)  # bubblewrap tells signals that way
+            return _crash(128 - code if self._sandbox and code > 128 else code)  # bubblewrap's exit codes for signals
         except subprocess.TimeoutExpired:
             return SubjectError("crash", "closed the pipe to archcheck and went on running")
 
@@ -275,7 +268,7 @@ def _late(limit: float) -> SubjectError:
 
 
 def _crash(code: int) -> SubjectError:
-    """Say how a process died; `code` is its exit code, negative for a signal."""
+    """Return the error of a process that died; `code` is its exit code, negative for a signal."""
     if code >= 0:
         return SubjectError("crash", f"the process ended itself with exit code {code}")
     names = {each.value: each.name for each in signal.Signals}
@@ -283,12 +276,12 @@ def _crash(code: int) -> SubjectError:
 
 
 def _unmarked(value: dict[str, Any]) -> Any:
-    """Replace `{"$float": "inf"}` by the number, because JSON has no infinity and no NaN."""
+    """Return the number for `{"$float": "inf"}`, because JSON has no infinity and no NaN."""
     return float(value["$float"]) if value.keys() == {"$float"} else value
 
 
 def _stderr() -> int:
-    """Return the descriptor that the subject's prints go to; captured streams may have none."""
+    """Return the descriptor for what the subject prints. A captured stream may have none."""
     try:
         return sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):

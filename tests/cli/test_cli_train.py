@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.foundation.test_files import IRREGULAR
+from tests.foundation.test_whole_files import IRREGULAR
 from tests.pages.page_blocks import the_block
 from tests.support.cli_samples import environment, write
 from tests.workers.test_training import CONTRACT, make

@@ -58,8 +58,8 @@ SAYS = {
     "raises": "`trainer.py:run` failed after 1 epoch: RuntimeError: out of luck",
     "numbers": "`trainer.py:run` yielded a float; it must yield one mapping an epoch",
     "nothing": "`trainer.py:run` yielded nothing; it must yield one mapping an epoch",
-    "strange": "`model` in epoch 1 is no JSON: TypeError: Object of type Net is not JSON serializable",
-    "alien": "`about` of `trainer.py:run` is no JSON: TypeError",
+    "strange": "`model` in epoch 1 is not JSON: TypeError: Object of type Net is not JSON serializable",
+    "alien": "`about` of `trainer.py:run` is not JSON: TypeError",
     "hangs": "was not done after 20 s; raise `--timeout` if it needs more",
 }
 
@@ -89,7 +89,7 @@ def test_a_trainer_that_goes_wrong_is_a_line_and_the_run_before_it_is_kept(loop,
     [
         ("raise OSError('no such file')", "`trainer.py:evaluate` gave no (correct, total): OSError: no such file"),
         ("return 0.75", "gave no (correct, total): TypeError"),
-        ("return 0.75, 1", "gave no (correct, total): ValueError: 0.75 is no count"),
+        ("return 0.75, 1", "gave no (correct, total): ValueError: 0.75 is not a count"),
         ("return 5, 4", "gave 5 correct of 4, which no test set has"),
         ("return 0, 0", "gave 0 correct of 0, which no test set has"),
     ],

@@ -20,7 +20,7 @@ from archcheck.facts.snapshot import (
 )
 from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.files import write_whole
+from archcheck.foundation.whole_files import write_whole
 from archcheck.judging.engine import measure
 
 

@@ -81,7 +81,7 @@ def test_a_damaged_file_is_refused(file: Path, damage: str) -> None:
     assert read_or_tell(file, DAMAGE[damage](TEXT.encode())) is None
 
 
-def test_a_mark_of_the_byte_order_is_no_damage(file: Path) -> None:
+def test_a_byte_order_mark_is_accepted(file: Path) -> None:
     assert read_or_tell(file, b"\xef\xbb\xbf" + TEXT.encode()) == SAMPLE
 
 

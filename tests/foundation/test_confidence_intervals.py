@@ -1,4 +1,4 @@
-"""Bounds of means and medians: their formulas by other ways, and how often they hold."""
+"""Bounds of means and medians: independent computations of their formulas, and how often they hold."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_bounds_lie_around_the_mean_and_widen_with_the_confidence(counts, confid
 
 
 @given(COUNTS, st.floats(0.6, 0.999))
-def test_bounds_that_hold_at_every_number_of_seeds_are_the_wider_ones(counts, confidence):
+def test_anytime_bounds_are_wider_than_fixed_ones(counts, confidence):
     sample = Sample(counts, 1000)
     fixed, anytime = (mean_bounds(sample, confidence, anytime=looks) for looks in (False, True))
     assert anytime[0] <= fixed[0]
@@ -56,7 +56,7 @@ def test_bounds_narrow_with_more_seeds():
         assert off == sorted(off, reverse=True)
 
 
-def test_too_few_seeds_bound_nothing():
+def test_too_few_seeds_give_no_bounds():
     assert math.isinf(critical(1, 0.95, anytime=False))
     assert [math.isinf(critical(size, 0.95, anytime=True)) for size in (1, 2, 3, 4)] == [True, True, True, False]
     assert mean_bounds(Sample((990,), 1000), 0.95) == (0.0, 1.0)
@@ -107,7 +107,7 @@ def test_a_bound_of_the_mean_holds_as_often_as_it_says(size, confidence):
 
 
 def test_ranks_of_the_median_are_those_of_the_sign_test():
-    """Of tables of the sign test, one-sided 5 %: at most so many of the rarer sign."""
+    """From tables of the sign test, one-sided 5 %: the largest count of the rarer sign."""
     rarest = {5: 0, 8: 1, 10: 1, 13: 3, 15: 3, 20: 5, 25: 7}
     assert {size: size - (median_rank(size, 0.95) or 0) for size in rarest} == rarest
     assert [median_rank(size, 0.95) for size in range(1, 5)] == [None] * 4
@@ -130,8 +130,8 @@ def test_an_anytime_median_is_bounded_by_seven_seeds_at_least():
     assert [median_rank(size, 0.95, anytime=True) for size in (5, 6, 7, 8)] == [None, None, 7, 8]
 
 
-def test_an_anytime_median_errs_seldom_however_often_one_looks():
-    """Fair coins, a look after each of 200: ever a wrong bound in at most 5 % of 2,000 series."""
+def test_anytime_bounds_of_the_median_rarely_err_when_tested_after_each_seed():
+    """Fair coins, tested after each of 200 tosses: at most 5 % of 2,000 series ever have a wrong bound."""
     ranks = [median_rank(size, 0.95, anytime=True) or size + 1 for size in range(1, 201)]
     fixed = [median_rank(size, 0.95) or size + 1 for size in range(1, 201)]
     heads = np.random.default_rng(2).integers(0, 2, (2_000, 200)).cumsum(1)

@@ -82,6 +82,6 @@ def test_distributions_and_quantiles_rise(first, second, freedom):
 
 
 @given(st.integers(0, 80), st.integers(-2, 82))
-def test_tails_of_a_fair_coin_are_counted(tosses, heads):
+def test_tails_of_a_fair_coin_match_exact_counts(tosses, heads):
     outcomes = sum(math.comb(tosses, k) for k in range(max(heads, 0), tosses + 1))
     assert fair_tail(tosses, heads) == pytest.approx(outcomes / 2**tosses, rel=1e-11)

@@ -1,4 +1,4 @@
-"""Markers in texts: which there are, and that what is written between them leaves all else as it was."""
+"""Markers in texts are found, and writing between them changes no other text."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_markers_name_a_subject_and_perhaps_a_figure(content, expected):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("marker", ["<!-- archcheck: net -->", CLOSED, "<!-- archcheck: nothing -->"])
-def test_code_is_left_alone(code, marker):
+def test_markers_in_code_are_ordinary_text(code, marker):
     assert found(code.format(marker)) == []
     after = f"\n\n<!-- archcheck: net -->{CLOSED}"
     closed = code not in ("```\n{}",)
@@ -74,7 +74,7 @@ def test_code_is_left_alone(code, marker):
 
 
 @pytest.mark.parametrize("no_code", ["`{}", "``{}`", "a ``` {}", "`a\n\n{}`", "```a`\n{}"])
-def test_what_is_no_code_is_looked_at(no_code):
+def test_markers_outside_of_code_are_found(no_code):
     assert found(no_code.format(f"<!-- archcheck: net -->{CLOSED}")) == [("net", None, "")]
 
 
@@ -90,7 +90,7 @@ def test_what_is_no_code_is_looked_at(no_code):
         (f"<!-- archcheck: -->{CLOSED}", '"" is not a subject', 1),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(content, says, line):
+def test_errors_name_the_line(content, says, line):
     with pytest.raises(NotMeasured) as caught:
         found(content)
     assert says in str(caught.value)
@@ -135,7 +135,7 @@ PIECES = PLAIN | REGIONS | PLAIN | REGIONS | PLAIN | REGIONS | st.sampled_from((
 
 @settings(max_examples=600, deadline=None)
 @given(st.lists(PIECES, max_size=14).map("".join))
-def test_it_is_idempotent_and_leaves_the_rest_as_it_is(content):
+def test_rewriting_is_idempotent_and_keeps_other_text(content):
     page = text(content)
     try:
         before = regions(page, ("net",))
@@ -157,7 +157,7 @@ def test_it_is_idempotent_and_leaves_the_rest_as_it_is(content):
 
 
 def test_a_code_span_ends_where_it_ends_whatever_is_written_before():
-    """What stands between the first markers makes of the ticks around them two spans or one."""
+    """The text between the first markers must not change how the ticks around them pair up."""
     tricky = f"` <!-- archcheck: net dropout -->\n\n{CLOSED} ` <!-- archcheck: net cost.macs -->1{CLOSED} `"
     once = synced(tricky)
     assert synced(once) == once

@@ -1,4 +1,4 @@
-"""Quantities: what people write is read exactly, and what is written is read back as it was."""
+"""Quantities are read exactly, and written quantities are read back unchanged."""
 
 from dataclasses import dataclass, field
 
@@ -40,7 +40,7 @@ COUNTED = sorted(name for name, unit in UNITS.items() if unit.whole)
         ("0.25", "share", 0.25),
     ],
 )
-def test_what_people_write(text, unit, number):
+def test_quantities_are_parsed(text, unit, number):
     found = parse(text, unit)
     assert (found, type(found)) == (number, type(number))
 
@@ -73,7 +73,7 @@ BYTES = 'must be an integer or text such as "256 KiB" or "1.5 MB", found '
         ("0.3 B", "bytes", 'must be a whole number, and "0.3 B" is 0.3 bytes; write 0 or 1'),
     ],
 )  # fmt: skip
-def test_what_is_no_quantity(text, unit, message):
+def test_invalid_quantities_are_refused(text, unit, message):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
         parse(text, unit)
     assert str(caught.value) == message
@@ -99,7 +99,7 @@ def test_a_suffix_multiplies(number, unit, data):
 
 
 @given(st.text() | st.from_regex(r"[0-9]{1,5}([.,][0-9]{1,4})? ?[a-zA-Z%]{0,4}"), st.sampled_from(sorted(UNITS)))
-def test_any_text_is_a_quantity_or_told_to_be_none(text, unit):
+def test_any_text_is_parsed_or_refused(text, unit):
     told = told_of(text, unit)
     assert told is None or told.startswith(("must be a whole number", f"must be {expected(unit)}, found "))
     assert "\n" not in (told or "")
@@ -118,7 +118,7 @@ def told_of(text: str, unit: str) -> str | None:
      (1_500_000_000, "elements", "1.5G"), (262_144, "bytes", "256 KiB"), (1_500_000, "bytes", "1.5 MB"),
      (0, "bytes", "0 B"), (0.5, "share", "50 %"), (0.994, "share", "99.4 %")],
 )  # fmt: skip
-def test_the_brief_form(number, unit, text):
+def test_the_shortest_text_of_a_number(number, unit, text):
     assert short(number, unit) == text
 
 
@@ -127,7 +127,7 @@ def test_the_brief_form(number, unit, text):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighs(Rule):
-    """A rule of one's own with quantities."""
+    """A user's rule with quantities."""
 
     limit: int | None = field(default=None, metadata={"unit": "bytes"})
     share: float = field(default=0.5, metadata={"unit": "share"})

@@ -1,4 +1,4 @@
-"""Decisions: what they rest on, how many seeds they ask for, and how often they err."""
+"""Decisions: their bounds, the number of seeds that they need, and their error rates."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def test_errors_are_as_rare_as_stated(name, offset, spread):
 
 
 @pytest.mark.parametrize("offset", [-0.005, 0.0, 0.005])
-def test_who_looks_after_each_seed_by_bounds_for_one_look_errs_far_more_often(offset):
+def test_fixed_bounds_tested_after_each_seed_err_far_more_often(offset):
     naive = replace(BY_NAME["naive"], error=0.05)
     rates = simulate(naive, offset, REPLICATIONS)
     assert "TOO OFTEN" in excess(naive, offset, rates, REPLICATIONS)
 
 
 @pytest.mark.parametrize(("offset", "answer"), [(-0.126, "broken"), (0.126, "kept")])
-def test_a_gap_like_the_flagships_is_decided_by_few_seeds(offset, answer):
+def test_the_gap_of_the_reference_model_needs_few_seeds(offset, answer):
     rates = simulate(BY_NAME["until decided, 20"], offset, 300)
     assert getattr(rates, answer) > 0.99
     assert rates.mean_seeds < 8
 
 
 @pytest.mark.parametrize("gap", [2, 3, 6])
-def test_as_many_seeds_are_asked_for_as_tell_when_nothing_else_changes(gap):
-    """Alternating counts keep their mean, and their deviation shrinks by 3 % towards 5: hardly fewer seeds will do."""
+def test_the_estimated_number_of_seeds_decides_if_the_sample_stays_the_same(gap):
+    """Alternating counts keep their mean, and their deviation shrinks by 3 % towards 5: few seeds less suffice."""
     counts = (9940 + gap - 5, 9940 + gap + 5)
     asked = decide_mean(Sample(counts * 10, 10_000), LIMIT, 0.95, anytime=True).seeds
     if gap == 6:
@@ -56,7 +56,7 @@ def test_as_many_seeds_are_asked_for_as_tell_when_nothing_else_changes(gap):
 
 
 @pytest.mark.parametrize(("gap", "hopeless"), [(0, True), (1, True), (40, False)])
-def test_more_than_a_thousand_seeds_are_not_counted(gap, hopeless):
+def test_more_than_a_thousand_seeds_are_not_estimated(gap, hopeless):
     sample = Sample((9940 + gap - 100, 9940 + gap + 100), 10_000)
     assert (decide_mean(sample, LIMIT, 0.95, anytime=True).seeds is None) == hopeless
 
@@ -69,7 +69,7 @@ def test_the_answers_of_a_median():
     assert decide_median((1,) * 4, 5, 0.95).bounds is None
 
 
-def test_a_median_asks_for_seeds_by_the_share_that_is_on_one_side():
+def test_the_estimated_number_of_seeds_for_a_median_follows_from_the_share():
     assert decide_median((1,), 5, 0.95).seeds == 7
     assert decide_median((1, 9), 5, 0.95).seeds is None
     assert decide_median((1, 1, 1, 9), 5, 0.95, anytime=True).seeds in range(10, 40)

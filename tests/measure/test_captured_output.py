@@ -1,4 +1,4 @@
-"""What a child prints arrives at standard error, as much of it as anybody would read."""
+"""What a child output arrives at standard error, as much of it as anybody would read."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import select
 
 import pytest
 
-from archcheck.measure.process.captured_output import Prints
+from archcheck.measure.process.captured_output import OutputPipe
 
 
 @pytest.mark.parametrize("endless", [False, True])
-def test_a_flood_is_cut_unless_a_trainer_makes_it(endless, capfdbinary):
-    prints = Prints(endless=endless)
+def test_long_output_is_cut_except_for_a_trainer(endless, capfdbinary):
+    output = OutputPipe(endless=endless)
     child = os.fork()
     if not child:
-        prints.speak()
+        output.redirect()
         for _ in range(64):
             os.write(1, b"x" * 50_000)
         os._exit(0)
-    prints.listen()
+    output.close_write_end()
     while not os.waitpid(child, os.WNOHANG)[0]:
-        ready, _, _ = select.select(list(prints.heard()), [], [], 0.05)
-        prints.pass_on(ready)
-    prints.close()
+        ready, _, _ = select.select(list(output.readable_ends()), [], [], 0.05)
+        output.forward(ready)
+    output.close()
     said = capfdbinary.readouterr().err
     if endless:
         assert said == b"x" * 3_200_000

@@ -285,7 +285,7 @@ HIDING = """
 """
 
 
-def test_what_hides_behind_the_patches_of_the_compiler_is_found(tmp_path):
+def test_methods_disguised_as_the_compilers_are_found(tmp_path):
     names = ["Plain", "Named", "Around", "Under", "Attribute", "State"]
     reports = judged(tmp_path, dedent(HIDING), names, "max-params = 20")
     assert {name: report["error"]["kind"] for name, report in reports.items()} == dict.fromkeys(names, "tampering")
@@ -321,7 +321,7 @@ HUNG_ON = """
 """
 
 
-def test_what_was_hung_on_a_compiled_module_in_a_file_is_measured(tmp_path):
+def test_additions_to_a_compiled_module_in_a_file_are_measured(tmp_path):
     names = ["Call", "Set", "Forward", "Later", "Hook", "Getting"]
     reports = judged(tmp_path, dedent(HUNG_ON), names, "max-params = 20", "--paranoid")
     assert {name: reports[name]["outcomes"][0]["verdict"] for name in names} == dict.fromkeys(names, "broken")
@@ -355,7 +355,7 @@ ASKING = """
 """
 
 
-def test_what_stands_for_torchs_answers_as_torchs(tmp_path):
+def test_replacements_behave_like_torchs_functions(tmp_path):
     names = ["Package", "Module", "Pickled", "Names"]
     reports = judged(tmp_path, dedent(ASKING), names, "max-params = 20")
     assert {name: report.get("error") for name, report in reports.items()} == dict.fromkeys(names)
@@ -451,7 +451,7 @@ def test_a_model_that_was_compiled_by_its_user_behaves_as_it_does(build, judged)
     assert [each.verdict for each in found] == [each.verdict for each in expected]
 
 
-def test_what_is_compiled_in_the_forward_pass_of_a_measurement_compiles_later():
+def test_code_compiled_in_a_measured_forward_pass_compiles_later():
     kept, graphs = [], []
 
     def backend(graph, inputs):
@@ -478,7 +478,7 @@ def test_torch_is_as_it_was_afterwards():
     assert before == (torch.compile, torch.nn.Module.__init__)
 
 
-def test_a_compiled_model_that_something_else_was_hung_on_is_what_runs():
+def test_a_compiled_model_with_another_forward_is_a_layer():
     model = torch.compile(nn.Linear(3, 3), backend=never)
     more = nn.Linear(3, 3)
     model.forward = lambda x: more(model._orig_mod(x))
@@ -489,7 +489,7 @@ def test_a_compiled_model_that_something_else_was_hung_on_is_what_runs():
 @pytest.mark.parametrize("where", ["forward", "_call_impl"])
 @pytest.mark.parametrize("how", [object.__setattr__, setattr])
 @pytest.mark.parametrize("disguise", [lambda call: lambda *args: call(*args), compiled, torch._dynamo.disable])
-def test_whatever_was_hung_on_a_compiled_model_is_what_runs(where, how, disguise):
+def test_additions_to_a_compiled_model_run(where, how, disguise):
     model, more = torch.compile(nn.Linear(3, 3), backend=never), nn.Linear(3, 3)
     how(model, where, disguise(more.forward))
     facts = measure_model(model, example=zeros(2, 3))

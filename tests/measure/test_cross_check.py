@@ -1,4 +1,4 @@
-"""fvcore beside our own counts: where both agree, where they differ and why, and what is left behind: nothing."""
+"""fvcore's counts compared with archcheck's: where they agree, where they differ and why."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_difference_has_its_place_its_counts_and_its_reason(name):
     assert check.total_ours - check.total_fvcore == expected[2] - expected[3]
 
 
-def test_what_a_hook_runs_before_its_layer_is_explained_though_fvcore_sees_it_elsewhere():
+def test_operations_of_a_pre_hook_are_explained():
     model = nn.Sequential(nn.Sequential(nn.utils.spectral_norm(nn.Linear(4, 4))))
     # The norm of a 4x4 weight: one product with a vector, and one of two vectors.
     assert flops(checked(model, rand(2, 4))) == [("0.0", "mv", 16, 0, UNKNOWN), ("0.0", "dot", 4, 0, UNKNOWN)]
@@ -195,7 +195,7 @@ def test_a_recurrent_cell_is_the_linear_layers_that_fvcore_sees(cell):
         (nn.DataParallel(nn.Linear(4, 4)), [(2, 4)]),
     ],
 )
-def test_these_count_the_same(model, shapes):
+def test_networks_with_equal_counts(model, shapes):
     check = checked(model, *(rand(*shape) for shape in shapes))
     assert check.error is None
     assert check.differences == ()
@@ -247,7 +247,7 @@ def test_a_model_that_keeps_a_computed_tensor_is_copied_nevertheless():
         (Apply(lambda self, x: self.hidden[0](x), hidden=[nn.Linear(4, 4)]), (2, 4), "detaching the gradient"),
     ],
 )
-def test_what_fvcore_cannot_take_is_one_line_and_the_report_is_as_ever(model, shape, words):
+def test_an_error_of_fvcore_is_one_line_and_the_report_is_complete(model, shape, words):
     check = checked(model, rand(*shape))
     assert check.total_fvcore is None
     assert check.activations_fvcore is None

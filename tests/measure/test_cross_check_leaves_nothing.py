@@ -1,4 +1,4 @@
-"""fvcore leaves hooks and numbers behind and talks while it works: of this nothing reaches the model or the user."""
+"""fvcore leaves hooks and numbers behind and prints warnings; none of it reaches the model or the user."""
 
 from __future__ import annotations
 

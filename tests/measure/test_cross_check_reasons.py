@@ -1,4 +1,4 @@
-"""Reasons from hand-made counts: what explains a difference, and that nothing is explained without evidence."""
+"""Reasons from hand-made counts: what explains a difference, and no reason without evidence."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_script_hides_what_runs_in_its_own_layer():
     assert found == {"a mm": "fvcore does not look into scripted functions", "b mm": UNEXPLAINED}
 
 
-def test_what_hides_operations_explains_no_count_that_is_larger_for_fvcore():
+def test_hidden_operations_do_not_explain_larger_counts_of_fvcore():
     assert reasons({}, {"a mm": 5}, {"a": {"prim::CallFunction"}}) == {"a mm": UNEXPLAINED}
 
 
@@ -65,7 +65,7 @@ def test_a_simple_operator_that_fvcore_does_not_know_hides_nothing():
     assert reasons({"a mm": 5}, {}, {"a": {"mul", "sigmoid"}}) == {"a mm": UNEXPLAINED}
 
 
-def test_an_oddity_explains_only_where_fvcore_saw_what_we_count():
+def test_an_oddity_explains_only_counts_that_fvcore_saw():
     oddities = {("a", "einsum"): {"rounded": None}}
     found = reasons({"a einsum": 5}, {"a einsum": 4}, oddities=oddities, exact={"flops": Counter({("a", "einsum"): 5})})
     assert found == {"a einsum": "rounded"}
@@ -78,7 +78,7 @@ def test_bounds_explain_what_they_reach():
     assert found == {"a mm": "its sizes depend on data, for which archcheck took a bound", "b mm": UNEXPLAINED}
 
 
-def test_an_operation_whose_cost_we_do_not_know_is_ours_to_answer_for():
+def test_an_operation_without_a_known_cost_is_explained():
     found = reasons({}, {"a linear": 5}, uncounted=frozenset({"linear"}))
     assert found == {"a linear": "archcheck does not know the cost of `linear`"}
 
@@ -91,7 +91,7 @@ def test_the_same_work_under_another_name_in_one_layer():
     }  # fmt: skip
 
 
-def test_what_fvcore_counts_in_a_layer_around():
+def test_operations_that_fvcore_counts_in_an_outer_layer():
     moved = "it runs as a layer is called: archcheck counts it in that layer, fvcore in `a`"
     found = reasons({"a.x mm": 3, "a.y mm": 2}, {"a mm": 5})
     assert found == {"a.x mm": moved, "a.y mm": moved, "a mm": moved}

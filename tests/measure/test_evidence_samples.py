@@ -1,4 +1,4 @@
-"""When two samples are the same: bit for bit, and whatever their dtype and normalisation."""
+"""When two samples are equal: bit for bit, or the same picture in any dtype and normalisation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from archcheck.foundation.errors import SubjectError
-from archcheck.measure.evidence.samples import declared, exact, keys_of
+from archcheck.measure.evidence.samples import declared_keys, exact, keys_of
 
 IMAGES = torch.randint(0, 256, (300, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
@@ -94,7 +94,7 @@ class Pairs(torch.utils.data.Dataset):
     ids=["tensor", "array", "dataset", "pairs", "arrays", "mappings", "loader"],
 )
 def test_data_may_be_declared_in_many_ways(samples):
-    assert declared({"train": samples, "test": IMAGES[4:6]}, "data.py:sets") == {
+    assert declared_keys({"train": samples, "test": IMAGES[4:6]}, "data.py:sets") == {
         "train": keys_of(IMAGES[:4]),
         "test": keys_of(IMAGES[4:6]),
     }
@@ -102,7 +102,7 @@ def test_data_may_be_declared_in_many_ways(samples):
 
 def test_a_generator_is_data_too():
     sets = {"train": (image for image in IMAGES[:4]), "test": IMAGES[4:6]}
-    assert declared(sets, "f")["train"] == keys_of(IMAGES[:4])
+    assert declared_keys(sets, "f")["train"] == keys_of(IMAGES[:4])
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_generator_is_data_too():
         ({"train": ["a"], "test": IMAGES}, "`train` of `data.py:sets` holds no samples"),
     ],
 )
-def test_what_is_no_data_is_refused_in_a_line(sets, says):
+def test_invalid_data_is_refused(sets, says):
     with pytest.raises(SubjectError, match=r"^[^\n]*$") as told:
-        declared(sets, "data.py:sets")
+        declared_keys(sets, "data.py:sets")
     assert says in str(told.value)

@@ -1,4 +1,4 @@
-"""Inputs: inferred from the first layer where that tells, made of specs, or refused in one line."""
+"""Inputs: inferred from the first layer if possible, made from specs, or refused in one line."""
 
 from __future__ import annotations
 

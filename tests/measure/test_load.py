@@ -1,4 +1,4 @@
-"""Finding and building subjects: what a target may be, and one clear line for everything that can be wrong."""
+"""Finding and building subjects: the forms of a target, and one clear line for every error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ number = 3
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    """Forget the files of other tests, as a process that loads one subject has none."""
+    """Forget the files of other tests, because a process normally loads one subject."""
     execution.RUNS.clear()
 
 

@@ -35,7 +35,7 @@ def run(name: str, key: str, before: str = "") -> tuple[int, str]:
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells what a process holds")
 def test_the_code_that_an_import_ran_is_taken_out_and_comes_back() -> None:
     """In kilobytes: torch's own library is hundreds of megabytes, and a good part of it is touched by its import."""
-    difference, result = run("forget_code", "Rss")
+    difference, result = run("drop_library_code", "Rss")
     assert difference > 10_000
     assert result == "[1.0, 1.0, 1.0]"
 
@@ -47,7 +47,7 @@ def test_blocks_that_were_freed_are_given_back() -> None:
     assert run("give_back", "Pss_Anon", before)[0] > 50_000
 
 
-def test_nothing_is_asked_of_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systems_without_the_c_library_functions_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     from archcheck.measure.subject import memory_trimming
 
     class Other:
@@ -56,4 +56,4 @@ def test_nothing_is_asked_of_another_system(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(memory_trimming.ctypes, "CDLL", Other)
     memory_trimming.give_back()
-    memory_trimming.forget_code()
+    memory_trimming.drop_library_code()

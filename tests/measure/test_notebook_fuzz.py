@@ -1,4 +1,4 @@
-"""Whatever a notebook holds, its cells are read, or it is refused in one line."""
+"""The cells of any notebook are read, or it is refused in one line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcheck.foundation.errors import SubjectError
-from archcheck.measure.loading.notebooks import cells
+from archcheck.measure.loading.notebooks import code_cells
 from tests.support.fuzzing import examples
 from tests.support.json_mutations import DAMAGE, changed, is_one_line, written
 
@@ -34,10 +34,10 @@ def read_or_tell(file: Path, content: bytes) -> list[str] | None:
     file.write_bytes(content)
     said = ""
     try:
-        return cells(file, "nb.ipynb")
+        return code_cells(file, "nb.ipynb")
     except SubjectError as error:
         said = error.message
-    assert is_one_line(said, "nb.ipynb", "save it there once more")
+    assert is_one_line(said, "nb.ipynb", "save it in Jupyter again")
     return None
 
 
@@ -52,5 +52,5 @@ def test_a_damaged_notebook_is_refused(file: Path, damage: str) -> None:
     assert read_or_tell(file, DAMAGE[damage](written(NOTEBOOK))) is None
 
 
-def test_a_whole_one_is_read(file: Path) -> None:
+def test_an_undamaged_notebook_is_read(file: Path) -> None:
     assert read_or_tell(file, written(NOTEBOOK)) == [f"{file}:cell 1", f"{file}:cell 2"]

@@ -1,4 +1,4 @@
-"""The folder that a subject works in: it reads as the current one, and keeps what is written."""
+"""The working folder of a subject: it shows the current folder, and keeps new files out of it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from archcheck.measure.process import scratch_folder
-from archcheck.measure.process.scratch_folder import remove, settle
+from archcheck.measure.process.scratch_folder import enter_scratch_folder, remove
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A place to settle in, seen from a project that has a neighbour."""
+    """A place to enter_scratch_folder in, seen from a project that has a neighbour."""
     for name in ("place", "work/project/data", "work/neighbour", "elsewhere"):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work" / "project")
@@ -32,8 +32,8 @@ def names(folder):
     return sorted(file.name for file in Path(folder).iterdir())
 
 
-def test_what_is_in_the_current_folder_is_read_as_before(place):
-    inside = settle(place, [])
+def test_files_of_the_current_folder_are_readable(place):
+    inside = enter_scratch_folder(place, [])
     assert str(Path.cwd()) == os.path.realpath(inside)
     assert Path.cwd().name == "project"
     assert names(".") == ["data", "words.txt"]
@@ -42,15 +42,15 @@ def test_what_is_in_the_current_folder_is_read_as_before(place):
     assert Path("../neighbour/net.py").read_text() == "net"
 
 
-def test_other_folders_give_the_names_that_are_free(place, tmp_path):
-    settle(place, [str(tmp_path / "elsewhere"), str(tmp_path / "not-there")])
+def test_other_folders_are_linked_under_free_names(place, tmp_path):
+    enter_scratch_folder(place, [str(tmp_path / "elsewhere"), str(tmp_path / "not-there")])
     assert Path("words.txt").read_text() == "words"
     assert Path("more.txt").read_text() == "more"
 
 
-def test_new_files_and_temporary_ones_go_with_the_folder(place, tmp_path):
+def test_new_and_temporary_files_are_removed_with_the_folder(place, tmp_path):
     here = Path.cwd()
-    settle(place, [])
+    enter_scratch_folder(place, [])
     Path("new.txt").write_text("new")
     temporary = tempfile.mkdtemp()
     assert Path(temporary).is_relative_to(place)
@@ -62,18 +62,18 @@ def test_new_files_and_temporary_ones_go_with_the_folder(place, tmp_path):
     assert names(tmp_path / "work" / "neighbour") == ["net.py"]
 
 
-def test_a_heap_of_neighbours_is_left_out(place, monkeypatch):
+def test_many_neighbours_are_not_linked(place, monkeypatch):
     monkeypatch.setattr(scratch_folder, "_NEIGHBOURS", 2)
     Path("../third").mkdir()
-    settle(place, [])
+    enter_scratch_folder(place, [])
     assert names("..") == ["project"]
     assert names(".") == ["data", "words.txt"]
 
 
-def test_a_heap_is_worked_in_itself(place, monkeypatch):
+def test_a_folder_with_many_entries_is_used_directly(place, monkeypatch):
     monkeypatch.setattr(scratch_folder, "_MOST", 1)
     here = str(Path.cwd())
-    assert settle(place, []) == here == str(Path.cwd())
+    assert enter_scratch_folder(place, []) == here == str(Path.cwd())
     assert tempfile.mkdtemp().startswith(place)
 
 

@@ -1,4 +1,4 @@
-"""A trial ends in time, says what it did not see, and leaves nothing behind."""
+"""A trial ends in time, reports what it could not see, and changes nothing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def asked(tmp_path):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that goes on by one each time that it is asked, so by one each time that the model is called."""
+    """A clock that advances by one at each reading, so by one at each call of the model."""
 
     def patience(seconds):
         ticks = count()
@@ -79,7 +79,7 @@ def test_samples_are_counted_by_epoch(asked):
     assert (found["held-out"]["samples"], found["held-out"]["whole"]) == (20, True)
 
 
-def test_an_epoch_without_end_is_ended(asked, clock):
+def test_an_endless_epoch_is_ended(asked, clock):
     clock(2)
     found = asked()
     problem = (
@@ -89,14 +89,14 @@ def test_an_epoch_without_end_is_ended(asked, clock):
     assert problem in found["held-out"]["problem"]
 
 
-def test_what_the_second_epoch_has_shown_in_time_is_enough(asked, clock):
+def test_an_unfinished_second_epoch_counts(asked, clock):
     clock(4)
     found = asked()["trial"]
     assert found["problem"] is None
     assert found["epochs"] == [{"samples": 6, "distinct": 3}, {"samples": 2, "distinct": 1}]
 
 
-def test_an_evaluation_without_end_is_known_to_be_cut(asked, clock):
+def test_an_endless_evaluation_is_reported_as_cut(asked, clock):
     clock(7)
     found = asked()["held-out"]
     assert (found["samples"], found["whole"], found["problem"]) == (14, False, None)
@@ -138,10 +138,10 @@ def test_a_trial_leaves_nothing_behind(asked, monkeypatch, tmp_path):
     assert all(float(parameter.detach().abs().max()) < 1 for parameter in net.parameters())  # as it was initialised
 
 
-def test_hooks_go_with_the_watch():
+def test_hooks_are_removed_with_the_watch():
     model = torch.nn.Linear(3, 2)
     seen = sample_watch.Watch()
     with seen.on(model, 60.0):
         model(torch.zeros(1, 3))
     model(torch.zeros(1, 3))
-    assert len(seen.turn().passes) == 1
+    assert len(seen.next_period().passes) == 1

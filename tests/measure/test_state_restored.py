@@ -1,4 +1,4 @@
-"""What a record and a checkpoint keep of a model's state, where the state holds more than tensors."""
+"""Records and checkpoints of a model whose state contains more than tensors."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from archcheck.measure.evidence.record import ImpossibleCountsError, counts
-from archcheck.measure.evidence.saved_state import digest, fill, tensors
+from archcheck.measure.subject.saved_state import digest, fill, tensors
 
 
 class Noted(nn.Linear):
@@ -19,7 +19,7 @@ class Noted(nn.Linear):
         self.note = state["note"]
 
 
-def test_what_is_no_tensor_is_no_part_of_it():
+def test_extra_state_is_not_part_of_the_digest():
     net = Noted(2, 3)
     assert list(tensors(net)) == ["weight", "bias"]
     assert digest(net) == digest(nn.Linear(2, 3))
@@ -45,6 +45,6 @@ def test_counts_that_no_test_set_has(given):
         counts(lambda model: given, nn.Linear(1, 1))
 
 
-def test_parts_of_an_image_are_no_count():
-    with pytest.raises(ValueError, match=r"0\.5 is no count"):
+def test_fractional_counts_are_refused():
+    with pytest.raises(ValueError, match=r"0\.5 is not a count"):
         counts(lambda model: (0.5, 1), nn.Linear(1, 1))

@@ -13,7 +13,7 @@ from reference_models.mnist.errors import RunError
 from reference_models.mnist.loop import Training
 from reference_models.mnist.run_folder import RunFolder
 from reference_models.mnist.train import build
-from tests.foundation.test_files import full_after
+from tests.foundation.test_whole_files import full_after
 
 IDENTITY = {"seed": 0, "recipe": {"name": "A", "settings": {"betas": [0.9, 0.999]}}}
 

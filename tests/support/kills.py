@@ -14,7 +14,7 @@ TOUCHES = frozenset({
 })  # fmt: skip
 """The calls into the system, by the names that Python gives to its functions for them."""
 
-WRITERS = ("archcheck/foundation/files.py", "archcheck/foundation/file_locks.py")
+WRITERS = ("archcheck/foundation/whole_files.py", "archcheck/foundation/file_locks.py")
 """The modules through which commands write."""
 
 

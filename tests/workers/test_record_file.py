@@ -1,4 +1,4 @@
-"""Runs are added to a record by one process at a time, and none that has ended is lost."""
+"""One process at a time adds runs to a record, and no finished run is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from archcheck.foundation import file_locks
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.workers.record_document import read_record
 from archcheck.workers.record_file import recording
-from tests.foundation.test_files import IRREGULAR, fifo, full_after, listening
+from tests.foundation.test_whole_files import IRREGULAR, fifo, full_after, listening
 from tests.support.kills import killed_at_every_moment
 
 ABOUT = {"model": {"class": "Net"}, "environment": {"torch": "2"}, "recipe": {"name": "sgd"}}
@@ -32,7 +32,7 @@ def answer(seed, weights=None, **about):
 
 
 def add(target, *seeds, checkpoint=None, tell=None, **about):
-    """Add runs as a training does, with the weights of a first one."""
+    """Add runs like a training does, with the weights of the first one."""
     with recording(target, checkpoint, tell) as kept:
         for seed in seeds:
             weights = None
@@ -81,7 +81,7 @@ def adder(target, *numbers, cwd=None):
     return subprocess.Popen(command, cwd=cwd, env={**os.environ, "PYTHONPATH": here})
 
 
-def test_many_processes_at_once_lose_nothing_by_whatever_path_they_come(tmp_path):
+def test_many_processes_lose_nothing_through_any_path(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     (tmp_path / "linked").symlink_to(folder)
@@ -94,7 +94,7 @@ def test_many_processes_at_once_lose_nothing_by_whatever_path_they_come(tmp_path
     assert names(tmp_path) == ["folder", "link.json", "linked"]
 
 
-def test_who_waits_is_told_for_whom_and_goes_on_when_that_process_is_killed(tmp_path):
+def test_a_waiting_process_names_the_holder_and_continues_when_it_is_killed(tmp_path):
     target = tmp_path / "record.json"
     holder = subprocess.Popen(
         [sys.executable, "-c", f"""if 1:
@@ -125,7 +125,7 @@ def test_who_waits_is_told_for_whom_and_goes_on_when_that_process_is_killed(tmp_
 
 
 @pytest.mark.parametrize("why", ["the system has none", "the file system has none"])
-def test_without_locks_of_the_kernel_a_file_says_who_is_at_work(tmp_path, monkeypatch, why):
+def test_without_kernel_locks_the_lock_file_names_its_holder(tmp_path, monkeypatch, why):
     target, lock = tmp_path / "record.json", tmp_path / "record.json.lock"
     if why == "the system has none":
         monkeypatch.setattr(file_locks, "_locks", None)
@@ -148,7 +148,7 @@ def test_without_locks_of_the_kernel_a_file_says_who_is_at_work(tmp_path, monkey
         add(target, 2)
 
 
-def test_what_somebody_writes_there_without_asking_for_the_lock_is_read_before_it_is_written(tmp_path):
+def test_changes_made_without_the_lock_are_read_before_writing(tmp_path):
     target = tmp_path / "record.json"
     add(target, 0)
     with recording(target, None) as kept:
@@ -168,7 +168,7 @@ def test_what_somebody_writes_there_without_asking_for_the_lock_is_read_before_i
         (json.dumps(sealed({"schema": 1, **ABOUT, "runs": [{"seed": 1}]})).encode(), "hold different runs of seed 1"),
     ],
 )
-def test_a_run_that_the_record_does_not_take_any_more_is_kept_and_taken_in_later(tmp_path, content, says):
+def test_a_run_that_the_record_no_longer_accepts_is_kept_and_added_later(tmp_path, content, says):
     target, unsaved = tmp_path / "record.json", tmp_path / "record.json.unsaved"
     add(target, 0)
     before = target.read_bytes()
@@ -183,10 +183,10 @@ def test_a_run_that_the_record_does_not_take_any_more_is_kept_and_taken_in_later
     said = []
     kept = add(target, tell=said.append)
     assert said == [f"took in the run of seed 1 from `{unsaved}`, which could not be saved before"]
-    assert (kept.taken, seeds(target), names(tmp_path)) == (1, [0, 1], ["record.json"])
+    assert (kept.recovered_seed, seeds(target), names(tmp_path)) == (1, [0, 1], ["record.json"])
 
 
-def test_the_record_that_went_away_meanwhile_is_written_whole(tmp_path):
+def test_a_record_that_was_removed_meanwhile_is_written_completely(tmp_path):
     target = tmp_path / "record.json"
     add(target, 0)
     with recording(target, None) as kept:
@@ -196,14 +196,14 @@ def test_the_record_that_went_away_meanwhile_is_written_whole(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"schema": 1, "runs": [{"seed": 1}]}'])
-def test_an_unsaved_run_that_is_none_is_named_before_anything_trains(tmp_path, content):
+def test_an_invalid_unsaved_run_is_reported_before_training(tmp_path, content):
     (tmp_path / "record.json.unsaved").write_bytes(content)
     with pytest.raises(ArchcheckError, match=r"record.json.unsaved` is not a .*; move it away"):
         add(tmp_path / "record.json", 0)
     assert (tmp_path / "record.json.unsaved").read_bytes() == content
 
 
-def test_a_checkpoint_that_came_there_meanwhile_is_not_overwritten(tmp_path):
+def test_a_checkpoint_that_appeared_meanwhile_is_not_overwritten(tmp_path):
     target, checkpoint = tmp_path / "record.json", tmp_path / "c.safetensors"
     with recording(target, checkpoint) as kept:
         kept.weights.write_bytes(b"ours")
@@ -240,7 +240,7 @@ def test_a_stream_is_written_to_and_leaves_nothing(tmp_path):
     assert names(tmp_path) == ["pipe"]
 
 
-def test_what_cannot_be_written_is_found_out_before_anything_trains(tmp_path):
+def test_an_unwritable_record_is_reported_before_training(tmp_path):
     with pytest.raises(ArchcheckError, match=r"there is no folder .*gone.* for the record; make it first"):
         add(tmp_path / "gone" / "record.json", 0)
     with full_after(1000), pytest.raises(ArchcheckError, match=r"record.json` cannot be written: File too large; "):
@@ -252,7 +252,7 @@ def test_what_cannot_be_written_is_found_out_before_anything_trains(tmp_path):
 
 @pytest.mark.parametrize("make", IRREGULAR)
 @pytest.mark.parametrize("name", ["record.json.unsaved", "record.json.lock", "c.safetensors", "c.safetensors.lock"])
-def test_what_is_no_file_in_the_place_of_one_is_found_out_before_anything_trains(tmp_path, monkeypatch, name, make):
+def test_an_irregular_record_is_reported_before_training(tmp_path, monkeypatch, name, make):
     monkeypatch.chdir(tmp_path)  # as the name of a socket must be short
     make(Path(name))
     with (
@@ -263,7 +263,7 @@ def test_what_is_no_file_in_the_place_of_one_is_found_out_before_anything_trains
     assert names(tmp_path) == [name]
 
 
-def test_no_lock_is_written_over_what_a_link_leads_to(tmp_path):
+def test_a_lock_does_not_overwrite_the_target_of_a_link(tmp_path):
     (tmp_path / "dear").write_text("dear")
     (tmp_path / "record.json.lock").symlink_to(tmp_path / "dear")
     with pytest.raises(ArchcheckError, match=r"record.json.lock` is not a lock: it is a link; move it away"):
@@ -281,28 +281,28 @@ def test_weights_come_into_a_new_file(tmp_path, monkeypatch, make):
 
 
 @pytest.mark.parametrize("make", [fifo, listening])
-def test_what_is_no_file_any_more_when_a_run_has_ended_loses_nothing(tmp_path, monkeypatch, make):
+def test_a_record_that_became_irregular_during_a_run_loses_nothing(tmp_path, monkeypatch, make):
     monkeypatch.chdir(tmp_path)
     with recording(target := Path("record.json"), None) as kept:
         make(target)
         with pytest.raises(ArchcheckError, match=r"record.json` is not a record: .*; the run of seed 0 is kept in"):
             kept.add(answer(0), {})
     target.unlink()
-    assert add(target).taken == 0
+    assert add(target).recovered_seed == 0
 
 
-def test_a_disk_that_is_full_says_how_much_room_is_asked_for(tmp_path, monkeypatch):
+def test_a_full_disk_states_the_reserved_bytes(tmp_path, monkeypatch):
     def write(descriptor, content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(file_locks, "_write", write)
+    monkeypatch.setattr(file_locks, "write_all", write)
     says = r"record.json` cannot be written: .* \(it asks for 1,048,576 bytes\); mend that, or choose"
     with pytest.raises(ArchcheckError, match=says):
         add(tmp_path / "record.json", 0)
     assert names(tmp_path) == []
 
 
-def test_a_disk_that_is_full_when_a_run_has_ended_loses_nothing(tmp_path):
+def test_a_full_disk_after_a_run_loses_nothing(tmp_path):
     target, checkpoint = tmp_path / "record.json", tmp_path / "c.safetensors"
     with recording(target, checkpoint) as kept:
         kept.weights.write_bytes(b"ours")
@@ -315,18 +315,18 @@ def test_a_disk_that_is_full_when_a_run_has_ended_loses_nothing(tmp_path):
 
 
 def _in_room(kept, ended):
-    """As a file that has its blocks already may be written to on a full disk, which no limit of a size imitates."""
-    become = kept._lock.become
+    """Allow writing to reserved blocks, which is possible on a full disk but not under a file size limit."""
+    turn_into = kept._lock.turn_into
 
     def allowed(file, content):
         with full_after(1 << 30):
-            become(file, content)
+            turn_into(file, content)
 
-    kept._lock.become = allowed
+    kept._lock.turn_into = allowed
     kept.add(ended, {})
 
 
-def test_a_record_that_has_become_a_folder_is_told_in_a_line(tmp_path):
+def test_a_record_that_became_a_folder_is_reported(tmp_path):
     target = tmp_path / "record.json"
     with recording(target, None) as kept:
         (target / "in the way").mkdir(parents=True)
@@ -334,12 +334,12 @@ def test_a_record_that_has_become_a_folder_is_told_in_a_line(tmp_path):
             kept.add(answer(0), {})
     (target / "in the way").rmdir()
     target.rmdir()
-    assert add(target).taken == 0
+    assert add(target).recovered_seed == 0
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_kill_at_any_moment_is_before_or_after_a_run(tmp_path, first):
-    """Whatever is killed: the next process has the record without or with that run, and goes on."""
+def test_a_kill_at_any_moment_keeps_or_omits_the_whole_run(tmp_path, first):
+    """After any kill, the next process finds the record with or without that run, and continues."""
     moments = 0
     target, checkpoint, after = tmp_path / "record.json", tmp_path / "c.safetensors", 0
     for file in (target, checkpoint):
@@ -355,7 +355,7 @@ def test_a_kill_at_any_moment_is_before_or_after_a_run(tmp_path, first):
         record = read_record(target)  # what is there is whole
         assert record is None or checkpoint.exists()
         kept = add(target, 2, checkpoint=checkpoint)
-        saved = kept.taken == 1 or 1 in [run["seed"] for run in (record or {"runs": ()})["runs"]]
+        saved = kept.recovered_seed == 1 or 1 in [run["seed"] for run in (record or {"runs": ()})["runs"]]
         assert seeds(target) == [*([] if first else [0]), *([1] if saved else []), 2]
         after += saved
         described = read_record(target)["checkpoint"]

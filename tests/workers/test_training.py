@@ -307,7 +307,7 @@ def test_a_trainer_does_not_speak_for_archcheck(tmp_path):
         ("numbers", "yielded a float; it must yield one mapping an epoch"),
     ],
 )
-def test_trainers_that_go_wrong(trainer, says, tmp_path):
+def test_failing_trainers_are_reported(trainer, says, tmp_path):
     contract = make(tmp_path, trainer)
     with pytest.raises(SubjectError, match=says):
         train(contract, contract.subject("halves"))

@@ -162,7 +162,7 @@ def test_a_record_of_another_recipe_or_data_is_told_with_both_values(old, new, s
     assert says in outcomes["record-matches-model"].summary
 
 
-def test_a_setting_is_named_before_a_digest(folder, worker):
+def test_a_differing_setting_is_named_before_a_digest(folder, worker):
     replace_in(folder, "trainer.py", '"settings": SETTINGS}, "data"', '"a_sha256": 1, "z": 2}, "data"')
     assert "`recipe.settings` is" in judged(folder, worker)["record-matches-model"].summary
 

@@ -90,7 +90,7 @@ def told(folder: Path, facts: Facts, content: bytes) -> Facts:
 
 
 def judged_in_order(facts: Facts) -> None:
-    """Let everything that reads the record have its say."""
+    """Run everything that reads the record."""
     assert facts.training is not None
     outcomes = judge(facts, STATED)
     for outcome in outcomes:
@@ -142,7 +142,7 @@ def test_runs_are_added_to_a_record_or_nothing(folder: Path, record: dict[str, A
 
 @settings(max_examples=examples(100), deadline=None)
 @given(data=st.data(), forged=st.booleans())
-def test_an_unsaved_run_is_taken_in_or_left_where_it_is(folder: Path, data: st.DataObject, forged: bool) -> None:
+def test_an_unsaved_run_is_added_or_stays(folder: Path, data: st.DataObject, forged: bool) -> None:
     """With a record that holds another seed, so that what is taken in has something to agree with."""
     about = {"schema": 1, "model": {"class": "Net"}, "recipe": {"name": "sgd"}, "environment": {"torch": "2"}}
     target, left = folder / "target.json", folder / "target.json.unsaved"
@@ -165,7 +165,7 @@ def test_an_unsaved_run_is_taken_in_or_left_where_it_is(folder: Path, data: st.D
         return
     assert not left.exists()
     assert read_record(target) == kept.record
-    assert kept.taken in [each.get("seed") for each in (kept.record or {})["runs"]]
+    assert kept.recovered_seed in [each.get("seed") for each in (kept.record or {})["runs"]]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -183,7 +183,7 @@ def test_a_damaged_record_is_refused(folder: Path, facts: Facts, record: dict[st
         read_record(folder / "record.json")
 
 
-def test_a_mark_of_the_byte_order_is_no_damage(folder: Path, facts: Facts, record: dict[str, Any]) -> None:
+def test_a_byte_order_mark_is_accepted(folder: Path, facts: Facts, record: dict[str, Any]) -> None:
     found = told(folder, facts, b"\xef\xbb\xbf" + written(record))
     assert found.training is not None
     assert found.training.record == record
@@ -210,16 +210,16 @@ def test_a_mark_of_the_byte_order_is_no_damage(folder: Path, facts: Facts, recor
         ({"runs": [{"test": {"correct": 9.5}}]}, "`runs[0].test.correct` must be an integer, found 9.5"),
     ],
 )
-def test_what_has_not_the_form_of_a_record_is_said(record: dict[str, Any], change: dict[str, Any], says: str) -> None:
+def test_malformed_records_are_reported(record: dict[str, Any], change: dict[str, Any], says: str) -> None:
     assert misshapen({**record, **change}) == says
 
 
 @pytest.mark.parametrize("document", [None, [], 7, "record", {}, nested(90)])
-def test_what_is_no_table_is_no_record(document: object) -> None:
+def test_a_record_must_be_a_table(document: object) -> None:
     assert misshapen(document) == "it is not one of schema 1 with a list `runs`"
 
 
-def test_what_is_missing_is_no_fault_of_form(record: dict[str, Any]) -> None:
+def test_missing_keys_are_accepted(record: dict[str, Any]) -> None:
     assert misshapen(record) is None
     assert misshapen({"schema": 1, "runs": []}) is None
     assert misshapen({"schema": 1, "runs": [{}], "checkpoint": None, "model": None}) is None

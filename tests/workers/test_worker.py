@@ -1,4 +1,4 @@
-"""The worker: what a subject does to its process is told in one line, and never hangs or reaches ours."""
+"""The worker: what a subject does to its process is one line, and never affects this process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ask(worker, tmp_path):
     return ask
 
 
-def test_prints_stay_off_the_answer(ask, capfd):
+def test_printed_text_is_not_part_of_the_answer(ask, capfd):
     answer = ask("import sys\nprint('{\"answer\": 1}')\nsys.stderr.write('warned')\n" + NET)
     assert answer["params"]["total"] == 16
     captured = capfd.readouterr()
@@ -113,7 +113,7 @@ fork()
 
 
 def assert_gone(folder):
-    """Assert that the processes noted by a subject have ended; one that nobody waited for is a zombie."""
+    """Assert that the processes noted by a subject have ended or are zombies."""
     pids = (folder / "pids").read_text().split()
     assert len(pids) == 2
     for pid in pids:

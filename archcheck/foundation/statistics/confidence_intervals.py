@@ -1,11 +1,11 @@
 """Bounds of the mean and of the median over all seeds, and intervals of a share.
 
 Every bound is one-sided and holds with the probability `confidence`. A *fixed* bound holds if the number of seeds was
-chosen before any result was seen. An *anytime* bound holds at every number of seeds at once, so that one may test after
-each of them and stop at any time.
+chosen before any result was seen. An *anytime* bound holds for all numbers of seeds at once, so that one may test after
+each seed and stop at any time.
 
-The bound of the mean assumes that seeds are independent and that their accuracies are normal with an unknown spread.
-The bound of the median assumes only independence.
+The bound of the mean assumes that seeds are independent and that their accuracies are normally distributed with an
+unknown standard deviation. The bound of the median assumes only independence.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from archcheck.foundation.statistics.distributions import (
 )
 
 LEAST_SPREAD = 0.5
-"""Examples of the test set below which no standard deviation is believed.
+"""The smallest standard deviation that is assumed, in examples of the test set.
 
-Accuracies come in whole examples. Seeds that are all equal may come from counts that alternate between two neighbours,
-whose standard deviation is at most a half.
+Counts of correct examples are whole numbers. Seeds that are all equal may come from a distribution over two adjacent
+counts, whose standard deviation is at most a half.
 """
 EFFECT = 1.0
 """Scale of the gaps, in standard deviations, at which the anytime bound of the mean is tightest."""
@@ -78,8 +78,8 @@ def _student_critical(size: int, confidence: float) -> float:
 def _anytime_critical(size: int, confidence: float) -> float:
     """Return the t statistic at which the evidence against a mean becomes 1 / (1 - confidence).
 
-    By Ville's inequality a nonnegative martingale that starts at 1 ever reaches that with a probability of at most
-    1 - confidence. It rises with t, so that all means below the one at which it gets there are excluded, too.
+    By Ville's inequality, a nonnegative martingale that starts at 1 ever reaches this value with a probability of at
+    most 1 - confidence. The evidence rises with t, so all means below the one with this evidence are excluded, too.
     """
     needed = -math.log1p(-confidence)
     if math.log(2) + (size - 1) / 2 * math.log1p(size * EFFECT**2) <= needed:
@@ -91,14 +91,14 @@ def _anytime_critical(size: int, confidence: float) -> float:
 
 
 def log_evidence(t: float, size: int) -> float:
-    """Return the logarithm of the evidence that a one-sided t statistic of so many seeds gives against its mean.
+    """Return the logarithm of the evidence of a one-sided t statistic of `size` seeds against its mean.
 
     It is the likelihood ratio of the scale-invariant observations, a gap of delta standard deviations against none,
-    averaged over a half-normal delta > 0 of scale `EFFECT`: a test martingale whatever the standard deviation is.
+    averaged over a half-normal delta > 0 of scale `EFFECT`. This is a test martingale for every standard deviation.
     Source: Lai, On confidence sequences, Annals of Statistics 4 (1976); Wang and Ramdas, Anytime-valid t-tests and
     confidence sequences for Gaussian means with unknown variance (arXiv:2310.03722), for the Gaussian average. Half of
-    that Gaussian multiplies their ratio by twice the posterior probability of delta > 0, which is a probability of
-    Student's t with `size` degrees of freedom, as the precision given the observations has a gamma distribution.
+    that Gaussian multiplies their ratio by twice the posterior probability of delta > 0. This probability is that of
+    Student's t with `size` degrees of freedom, because the precision given the observations has a gamma distribution.
     """
     freedom, scale = size - 1, 1 + size * EFFECT**2
     rest = freedom + t * t / scale
@@ -108,16 +108,16 @@ def log_evidence(t: float, size: int) -> float:
 
 
 def mean_bounds(sample: Sample, confidence: float, *, anytime: bool = False) -> tuple[float, float]:
-    """Return the one-sided lower and upper bound of the mean accuracy over all seeds; 0 and 1 where there is none."""
+    """Return the one-sided lower and upper bounds of the mean accuracy over all seeds; 0 and 1 if there are none."""
     margin = critical(sample.size, confidence, anytime=anytime) * sample.deviation / math.sqrt(sample.size)
     return max(0.0, float(sample.mean) - margin), min(1.0, float(sample.mean) + margin)
 
 
 def majority(size: int, inside: int, confidence: float, *, anytime: bool) -> bool:
-    """Whether so many of the seeds lie on one side of a value that half of all seeds do at least.
+    """Whether at least half of all seeds lie on one side of a value, given that `inside` of `size` seeds do.
 
-    Fixed, it is the exact sign test. Anytime, it is a test martingale: the likelihood ratio of a share p against one
-    half, averaged over p between one half and one (Robbins, Annals of Mathematical Statistics 41, 1970).
+    The fixed test is the exact sign test. The anytime test is a test martingale: the likelihood ratio of a share p
+    against one half, averaged over p between one half and one (Robbins, Annals of Mathematical Statistics 41, 1970).
     """
     if not anytime:
         return fair_tail(size, inside) <= 1 - confidence
@@ -129,17 +129,17 @@ def majority(size: int, inside: int, confidence: float, *, anytime: bool) -> boo
 
 
 def median_rank(size: int, confidence: float, *, anytime: bool = False) -> int | None:
-    """Return r such that the r-th smallest of so many values bounds the median from above; `None` where none does.
+    """Return r such that the r-th smallest of `size` values bounds the median from above; `None` if no value does.
 
-    The r-th largest bounds it from below. Exact, whatever the distribution, ties and infinite values included. Source:
-    order statistics, David and Nagaraja, Order Statistics (2003), section 7.1.
+    The r-th largest bounds it from below. This is exact for every distribution, with ties and infinite values. Source:
+    David and Nagaraja, Order Statistics (2003), section 7.1.
     """
     ranks = range((size + 1) // 2, size + 1)
     return next((rank for rank in ranks if majority(size, rank, confidence, anytime=anytime)), None)
 
 
 def share_interval(correct: int, total: int, confidence: float) -> tuple[float, float]:
-    """Return the exact two-sided interval of a share of which `correct` of `total` independent examples are seen.
+    """Return the exact two-sided interval of a share, given `correct` of `total` independent examples.
 
     Source: Clopper and Pearson, Biometrika 26 (1934), by quantiles of the beta distribution.
     """

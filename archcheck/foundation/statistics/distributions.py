@@ -1,7 +1,7 @@
-"""Distributions of the statistics that decide about accuracies, from one regularised incomplete beta function.
+"""Probability distributions for decisions about accuracies, from the regularised incomplete beta function.
 
-All of them are exact to about twelve digits for the parameters that occur here: up to some thousand seeds, and test
-sets of up to some million examples.
+They are exact to about twelve digits for the parameters that occur here: up to some thousand seeds, and test sets of
+up to some million examples.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import math
 from collections.abc import Callable
 
 _TINY = 1e-300
-"""What stands in for a zero denominator, as the method of Lentz asks for."""
+"""Replaces a zero denominator in the method of Lentz."""
 _CLOSE = 1e-15
 _STEPS = 100_000
-"""Terms of the continued fraction: it converges in about the root of its larger parameter."""
+"""Terms of the continued fraction at most. It converges in about the square root of its larger parameter."""
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
@@ -64,7 +64,7 @@ def student_cdf(t: float, freedom: float) -> float:
     Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.1 with 26.5.27.
     """
     square = t * t
-    if square < freedom:  # where the argument below would be rounded towards one
+    if square < freedom:  # else the argument below would be rounded towards one
         return 0.5 + math.copysign(beta_cdf(square / (freedom + square), 0.5, freedom / 2) / 2, t)
     tail = beta_cdf(freedom / (freedom + square), freedom / 2, 0.5) / 2
     return tail if t < 0 else 1 - tail
@@ -74,8 +74,7 @@ def student_quantile(share: float, freedom: float) -> float:
     """Return the t that Student's t with so many degrees of freedom exceeds with probability 1 - `share`."""
     if share < 0.5:
         return -student_quantile(1 - share, freedom)
-    far = share > 0.75  # each half of the line is inverted where its variable is small, so that no digit is lost
-    if far:
+    if share > 0.75:  # invert the form whose variable is small, so that no digit is lost
         small = beta_quantile(2 * (1 - share), freedom / 2, 0.5)
         return math.sqrt(freedom * (1 - small) / small)
     small = beta_quantile(2 * share - 1, 0.5, freedom / 2)
@@ -88,7 +87,7 @@ def fair_tail(tosses: int, heads: int) -> float:
 
 
 def root(rising: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a rising function changes its sign, to the last digit, by halving the interval."""
+    """Return where a rising function changes its sign, to the last digit, by bisection."""
     while low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if rising(middle) < 0 else (low, middle)
     return high

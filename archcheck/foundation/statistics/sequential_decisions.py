@@ -1,7 +1,7 @@
-"""Decide from some seeds about all of them: kept, broken, or undecided with the number of seeds that would decide.
+"""Decide about all seeds from some of them: kept, broken, or undecided with the number of seeds that would decide.
 
-Both errors are limited: at most 1 - confidence of the recipes that miss the limit are called kept, and at most as many
-of those that reach it are called broken.
+Both errors are limited: at most a share of 1 - confidence of the recipes that miss the limit is called kept, and at
+most the same share of those that reach it is called broken.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from fractions import Fraction
 from archcheck.foundation.statistics.confidence_intervals import Sample, critical, majority, mean_bounds, median_rank
 
 MOST = 1_000
-"""Seeds beyond which nobody is told how many more it takes."""
+"""The largest number of seeds that is estimated."""
 
 
 class Answer(enum.StrEnum):
-    """What is known of a promise."""
+    """What is known about a limit."""
 
     KEPT = "kept"
     BROKEN = "broken"
@@ -28,9 +28,9 @@ class Answer(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """An answer with its one-sided bounds, which are `None` if so few seeds give none.
+    """An answer with its one-sided bounds, which are `None` if there are too few seeds.
 
-    If the answer is undecided, `seeds` estimates how many seeds are needed in all. It is `None` if nothing is known
+    If the answer is undecided, `seeds` estimates how many seeds are needed in total. It is `None` if nothing is known
     yet, or if it is more than `MOST`. The estimate uses anytime bounds, because only these allow another test.
     """
 
@@ -52,7 +52,7 @@ def decide_mean(sample: Sample, limit: Fraction, confidence: float, *, anytime: 
 
 
 def _seeds_for_mean(sample: Sample, limit: Fraction, confidence: float) -> int | None:
-    """Return the number of seeds at which the bound would reach the limit if mean and spread stayed what they are."""
+    """Return the number of seeds at which the bound would reach the limit if mean and deviation stayed the same."""
     gap = abs(float(sample.mean - limit)) / sample.deviation
 
     def tells(size: int) -> bool:
@@ -80,7 +80,7 @@ def decide_median(values: Sequence[float], limit: int, confidence: float, *, any
 
 
 def _seeds_for_median(values: Sequence[float], limit: int, confidence: float) -> int | None:
-    """Return the number of seeds of which enough would lie on one side if the shares stayed what they are."""
+    """Return the number of seeds at which enough would lie on one side if the shares stayed the same."""
     known, inside = len(values), sum(value <= limit for value in values)
     larger = max(inside, known - inside)
     sizes = range(known + 1, MOST + 1)

@@ -1,1 +1,1 @@
-"""Files that hold a network without its code, read without running anybody's Python."""
+"""Read files that contain a network without its code. This runs no Python code of the file."""

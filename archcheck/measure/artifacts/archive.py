@@ -1,7 +1,7 @@
-"""The outside of a file that somebody else wrote, and the zip archives among them, looked at before anything is read.
+"""Check files of unknown origin, and zip archives among them, before their content is read.
 
-Torch stores its archives uncompressed, each entry once. An archive of another make is refused, so that what is read
-never takes more memory than the file is long.
+Torch stores its archives uncompressed, each entry once. Other archives are refused, so that reading never takes more
+memory than the length of the file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from archcheck.foundation.errors import SubjectError, one_line
 from archcheck.foundation.words import cut
 
 MANY = 1_000_000
-"""Entries of an archive that are too many to be one of torch's."""
+"""Entries at most: archives of torch have fewer."""
 
 BROKEN = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, OverflowError, struct.error)
 """What reading a damaged archive raises, besides `OSError`."""
@@ -28,13 +28,13 @@ _EMPTY_ZIP = b"PK\x05\x06"
 def refuse(shown: str, what: str, fix: str) -> NoReturn:
     """Raise a `SubjectError` that says what is wrong with the file `shown`, and what to do.
 
-    What is wrong may quote the file, which may hold anything: it is one line, cut at 500 characters.
+    `what` may quote arbitrary content of the file, so it is put on one line and cut at 500 characters.
     """
     raise SubjectError("artifact", f"`{shown}` {cut(one_line(what), _LONGEST)}; {fix}")
 
 
 def regular_file(root: str, shown: str) -> Path:
-    """Return the file, which is a regular one that can be read and is not empty; raise `SubjectError` for any other."""
+    """Return the path of a file. Raises `SubjectError` unless it is a regular, readable file that is not empty."""
     path = Path(root, shown)
     try:
         found = path.stat()
@@ -54,22 +54,22 @@ def regular_file(root: str, shown: str) -> Path:
     return path
 
 
-def starts(path: Path, count: int) -> bytes:
+def first_bytes(path: Path, count: int) -> bytes:
     """Return the first bytes of a file."""
     with path.open("rb") as file:
         return file.read(count)
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file begins as a zip archive does."""
-    return starts(path, 4) in (_ZIP, _EMPTY_ZIP)
+    """Whether a file begins like a zip archive."""
+    return first_bytes(path, 4) in (_ZIP, _EMPTY_ZIP)
 
 
 class Archive:
-    """The entries of a zip archive below its one folder, as torch writes it."""
+    """The entries of a zip archive as torch writes it, with names relative to its one folder."""
 
     def __init__(self, path: Path, shown: str) -> None:
-        """Read the directory. Raises `SubjectError` for one that torch would not write."""
+        """Read the directory. Raises `SubjectError` for an archive that torch would not write."""
         self.shown = shown
         try:
             self._zip = zipfile.ZipFile(path)
@@ -92,20 +92,20 @@ class Archive:
             self.damaged(f"its entries claim {total:,} bytes, the file has {size:,}")
 
     def damaged(self, reason: str) -> NoReturn:
-        """Raise the `SubjectError` of an archive that is not as torch wrote it."""
-        refuse(self.shown, f"is damaged or no archive of torch: {reason}", "write it again")
+        """Raise the `SubjectError` for an archive that is damaged or not torch's."""
+        refuse(self.shown, f"is damaged or not an archive of torch: {reason}", "write it again")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the entries, without the folder that holds them all."""
+        """The names of the entries, without their common folder."""
         return tuple(self._infos)
 
     def size(self, name: str) -> int:
-        """Return the bytes of an entry, which is there."""
+        """Return the size in bytes of an existing entry."""
         return self._infos[name].file_size
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of an entry; raise `SubjectError` where it is not there or damaged."""
+        """Return the content of an entry. Raises `SubjectError` if it is missing or damaged."""
         info = self._infos.get(name)
         if info is None:
             self.damaged(f"it holds no entry `{name}`")

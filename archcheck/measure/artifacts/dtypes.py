@@ -1,4 +1,4 @@
-"""Dtypes by name: which of them exist depends on the release of torch."""
+"""Find dtypes by name, because newer releases of torch have more of them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Key = TypeVar("Key")
 
 
 def installed(names: Mapping[Key, str]) -> dict[Key, torch.dtype]:
-    """Return the dtypes of these names that the installed torch has, by their keys."""
+    """Return the dtypes with these names that the installed torch has, by their keys."""
     return {key: dtype for key, name in names.items() if isinstance(dtype := getattr(torch, name, None), torch.dtype)}
 
 
 def missing(name: str) -> str:
-    """Return the words for a dtype that a later torch has."""
+    """Return a description of a dtype that only a newer torch has."""
     return f"the dtype {name}, which torch {torch.__version__} does not have"

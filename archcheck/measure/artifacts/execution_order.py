@@ -1,4 +1,4 @@
-"""In which order the nodes of a graph run, within which calls of layers, and when their results are forgotten."""
+"""Plan the execution of a graph: the order of its nodes, the layer calls around them, and when results are freed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from archcheck.measure.artifacts.graph import Graph, Node, refs
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The nodes of one call of a layer, what they read from outside and what of theirs is read outside."""
+    """The nodes of one layer call, the names that they read from outside, and their names that are read outside."""
 
     path: str
     steps: tuple[Step, ...]
@@ -21,7 +21,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One node, and the names that nobody reads after it."""
+    """One node, and the names that are not read after it."""
 
     node: Node
     forget: tuple[str, ...]
@@ -31,12 +31,12 @@ Step = Call | Run
 
 
 def plan_of(graph: Graph, outputs: Iterable[str], depth: int = 0) -> tuple[Step, ...]:
-    """Return the steps of `graph`, which lies within `depth` layers and keeps `outputs` to its end."""
-    return tuple(_steps(graph.nodes, 0, depth, _Lives(graph, outputs)))
+    """Return the steps of `graph`, which lies within `depth` layers and keeps `outputs` until its end."""
+    return tuple(_steps(graph.nodes, 0, depth, _Lifetimes(graph, outputs)))
 
 
-class _Lives:
-    """When each name of a graph is made and read for the last time, counted in nodes."""
+class _Lifetimes:
+    """The index of the node that makes each name of a graph, and of the node that reads it last."""
 
     def __init__(self, graph: Graph, outputs: Iterable[str]) -> None:
         self._made = {name: index for index, node in enumerate(graph.nodes) for name in node.makes}
@@ -44,19 +44,19 @@ class _Lives:
         self._last |= dict.fromkeys((*outputs, *refs(graph.outputs)), len(graph.nodes))
 
     def forgotten(self, node: Node, index: int) -> tuple[str, ...]:
-        """Return the names that nobody reads after a node."""
+        """Return the names that are not read after a node."""
         return tuple(dict.fromkeys(name for name in (*node.makes, *node.reads) if self._last[name] == index))
 
     def between(self, nodes: Sequence[Node], first: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return what `nodes`, of which the first has the number `first`, read from outside and make for outside."""
+        """Return the names that `nodes`, numbered from `first` on, read from outside and make for outside."""
         end = first + len(nodes)
         reads = dict.fromkeys(name for node in nodes for name in node.reads if self._made.get(name, -1) < first)
         makes = dict.fromkeys(name for node in nodes for name in node.makes if self._last[name] >= end)
         return tuple(reads), tuple(makes)
 
 
-def _steps(nodes: Sequence[Node], first: int, depth: int, lives: _Lives) -> Iterator[Step]:
-    """Yield the steps of nodes that are numbered from `first` on, within the layers around them at `depth`."""
+def _steps(nodes: Sequence[Node], first: int, depth: int, lifetimes: _Lifetimes) -> Iterator[Step]:
+    """Yield the steps of nodes with indices from `first` on, grouped by their layers from `depth` on."""
 
     def inside(node: Node) -> tuple[str, str] | None:
         layer = node.layers[depth] if len(node.layers) > depth else None
@@ -65,10 +65,10 @@ def _steps(nodes: Sequence[Node], first: int, depth: int, lives: _Lives) -> Iter
     for key, group in groupby(nodes, key=inside):
         members = list(group)
         if key is None:
-            yield from (Run(node, lives.forgotten(node, first + at)) for at, node in enumerate(members))
+            yield from (Run(node, lifetimes.forgotten(node, first + at)) for at, node in enumerate(members))
         elif not key[1]:  # the model itself
-            yield from _steps(members, first, depth + 1, lives)
+            yield from _steps(members, first, depth + 1, lifetimes)
         else:
-            reads, makes = lives.between(members, first)
-            yield Call(key[1], tuple(_steps(members, first, depth + 1, lives)), reads, makes)
+            reads, makes = lifetimes.between(members, first)
+            yield Call(key[1], tuple(_steps(members, first, depth + 1, lifetimes)), reads, makes)
         first += len(members)

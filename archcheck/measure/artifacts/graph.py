@@ -1,4 +1,4 @@
-"""The graph of an exported program, as its archive describes it: nodes, inputs, outputs and the layers around them."""
+"""Read the graph of an exported program from its archive: nodes, inputs, outputs and the layers around them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from archcheck.foundation.source_place import Where
 from archcheck.measure.artifacts.operators import CONDITION, WRAPPERS, function_of
-from archcheck.measure.artifacts.schema_values import Foreign, Inner, Ref, argument, entry, tagged
+from archcheck.measure.artifacts.schema_values import Foreign, Ref, Subgraph, argument, entry, tagged
 
 DEEPEST = 100
-"""How deep layers and graphs may lie in each other."""
+"""How deep layers and graphs may be nested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
-    """A layer around a node: one call of it, its path and the name of its class."""
+class EnclosingLayer:
+    """A layer around a node: the name of the call, the path of the layer and the name of its class."""
 
     call: str
     path: str
@@ -26,7 +26,7 @@ class Around:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One operation: what runs, on what, what its results are called, in which layers and on which line."""
+    """One operation: its function, its arguments, the names of its results, its layers and its source line."""
 
     name: str
     target: str
@@ -34,13 +34,13 @@ class Node:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     outputs: tuple[Any, ...]
-    layers: tuple[Around, ...]
+    layers: tuple[EnclosingLayer, ...]
     where: Where | None
     inner: tuple[Graph, ...] = ()
 
     @property
     def reads(self) -> Iterator[str]:
-        """The names of what it reads."""
+        """The names that it reads."""
         return refs((self.args, dict(self.kwargs)))
 
     @property
@@ -51,7 +51,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """Nodes in the order in which they run, between named inputs and outputs."""
+    """Nodes in the order of execution, between named inputs and outputs."""
 
     inputs: tuple[Any, ...]
     nodes: tuple[Node, ...]
@@ -60,7 +60,7 @@ class Graph:
 
 
 def refs(value: Any) -> Iterator[str]:
-    """Yield the names that `value` refers to, however deep in lists and tables."""
+    """Yield the names that `value` refers to, also in nested lists and tables."""
     if isinstance(value, Ref):
         yield value.name
     elif isinstance(value, list | tuple):
@@ -72,10 +72,10 @@ def refs(value: Any) -> Iterator[str]:
 
 
 def graph_of(table: Any, depth: int = 0) -> Graph:
-    """Read a graph. Raises `ValueError` for what is none, `Foreign` for one that would need foreign code."""
+    """Return a graph from its table. Raises `ValueError` if it is malformed, `Foreign` if it needs foreign code."""
     if depth > DEEPEST:
         raise ValueError("graphs lie too deep in each other")
-    layers: tuple[Around, ...] = ()
+    layers: tuple[EnclosingLayer, ...] = ()
     nodes = []
     for number, each in enumerate(entry(table, "nodes", list)):
         node = _node(each, number, layers, depth)
@@ -89,7 +89,7 @@ def graph_of(table: Any, depth: int = 0) -> Graph:
     )
 
 
-def _node(table: Any, number: int, before: tuple[Around, ...], depth: int) -> Node:
+def _node(table: Any, number: int, before: tuple[EnclosingLayer, ...], depth: int) -> Node:
     target, metadata = entry(table, "target", str), entry(table, "metadata", dict)
     run = function_of(target)
     if run is None and target not in WRAPPERS and target != CONDITION:
@@ -97,7 +97,7 @@ def _node(table: Any, number: int, before: tuple[Around, ...], depth: int) -> No
     outputs = tuple(map(argument, entry(table, "outputs", list)))
     inputs = [(entry(each, "name", str), argument(each.get("arg")), each.get("kind")) for each in _inputs(table)]
     arguments = [value for _, value, _ in inputs]
-    inner = tuple(graph_of(value.graph, depth + 1) for value in arguments if isinstance(value, Inner))
+    inner = tuple(graph_of(value.graph, depth + 1) for value in arguments if isinstance(value, Subgraph))
     keyword = _keyword_only(run)
     by_name = [kind == 2 or (kind is None and name in keyword) for name, _, kind in inputs]
     return Node(
@@ -114,7 +114,7 @@ def _node(table: Any, number: int, before: tuple[Around, ...], depth: int) -> No
 
 
 def check_names(graph: Graph, given: Iterable[str], outputs: Iterable[str]) -> None:
-    """Raise `ValueError` unless every name is given, or made by a node, before it is read."""
+    """Raise `ValueError` if a name is read before it is given or made by a node."""
     known = set(given)
     for node in graph.nodes:
         _demand(node.reads, known, f"node `{node.name[:80]}`")
@@ -127,7 +127,7 @@ def check_names(graph: Graph, given: Iterable[str], outputs: Iterable[str]) -> N
 def _demand(names: Iterable[str], known: Set[str], who: str) -> None:
     for name in names:
         if name not in known:
-            raise ValueError(f"{who} reads `{name[:80]}`, which nobody gives")
+            raise ValueError(f"{who} reads `{name[:80]}`, which is not defined")
 
 
 def _inputs(table: Any) -> list[dict[str, Any]]:
@@ -138,13 +138,13 @@ def _inputs(table: Any) -> list[dict[str, Any]]:
 
 
 def _keyword_only(run: Any) -> frozenset[str]:
-    """Return the arguments of an operator that only a name can give."""
+    """Return the keyword-only arguments of an operator."""
     schema = getattr(run, "_schema", None)
     return frozenset(each.name for each in schema.arguments if each.kwarg_only) if schema else frozenset()
 
 
-def _layers(stack: Any) -> tuple[Around, ...]:
-    """Read `call,path,package.Class;…`, from the model inwards; the path of a further call ends in `@1`."""
+def _layers(stack: Any) -> tuple[EnclosingLayer, ...]:
+    """Return the layers of `call,path,package.Class;…`, from the model inwards. Paths of repeated calls end in `@1`."""
     if not isinstance(stack, str) or not stack:
         return ()
     layers = []
@@ -152,7 +152,7 @@ def _layers(stack: Any) -> tuple[Around, ...]:
         call, _, rest = item.partition(",")
         path, _, kind = rest.partition(",")
         name = kind.partition("[")[0].rpartition(".")[2]
-        layers.append(Around(call=call, path=re.sub(r"@\d+(?=\.|$)", "", path), type=name))
+        layers.append(EnclosingLayer(call=call, path=re.sub(r"@\d+(?=\.|$)", "", path), type=name))
     if len(layers) > DEEPEST:
         raise ValueError("layers lie too deep in each other")
     return tuple(layers)
@@ -163,7 +163,7 @@ _TORCH = re.compile(r"[/\\]torch[/\\](nn|_\w+|utils|export|fx|functional)[/\\.]|
 
 
 def place(stack_trace: Any) -> Where | None:
-    """Return the innermost line outside of torch of a recorded stack, `None` where none is recorded."""
+    """Return the innermost line outside of torch in a recorded stack, `None` if there is none."""
     if not isinstance(stack_trace, str):
         return None
     found = [(file, int(line)) for file, line in _LINE.findall(stack_trace) if not _TORCH.search(file)]
@@ -171,9 +171,9 @@ def place(stack_trace: Any) -> Where | None:
 
 
 def specs(values: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield sort and table of each input or output of a signature."""
+    """Yield the kind and the table of each input or output of a signature."""
     for value in values:
-        sort, inner = tagged(value)
+        kind, inner = tagged(value)
         if not isinstance(inner, dict):
             raise ValueError(f"expected a table, found {str(inner)[:60]}")
-        yield sort, inner
+        yield kind, inner

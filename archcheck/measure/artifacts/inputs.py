@@ -1,4 +1,4 @@
-"""Whether an exported program takes an input: it was exported for certain extents, and torch refuses any other."""
+"""Check whether an exported program takes an input: it was exported for certain sizes, and torch refuses others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archcheck.measure.artifacts.program import Program, UserInput
 
 
 def check_inputs(program: Program, given: Sequence[torch.Tensor]) -> None:
-    """Raise `ValueError` for inputs that the program was not exported for."""
+    """Raise `ValueError` if the program was not exported for these inputs."""
     if len(given) != len(program.inputs):
         raise ValueError(f"the program was exported with {len(program.inputs)} tensors, found {len(given)}")
     sizes: dict[str, int] = {}

@@ -1,8 +1,8 @@
-"""Which functions the graph of an exported program may name. What is not in here is refused by its name.
+"""The functions that the graph of an exported program may name. All other names are refused.
 
-The functions are torch's own operators on tensors, those that torch's dispatcher has a kernel for, and a list of
-plain arithmetic on sizes. Torch's own reader of archives follows any dotted name below `torch`, which leads to
-functions that run code, load libraries and write files.
+These are torch's operators on tensors for which its dispatcher has a kernel, and plain arithmetic on sizes. Torch's own
+reader of archives follows any dotted name below `torch`, also to functions that run code, load libraries and write
+files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 _OPERATOR = re.compile(r"torch\.ops\.(aten|prims)\.(\w+)\.(\w+)", re.ASCII)
 
 _REFUSED = re.compile(r"from_file(_out)?|set_?|record_stream|.*backward.*")
-"""Operators that map files, that take a storage, and gradients, which no exported forward pass holds."""
+"""Operators that map files or take a storage, and gradients, which no exported forward pass contains."""
 
 _INNER = re.compile(
     r"__\w+__|_(assert|functional|adaptive_avg_pool|native_batch_norm_legit|batch_norm_(no|with)_update|pad_|upsample"
@@ -29,8 +29,8 @@ _INNER = re.compile(
     r"|to_cpu|trilinear)",
     re.ASCII,
 )
-"""Operators whose name begins with a line: those that an exported network may hold. Others trust their arguments, and
-would read beyond the end of a tensor for whoever asks them to."""
+"""Operators with a leading underscore that an exported network may contain. Others do not check their arguments, and
+could be made to read beyond the end of a tensor."""
 
 _ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     **{
@@ -49,7 +49,7 @@ _ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "torch._sym_sqrt": math.sqrt,
 }
 
-_OUTSIDES: Mapping[str, Callable[..., Any]] = {
+_METADATA: Mapping[str, Callable[..., Any]] = {
     "torch.ops.aten.sym_size.int": lambda tensor, dim: tensor.shape[dim],
     "torch.ops.aten.sym_stride.int": lambda tensor, dim: tensor.stride()[dim],
     "torch.ops.aten.sym_numel.default": lambda tensor: math.prod(tensor.shape),
@@ -62,7 +62,7 @@ _OUTSIDES: Mapping[str, Callable[..., Any]] = {
         )
     },
 }
-"""What the code of a network asks of a tensor without computing anything: sizes, and checks that export left behind."""
+"""Functions that read the sizes of a tensor without computing anything, and checks that the export added."""
 
 
 def _norm_in_evaluation(
@@ -83,20 +83,20 @@ _SYNONYMS: Mapping[str, Callable[..., Any]] = {
     "torch.ops.aten._native_batch_norm_legit_no_training.default": _norm_in_evaluation,
     "torch.ops.aten._native_batch_norm_legit_functional.default": _norm_by_value,
 }
-"""Other spellings of an operator, which only graphs have that were decomposed."""
+"""Variants of an operator that only decomposed graphs contain."""
 
 WRAPPERS: Mapping[str, int] = {
     "torch.ops.higher_order.wrap_with_set_grad_enabled": 1,
     "torch.ops.higher_order.wrap_with_autocast": 4,
 }
-"""Operators that run a graph under a setting of torch's, and how many arguments stand before that graph."""
+"""Operators that run a graph under a setting of torch -> the number of arguments before the graph."""
 
 CONDITION = "torch.ops.higher_order.cond"
 
 
 def function_of(target: str) -> Callable[..., Any] | None:
-    """Return the function that a node names, `None` for one that may not be run."""
-    if plain := _ARITHMETIC.get(target) or _OUTSIDES.get(target) or _SYNONYMS.get(target):
+    """Return the function that a node names, `None` if it may not be run."""
+    if plain := _ARITHMETIC.get(target) or _METADATA.get(target) or _SYNONYMS.get(target):
         return plain
     match = _OPERATOR.fullmatch(target)
     if match is None:

@@ -1,7 +1,8 @@
-"""Files that torch pickles: tensors alone are read as they are, anything else runs code and has to be asked for."""
+"""Read torch's pickles. Tensors are read without running code; all other content runs code and needs `--unsafe`."""
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 import zipfile
@@ -13,31 +14,29 @@ import torch
 
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.words import quote
-from archcheck.measure.artifacts.archive import BROKEN, Archive, is_zip, refuse, starts
-from archcheck.measure.loading.imports import prefer
+from archcheck.measure.artifacts.archive import BROKEN, Archive, first_bytes, is_zip, refuse
+from archcheck.measure.loading.imports import search_first
 
 REPEATED = 1 << 24
-"""Elements of a tensor that repeats its bytes, as expanded ones do."""
+"""Elements at most of a tensor with more elements than bytes in its file, such as an expanded one."""
 _WITHIN = ("state_dict", "model_state_dict", "model", "state", "module", "net", "params", "weights")
-"""Where training scripts keep the tensors of a model beside an optimiser's."""
+"""The keys under which training scripts save the tensors of a model, beside those of an optimiser."""
 
 _REASON = "is a pickle, and reading it runs the code that it names"
 _WAYS = "save `model.state_dict()` with safetensors, or the program with `torch.export.save`; `--unsafe` runs it"
 
 
 def read_state(path: Path, shown: str) -> tuple[dict[str, torch.Tensor], str | None]:
-    """Return the tensors of a pickle by name, and the key that they were under, if under any.
+    """Return the tensors of a pickle by name, and the key of their table, if they are in one.
 
-    Torch's restricted reader makes tensors and plain values and calls nothing else.
+    Torch's restricted reader makes only tensors and plain values, and calls nothing else.
 
     Raises:
         SubjectError: the file holds more than that, is damaged, or is TorchScript.
     """
     _refuse_code(path, shown)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = torch.load(path, weights_only=True, map_location="cpu")
+        found = unpickled(path, weights_only=True)
     except MemoryError:
         refuse(
             shown, f"claims more than fits into memory, in {path.stat().st_size:,} bytes", "save it again, or give more"
@@ -51,9 +50,11 @@ def _refuse_code(path: Path, shown: str) -> None:
     if is_script(path):
         refuse(shown, "is a TorchScript archive, which is code", _WAYS)
     if not is_zip(path):
-        if starts(path, 1) != b"\x80":
+        if first_bytes(path, 1) != b"\x80":
             refuse(
-                shown, "is damaged or no file of torch: it begins as neither an archive nor a pickle", "save it again"
+                shown,
+                "is damaged or not a file of torch: it begins as neither an archive nor a pickle",
+                "save it again",
             )
     elif "archive_format" in Archive(path, shown).names:
         refuse(shown, "is an exported program", "let its name end in `.pt2`")
@@ -64,11 +65,11 @@ def _refuse_pickle(shown: str, error: Exception) -> NoReturn:
     if named or "Unsupported" in str(error):
         what = f" (`{named[1]}`)" if named else ""
         refuse(shown, f"{_REASON}{what}", _WAYS)
-    refuse(shown, f"is damaged or no file of torch: {described(error)[:120]}", "save it again")
+    refuse(shown, f"is damaged or not a file of torch: {described(error)[:120]}", "save it again")
 
 
 def _tensors(found: Any, shown: str) -> tuple[dict[str, torch.Tensor], str | None]:
-    """Return the tensors in what a restricted reader made, and the key that they were under."""
+    """Return the tensors in the result of the restricted reader, and the key of their table."""
     tables = [(None, found), *((key, found.get(key)) for key in _WITHIN if isinstance(found, Mapping))]
     fitting = [(dict(value), key) for key, value in tables if _is_state(value)]
     if not fitting:
@@ -78,16 +79,13 @@ def _tensors(found: Any, shown: str) -> tuple[dict[str, torch.Tensor], str | Non
     if empty is not None:
         refuse(shown, f"holds tensors without values, such as {quote(empty)}", "save a model that has memory")
     if grown := next((name for name, tensor in state.items() if repeats(tensor)), None):
-        refuse(shown, _claims(grown, state[grown]), "save it in full")
+        claim = f"claims {state[grown].numel():,} elements for {quote(grown)}"
+        refuse(shown, f"{claim}, more than it has bytes", "save it in full")
     return state, key
 
 
-def _claims(name: str, tensor: torch.Tensor) -> str:
-    return f"claims {tensor.numel():,} elements for {quote(name)}, more than it has bytes"
-
-
 def repeats(tensor: torch.Tensor) -> bool:
-    """Whether a tensor has more elements than its file has bytes for, as one of any size that repeats a few."""
+    """Whether a tensor is large and has more elements than bytes: a few bytes can claim any size by repetition."""
     dense = tensor.layout is torch.strided and not tensor.is_meta
     return dense and tensor.numel() > max(tensor.untyped_storage().nbytes(), REPEATED)
 
@@ -102,20 +100,21 @@ def _is_entry(item: tuple[Any, Any]) -> bool:
 
 
 def run_pickle(path: Path, shown: str, root: str) -> torch.nn.Module:
-    """Return the whole model that a pickle or TorchScript archive holds. This runs the code of the file.
+    """Return the whole model in a pickle or TorchScript archive. This runs the code of the file.
 
     Raises:
-        SubjectError: it could not be read, or holds no model.
+        SubjectError: the file cannot be read, or contains no model.
     """
-    prefer([root])
+    search_first([root])
     try:
-        found = _scripted(path) if is_script(path) else _unpickled(path)
+        script = is_script(path)
+        found = torch.jit.load(path, map_location="cpu") if script else unpickled(path, weights_only=False)  # type: ignore[no-untyped-call]
     except MemoryError:
         raise
     except Exception as error:
         raise SubjectError("artifact", f"`{shown}` could not be read: {described(error)}") from error
     if not isinstance(found, torch.nn.Module):
-        structureless(shown, f"a {type(found).__name__}")
+        refuse_without_structure(shown, f"a {type(found).__name__}")
     return found
 
 
@@ -129,17 +128,14 @@ def is_script(path: Path) -> bool:
     return "constants.pkl" in names or any(name.startswith("code/") for name in names)
 
 
-def _scripted(path: Path) -> Any:
-    return torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-
-
-def _unpickled(path: Path) -> Any:
+def unpickled(file: Path | io.BytesIO, *, weights_only: bool) -> Any:
+    """Return the content of a pickle from torch's reader, without warnings; with `weights_only` this runs no code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.load(path, weights_only=False, map_location="cpu")
+        return torch.load(file, weights_only=weights_only, map_location="cpu")
 
 
-def structureless(shown: str, what: str = "tensors") -> NoReturn:
-    """Raise the error of a file that holds no structure which could be judged."""
+def refuse_without_structure(shown: str, what: str = "tensors") -> NoReturn:
+    """Raise the error for a file that contains no structure to judge."""
     fix = f'name the architecture, `model = "model.py:Net"` with `weights = "{shown}"`'
     raise SubjectError("artifact", f"`{shown}` holds {what} and no structure that could be judged; {fix}")

@@ -1,8 +1,8 @@
-"""An exported program, read from its archive: the graph, what its inputs are, and its tensors. Nothing of it runs here.
+"""Read an exported program from its archive, without running it: the graph, its inputs and its tensors.
 
-The archive is the one that `torch.export.save` writes since torch 2.8: raw bytes of tensors, and the graph as JSON.
-Torch's own reader would unpickle the sample inputs, any weight that says so, and objects; would evaluate the text of
-symbolic sizes as Python; and would load the machine code of compiled models. None of these is opened here.
+`torch.export.save` writes this archive since torch 2.8: raw bytes of tensors, and the graph as JSON. Torch's own reader
+unpickles sample inputs, objects and weights that are marked as pickles, evaluates symbolic sizes as Python, and loads
+the machine code of compiled models. This module opens none of these.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from archcheck.measure.artifacts.schema_values import DTYPES, Foreign, argument,
 from archcheck.measure.artifacts.tensors import tensors_of
 
 LARGEST = 200 << 20
-"""Bytes of JSON that are too many for the graph of a network."""
+"""Bytes of JSON at most for the graph of a network."""
 
 FORMAT = 8
-"""The major version of the graph's schema that is known here."""
+"""The supported major version of the graph's schema."""
 
 _MODEL = re.compile(r"models/([^/]+)\.json")
 _CODE = {"data/aotinductor/": "machine code", "data/executorch/": "code for another runtime"}
@@ -32,7 +32,7 @@ _CODE = {"data/aotinductor/": "machine code", "data/executorch/": "code for anot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserInput:
-    """An input of the program: its extents are numbers or, where they may vary, symbols with the usual number."""
+    """An input of the program. An extent that may vary is a symbol; `usual` has its number in the export."""
 
     name: str
     dtype: torch.dtype
@@ -42,13 +42,13 @@ class UserInput:
 
 @dataclass(slots=True, kw_only=True)
 class Program:
-    """What an archive holds. `state` are the tensors by the name that the graph gives them."""
+    """The content of an archive. `state` holds the tensors by their names in the graph."""
 
     graph: Graph
     inputs: tuple[UserInput, ...]
     outputs: tuple[str, ...]
     given: Mapping[str, Any]
-    """Inputs that are no tensors and were fixed when the program was exported."""
+    """Inputs that are not tensors and were fixed by the export."""
     ranges: Mapping[str, tuple[int | None, int | None]]
     torch_version: str
     state: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -61,7 +61,7 @@ def read_program(archive: Archive) -> Program:
     """Read the one program of an archive.
 
     Raises:
-        SubjectError: the archive is damaged, of another format, or holds what only foreign code could run.
+        SubjectError: the archive is damaged, has another format, or needs foreign code.
     """
     name = _only_model(archive)
     path = f"models/{name}.json"
@@ -119,8 +119,8 @@ def _program(table: Any) -> Program:
 
 
 def _user_inputs(signature: Any, values: Mapping[str, Any]) -> Iterator[UserInput]:
-    for sort, spec in specs(entry(signature, "input_specs", list)):
-        if sort == "user_input" and "as_tensor" in spec["arg"]:
+    for kind, spec in specs(entry(signature, "input_specs", list)):
+        if kind == "user_input" and "as_tensor" in spec["arg"]:
             (name,) = refs(argument(spec["arg"]))
             meta = entry(values, name, dict)
             extents = [_extent(size) for size in entry(meta, "sizes", list)]
@@ -136,9 +136,9 @@ _SYMBOL = re.compile(r"(?:Symbol\(')?(\w+)(?:',[^()]*\))?", re.ASCII)
 
 
 def _extent(size: Any) -> tuple[int | str, int]:
-    """Return an extent, or the symbol or expression that stands for it, and the number that it had in the export."""
-    sort, inner = tagged(size)
-    if sort == "as_int":
+    """Return an extent or its symbol, empty for an expression, and its number in the export."""
+    kind, inner = tagged(size)
+    if kind == "as_int":
         return entry(size, "as_int", int), inner
     text, hint = entry(inner, "expr_str", str), entry(entry(inner, "hint", dict), "as_int", int)
     symbol = _SYMBOL.fullmatch(text)
@@ -146,21 +146,21 @@ def _extent(size: Any) -> tuple[int | str, int]:
 
 
 def _given(signature: Any, graph: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the inputs that are numbers: fixed ones, and sizes with the number that they had."""
-    for sort, spec in specs(entry(signature, "input_specs", list)):
-        if sort == "constant_input":
+    """Yield the inputs that are numbers: fixed ones, and sizes with their number in the export."""
+    for kind, spec in specs(entry(signature, "input_specs", list)):
+        if kind == "constant_input":
             yield entry(spec, "name", str), next(iter(spec["value"].values()), None)
-        elif sort == "user_input" and "as_sym_int" in spec["arg"]:
+        elif kind == "user_input" and "as_sym_int" in spec["arg"]:
             for name in refs(argument(spec["arg"])):
                 yield name, _extent(graph["sym_int_values"][name])[1]
-        elif sort in ("custom_obj", "token"):
+        elif kind in ("custom_obj", "token"):
             raise Foreign("an object of its own, or an operator with side effects")
 
 
 def _outputs(signature: Any) -> Iterator[str]:
-    for sort, spec in specs(entry(signature, "output_specs", list)):
-        if sort in ("user_output", "loss_output"):
-            yield from refs(argument(spec["arg"] if sort == "user_output" else {"as_tensor": spec["arg"]}))
+    for kind, spec in specs(entry(signature, "output_specs", list)):
+        if kind in ("user_output", "loss_output"):
+            yield from refs(argument(spec["arg"] if kind == "user_output" else {"as_tensor": spec["arg"]}))
 
 
 def _range(bounds: Any) -> tuple[int | None, int | None]:
@@ -171,19 +171,19 @@ def _range(bounds: Any) -> tuple[int | None, int | None]:
 
 
 def _add_tensors(program: Program, inputs: Any, archive: Archive, name: str) -> None:
-    """Give the program its tensors; those of the file that no input names are parameters and buffers all the same."""
+    """Add the tensors of the archive to the program. Tensors that no input names are parameters and buffers, too."""
     weights, constants = tensors_of(archive, "weights", name), tensors_of(archive, "constants", name)
     for key, tensor in weights.items():
         (program.parameters if isinstance(tensor, torch.nn.Parameter) else program.buffers)[key] = tensor
-    for sort, spec in specs(inputs):
-        if sort not in ("parameter", "buffer", "tensor_constant"):
+    for kind, spec in specs(inputs):
+        if kind not in ("parameter", "buffer", "tensor_constant"):
             continue
-        target = entry(spec, f"{sort}_name", str)
+        target = entry(spec, f"{kind}_name", str)
         source = weights if target in weights else constants
         if target not in source:
             raise ValueError(f"no tensor `{target[:80]}` is in the archive")
         program.state[entry(spec["arg"], "name", str)] = source[target]
-        if sort != "tensor_constant" and source is constants:
+        if kind != "tensor_constant" and source is constants:
             program.buffers[target] = source[target]
-        elif sort == "tensor_constant":
+        elif kind == "tensor_constant":
             program.constants[target] = source[target]

@@ -1,7 +1,7 @@
 """Run the graph of an exported program as a module, with the layers that were recorded around its nodes.
 
-The graph is walked node by node; no code is generated of it. Each operation runs from the line of source that the
-export has recorded for it, so that a trace finds places and layers as it does in the source itself.
+The graph is interpreted node by node. Each operation runs from the source line that the export has recorded for it, so
+that a trace finds the same places and layers as in the source.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from archcheck.measure.artifacts.graph import DEEPEST, Graph, Node, refs
 from archcheck.measure.artifacts.inputs import check_inputs
 from archcheck.measure.artifacts.operators import CONDITION, WRAPPERS
 from archcheck.measure.artifacts.program import Program
-from archcheck.measure.artifacts.schema_values import Inner, Ref
+from archcheck.measure.artifacts.schema_values import Ref, Subgraph
 
 Values = dict[str, Any]
-"""The results of nodes that are still to be read, by name."""
+"""The results of nodes that will be read later, by name."""
 
 _FLAGS = ("training", "train")
-"""How operators call the argument that tells training from evaluation."""
+"""The names of operator arguments that distinguish training from evaluation."""
 
 
-class Part(torch.nn.Module):
-    """A layer of an exported program. Its class has the name that the layer's class had."""
+class RecordedLayer(torch.nn.Module):
+    """A layer of an exported program. Its class has the name of the original layer's class."""
 
     def forward(self, run: Callable[[], Any], *inputs: Any) -> Any:
-        """Run what was recorded inside; `inputs` are there to be seen."""
+        """Run the recorded nodes of the layer; `inputs` are only there for hooks."""
         return run()
 
 
 class Exported(torch.nn.Module):
-    """An exported program as a module: it takes the tensors of the program's inputs, in their order.
+    """An exported program as a module. It takes the tensors of the program's inputs, in order.
 
-    `recorded_training` tells whether its operators run as in training, `None` where they do not say.
+    `recorded_training` tells whether its operators run as in training; `None` if it is not known.
     """
 
     def __init__(self, program: Program) -> None:
@@ -52,7 +52,7 @@ class Exported(torch.nn.Module):
         self.recorded_training = _recorded_training(program)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what the program returns: its only output, or all of them.
+        """Return the output of the program, or a tuple if there are several.
 
         Raises:
             SubjectError: in training mode, unless the program was exported in it.
@@ -94,7 +94,7 @@ class Exported(torch.nn.Module):
 
     def _run_node(self, node: Node, values: Values) -> None:
         args, kwargs = _resolved(list(node.args), values), _resolved(dict(node.kwargs), values)
-        result = self._run_inner(node, args) if node.run is None else _at(node.where)(node.run, args, kwargs)
+        result = self._run_inner(node, args) if node.run is None else _called_from(node.where)(node.run, args, kwargs)
         _bind(node.outputs, result, values)
 
     def _run_inner(self, node: Node, args: list[Any]) -> Any:
@@ -115,7 +115,7 @@ class Exported(torch.nn.Module):
 
 
 def _leaves(value: Any) -> list[Any]:
-    """Return what lies in lists, tuples and tables, in order."""
+    """Return the values in nested lists, tuples and tables, in order."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple):
@@ -124,18 +124,18 @@ def _leaves(value: Any) -> list[Any]:
 
 
 def _resolved(value: Any, values: Values) -> Any:
-    """Return `value` with names replaced by what they stand for."""
+    """Return `value` with the names replaced by their values."""
     if isinstance(value, Ref):
         return values[value.name]
     if isinstance(value, list):
         return [_resolved(item, values) for item in value]
     if isinstance(value, dict):
         return {key: _resolved(item, values) for key, item in value.items()}
-    return None if isinstance(value, Inner) else value
+    return None if isinstance(value, Subgraph) else value
 
 
 def _bind(outputs: Sequence[Any], result: Any, values: Values) -> None:
-    """Give the results of a node their names."""
+    """Store the results of a node under their names."""
     several = isinstance(result, list | tuple)
     if len(outputs) == 1 and isinstance(outputs[0], list):
         outputs = outputs[0]
@@ -146,13 +146,13 @@ def _bind(outputs: Sequence[Any], result: Any, values: Values) -> None:
             values[name.name] = value
 
 
-# One line, so that it runs on the line that its code object begins with.
+# A function on one line, so that it runs on the first line of its code object.
 _call = lambda function, args, kwargs: function(*args, **kwargs)  # noqa: E731
 
 
 @cache
-def _at(where: Where | None) -> Callable[..., Any]:
-    """Return a function that calls another one from the place `where`, as a trace sees it."""
+def _called_from(where: Where | None) -> Callable[..., Any]:
+    """Return a function that calls another one, and whose frame shows the place `where`."""
     if where is None:
         return _call
     code = _call.__code__.replace(co_filename=where.file, co_firstlineno=where.line, co_name="forward")
@@ -160,7 +160,7 @@ def _at(where: Where | None) -> Callable[..., Any]:
 
 
 def module_of(program: Program) -> Exported:
-    """Return the program as a module, with the tree of layers that its nodes and tensors name."""
+    """Return the program as a module with the layers that its nodes and tensors name."""
     kinds: dict[str, str] = {}
     for layer in (layer for node in _all_nodes(program.graph) for layer in node.layers):
         kinds.setdefault(layer.path, layer.type)
@@ -178,7 +178,7 @@ def module_of(program: Program) -> Exported:
 
 
 def _module_at(model: Exported, path: str, kinds: Mapping[str, str]) -> torch.nn.Module:
-    """Return the layer at `path`, made with those around it where need be."""
+    """Return the layer at `path`. Make it and its parents if they do not exist."""
     steps = path.split(".") if path else []
     if len(steps) > DEEPEST:
         raise SubjectError("artifact", f"a layer lies {len(steps):,} deep in the program; is the file damaged?")
@@ -187,14 +187,14 @@ def _module_at(model: Exported, path: str, kinds: Mapping[str, str]) -> torch.nn
         child = module._modules.get(step)
         if child is None:
             kind = kinds.get(".".join(steps[: depth + 1]), "")
-            child = module._modules[step] = _class(kind, Part)()
+            child = module._modules[step] = _class(kind, RecordedLayer)()
         module = child
     return module
 
 
 @cache
 def _class(name: str, base: type) -> Any:
-    """Return a class of the given name; a layer that never runs has no name in the file."""
+    """Return a subclass with the given name. A layer that never runs has no name in the file."""
     return type(name if name.isidentifier() else "Module", (base,), {"__module__": __name__})
 
 
@@ -206,12 +206,12 @@ def _all_nodes(graph: Graph) -> Iterator[Node]:
 
 
 def _recorded_training(program: Program) -> bool | None:
-    """Return the mode that the operators say they run in: `None` where they say nothing, or not the same."""
-    modes = {flag for node in _all_nodes(program.graph) for flag in _flags(node)}
+    """Return whether the operators run in training mode; `None` if they do not say so or disagree."""
+    modes = {flag for node in _all_nodes(program.graph) for flag in _training_flags(node)}
     return modes.pop() if len(modes) == 1 else None
 
 
-def _flags(node: Node) -> Iterator[bool]:
+def _training_flags(node: Node) -> Iterator[bool]:
     schema = getattr(node.run, "_schema", None)
     names = [each.name for each in schema.arguments] if schema else []
     given = {**dict(zip(names, node.args, strict=False)), **node.kwargs}

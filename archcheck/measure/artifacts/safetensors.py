@@ -1,8 +1,8 @@
 """Read a `.safetensors` file: a header of JSON that names tensors, then their bytes, one after another.
 
-The format, as its authors describe it: eight bytes with the length of the header, the header, and the data, of which
-each tensor takes a part that no other takes, without gaps. Every claim of the header is held to the length of the file
-before anything is read for it.
+The format, as its authors describe it: eight bytes with the length of the header, the header, and the data. The parts
+of the tensors do not overlap and have no gaps. Every claim of the header is compared with the length of the file before
+anything is read for it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OTHERS = {b"PK\x03\x04": "a zip archive", b"\x80": "a pickle", b"\x89HDF": "an 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where a tensor lies in a file, counted in bytes from its beginning."""
+    """The position of a tensor in a file, in bytes from its beginning."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -48,7 +48,7 @@ class Safetensors:
     """The tensors of a file, by name."""
 
     def __init__(self, path: Path, shown: str) -> None:
-        """Read the header. Raises `SubjectError` for a file that is not as the format wants it."""
+        """Read the header. Raises `SubjectError` if the file does not follow the format."""
         self._path, self.shown = path, shown
         self._size = path.stat().st_size
         self.slots = self._slots()
@@ -66,7 +66,7 @@ class Safetensors:
         return torch.frombuffer(content, dtype=torch.uint8).view(slot.dtype).reshape(slot.shape)
 
     def _damaged(self, reason: str) -> NoReturn:
-        refuse(self.shown, f"is no valid safetensors file: {reason}", "save or download it again")
+        refuse(self.shown, f"is not a valid safetensors file: {reason}", "save or download it again")
 
     def _slots(self) -> dict[str, Slot]:
         header, start = self._header()
@@ -95,10 +95,10 @@ class Safetensors:
         except (ValueError, RecursionError) as error:
             self._damaged(f"its header is not the JSON it should be: {str(error)[:200]}")
         if not isinstance(header, dict):
-            self._damaged("its header is no table")
+            self._damaged("its header is not a table")
         metadata = header.get("__metadata__", {})
         if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-            self._damaged("its `__metadata__` is no table of texts")
+            self._damaged("its `__metadata__` is not a table of texts")
         return header, 8 + length
 
     def _why(self, length: int, begin: bytes) -> str:
@@ -143,7 +143,7 @@ def _are_sizes(values: Any) -> bool:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a table; raise `ValueError` where a name stands twice, which readers resolve differently."""
+    """Return a table. Raises `ValueError` for a repeated name, because readers treat it differently."""
     table: dict[str, Any] = {}
     for name, value in pairs:
         if name in table:
@@ -153,5 +153,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def names_of(slots: Mapping[str, Slot]) -> Iterator[str]:
-    """Yield the names in the order in which the tensors lie in the file."""
+    """Return the names in the order of the tensors in the file."""
     return iter(sorted(slots, key=lambda name: (slots[name].start, slots[name].size, name)))

@@ -1,8 +1,8 @@
-"""The words of the format in which torch writes the graph of an exported program, read as plain values.
+"""Read the values in the graph of an exported program, in the format in which torch writes them.
 
-Every value is a table with one key that says its sort, such as `{"as_ints": [2, 2]}`. The numbers of dtypes are those
-of torch's own schema (`torch/_export/serde/schema.py`). Nothing is looked up by name in any module, and no expression
-is evaluated. Sorts that stand for Python objects are refused.
+Every value is a table with one key for its kind, such as `{"as_ints": [2, 2]}`. The numbers of dtypes are those of
+torch's schema (`torch/_export/serde/schema.py`). No name is looked up in a module, and no expression is evaluated.
+Kinds that represent Python objects are refused.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _DTYPE_NAMES = {
     30: "float8_e5m2", 31: "float8_e4m3fnuz", 32: "float8_e5m2fnuz", 33: "float8_e8m0fnu", 34: "uint32", 35: "uint64",
 }  # fmt: skip
 DTYPES: Mapping[int, torch.dtype] = installed(_DTYPE_NAMES)
-"""The numbers that stand for dtypes."""
+"""The dtypes by their numbers in the schema."""
 
 _FORMATS = {
     1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d, 4: torch.preserve_format,
 }  # fmt: skip
 _LAYOUTS = {1: torch.sparse_coo, 2: torch.sparse_csr, 7: torch.strided}
-_INFINITE = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
+_NOT_FINITE = ("Infinity", "-Infinity", "NaN")
 
 
-class Foreign(Exception):  # noqa: N818 - a state of the file, told by whoever opened it
-    """The file asks for something that only foreign code could do; the message names it."""
+class Foreign(Exception):  # noqa: N818 - a property of the file, not an error of the reader
+    """The file needs foreign code; the message names what would run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
-class Inner:
-    """A graph within the graph, as the table that describes it."""
+class Subgraph:
+    """The table of a graph within the graph."""
 
     graph: Mapping[str, Any]
 
 
 def tagged(value: Any) -> tuple[str, Any]:
-    """Return the one key of a table and its value; raise `ValueError` for anything else."""
+    """Return the only key of a table and its value. Raises `ValueError` for anything else."""
     if not isinstance(value, dict) or len(value) != 1:
         raise ValueError(f"expected a table with one key, found {str(value)[:60]}")
     ((key, inner),) = value.items()
@@ -57,7 +57,7 @@ def tagged(value: Any) -> tuple[str, Any]:
 
 
 def entry(table: Any, key: str, kind: type) -> Any:
-    """Return `table[key]`, which is of `kind`; raise `ValueError` for anything else."""
+    """Return `table[key]`. Raises `ValueError` unless it is of `kind`."""
     value = table.get(key) if isinstance(table, dict) else None
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ValueError(f"expected `{key}` to be a {kind.__name__}")
@@ -65,14 +65,14 @@ def entry(table: Any, key: str, kind: type) -> Any:
 
 
 def argument(value: Any) -> Any:
-    """Return what an argument stands for: a plain value, a `Ref`, an `Inner`, or lists and tables of these.
+    """Return the value of an argument: a plain value, a `Ref`, a `Subgraph`, or lists and tables of these.
 
-    Raises `ValueError` for what is none, `Foreign` for a sort that only foreign code could make.
+    Raises `ValueError` if it is malformed, and `Foreign` for a kind that needs foreign code.
     """
-    sort, inner = tagged(value)
-    if sort not in _SORTS:
-        raise Foreign(f"an argument of the sort `{str(sort)[:40]}`")
-    return _SORTS[sort](inner)
+    kind, inner = tagged(value)
+    if kind not in _READERS:
+        raise Foreign(f"an argument of the kind `{str(kind)[:40]}`")
+    return _READERS[kind](inner)
 
 
 def _ref(value: Any) -> Ref:
@@ -80,9 +80,7 @@ def _ref(value: Any) -> Ref:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, str) and value in _INFINITE:
-        return _INFINITE[value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if value not in _NOT_FINITE and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise ValueError(f"expected a number, found {str(value)[:60]}")
     return float(value)
 
@@ -97,18 +95,18 @@ def _plain(kind: type) -> Callable[[Any], Any]:
 
 
 def _named(value: Any) -> Any:
-    """Read a number that is known, or the name of one that a node computes."""
-    sort, inner = tagged(value)
+    """Return a known number, or the name of a number that a node computes."""
+    kind, inner = tagged(value)
     readers = {"as_name": _plain(str), "as_int": _plain(int), "as_float": _number, "as_bool": _plain(bool)}
-    if sort not in readers:
-        raise ValueError(f"expected a number or a name, found `{str(sort)[:40]}`")
-    read = readers[sort](inner)
-    return Ref(read) if sort == "as_name" else read
+    if kind not in readers:
+        raise ValueError(f"expected a number or a name, found `{str(kind)[:40]}`")
+    read = readers[kind](inner)
+    return Ref(read) if kind == "as_name" else read
 
 
 def _optional(value: Any) -> Any:
-    sort, inner = tagged(value)
-    return _ref(inner) if sort == "as_tensor" else None
+    kind, inner = tagged(value)
+    return _ref(inner) if kind == "as_tensor" else None
 
 
 def _each(read: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
@@ -135,34 +133,27 @@ def _among(known: Mapping[int, Any]) -> Callable[[Any], Any]:
     return read
 
 
-_SORTS: Mapping[str, Callable[[Any], Any]] = {
-    "as_none": lambda value: None,
-    "as_tensor": _ref,
-    "as_tensors": _each(_ref),
+_ITEMS: Mapping[str, Callable[[Any], Any]] = {
+    "tensor": _ref,
+    "optional_tensor": _optional,
+    "int": _plain(int),
+    "float": _number,
+    "bool": _plain(bool),
+    "string": _plain(str),
+    **dict.fromkeys(("sym_int", "sym_float", "sym_bool"), _named),
+}
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    **{f"as_{name}": read for name, read in _ITEMS.items()},
+    **{f"as_{name}s": _each(read) for name, read in _ITEMS.items()},
     "as_nested_tensors": _each(_each(_ref)),
-    "as_optional_tensor": _optional,
-    "as_optional_tensors": _each(_optional),
-    "as_int": _plain(int),
-    "as_ints": _each(_plain(int)),
     "as_int_lists": _each(_each(_plain(int))),
-    "as_float": _number,
-    "as_floats": _each(_number),
     "as_float_lists": _each(_each(_number)),
-    "as_bool": _plain(bool),
-    "as_bools": _each(_plain(bool)),
-    "as_string": _plain(str),
-    "as_strings": _each(_plain(str)),
-    "as_sym_int": _named,
-    "as_sym_ints": _each(_named),
-    "as_sym_float": _named,
-    "as_sym_floats": _each(_named),
-    "as_sym_bool": _named,
-    "as_sym_bools": _each(_named),
+    "as_none": lambda value: None,
     "as_complex": lambda value: complex(entry(value, "real", float), entry(value, "imag", float)),
     "as_scalar_type": _among(DTYPES),
     "as_memory_format": _among(_FORMATS),
     "as_layout": _among(_LAYOUTS),
     "as_device": lambda value: torch.device("cpu"),  # wherever it was exported, it is measured here
-    "as_graph": lambda value: Inner(entry(value, "graph", dict)),
+    "as_graph": lambda value: Subgraph(entry(value, "graph", dict)),
     "as_string_to_argument": _table,
 }

@@ -1,4 +1,4 @@
-"""What a request measures: source, or a file that holds a network without its code; with or without weights."""
+"""Open what a request measures: source, or a file with a network without its code; with or without weights."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from archcheck.foundation.errors import SubjectError
 from archcheck.foundation.suffixes import EXPORTED, PICKLED, TENSORS, ends
 from archcheck.foundation.words import shape_text
 from archcheck.measure.artifacts.archive import Archive, is_zip, refuse, regular_file
-from archcheck.measure.artifacts.pickles import read_state, run_pickle, structureless
+from archcheck.measure.artifacts.pickles import read_state, refuse_without_structure, run_pickle
 from archcheck.measure.artifacts.program import Program, read_program
 from archcheck.measure.artifacts.run import Exported, module_of
-from archcheck.measure.artifacts.weights import fit
+from archcheck.measure.artifacts.weights import load_weights
 from archcheck.measure.loading.construction_trace import Construction
-from archcheck.measure.loading.example import Example, example_of, from_specs
+from archcheck.measure.loading.example import Example, dtype_name, example_of, from_specs
 from archcheck.measure.loading.load import load_noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A model, an example input that is made when it is asked for, and what a reader should know of both.
+    """A model, a function that makes an example input, and notes on both.
 
-    `construction` is how it was built, where that was seen, and `file_bytes` the size of the file that its weights
-    come from, where they come from one.
+    `construction` is the trace of how the model was built, and `file_bytes` the size of the file with its weights, if
+    there are any.
     """
 
     model: torch.nn.Module
@@ -39,10 +39,10 @@ class Opened:
 
 
 def subject_of(request: Mapping[str, Any]) -> Opened:
-    """Return the model that a request asks for, of a file without code or of source, with the input to measure it on.
+    """Return the model that a request asks for, from source or from a file without code, with its example input.
 
     Raises:
-        SubjectError: in one line, what is wrong with the target or with its weights, and what to do.
+        SubjectError: the target or its weights are wrong. The message says what is wrong and what to do.
     """
     opened = _opened(request)
     if not request.get("weights"):
@@ -50,7 +50,7 @@ def subject_of(request: Mapping[str, Any]) -> Opened:
         return replace(opened, file_bytes=_size(request["target"], request["root"])) if from_file else opened
     if ends(request["target"], EXPORTED + PICKLED):
         raise SubjectError("weights", f"`{request['target']}` has weights of its own; leave `weights` out")
-    notes = fit(opened.model, request["weights"], request["root"])
+    notes = load_weights(opened.model, request["weights"], request["root"])
     return replace(opened, notes=(*opened.notes, *notes), file_bytes=_size(request["weights"], request["root"]))
 
 
@@ -67,7 +67,7 @@ def _opened(request: Mapping[str, Any]) -> Opened:
         opened = open_artifact(target, root)
         return replace(opened, example=example) if request.get("input") else opened
     if ends(target, TENSORS):
-        structureless(target)
+        refuse_without_structure(target)
     if ends(target, PICKLED):
         note = "loaded under --unsafe: the code that the file names has run"
         return Opened(model=_pickled(target, root, request), example=example, notes=(note,))
@@ -78,27 +78,27 @@ def _opened(request: Mapping[str, Any]) -> Opened:
 def _pickled(target: str, root: str, request: Mapping[str, Any]) -> torch.nn.Module:
     path = regular_file(root, target)
     if not request.get("unsafe"):
-        read_state(path, target)  # which says why, if there is more in it than tensors
-        structureless(target)
+        read_state(path, target)  # raises an error with the reason if there is more in it than tensors
+        refuse_without_structure(target)
     return run_pickle(path, target, root)
 
 
 _OLDER = "serialized_exported_program.json"
-"""The entry that `torch.export.save` wrote up to torch 2.7."""
+"""An entry of the archives of `torch.export.save` up to torch 2.7."""
 
 
 def open_artifact(target: str, root: str) -> Opened:
-    """Read the exported program in a file; nothing of the file is run as code.
+    """Return the exported program in a file, without running code of the file.
 
     Raises:
-        SubjectError: in one line, what is wrong with the file and what to do.
+        SubjectError: the file is wrong. The message says what is wrong and what to do.
     """
     path = regular_file(root, target)
     if not is_zip(path):
-        refuse(target, "is no archive of `torch.export.save`: it is not a zip file", "save the program again")
+        refuse(target, "is not an archive of `torch.export.save`: it is not a zip file", "save the program again")
     archive = Archive(path, target)
     if "archive_format" not in archive.names or archive.read("archive_format") != b"pt2":
-        what = "of an older torch" if _OLDER in archive.names else "no archive of `torch.export.save`"
+        what = "of an older torch" if _OLDER in archive.names else "not an archive of `torch.export.save`"
         refuse(target, f"is {what}", "export the model with torch 2.8 or newer")
     program = read_program(archive)
     model = module_of(program)
@@ -106,7 +106,7 @@ def open_artifact(target: str, root: str) -> Opened:
 
 
 LARGEST = 1 << 31
-"""Bytes of an example input that is made without being asked for."""
+"""Bytes of an example input at most that is made unless the user gives one."""
 
 
 def _example(program: Program) -> Example:
@@ -115,8 +115,7 @@ def _example(program: Program) -> Example:
             raise SubjectError(
                 "input", f"the program was exported with an input of {shape_text(spec.usual)}; give one with `--input`"
             )
-    specs = [{"shape": spec.usual, "dtype": str(spec.dtype).removeprefix("torch.")} for spec in program.inputs]
-    return from_specs(specs)
+    return from_specs([{"shape": spec.usual, "dtype": dtype_name(spec.dtype)} for spec in program.inputs])
 
 
 def _note(program: Program, model: Exported) -> str:

@@ -1,27 +1,27 @@
-"""The tensors of an exported program, made of the raw bytes that its archive holds; none is unpickled as code."""
+"""Make the tensors of an exported program from the raw bytes in its archive. This runs no code of the file."""
 
 from __future__ import annotations
 
 import io
 import json
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import torch
 
 from archcheck.measure.artifacts.archive import Archive, refuse
-from archcheck.measure.artifacts.pickles import REPEATED, repeats
+from archcheck.measure.artifacts.pickles import REPEATED, repeats, unpickled
 from archcheck.measure.artifacts.schema_values import DTYPES, entry, tagged
 
 _MOST_AXES = 64
 _KINDS = {"weights": "weight_", "constants": "tensor_"}
-"""What the archive holds tensors as, and how the entries with raw bytes begin."""
+"""The kinds of tensors in an archive -> the prefix of their entries with raw bytes."""
 
 
 def tensors_of(archive: Archive, kind: str, model: str) -> dict[str, torch.Tensor]:
-    """Return the tensors of `kind`, `"weights"` or `"constants"`, by name; what is one memory in the file stays one.
+    """Return the tensors of `kind`, `"weights"` or `"constants"`, by name. Tensors that share memory in the file do so
+    here.
 
     Raises:
         SubjectError: an entry is damaged, or is a pickle that holds more than tensors.
@@ -49,19 +49,19 @@ def _made(archive: Archive, kind: str, config: Mapping[str, Any]) -> Iterator[tu
             continue
         if path not in storages:
             storages[path] = bytearray(archive.read(full))
-        look = _look(entry(payload, "tensor_meta", dict))
+        metadata = _metadata(entry(payload, "tensor_meta", dict))
         is_param = payload.get("is_param") is True
-        key = path, look, is_param
+        key = path, metadata, is_param
         if key not in made:
-            made[key] = _tensor(storages[path], name, look, is_param=is_param)
+            made[key] = _tensor(storages[path], name, metadata, is_param=is_param)
         yield name, made[key]
 
 
-_Look = tuple[torch.dtype, tuple[int, ...], tuple[int, ...], int, bool]
-"""Dtype, shape, strides, offset, and whether it is trained."""
+_Metadata = tuple[torch.dtype, tuple[int, ...], tuple[int, ...], int, bool]
+"""Dtype, shape, strides, offset, and whether the tensor requires gradients."""
 
 
-def _look(meta: Mapping[str, Any]) -> _Look:
+def _metadata(meta: Mapping[str, Any]) -> _Metadata:
     number = entry(meta, "dtype", int)
     if number not in DTYPES or entry(meta, "layout", int) != 7:
         raise ValueError(f"a tensor of an unknown dtype or layout ({number})")
@@ -73,22 +73,22 @@ def _look(meta: Mapping[str, Any]) -> _Look:
 
 
 def numbers(values: list[Any]) -> tuple[int, ...]:
-    """Return sizes that are known; raise `ValueError` for any other."""
+    """Return sizes as integers. Raises `ValueError` for sizes that are not known."""
     found = []
     for value in values:
-        sort, inner = tagged(value)
-        if sort != "as_int" or type(inner) is not int or not -(2**62) < inner < 2**62:
-            raise ValueError(f"a size that is no number: {str(value)[:60]}")
+        kind, inner = tagged(value)
+        if kind != "as_int" or type(inner) is not int or not -(2**62) < inner < 2**62:
+            raise ValueError(f"a size that is not a number: {str(value)[:60]}")
         found.append(inner)
     return tuple(found)
 
 
-def _tensor(storage: bytearray, name: str, look: _Look, *, is_param: bool) -> torch.Tensor:
-    dtype, sizes, strides, offset, trained = look
+def _tensor(storage: bytearray, name: str, metadata: _Metadata, *, is_param: bool) -> torch.Tensor:
+    dtype, sizes, strides, offset, trained = metadata
     reach = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True)) + 1
     needed = reach * dtype.itemsize if math.prod(sizes) else 0
     if needed > len(storage) or math.prod(sizes) > max(len(storage), REPEATED):
-        raise ValueError(f"`{name}` takes {needed:,} bytes, of which the archive holds {len(storage):,}")
+        raise ValueError(f"`{name}` takes {needed:,} bytes, the archive holds {len(storage):,}")
     whole = len(storage) // dtype.itemsize * dtype.itemsize
     flat = torch.frombuffer(storage, dtype=torch.uint8)[:whole].view(dtype) if whole else torch.empty(0, dtype=dtype)
     tensor = flat.as_strided(sizes, strides, offset) if needed else torch.empty(sizes, dtype=dtype)
@@ -100,7 +100,7 @@ def _tensor(storage: bytearray, name: str, look: _Look, *, is_param: bool) -> to
 def _unpickled_all(archive: Archive, name: str) -> dict[str, torch.Tensor]:
     found = _restricted(archive, name, "the weights")
     if not isinstance(found, Mapping):
-        archive.damaged(f"`{name}` is no table of tensors")
+        archive.damaged(f"`{name}` is not a table of tensors")
     for key, value in found.items():
         if not isinstance(key, str) or not isinstance(value, torch.Tensor):
             _refuse_object(archive, str(key))
@@ -122,11 +122,9 @@ def _refuse_repeated(archive: Archive, name: str, tensor: torch.Tensor) -> None:
 
 
 def _restricted(archive: Archive, path: str, what: str) -> Any:
-    """Read a pickle by torch's own reader, which makes tensors and calls nothing else."""
+    """Return the content of a pickle from torch's restricted reader, which makes tensors and calls nothing else."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.load(io.BytesIO(archive.read(path)), weights_only=True, map_location="cpu")
+        return unpickled(io.BytesIO(archive.read(path)), weights_only=True)
     except Exception:
         refuse(
             archive.shown,

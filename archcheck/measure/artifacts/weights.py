@@ -1,10 +1,10 @@
-"""Tensors in a file: what is there, whether it fits an architecture, and the architecture with them."""
+"""Describe the tensors in a file, check whether they fit a model, and load them into it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -15,57 +15,58 @@ from archcheck.foundation.words import amount, shape_text
 from archcheck.measure.artifacts.archive import regular_file
 from archcheck.measure.artifacts.pickles import read_state
 from archcheck.measure.artifacts.safetensors import Safetensors, names_of
+from archcheck.measure.loading.example import dtype_name
 from archcheck.measure.operators.meta import is_without_memory
-from archcheck.measure.operators.operator_results import dtype_of
+from archcheck.measure.subject import saved_state
 from archcheck.measure.subject.compiled import original, original_name
 
 _SHOWN = 3
 _AT_ONCE = 1 << 24
-"""Elements that are looked at at a time."""
+"""Elements that are checked at a time."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Tensors:
-    """The tensors of a file: their outsides, and how to read each."""
+    """The tensors of a file: their shapes and dtypes by name, and a function that reads one."""
 
     file: str
     format: str
-    outsides: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+    metadata: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
     read: Callable[[str], torch.Tensor]
     notes: list[str] = field(default_factory=list)
 
 
 def open_tensors(target: str, root: str) -> Tensors:
-    """Read what tensors a file holds; nothing of it runs.
+    """Return the tensors of a file, without running code of it.
 
     Raises:
-        SubjectError: in one line, what is wrong with the file and what to do.
+        SubjectError: the file is wrong. The message says what is wrong and what to do.
     """
     if not ends(target, TENSORS + PICKLED):
         raise SubjectError("artifact", f"`{target}` holds no tensors that are known here; name a `.safetensors` file")
     path = regular_file(root, target)
     if ends(target, TENSORS):
         file = Safetensors(path, target)
-        outsides = {name: (file.slots[name].shape, file.slots[name].dtype) for name in names_of(file.slots)}
-        return Tensors(file=target, format="safetensors", outsides=outsides, read=file.read)
+        metadata = {name: (file.slots[name].shape, file.slots[name].dtype) for name in names_of(file.slots)}
+        return Tensors(file=target, format="safetensors", metadata=metadata, read=file.read)
     state, key = read_state(path, target)
-    outsides = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
+    metadata = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
     notes = [f"the tensors under `{key}` of the file; what else it holds was left alone"] if key else []
-    return Tensors(file=target, format="pickle", outsides=outsides, read=state.__getitem__, notes=notes)
+    return Tensors(file=target, format="pickle", metadata=metadata, read=state.__getitem__, notes=notes)
 
 
-def described_weights(target: str, root: str) -> Weights:
-    """Return what tensors a file holds. Raises `SubjectError` as `open_tensors` does."""
+def describe_weights(target: str, root: str) -> Weights:
+    """Return a description of the tensors in a file. Raises `SubjectError` as `open_tensors` does."""
     tensors = open_tensors(target, root)
     stored = tuple(
         Stored(
             name=name,
             shape=shape,
-            dtype=str(dtype).removeprefix("torch."),
+            dtype=dtype_name(dtype),
             bytes=math.prod(shape) * dtype.itemsize,
             not_finite=_not_finite(tensors.read(name)),
         )
-        for name, (shape, dtype) in tensors.outsides.items()
+        for name, (shape, dtype) in tensors.metadata.items()
     )
     sizes: dict[str, int] = {}
     for one in stored:
@@ -82,29 +83,27 @@ def described_weights(target: str, root: str) -> Weights:
 
 
 def _not_finite(tensor: torch.Tensor) -> int:
-    """Return how many numbers of a tensor are infinite or none."""
+    """Return how many numbers of a tensor are infinite or NaN."""
     if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
         return 0
     parts = tensor.detach().reshape(-1).split(_AT_ONCE)  # type: ignore[no-untyped-call]
     return sum(int((~torch.isfinite(part.float() if part.dtype.itemsize == 1 else part)).sum()) for part in parts)
 
 
-def fit(model: torch.nn.Module, target: str, root: str) -> tuple[str, ...]:
-    """Load the tensors of a file into `model`, each where it belongs, and return notes on that.
-
-    A model without memory takes none; it is only compared.
+def load_weights(model: torch.nn.Module, target: str, root: str) -> tuple[str, ...]:
+    """Load the tensors of a file into `model`, and return notes about it. A model without memory is only compared.
 
     Raises:
-        SubjectError: a tensor is missing, is not wanted, has another shape or dtype, or holds what is not finite.
+        SubjectError: a tensor is missing or unexpected, has another shape or dtype, or has values that are not finite.
     """
     model = original(model)
-    state = _state(model)
+    state = saved_state.tensors(model)
     tensors = _uncompiled(open_tensors(target, root), state)
     misfits = list(_misfits(tensors, state))
     if misfits:
-        hint = _prefix_hint(tensors.outsides, state)
+        hint = _prefix_hint(tensors.metadata, state)
         raise SubjectError("weights", f"`{target}` does not fit {type(model).__name__}: {_some(misfits)}{hint}")
-    loaded = f"with the weights of {target}: {amount(len(tensors.outsides), 'tensors')} of the names, shapes and dtypes"
+    loaded = f"with the weights of {target}: {amount(len(tensors.metadata), 'tensors')} of the names, shapes and dtypes"
     if is_without_memory(state.values()):
         return (*tensors.notes, f"{loaded} that it has; none was loaded, as it has no memory")
     _load(model, tensors, state)
@@ -112,29 +111,19 @@ def fit(model: torch.nn.Module, target: str, root: str) -> tuple[str, ...]:
 
 
 def _uncompiled(tensors: Tensors, state: Mapping[str, object]) -> Tensors:
-    """Return the tensors of a file under the names in a model, where but one of both was compiled when it got them."""
+    """Return the tensors of a file under the names in a model, if only one of the two was compiled."""
     names = {original_name(name): name for name in state}
-    origins = {names.get(plain, plain): name for name in tensors.outsides if (plain := original_name(name))}
-    if len(origins) < len(tensors.outsides) or len(names) < len(state) or [*origins] == [*tensors.outsides]:
+    origins = {names.get(plain, plain): name for name in tensors.metadata if (plain := original_name(name))}
+    if len(origins) < len(tensors.metadata) or len(names) < len(state) or [*origins] == [*tensors.metadata]:
         return tensors
     note = "names in the file and in the model that `torch.compile` lengthened by `_orig_mod` were taken for the same"
-    return Tensors(
-        file=tensors.file,
-        format=tensors.format,
-        outsides={name: tensors.outsides[origin] for name, origin in origins.items()},
-        read=lambda name: tensors.read(origins[name]),
-        notes=[*tensors.notes, note],
-    )
-
-
-def _state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return the state of a model by torch's own function, whatever the subject has put in its place."""
-    found = torch.nn.Module.state_dict(model, keep_vars=True)
-    return {name: tensor for name, tensor in found.items() if isinstance(tensor, torch.Tensor)}
+    metadata = {name: tensors.metadata[origin] for name, origin in origins.items()}
+    notes = [*tensors.notes, note]
+    return replace(tensors, metadata=metadata, read=lambda name: tensors.read(origins[name]), notes=notes)
 
 
 def _twins(state: Mapping[str, torch.Tensor]) -> dict[str, list[str]]:
-    """Return for each name all names of the same tensor: of tied ones, files often hold one."""
+    """Return for each name all names of the same tensor. Files often contain only one name of a tied tensor."""
     groups: dict[int, list[str]] = {}
     for name, tensor in state.items():
         groups.setdefault(id(tensor), []).append(name)
@@ -143,17 +132,17 @@ def _twins(state: Mapping[str, torch.Tensor]) -> dict[str, list[str]]:
 
 def _misfits(tensors: Tensors, state: Mapping[str, torch.Tensor]) -> Iterator[str]:
     twins = _twins(state)
-    missing = [name for name in state if not any(twin in tensors.outsides for twin in twins[name])]
-    unexpected = [name for name in tensors.outsides if name not in state]
+    missing = [name for name in state if not any(twin in tensors.metadata for twin in twins[name])]
+    unexpected = [name for name in tensors.metadata if name not in state]
     for what, names in (("missing", missing), ("unexpected", unexpected)):
         if names:
             yield f"{what} {_some([f'`{name}`' for name in names], ', ')}"
-    for name, (shape, dtype) in tensors.outsides.items():
+    for name, (shape, dtype) in tensors.metadata.items():
         if name in state and not torch.nn.parameter.is_lazy(state[name]):
             wanted = state[name]
             if (shape, dtype) != (tuple(wanted.shape), wanted.dtype):
-                there = f"{shape_text(shape)} {str(dtype).removeprefix('torch.')}"
-                yield f"`{name}` is {there} in the file, {shape_text(wanted.shape)} {dtype_of(wanted)} in the model"
+                there, here = f"{shape_text(shape)} {dtype_name(dtype)}", shape_text(wanted.shape)
+                yield f"`{name}` is {there} in the file, {here} {dtype_name(wanted.dtype)} in the model"
 
 
 def _some(items: list[str], separator: str = "; ") -> str:
@@ -162,7 +151,7 @@ def _some(items: list[str], separator: str = "; ") -> str:
 
 
 def _prefix_hint(found: Mapping[str, object], state: Mapping[str, object]) -> str:
-    """Return what to do where all names of the file begin alike, as those of a wrapped model do."""
+    """Return what to do. If all names in the file have the same prefix, the saved model was wrapped."""
     prefix = next(iter(found), "").partition(".")[0] + "."
     if prefix != "." and all(name.startswith(prefix) and name.removeprefix(prefix) in state for name in found):
         return f"; all its names begin with `{prefix}`: save the state of the model within the wrapper"
@@ -170,7 +159,7 @@ def _prefix_hint(found: Mapping[str, object], state: Mapping[str, object]) -> st
 
 
 def _load(model: torch.nn.Module, tensors: Tensors, state: Mapping[str, torch.Tensor]) -> None:
-    read = {name: tensors.read(name) for name in tensors.outsides}
+    read = {name: tensors.read(name) for name in tensors.metadata}
     bad = {name: count for name, tensor in read.items() if (count := _not_finite(tensor))}
     if bad:
         said = [f"{count:,} in `{name}`" for name, count in bad.items()]
@@ -182,8 +171,7 @@ def _load(model: torch.nn.Module, tensors: Tensors, state: Mapping[str, torch.Te
             raise SubjectError("weights", f"{both} are one tensor in the model and differ in `{tensors.file}`")
         if present:
             read.setdefault(name, read[present[0]])
-    extra = {name: value for name, value in torch.nn.Module.state_dict(model).items() if name not in state}
     try:
-        torch.nn.Module.load_state_dict(model, {**extra, **read})
+        saved_state.fill(model, read)
     except Exception as error:
         raise SubjectError("weights", f"`{tensors.file}` could not be loaded: {described(error)}") from error

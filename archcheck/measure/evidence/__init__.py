@@ -1,1 +1,1 @@
-"""What stands behind a claim of accuracy: trainers at work, records, checkpoints, samples."""
+"""The evidence for an accuracy: training runs, records, checkpoints and samples."""

@@ -1,8 +1,8 @@
-"""Checks whether a training record belongs to the model at hand, and what its checkpoint scores today.
+"""Check whether a training record belongs to the measured model, and evaluate its checkpoint again.
 
-The record names the digest of the model's source, the names and shapes of its state, its parameters and the
-digest of the checkpoint, and has a seal of its own. Each is compared with what is there now, and so are the recipe and
-the data where the contract names a function that describes them; the checkpoint is then evaluated again.
+The record states the digest of the model's source, the names and shapes of its state, its parameters and the digest of
+the checkpoint, and it is sealed. Each is compared with the current model. If the contract names a function that
+describes the recipe and the data, these are compared, too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,18 @@ from archcheck.facts.facts import Facts
 from archcheck.facts.record_seals import misshapen, tampering
 from archcheck.facts.records import Training
 from archcheck.foundation.errors import SubjectError, described
-from archcheck.foundation.files import json_of, read_bytes
+from archcheck.foundation.json_documents import json_of
+from archcheck.foundation.whole_files import read_bytes
 from archcheck.foundation.words import LONGEST, quote
-from archcheck.measure.evidence import saved_state
 from archcheck.measure.loading.load import load_module, load_object
+from archcheck.measure.subject import saved_state
 from archcheck.measure.subject.module_tree import Tree
 
 
 def training_facts(
     model: torch.nn.Module, spec: Mapping[str, Any], facts: Facts, root: str, *, evaluate: bool = True
 ) -> Training:
-    """Return the record of `spec` and everything that can be checked about it; `evaluate` tries its checkpoint, too.
+    """Return the record of `spec` with the results of all checks; with `evaluate`, evaluate its checkpoint, too.
 
     Raises:
         SubjectError: the contract's `evaluate` or `describe` cannot be imported, or `describe` failed.
@@ -41,29 +43,23 @@ def training_facts(
     if record is not None:
         mismatches = (*_mismatches(record, model, facts, root), *_other_settings(record, spec, root))
     checkpoint = spec.get("checkpoint")
+    found = Training(record_file=file, record=record, mismatches=mismatches, checkpoint_file=checkpoint)
     if not evaluate:
-        return Training(record_file=file, record=record, mismatches=mismatches, checkpoint_file=checkpoint)
-    correct = total = None
-    trouble = None if checkpoint else "the contract names no `checkpoint`"
-    if checkpoint and not spec.get("evaluate"):
-        trouble = "the contract names no `evaluate`, so the checkpoint cannot be tried"
-    if trouble is None and checkpoint and not facts.subject.meta:
-        correct, total, trouble = _evaluate(model, Path(root, checkpoint), checkpoint, spec["evaluate"], record, root)
-    return Training(
-        record_file=file,
-        record=record,
-        mismatches=mismatches,
-        checkpoint_file=checkpoint,
-        checkpoint_problem=trouble,
-        correct=correct,
-        total=total,
-    )
+        return found
+    if not checkpoint:
+        return replace(found, checkpoint_problem="the contract names no `checkpoint`")
+    if not spec.get("evaluate"):
+        return replace(found, checkpoint_problem="the contract names no `evaluate`, so the checkpoint cannot be tried")
+    if facts.subject.meta:
+        return found
+    correct, total, trouble = _evaluate(model, Path(root, checkpoint), checkpoint, spec["evaluate"], record, root)
+    return replace(found, checkpoint_problem=trouble, correct=correct, total=total)
 
 
 def identity(model: torch.nn.Module, target: str, root: str) -> dict[str, Any]:
-    """Return what a record says of its model: class, source file and digest, parameters, digest of the state.
+    """Return the description of a model in a record: class, source file and its digest, parameters, state digest.
 
-    The source is the file that `target` names: a factory's model may be made of torch's own classes.
+    The source is the file that `target` names, because a factory's model may consist of torch's own classes.
     """
     module, _ = load_module(target, root)
     source = Path(module.__file__) if module.__file__ else None
@@ -78,12 +74,12 @@ def identity(model: torch.nn.Module, target: str, root: str) -> dict[str, Any]:
 
 
 def text_digest(file: Path) -> str:
-    """Return the SHA-256 of a source file, the same on systems with other line ends."""
-    return hashlib.sha256(file.read_text(encoding="utf-8").encode()).hexdigest()  # reading makes every line end "\n"
+    """Return the SHA-256 of a source file, the same for all kinds of line ends."""
+    return hashlib.sha256(file.read_text(encoding="utf-8").encode()).hexdigest()  # reading turns line ends into "\n"
 
 
 def _read(file: Path) -> tuple[dict[str, Any] | None, str | None]:
-    """Return the record in a file, or why it is none; where there is no file, neither."""
+    """Return the record in a file, or the reason why it is not a record; `None` for both if there is no file."""
     try:
         record = json_of(read_bytes(file))
     except FileNotFoundError:
@@ -106,14 +102,14 @@ def _mismatches(record: Mapping[str, Any], model: torch.nn.Module, facts: Facts,
         found.append("the names or shapes of the state differ from those in the record")
     if claimed.get("sha256") != actual["sha256"]:
         found.append(f"`{actual['source']}` is not the source that was trained (its SHA-256 differs from the record's)")
-    # The structure that runs, whatever file its parts come from; only a record that archcheck wrote has it.
+    # The executed structure, whatever files its parts come from. Only a record that archcheck wrote has it.
     if "fingerprint" in claimed and claimed["fingerprint"] != facts.subject.fingerprint:
         found.append("what the model executes differs from what was trained")
     return found
 
 
 def _other_settings(record: Mapping[str, Any], spec: Mapping[str, Any], root: str) -> Iterator[str]:
-    """Yield where the recipe and the data of the record first differ from those of today's code."""
+    """Yield the first difference between the record and the current code for the recipe and for the data."""
     shown = spec.get("describe")
     if not shown:
         return
@@ -131,7 +127,7 @@ def _other_settings(record: Mapping[str, Any], spec: Mapping[str, Any], root: st
 
 
 def _difference(recorded: Any, told: Any, name: str) -> str | None:
-    """Say where two JSON values first differ, and how; a digest, which names nothing, is named last."""
+    """Return how two JSON values first differ, `None` if they are equal. Digests come last: they explain nothing."""
     if not (isinstance(recorded, dict) and isinstance(told, dict)):
         same = recorded == told and isinstance(recorded, bool) is isinstance(told, bool)
         return None if same else f"`{name}` is {_short(recorded)} there, {_short(told)} in the code"
@@ -145,7 +141,7 @@ def _short(value: Any) -> str:
 
 
 def _chosen(record: Mapping[str, Any] | None, shown: str) -> str | None:
-    """Return why the checkpoint is not what the last epoch of its run left behind."""
+    """Return the reason if the checkpoint is not from the last epoch of its run."""
     stated = (record or {}).get("checkpoint") or {}
     runs = [run for run in (record or {}).get("runs", ()) if isinstance(run, dict)]
     run = next((run for run in runs if run.get("seed") == stated.get("seed")), {})
@@ -190,13 +186,13 @@ def _evaluate(
 
 
 class ImpossibleCountsError(ValueError):
-    """More right than there are, or none at all."""
+    """More correct examples than examples, or no examples."""
 
 
 def counts(evaluate: Any, model: torch.nn.Module) -> tuple[int, int]:
-    """Return how many of the test set are right, and how many there are, as `evaluate` of the subject says.
+    """Return the numbers of correct and of all test examples from the subject's `evaluate`.
 
-    Raises `ImpossibleCountsError`, and whatever the subject raises.
+    Raises `ImpossibleCountsError`, and the errors of the subject.
     """
     correct, total = map(_count, evaluate(model))
     if not 0 <= correct <= total or total == 0:
@@ -206,5 +202,5 @@ def counts(evaluate: Any, model: torch.nn.Module) -> tuple[int, int]:
 
 def _count(value: Any) -> int:
     if (whole := int(value)) != value:
-        raise ValueError(f"{value} is no count")
+        raise ValueError(f"{value} is not a count")
     return whole

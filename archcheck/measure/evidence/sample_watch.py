@@ -1,9 +1,8 @@
-"""Sees which samples reach a model while it is trained and evaluated, without changing either.
+"""Watch which samples reach a model while it is trained and evaluated, without changing either.
 
-Two hooks on the model itself see every call of it, also through a wrapper (`nn.DataParallel`, `torch.compile`) and
-through copies such as moving averages. A pass is one of training when a gradient comes back through its output,
-whatever mode the model is in; all others are passes of evaluation. The first tensor that the model is given is the
-batch, its first axis the samples.
+Two hooks on the model see all its calls, also through a wrapper (`nn.DataParallel`, `torch.compile`) and through copies
+such as moving averages. A pass belongs to training if a gradient flows back through its output, whatever the mode of
+the model. All other passes belong to evaluation. The first input tensor is the batch, its first axis the samples.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from archcheck.measure.shapes.containers import tensors_in
 
 
 class Enough(BaseException):
-    """Ends a run that takes longer than it may; no `Exception`, which a trainer may catch."""
+    """Ends a run that takes too long. It is not an `Exception`, because a trainer may catch those."""
 
 
 @dataclass(slots=True, eq=False)
 class Pass:
-    """The samples of one forward pass, and whether a gradient came back through it."""
+    """The samples of one forward pass, and whether a gradient flowed back through it."""
 
     exact: list[bytes]
     keys: list[Key]
@@ -35,12 +34,12 @@ class Pass:
 
 @dataclass(slots=True)
 class Seen:
-    """The passes of a stretch of time."""
+    """The passes of one period."""
 
     passes: list[Pass] = field(default_factory=list)
 
     def samples(self, *, trained: bool) -> list[bytes]:
-        """Return the digests, bit for bit, of the samples of all passes of one kind."""
+        """Return the digests of the exact samples of all passes of one kind."""
         return [one for each in self.passes if each.trained is trained for one in each.exact]
 
     def keys(self, *, trained: bool | None = None) -> list[Key]:
@@ -49,7 +48,7 @@ class Seen:
 
 
 class Watch:
-    """Sees the passes of a model; `seen` is where they go, one stretch after the other."""
+    """Watches the passes of a model; `seen` holds them, one period after the other."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = [Seen()]
@@ -59,7 +58,7 @@ class Watch:
 
     @contextmanager
     def on(self, model: torch.nn.Module, seconds: float) -> Iterator[None]:
-        """Watch `model` inside, for so long; then its next call raises `Enough`."""
+        """Watch `model` in the block. After `seconds`, its next call raises `Enough`."""
         self._deadline = time.monotonic() + seconds
         entering = model.register_forward_pre_hook(self._enter, with_kwargs=True)
         leaving = model.register_forward_hook(self._leave)
@@ -69,8 +68,8 @@ class Watch:
             entering.remove()
             leaving.remove()
 
-    def turn(self) -> Seen:
-        """Begin another stretch; return the one that is over."""
+    def next_period(self) -> Seen:
+        """Begin a new period; return the finished one."""
         self.seen.append(Seen())
         return self.seen[-2]
 
@@ -82,7 +81,7 @@ class Watch:
             try:
                 batch = first_tensor(args, kwargs)
                 self._entered = None if batch is None else Pass(exact(batch), keys_of(batch))
-            except Exception:  # a tensor of another library's making, which shows no numbers
+            except Exception:  # a tensor class of another library without readable numbers
                 pass
         if self._entered is None:
             self.unreadable += 1
@@ -102,5 +101,5 @@ class Watch:
                 tensor.register_hook(back)  # type: ignore[no-untyped-call]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Watch:
-        """A copy of the model, such as a moving average, is watched with it."""
+        """Return this watch, so that copies of the model, such as a moving average, are watched, too."""
         return self

@@ -1,17 +1,17 @@
-"""Samples told apart by their content: what reached a model, and what a contract declares as its data.
+"""Identify samples by their content: those that reach a model, and those that a contract declares as its data.
 
-Two digests serve two questions. `exact` asks whether a sample comes again bit for bit. `keys_of` asks whether two
-samples are the same picture, whatever their dtype and normalisation:
+There are two digests. `exact` tells whether a sample is repeated bit for bit. `keys_of` tells whether two samples are
+the same picture, whatever their dtype and normalisation:
 
-* Images, which have two axes longer than one or more and at least `SMALLEST` elements, in `uint8` or floating: each
-  channel (the first of three axes or more) is rescaled to [0, 1] by its own least and greatest value and cut into
-  steps of 1/`STEPS`. So one affine map a channel with a positive factor is not seen, and neither are contrast and
-  brightness. Values of 8 bits lie at least 1/510 of a step from where two steps meet (every one is a fraction whose
-  denominator is at most 255, and `SHIFT` lies between 0 and the least such fraction), which is more than rounding in
-  float32 can move them. A key of a constant image would be that of all constant images; there is none.
-* All else (rows of a table, sound, tokens): the values themselves, after a cast of floating ones to float32.
+* Images have at least two axes longer than one and at least `SMALLEST` elements, in `uint8` or floating. Each channel
+  (the first of at least three axes) is rescaled to [0, 1] by its minimum and maximum and quantised to steps of
+  1/`STEPS`. So the key ignores an affine map per channel with a positive factor, such as contrast and brightness.
+  Values of 8 bits are at least 1/510 of a step away from the edge between two steps (each is a fraction with a
+  denominator of at most 255, and `SHIFT` lies between 0 and the smallest such fraction). Rounding in float32 moves
+  them less. A constant image has no key, because all constant images would have the same.
+* For all other samples (rows of a table, sound, tokens) the key is of the values, with floating ones cast to float32.
 
-Axes of length one are left out of both, so that `(N, 28, 28)` and `(N, 1, 28, 28)` hold the same images.
+Axes of length one are left out of both, so that `(N, 28, 28)` and `(N, 1, 28, 28)` contain the same images.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from archcheck.foundation.errors import SubjectError
 from archcheck.measure.shapes.containers import tensors_in
 
 Key = bytes | None
-"""What tells a sample from others; `None` for a constant image, which says nothing."""
+"""Identifies a sample; `None` for a constant image, which identifies nothing."""
 
 STEPS = 15
 SHIFT = 1 / 510
 SMALLEST = 64
 _CHUNK = 1 << 16
-"""Elements that are worked on at a time, in float64."""
+"""Elements that are processed at a time, in float64."""
 
 
 def exact(batch: torch.Tensor) -> list[bytes]:
@@ -65,22 +65,15 @@ def _keys(batch: torch.Tensor) -> list[Key]:
 
 def _digests(head: str, rows: torch.Tensor) -> list[bytes]:
     content = rows.contiguous().cpu().view(torch.uint8).numpy()
-    start = hashlib.blake2b(head.encode(), digest_size=16)
-    return [_with(start, row) for row in content]
+    return [hashlib.blake2b(head.encode() + row.tobytes(), digest_size=16).digest() for row in content]
 
 
-def _with(start: Any, row: Any) -> bytes:
-    digest = start.copy()
-    digest.update(row)
-    return bytes(digest.digest())
-
-
-def declared(sets: Any, shown: str) -> dict[str, list[Key]]:
-    """Return the keys of each set that the function `shown` of a contract gave, in the order of its samples.
+def declared_keys(sets: Any, shown: str) -> dict[str, list[Key]]:
+    """Return the keys of each set that the function `shown` of a contract returned, in the order of its samples.
 
     Raises:
-        SubjectError: it gave no mapping of names, no set called `test` or nothing beside it, or something in a set is
-            no sample.
+        SubjectError: it did not return a mapping with `test` and another set, or a set contains something else than
+            samples.
     """
     if not isinstance(sets, Mapping):
         raise SubjectError(
@@ -103,7 +96,7 @@ def _keys_of_set(samples: Any, shown: str) -> Iterator[Key]:
 
 
 def _batches(samples: Any) -> Iterator[torch.Tensor]:
-    """Yield what a set holds as batches `(N, ...)`."""
+    """Yield the samples of a set as batches `(N, ...)`."""
     if isinstance(samples, torch.Tensor) or hasattr(samples, "__array__"):
         yield _tensor(samples)
     elif isinstance(samples, torch.utils.data.DataLoader):
@@ -113,7 +106,7 @@ def _batches(samples: Any) -> Iterator[torch.Tensor]:
 
 
 def _items(samples: Any) -> Iterator[Any]:
-    """Return the items of a dataset; one with a length may count on it to end."""
+    """Return the items of a dataset. The length of a dataset ends it, because indexing may not."""
     if hasattr(samples, "__getitem__") and hasattr(samples, "__len__"):
         return (samples[index] for index in range(len(samples)))
     return (item for item in samples)
@@ -135,5 +128,5 @@ def _tensor(value: Any) -> torch.Tensor:
 
 
 def first_tensor(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor | None:
-    """Return the batch that a model is given: its first tensor that has an axis."""
+    """Return the batch among the inputs of a model: the first tensor with an axis."""
     return next((tensor for tensor in tensors_in([*args, *kwargs.values()]) if tensor.dim()), None)

@@ -1,8 +1,8 @@
-"""A trial: two epochs of the subject's own trainer, and its evaluation, under a watch.
+"""Run a trial: two epochs of the subject's own trainer, and its evaluation, while the samples are watched.
 
-The trainer gets a fresh model and `limit=LIMIT` where it takes a `limit`, so that a trial is cheap. Nothing of it is
-kept but counts. It answers what no record can: whether what reaches the model changes from epoch to epoch, and whether
-the test samples are among what the trainer shows it.
+The trainer gets a fresh model and, if it takes a `limit`, `limit=LIMIT`, so that a trial is cheap. Only counts are
+kept. A trial answers what no record can: whether the training samples change from epoch to epoch, and whether the
+trainer shows test samples to the model.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import torch
 from archcheck.facts.records import HELD_OUT, TRIAL
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.json_codec import encode
-from archcheck.measure.evidence.optimisers import uncompiled_optimisers
 from archcheck.measure.evidence.sample_watch import Enough, Seen, Watch
-from archcheck.measure.evidence.samples import Key, declared
+from archcheck.measure.evidence.samples import Key, declared_keys
+from archcheck.measure.evidence.uncompiled_optimisers import uncompiled_optimisers
 from archcheck.measure.loading.load import load, load_object
 from archcheck.measure.passes.restore import same_torch
 from archcheck.measure.subject.compiled import uncompiled
@@ -28,36 +28,36 @@ from archcheck.measure.subject.memory_trimming import give_back
 from archcheck.measure.subject.source_places import class_where, relative
 
 LIMIT = 512
-"""Samples that a trial is cut to where the trainer can be told."""
+"""Samples of a trial, if the trainer takes a `limit`."""
 EPOCHS = 2
 PATIENCE = 40.0
-"""Seconds that the epochs of a trial may take together, and again those that the evaluation may take."""
+"""Seconds for all epochs of a trial, and again for the evaluation."""
 FIRST = 5
-"""How many positions of samples are named."""
+"""How many positions of samples are reported."""
 
 Facts = dict[str, Any]
 
 
 def trial(request: Mapping[str, Any]) -> dict[str, Facts]:
-    """Return what a trial shows, under the names `trial` and, if it is asked for, `held-out`.
+    """Return the results of a trial under `trial` and, if the request needs it, `held-out`.
 
-    What keeps it from being seen is told under `problem`.
+    If a part failed, its `problem` is the reason.
     """
     spec, root, asked = request.get("training") or {}, request["root"], request.get("needs") or ()
     watch = Watch()
     with same_torch(), uncompiled(), uncompiled_optimisers():
         facts: dict[str, Facts] = {TRIAL: {"problem": None, "where": None, "limit": None, "epochs": []}}
-        model = _told(facts[TRIAL], lambda: _train(request, spec, root, watch, facts[TRIAL]))
+        model = _with_problem(facts[TRIAL], lambda: _train(request, spec, root, watch, facts[TRIAL]))
         give_back()
         if HELD_OUT in asked:
             facts[HELD_OUT] = {"problem": facts[TRIAL]["problem"], "whole": False, "declared": None}
             if model is not None:
-                _told(facts[HELD_OUT], lambda: _hold_out(model, spec, root, watch, facts))
+                _with_problem(facts[HELD_OUT], lambda: _hold_out(model, spec, root, watch, facts))
     return facts
 
 
-def _told(facts: Facts, run: Callable[[], Any]) -> Any:
-    """Run something of the subject's; whatever goes wrong becomes the `problem` of `facts`."""
+def _with_problem(facts: Facts, run: Callable[[], Any]) -> Any:
+    """Run code of the subject. Its error becomes the `problem` of `facts`."""
     try:
         return run()
     except SubjectError as error:
@@ -68,7 +68,7 @@ def _told(facts: Facts, run: Callable[[], Any]) -> Any:
 
 
 def _train(request: Mapping[str, Any], spec: Mapping[str, Any], root: str, watch: Watch, facts: Facts) -> Any:
-    """Train a fresh model for two epochs; return it."""
+    """Train a fresh model for `EPOCHS` epochs; return it."""
     shown = spec.get("train")
     if not shown:
         raise SubjectError("training", "the contract names no `train`, so there is no trainer to watch")
@@ -80,19 +80,19 @@ def _train(request: Mapping[str, Any], spec: Mapping[str, Any], root: str, watch
     try:
         with watch.on(model, PATIENCE):
             for _ in islice(trainer(model, seed=0, epochs=EPOCHS, **options), EPOCHS):
-                epochs.append(watch.turn())
+                epochs.append(watch.next_period())
     except Enough:
-        epochs.append(watch.turn())  # what the last epoch has shown until now
+        epochs.append(watch.next_period())  # the samples of the unfinished epoch
         facts["problem"] = None if len(epochs) == EPOCHS else _too_slow(shown, options)
     except (Exception, SystemExit) as error:
         raise SubjectError("training", f"in a trial `{shown}` failed: {described(error)}") from error
     facts.update(_of_epochs(epochs))
-    facts["problem"] = facts["problem"] or _unseen(shown, epochs, watch) or _short(shown, epochs)
+    facts["problem"] = facts["problem"] or _unseen(shown, epochs, watch) or _stopped_early(shown, epochs)
     return model
 
 
 def _fresh(request: Mapping[str, Any], root: str) -> torch.nn.Module:
-    """Return a model that nobody else holds: one that its file has built already is copied."""
+    """Return a model that no other code refers to: a copy, because the file may have built the model itself."""
     torch.manual_seed(0)
     return copy.deepcopy(load(request["target"], root, request.get("args") or {}))
 
@@ -110,7 +110,7 @@ def _too_slow(shown: str, options: Mapping[str, Any]) -> str:
 
 
 def _unseen(shown: str, epochs: Sequence[Seen], watch: Watch) -> str | None:
-    """Return why the epochs show nothing."""
+    """Return why the epochs show no training samples, `None` if they do."""
     if watch.unreadable:
         return f"what `{shown}` gives the model could not be read: its first argument with an axis holds no numbers"
     if not any(seen.passes for seen in epochs):
@@ -121,14 +121,14 @@ def _unseen(shown: str, epochs: Sequence[Seen], watch: Watch) -> str | None:
     return None
 
 
-def _short(shown: str, epochs: Sequence[Seen]) -> str | None:
+def _stopped_early(shown: str, epochs: Sequence[Seen]) -> str | None:
     if len(epochs) == EPOCHS:
         return None
     return f"`{shown}` was asked for {EPOCHS} epochs and ended after {len(epochs)}"
 
 
 def _of_epochs(epochs: Sequence[Seen]) -> Facts:
-    """Count the samples that trained, epoch by epoch, and those of the second that the first has shown already."""
+    """Return the counts of training samples for each epoch, and of those in the second that the first had, too."""
     trained = [seen.samples(trained=True) for seen in epochs]
     distinct = [set(samples) for samples in trained]
     counts = [{"samples": len(all_), "distinct": len(some)} for all_, some in zip(trained, distinct, strict=True)]
@@ -139,7 +139,7 @@ def _of_epochs(epochs: Sequence[Seen]) -> Facts:
 def _hold_out(
     model: torch.nn.Module, spec: Mapping[str, Any], root: str, watch: Watch, facts: Mapping[str, Facts]
 ) -> None:
-    """Add what the evaluation shows, and how much of it training has shown, to the facts about held-out samples."""
+    """Add the samples of the evaluation, and how many of them training showed, to the facts about held-out samples."""
     found, shown = facts[HELD_OUT], spec.get("evaluate")
     if not shown:
         raise SubjectError("training", "the contract names no `evaluate`, so the test samples are unknown")
@@ -155,13 +155,13 @@ def _hold_out(
     found["trained"] = _among(tested, trained)
     found["evaluated"] = _among(tested, evaluated)
     if spec.get("data"):
-        sets = declared(load_object(spec["data"], root)(), spec["data"])
+        sets = declared_keys(load_object(spec["data"], root)(), spec["data"])
         found["declared"] = _of_declared(sets, tested, trained, evaluated)
 
 
 def _tested(model: torch.nn.Module, evaluate: Any, shown: str, watch: Watch) -> tuple[list[Key], bool]:
-    """Return the keys of the samples that `evaluate` shows, and whether it came to its end."""
-    watch.turn()
+    """Return the keys of the samples that `evaluate` shows to the model, and whether it finished."""
+    watch.next_period()
     whole = True
     try:
         with watch.on(model, PATIENCE):
@@ -170,11 +170,11 @@ def _tested(model: torch.nn.Module, evaluate: Any, shown: str, watch: Watch) -> 
         whole = False
     except (Exception, SystemExit) as error:
         raise SubjectError("training", f"in a trial `{shown}` failed: {described(error)}") from error
-    return watch.turn().keys(), whole
+    return watch.next_period().keys(), whole
 
 
 def _of_declared(sets: Mapping[str, list[Key]], tested: list[Key], trained: list[Key], evaluated: list[Key]) -> Facts:
-    """Compare declared sets with one another, and what was seen with them."""
+    """Return how the declared sets overlap, and how many seen samples are in none of them."""
     names = list(sets)
     everything = [key for keys in sets.values() for key in keys]
     pairs = [(a, b) for number, a in enumerate(names) for b in names[number + 1 :]]
@@ -190,20 +190,20 @@ def _of_declared(sets: Mapping[str, list[Key]], tested: list[Key], trained: list
 
 
 def _overlap(a: str, b: str, sets: Mapping[str, list[Key]]) -> Facts:
-    """Tell which samples of one set are in another; of the test set, if it is one of them."""
+    """Return which samples of one set are in another. If one is the test set, its samples are reported."""
     of, among = (b, a) if b == "test" else (a, b)
     return {"of": of, "among": among, **_among(sets[of], sets[among])}
 
 
 def _among(keys: Sequence[Key], others: Sequence[Key]) -> Facts:
-    """Count the samples that are among others, and name the first."""
+    """Return the count and the first positions of the samples that are among others."""
     known = {*others} - {None}
     positions = [number for number, key in enumerate(keys) if key in known]
     return {"count": len(positions), "first": positions[:FIRST], "others": len(others)}
 
 
 def _missing(keys: Sequence[Key], others: Sequence[Key]) -> Facts:
-    """Count the samples that are not among others, and name the first."""
+    """Return the count and the first positions of the samples that are not among others."""
     known = {*others, None}
     positions = [number for number, key in enumerate(keys) if key not in known]
     return {"count": len(positions), "first": positions[:FIRST], "of": len(keys)}

@@ -1,8 +1,8 @@
-"""Run a subject's trainer by its protocol and report each epoch as it ends.
+"""Run a subject's trainer by its protocol, and report each epoch when it ends.
 
-The trainer is any callable `(model, *, seed, epochs) -> iterator of mappings, one an epoch`; the evaluation is
-any callable `(model) -> (correct, total)` and is called once, after the last epoch. A trainer that is told how many
-`epochs` to train yields as many mappings, no fewer and no more.
+The trainer is any callable `(model, *, seed, epochs) -> iterator of mappings, one per epoch`. The evaluation is any
+callable `(model) -> (correct, total)` and is called once, after the last epoch. A trainer that gets a number of
+`epochs` yields exactly as many mappings.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from archcheck.facts.record_seals import OURS
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.words import amount
 from archcheck.measure.evidence.record import ImpossibleCountsError, counts, identity
-from archcheck.measure.evidence.saved_state import tensors
 from archcheck.measure.loading.example import example_of
 from archcheck.measure.loading.load import load, load_object
 from archcheck.measure.model import measure_model
+from archcheck.measure.subject.saved_state import tensors
 
 
 def train(request: Mapping[str, Any], progress: Callable[[Any], None]) -> dict[str, Any]:
-    """Train one seed; return the run, what it is a run of, and the digest of the checkpoint if one was asked for.
+    """Train one seed; return the run, the description of what was trained, and the digest of a requested checkpoint.
 
     Raises:
-        SubjectError: the trainer failed, diverged, yielded something else than mappings, or not one an epoch; or the
-            evaluation failed, or gave no counts.
+        SubjectError: the trainer failed, diverged, or did not yield one mapping per epoch; or the evaluation failed or
+            returned no counts.
     """
     root, seed, spec = request["root"], request["seed"], request["training"]
     torch.manual_seed(seed)
@@ -54,7 +54,7 @@ def train(request: Mapping[str, Any], progress: Callable[[Any], None]) -> dict[s
     if request.get("save"):
         try:
             answer["checkpoint"] = _save(model, Path(request["save"]))
-        except Exception as error:  # the run has ended, and is not to be lost with them
+        except Exception as error:  # the run is finished and must not be lost with the weights
             answer["unsaved"] = f"the weights of seed {seed} could not be written: {described(error)}"
     return answer
 
@@ -97,7 +97,7 @@ def _epochs(
 
 
 def _counts(evaluate: Any, model: torch.nn.Module, shown: str) -> tuple[int, int]:
-    """Return how many of the test set are right, and how many there are."""
+    """Return the numbers of correct and of all test examples."""
     try:
         return counts(evaluate, model)
     except ImpossibleCountsError as error:
@@ -107,26 +107,26 @@ def _counts(evaluate: Any, model: torch.nn.Module, shown: str) -> tuple[int, int
 
 
 def _about(value: Any, shown: str) -> dict[str, Any]:
-    """Return what a trainer says of its run, as JSON; it may not speak for archcheck."""
+    """Return what a trainer says about its run, as JSON, without the keys that only archcheck sets."""
     try:
         plain = json.loads(json.dumps(dict(value), allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise SubjectError("training", f"`about` of `{shown}` is no JSON: {described(error)}") from None
+        raise SubjectError("training", f"`about` of `{shown}` is not JSON: {described(error)}") from None
     return {key: part for key, part in plain.items() if key not in OURS}
 
 
 def _plain(values: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Return JSON values only; a loss that is not a number ends the run here, not in the record."""
+    """Return the values of an epoch as JSON values. Raises `SubjectError` for values that are not finite."""
     plain: dict[str, Any] = {"epoch": number}
     for key, value in values.items():
-        if hasattr(value, "item"):  # a tensor, or a number of NumPy's
+        if hasattr(value, "item"):  # a tensor, or a number of NumPy
             value = value.item()
         if isinstance(value, float) and not math.isfinite(value):
             raise SubjectError("training", f"`{key}` is {value} in epoch {number}: the training diverged")
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise SubjectError("training", f"`{key}` in epoch {number} is no JSON: {described(error)}") from None
+            raise SubjectError("training", f"`{key}` in epoch {number} is not JSON: {described(error)}") from None
         plain[str(key)] = value
     return plain
 
@@ -142,7 +142,7 @@ def _environment() -> dict[str, Any]:
 
 
 def _keep_room(model: torch.nn.Module, file: Path) -> None:
-    """Write the weights as they are before the training: those after it are as large, and take their place."""
+    """Write the untrained weights to reserve space on the disk: the trained ones are as large and overwrite them."""
     try:
         _save(model, file)
     except OSError as error:
@@ -152,15 +152,15 @@ def _keep_room(model: torch.nn.Module, file: Path) -> None:
             "training", "writing the checkpoint needs `safetensors`; install `archcheck-torch[training]`"
         ) from None
     except (RuntimeError, TypeError, ValueError):
-        return  # what a lazy layer has not made yet
+        return  # the parameters of a lazy layer do not exist yet
 
 
 def _save(model: torch.nn.Module, file: Path) -> str:
-    """Write the weights over what is in a file, which nobody reads before that is done; return their digest."""
+    """Overwrite a file with the weights; return their digest. No other process reads the file before."""
     from safetensors.torch import save
 
-    # Each in memory of its own, as the format takes no tied weights.
-    content = save({name: torch.clone(tensor).contiguous() for name, tensor in tensors(model).items()})
+    # Copies, because the format does not allow tied weights.
+    content = save({name: torch.clone(tensor.detach()).contiguous() for name, tensor in tensors(model).items()})
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o666), "wb") as stream:
         stream.write(content)
         stream.truncate()

@@ -1,1 +1,1 @@
-"""From a target to an instance and an example input, whatever the subject's files do besides."""
+"""Turn a target into a model and an example input, whatever else the subject's files do."""

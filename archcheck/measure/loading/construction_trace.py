@@ -1,8 +1,8 @@
-"""Records how a subject's tensors are made: the operations of torch that run while it is imported and built.
+"""Record how a subject's tensors are made: the torch operations that run while it is imported and built.
 
-A block is one piece of memory. Each step makes blocks or writes to them. What no step made has been given: typed,
-decoded, loaded, computed elsewhere. So is what a generator draws. The steps can be run again, and then they tell
-whether a tensor still holds what its formula gives (see `structure.formulas`).
+A block is one storage. Each step makes blocks or writes to them. A block that no step made is given: its numbers were
+typed, decoded, loaded or computed elsewhere. Random numbers are given, too. `structure.formulas` runs the steps again
+to check whether a tensor still has the values of its formula.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from archcheck.measure.shapes.dispatch_mode import Dispatch
 from archcheck.measure.shapes.memory import storage_of
 
 _MOST = 1 << 17
-"""Steps that are recorded; what is made later has been given."""
+"""Steps that are recorded at most; blocks that are made later are given."""
 _KEPT = 1 << 12
-"""Bytes of a block that was given up to which its numbers are kept: a larger one makes no formula short."""
+"""Bytes of a given block at most whose numbers are kept: a formula with more is not short."""
 _LEAST = 16
-"""Elements from which a result can be found by its outside."""
+"""A result with more elements can be found by its dtype and shape."""
 _ALIKE = 64
-"""Results of one outside that are remembered, the latest."""
+"""Results of one dtype and shape that are remembered: the latest."""
 _PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
 _COVERS = frozenset({"copy_", "fill_", "zero_"})
-"""Operators that leave nothing of what they write to."""
+"""Operators that overwrite all elements."""
 _ELSEWHERE = frozenset({"from_file"})
-"""Operators that bring numbers from outside."""
+"""Operators that read numbers from outside of torch."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where a tensor lies in a block."""
+    """The part of a block that a tensor shows."""
 
     block: int
     dtype: torch.dtype
@@ -51,9 +51,9 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An operation with its arguments, whose tensors are views, and what it `made`: blocks by the place of a result.
+    """An operation with its arguments, with views for tensors, and what it `made`: pairs of result index and block.
 
-    `float_dtype` is what floating numbers were at that time, where nothing said so.
+    `float_dtype` is torch's default dtype at that time.
     """
 
     operator: Operator
@@ -66,7 +66,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Numbers of a block that came from outside; `content` are its bytes, `None` where there are too many."""
+    """A block whose numbers came from outside; `content` are its bytes, `None` if there are too many."""
 
     block: int
     dtype: torch.dtype
@@ -74,14 +74,14 @@ class Given:
 
 
 class Construction(Dispatch):
-    """The steps in their order, and where each block was written to."""
+    """The steps in order, and the indices of the steps that write to each block."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.steps: list[Step | Given] = []
         self.writers: dict[int, list[int]] = {}
         self.covered: dict[int, list[int]] = {}
-        self._blocks: dict[int, tuple[int, StorageWeakRef]] = {}  # a weak reference keeps an address from coming again
+        self._blocks: dict[int, tuple[int, StorageWeakRef]] = {}  # the weak reference keeps an address from reuse
         self._alike: dict[tuple[torch.dtype, tuple[int, ...]], list[tuple[View, int]]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -92,18 +92,18 @@ class Construction(Dispatch):
         if len(self.steps) >= _MOST:
             return func(*args, **kwargs)
         operator = operator_of(func)
-        writes = operator.mutates and operator.name != "set_"  # which moves a tensor elsewhere and writes nothing
-        told = None
+        writes = operator.mutates and operator.name != "set_"  # `set_` changes the storage and writes nothing
+        recorded = None
         if writes:
             with suppress(Exception):
-                told = self._told(operator, args, kwargs)
+                recorded = self._recorded_arguments(operator, args, kwargs)
         result = func(*args, **kwargs)
-        with suppress(Exception):  # a tensor of a class or layout that nobody foresaw: then it has been given
-            self._record(operator, args, kwargs, result, told, writes=writes)
+        with suppress(Exception):  # an unknown tensor class or layout: its results count as given
+            self._record(operator, args, kwargs, result, recorded, writes=writes)
         return result
 
     def places(self, tensor: torch.Tensor) -> Iterator[tuple[View, int]]:
-        """Yield where a tensor may have been made, with the number of steps up to then: its own memory comes first."""
+        """Yield the views that may have made a tensor, with the number of steps until then: its own memory first."""
         view = self._view(tensor)
         if view is not None:
             yield view, len(self.steps)
@@ -115,26 +115,26 @@ class Construction(Dispatch):
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         result: Any,
-        told: tuple[Any, Any, tuple[View, ...]] | None,
+        recorded: tuple[Any, Any, tuple[View, ...]] | None,
         *,
         writes: bool,
     ) -> None:
-        results = [each for each in _flat(result) if isinstance(each, torch.Tensor)]
+        results = _tensors(result)
         new = [(place, each) for place, each in enumerate(results) if self._block(each) is None]
         if not new and not writes:
             return
         written = [each for name in operator.written for each in _tensors(bind(operator.func, args, kwargs)[name])]
-        told = told if writes else self._told(operator, args, kwargs)
-        if told is None:
+        recorded = recorded if writes else self._recorded_arguments(operator, args, kwargs)
+        if recorded is None:
             for tensor in (*written, *(each for _, each in new)):
-                self._give(tensor)
+                self._record_given(tensor)
             return
-        new = [(place, each) for place, each in new if self._block(each) is None]  # it may be the memory of an argument
+        new = [(place, each) for place, each in new if self._block(each) is None]  # not the memory of an argument
         if not new and not writes:
             return
         index = len(self.steps)
         made = tuple((place, block) for place, each in new if (block := self._add(each)) is not None)
-        self.steps.append(Step(operator, told[0], told[1], told[2], made, torch.get_default_dtype()))
+        self.steps.append(Step(operator, recorded[0], recorded[1], recorded[2], made, torch.get_default_dtype()))
         for _, block in made:
             self.writers[block] = [index]
         for tensor in written:
@@ -145,48 +145,49 @@ class Construction(Dispatch):
                 del self._alike[each.dtype, view.shape][:-_ALIKE]
 
     def _write(self, tensor: torch.Tensor, index: int, *, covers: bool) -> None:
-        block = self._block(tensor)
-        if block is None:
+        storage, block = _storage(tensor), self._block(tensor)
+        if storage is None or block is None:
             return
         self.writers[block].append(index)
-        if covers and tensor.is_contiguous() and _bytes_of(tensor) == tensor.numel() * tensor.element_size():
+        if covers and tensor.is_contiguous() and storage.nbytes() == tensor.nbytes:
             self.covered.setdefault(block, []).append(index)
 
-    def _told(
+    def _recorded_arguments(
         self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], Mapping[str, Any], tuple[View, ...]] | None:
-        """Return the arguments with views in place of tensors, and these; `None` where they tell nothing."""
+        """Return the arguments with views in place of tensors, and the views; `None` if they cannot be recorded."""
         aten = operator.func.namespace in ("aten", "prims")
         if operator.draws or not aten or operator.name in _ELSEWHERE or operator.body is not None:
             return None
         views: list[View] = []
         try:
-            told = self._told_of(args, views), {name: self._told_of(each, views) for name, each in kwargs.items()}
-        except _Untold:
+            recorded = self._recorded_value(args, views)
+            named = {name: self._recorded_value(each, views) for name, each in kwargs.items()}
+        except _Unrecordable:
             return None
-        return *told, tuple(views)
+        return recorded, named, tuple(views)
 
-    def _told_of(self, value: Any, views: list[View]) -> Any:
+    def _recorded_value(self, value: Any, views: list[View]) -> Any:
         if value.__class__ in ATOMS:
             return value
         if isinstance(value, torch.Tensor):
             if value.__class__ not in _PLAIN:
-                raise _Untold
+                raise _Unrecordable
             if self._block(value) is None:
-                self._give(value)
+                self._record_given(value)
             view = self._view(value)
             if view is None:
-                raise _Untold
+                raise _Unrecordable
             views.append(view)
             return view
         if isinstance(value, list | tuple):
-            return [self._told_of(each, views) for each in value]
+            return [self._recorded_value(each, views) for each in value]
         if isinstance(value, torch.Generator | torch.UntypedStorage | torch.TypedStorage):
-            raise _Untold
+            raise _Unrecordable
         return value
 
-    def _give(self, tensor: torch.Tensor) -> None:
-        """Take the numbers of a tensor as they are now."""
+    def _record_given(self, tensor: torch.Tensor) -> None:
+        """Record the current numbers of a tensor as given."""
         storage, block = _storage(tensor), self._block(tensor)
         if storage is None:
             return
@@ -200,7 +201,7 @@ class Construction(Dispatch):
             self.steps.append(Given(block, tensor.dtype, content))
 
     def _add(self, tensor: torch.Tensor) -> int | None:
-        """Return the block of a tensor whose memory is new."""
+        """Return the block of a tensor; register it if its memory is new."""
         storage = _storage(tensor)
         if storage is None:
             return None
@@ -227,18 +228,13 @@ class Construction(Dispatch):
         )
 
 
-class _Untold(Exception):  # noqa: N818 - it ends a walk
-    """An argument that cannot be written down."""
+class _Unrecordable(Exception):  # noqa: N818 - it ends a recursion
+    """An argument that cannot be recorded."""
 
 
 def _storage(tensor: torch.Tensor) -> torch.UntypedStorage | None:
     plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
     return storage_of(tensor) if plain else None
-
-
-def _bytes_of(tensor: torch.Tensor) -> int:
-    storage = _storage(tensor)
-    return -1 if storage is None else storage.nbytes()
 
 
 def _flat(value: Any) -> list[Any]:

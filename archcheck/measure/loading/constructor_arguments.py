@@ -1,4 +1,4 @@
-"""Finds arguments for a constructor: those that its file uses elsewhere, else usual values; the report names them."""
+"""Find arguments for a constructor: those of a call in its file, else usual values. The report names them."""
 
 from __future__ import annotations
 
@@ -50,29 +50,15 @@ _USUAL: Mapping[str, Any] = {
     for name in names.split()
 }
 _OF_TYPE: Mapping[Any, Any] = {int: 16, float: 0.1, bool: False, "int": 16, "float": 0.1, "bool": False}
-_SETTINGS = frozenset(
-    [
-        "config",
-        "configs",
-        "cfg",
-        "conf",
-        "args",
-        "arg",
-        "opt",
-        "opts",
-        "option",
-        "options",
-        "hparams",
-        "hp",
-        "params",
-        "hyperparams",
-    ]
-)
+_SETTINGS = frozenset({
+    "config", "configs", "cfg", "conf", "args", "arg", "opt", "opts", "option", "options", "hparams", "hp", "params",
+    "hyperparams",
+})  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Guess:
-    """Arguments that nobody gave, and what the report says of them."""
+    """Guessed arguments, and the report's notes about them."""
 
     args: Mapping[str, Any]
     notes: tuple[str, ...] = ()
@@ -90,30 +76,21 @@ def missing_arguments(value: Any, args: Mapping[str, Any]) -> list[str]:
 
 
 def unknown_argument(value: Any, args: Mapping[str, Any]) -> str | None:
-    """Say which of `args` a class or function does not take, and what it takes; `None` if it takes all of them."""
+    """Return a message about the first of `args` that a class or function does not take; `None` if it takes all."""
     parameters = _parameters(value)
     known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     unknown = [name for name in args if name not in known]
-    if not unknown or not _is_known(value) or any(p.kind is p.VAR_KEYWORD for p in parameters):
+    if not unknown or _signature(value) is None or any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     match = nearest(unknown[0], known)
     takes = f"it takes {', '.join(f'`{name}`' for name in known)}" if known else "it takes none"
     return f"takes no argument `{unknown[0]}`; " + (f"did you mean `{match}`?" if match else takes)
 
 
-def _is_known(value: Any) -> bool:
-    """Whether Python knows what arguments a class or function takes."""
-    try:
-        inspect.signature(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
 def guess(value: Any, module: ModuleType, args: Mapping[str, Any]) -> Guess:
-    """Return arguments for what is missing: those of a call in the file, settings that it defines, usual values.
+    """Return arguments for the missing parameters: those of a call in the file, its settings, or usual values.
 
-    What none of these tells stays missing.
+    A parameter for which there is none of these stays missing.
     """
     missing = missing_arguments(value, args)
     if not missing:
@@ -138,15 +115,20 @@ def guess(value: Any, module: ModuleType, args: Mapping[str, Any]) -> Guess:
     return Guess(given, tuple(notes))
 
 
-def _parameters(value: Any) -> list[inspect.Parameter]:
+def _signature(value: Any) -> inspect.Signature | None:
     try:
-        return list(inspect.signature(value).parameters.values())
-    except (TypeError, ValueError):
-        return []
+        return inspect.signature(value)
+    except (TypeError, ValueError):  # of compiled code
+        return None
+
+
+def _parameters(value: Any) -> list[inspect.Parameter]:
+    signature = _signature(value)
+    return list(signature.parameters.values()) if signature else []
 
 
 def _called(value: Any, module: ModuleType, args: Mapping[str, Any], missing: list[str]) -> Guess | None:
-    """Return the arguments of the first call in the file that tells all that is missing."""
+    """Return the arguments of the first call in the file that has values for all missing parameters."""
     name = getattr(value, "__name__", "")
     for file, call, names in _calls(module, name):
         bound = _bound(value, call, names)
@@ -159,7 +141,7 @@ def _called(value: Any, module: ModuleType, args: Mapping[str, Any], missing: li
 
 
 def _calls(module: ModuleType, name: str) -> Iterator[tuple[str, ast.Call, Mapping[str, Any]]]:
-    """Yield the calls of `name` outside of its own definition, each with the names that are known there."""
+    """Yield the calls of `name` outside of its definition: the file, the call, and the names that are known there."""
     run = RUNS.get(module.__name__)
     for file, tree in zip(run.read_files, run.trees, strict=True) if run else ():
         for statement in tree.body:
@@ -171,7 +153,7 @@ def _calls(module: ModuleType, name: str) -> Iterator[tuple[str, ast.Call, Mappi
 
 
 def _constants(statement: ast.stmt, names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the names that a statement sets within itself to what can be known, each once."""
+    """Return the names that a statement assigns to known values, each with its first value."""
     known: dict[str, Any] = {}
     for node in ast.walk(statement):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
@@ -182,7 +164,7 @@ def _constants(statement: ast.stmt, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bound(value: Any, call: ast.Call, names: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the arguments of a call by the names of parameters, `None` if one cannot be known."""
+    """Return the arguments of a call by parameter name, `None` if one of them is not known."""
     positional = [evaluate(each, names) for each in call.args]
     keywords = [(each.arg, evaluate(each.value, names)) for each in call.keywords]
     if not all(known for _, known in positional) or not all(arg and told[1] for arg, told in keywords):
@@ -197,7 +179,7 @@ def _bound(value: Any, call: ast.Call, names: Mapping[str, Any]) -> dict[str, An
 
 
 def _settings(parameter: inspect.Parameter, module: ModuleType) -> tuple[Any, str] | None:
-    """Return settings for a parameter, with what they are: an object or a class of the file, defaults of its parser."""
+    """Return settings for a parameter and their description: an object or class of the file, or parser defaults."""
     named = parameter.name.lower().strip("_") in _SETTINGS
     names = vars(module)
     annotated = names.get(parameter.annotation) if isinstance(parameter.annotation, str) else parameter.annotation
@@ -216,7 +198,7 @@ def _settings(parameter: inspect.Parameter, module: ModuleType) -> tuple[Any, st
 
 
 def _made(settings: Any) -> tuple[Any, str] | None:
-    """Return an object of a class of settings; nothing where there is none without arguments or what it looks for."""
+    """Return an object of a settings class and its description; `None` if the class cannot be called."""
     try:
         return settings(), f"{settings.__name__}() of this file"
     except Exception:  # whatever the subject raises
@@ -224,7 +206,9 @@ def _made(settings: Any) -> tuple[Any, str] | None:
 
 
 def _is_settings_class(value: Any, module: ModuleType, *, strict: bool) -> bool:
-    """Whether a class of the file holds settings and needs none; with `strict` its name or make has to say so."""
+    """Whether a class of the file holds settings and needs no arguments. With `strict`, it must be a dataclass or have
+    a name that says so.
+    """
     if not isinstance(value, type) or value.__module__ != module.__name__ or missing_arguments(value, {}):
         return False
     if dataclasses.is_dataclass(value):
@@ -234,7 +218,7 @@ def _is_settings_class(value: Any, module: ModuleType, *, strict: bool) -> bool:
 
 
 def _usual(parameter: inspect.Parameter) -> tuple[Any] | None:
-    """Return a usual value of a parameter of that name, or of that type."""
+    """Return the usual value for a parameter's name or type, in a tuple; `None` if there is none."""
     key = parameter.name.lower().replace("_", "")
     if key in _USUAL:
         return (_USUAL[key],)

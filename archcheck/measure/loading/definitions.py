@@ -1,7 +1,7 @@
-"""The definitions of a file: its statements that only define things, without those that do any work.
+"""The definitions of a file: the statements that only define things.
 
-Imports, functions, classes and harmless assignments stay, with `if`, `try` and short loops around them; arguments
-from the command line become the defaults of their parser. All else is left out, and is remembered.
+Imports, functions, classes and safe assignments stay, with `if`, `try` and short loops around them. Arguments from the
+command line become the defaults of their parser. All other statements are left out and remembered.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from archcheck.measure.loading.import_side_effects import dotted, is_main_guard, run_within
-from archcheck.measure.loading.safe_statements import DEFAULTS, Harmless
+from archcheck.measure.loading.safe_statements import DEFAULTS, SafeStatements
 
 _READS = ("parse_args", "parse_known_args", "parse_intermixed_args")
 
 
 class Definitions:
-    """Takes the definitions out of one file, or of the cells of one notebook."""
+    """Extracts the definitions from one file, or from the cells of one notebook."""
 
     def __init__(self, tree: ast.Module) -> None:
-        self._harmless = Harmless(tree)
+        self._safe = SafeStatements(tree)
         self.left: list[ast.stmt] = []
-        """The statements that were left out so far, the innermost ones."""
+        """The innermost statements that were left out so far."""
 
     def of(self, statements: Iterable[ast.stmt]) -> list[ast.stmt]:
-        """Return what stays of some statements, in order; the rest is added to `left`."""
+        """Return the definitions among statements, in order; add the rest to `left`."""
         return [kept for each in statements if (kept := self._kept(each)) is not None]
 
     def _kept(self, node: ast.stmt) -> ast.stmt | None:
         if is_main_guard(node):
             return None
         node = self._with_defaults(node)
-        if isinstance(node, ast.If) and self._harmless.expression(node.test):
+        if isinstance(node, ast.If) and self._safe.is_safe(node.test):
             return self._around(node, ("body", "orelse"))
         if isinstance(node, ast.Try):
             return self._around(node, ("body", "orelse", "finalbody"))
@@ -41,7 +41,7 @@ class Definitions:
         return None
 
     def _around(self, node: ast.stmt, blocks: Sequence[str]) -> ast.stmt:
-        """Return a statement with what stays of its blocks."""
+        """Return a statement with only the definitions in its blocks."""
         for block in blocks:
             statements = self.of(getattr(node, block))
             needed = block == "body" and not statements
@@ -54,16 +54,19 @@ class Definitions:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
             return True
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Delete | ast.Pass | ast.Expr):
-            return self._harmless.expression(node)
+            return self._safe.is_safe(node)
         if isinstance(node, ast.For):
             plain = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.If, ast.Pass)
-            return self._harmless.expression(node) and all(
+            return self._safe.is_safe(node) and all(
                 isinstance(each, plain) for each in run_within(node) if isinstance(each, ast.stmt) and each is not node
             )
         return False
 
     def _with_defaults(self, node: ast.stmt) -> ast.stmt:
-        """Put the defaults where the command line is read: `parser.parse_args()`, or a function that returns that."""
+        """Replace a call that reads the command line, such as `parser.parse_args()`, by one that returns the defaults.
+
+        A function that returns the result of such a call is replaced, too.
+        """
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
             known = dotted(node.value.func).endswith("parse_known_args")
             if _reads(node.value.func) or self._returns_arguments(node.value.func):
@@ -75,13 +78,13 @@ class Definitions:
         return node
 
     def _returns_arguments(self, callee: ast.expr) -> bool:
-        function = self._harmless.functions.get(dotted(callee))
+        function = self._safe.functions.get(dotted(callee))
         if function is None:
             return False
         inside = list(ast.walk(function))
         returned = [each.value for each in inside if isinstance(each, ast.Return) and each.value is not None]
-        names = {name for each in inside if isinstance(each, ast.Assign) and _is_read(each.value)
-                 for target in each.targets for name in [dotted(target)]}  # fmt: skip
+        reads = [each for each in inside if isinstance(each, ast.Assign) and _is_read(each.value)]
+        names = {dotted(target) for each in reads for target in each.targets}
         return bool(returned) and all(_is_read(value) or dotted(value) in names for value in returned)
 
 

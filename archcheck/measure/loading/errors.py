@@ -1,4 +1,4 @@
-"""Say in one line what went wrong with a subject's files: what, where, and what to do next."""
+"""One-line errors about a subject's files: what is wrong, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import torch
 
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
-from archcheck.measure.loading.model_discovery import roots
-from archcheck.measure.loading.suggestions import meant
+from archcheck.measure.loading.model_discovery import root_models
+from archcheck.measure.loading.suggestions import suggestion
 from archcheck.measure.subject.import_guard import Refused, TooLong
 from archcheck.measure.subject.source_text import place as shown_place
 
 
 @contextmanager
 def explained(target: str) -> Iterator[None]:
-    """Have errors of measuring `target` name the package that is missing, or the line that was not run.
+    """Make errors of measuring `target` name the missing package, or the line that was not run.
 
-    What was computed with a package that is not there counts for nothing, even where the subject goes on.
+    If the subject computed with a missing package, raise an error even if the subject went on.
     """
     try:
         yield
@@ -33,7 +33,7 @@ def explained(target: str) -> Iterator[None]:
 
 
 def explained_error(error: SubjectError, target: str, guesses: tuple[str, ...] = ()) -> SubjectError:
-    """Return an error with what it may come from: a missing package, a line that was not run, guessed arguments."""
+    """Return an error with its possible cause: a missing package, a line that was not run, or guessed arguments."""
     if stubs.STUBS.needed:
         return _needs_package(target, stubs.STUBS.needed)
     said = [why] if (why := execution.unset_name(error)) else []
@@ -44,8 +44,8 @@ def _needs_package(target: str, name: str) -> SubjectError:
     return SubjectError("import", f"`{target}` needs `{name}`, {stubs.install(name)}")
 
 
-def not_there(module: ModuleType, name: str, target: str, holder: object) -> SubjectError:
-    """Return the error of a name that a module, or `holder` inside of it, does not have, and why it has not."""
+def missing_name_error(module: ModuleType, name: str, target: str, holder: object) -> SubjectError:
+    """Return the error of a name that a module, or `holder` in it, does not have, with the reason."""
     run = execution.RUNS.get(module.__name__)
     if run is not None and name in run.broken:
         error = run.broken[name]
@@ -56,14 +56,16 @@ def not_there(module: ModuleType, name: str, target: str, holder: object) -> Sub
         return import_error(error, target, f"; {why}" if why else "")
     if run is not None and name in run.unset:
         return SubjectError("no-model", f"`{target}`: `{name}` is set at {run.set_at(name)}; guard what runs there")
-    if run is not None and run.failure and not roots(module):
+    if run is not None and run.failure and not root_models(module):
         return import_error(run.failure, target)
-    missing = f"there is no `{name}` in {_short(module)}"
-    return SubjectError("no-model", f"`{target}`: {'; '.join(filter(None, (missing, meant(holder, name, target))))}")
+    missing = f"there is no `{name}` in `{_file_name(module)}`"
+    return SubjectError(
+        "no-model", f"`{target}`: {'; '.join(filter(None, (missing, suggestion(holder, name, target))))}"
+    )
 
 
 def import_error(error: BaseException, shown: str, more: str = "") -> SubjectError:
-    """Return the error of a file that cannot be imported."""
+    """Return the error for a file that cannot be imported."""
     at = place(error)
     if isinstance(error, Refused):
         return SubjectError("import", f"`{shown}` {error} while it is imported{at}, which a report does not let it do")
@@ -94,16 +96,12 @@ def place(error: BaseException) -> str:
     return found
 
 
-def _short(module: ModuleType) -> str:
-    return f"`{_file_name(module)}`"
-
-
 def _file_name(module: ModuleType) -> str:
     return Path(module.__file__).name if module.__file__ else module.__name__
 
 
-def not_one(target: str, found: list[str], module: ModuleType) -> SubjectError:
-    """Return the error of a file that stands for no model, or for several."""
+def not_one_model_error(target: str, found: list[str], module: ModuleType) -> SubjectError:
+    """Return the error for a file that defines no model, or several."""
     run = execution.RUNS.get(module.__name__)
     if not found and run is not None and run.failure is not None:
         return import_error(run.failure, target)

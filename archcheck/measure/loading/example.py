@@ -1,4 +1,4 @@
-"""Example inputs: given by the contract, made by the subject's own function, or inferred from the first layer."""
+"""Example inputs: given by the contract, made by a function of the subject, or inferred from the first layer."""
 
 from __future__ import annotations
 
@@ -21,27 +21,26 @@ from archcheck.measure.subject.module_tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Positional and keyword inputs of one forward pass, and how they came about."""
+    """Positional and keyword inputs of one forward pass, and a note on how they were found."""
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     note: str | None = None
 
     def mapped(self, function: Callable[[Any], Any], whole: tuple[type, ...] = ()) -> Example:
-        """Return the example with what `function` makes of its tensors, and of objects of a class in `whole`."""
+        """Return the example with `function` applied to its tensors, and to objects of the classes in `whole`."""
         args, kwargs = map_tensors(function, {0: dict(enumerate(self.args)), 1: dict(self.kwargs)}, whole).values()
         return replace(self, args=tuple(args.values()), kwargs=kwargs)
 
     def copied(self) -> Example:
-        """Return the example in memory of its own, which a model may write to."""
+        """Return a copy of the example, which a model may write to."""
         return self.mapped(torch.clone)
 
 
 def given(value: Any) -> Example:
-    """Return an example from what a caller hands over: one input, a sequence of several, or a mapping by keyword.
+    """Return an example from one input, a sequence of several, or a mapping by keyword.
 
-    A named tuple is one input, and so is a packed sequence: its parts belong to each other. Every pass reads an
-    iterator from its beginning.
+    A named tuple is one input, and so is a packed sequence. Every pass reads an iterator from its beginning.
     """
     value = replayed(value)
     if isinstance(value, Mapping):
@@ -55,16 +54,16 @@ def from_specs(specs: Sequence[Mapping[str, Any]]) -> Example:
     """Return an example of random tensors, one for each `{shape, dtype, low, high}`.
 
     Raises:
-        SubjectError: a dtype that torch does not have.
+        SubjectError: torch lacks a dtype, or a tensor does not fit into memory.
     """
     return Example(tuple(_tensor(spec) for spec in specs), {})
 
 
 def example_of(given: Any, root: str) -> Any:
-    """Return the example that a contract or `--input` asks for: a function's, one of specs, or none to infer it.
+    """Return the example that a contract or `--input` asks for: from a function or from specs; `None` to infer it.
 
     Raises:
-        SubjectError: the function cannot be had, failed, or gave nothing; or a dtype that torch does not have.
+        SubjectError: the function cannot be loaded, failed, or returned nothing; or torch lacks a dtype.
     """
     if given is None:
         return None
@@ -95,21 +94,22 @@ def _tensor(spec: Mapping[str, Any]) -> torch.Tensor:
         )
     try:
         return _drawn(spec, dtype)
-    except (MemoryError, RuntimeError) as error:  # torch has no kind of its own for it
+    except (MemoryError, RuntimeError) as error:  # torch has no special class for it
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             shown = shape_text(spec["shape"])
             raise SubjectError(
-                "memory", f"an input of {shown} {_name(dtype)} does not fit into memory; give less"
+                "memory", f"an input of {shown} {dtype_name(dtype)} does not fit into memory; give less"
             ) from None
         raise
 
 
-def _name(dtype: torch.dtype) -> str:
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return the name of a dtype as a contract writes it: `float32`."""
     return str(dtype).removeprefix("torch.")
 
 
 def _drawn(spec: Mapping[str, Any], dtype: torch.dtype) -> torch.Tensor:
-    """Return the same random numbers each time, in the range that the spec gives."""
+    """Return random numbers in the range of the spec, the same ones each time."""
     shape, low, high = tuple(spec["shape"]), spec.get("low"), spec.get("high")
     generator = torch.Generator().manual_seed(0)
     if dtype == torch.bool:
@@ -123,24 +123,24 @@ def _drawn(spec: Mapping[str, Any], dtype: torch.dtype) -> torch.Tensor:
 
 
 def candidates(tree: Tree) -> Iterator[Example]:
-    """Yield inputs that the first layer suggests, the likeliest first.
+    """Yield inputs that the first layer suggests, the most likely first.
 
-    The first layer with weights tells the rank and the channels; sizes are those of the usual data sets:
-    28 for one channel (MNIST), 32 and 224 for three (CIFAR, ImageNet), the order by the layer's stride.
+    The first layer with weights determines the rank and the channels. Sizes are those of common data sets: 28 for one
+    channel (MNIST), 32 and 224 for three (CIFAR, ImageNet), ordered by the layer's stride.
     """
     for node in tree.nodes:
         shapes = _input_shapes(node.module)
         for shape, dtype in shapes:
             what = f"{type(node.module).__name__} `{node.path or '(the model)'}`"
             tensor = _tensor({"shape": shape} if dtype is None else {"shape": shape, "dtype": dtype})
-            note = f"input {shape_text(shape)} ({_name(tensor.dtype)}) inferred from the first layer, {what}"
+            note = f"input {shape_text(shape)} ({dtype_name(tensor.dtype)}) inferred from the first layer, {what}"
             yield Example((tensor,), {}, note)
         if shapes:
             return
 
 
 def _input_shapes(module: torch.nn.Module) -> Sequence[tuple[tuple[int, ...], str | None]]:
-    """Return shapes, and their dtype where it is not torch's default one."""
+    """Return shapes with their dtypes; `None` is torch's default dtype."""
     nn = torch.nn
     if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         return [((1, module.in_channels, *size), None) for size in _sizes(module)]
@@ -148,9 +148,8 @@ def _input_shapes(module: torch.nn.Module) -> Sequence[tuple[tuple[int, ...], st
         axes = len(module.kernel_size)
         return [((1, module.in_channels, *(size,) * axes), None) for size in (1, 4, 7, 8)]
     if isinstance(module, nn.Linear):
-        return [((1, module.in_features), None), ((1, 16, module.in_features), None)] + [
-            (shape, None) for shape in _images_of(module.in_features)
-        ]
+        rows = (1, module.in_features), (1, 16, module.in_features)
+        return [(shape, None) for shape in (*rows, *_images_of(module.in_features))]
     if isinstance(module, nn.Embedding):
         return [((1, 16), "int64"), ((16,), "int64")]
     if isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
@@ -182,8 +181,5 @@ def _sizes(module: Any) -> list[tuple[int, ...]]:
 
 def _images_of(features: int) -> list[tuple[int, ...]]:
     """Return image shapes that flatten to `features`."""
-    found: list[tuple[int, ...]] = []
-    for channels, size in itertools.product((1, 3), (28, 32, 64, 96, 224, 8)):
-        if channels * size * size == features:
-            found.append((1, channels, size, size))
-    return found
+    sizes = itertools.product((1, 3), (28, 32, 64, 96, 224, 8))
+    return [(1, channels, size, size) for channels, size in sizes if channels * size * size == features]

@@ -1,7 +1,8 @@
-"""Runs a file of the subject: as it is, or only its definitions where it does more than define.
+"""Run a file of the subject: as it is, or only its definitions if it does more than define things.
 
-A file that shows signs of that is not run as it is. Any other is tried, and loaded by its definitions when it fails,
-goes on for long or would leave traces. What was left out is remembered, for the report's notes and for its errors.
+A file that visibly does more is loaded by its definitions. Any other file is run as it is, and loaded by its
+definitions if it fails, takes too long or would have side effects. The lines that were left out are remembered for the
+report's notes and for errors.
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ _NOT_RUN = ", which was not run"
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """How a file of the subject was run; `lines` are the files and lines that were left out."""
+    """How a file of the subject was run.
+
+    `why` is the reason for running only the definitions, and `lines` are the files and lines that were left out.
+    `unset` holds the names that these lines set, `broken` the classes that could not be made, and `unread` the cells
+    with syntax errors. `read` tells that the defaults of a parser were used.
+    """
 
     files: tuple[str, ...]
     why: str | None = None
@@ -50,7 +56,7 @@ class Run:
         return Path(file_of(self.files[0])).name
 
     def set_at(self, name: str) -> str | None:
-        """Where a name is set that is not there, and why that was not run; `None` of any other name."""
+        """The place where a missing name is set, and why that was not run; `None` for any other name."""
         at = self.unset.get(name)
         if at is None or self.failure is None or not at.endswith(_NOT_RUN):
             return at
@@ -58,7 +64,7 @@ class Run:
 
     @property
     def notes(self) -> Iterator[str]:
-        """What the report says of it."""
+        """The report's notes about the file."""
         if self.why:
             left = f"; not run: {', '.join(_ranges(self.lines))}" if self.lines else ""
             yield f"loaded by its definitions only, as {self.why}{left}"
@@ -71,24 +77,24 @@ class Run:
 @dataclass(slots=True)
 class _Settings:
     careful: bool = False
-    """Whether files may leave no traces when they are imported."""
+    """Whether files may have no side effects when they are imported."""
     seconds: float = IMPORT_TIMEOUT
     """How long the subject's own code may compute while it is imported."""
     cut: Mapping[str, str] = field(default_factory=dict)
-    """The files that took too long when another process imported them, and why."""
+    """The files that took too long in an earlier process, and the messages about it."""
     start_over: Callable[[str, str], None] | None = None
-    """What ends this process to have another one load a file by its definitions, where there is another one."""
+    """Ends this process, so that another one loads a file by its definitions; `None` if there is no other one."""
     running: list[Run] = field(default_factory=list)
-    """The files that run, the outermost first."""
+    """The files that are running, the outermost first."""
     clock: Clock | None = None
 
 
 _DEFINITIONS = 0.25
-"""Seconds of CPU time that the definitions of a file may always take: a limit is for what it does beside them."""
+"""Seconds of CPU time that the definitions of a file may always take: the limit is for its other code."""
 
 SETTINGS = _Settings()
 RUNS: dict[str, Run] = {}
-"""The files of the subject that this process has run, by the name of their module."""
+"""The files of the subject that this process has run, by module name."""
 
 
 def run(module: ModuleType, files: Sequence[str]) -> None:
@@ -98,31 +104,31 @@ def run(module: ModuleType, files: Sequence[str]) -> None:
         SyntaxError, OSError: the source cannot be read. A cell with such an error is left out.
     """
     record = RUNS[module.__name__] = Run(files=tuple(files))
-    trees = {file: tree for file in files if (tree := _tree(file, record)) is not None}
+    trees = {file: tree for file in files if (tree := _parsed(file, record)) is not None}
     for file, tree in trees.items():
         if is_cell(file):
             keep_classes(module.__name__, file, tree)
     record.read_files, record.trees = tuple(trees), tuple(trees.values())
     whole = ast.Module(body=[node for tree in trees.values() for node in tree.body], type_ignores=[])
-    record.why = _sign(trees, whole)
+    record.why = _side_effect(trees, whole)
     if record.why is None and (cut := [SETTINGS.cut[file] for file in files[:1] if file in SETTINGS.cut]):
         record.why, record.failure = cut[0], TooLong(cut[0])
     if record.why is None:
         before = dict(module.__dict__)
         try:
-            with _watched(record):
+            with _guarded(record):
                 for file, tree in trees.items():
                     exec(compile(tree, file, "exec", dont_inherit=True), module.__dict__)
             return
         except BaseException as error:
-            record.failure, record.why = error, _why(error, record)
+            record.failure, record.why = error, _reason(error, record)
             _undo(module, before)
-    with _watched(record, _DEFINITIONS):
+    with _guarded(record, _DEFINITIONS):
         _run_definitions(module, trees, whole, record)
 
 
 def _undo(module: ModuleType, before: Mapping[str, Any]) -> None:
-    """Have a module be as it was before it ran, without the modules in it that the subject has run since."""
+    """Restore a module to its state before it ran, and forget its submodules that have run since."""
     module.__dict__.clear()
     module.__dict__.update(before)
     for name in [name for name in RUNS if name.startswith(f"{module.__name__}.")]:
@@ -132,8 +138,8 @@ def _undo(module: ModuleType, before: Mapping[str, Any]) -> None:
         SETTINGS.clock.restart()
 
 
-def _cut(frame: FrameType, what: str) -> None:
-    """End the innermost file that runs, as its code goes on for long."""
+def _stop(frame: FrameType, what: str) -> None:
+    """Stop the innermost running file, because its code takes too long."""
     while not is_own(frame.f_code.co_filename) and frame.f_back:
         frame = frame.f_back
     where = place(frame.f_code.co_filename, frame.f_lineno)
@@ -145,7 +151,7 @@ def _cut(frame: FrameType, what: str) -> None:
 
 
 def raised_at(error: BaseException) -> str:
-    """Return the innermost line of the subject's files that an error went through, `` if there is none."""
+    """Return the innermost line of the subject's files in an error's traceback, empty if there is none."""
     where, traceback = "", error.__traceback__
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
@@ -155,7 +161,7 @@ def raised_at(error: BaseException) -> str:
     return where
 
 
-def _tree(file: str, record: Run) -> ast.Module | None:
+def _parsed(file: str, record: Run) -> ast.Module | None:
     try:
         return ast.parse(text_of(file), file)
     except SyntaxError as error:
@@ -165,7 +171,7 @@ def _tree(file: str, record: Run) -> ast.Module | None:
         return None
 
 
-def _sign(trees: dict[str, ast.Module], whole: ast.Module) -> str | None:
+def _side_effect(trees: dict[str, ast.Module], whole: ast.Module) -> str | None:
     functions = functions_of(whole)
     for file, tree in trees.items():
         if sign := sign_in(tree, functions):
@@ -173,7 +179,7 @@ def _sign(trees: dict[str, ast.Module], whole: ast.Module) -> str | None:
     return None
 
 
-def _why(error: BaseException, record: Run) -> str:
+def _reason(error: BaseException, record: Run) -> str:
     at = f" ({where})" if (where := raised_at(error)) else ""
     if isinstance(error, Refused):
         return f"it {error} when it is imported{at}"
@@ -185,13 +191,13 @@ def _why(error: BaseException, record: Run) -> str:
 
 
 @contextmanager
-def _watched(record: Run, least: float = 0.0) -> Iterator[None]:
-    """Limit the time (to `least` seconds or more), and what may be done, of the outermost file.
+def _guarded(record: Run, least: float = 0.0) -> Iterator[None]:
+    """Limit the time and the side effects of the outermost file; the files that it imports share the limits.
 
-    The files that it imports run within.
+    The time is at least `least` seconds.
     """
     if not SETTINGS.running:
-        SETTINGS.clock = Clock(max(SETTINGS.seconds, least), _cut)
+        SETTINGS.clock = Clock(max(SETTINGS.seconds, least), _stop)
     outermost = nullcontext() if SETTINGS.running or SETTINGS.clock is None else limited(SETTINGS.clock)
     SETTINGS.running.append(record)
     STUBS.sealed = False
@@ -213,14 +219,14 @@ def _run_definitions(module: ModuleType, trees: dict[str, ast.Module], whole: as
     names[DEFAULTS] = read_defaults
     definitions = Definitions(whole)
     for file in trees:
-        # Taken from a tree of its own: what stays of a statement takes its place in the tree.
+        # From a fresh tree, because extracting the definitions changes the statements.
         for statement in definitions.of(ast.parse(text_of(file), file).body):
             _run_statement(statement, file, names, record)
-        _remember(definitions, file, record)
+        _remember_left_out(definitions, file, record)
     del names[DEFAULTS]
 
 
-def _remember(definitions: Definitions, file: str, record: Run) -> None:
+def _remember_left_out(definitions: Definitions, file: str, record: Run) -> None:
     for statement in definitions.left:
         record.lines.append((file, statement.lineno))
         for name in names_set_by(statement):
@@ -245,7 +251,7 @@ def _run_statement(statement: ast.stmt, file: str, names: dict[str, Any], record
 
 
 def _ranges(places: Sequence[tuple[str, int]]) -> list[str]:
-    """Return `net.py:12, 14, 20` for the lines of each file in turn, the first nine."""
+    """Return `net.py:12, 14, 20` for the lines of each file, for at most nine lines."""
     shown = list(dict.fromkeys(places))
     files = dict.fromkeys(file for file, _ in shown[:9])
     found = [place(file, *sorted(line for each, line in shown[:9] if each == file)) for file in files]
@@ -253,7 +259,7 @@ def _ranges(places: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def unset_name(error: BaseException | None) -> str | None:
-    """Return why the name is not there that an error, or one that led to it, misses; `None` if it misses no name."""
+    """Return why a name is missing that caused an error or one of its causes; `None` if no missing name is known."""
     while error is not None:
         if isinstance(error, NameError) and error.name:
             found = next((at for run in RUNS.values() if (at := run.set_at(error.name))), None)
@@ -264,10 +270,10 @@ def unset_name(error: BaseException | None) -> str | None:
 
 
 def has_failed() -> bool:
-    """Whether a file could not be run as it is, which may be otherwise the next time."""
+    """Whether a file failed when it was run as it is. The next run may succeed."""
     return any(each.failure is not None for each in RUNS.values())
 
 
 def notes() -> list[str]:
-    """Return what the report says of all files of the subject that were run."""
+    """Return the report's notes about all files of the subject that were run."""
     return [note for each in RUNS.values() if is_own(each.files[0]) for note in each.notes]

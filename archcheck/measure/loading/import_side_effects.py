@@ -1,4 +1,4 @@
-"""Finds signs that importing a file runs a program: it trains, downloads, reads arguments or shows plots."""
+"""Find signs that importing a file runs a program: it trains, downloads, reads arguments or shows plots."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _DOTTED = {
     **dict.fromkeys(("input", "raw_input"), "asks for input"),
 }
 _CALLED = {"train": "trains", "train_model": "trains", "training": "trains", "fit": "trains", "train_loop": "trains"}
-"""Functions, called for nothing but their effect, whose name says it wherever they are from."""
+"""Names of functions that tell their effect wherever the function comes from, if the call's result is not used."""
 
 Functions = Mapping[str, ast.FunctionDef | ast.AsyncFunctionDef]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sign:
-    """What a file does when it is imported, and the line."""
+    """What a file does when it is imported, and on which line."""
 
     line: int
     what: str
 
 
 def sign_in(tree: ast.Module, functions: Functions) -> Sign | None:
-    """Return the first sign outside of functions and classes, followed into the functions that are called there."""
+    """Return the first sign outside of functions and classes, or in the functions that are called there."""
     for statement in tree.body:
         if found := _sign(statement, functions, frozenset()):
             return Sign(line=statement.lineno, what=found)
@@ -50,13 +50,11 @@ def functions_of(tree: ast.Module) -> dict[str, ast.FunctionDef | ast.AsyncFunct
 
 def is_main_guard(node: ast.AST) -> bool:
     """Whether a statement is `if __name__ == "__main__":`."""
-    return isinstance(node, ast.If) and any(
-        isinstance(each, ast.Name) and each.id == "__name__" for each in ast.walk(node.test)
-    )
+    return isinstance(node, ast.If) and "__name__" in names_in(node.test)
 
 
 def dotted(node: ast.expr) -> str:
-    """Return `a.b.c` for a name or attribute, `?.c` for an attribute of anything else, `` for what is neither."""
+    """Return `a.b.c` for a name or attribute, `?.c` for an attribute of another expression, else an empty text."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
@@ -64,8 +62,13 @@ def dotted(node: ast.expr) -> str:
     return ""
 
 
+def names_in(code: ast.AST) -> list[str]:
+    """Return the names in a piece of code."""
+    return [each.id for each in ast.walk(code) if isinstance(each, ast.Name)]
+
+
 def run_within(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what runs with a statement: all of it, but for functions, classes and what is guarded by `__main__`."""
+    """Yield the nodes that run with a statement: all but functions, classes and code guarded by `__main__`."""
     pending = [node]
     while pending:
         each = pending.pop(0)
@@ -109,7 +112,6 @@ def _call(node: ast.Call) -> str | None:
 
 def _loop(node: ast.For) -> str | None:
     """Whether a loop looks like one over epochs or batches."""
-    counters = {each.id.lower() for each in ast.walk(node.target) if isinstance(each, ast.Name)}
-    over = {each.id.lower() for each in ast.walk(node.iter) if isinstance(each, ast.Name)}
+    counters, iterated = (map(str.lower, names_in(part)) for part in (node.target, node.iter))
     is_training = any(name in ("ep", "epochs") or name.startswith("epoch") for name in counters)
-    return "trains" if is_training or any(name.endswith(("loader", "_dl")) for name in over) else None
+    return "trains" if is_training or any(name.endswith(("loader", "_dl")) for name in iterated) else None

@@ -1,8 +1,8 @@
-"""Lets the files of a subject import one another, whatever their names and wherever they were meant to be started.
+"""Let the files of a subject import one another, whatever their names and working folder.
 
-The subject's own files come first for the subject, and last for everybody else: a `random.py` beside the model is
-nobody's `random` but its own. A file never imports itself by its own name. What is found neither beside the file nor
-installed is looked for up to the root of the repository, and then stood in for (see `stubs`).
+The subject finds its own files first; other code finds them last, so that a `random.py` beside the model does not
+replace `random` for other packages. A file never imports itself by its own name. A module that is neither beside the
+file nor installed is searched up to the root of the repository, and then replaced by a stub (see `stubs`).
 """
 
 from __future__ import annotations
@@ -16,29 +16,21 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 from archcheck.measure.loading import execution
-from archcheck.measure.loading.stubs import is_stub, may_stand_in, stub_spec
+from archcheck.measure.loading.stubs import is_stub, may_be_stubbed, stub_spec
 from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.source_text import parse, place
 
 
 class SubjectLoader(SourceFileLoader):
-    """Runs a file of the subject as `execution` does, and writes no compiled file beside it."""
+    """Runs a file of the subject, or the cells of a notebook, as `execution` does. It writes no compiled file."""
 
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the file."""
-        execution.run(module, [self.path])
-
-
-class NotebookLoader(SourceFileLoader):
-    """Runs the cells of a notebook; `inspect` asks for it to believe in files that are not there."""
-
-    def __init__(self, name: str, path: str, cells: Sequence[str]) -> None:
+    def __init__(self, name: str, path: str, sources: Sequence[str]) -> None:
         super().__init__(name, path)
-        self._cells = cells
+        self._sources = sources
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the cells in order."""
-        execution.run(module, self._cells)
+        """Run the file, or the cells in order."""
+        execution.run(module, self._sources)
 
 
 class _Beside:
@@ -48,7 +40,7 @@ class _Beside:
         self.folders: list[str] = []
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
-        """Return a file of the subject, with the loader for it."""
+        """Return the spec of a file of the subject, with its loader."""
         if path is not None:
             return _own(PathFinder.find_spec(name, path)) if any(is_own(f"{each}/") for each in path) else None
         importer = _importer()
@@ -69,17 +61,17 @@ class _Beside:
 
 
 class _Missing:
-    """Stands in for what nothing else finds."""
+    """Finds stubs for modules that no other finder finds."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
-        """Return a stand-in, where the import goes without saying."""
+        """Return the spec of a stub, if the import is at the top of a file of the subject."""
         if is_stub(name.rpartition(".")[0]):
             return stub_spec(name, "")
         frame = _importer()
         if (
             frame is None
             or not execution.SETTINGS.running
-            or not may_stand_in(frame.f_code.co_filename, frame.f_lineno)
+            or not may_be_stubbed(frame.f_code.co_filename, frame.f_lineno)
         ):
             return None
         return stub_spec(name, place(frame.f_code.co_filename, frame.f_lineno))
@@ -88,26 +80,26 @@ class _Missing:
 _BESIDE, _MISSING = _Beside(), _Missing()
 
 
-def prefer(folders: Iterable[str]) -> None:
-    """Look for the subject's imports in these folders first; everybody else finds them there, too, after all else."""
+def search_first(folders: Iterable[str]) -> None:
+    """Search these folders first for imports of the subject, and last for imports of other code."""
     if _BESIDE not in sys.meta_path:
         sys.meta_path.insert(0, _BESIDE)
         sys.meta_path.append(_MISSING)
     _BESIDE.folders[:0] = [folder for folder in dict.fromkeys(folders) if folder not in _BESIDE.folders]
-    seek(_BESIDE.folders)
+    search_last(_BESIDE.folders)
 
 
-def seek(folders: Iterable[str]) -> None:
-    """Let everybody find modules in these folders that are nowhere else."""
+def search_last(folders: Iterable[str]) -> None:
+    """Search these folders last for all imports."""
     sys.path += [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
 
 
-def import_alone(name: str, path: Path, *, package: str = "", cells: Sequence[str] = ()) -> ModuleType:
-    """Import a file or a notebook under a name of its own, as a part of `package` where it imports relatives."""
+def import_alone(name: str, path: Path, sources: Sequence[str], *, package: str = "") -> ModuleType:
+    """Import a file, or the cells of a notebook, as the module `name`, or as a part of `package` if there is one."""
     name = f"{package}.{path.stem}" if package else name
     if name in sys.modules:
         return sys.modules[name]
-    loader = NotebookLoader(name, str(path), cells) if path.suffix == ".ipynb" else SubjectLoader(name, str(path))
+    loader = SubjectLoader(name, str(path), sources)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
@@ -121,7 +113,7 @@ def import_alone(name: str, path: Path, *, package: str = "", cells: Sequence[st
 
 
 def package_of(folder: Path, levels: int) -> str:
-    """Make packages of a folder and those above, `levels` in all, without running an `__init__.py`; return the name."""
+    """Make packages of a folder and its parents, `levels` in total, without running `__init__.py`; return the name."""
     folders = [folder, *folder.parents][: max(levels, 1)][::-1]
     name = ""
     for each in folders:
@@ -134,7 +126,7 @@ def package_of(folder: Path, levels: int) -> str:
 
 
 def dotted_name(path: Path) -> tuple[Path, str]:
-    """Return the folder to import a file from and its dotted name, walking up through `__init__.py`."""
+    """Return the folder to import a file from, and its dotted name: the parents with an `__init__.py` are packages."""
     parts, folder = [path.stem] if path.stem != "__init__" else [], path.parent
     while (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)
@@ -143,14 +135,14 @@ def dotted_name(path: Path) -> tuple[Path, str]:
 
 
 def relative_levels(path: Path) -> int:
-    """Return how many levels up the relative imports of a file reach, 0 where it has none."""
+    """Return how many levels up the relative imports of a file reach, 0 if it has none."""
     tree = parse(str(path))
     nodes = ast.walk(tree) if tree else ()
     return max((node.level for node in nodes if isinstance(node, ast.ImportFrom)), default=0)
 
 
 def above(path: Path, root: str) -> list[str]:
-    """Return the folders above that of a file, up to the root of its repository, or to `root` where it is in none."""
+    """Return the parents of a file's folder, up to the root of its repository, or up to `root` if it is in none."""
     parents = list(path.parent.parents)
     ends = [each for each in (path.parent, *parents) if (each / ".git").exists() or (each / "pyproject.toml").is_file()]
     end = ends[0] if ends else Path(root).resolve()
@@ -158,15 +150,15 @@ def above(path: Path, root: str) -> list[str]:
 
 
 def _own(spec: ModuleSpec | None) -> ModuleSpec | None:
-    """Return the spec of a Python file of the subject with our loader; none for any other."""
+    """Return the spec of a Python file of the subject with our loader, `None` for any other file."""
     if spec is None or type(spec.loader) is not SourceFileLoader or not spec.origin or not is_own(spec.origin):
         return None
-    spec.loader = SubjectLoader(spec.name, spec.origin)
+    spec.loader = SubjectLoader(spec.name, spec.origin, [spec.origin])
     return spec
 
 
 def _importer() -> FrameType | None:
-    """Return the frame of the subject that imports, or ours when we import it; `None` when anybody else does."""
+    """Return the frame that imports if it is the subject's or `load`'s, else `None`."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
@@ -179,4 +171,4 @@ def _importer() -> FrameType | None:
 
 
 _TARGETS = str(Path(__file__).with_name("load.py"))
-"""Where targets are imported, for the subject."""
+"""The file that imports targets; its imports count as the subject's."""

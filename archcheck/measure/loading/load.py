@@ -1,8 +1,8 @@
 """Find and build the subject that a target names.
 
-A target is `file.py`, `file.py:Name`, `notebook.ipynb:Name`, `package.module:Name` or `package/module.py:Name`; the
+A target is `file.py`, `file.py:Name`, `notebook.ipynb:Name`, `package.module:Name` or `package/module.py:Name`. The
 name is a class, a factory or an instance. A file inside a package is imported by its dotted name, so that relative
-imports work. What a file does beside defining is left out where it has to be (see `execution`).
+imports work. If necessary, only the definitions of a file run (see `execution`).
 """
 
 from __future__ import annotations
@@ -23,18 +23,24 @@ from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
 from archcheck.measure.loading.construction_trace import Construction
 from archcheck.measure.loading.constructor_arguments import Guess, guess, missing_arguments, unknown_argument
-from archcheck.measure.loading.errors import explained_error, import_error, not_one, not_there, place
+from archcheck.measure.loading.errors import (
+    explained_error,
+    import_error,
+    missing_name_error,
+    not_one_model_error,
+    place,
+)
 from archcheck.measure.loading.imports import (
     above,
     dotted_name,
     import_alone,
     package_of,
-    prefer,
     relative_levels,
-    seek,
+    search_first,
+    search_last,
 )
-from archcheck.measure.loading.model_discovery import roots
-from archcheck.measure.loading.notebooks import cells
+from archcheck.measure.loading.model_discovery import root_models
+from archcheck.measure.loading.notebooks import code_cells
 from archcheck.measure.loading.pretrained import without_downloads
 from archcheck.measure.operators.meta import needs_numbers, refused, without_memory
 from archcheck.measure.subject.import_guard import Refused, harmless
@@ -46,7 +52,7 @@ _MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model, and what has to be said of how it came about."""
+    """A model, with notes on how it was loaded, and the trace of its construction."""
 
     model: torch.nn.Module
     notes: tuple[str, ...] = ()
@@ -56,7 +62,7 @@ class Loaded:
 def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
     """Return the model that `target` names, built with `args` if it is a class or a factory.
 
-    With `meta` it is built without memory; what stands in its file already built stays as it is.
+    With `meta` it is built without memory; an instance that its file builds stays as it is.
 
     Raises:
         SubjectError: with one line that says what is missing and what to do next.
@@ -67,43 +73,43 @@ def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False)
 def load_noted(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False, careful: bool = False) -> Loaded:
     """Return the model that `target` names, as `load` does, with notes on how it was loaded.
 
-    `careful` is for a file that nobody has prepared: nothing that it does while it is loaded may leave traces, and
-    arguments that are missing are guessed, which the notes say.
+    `careful` is for a file without a contract: it may have no side effects while it is loaded, and missing arguments
+    are guessed and noted.
     """
-    _begin(careful)
-    downloads: AbstractContextManager[list[str]] = without_downloads() if careful else nullcontext([])
     construction = None if meta else Construction()
-    with downloads as absent, construction or nullcontext():
+    with _loading(careful) as absent, construction or nullcontext():
         module, name = load_module(target, root)
         value = attribute(module, name or _only_root(module, target), target)
         guessed = Guess({})
         try:
-            with _leaving_nothing(target) if careful else nullcontext():
-                if careful and _is_made(value):
-                    guessed = guess(value, module, args)  # which may make objects of the file's classes
+            with _refusing_side_effects(target) if careful else nullcontext():
+                if careful and _is_constructor(value):
+                    guessed = guess(value, module, args)  # this may make objects of the file's classes
                 model = build(value, target, {**guessed.args, **args}, meta=meta)
         except SubjectError as error:
             raise explained_error(error, target, guessed.notes) from error
-    away = [f"pretrained weights were not downloaded, random ones stand for them: {file}" for file in absent]
+    away = [f"pretrained weights were not downloaded, random ones replace them: {file}" for file in absent]
     notes = [*execution.notes(), *guessed.notes, *away, stubs.note()]
     return Loaded(model, tuple(note for note in notes if note), construction)
 
 
-def _begin(careful: bool) -> None:
+def _loading(careful: bool) -> AbstractContextManager[list[str]]:
+    """Prepare for loading a subject. The context gives the files that are not downloaded if `careful`."""
     execution.SETTINGS.careful = careful
     stubs.forget()
+    return without_downloads() if careful else nullcontext([])
 
 
 def _only_root(module: ModuleType, target: str) -> str:
-    found = roots(module)
+    found = root_models(module)
     if len(found) != 1:
-        raise not_one(target, found, module)
+        raise not_one_model_error(target, found, module)
     return found[0]
 
 
 @contextmanager
-def _leaving_nothing(target: str) -> Iterator[None]:
-    """Refuse what would leave traces while a model is built."""
+def _refusing_side_effects(target: str) -> Iterator[None]:
+    """Refuse side effects while a model is built."""
     try:
         with harmless():
             yield
@@ -116,34 +122,32 @@ def _leaving_nothing(target: str) -> Iterator[None]:
         ) from error
 
 
-def _is_made(value: object) -> bool:
+def _is_constructor(value: object) -> bool:
     return callable(value) and (isinstance(value, type) or not isinstance(value, torch.nn.Module))
 
 
 def find(target: str, root: str, *, careful: bool = False) -> list[str]:
-    """Return the targets with a name that `target` stands for: every root of a file, else itself."""
+    """Return the named targets for `target`: one for each root model of a file, or the target if it has a name."""
     match = _FILE.match(target)
     if match is None or match["name"]:
         return [target]
-    _begin(careful)
-    downloads: AbstractContextManager[object] = without_downloads() if careful else nullcontext()
-    with downloads:
+    with _loading(careful):
         module, _ = load_module(target, root)
-    found = roots(module)
+    found = root_models(module)
     if not found:
-        raise not_one(target, found, module)
+        raise not_one_model_error(target, found, module)
     return [f"{target}:{name}" for name in found]
 
 
 def load_module(target: str, root: str) -> tuple[ModuleType, str | None]:
-    """Import the module of a target; return it with the name that the target gives, if any."""
+    """Import the module of a target; return it with the name in the target, `None` if there is none."""
     watch_installed()
     claim(root)
     if match := _FILE.match(target):
         return _import_file(Path(root, match["file"]), match["file"], root), match["name"]
     if match := _MODULE.match(target):
         claim_module(match["module"])
-        prefer([root])
+        search_first([root])
         return _import(match["module"], target), match["name"]
     if Path(root, target).exists():
         folder = f"{target.rstrip('/')}/" if Path(root, target).is_dir() else ""
@@ -155,7 +159,7 @@ def load_module(target: str, root: str) -> tuple[ModuleType, str | None]:
 
 
 def load_object(target: str, root: str) -> Any:
-    """Return any object by target: an example function, a trainer, an evaluation."""
+    """Return the object that a target names: an example function, a trainer or an evaluation."""
     module, name = load_module(target, root)
     if name is None:
         raise SubjectError("not-found", f"`{target}` names no function; write `{target}:name`")
@@ -167,13 +171,13 @@ def attribute(module: ModuleType, name: str, target: str) -> Any:
     value: Any = module
     for part in name.split("."):
         if not hasattr(value, part):
-            raise not_there(module, part, target, value)
+            raise missing_name_error(module, part, target, value)
         value = getattr(value, part)
     return value
 
 
 def build(value: Any, target: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
-    """Return the model: call a class or factory with `args`, without memory for `meta`; take an instance as it is."""
+    """Return the model: an instance as it is, else what a class or factory returns. `meta` takes no memory."""
     if isinstance(value, torch.nn.Module) and not isinstance(value, type):
         return value
     if not callable(value):
@@ -211,15 +215,15 @@ def _import_file(path: Path, shown: str, root: str) -> ModuleType:
     package_root, name = dotted_name(path)
     beside = [str(path.parent)] if package_root == path.parent else []
     claim(package_root)
-    prefer([*beside, str(package_root), root])
-    seek([str(path.parent), *above(path, root)])
+    search_first([*beside, str(package_root), root])
+    search_last([str(path.parent), *above(path, root)])
     if beside or path.suffix == ".ipynb" or not _is_free(name, package_root):
         return _import_alone(path, shown)
     return _import(name, shown)
 
 
 def _is_free(name: str, folder: Path) -> bool:
-    """Whether the name of a package means the one in `folder`: not that of Python, nor one that is imported already."""
+    """Whether a package can be imported by its name from `folder`: no other package has the name, Python's included."""
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names:
         return False
@@ -228,13 +232,13 @@ def _is_free(name: str, folder: Path) -> bool:
 
 
 def _import_alone(path: Path, shown: str) -> ModuleType:
-    """Import a file that is in no package, under a name of its own: `model.py` may exist in many folders."""
+    """Import a file that is in no package under a unique name, because `model.py` may exist in many folders."""
     name = f"archcheck_subject_{re.sub(r'[^a-zA-Z0-9_]', '_', path.stem)}_{abs(hash(str(path))):x}"
     try:
         if path.suffix == ".ipynb":
-            return import_alone(name, path, cells=cells(path, shown))
+            return import_alone(name, path, code_cells(path, shown))
         levels = relative_levels(path)
-        return import_alone(name, path, package=package_of(path.parent, levels) if levels else "")
+        return import_alone(name, path, [str(path)], package=package_of(path.parent, levels) if levels else "")
     except SubjectError:
         raise
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""Finds the models that a file is about: classes that no other class of it uses, and functions that make models."""
+"""Find the root models of a file: classes that no other class of it uses, and functions that make models."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import torch
 
 from archcheck.measure.loading.constructor_arguments import missing_arguments
 from archcheck.measure.loading.execution import RUNS
-from archcheck.measure.loading.import_side_effects import dotted, functions_of
+from archcheck.measure.loading.import_side_effects import dotted, functions_of, names_in
 from archcheck.measure.subject.source_text import parse
 
 _BEHIND = ("to", "cuda", "cpu", "eval", "float", "train")
 """Methods that return the model itself."""
 
 
-def roots(module: ModuleType) -> list[str]:
-    """Return the models of a module in source order.
+def root_models(module: ModuleType) -> list[str]:
+    """Return the root models of a module in source order.
 
-    These are the classes it defines that no other class of it uses, and the instances it makes of other classes. A
-    class that has to be given arguments gives way to the instances of it, or to the functions that make one and need
-    none. Where there is neither class nor instance, these are the functions that return a model. Classes that could
-    not be made, and would have been models, are among them.
+    These are its classes that no other class of it uses, and its instances of other classes. A class that needs
+    arguments is replaced by its instances, or by functions without arguments that make one. If there are neither
+    classes nor instances, these are the functions that return a model. Classes whose definition failed are included if
+    they look like models.
     """
-    tree = tree_of(module)
+    tree = _tree_of(module)
     classes = _classes(module)
     instances = dict(_instances(module, tree))
     of_own = [name for name, value in instances.items() if type(value).__module__ == module.__name__]
@@ -38,8 +38,8 @@ def roots(module: ModuleType) -> list[str]:
     return _ordered(tree, found or list(_factories(module, tree, {*classes})))
 
 
-def tree_of(module: ModuleType) -> ast.Module:
-    """Return the source of a module as one tree, an empty one if it is not known."""
+def _tree_of(module: ModuleType) -> ast.Module:
+    """Return the syntax tree of a module, an empty one if its source is not known."""
     run = RUNS.get(module.__name__)
     if run is not None:
         return ast.Module(body=[node for tree in run.trees for node in tree.body], type_ignores=[])
@@ -48,7 +48,7 @@ def tree_of(module: ModuleType) -> ast.Module:
 
 
 def _classes(module: ModuleType) -> list[str]:
-    """Return the classes of a module that are models, or would be if they could be made."""
+    """Return the classes of a module that are models, or look like models and failed."""
     own = [
         name
         for name, value in vars(module).items()
@@ -56,11 +56,11 @@ def _classes(module: ModuleType) -> list[str]:
     ]
     run = RUNS.get(module.__name__)
     failed = run.broken if run else {}
-    return [*own, *(name for node in tree_of(module).body if (name := _would_be_model(node)) in failed)]
+    return [*own, *(name for node in _tree_of(module).body if (name := _would_be_model(node)) in failed)]
 
 
 def _would_be_model(node: ast.stmt) -> str:
-    """Return the name of a class that reads like a model, `` for anything else."""
+    """Return the name of a class that looks like a model, empty for any other statement."""
     if not isinstance(node, ast.ClassDef):
         return ""
     bases = [dotted(base).rpartition(".")[2] for base in node.bases]
@@ -70,7 +70,7 @@ def _would_be_model(node: ast.stmt) -> str:
 
 
 def _instances(module: ModuleType, tree: ast.Module) -> Iterator[tuple[str, Any]]:
-    """Yield the models that a module has made at its top, each once, by the last name that it has."""
+    """Yield the models that a module makes at its top level, each once, by its last name."""
     names = dict.fromkeys(name for node in tree.body if isinstance(node, ast.Assign) for name in _targets(node))
     found = {id(value): (name, value) for name in names if _is_model(value := vars(module).get(name))}
     yield from found.values()
@@ -81,49 +81,31 @@ def _is_model(value: object) -> bool:
 
 
 def _targets(node: ast.Assign) -> list[str]:
-    return [each.id for target in node.targets for each in ast.walk(target) if isinstance(each, ast.Name)]
+    return [name for target in node.targets for name in names_in(target)]
 
 
 def _used(tree: ast.Module, classes: Iterable[str]) -> set[str]:
-    """Return the classes that the body or the bases of another class mention."""
-    known = {*classes}
-    return {
-        child.id
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-        for child in ast.walk(node)
-        if isinstance(child, ast.Name) and child.id != node.name and child.id in known
-    }
+    """Return the classes that the body or the bases of another class name."""
+    others = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    return {name for node in others for name in names_in(node) if name != node.name}.intersection(classes)
 
 
-def _mentioned(tree: ast.Module, instances: Iterable[str]) -> set[str]:
-    """Return the names that the statements mention which make these instances."""
-    names = {*instances}
-    return {
-        child.id
-        for node in tree.body
-        if isinstance(node, ast.Assign) and names.intersection(_targets(node))
-        for child in ast.walk(node.value)
-        if isinstance(child, ast.Name)
-    }
+def _mentioned(tree: ast.Module, instances: list[str]) -> set[str]:
+    """Return the names in the statements that make these instances."""
+    assignments = (node for node in tree.body if isinstance(node, ast.Assign))
+    return {name for node in assignments if {*instances}.intersection(_targets(node)) for name in names_in(node.value)}
 
 
 def _handed_over(tree: ast.Module, classes: set[str]) -> set[str]:
-    """Return the classes that another class, or a function that makes one, is given as an argument."""
+    """Return the classes that are arguments of another class, or of a function that makes one."""
     makers = classes | _making(tree, classes)
-    return {
-        child.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and dotted(node.func) in makers
-        for each in (*node.args, *(keyword.value for keyword in node.keywords))
-        for child in ast.walk(each)
-        if isinstance(child, ast.Name) and child.id in classes
-        if not isinstance(each, ast.Call)
-    }
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and dotted(node.func) in makers]
+    arguments = [each for call in calls for each in (*call.args, *(keyword.value for keyword in call.keywords))]
+    return {name for each in arguments if not isinstance(each, ast.Call) for name in names_in(each)} & classes
 
 
 def _makers(module: ModuleType, tree: ast.Module, name: str, instances: list[str]) -> list[str]:
-    """Return what stands for a class: itself, or what gives it the arguments that it must have."""
+    """Return the root models for a class: the class, or what makes an instance of it if it needs arguments."""
     value = vars(module).get(name)
     if value is None or not missing_arguments(value, {}):
         return [name]
@@ -132,10 +114,10 @@ def _makers(module: ModuleType, tree: ast.Module, name: str, instances: list[str
 
 
 def _factories(module: ModuleType, tree: ast.Module, classes: set[str], *, ready: bool = False) -> Iterator[str]:
-    """Yield the functions that return a model, but for those that others call; with `ready`, those that can run.
+    """Yield the functions that return a model and that no other one calls; with `ready`, those without arguments.
 
-    A function returns a model when it returns a call of `classes`, of a container of torch, of a network of torchvision
-    or of a function that does.
+    A function returns a model if it returns a call of `classes`, of a container of torch, of a network of torchvision
+    or of another such function.
     """
     functions, makes = functions_of(tree), _making(tree, classes)
     called = {dotted(each.func) for n in makes for each in ast.walk(functions[n]) if isinstance(each, ast.Call)}
@@ -169,7 +151,7 @@ def _returns(function: ast.AST, makers: set[str], own: bool) -> bool:
 
 
 def _makes(value: ast.expr, makers: set[str], own: bool) -> bool:
-    """Whether an expression is a call that makes a model, also with `.to(device)` behind it."""
+    """Whether an expression is a call that makes a model, also if `.to(device)` follows."""
     if not isinstance(value, ast.Call):
         return False
     name = dotted(value.func)

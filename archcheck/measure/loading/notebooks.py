@@ -1,4 +1,4 @@
-"""A notebook as Python: its code cells in order, without what only IPython understands."""
+"""Read a notebook as Python: its code cells in order, without the lines that only IPython understands."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from archcheck.foundation.errors import SubjectError
-from archcheck.foundation.files import json_of, read_bytes
-from archcheck.measure.subject.source_text import keep
+from archcheck.foundation.json_documents import json_of
+from archcheck.foundation.whole_files import read_bytes
+from archcheck.measure.subject.source_text import keep_cell
 
 _FOREIGN = re.compile(r"%%(?!time|timeit|capture|prun)\w+")
 """The first line of a cell in another language: `%%bash`, `%%writefile`, `%%html`."""
@@ -17,24 +18,26 @@ _MAGIC = re.compile(r"\s*(?:[%!?]|[\w.]+\?{1,2}\s*$|[\w.,\s]+=\s*[%!]\s*\w)")
 """A line for IPython: `%matplotlib inline`, `!pip install`, `nn.Linear?`, `files = !ls`."""
 
 
-def cells(path: Path, shown: str) -> list[str]:
-    """Return the names of the code cells of a notebook, whose sources `texts` knows from now on.
+def code_cells(path: Path, shown: str) -> list[str]:
+    """Return the names of the code cells of a notebook, and register their sources in `source_text`.
 
-    A cell is named by its number among the code cells, counted from 1. Its lines keep their numbers: a magic becomes a
+    A cell is named by its number among the code cells, counted from 1. Its lines keep their numbers: a magic becomes
     `pass`.
 
     Raises:
-        SubjectError: the file is no notebook.
+        SubjectError: the file is not a notebook.
     """
     try:
         document = json_of(read_bytes(path))
         sources = [_source(cell) for cell in _all_cells(document) if cell["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SubjectError("syntax", f"`{shown}` is no notebook of Jupyter: {error}; save it there once more") from None
+        raise SubjectError(
+            "syntax", f"`{shown}` is not a Jupyter notebook: {error}; save it in Jupyter again"
+        ) from None
     names = []
     for number, source in enumerate(sources, 1):
         names.append(f"{path}:cell {number}")
-        keep(names[-1], python_of(source), source)
+        keep_cell(names[-1], python_of(source), source)
     return names
 
 
@@ -50,7 +53,7 @@ def _source(cell: Any) -> str:
 
 
 def python_of(source: str) -> str:
-    """Return a cell with `pass` in place of what is no Python, line for line; one that is Python stays as it is."""
+    """Return a cell with `pass` for each line that is not Python. A cell that is Python stays as it is."""
     lines = source.splitlines()
     if _is_python(source):
         return source + "\n"
@@ -75,6 +78,6 @@ def _is_python(source: str) -> bool:
 
 
 def _continues(before: list[str]) -> bool:
-    """Whether a line goes on with an expression, so that a `%` at its start divides."""
+    """Whether the next line continues an expression, so that a `%` at its start is an operator."""
     text = before[-1].rstrip() if before else ""
     return text.endswith(("\\", "(", "[", "{", ",", "+", "*"))

@@ -1,35 +1,17 @@
-"""The defaults of a file's command line, read off its calls of `add_argument` without running it."""
+"""Find the defaults of a file's command line from its calls of `add_argument`, without running the file."""
 
 from __future__ import annotations
 
 import argparse
 import ast
-import builtins
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from archcheck.measure.loading.import_side_effects import dotted
 
 _SAFE = {
-    name: getattr(builtins, name)
-    for name in [
-        "int",
-        "float",
-        "str",
-        "bool",
-        "list",
-        "tuple",
-        "dict",
-        "set",
-        "range",
-        "min",
-        "max",
-        "len",
-        "round",
-        "abs",
-        "sum",
-        "sorted",
-    ]
+    each.__name__: each
+    for each in (int, float, str, bool, list, tuple, dict, set, range, min, max, len, round, abs, sum, sorted)
 }
 
 
@@ -39,9 +21,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def defaults(trees: Iterable[ast.Module], names: Mapping[str, Any]) -> argparse.Namespace | None:
-    """Return what the parser of a file gives for no arguments at all, `None` where the file adds no argument.
+    """Return what the parser of a file returns without arguments, `None` if the file adds no argument.
 
-    What is required has no default: it is `None`. `names` are those of the module.
+    A required argument without a default is `None`. `names` are those of the module.
     """
     parser = _Parser(add_help=False, conflict_handler="resolve")
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -84,12 +66,12 @@ def _keywords(call: ast.Call, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evaluate(node: ast.expr, names: Mapping[str, Any]) -> tuple[Any, bool]:
-    """Return the value of an expression of constants and of `names`, and whether it has one without a call."""
+    """Return the value of an expression of constants and `names`, and whether it is known without a call."""
     plain = not any(isinstance(each, ast.Call | ast.Await | ast.NamedExpr | ast.Lambda) for each in ast.walk(node))
     if not plain:
         return None, False
     try:
         code = compile(ast.Expression(body=node), "<default>", "eval")
         return eval(code, {"__builtins__": {}, **_SAFE, **names}), True
-    except Exception:  # a name that is not there, or whatever the arithmetic says
+    except Exception:  # a missing name, or an error of the arithmetic
         return None, False

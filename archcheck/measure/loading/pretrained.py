@@ -1,4 +1,4 @@
-"""Build a model that asks for pretrained weights without downloading them: a report is of the architecture."""
+"""Build a model that asks for pretrained weights without downloading them, because a report is about architecture."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NAME = "load_state_dict_from_url"
 
 
 class _Absent(dict[str, Any]):
-    """A state that stayed where it is; a model that loads it keeps its own."""
+    """A state that was not downloaded. A model that loads it keeps its own values."""
 
 
 @contextmanager
 def without_downloads() -> Iterator[list[str]]:
-    """Have torch's hub leave out weights that it would download, and yield their names as they are asked for.
+    """Make torch's hub skip weights that it would download, and yield a list to which their names are added.
 
-    Weights that were downloaded before are loaded as ever.
+    Weights that were downloaded before are loaded.
     """
     absent: list[str] = []
     original, load = torch.hub.load_state_dict_from_url, torch.nn.Module.load_state_dict

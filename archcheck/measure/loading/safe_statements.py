@@ -1,4 +1,4 @@
-"""Tells which top-level statements of a file only define things, so that they may run when the rest does not."""
+"""Find the top-level statements of a file that only define things, so that they can run without the rest."""
 
 from __future__ import annotations
 
@@ -15,18 +15,9 @@ _BUILTINS = frozenset(
     )
 )
 _KNOWN = (
-    *(
-        "argparse.",
-        "collections.",
-        "copy.",
-        "dataclasses.",
-        "datetime.",
-        "einops.",
-        "enum.",
-        "functools.",
-        "itertools.",
-    ),
-    *("math.", "numpy.", "operator.", "os.cpu_count", "os.environ.get", "os.getenv", "os.getcwd", "os.path."),
+    *("argparse.", "collections.", "copy.", "dataclasses.", "datetime.", "einops.", "enum.", "functools."),
+    *("itertools.", "math.", "numpy.", "operator.", "os.cpu_count", "os.environ.get", "os.getenv", "os.getcwd"),
+    "os.path.",
     *("pathlib.", "random.seed", "re.", "string.", "sys.path.", "time.time", "torch.", "torchvision.models."),
     *("torchvision.transforms.", "types.", "typing.", "typing_extensions.", "warnings.", "logging.getLogger"),
 )
@@ -51,13 +42,13 @@ _SETTINGS = ("config", "args", "params", "options", "opt", "vocab", "cfg")
 
 
 DEFAULTS = "__archcheck_defaults__"
-"""The name of the function that stands where a file reads its command line."""
+"""The name of the function that replaces the reading of the command line."""
 
 _PURE = _BUILTINS | {DEFAULTS}
 
 
-class Harmless:
-    """Judges statements of one file, or of the cells of one notebook."""
+class SafeStatements:
+    """Tells which statements of one file, or of the cells of one notebook, are safe."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.functions: Functions = functions_of(tree)
@@ -65,60 +56,60 @@ class Harmless:
         self._classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
         self._judged: dict[str, bool] = {}
 
-    def expression(self, node: ast.AST | None) -> bool:
-        """Whether an expression computes something from little, and does nothing else."""
+    def is_safe(self, node: ast.AST | None) -> bool:
+        """Whether an expression only makes small computations, without side effects."""
         if node is None:
             return True
         awaits = (ast.Await, ast.Yield, ast.YieldFrom)
         inside = list(run_within(node))
         return not any(isinstance(each, awaits) for each in inside) and all(
-            self._call(each) for each in inside if isinstance(each, ast.Call)
+            self._call_is_safe(each) for each in inside if isinstance(each, ast.Call)
         )
 
-    def _call(self, call: ast.Call) -> bool:
-        name = self.meaning(call.func)
+    def _call_is_safe(self, call: ast.Call) -> bool:
+        name = self.full_name(call.func)
         if "." not in name:
-            return name in _PURE or self._class(name) or self._function(name)
+            return name in _PURE or self._makes_data(name) or self._only_computes(name)
         if name.startswith(_NOT):
             return False
         return name.startswith(_KNOWN) or name.rpartition(".")[2] in _METHODS
 
-    def meaning(self, callee: ast.expr) -> str:
+    def full_name(self, callee: ast.expr) -> str:
         """Return the full name of what is called: `torch.nn.Linear` for `nn.Linear`."""
         name = dotted(callee)
         first, dot, rest = name.partition(".")
         return f"{self._imported.get(first, first)}{dot}{rest}"
 
-    def _class(self, name: str) -> bool:
-        """Whether to make an object of a class of this file is to make a model or settings."""
+    def _makes_data(self, name: str) -> bool:
+        """Whether a class of this file is a model or settings, so that making an object of it is safe."""
         node = self._classes.get(name)
         if node is None:
             return False
-        bases = [self.meaning(base) for base in node.bases]
-        decorators = [self.meaning(getattr(each, "func", each)) for each in node.decorator_list]
+        bases = [self.full_name(base) for base in node.bases]
+        decorators = [self.full_name(getattr(each, "func", each)) for each in node.decorator_list]
         return (
             any(base.startswith("torch.nn.") or base.rpartition(".")[2] in _PLAIN_BASES for base in bases)
-            or any(base in self._classes and base != name and self._class(base) for base in bases)
+            or any(base in self._classes and base != name and self._makes_data(base) for base in bases)
             or any(name.rpartition(".")[2] == "dataclass" for name in decorators)
             or name.lower().endswith(_SETTINGS)
         )
 
-    def _function(self, name: str) -> bool:
-        """Whether a function of this file does nothing but compute."""
+    def _only_computes(self, name: str) -> bool:
+        """Whether a function of this file only computes."""
         if name not in self.functions:
             return False
         if name not in self._judged:
-            self._judged[name] = True  # one that calls itself is as harmless as the rest of it
+            self._judged[name] = True  # a recursive call is as safe as the rest of the function
             body = ast.Module(body=list(self.functions[name].body), type_ignores=[])
             self._judged[name] = sign_in(body, self.functions) is None and all(
-                not isinstance(each, ast.While | ast.With | ast.Try | ast.Global) and self.expression(each)
+                not isinstance(each, ast.While | ast.With | ast.Try | ast.Global) and self.is_safe(each)
                 for each in body.body
             )
         return self._judged[name]
 
 
 def _imports(tree: ast.Module) -> list[tuple[str, str]]:
-    """Return each imported name with its full one."""
+    """Return each imported name with its full name."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -1,8 +1,8 @@
-"""Stand-ins for packages that are not installed, so that a class that does not need them can be measured.
+"""Stubs for packages that are not installed, so that a class that does not need them can be measured.
 
-A stand-in can be imported and handed around while files are imported, as `np.ndarray` is in an annotation. Nothing can
-be computed with one: a call, a base class, a number or, once the files are imported, as much as an attribute of it
-raises `MissingPackage` and is remembered, so that a subject that swallows the error is not measured either.
+While files are imported, a stub can be imported and passed on, such as `np.ndarray` in an annotation. Computing with it
+raises `MissingPackage`: a call, a base class, a number and, once the files are imported, every attribute. The use is
+remembered, so that a subject that catches the error is not measured either.
 """
 
 from __future__ import annotations
@@ -40,34 +40,34 @@ _DISTRIBUTIONS = {
         *("torchsummary", "torchtext", "torchviz", "torchvision", "tqdm", "transformers", "wandb", "yacs"),
     )
 }
-"""What to install for what is imported. For other names nothing is advised: a stranger may own them."""
+"""Imported name -> distribution to install. Other names get no advice, because a stranger may own them."""
 
 
 class MissingPackage(ImportError):  # noqa: N818 - the state of an installation
-    """Something was to be computed with a package that is not installed."""
+    """Code tried to compute with a package that is not installed."""
 
 
 @dataclass(slots=True)
 class Stubs:
-    """The packages that are stood in for, each with the place of its first import, and the first that was needed."""
+    """The stubbed packages, each with the place of its first import, and the first one that was needed."""
 
     places: dict[str, str] = field(default_factory=dict)
     sealed: bool = False
     needed: str | None = None
 
     def need(self, name: str) -> NoReturn:
-        """Raise `MissingPackage`; from now on nothing that is computed counts, once the files are imported."""
+        """Raise `MissingPackage`. If the files are imported already, remember that the package was needed."""
         if self.sealed:
             self.needed = self.needed or name
         raise MissingPackage(f"needs `{name}`, {install(name)}", name=name.partition(".")[0])
 
 
 STUBS = Stubs()
-"""Those of this process, which measures one subject."""
+"""The stubs of this process, which measures one subject."""
 
 
 def install(name: str) -> str:
-    """Return what is wrong with a module that is not there, and what to do about it, as the end of a sentence."""
+    """Return why a module is missing and what to do about it, as the end of a sentence."""
     package = name.partition(".")[0]
     if package in sys.modules and not isinstance(sys.modules[package], StubModule):
         return f"which the `{package}` that is installed here has not; install the version that it is written for"
@@ -87,7 +87,7 @@ def _refusing(name: str) -> Any:
 
 
 class Stub:
-    """Anything of a package that is not installed."""
+    """An attribute of a package that is not installed."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -139,7 +139,7 @@ class StubLoader:
     """Makes the module of a package that is not installed."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the stand-in; a package, as any part of it may be imported."""
+        """Return the stub. It is a package, because any part of it may be imported."""
         return StubModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -147,7 +147,7 @@ class StubLoader:
 
 
 def stub_spec(name: str, place: str) -> ModuleSpec:
-    """Return how to import a stand-in for `name`, and remember that there is one."""
+    """Return the spec of a stub for `name`, and remember the stub."""
     STUBS.places.setdefault(name, place)
     spec = ModuleSpec(name, StubLoader(), is_package=True)  # type: ignore[arg-type]
     spec.submodule_search_locations = []
@@ -155,12 +155,12 @@ def stub_spec(name: str, place: str) -> ModuleSpec:
 
 
 def is_stub(name: str) -> bool:
-    """Whether `name` is stood in for."""
+    """Whether `name` is stubbed."""
     return name in STUBS.places
 
 
-def may_stand_in(file: str, line: int) -> bool:
-    """Whether the import at a line goes without saying: outside of functions, and nothing is done where it fails."""
+def may_be_stubbed(file: str, line: int) -> bool:
+    """Whether the import at a line may be stubbed: it is outside of functions, and no code handles its failure."""
     tree = parse(file)
     return tree is not None and any(node.lineno <= line <= (node.end_lineno or 0) for node in _plain_imports(tree))
 
@@ -174,7 +174,7 @@ def _plain_imports(node: ast.AST) -> Iterator[ast.stmt]:
 
 
 def forget() -> None:
-    """Forget all stand-ins, and what was needed of them, before another subject is loaded."""
+    """Forget all stubs, and which of them were needed, before another subject is loaded."""
     for name in STUBS.places:
         sys.modules.pop(name, None)
     STUBS.places.clear()
@@ -182,11 +182,11 @@ def forget() -> None:
 
 
 def first_of(file: str) -> tuple[str, str] | None:
-    """Return the first stand-in that a file of this name imports, with its place; `None` if there is none."""
+    """Return the first stub that a file of this name imports, with its place; `None` if there is none."""
     return next((each for each in STUBS.places.items() if each[1].startswith(f"{file}:")), None)
 
 
 def note() -> str | None:
-    """Return what the report says of the packages that are stood in for."""
+    """Return the report's note about the stubbed packages, `None` if there are none."""
     names = [name for name in STUBS.places if name.rpartition(".")[0] not in STUBS.places]
     return f"not installed, and not needed to measure this: {', '.join(names)}" if names else None

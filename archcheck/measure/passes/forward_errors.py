@@ -13,7 +13,7 @@ from archcheck.foundation.source_place import Where
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes import layer_shapes, operator_shapes, shape_rules
 from archcheck.measure.subject.module_tree import Tree
-from archcheck.measure.subject.source_places import is_subject, nearest
+from archcheck.measure.subject.source_places import is_outside_torch, nearest
 from archcheck.measure.subject.source_text import place as shown_place
 
 _SHAPE_RULES = frozenset(str(module.__file__) for module in (shape_rules, layer_shapes, operator_shapes))
@@ -55,7 +55,7 @@ def fault_of(error: BaseException, tree: Tree) -> Fault:
         path = _path_of(frame.f_locals.get("self"), tree)
         if path is not None and path != layer:
             layer, where = path, None
-        if is_subject(frame.f_code.co_filename):
+        if is_outside_torch(frame.f_code.co_filename):
             where = called = Where(file=frame.f_code.co_filename, line=traceback.tb_lineno)
         traceback = traceback.tb_next
     return Fault(message=described(error), layer=layer, where=where, called=called)

@@ -1,1 +1,1 @@
-"""Another counter's figures beside our own, and why they differ where they do."""
+"""Compare archcheck's counts with those of another counter, and explain the differences."""

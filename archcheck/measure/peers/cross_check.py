@@ -1,9 +1,8 @@
-"""fvcore's counts of a forward pass beside our own, and why they differ where they do.
+"""Compare fvcore's counts of a forward pass with archcheck's, and explain the differences.
 
-Both are compared by layer and operator, each layer without the layers inside of it, so that a difference is named
-once, where it arises. A reason is given only where something is known that explains it: fvcore says itself which
-operators it has no formula for, its handling of products is worked out again, and the executed graph tells what
-depends on data.
+Both are compared by layer and operator, each layer without the layers inside it, so that a difference is reported once,
+where it arises. A reason is given only if it is known: fvcore itself reports the operators without a formula, its
+handling of products is computed again, and the executed graph shows what depends on data.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from archcheck.facts.cross_checks import CrossCheck, Difference
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import WITH_MEMORY, Op
 from archcheck.foundation.errors import described
+from archcheck.foundation.installed_packages import version_of
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.peers.differences import PADDED_BY_WORD, Evidence, differences
-from archcheck.measure.peers.fvcore_counts import Counts, fvcore_counts, fvcore_version
+from archcheck.measure.peers.fvcore_counts import Counts, fvcore_counts
 from archcheck.measure.peers.fvcore_products import Key
 
 _FVCORE_NAMES = {
@@ -33,34 +33,34 @@ _FVCORE_NAMES = {
     "native_group_norm": "group_norm",
     "native_layer_norm": "layer_norm",
 }
-"""Torch's name of an operator -> the one that fvcore's tracer sees, where they differ."""
+"""Torch's name of an operator -> the name that fvcore's tracer sees, if they differ."""
 
 
 def cross_check(passes: Passes, example: Example, facts: Facts) -> CrossCheck:
-    """Return what fvcore counts of one forward pass on `example`, compared with `facts`, which are ours of it."""
+    """Return fvcore's counts of one forward pass on `example`, compared with archcheck's `facts` about it."""
     result = CrossCheck(
         total_ours=facts.cost.fvcore_flops,
         total_fvcore=None,
         activations_ours=facts.cost.activations,
         activations_fvcore=None,
+        version=version_of("fvcore") or "",
     )
     try:
         counts = fvcore_counts(passes, example)
-    except Exception as error:  # of the tracer, of a formula of fvcore's, or of the subject in the tracer's hands
+    except Exception as error:  # of the tracer, of a formula of fvcore, or of the subject under the tracer
         advice = f"; fvcore needs real numbers: {WITH_MEMORY}" if passes.on_meta else ""
-        return replace(result, error=_one_line(error) + advice, version=fvcore_version())
+        return replace(result, error=_one_line(error) + advice)
     return replace(
         result,
         total_fvcore=sum(counts.flops.own.values()),
         activations_fvcore=sum(counts.activations.own.values()),
         compared=len(_ours(facts.ops, "flops").keys() | counts.flops.own.keys()),
         differences=tuple(_differences(facts, counts)),
-        version=fvcore_version(),
     )
 
 
 def _one_line(error: Exception) -> str:
-    """Describe an error without the graphs and numbers that torch's tracer adds to it, and name fvcore's formula."""
+    """Return an error on one line, without the graphs and numbers of torch's tracer, and with fvcore's formula."""
     traceback, formula = error.__traceback__, ""
     while traceback is not None:
         code = traceback.tb_frame.f_code
@@ -71,7 +71,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _ours(ops: Sequence[Op], quantity: str) -> dict[Key, int]:
-    """Return what each layer runs itself, in the order of execution, under fvcore's names of operators."""
+    """Return the counts of each layer itself, in the order of execution, with fvcore's names of operators."""
     counts: Counter[Key] = Counter()
     for op in ops:
         counts[op.layer, _seen_as(op)] += op.flops if quantity == "flops" else activations_of((op,))
@@ -79,7 +79,7 @@ def _ours(ops: Sequence[Op], quantity: str) -> dict[Key, int]:
 
 
 def _seen_as(op: Op) -> str:
-    """Return the name under which fvcore's tracer sees an operation."""
+    """Return the name of an operation in fvcore's tracer."""
     if isinstance(op.attributes.get("padding"), str):
         return PADDED_BY_WORD
     return _FVCORE_NAMES.get(op.op, op.op)
@@ -96,7 +96,7 @@ def _differences(facts: Facts, counts: Counts) -> Iterator[Difference]:
 
 
 def _bounded(facts: Facts) -> Iterator[Key]:
-    """Yield where operations run whose sizes follow from one that was bounded."""
+    """Yield the layer and name of the operations whose sizes depend on a bounded one."""
     found: set[int] = set()
     for op in facts.ops:
         if op.op in facts.cost.bounds or not found.isdisjoint(op.inputs):

@@ -1,4 +1,4 @@
-"""Where two counts by layer and operator differ, and the reason of each difference as far as it is known."""
+"""Find where two counts by layer and operator differ, and the known reasons."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archcheck.measure.peers.fvcore_counts import Side
 from archcheck.measure.peers.fvcore_products import Key, Products
 
 PADDED_BY_WORD = "_convolution_mode"
-"""What a convolution is called whose padding is a word, `padding="same"`."""
+"""The operator of a convolution whose padding is a word, `padding="same"`."""
 
 _FUNCTION = "prim::PythonOp."
 _SCRIPT = "prim::CallFunction"
@@ -24,7 +24,7 @@ _SCRIPT = "prim::CallFunction"
 class Evidence:
     """What is known besides the counts.
 
-    `bounded` are the places of operations whose sizes depend on data, `uncounted` the operators that we do not know.
+    `bounded` are the places of operations whose sizes depend on data; `uncounted` are operators without a known cost.
     """
 
     products: Products
@@ -33,7 +33,7 @@ class Evidence:
 
 
 def differences(quantity: str, ours: Mapping[Key, int], side: Side, evidence: Evidence) -> Iterator[Difference]:
-    """Yield every place where our count of a quantity and fvcore's `side` differ, in the order of `ours`."""
+    """Yield every difference between archcheck's count of a quantity and fvcore's `side`, in the order of `ours`."""
     pairs = {key: (ours.get(key, 0), side.own.get(key, 0)) for key in {**ours, **side.own}}
     unequal = {key: counts for key, counts in pairs.items() if counts[0] != counts[1]}
     reasons = {key: _reason(quantity, key, *counts, side, evidence) for key, counts in unequal.items()}
@@ -47,7 +47,7 @@ def differences(quantity: str, ours: Mapping[Key, int], side: Side, evidence: Ev
 
 
 def _reason(quantity: str, key: Key, ours: int, fvcore: int, side: Side, evidence: Evidence) -> str:
-    """Return what explains one difference by itself, empty if nothing does."""
+    """Return the reason that explains one difference by itself, empty if there is none."""
     layer, op = key
     if not fvcore and any(op in names for names in side.unknown.values()):
         return _unknown(op, quantity)
@@ -70,7 +70,7 @@ def _unknown(op: str, quantity: str) -> str:
 
 
 def _unseen(layer: str, side: Side) -> str:
-    """Return what hides operations of a layer from fvcore's tracer."""
+    """Return why fvcore's tracer does not see operations of a layer, empty if it sees all."""
     names = side.unknown[layer]
     if _SCRIPT in names:
         return "fvcore does not look into scripted functions"
@@ -82,7 +82,7 @@ def _unseen(layer: str, side: Side) -> str:
 
 
 def _around(layer: str, side: Side) -> frozenset[str]:
-    """Return the unknown operators of a layer and of those around it: an autograd function may call layers."""
+    """Return the unknown operators of a layer and its parents, because an autograd function may call layers."""
     steps = layer.split(".")
     return frozenset().union(*(side.unknown.get(".".join(steps[:end]), ()) for end in range(len(steps) + 1)))
 
@@ -92,13 +92,13 @@ def _listed(names: list[str]) -> str:
 
 
 def _is_composite(name: str) -> bool:
-    """Whether we look inside of an operator of torch, and count what it consists of."""
+    """Whether archcheck counts the parts of an operator of torch instead of the operator."""
     packet = getattr(torch.ops.aten, name, None)
     return packet is not None and any(operator_of(getattr(packet, each)).inside for each in packet.overloads())
 
 
 def _renamed(unequal: Mapping[Key, tuple[int, int]]) -> dict[Key, str]:
-    """Explain layers in which the same work has other names: the sums over all of them agree."""
+    """Return reasons for layers in which the same work has other names, so that the sums over the names agree."""
     by_layer: defaultdict[str, list[Key]] = defaultdict(list)
     for key in unequal:
         by_layer[key[0]].append(key)
@@ -112,7 +112,7 @@ def _renamed(unequal: Mapping[Key, tuple[int, int]]) -> dict[Key, str]:
 
 
 def _moved(unequal: Mapping[Key, tuple[int, int]]) -> dict[Key, str]:
-    """Explain operators that fvcore counts in a layer around ours, such as what a hook runs before its layer does."""
+    """Return reasons for operators that fvcore counts in an outer layer, such as those of a forward pre-hook."""
     reasons: dict[Key, str] = {}
     for (outer, op), (mine, theirs) in unequal.items():
         inside = [key for key in unequal if key != (outer, op) and key[1] == op and _is_inside(key[0], outer)]

@@ -1,7 +1,7 @@
-"""What fvcore counts of a model, layer by layer, without leaving a trace of having looked.
+"""Let fvcore count a model, layer by layer, without changing the model.
 
-fvcore runs a real forward pass under torch's tracer. It leaves its hooks in the model when that fails, and talks while
-it works; so it gets a copy, in evaluation mode, and nothing that it says reaches anybody.
+fvcore runs a real forward pass under torch's tracer. It leaves its hooks in the model if that fails, and it prints
+warnings. So it gets a copy in evaluation mode, and its warnings are suppressed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from archcheck.measure.subject.compiled import original_name
 from archcheck.measure.subject.module_tree import Tree
 
 _MODEL = "model"
-"""The name under which fvcore finds the model."""
+"""The name of the model for fvcore."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One quantity: its counts by layer and operator, and by layer the operators that fvcore takes for nothing."""
+    """fvcore's counts of one quantity by layer and operator, and the operators that it does not count by layer."""
 
     own: Mapping[Key, int]
     unknown: Mapping[str, frozenset[str]]
@@ -39,26 +39,18 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What each layer runs itself, without what the layers inside of it run, under fvcore's names of operators."""
+    """The counts of each layer without the layers inside it, with fvcore's names of operators."""
 
     flops: Side
     activations: Side
     products: Products
 
 
-def fvcore_version() -> str:
-    """Return the version of fvcore, empty where it cannot be imported."""
-    try:
-        return str(_imported().__version__)
-    except ImportError:
-        return ""
-
-
 def fvcore_counts(passes: Passes, example: Example) -> Counts:
-    """Return what fvcore counts of one forward pass on `example`; whatever it raises, or the model, comes through."""
-    _imported()
-    from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
-
+    """Return fvcore's counts of one forward pass on `example`. Raises the errors of fvcore and of the model."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fvcore scripts a function when it is imported, and torch warns about it
+        from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
     memory = without_memory() if passes.on_meta else nullcontext()
     with warnings.catch_warnings(), passes.untouched(values=True), torch.no_grad(), memory:
         warnings.simplefilter("ignore")
@@ -68,17 +60,8 @@ def fvcore_counts(passes: Passes, example: Example) -> Counts:
         return Counts(_side(flops), _side(activations), products)
 
 
-def _imported() -> Any:
-    """Import fvcore, which scripts a function on the way and makes torch warn of it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import fvcore
-        import fvcore.nn
-    return fvcore
-
-
 class _Flat(torch.nn.Module):
-    """A model that takes its tensors by position and gives a tuple of them, as torch's tracer demands."""
+    """A model that takes tensors by position and returns a tuple of tensors, as torch's tracer requires."""
 
     def __init__(self, model: torch.nn.Module, example: Example) -> None:
         super().__init__()
@@ -100,9 +83,9 @@ def _flat(passes: Passes, example: Example) -> tuple[_Flat, tuple[torch.Tensor, 
 
 
 def _copy(model: torch.nn.Module) -> torch.nn.Module:
-    """Return a copy of a model, also of one that keeps computed tensors, which torch refuses to copy.
+    """Return a copy of a model, even if it stores computed tensors, which torch refuses to copy.
 
-    It shares the numbers of its parameters with the model: those of a large one would be there twice.
+    The copy shares the memory of the parameters with the model, because large models would not fit twice.
     """
     values = [value for module in model.modules() for value in vars(module).values()]
     computed = [value for value in values if isinstance(value, torch.Tensor) and value.grad_fn is not None]
@@ -122,12 +105,15 @@ def _side(analysis: Any) -> Side:
     unknown = _own({name: analysis.unsupported_ops(name) for name in counts})
     return Side(
         own={(layer, op): int(count) for layer, ops in _own(counts).items() for op, count in ops.items() if count},
-        unknown={layer: frozenset(_short(op) for op, times in ops.items() if times) for layer, ops in unknown.items()},
+        unknown={
+            layer: frozenset(op.removeprefix("aten::") for op, times in ops.items() if times)
+            for layer, ops in unknown.items()
+        },
     )
 
 
 def _own(by_layer: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str]]:
-    """Undo fvcore's sums over what is inside of each layer; return the rest by the layer's path in the model."""
+    """Return the counts without those of the layers inside each layer, by the path of the layer in the model."""
     own = {name: Counter(counts) for name, counts in by_layer.items()}
     for name, counts in by_layer.items():
         if name:
@@ -136,9 +122,5 @@ def _own(by_layer: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str]]:
 
 
 def _path(name: str) -> str:
-    """Return the path in the model of what fvcore calls `model.layer1`."""
+    """Return the path in the model for fvcore's `model.layer1`."""
     return original_name(name.partition(".")[2])
-
-
-def _short(op: str) -> str:
-    return op.removeprefix("aten::")

@@ -1,4 +1,4 @@
-"""Products that fvcore counts by a formula of its own: what they take by ours, and what is different about its."""
+"""Count the products for which fvcore has another formula than archcheck, and explain the difference."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEFT_ONLY = "fvcore counts a product by the shape of its left side, which the ri
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One product by our convention, and why fvcore may count it otherwise."""
+    """One product in archcheck's convention, and why fvcore may count it differently."""
 
     flops: int
     activations: int
@@ -30,10 +30,10 @@ class Product:
 
 
 class Products:
-    """Watches what an analysis of fvcore counts, and changes nothing of it.
+    """Watches the products that an analysis of fvcore counts, without changing the analysis.
 
-    `exact` are, by quantity, layer and operator, our counts of the products that fvcore saw; `oddities` the ways in
-    which fvcore's formula differs from ours on any of them. `path_of` turns a scope of fvcore's into a layer's path.
+    `exact` are archcheck's counts of these products by quantity, layer and operator, and `oddities` the reasons why
+    fvcore's formula differs. `path_of` turns a scope of fvcore into a layer's path.
     """
 
     def __init__(self, flops: Any, path_of: Callable[[str], str]) -> None:

@@ -1,1 +1,1 @@
-"""The worker process, which imports torch, and the limits within which a subject runs there."""
+"""The worker process, which imports torch, and the limits for a subject in it."""

@@ -1,4 +1,4 @@
-"""Passes what a subject prints on to standard error, up to a limit."""
+"""Forward what a subject prints to standard error, up to a limit."""
 
 from __future__ import annotations
 
@@ -7,41 +7,43 @@ import os
 import select
 from collections.abc import Container, Iterable
 
+from archcheck.foundation.regular_files import write_all
+
 _MOST = 1 << 20
-"""Bytes that are passed on of what one subject prints."""
+"""Bytes of one subject's output that are forwarded."""
 _PIECE = 4096
-"""Bytes that a pipe takes without making anybody wait, once it takes any (`PIPE_BUF` of Linux)."""
+"""Bytes that a pipe that accepts anything takes without blocking (`PIPE_BUF` of Linux)."""
 _LEFT_OUT = b"\narchcheck: the subject printed more than 1 MB; the rest is left out\n"
 
 
-class Prints:
-    """A pipe between a child that prints and its parent; `endless` are those of a trainer, which runs for hours."""
+class OutputPipe:
+    """A pipe between a child that prints and its parent. An `endless` one has no limit: a trainer prints for hours."""
 
     def __init__(self, *, endless: bool) -> None:
         self._left = float("inf") if endless else _MOST
-        self._ear, self._mouth = os.pipe()
+        self._read_end, self._write_end = os.pipe()
         self._open = True
 
-    def speak(self) -> None:
-        """In the child: print into the pipe."""
+    def redirect(self) -> None:
+        """In the child: send standard output and standard error into the pipe."""
         for descriptor in (1, 2):
-            os.dup2(self._mouth, descriptor)
-        os.close(self._mouth)
-        os.close(self._ear)
+            os.dup2(self._write_end, descriptor)
+        os.close(self._write_end)
+        os.close(self._read_end)
 
-    def listen(self) -> None:
-        """In the parent: leave the other end to the child."""
-        os.close(self._mouth)
+    def close_write_end(self) -> None:
+        """In the parent: close the end that the child writes to."""
+        os.close(self._write_end)
 
-    def heard(self) -> Iterable[int]:
-        """Return what to wait for: nothing while standard error takes nothing, so that the child waits as well."""
-        return [self._ear] if self._open and (self._left <= 0 or _writable()) else []
+    def readable_ends(self) -> Iterable[int]:
+        """Return the descriptors to wait for: none while standard error is blocked, so that the child blocks, too."""
+        return [self._read_end] if self._open and (self._left <= 0 or _writable()) else []
 
-    def pass_on(self, ready: Container[int]) -> None:
-        """Write on what has arrived, if any has."""
-        if self._ear not in ready:
+    def forward(self, ready: Container[int]) -> None:
+        """Forward what has arrived, if the pipe is among the `ready` descriptors."""
+        if self._read_end not in ready:
             return
-        said = os.read(self._ear, _PIECE if self._left > 0 else 1 << 20)
+        said = os.read(self._read_end, _PIECE if self._left > 0 else 1 << 20)
         self._open = bool(said)
         if self._left <= 0 or not said:
             return
@@ -51,13 +53,13 @@ class Prints:
             _write(_LEFT_OUT)
 
     def close(self) -> None:
-        """Pass on what is left in the pipe, whose other end is closed."""
-        while heard := self.heard():
-            ready, _, _ = select.select(heard, [], [], 0)
+        """Forward the rest, after the other end was closed, and close the pipe."""
+        while ends := self.readable_ends():
+            ready, _, _ = select.select(ends, [], [], 0)
             if not ready:
                 break
-            self.pass_on(ready)
-        os.close(self._ear)
+            self.forward(ready)
+        os.close(self._read_end)
 
 
 def _writable() -> bool:
@@ -65,6 +67,5 @@ def _writable() -> bool:
 
 
 def _write(said: bytes) -> None:
-    with contextlib.suppress(OSError):  # nobody listens, or cannot be waited for
-        while said:
-            said = said[os.write(2, said) :]
+    with contextlib.suppress(OSError):  # nobody reads it, or the reader cannot be waited for
+        write_all(2, said)

@@ -1,7 +1,6 @@
-"""What a subject may use up while it is measured: memory, and the size of a file.
+"""Limit the memory and the file size of a subject while it is measured.
 
-The limits keep the machine usable. They count for each process that the subject starts by itself, not for all of them
-together.
+The limits keep the machine usable. They apply to each process that the subject starts, not to all of them together.
 """
 
 from __future__ import annotations
@@ -14,18 +13,18 @@ import sys
 from pathlib import Path
 
 _FILE = 16 << 30
-"""Bytes of a file: more than any part of the weights that models are published in."""
+"""Bytes of a file: more than the largest part of published weights."""
 _GROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Where a container says what memory it has."""
+"""Where a container states its memory limit."""
 
 
 def limit(folder: str) -> None:
-    """Bound this process from here on; `folder` is on the disk that it may fill by half with one file."""
+    """Limit this process from now on. One file may fill at most half of what is free on the disk of `folder`."""
     _bound(resource.RLIMIT_CORE, 0)
     _bound(resource.RLIMIT_FSIZE, min(_FILE, shutil.disk_usage(folder).free // 2))
-    # What is reserved but cannot be written, as graphics drivers do by the terabyte, does not count.
+    # RLIMIT_DATA does not count memory that is reserved but not writable: graphics drivers reserve terabytes.
     _bound(resource.RLIMIT_DATA, min(_in_use() + _memory(), sys.maxsize))
-    with contextlib.suppress(OSError):  # if memory runs out nevertheless, nobody else has to go
+    with contextlib.suppress(OSError):  # if memory still runs out, the kernel kills this process first
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
@@ -37,7 +36,7 @@ def _bound(what: int, most: int) -> None:
 
 
 def _in_use() -> int:
-    """Return the bytes that this process can write already: most of them torch's, and shared with the worker."""
+    """Return the writable bytes that this process has already. Most are torch's and shared with the worker."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
     return 0
@@ -46,7 +45,7 @@ def _in_use() -> int:
 def _memory() -> int:
     """Return the bytes of memory of this machine, or of this container."""
     most = sys.maxsize
-    with contextlib.suppress(OSError, ValueError):  # not every system tells
+    with contextlib.suppress(OSError, ValueError):  # not every system states it
         most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for file in _GROUP:
         with contextlib.suppress(OSError, ValueError):  # "max": no limit

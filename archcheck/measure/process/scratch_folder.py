@@ -1,9 +1,9 @@
-"""The folder where a subject works while it is measured. It is removed afterwards.
+"""The working folder of a subject while it is measured. It is removed afterwards.
 
-It reads as the folder that archcheck was started in, whose entries are linked there; so are those of the project's
-root and those beside the subject's file, where their names are free, and beyond `..` the neighbours of that folder.
-What the subject writes under a new name is gone with the folder. A link leads to the real thing: a file that exists,
-and what is within a folder that exists, can be changed. In a folder of thousands of entries it works itself.
+It contains links to the entries of the folder that archcheck was started in. If their names are free, it also links the
+entries of the project's root and the files beside the subject's file; `..` links the neighbours of the start folder.
+New files that the subject writes are removed with the folder. Existing files can still be changed through the links. If
+the start folder has thousands of entries, the subject works in it directly.
 """
 
 # Thousands of names may be linked for each subject.
@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 _MOST = 2_000
-"""Entries of a folder that are linked: each takes some microseconds, on a slow disk a hundred times as long."""
+"""Entries of a folder that are linked at most: each takes some microseconds, on a slow disk a hundred times as long."""
 _NEIGHBOURS = 100
-"""The same of the folder above: where there are more, they have little to do with each other."""
+"""The same limit for the parent folder. The entries of a larger one are probably unrelated."""
 
 
-def settle(place: str, others: Sequence[str]) -> str:
-    """Change to a folder within `place` that reads as the current one and the `others`; return where we are then.
+def enter_scratch_folder(place: str, others: Sequence[str]) -> str:
+    """Change to a folder in `place` with links to the entries of the current folder and the `others`; return it.
 
     Temporary files go to `place`, too.
     """
@@ -47,7 +47,7 @@ def settle(place: str, others: Sequence[str]) -> str:
 
 
 def _names(folder: str, most: int) -> list[str] | None:
-    """Return what is in a folder, nothing if it cannot be read; `None` for too much."""
+    """Return the names in a folder: none if it cannot be read, `None` if there are more than `most`."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in islice(entries, most + 1)]
@@ -57,14 +57,14 @@ def _names(folder: str, most: int) -> list[str] | None:
 
 
 def _link(folder: str, into: str, most: int) -> None:
-    """Link the entries of a folder whose names are free, unless there are too many."""
+    """Link the entries of a folder into another one if their names are free and there are not too many."""
     for name in _names(folder, most) or ():
         with contextlib.suppress(FileExistsError):
             os.symlink(os.path.abspath(os.path.join(folder, name)), os.path.join(into, name))
 
 
 def remove(folder: str) -> None:
-    """Remove a folder, also where a subject has taken the right to do so from itself; links are not followed."""
+    """Remove a folder, even if the subject removed its own permissions for that. Links are not followed."""
 
     def again(function: Callable[..., Any], path: str, error: object) -> None:
         with contextlib.suppress(OSError):

@@ -1,9 +1,9 @@
 """The worker process: import torch once, and fork a child for each request, which loads a subject and measures it.
 
-A subject finds nothing of the one before it: no modules, no patches, no defaults. The child answers over a pipe of
-its own; only the worker writes to the parent, and it ends the child with all that the child started. A line counts
-only if it begins with the number of the request, which is drawn by lot: what a subject writes to every descriptor that
-it finds is no answer. Where no child can be forked, the worker itself measures one subject.
+A subject therefore finds no modules, patches or defaults of the subject before it. The child answers over its own pipe.
+Only the worker writes to the parent, and it ends the child with everything that the child started. A line is accepted
+only if it begins with the random number of the request, so that a subject that writes to all descriptors forges no
+answer. Where forking is not possible, the worker itself measures one subject.
 """
 
 from __future__ import annotations
@@ -21,47 +21,47 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
-from archcheck.measure.process.captured_output import Prints
-from archcheck.measure.process.worker import answer, line_of, settled, write
+from archcheck.measure.process.captured_output import OutputPipe
+from archcheck.measure.process.worker import answer, line_of, prepared, write
 
 _POLL = 0.05
-"""Seconds between two looks at whether the child lives; its pipe may be held open by what it started."""
+"""Seconds between two checks of whether the child is alive: processes that it started may keep its pipe open."""
 _PATIENCE = 0.5
-"""Seconds between two looks at whether the parent lives."""
+"""Seconds between two checks of whether the parent is alive."""
 _LONGEST = 1 << 28
-"""Bytes of a line; no network has that much to tell."""
+"""Bytes of a line at most: the facts of every network are shorter."""
 _HIGH = 900
-"""Where the child's end of the pipe is put: beyond what those close or write to who go through all descriptors."""
+"""The number of the child's end of the pipe: higher than the descriptors that code usually closes or writes to."""
 
 
 def main(requests: int, replies: int, *, forks: bool, scratch: str) -> NoReturn:
-    """Answer requests until the parent closes its end; without `forks`, which need Linux, in this very process.
+    """Answer requests until the parent closes its end. Without `forks`, which need Linux, this process measures.
 
-    The folder `scratch` is for what subjects write; it is removed in the end.
+    Subjects write to the folder `scratch`, which is removed at the end.
     """
-    os.dup2(2, 1)  # a print of the subject is not part of the report
+    os.dup2(2, 1)  # what the subject prints is not part of the report
     kept: tuple[int, ...] = ()
     if forks:
-        from archcheck.measure.process.supervisor import keep
+        from archcheck.measure.process.supervisor import fork_worker
 
-        kept = (keep(requests, replies, scratch), requests, replies)
+        kept = (fork_worker(requests, replies, scratch), requests, replies)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     _import_torch()
     with contextlib.suppress(BrokenPipeError), os.fdopen(requests, "rb", buffering=0) as lines:
         write(replies, line_of({"ready": True}))
-        # Unbuffered, so that whatever comes after a request stays in the pipe and can be waited for.
+        # Unbuffered, so that what follows a request stays in the pipe and `select` sees it.
         while line := lines.readline():
             if forks:
                 _serve(line, kept, scratch)
             else:
-                answer(settled(line, scratch), replies)
+                answer(prepared(line, scratch), replies)
     os._exit(0)
 
 
-def _end_with(parent: int) -> NoReturn:
-    """Wait until the parent is gone, then end this process and its group: where none is forked, no keeper does so."""
+def _end_with_parent(parent: int) -> NoReturn:
+    """Wait until the parent is gone, then end this process and its group: without forks there is no supervisor."""
     while os.getppid() == parent:
         time.sleep(_PATIENCE)
     if os.getpgrp() == os.getpid():
@@ -70,8 +70,8 @@ def _end_with(parent: int) -> NoReturn:
 
 
 def _import_torch() -> None:
-    """Import what every child needs, and start no thread: a fork would lose it."""
-    with contextlib.suppress(Exception):  # a child meets the same error, and answers with it
+    """Import what every child needs. This starts no thread, because a fork would lose it."""
+    with contextlib.suppress(Exception):  # a child gets the same error, and answers with it
         import archcheck.measure.evidence.record
         import archcheck.measure.evidence.short_training
         import archcheck.measure.evidence.train
@@ -79,29 +79,29 @@ def _import_torch() -> None:
         import archcheck.measure.model  # noqa: F401
         from archcheck.measure.second_look.tampering import seal
 
-        seal()  # before any subject is there
+        seal()  # before any code of a subject runs
     with contextlib.suppress(Exception):
-        from archcheck.measure.subject.memory_trimming import forget_code
+        from archcheck.measure.subject.memory_trimming import drop_library_code
 
-        forget_code()
-    gc.freeze()  # what torch made is never garbage: to look through it takes longer than to measure most networks
+        drop_library_code()
+    gc.freeze()  # torch's objects are never garbage, and scanning them takes longer than measuring most networks
 
 
 def _serve(line: bytes, kept: tuple[int, ...], scratch: str) -> None:
-    """Let a child answer; pass on what it says, or how it ended, when nothing of it is left."""
+    """Let a child answer. When the child and all its processes have ended, send its answer, or how it ended."""
     from archcheck.measure.process.scratch_folder import remove
     from archcheck.measure.process.supervisor import end_children
 
     *_, requests, replies = kept
     request = json.loads(line)
-    place = _place(scratch)
-    prints = Prints(endless=request["do"] == "train")
-    child, answers = _fork(line, kept, place, prints)
+    place = _new_folder(scratch)
+    output = OutputPipe(endless=request["do"] == "train")
+    child, answers = _fork(line, kept, place, output)
     beginning = line_of({"id": request["id"]})[:-1]
     last: bytes | None = None
     late = False
     try:
-        for message in _messages(child, answers, requests, prints, request.get("limit")):
+        for message in _messages(child, answers, requests, output, request.get("limit")):
             late = message is None
             if message is None or not message.startswith(beginning):
                 continue
@@ -113,21 +113,21 @@ def _serve(line: bytes, kept: tuple[int, ...], scratch: str) -> None:
         code = _end(child)
         end_children()
         os.close(answers)
-        prints.close()
+        output.close()
         remove(place)
     write(replies, last or line_of({"id": request["id"], **({"late": True} if late else {"died": code})}))
 
 
-def _place(scratch: str) -> str:
-    """Return a new folder, elsewhere if a subject has done away with `scratch`."""
+def _new_folder(scratch: str) -> str:
+    """Return a new folder in `scratch`, or elsewhere if a subject has removed `scratch`."""
     try:
         return tempfile.mkdtemp(dir=scratch)
     except OSError:
         return tempfile.mkdtemp(prefix="archcheck-")
 
 
-def _fork(line: bytes, kept: tuple[int, ...], place: str, prints: Prints) -> tuple[int, int]:
-    """Return the child that answers the request, and the pipe that its answer comes from."""
+def _fork(line: bytes, kept: tuple[int, ...], place: str, output: OutputPipe) -> tuple[int, int]:
+    """Return the child that answers the request, and the pipe of its answer."""
     from archcheck.measure.process.supervisor import die_with
 
     answers, own = os.pipe()
@@ -135,24 +135,24 @@ def _fork(line: bytes, kept: tuple[int, ...], place: str, prints: Prints) -> tup
     child = os.fork()
     if child:
         os.close(own)
-        prints.listen()
+        output.close_write_end()
         return child, answers
     code = 1
     try:
-        os.setsid()  # a group of its own, which can be killed whole
+        os.setsid()  # a separate process group, which can be killed as a whole
         die_with(worker)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        prints.speak()
+        output.redirect()
         for descriptor in (*kept, answers):
             os.close(descriptor)
-        answer(settled(line, place), _high(own))
+        answer(prepared(line, place), _out_of_reach(own))
         code = 0
     finally:
-        os._exit(code)  # not through the worker's frames, nor what the subject registered for an exit
+        os._exit(code)  # do not unwind into the worker's frames, and do not run the subject's exit handlers
 
 
-def _high(descriptor: int) -> int:
-    """Move a descriptor out of reach, as far as this process may have so many."""
+def _out_of_reach(descriptor: int) -> int:
+    """Return a copy of a descriptor with a high number, if this process may have that many; close the original."""
     with contextlib.suppress(OSError):
         moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
         os.close(descriptor)
@@ -160,15 +160,17 @@ def _high(descriptor: int) -> int:
     return descriptor
 
 
-def _messages(child: int, answers: int, requests: int, prints: Prints, limit: float | None) -> Iterator[bytes | None]:
-    """Yield the lines that the child writes, until it is dead or the parent has left; last `None` if time is up."""
+def _messages(
+    child: int, answers: int, requests: int, output: OutputPipe, limit: float | None
+) -> Iterator[bytes | None]:
+    """Yield the lines of the child until it is dead or the parent has closed its end. Yield `None` if time is up."""
     deadline = time.monotonic() + limit if limit else float("inf")
     watched, buffer, dead = {answers, requests}, bytearray(), False
     while True:
-        ready, _, _ = select.select([*watched, *prints.heard()], [], [], _POLL)
-        if requests in ready:  # its end, as the next request only follows a reply
+        ready, _, _ = select.select([*watched, *output.readable_ends()], [], [], _POLL)
+        if requests in ready:  # the parent closed its end: it sends the next request only after a reply
             return
-        prints.pass_on(ready)
+        output.forward(ready)
         if answers in ready:
             chunk = os.read(answers, 1 << 16)
             if not chunk:
@@ -179,7 +181,7 @@ def _messages(child: int, answers: int, requests: int, prints: Prints, limit: fl
                 yield from map(bytes, lines)
             elif len(buffer) > _LONGEST:
                 buffer.clear()
-        elif dead:  # since before the last look at the pipe, so that no answer is missed
+        elif dead:  # already before the last read of the pipe, so that no answer is missed
             return
         if time.monotonic() > deadline:
             yield None
@@ -189,7 +191,7 @@ def _messages(child: int, answers: int, requests: int, prints: Prints, limit: fl
 
 def _end(child: int) -> int:
     """Kill the child with its group and return its exit code, negative for a signal."""
-    for kill in (os.killpg, os.kill):  # it may not have come to lead a group yet
+    for kill in (os.killpg, os.kill):  # the child may not lead a group yet
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -1,7 +1,7 @@
-"""The process above the worker: however the worker ends, no process that a subject started stays alive.
+"""The parent process of the worker: it ends every process that a subject started, however the worker ends.
 
-Linux only. Orphans come to the worker, and to the supervisor when the worker is gone, so that a session of its own
-hides no process. A process of another user (`sudo`) is out of reach.
+Linux only. The kernel gives orphans to the worker, or to the supervisor when the worker is gone, so that a separate
+session hides no process. A process of another user (`sudo`) cannot be ended.
 """
 
 from __future__ import annotations
@@ -21,40 +21,40 @@ from archcheck.measure.process.scratch_folder import remove
 _PARENT_DEATH_SIGNAL, _CHILD_SUBREAPER = 1, 36
 """The options of prctl(2), from `linux/prctl.h`."""
 _GRACE = 5.0
-"""Seconds to get rid of processes; those that cannot be killed are not waited for longer."""
+"""Seconds to wait for processes to end after they were killed."""
 
 
-def keep(requests: int, replies: int, scratch: str) -> int:
-    """Return in a fork, the worker, with a descriptor that it must keep to itself; this process stays behind.
+def fork_worker(requests: int, replies: int, scratch: str) -> int:
+    """Fork the worker and return in it, with a descriptor that it must keep open and not pass on.
 
-    It waits until the worker has died or the other end of `requests` is closed, ends everything below it, removes
-    the folder `scratch`, and leaves as the worker did.
+    The calling process becomes the supervisor and does not return. It waits until the worker has died or the other end
+    of `requests` is closed. Then it ends all its descendants, removes the folder `scratch`, and exits like the worker.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    _control(_CHILD_SUBREAPER, 1)
+    _prctl(_CHILD_SUBREAPER, 1)
     ended, alive = os.pipe()
-    keeper = os.getpid()
+    supervisor = os.getpid()
     worker = os.fork()
     if worker:
         for descriptor in (alive, replies):
             os.close(descriptor)
-        _stay(worker, requests, ended, scratch)
+        _supervise(worker, requests, ended, scratch)
     os.close(ended)
-    _control(_CHILD_SUBREAPER, 1)
-    die_with(keeper)
+    _prctl(_CHILD_SUBREAPER, 1)
+    die_with(supervisor)
     return alive
 
 
-def _stay(worker: int, requests: int, ended: int, scratch: str) -> NoReturn:
-    signal.signal(signal.SIGTERM, lambda *_: _leave(worker, scratch, os.WNOHANG))
+def _supervise(worker: int, requests: int, ended: int, scratch: str) -> NoReturn:
+    signal.signal(signal.SIGTERM, lambda *_: _exit_like(worker, scratch, os.WNOHANG))
     watch = select.poll()
-    watch.register(requests, 0)  # only its end: what arrives is for the worker
+    watch.register(requests, 0)  # only its closing: the worker reads the requests
     watch.register(ended, 0)
     died = ended in dict(watch.poll())
-    _leave(worker, scratch, 0 if died else os.WNOHANG)
+    _exit_like(worker, scratch, 0 if died else os.WNOHANG)
 
 
-def _leave(worker: int, scratch: str, wait: int) -> NoReturn:
+def _exit_like(worker: int, scratch: str, wait: int) -> NoReturn:
     found, status = os.waitpid(worker, wait)
     end_children()
     remove(scratch)
@@ -67,18 +67,18 @@ def _leave(worker: int, scratch: str, wait: int) -> NoReturn:
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process as soon as `parent`, which forked it, is dead."""
-    _control(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:  # it was quicker
+    """Make the kernel kill this process as soon as `parent`, which forked it, is dead."""
+    _prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the call
         os._exit(1)
 
 
 def end_children() -> None:
-    """Kill and bury every process below this one, which orphans come to."""
+    """Kill and reap all descendants of this process, orphans included."""
     deadline = time.monotonic() + _GRACE
     pause = 0.001
     while _has_children() and time.monotonic() < deadline:
-        for pid in _below(os.getpid()):
+        for pid in _descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(pause)
@@ -96,12 +96,12 @@ def _has_children() -> bool:
     return True
 
 
-def _below(pid: int) -> Iterator[int]:
-    """Yield the processes that a process started, and those that they started, parents first."""
+def _descendants(pid: int) -> Iterator[int]:
+    """Yield all descendants of a process, parents first."""
     children: dict[int, list[int]] = {}
     for process in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - names, not paths
         with contextlib.suppress(OSError), open(f"/proc/{process}/stat", "rb") as file:  # noqa: PTH123
-            # The name may hold anything, parentheses too; the state and the parent follow the last one.
+            # The name may contain parentheses; the state and the parent follow the last one.
             parent = int(file.read().rpartition(b")")[2].split()[1])
             children.setdefault(parent, []).append(int(process))
     left = [pid]
@@ -111,5 +111,5 @@ def _below(pid: int) -> Iterator[int]:
         left += found
 
 
-def _control(option: int, value: int) -> None:
+def _prctl(option: int, value: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

@@ -1,7 +1,7 @@
-"""What the process that measures does: load a subject, measure it, send back facts. It alone has torch and the subject.
+"""Answer one request: load a subject, measure it, and send facts. Only this process has torch and the subject.
 
-Requests and replies are JSON, one a line. Everything that the subject prints goes to standard error, and it finds an
-empty standard input. `server` starts this process and ends it.
+Requests and replies are JSON, one per line. What the subject prints goes to standard error; its standard input is
+empty. `server` starts and ends this process.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from archcheck.foundation.regular_files import write_all
+
 if TYPE_CHECKING:
     from archcheck.facts.facts import Facts
     from archcheck.measure.artifacts.source_or_file import Opened
-    from archcheck.measure.process.file_access import Reads
+    from archcheck.measure.process.file_access import ReadFiles
 
 Send = Callable[[Mapping[str, Any]], None]
 
 
-def settled(line: bytes, place: str) -> dict[str, Any]:
-    """Return the request of a line, made ready for: within bounds, in a folder of its own below `place`.
+def prepared(line: bytes, place: str) -> dict[str, Any]:
+    """Return the request of a line, after limiting this process and moving it to a separate folder in `place`.
 
-    A trainer is left where it is, as what it writes is what it is for.
+    A trainer stays in the current folder and without limits, because users want the files that it writes.
     """
     request: dict[str, Any] = json.loads(line)
     if request["do"] == "train":
         return request
     from archcheck.measure.process.limits import limit
-    from archcheck.measure.process.scratch_folder import settle
+    from archcheck.measure.process.scratch_folder import enter_scratch_folder
 
     limit(place)
     here, root = os.getcwd(), os.path.abspath(request["root"])  # noqa: PTH100, PTH109 - as strings
     file = re.match(r".+\.(?:py|ipynb)(?=:|$)", request.get("target", ""))
     beside = [os.path.dirname(os.path.join(root, file[0]))] if file else []  # noqa: PTH118, PTH120
-    return {**request, "root": root, "moved": (settle(place, [root, *beside]), here, place)}
+    return {**request, "root": root, "moved": (enter_scratch_folder(place, [root, *beside]), here, place)}
 
 
 def write(descriptor: int, line: bytes) -> None:
-    """Write a line, apart from whatever else somebody has written there."""
-    left = memoryview(b"\n" + line + b"\n")  # a slice of it is no copy: an answer may be long
-    while left:
-        left = left[os.write(descriptor, left) :]
+    """Write a line, separated from anything that was written to the descriptor before."""
+    write_all(descriptor, b"\n" + line + b"\n")
 
 
 def line_of(message: Mapping[str, Any]) -> bytes:
@@ -57,7 +57,7 @@ def line_of(message: Mapping[str, Any]) -> bytes:
 
 
 def _marked(value: Any) -> Any:
-    """Write infinity and NaN, which JSON does not have, as `{"$float": "inf"}`; the parent reads them back."""
+    """Return a value with `{"$float": "inf"}` for infinity and NaN, which JSON lacks. The parent reads them back."""
     if isinstance(value, float) and not math.isfinite(value):
         return {"$float": str(value)}
     if isinstance(value, Mapping):
@@ -71,7 +71,7 @@ def _sender(number: str, descriptor: int) -> Send:
     owner = os.getpid()
 
     def send(message: Mapping[str, Any]) -> None:
-        if os.getpid() != owner:  # forked by the subject while it was measured; one answer is enough
+        if os.getpid() != owner:  # the subject forked while it was measured: only the first process answers
             os._exit(0)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # the subject may have put anything there
@@ -82,15 +82,21 @@ def _sender(number: str, descriptor: int) -> Send:
 
 
 def answer(request: Mapping[str, Any], descriptor: int) -> None:
-    """Do what is asked for and write the answer, or what has kept it from being found."""
+    """Do what the request asks for, and write the answer or the error."""
     from archcheck.foundation.errors import SubjectError, described
 
     send = _sender(request["id"], descriptor)
     try:
+        import torch
+
+        from archcheck.measure.loading.execution import has_failed
+
+        torch.set_num_threads(1)
         reads = _reads(request)
         _bound_imports(request, send)
         found = _ACTIONS[request["do"]](request, send)
-        send({"answer": found, "read": reads.known() if reads and _repeatable() else None})
+        repeatable = not has_failed()  # an import that failed may succeed the next time
+        send({"answer": found, "read": reads.known() if reads and repeatable else None})
     except SubjectError as error:
         send({"error": {"kind": error.kind, "message": str(error)}})
     except MemoryError:
@@ -104,15 +110,15 @@ def answer(request: Mapping[str, Any], descriptor: int) -> None:
             send({"error": {"kind": "internal", "message": _internal(error)}})
         else:
             send({"error": {"kind": "crash", "message": "removed the folder that it worked in while it was measured"}})
-    except BaseException as error:  # Python's way to end a program, not ours to fail
+    except BaseException as error:  # such as KeyboardInterrupt: not an error of archcheck
         send({"error": {"kind": "crash", "message": f"ended with {described(error)} while it was measured"}})
 
 
 def _bound_imports(request: Mapping[str, Any], send: Send) -> None:
-    """Have the subject's files be imported within the time that the request gives.
+    """Limit the time to import the subject's files to what the request allows.
 
-    Of a process in which an import was cut short nothing is kept: no module, thread or handler that it left. Another
-    one starts over, and loads that file by its definitions only.
+    When an import takes too long, this process ends, because it may have left modules, threads and handlers. Another
+    process starts over and loads only the definitions of that file.
     """
     from archcheck.measure.loading.execution import SETTINGS
 
@@ -133,24 +139,17 @@ def _has_folder() -> bool:
     return True
 
 
-def _reads(request: Mapping[str, Any]) -> Reads | None:
-    """Watch what is read from here on, if the answer is to be kept."""
-    if "besides" not in request:
+def _reads(request: Mapping[str, Any]) -> ReadFiles | None:
+    """Record what is read from now on, if the answer may be cached."""
+    if "ignored" not in request:
         return None
-    from archcheck.measure.process.file_access import Reads
+    from archcheck.measure.process.file_access import ReadFiles
 
-    return Reads(request["root"], request["besides"], moved=request.get("moved"))
-
-
-def _repeatable() -> bool:
-    """Whether the answer may be kept: an import that failed, and was done without, may succeed the next time."""
-    from archcheck.measure.loading.execution import has_failed
-
-    return not has_failed()
+    return ReadFiles(request["root"], request["ignored"], moved=request.get("moved"))
 
 
 def _without(error: ModuleNotFoundError) -> str:
-    """Return the words for a module that is missing: what a subject lacks was told while it was loaded."""
+    """Return the message for a missing module. What the subject lacks was reported while it was loaded."""
     from archcheck.foundation.platform_support import PACKAGES, not_installed
 
     return not_installed(error.name) if error.name in PACKAGES else _internal(error)
@@ -166,16 +165,9 @@ def _internal(error: BaseException) -> str:
     return f"archcheck itself failed: {described(error)}; please report this with the lines above"
 
 
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def _measure(request: Mapping[str, Any], send: Send) -> Any:
     import torch
 
-    _one_thread()
     from archcheck.measure.artifacts.source_or_file import subject_of
     from archcheck.measure.evidence import record, short_training  # noqa: F401 - before the subject's code runs
     from archcheck.measure.loading.errors import explained
@@ -185,7 +177,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
 
     without_compiler()
     unaltered = watched(request.get("cache") or "")
-    torch.manual_seed(0)  # the weights of an untrained subject, so that a report repeats to the last digit
+    torch.manual_seed(0)  # for the weights of an untrained subject, so that a report repeats to the last digit
     loaded = subject_of(request)
     unaltered()
     with explained(request["target"]):
@@ -207,7 +199,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
 
 
 def _as_loaded(facts: Facts, loaded: Opened, request: Mapping[str, Any]) -> Facts:
-    """Return the facts with what loading told."""
+    """Return the facts with the notes and the file size from loading."""
     from dataclasses import replace
 
     if loaded.file_bytes is not None:
@@ -220,7 +212,7 @@ def _as_loaded(facts: Facts, loaded: Opened, request: Mapping[str, Any]) -> Fact
 
 
 def _with_evidence(facts: Facts, model: Any, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts as JSON with what is asked for of the training record, the checkpoint and the trainer."""
+    """Return the facts as JSON, with the training record, the checkpoint and the trial that the request needs."""
     from archcheck.facts.records import RECORD, TRAINING, TRIAL
     from archcheck.foundation.json_codec import encode
     from archcheck.measure.evidence.record import training_facts
@@ -247,19 +239,17 @@ def _find(request: Mapping[str, Any], send: Send) -> Any:
 
 def _weights(request: Mapping[str, Any], send: Send) -> Any:
     from archcheck.foundation.json_codec import encode
-    from archcheck.measure.artifacts.weights import described_weights
+    from archcheck.measure.artifacts.weights import describe_weights
 
-    _one_thread()
-    return encode(described_weights(request["target"], request["root"]))
+    return encode(describe_weights(request["target"], request["root"]))
 
 
 def _train(request: Mapping[str, Any], send: Send) -> Any:
-    _one_thread()
     from archcheck.measure.evidence.train import train
     from archcheck.measure.loading.execution import SETTINGS
 
     def progress(epoch: Any) -> None:
-        SETTINGS.start_over = None  # what was trained is not trained again
+        SETTINGS.start_over = None  # do not train finished epochs again
         send({"progress": epoch})
 
     return train(request, progress)

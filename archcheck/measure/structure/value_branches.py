@@ -17,7 +17,7 @@ from archcheck.facts.records import Choice, Op
 from archcheck.foundation.source_place import Where
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.passes.value_dependence import reads
-from archcheck.measure.subject.source_places import is_subject, relative
+from archcheck.measure.subject.source_places import is_outside_torch, relative
 from archcheck.measure.subject.source_text import parse
 
 _SHOWN = 4
@@ -118,7 +118,7 @@ def _around(traces: Sequence[Trace], ops: Sequence[Op], root: str) -> list[Told]
         if not op.runs or len(op.runs) == len(traces):
             continue
         for layer, where in _lines_of(op, lines, root):
-            line = _condition_of(where.file, where.line) if is_subject(where.file) else None
+            line = _condition_of(where.file, where.line) if is_outside_torch(where.file) else None
             statement = None if line is None else _statement_at(where.file, line)
             if statement is not None:
                 place = Where(file=where.file, line=statement.line)

@@ -1,9 +1,9 @@
-"""`torch.compile` while a network is measured: what it is given runs as it is, and no compiler starts.
+"""Replace `torch.compile` while a network is measured: its argument runs uncompiled, and no compiler starts.
 
-A compiled network has the facts of the network that was compiled, for the compiler changes how an operation runs and
-not which. So nothing is compiled: where the process only measures, stand-ins take the place of `torch.compile` and of
-the marks for the compiler, before a subject is imported, and torch never imports its compiler, which takes seconds.
-What the caller of `measure` has compiled already runs uncompiled for as long as it is measured.
+A compiled network has the facts of the original one, because the compiler changes how an operation runs, not which one.
+So nothing is compiled. A process that only measures replaces `torch.compile` and the functions of `torch.compiler`
+before it imports a subject, and torch never imports its compiler, which takes seconds. What the caller of `measure` has
+already compiled runs uncompiled during the measurement.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from typing import Any
 import torch
 
 _WITHIN = "_orig_mod"
-"""The name under which torch keeps a module in the one that it compiles it to; it is a part of names in state dicts."""
+"""The name of the original module in a compiled one; it is a part of names in state dicts."""
 _NO_COMPILER = "TORCHDYNAMO_DISABLE"
-"""The variable by which torch leaves alone what `torch._dynamo.optimize` is given."""
+"""The variable that makes `torch._dynamo.optimize` return its argument unchanged."""
 _WRAPPERS = (__file__, torch.nn.modules.module.__file__, str(Path(torch.__file__).with_name("_dynamo")))
 _torch_compile = torch.compile
 _torch_set_stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
 
 
 class _AsTorchs:
-    """Makes `isinstance` take an object for one of torch's class, where somebody imported that to ask."""
+    """Makes an object an instance of torch's class for `isinstance`, if that class is imported."""
 
-    @property  # type: ignore[misc]  # nobody sets it
+    @property  # type: ignore[misc]  # it is never set
     def __class__(self) -> type:
         return _torchs_class() or type(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return object.__new__, (type(self),), self.__dict__  # for pickle compares the class
+        return object.__new__, (type(self),), self.__dict__  # because pickle compares the class
 
 
 class OptimizedModule(_AsTorchs, torch.nn.Module):
-    """Stands for the class of this name that torch makes of a compiled module: it runs the module as it is.
+    """Replaces torch's class of this name for a compiled module: it runs the module uncompiled.
 
-    With `options` that is so while a network is measured; later calls are compiled as they were meant to be.
+    With `options` it does so only while a network is measured, and compiles later calls with them.
     """
 
     def __init__(self, module: torch.nn.Module, options: dict[str, Any] | None = None) -> None:
@@ -85,9 +85,9 @@ class OptimizedModule(_AsTorchs, torch.nn.Module):
 
 
 def original(module: torch.nn.Module) -> torch.nn.Module:
-    """Return the module that `torch.compile` was given for this one; another module as it is.
+    """Return the original of a compiled module; any other module as it is.
 
-    A compiled module that somebody hung other things on is a layer like others.
+    A compiled module to which other things were added counts as a layer like others.
     """
     while type(module) in (OptimizedModule, _torchs_class()) and _is_pristine(module):
         module = module._modules[_WITHIN]  # type: ignore[assignment]
@@ -100,14 +100,14 @@ def original_name(name: str) -> str:
 
 
 def beyond_wrappers(frame: FrameType) -> FrameType:
-    """Return the frame that calls a layer, which one of a compiled layer may stand before."""
+    """Return the frame that calls a layer, without frames of torch and of a compiled layer in between."""
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_WRAPPERS):
         frame = frame.f_back
     return frame
 
 
 def _torchs_class() -> type | None:
-    frames = sys.modules.get("torch._dynamo.eval_frame")  # which nobody imports to ask
+    frames = sys.modules.get("torch._dynamo.eval_frame")  # without importing it
     return getattr(frames, "OptimizedModule", None)
 
 
@@ -127,7 +127,7 @@ _TORCHS = frozenset({
     "dynamo_ctx", "forward", "_forward", "get_compiler_config", "_super_module_initialized",
     "_torchdynamo_orig_callable", "_torchdynamo_wrapper_id",
 })  # fmt: skip
-"""What a compiled module holds beside the state of each module: any more was put there by somebody else."""
+"""The attributes of a compiled module beside those of every module. Any others were added later."""
 
 
 def _runs(module: torch.nn.Module, within: torch.nn.Module) -> bool:
@@ -140,7 +140,7 @@ def _runs(module: torch.nn.Module, within: torch.nn.Module) -> bool:
     if type(module).__bases__ != (torch.nn.Module,) or not all(map(_is_torchs, acts)):
         return False
     called: Any = own.get("forward")
-    if isinstance(called, MethodType) and called.__self__ is module:  # a lazy module is initialised first
+    if isinstance(called, MethodType) and called.__self__ is module:  # it initialises a lazy module first
         called = own.get("_forward")
     while isinstance(called, FunctionType) and _is_torchs(called):
         cells = dict(zip(called.__code__.co_freevars, called.__closure__ or (), strict=True))
@@ -151,16 +151,16 @@ def _runs(module: torch.nn.Module, within: torch.nn.Module) -> bool:
 
 
 def _is_torchs(function: Any) -> bool:
-    function = getattr(function, "__func__", getattr(function, "fget", function))  # of a static method, of a property
+    function = getattr(function, "__func__", getattr(function, "fget", function))  # static methods and properties
     code = getattr(function, "__code__", None)
     return isinstance(code, CodeType) and code.co_filename.startswith(_WRAPPERS[-1])
 
 
 def without_compiler() -> None:
-    """Keep torch's compiler out of this process for good.
+    """Keep torch's compiler out of this process permanently.
 
-    Torch replaces `Module.__init__` when it first compiles, and other methods of modules that it watches; it leaves
-    them alone where it believes to have done so. Then no subject can pass its own off as torch's.
+    Torch replaces `Module.__init__` when it first compiles, and other methods of modules that it watches. The flags
+    tell torch that this is done already, so that no subject can pass off its own methods as torch's.
     """
     os.environ[_NO_COMPILER] = "1"
     torch.nn.Module.___needs_generation_tag_patch = False  # type: ignore[attr-defined]
@@ -189,7 +189,7 @@ def _itself(model: Any = None) -> Any:
 
 
 def _decorator() -> Any:
-    """Return what stands for a decorator, with arguments or without."""
+    """Return a decorator without effect, which may be used with or without arguments."""
 
     def decorate(model: Any = None, *args: Any, **options: Any) -> Any:
         return decorate if model is None else model
@@ -222,12 +222,12 @@ _MARKS: dict[str, Any] = {
     "set_stance": _Stance,
     "substitute_in_graph": lambda *args, **options: _itself,
 }
-"""What people tell the compiler by functions of `torch.compiler`, which import it."""
+"""Replacements for the functions of `torch.compiler` that import the compiler."""
 
 
 @contextmanager
 def uncompiled() -> Iterator[None]:
-    """Run what is compiled as it is, and compile nothing, until the end of the block."""
+    """Run compiled code uncompiled, and compile nothing, until the end of the block."""
     before = torch.compile
     if before is not _compile_never:
         torch.compile = _compile_later
@@ -240,7 +240,7 @@ def uncompiled() -> Iterator[None]:
 
 @contextmanager
 def with_compiler() -> Iterator[None]:
-    """Give torch its compiler back until the end of the block: an export follows branches by it."""
+    """Give torch its compiler back until the end of the block, because an export needs it for branches."""
     before, disabled = torch.compile, os.environ.pop(_NO_COMPILER, None)
     torch.compile = _torch_compile if before in (_compile_never, _compile_later) else before
     try:
@@ -254,9 +254,9 @@ def with_compiler() -> Iterator[None]:
 
 @contextmanager
 def _eager(stance: str = "force_eager") -> Iterator[None]:
-    """Tell a compiler that is there to run Python code as it is, or by `default` to compile it.
+    """Make an imported compiler run Python code uncompiled; with the stance `default`, make it compile.
 
-    Before torch 2.6 it can only be told the first: an export would compile there what was compiled before.
+    Before torch 2.6 only the first is possible: there an export would compile what was compiled before.
     """
     frames: Any = sys.modules.get("torch._dynamo.eval_frame")
     if frames is None:
@@ -267,8 +267,8 @@ def _eager(stance: str = "force_eager") -> Iterator[None]:
     elif stance == "default":
         yield
     else:
-        hand_over = frames.set_eval_frame  # by which torch hands the frames of Python to its compiler
-        raises = frames.config.error_on_nested_fx_trace  # where an export meets what was compiled
+        hand_over = frames.set_eval_frame  # torch passes Python frames to its compiler by it
+        raises = frames.config.error_on_nested_fx_trace  # an export of compiled code fails with it
         frames.set_eval_frame, frames.config.error_on_nested_fx_trace = lambda callback: hand_over(None), False
         try:
             yield

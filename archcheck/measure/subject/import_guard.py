@@ -1,4 +1,4 @@
-"""Stops what a file may not do while it is imported: write, connect, start processes, or run for long."""
+"""Stop what a file may not do while it is imported: write, connect, start processes, or run for too long."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from typing import Any
 from archcheck.measure.subject.ownership import WRITES, by_subject
 
 WAITS = 3
-"""How many times as long as it may compute the subject's code may wait, while it is imported."""
+"""The subject's code may wait this many times as long as it may compute, while it is imported."""
 _TICK = 0.25
-"""Seconds between two looks at what runs, at most."""
+"""Seconds between two samples of the running code, at most."""
 _LEAST_TICK = 0.001
-"""Seconds between two looks, at least: with less, the process does nothing but look."""
+"""Seconds between two samples, at least: with less, sampling takes all the time."""
 _IDLE = 0.02
-"""The share of the time between two looks below which the code waited: on a busy machine, it computes for more."""
+"""The share of CPU time between two samples below which the code waited. Code that computes has more, even on a busy
+machine."""
 
 _CHANGES = frozenset(
     {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "shutil.rmtree"}
 )
-_CONNECTS = frozenset({"socket.connect", "socket.getaddrinfo"})
-_STARTS = frozenset({"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.exec", "os.posix_spawn"})
+CONNECTS = frozenset({"socket.connect", "socket.getaddrinfo"})
+STARTS = frozenset({"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.exec", "os.posix_spawn"})
 
 
 class Refused(BaseException):
-    """A file was to do something that importing it to look at it must not."""
+    """A file tried to do something that it may not do while it is imported."""
 
 
 class TooLong(BaseException):
-    """The subject's own code computed, or waited, for longer than importing it may take."""
+    """The subject's own code computed or waited for too long while it was imported."""
 
 
 _state = {"installed": False, "watching": 0}
@@ -43,12 +44,12 @@ _state = {"installed": False, "watching": 0}
 
 @contextmanager
 def harmless() -> Iterator[None]:
-    """Refuse what leaves traces, for as long as this lasts, where the subject's own code does it.
+    """Refuse side effects of the subject's own code until the end of the block.
 
-    Packages that are installed may do so while they are imported: a cache of fonts is their own affair.
+    Installed packages may have side effects while they are imported, such as writing a font cache.
     """
     if not _state["installed"]:
-        sys.addaudithook(_hear)
+        sys.addaudithook(_on_event)
         _state["installed"] = True
     _state["watching"] += 1
     try:
@@ -57,7 +58,7 @@ def harmless() -> Iterator[None]:
         _state["watching"] -= 1
 
 
-def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
     if not _state["watching"]:
         return
     what = _trace(event, arguments)
@@ -66,17 +67,17 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _trace(event: str, arguments: tuple[Any, ...]) -> str | None:
-    """Return what an event leaves behind, if anything."""
+    """Return the side effect of an event, `None` if it has none."""
     if event == "open":
         path, _, flags = arguments
         writes = isinstance(flags, int) and flags & WRITES and not isinstance(path, int)
         return f"writes `{_name(path)}`" if writes and not _name(path).startswith("/dev/") else None
     if event in _CHANGES:
-        known = event == "os.mkdir" and os.path.isdir(arguments[0])  # noqa: PTH112 - it fails by itself
+        known = event == "os.mkdir" and os.path.isdir(arguments[0])  # noqa: PTH112 - then mkdir fails without effect
         return None if known else f"{event.partition('.')[2]}s `{_name(arguments[0])}`"
-    if event in _CONNECTS:
+    if event in CONNECTS:
         return "connects to the network"
-    return "starts a process" if event in _STARTS else None
+    return "starts a process" if event in STARTS else None
 
 
 def _name(path: Any) -> str:
@@ -87,9 +88,9 @@ def _name(path: Any) -> str:
 
 
 class Clock:
-    """How long the subject's own code has computed and waited, told by what runs at every tick.
+    """Measures how long the subject's own code has computed and waited, by sampling what runs at every tick.
 
-    Installed packages take as long as they take to import. What they do for the subject, as it calls them, is its own.
+    The import of installed packages does not count. What they do when the subject calls them counts.
     """
 
     def __init__(self, seconds: float, end: Callable[[FrameType, str], None]) -> None:
@@ -100,18 +101,18 @@ class Clock:
         self.restart()
 
     def restart(self) -> None:
-        """Count from 0 on."""
+        """Count from 0 again."""
         self._computed = self._waited = 0.0
 
     def look(self, number: int, frame: FrameType | None) -> None:
-        """Count the time since the last look for what runs now; end it, again and again, when it is too long."""
+        """Add the time since the last sample to the code that runs now. If it is too long, end the code each time."""
         before, self._last = self._last, (time.thread_time(), time.monotonic())
         computed, passed = (now - then for now, then in zip(self._last, before, strict=True))
         if frame is None or not by_subject(frame):
             return
         self._computed += computed
         if computed < _IDLE * passed:
-            self._waited += min(passed, 2 * self.tick)  # longer if it was this process that was stopped
+            self._waited += min(passed, 2 * self.tick)  # `passed` is longer if the process was stopped
         if self._computed > self.seconds:
             self._end(frame, f"its own code takes more than {self.seconds:g} s of CPU time to import")
         if self._waited > WAITS * self.seconds:
@@ -120,10 +121,7 @@ class Clock:
 
 @contextmanager
 def limited(clock: Clock) -> Iterator[None]:
-    """Let a clock look at what runs.
-
-    Only the main thread can be interrupted that way, and only where nothing else has set an alarm.
-    """
+    """Let a clock sample the running code, in the main thread and if no other code has set an alarm."""
     if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0]:
         yield
         return

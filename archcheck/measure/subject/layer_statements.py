@@ -1,4 +1,4 @@
-"""The statement that builds each layer, read from the source of the classes."""
+"""Find the statement that builds each layer, in the source of the classes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from archcheck.measure.subject.source_text import parse
 def layer_places(nodes: tuple[Node, ...]) -> dict[str, Where]:
     """Return for each layer path the statement that builds it.
 
-    A child `self.conv = nn.Conv2d(...)` is built where its attribute is assigned; the items of a
-    `nn.Sequential(...)` where each is written; a child of anything else where its nearest known parent is.
+    The statement of `self.conv = nn.Conv2d(...)` is the assignment. The place of an item of `nn.Sequential(...)` is its
+    own line. Any other child has the place of its nearest known parent.
     """
     places: dict[str, Where] = {}
     modules = {node.path: node.module for node in nodes}
@@ -48,7 +48,7 @@ def _child_place(
 
 @cache
 def _assignments(cls: type) -> dict[str, Where]:
-    """Return attribute name -> place of `self.name = ...` (or `add_module("name", ...)`) in a class and its bases."""
+    """Return attribute -> place of `self.name = ...` or `self.add_module("name", ...)` in a class and its bases."""
     found: dict[str, Where] = {}
     for base in reversed(cls.__mro__):
         if base.__module__.startswith("torch.nn") or base is object:
@@ -60,7 +60,7 @@ def _assignments(cls: type) -> dict[str, Where]:
 
 
 def class_statement(cls: type) -> ast.ClassDef | None:
-    """Return the statement of a class of the subject's, also in a notebook; `None` where its source is not known."""
+    """Return the statement of a class of the subject, also in a notebook; `None` if its source is not known."""
     where = class_where(cls)
     tree = None if where is None else parse(where.file)
     if where is None or tree is None:
@@ -84,7 +84,7 @@ def _assigned(node: ast.ClassDef, file: str) -> dict[str, Where]:
 
 
 def _assigned_attributes(node: ast.stmt | ast.expr) -> Iterator[str]:
-    """Yield `name` for `self.name = ...`, in tuples too."""
+    """Yield `name` for `self.name = ...`, also in tuples."""
     targets: list[ast.expr] = []
     if isinstance(node, ast.Assign):
         targets = [item for target in node.targets for item in getattr(target, "elts", [target])]
@@ -120,7 +120,7 @@ def _item(file: str, line: int, index: int) -> Where | None:
 
 @cache
 def _calls(file: str) -> dict[int, ast.Call]:
-    """Return line -> the outermost call of the statement or item that starts there."""
+    """Return line -> the outermost call of the statement or item that starts on it."""
     tree = parse(file)
     found: dict[int, ast.Call] = {}
     for node in ast.walk(tree) if tree is not None else ():

@@ -1,4 +1,4 @@
-"""Returns memory that a process no longer needs: freed blocks, and the code of libraries that ran once."""
+"""Return memory that a process no longer needs: freed blocks, and library code that ran once."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _DONT_NEED = 4
-"""The advice of madvise(2) to take pages out of a process; those of a file come back when they are touched."""
+"""MADV_DONTNEED of madvise(2): drop pages of a process. Pages of a file are read again when they are used."""
 _MAPPING = re.compile(r"(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) (?:(?P<file>r-[-x]p \S+ \S+ \S+ +/)|[-rwxsp]{4} )")
-"""A line that begins a mapping in `/proc/self/smaps`; `file` where it is one that can only be read."""
+"""A line that begins a mapping in `/proc/self/smaps`; `file` matches if it maps a file read-only."""
 
 
 def give_back() -> None:
-    """Return to the system what nothing uses any more, where the C library is glibc; else collect garbage alone.
+    """Collect garbage, and return freed memory to the system if the C library is glibc.
 
-    glibc keeps freed blocks to hand them out again. Measuring goes through stages that have little in common, so the
-    blocks of one would stay beside those of the next.
+    glibc keeps freed blocks for later use. The stages of a measurement allocate differently, so that the blocks of one
+    stage would stay beside those of the next.
     """
     gc.collect()
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def forget_code() -> None:
-    """Take the code of libraries out of this process, on Linux; what is still used is read again from their files.
+def drop_library_code() -> None:
+    """Drop the code of libraries from this process, on Linux. Code that is still used is read again from its file.
 
-    To import torch runs a bit of every library that it comes with, by the hundred megabytes with those for graphics
-    cards. Only pages that are as in their file are taken: relocated ones exist nowhere else.
+    Importing torch runs a part of each of its libraries, which are hundreds of megabytes with those for graphics cards.
+    Only pages that are unchanged from their file are dropped, because relocated ones are in no file.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         advise = ctypes.CDLL(None).madvise
@@ -39,7 +39,7 @@ def forget_code() -> None:
 
 
 def _as_in_their_files() -> Iterator[tuple[int, int]]:
-    """Yield where this process has mapped files that it can only read, and has no page of its own."""
+    """Yield the start and end of read-only file mappings in which this process has changed no page."""
     place: tuple[int, int] | None = None
     for line in Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
         if match := _MAPPING.match(line):

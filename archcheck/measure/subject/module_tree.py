@@ -1,7 +1,7 @@
-"""The module tree and its tensors, read without calling anything that the subject could have overridden.
+"""Read the module tree and its tensors without calling methods that the subject may override.
 
-`nn.Module.parameters()` asks `self.named_modules()`, and a subject may define both. The dictionaries in which
-`nn.Module.__setattr__` keeps children, parameters and buffers are the truth that torch itself runs on.
+`nn.Module.parameters()` calls `self.named_modules()`, and a subject may define both. Torch itself uses the dictionaries
+in which `nn.Module.__setattr__` stores children, parameters and buffers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from archcheck.measure.subject.compiled import original
 
 
 class Node(NamedTuple):
-    """A module under its first path, with its own tensors by name; of a compiled one, what was compiled."""
+    """A module with its first path and its own tensors by name; the original one of a compiled module."""
 
     path: str
     module: torch.nn.Module
@@ -43,7 +43,7 @@ class Tree:
             self.extents.setdefault(id(tensor), tensor.shape)
 
     def path_of(self, module: torch.nn.Module) -> str | None:
-        """Return the path of a registered module, `None` for one that the model does not own."""
+        """Return the path of a registered module, `None` for one that the model does not contain."""
         return self._paths.get(id(module))
 
     def type_of(self, path: str) -> str:
@@ -51,7 +51,7 @@ class Tree:
         return next(type(node.module).__name__ for node in self.nodes if node.path == path)
 
     def parameters(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Yield every parameter under every name; a tied one comes more than once."""
+        """Yield every parameter under every name, a tied one several times."""
         return iter(self._parameters)
 
     def buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
@@ -63,8 +63,8 @@ class Tree:
         return iter(self._unique.values())
 
     def trained(self) -> set[str]:
-        """Return the first names of the parameters that ask for gradients now."""
-        with torch._C.DisableTorchFunctionSubclass():  # a tensor of the subject's may answer for torch
+        """Return the first names of the parameters that require gradients now."""
+        with torch._C.DisableTorchFunctionSubclass():  # a tensor class of the subject may override the attribute
             return {self.names[id(tensor)] for _, tensor in self._parameters if tensor.requires_grad}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -96,7 +96,7 @@ def _walk(model: torch.nn.Module) -> Iterator[Node]:
         yield Node(path, module, _sized(parameters), _sized(buffers), lazy)
         for name, child in reversed(_entries(module, "_modules")):
             if child is not None:
-                pending.append((f"{path}.{name}" if path else name, child))
+                pending.append((join(path, name), child))
 
 
 _Tensors = tuple[tuple[str, torch.Tensor], ...]
@@ -108,12 +108,12 @@ def _tensors(module: torch.nn.Module, attribute: str) -> _Tensors:
 
 
 def _sized(tensors: _Tensors) -> _Tensors:
-    """Return the tensors that have a size: a lazy layer that is never called has none."""
+    """Return the tensors that have a size, without those of lazy layers that were never called."""
     return tuple([entry for entry in tensors if not _is_lazy(entry[1])]) if _any_lazy(tensors) else tensors
 
 
 def _any_lazy(tensors: _Tensors) -> bool:
-    for _, tensor in tensors:  # noqa: SIM110 - most layers hold none or two, which a generator takes longer for
+    for _, tensor in tensors:  # noqa: SIM110 - a generator is slower for the few tensors of most layers
         if type(tensor) not in _ORDINARY and _is_lazy(tensor):
             return True
     return False

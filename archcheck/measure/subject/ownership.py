@@ -1,11 +1,11 @@
-"""Tells whose a file is: the subject's, an installed package's, Python's or archcheck's.
+"""Tell who owns a file: the subject, an installed package, Python or archcheck.
 
-The deepest folder decides. A project that lies in a folder called `site-packages` is the project's, and a virtual
-environment within a project is installed. What the subject itself puts among installed files, or names like one, is its
-own.
+The deepest folder decides. A project in a folder called `site-packages` belongs to the subject, and a virtual
+environment in a project is installed. Files that the subject itself writes among installed ones, or code that it names
+like one, belong to the subject.
 """
 
-# Paths as Python reports them, and by the thousand.
+# Paths are strings as Python reports them, and there may be thousands of them.
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from archcheck.foundation.installed_packages import Installed, is_below, spellin
 
 _OURS = os.path.join(Path(__file__).resolve().parents[2], "")
 _INSTALLED = Installed.now()
-"""What was installed before anything of a subject ran."""
+"""What was installed before any code of a subject ran."""
 _PUTS = {"os.rename": 1, "os.link": 1, "os.symlink": 1, "os.mkdir": 0, "os.truncate": 0}
-"""What Python tells of files that come to be at a place, each with the argument that says where."""
+"""Audit events that put a file at a path -> the argument with the path."""
 _NAMED = frozenset({"compile", "code.__new__"})
-"""What Python tells of code that is made, and said to come from a file."""
+"""Audit events that make code with a file name."""
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-"""What opens a file to write in it."""
+"""The flags that open a file for writing."""
 
 
 class _Own:
-    """What is known so far: of files, of the folders of the subject, and of what it did to installed files."""
+    """What is known so far: the owners of files, the subject's folders, and the installed files that it wrote."""
 
     def __init__(self) -> None:
         self.known: dict[str, bool] = {}
@@ -45,7 +45,7 @@ _own = _Own()
 
 
 def is_own(file: str) -> bool:
-    """Whether a file is the subject's: neither Python's, nor installed, nor ours."""
+    """Whether a file is the subject's: neither Python's, nor installed, nor archcheck's."""
     known = _own.known.get(file)
     if known is None:
         known = _own.known[file] = file in _own.put if file.startswith("<") else _is_own(file)
@@ -53,7 +53,7 @@ def is_own(file: str) -> bool:
 
 
 def claim(*folders: str | Path) -> None:
-    """Take folders for the subject's, with all in them that is not installed deeper."""
+    """Count folders as the subject's, with everything in them that is not in a deeper installed folder."""
     new = {os.path.realpath(folder) for folder in folders} - _own.claimed
     if new:
         _own.claimed |= new
@@ -61,7 +61,7 @@ def claim(*folders: str | Path) -> None:
 
 
 def claim_module(name: str) -> None:
-    """Take the folder on `sys.path` that holds a module for the subject's, unless it is one for packages."""
+    """Count the folder on `sys.path` with a module as the subject's, unless it is a folder for packages."""
     top = name.partition(".")[0]
     for folder in dict.fromkeys(_INSTALLED.recorded.values()):
         if os.path.isdir(os.path.join(folder, top)) or os.path.isfile(os.path.join(folder, f"{top}.py")):
@@ -70,14 +70,14 @@ def claim_module(name: str) -> None:
 
 
 def watch_installed() -> None:
-    """Notice from now on what the subject puts among installed files. There is no end to this."""
+    """Record from now on which files the subject puts among installed ones. The audit hook cannot be removed."""
     if not _own.watching:
         _own.watching = True
-        sys.addaudithook(_hear)
+        sys.addaudithook(_on_event)
 
 
 def by_subject(frame: FrameType | None) -> bool:
-    """Whether the subject's code does it, itself or by calling others, and not an installed package's own import."""
+    """Whether the subject's code runs, or calls the code that runs, other than by importing an installed package."""
     while frame is not None:
         file = frame.f_code.co_filename
         if is_own(file):
@@ -89,9 +89,9 @@ def by_subject(frame: FrameType | None) -> bool:
 
 
 def writer(frame: FrameType | None) -> FrameType | None:
-    """Return the frame whose file holds the code that runs: what has no file belongs to whoever runs it.
+    """Return the nearest frame whose code has a file. Code without a file belongs to the code that runs it.
 
-    Python's own modules that come with its program have no file, either.
+    The frozen modules of Python count as files.
     """
     while frame is not None and (name := frame.f_code.co_filename).startswith("<") and not name.startswith("<frozen "):
         frame = frame.f_back
@@ -104,7 +104,7 @@ def _is_own(file: str) -> bool:
         return False
     if any(map(_is_put, spellings)):
         return True
-    for path in spellings:  # a file that is linked into a folder for packages may lie in the project, or anywhere
+    for path in spellings:  # a link in a folder for packages may lead to the project, or elsewhere
         claimed = max((len(each) for each in _own.claimed if is_below(path, each)), default=-1)
         installed = max((depth for place, depth in _PLACES if is_below(path, place)), default=-1)
         if max(claimed, installed) >= 0:
@@ -113,9 +113,9 @@ def _is_own(file: str) -> bool:
 
 
 def _places() -> Iterator[tuple[str, float]]:
-    """Yield the places of installed code, each with how deep its folder lies.
+    """Yield the places of installed code, each with the depth of its folder.
 
-    Where the subject claims the same folder it is the subject's, but for Python's own folders.
+    A folder that the subject claims, too, is the subject's, except for Python's own folders.
     """
     for folder in _INSTALLED.fixed:
         yield from ((each, len(each) + 0.5) for each in spellings_of(folder))
@@ -130,10 +130,10 @@ _PLACES = tuple(_places())
 
 
 def _is_put(path: str) -> bool:
-    """Whether the subject put a file there, as Python or the file itself tells.
+    """Whether the subject put a file at a path, by the audit events or by the times of the file.
 
-    A file that another installation is linked to has changed, too, but not what is in it. One that is from the future
-    was stamped by another clock.
+    Linking a file into another installation changes its time, too, but not its content. A time in the future comes from
+    another clock.
     """
     if _own.put and any(is_below(path, each) for each in _own.put):
         return True
@@ -145,7 +145,7 @@ def _is_put(path: str) -> bool:
     return is_new and (found.st_nlink == 1 or found.st_mtime_ns > _own.began)
 
 
-def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open":
         path, _, flags = arguments
         if isinstance(flags, int) and flags & WRITES and _is_installed(path) and by_subject(sys._getframe(1)):
@@ -161,7 +161,7 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _is_installed(path: object, *, frozen: bool = False) -> bool:
-    """Whether a path lies among what is installed, or is the name of a frozen module."""
+    """Whether a path lies in an installed place, or with `frozen` is the name of a frozen module."""
     if not isinstance(path, str | bytes | os.PathLike):
         return False
     if frozen and isinstance(path, str) and path.startswith("<frozen "):

@@ -1,4 +1,4 @@
-"""Places in the subject's files: relative to the project, of a class, of the line that now runs."""
+"""Places in the subject's files: relative to the project, of a class, and of the running line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def relative(where: Where | None, root: str) -> Where | None:
 
 
 class Places:
-    """Places relative to a folder; the same place is the same object."""
+    """Makes places relative to a folder. Equal places are the same object."""
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -51,7 +51,7 @@ def relative_file(file: str, root: str) -> str:
 
 
 def class_where(cls: Any) -> Where | None:
-    """Return the line of the class statement; none for torch's own classes, which nobody can mend."""
+    """Return the line of the class statement, `None` for torch's own classes, which users cannot change."""
     return _class_where(cls)
 
 
@@ -61,7 +61,7 @@ def _class_where(cls: Any) -> Where | None:
         if cell := class_in_cell(cls.__module__, cls.__qualname__):
             return Where(file=cell[0], line=cell[1])
         file = inspect.getsourcefile(cls)
-        if file is None or not is_subject(file):
+        if file is None or not is_outside_torch(file):
             return None
         return Where(file=file, line=inspect.getsourcelines(cls)[1])
     except (OSError, TypeError):
@@ -72,32 +72,21 @@ _OURS = os.path.join(Path(__file__).parents[2], "")  # noqa: PTH118 - the traili
 _TORCH = os.path.join(Path(torch.__file__).parent, "")  # noqa: PTH118
 
 
-_TORCHS, _OWN, _PACKAGES, _SUBJECTS = range(4)
-_owners: dict[str, int] = {}
-
-
-def is_subject(file: str) -> bool:
-    """Whether a file is neither torch's nor ours."""
-    return _owner(file) >= _PACKAGES
-
-
-def _owner(file: str) -> int:
-    owner = _owners.get(file)
-    if owner is None:
-        owner = _OWN if file.startswith(_OURS) else _TORCHS if file.startswith((_TORCH, "<")) else _PACKAGES
-        owner = _owners[file] = _SUBJECTS if owner == _PACKAGES and is_own(file) else owner
-    return owner
+@cache
+def is_outside_torch(file: str) -> bool:
+    """Whether a file is neither torch's nor archcheck's: the subject's, or another package's."""
+    return not file.startswith((_OURS, _TORCH, "<"))
 
 
 def nearest(frames: Iterable[FrameType]) -> FrameType | None:
-    """Return the first frame of the subject's files, or of another package where the subject has none."""
+    """Return the first frame in the subject's files, else the first one in another package."""
     package = None
     for frame in frames:
-        owner = _owner(frame.f_code.co_filename)
-        if owner == _SUBJECTS:
-            return frame
-        if owner == _PACKAGES and package is None:
-            package = frame
+        file = frame.f_code.co_filename
+        if is_outside_torch(file):
+            if is_own(file):
+                return frame
+            package = package or frame
     return package
 
 
@@ -105,11 +94,11 @@ _ENDS = frozenset(
     os.path.join(_OURS, "measure", *names)  # noqa: PTH118 - compared with the name of a code object
     for names in (("passes", "forward.py"), ("second_look", "replacements.py"))
 )
-"""Where the subject's forward pass is called: beyond it is whoever asked for the measuring."""
+"""The files that call the subject's forward pass. The frames around them belong to the caller of the measurement."""
 
 
 def place_of(frame: FrameType | None) -> Where | None:
-    """Return the innermost line of the subject's code, from `frame` outwards; of another package where it has none."""
+    """Return the innermost line of the subject's code from `frame` outwards, else one of another package."""
     found = nearest(_outwards(frame))
     return line_of(found) if found else None
 
@@ -124,7 +113,7 @@ _lines: dict[tuple[int, int], tuple[CodeType, Where]] = {}
 
 
 def line_of(frame: FrameType) -> Where:
-    """Return where a frame is; torch's dispatch asks for the same few places again and again."""
+    """Return the line of a frame, from a table, because torch's dispatch asks for the same lines very often."""
     code, instruction = frame.f_code, frame.f_lasti
     known = _lines.get((id(code), instruction))
     if known is None or known[0] is not code:

@@ -1,7 +1,7 @@
-"""The source of the subject's files, as lines in messages and places count it.
+"""The source of the subject's files and of notebook cells, with the line numbers that messages use.
 
-A notebook is no Python file: each of its code cells is kept here as a file of its own, `nb.ipynb:cell 3`, so that a
-place in it reads `nb.ipynb:cell 3:12`. Cells are counted among the code cells, from 1; messages quote their first line.
+Each code cell of a notebook is kept here as a separate file, `nb.ipynb:cell 3`, so that a place in it is
+`nb.ipynb:cell 3:12`. Code cells are counted from 1, and messages quote their first line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 from importlib.util import decode_source
 from pathlib import Path
 
-from archcheck.foundation.files import read_bytes
+from archcheck.foundation.whole_files import read_bytes
 from archcheck.foundation.words import cut, quote
 
 _LONGEST = 40
@@ -22,18 +22,18 @@ _first_lines: dict[str, str] = {}
 _classes: dict[tuple[str, str], tuple[str, int]] = {}
 
 
-def keep(file: str, text: str, source: str = "") -> None:
-    """Have `file`, which is no file on disk, stand for `text`, in tracebacks and for `inspect`, too.
+def keep_cell(file: str, text: str, source: str) -> None:
+    """Keep the code `text` of the cell `file`, which is not a file on disk, for tracebacks and `inspect`, too.
 
-    `source` is what the user sees in the notebook, from which messages quote the first line.
+    `source` is what the user sees in the notebook. Messages quote its first line.
     """
     _cells[file] = text
-    _first_lines[file] = next((line.strip() for line in (source or text).splitlines() if line.strip()), "")
+    _first_lines[file] = next((line.strip() for line in source.splitlines() if line.strip()), "")
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
 
 
 def keep_classes(module: str, file: str, tree: ast.Module) -> None:
-    """Remember where the classes of a cell are: Python looks for them in the notebook, which has no such lines."""
+    """Remember the lines of the classes in a cell, because `inspect` cannot find them in the notebook file."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
@@ -41,7 +41,7 @@ def keep_classes(module: str, file: str, tree: ast.Module) -> None:
 
 
 def class_in_cell(module: str, name: str) -> tuple[str, int] | None:
-    """Return the cell and the line of a class of a notebook, of its last definition."""
+    """Return the cell and the line of the last definition of a class in a notebook, `None` if there is none."""
     return _classes.get((module, name))
 
 
@@ -57,16 +57,16 @@ def place(file: str, *lines: int) -> str:
 
 
 def file_of(file: str) -> str:
-    """Return the file on disk: that of the notebook for a cell."""
+    """Return the file on disk, which for a cell is the notebook."""
     return file.rpartition(":cell ")[0] if file in _cells else file
 
 
 def text_of(file: str) -> str:
-    """Return the source of a file or a cell, decoded as Python does.
+    """Return the source of a file or a cell, decoded like Python does.
 
     Raises:
         OSError: it cannot be read.
-        SyntaxError: its encoding is unknown. UnicodeDecodeError: it is not written in it.
+        SyntaxError: its encoding is unknown. UnicodeDecodeError: its content has another encoding.
     """
     if file in _cells:
         return _cells[file]

@@ -1,4 +1,4 @@
-"""Exported programs of tiny networks, made here, and the same files with something in them changed."""
+"""Exported programs of tiny networks, and helpers to change their files."""
 
 import json
 import os

@@ -157,7 +157,7 @@ def test_mistakes_are_one_line(archcheck, files, words, said):
     assert all(line.startswith("archcheck: error: ") and said in line for line in lines)
 
 
-def test_what_is_remembered_is_forgotten_with_the_bytes(files, tmp_path):
+def test_cached_answers_are_dropped_when_the_file_changes(files, tmp_path):
     shutil.copytree(files, tmp_path, dirs_exist_ok=True)
     contract = load(tmp_path / "archcheck.toml")
     with Worker(cache=Cache(tmp_path / "cache")) as worker:

@@ -1,4 +1,4 @@
-"""Whatever bytes a file holds, reading it ends in facts or in one line, and takes little memory where it is small."""
+"""Reading a file of any bytes gives facts or one line, and a small file takes little memory."""
 
 import json
 import resource
@@ -12,13 +12,13 @@ from safetensors.torch import save_file
 
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.artifacts.source_or_file import open_artifact
-from archcheck.measure.artifacts.weights import described_weights
+from archcheck.measure.artifacts.weights import describe_weights
 from archcheck.measure.model import measure_model
 from tests.measure.artifacts.exported_files import Tiny, entries, export, write
 from tests.support.fuzzing import examples
 
 MOST = 50_000_000
-"""Bytes that reading a file of some ten thousand may take."""
+"""Bytes of memory at most for reading a file of some ten thousand bytes."""
 
 SETTINGS = settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 JSON = st.recursive(
@@ -38,7 +38,7 @@ def edited(content, edits):
 
 
 def bounded(read):
-    """Read, and hold what is raised to one line of ours, and what is taken to little memory."""
+    """Read, and check that an error is one line of archcheck and that memory stays within the limit."""
     before, said = peak(), ""
     try:
         read()
@@ -50,7 +50,7 @@ def bounded(read):
 
 
 def peak():
-    """Return the most bytes of memory that this process has had so far, those of tensors included."""
+    """Return the peak memory of this process in bytes, tensors included."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -75,7 +75,7 @@ def program(tmp_path_factory):
 
 def read_tensors(folder, name, content):
     (folder / name).write_bytes(content)
-    bounded(lambda: described_weights(name, str(folder)))
+    bounded(lambda: describe_weights(name, str(folder)))
 
 
 def read_program(file):

@@ -76,7 +76,7 @@ def test_dropout_in_training_is_unknown_in_what_was_exported_in_evaluation(tmp_p
     assert outcome(facts, rules.DropoutRate(rate=0.25)).verdict is Verdict.ERROR
 
 
-def test_what_was_exported_in_training_drops_out_for_good(tmp_path):
+def test_a_program_exported_in_training_always_applies_dropout(tmp_path):
     facts = measured(export(Tiny(), torch.zeros(2, 1, 6, 6), to=tmp_path / "net.pt2", training=True))
     assert facts.train_length == len(facts.ops)
     judged = outcome(facts, rules.Requires(kinds=("dropout",)))

@@ -40,7 +40,7 @@ def torch_pickle(value):
     return buffer.getvalue()
 
 
-def test_what_is_planted_here_runs_in_torchs_own_reader(tiny, tmp_path):
+def test_the_planted_code_runs_in_torchs_own_reader(tiny, tmp_path):
     file = write({**entries(tiny), "data/sample_inputs/model.pt": harm(tmp_path / "marker")}, tmp_path / "net.pt2")
     with contextlib.suppress(Exception):
         torch.export.load(file)
@@ -192,7 +192,7 @@ def test_entries_that_share_bytes_or_names_are_refused(tiny, tmp_path):
     assert "the same name" in refusal(file)
 
 
-def test_damage_of_every_sort_is_one_line(tiny, tmp_path):
+def test_every_kind_of_damage_is_one_line(tiny, tmp_path):
     whole = tiny.read_bytes()
     (tmp_path / "folder.pt2").mkdir()
     (tmp_path / "loop.pt2").symlink_to(tmp_path / "loop.pt2")
@@ -206,7 +206,7 @@ def test_damage_of_every_sort_is_one_line(tiny, tmp_path):
     for name, content in files.items():
         (tmp_path / f"{name}.pt2").write_bytes(content)
     assert "is empty" in refusal(tmp_path / "empty.pt2")
-    assert "is damaged or no archive of torch" in refusal(tmp_path / "short.pt2")
+    assert "is damaged or not an archive of torch" in refusal(tmp_path / "short.pt2")
     assert "it is not a zip file" in refusal(tmp_path / "text.pt2")
     assert "Bad CRC-32" in refusal(tmp_path / "flipped.pt2")
     assert "names 0 entries" in refusal(tmp_path / "zip.pt2")
@@ -229,13 +229,13 @@ def test_an_archive_of_an_older_torch_is_refused_in_a_line(tmp_path):
     [
         (("schema_version", "major"), 9, "is of format 9"),
         (("graph_module", "graph", "nodes"), None, "expected `nodes` to be a list"),
-        (("graph_module", "graph", "nodes", 0, "inputs", 0, "arg"), {"as_operator": "x"}, "of the sort `as_operator`"),
+        (("graph_module", "graph", "nodes", 0, "inputs", 0, "arg"), {"as_operator": "x"}, "of the kind `as_operator`"),
         (
             ("graph_module", "graph", "nodes", 0, "inputs", 0, "arg"),
             {"as_tensor": {"name": "nobody"}},
-            "which nobody gives",
+            "which is not defined",
         ),
-        (("graph_module", "signature", "input_specs"), [], "nobody gives"),
+        (("graph_module", "signature", "input_specs"), [], "is not defined"),
     ],
 )
 def test_graphs_that_are_none_are_told(tiny, tmp_path, path, value, said):

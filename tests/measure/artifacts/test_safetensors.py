@@ -1,4 +1,4 @@
-"""Files of tensors: what is in them, what is wrong with them, and whether they fit an architecture."""
+"""Files of tensors: their content, their errors, and whether they fit an architecture."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from torch import nn
 from archcheck.facts.weight_files import Stored
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.artifacts.safetensors import DTYPES
-from archcheck.measure.artifacts.weights import described_weights, fit
+from archcheck.measure.artifacts.weights import describe_weights, load_weights
 from tests.measure.artifacts.exported_files import Tiny, harm
 from tests.support.fuzzing import bounded_memory
 
@@ -29,7 +29,7 @@ def claim(shape=(2,), dtype="F32", offsets=(0, 8)):
 
 
 def listed(file):
-    return described_weights(file.name, str(file.parent))
+    return describe_weights(file.name, str(file.parent))
 
 
 def refusal(file, kind="artifact"):
@@ -71,7 +71,7 @@ def test_every_dtype_is_read_as_it_was_written(tmp_path, dtype):
     assert (stored.dtype, stored.shape, stored.bytes) == (dtype, (2, 2), 4 * tensor.element_size())
     holder = nn.Module()
     holder.register_buffer("t", torch.zeros_like(tensor))
-    fit(holder, "w.safetensors", str(tmp_path))
+    load_weights(holder, "w.safetensors", str(tmp_path))
     assert torch.equal(holder.t.view(torch.uint8), tensor.view(torch.uint8))
 
 
@@ -113,7 +113,7 @@ def test_a_tensor_without_elements_is_one(tmp_path):
         (struct.pack("<Q", 40_000) + b'{"a":' + b"[" * 39_995, "its header is not the JSON it should be"),
     ],
 )
-def test_beginnings_that_are_none(tmp_path, content, said):
+def test_invalid_headers_are_refused(tmp_path, content, said):
     (tmp_path / "w.safetensors").write_bytes(content)
     assert said in refusal(tmp_path / "w.safetensors")
 
@@ -135,11 +135,11 @@ def test_beginnings_that_are_none(tmp_path, content, said):
         ({"a": claim(dtype=["F32"])}, "which is not known"),
         ({"a": {**claim(), "code": "x"}}, "and nothing else"),
         ({"a": 3}, "must have a dtype, a shape and data_offsets"),
-        ({"__metadata__": {"a": 1}}, "is no table of texts"),
+        ({"__metadata__": {"a": 1}}, "is not a table of texts"),
         (b'{"a":1,"a":2}', 'the name "a" is there twice'),
     ],
 )
-def test_claims_that_the_file_does_not_hold(tmp_path, header, said):
+def test_false_claims_of_the_header_are_refused(tmp_path, header, said):
     assert said in refusal(safetensors(header, bytes(16), to=tmp_path / "w.safetensors"))
 
 
@@ -153,7 +153,7 @@ def test_paths_that_lead_to_no_file(tmp_path):
 
 def test_weights_that_fit_are_those_of_the_model_afterwards(tmp_path):
     source, model = Tiny(), Tiny()
-    (note,) = fit(model, saved(source, tmp_path / "w.safetensors").name, str(tmp_path))
+    (note,) = load_weights(model, saved(source, tmp_path / "w.safetensors").name, str(tmp_path))
     assert (
         note
         == "with the weights of w.safetensors: 9 tensors of the names, shapes and dtypes that it has, all values finite"
@@ -163,12 +163,12 @@ def test_weights_that_fit_are_those_of_the_model_afterwards(tmp_path):
 
 def misfit(model, file):
     with pytest.raises(SubjectError) as error:
-        fit(model, file.name, str(file.parent))
+        load_weights(model, file.name, str(file.parent))
     assert error.value.kind == "weights"
     return error.value.message
 
 
-def test_what_does_not_fit_is_named(tmp_path):
+def test_misfits_are_named(tmp_path):
     state = Tiny().state_dict()
     state["conv.weight"] = torch.zeros(3, 1, 5, 5)
     state["fc.weight"] = state["fc.weight"].half()
@@ -204,7 +204,7 @@ def test_a_state_that_was_saved_compiled_fits_the_network_and_the_other_way_roun
 
     trained, model = build(before), build(not before)
     save_file(trained.state_dict(), tmp_path / "w.safetensors")
-    fit(model, "w.safetensors", str(tmp_path))
+    load_weights(model, "w.safetensors", str(tmp_path))
     values = (each.state_dict().values() for each in (trained, model))
     assert all(map(torch.equal, *values))
 
@@ -238,11 +238,11 @@ class Tied(nn.Module):
 def test_of_tied_tensors_one_is_enough_and_two_have_to_agree(tmp_path):
     file, model = tmp_path / "w.safetensors", Tied()
     save_file({"b.weight": torch.eye(2)}, file)
-    fit(model, file.name, str(tmp_path))
+    load_weights(model, file.name, str(tmp_path))
     assert torch.equal(model.a.weight, torch.eye(2))
     assert model.a.weight is model.b.weight
     save_file({"a.weight": torch.eye(2), "b.weight": torch.eye(2)}, file)
-    fit(Tied(), file.name, str(tmp_path))
+    load_weights(Tied(), file.name, str(tmp_path))
     save_file({"a.weight": torch.eye(2), "b.weight": torch.ones(2, 2)}, file)
     assert "are one tensor in the model and differ in `w.safetensors`" in misfit(Tied(), file)
 
@@ -251,7 +251,7 @@ def test_a_model_without_memory_is_only_compared(tmp_path):
     file = saved(Tiny(), tmp_path / "w.safetensors")
     with torch.device("meta"):
         model = Tiny()
-    (note,) = fit(model, file.name, str(tmp_path))
+    (note,) = load_weights(model, file.name, str(tmp_path))
     assert note.endswith("none was loaded, as it has no memory")
 
 
@@ -261,7 +261,7 @@ def test_a_pickle_of_tensors_alone_is_read_as_one_of_safetensors(tmp_path, zippe
     save_file(Tiny().state_dict(), tmp_path / "w.safetensors")
     first, second = listed(tmp_path / "w.pt"), listed(tmp_path / "w.safetensors")
     assert (first.format, first.bytes, first.elements) == ("pickle", second.bytes, second.elements)
-    fit(Tiny(), "w.pt", str(tmp_path))
+    load_weights(Tiny(), "w.pt", str(tmp_path))
 
 
 def test_a_checkpoint_of_a_training_holds_tensors_under_a_key(tmp_path):
@@ -282,7 +282,7 @@ def test_pickles_that_are_code_are_refused_unread(tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     assert "holds no table of tensors but a list" in refusal(tmp_path / "list.pt")
     (tmp_path / "noise.bin").write_bytes(b"no file of torch")
-    assert "is damaged or no file of torch" in refusal(tmp_path / "noise.bin")
+    assert "is damaged or not a file of torch" in refusal(tmp_path / "noise.bin")
 
 
 def test_a_pickle_of_tensors_without_memory_is_refused(tmp_path):
@@ -308,4 +308,4 @@ def test_a_length_that_a_pickle_claims_is_no_reason_to_take_all_memory(tmp_path)
     (tmp_path / "w.pt").write_bytes(content[:at] + b"X\xff\xff\xff\xff" + content[at + 5 :])
     with bounded_memory():
         said = refusal(tmp_path / "w.pt")
-    assert "claims more than fits into memory" in said or "is damaged or no file of torch" in said
+    assert "claims more than fits into memory" in said or "is damaged or not a file of torch" in said

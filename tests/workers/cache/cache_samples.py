@@ -1,4 +1,4 @@
-"""A project that reads files of every kind, a small one, and what lies in a cache."""
+"""A project that reads files of every kind, a small project, and helpers for the cache folder."""
 
 import json
 from pathlib import Path

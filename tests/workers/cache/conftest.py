@@ -1,4 +1,4 @@
-"""Projects that are measured with a cache, and a count of what the worker was asked."""
+"""Projects that are measured with a cache, and a count of the worker's requests."""
 
 import shutil
 from pathlib import Path
@@ -40,7 +40,7 @@ def worker():
 
 @pytest.fixture
 def asked(worker, monkeypatch):
-    """Tell how often the worker's process was asked while something was called."""
+    """Return how often the worker process was asked during a call."""
     requests = []
     send = worker._send
     monkeypatch.setattr(worker, "_send", lambda request: (requests.append(request), send(request)))
@@ -66,7 +66,7 @@ def judged(worker):
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """Make a project of one small model whose file holds a line more."""
+    """Make a project of one small model with an additional line in its file."""
 
     def small(line=""):
         folder = tmp_path / "small"

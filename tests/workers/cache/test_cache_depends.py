@@ -1,4 +1,4 @@
-"""What was measured is not measured again until something that it depends on changes."""
+"""A subject is not measured again until something that it depends on changes."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_module_that_python_had_compiled_before(project, asked, judged):
         lambda folder: (folder / "unrelated.py").write_text("OUT = 3"),
     ],
 )
-def test_what_measuring_does_not_depend_on(project, asked, judged, change):
+def test_files_that_are_not_dependencies(project, asked, judged, change):
     asked(judged, project)
     change(project)
     assert asked(judged, project) == 0
@@ -167,7 +167,7 @@ def test_a_project_among_the_installed_packages_is_watched(project, asked, judge
     assert asked(judged, project) == 1
 
 
-def test_only_the_project_is_read_again(project, asked, judged, cache_folder):
+def test_only_files_of_the_project_are_dependencies(project, asked, judged, cache_folder):
     asked(judged, project)
     (entry,) = entries(cache_folder)
     there = {path for path, content in body_of(entry)["read"].items() if content}
@@ -177,7 +177,7 @@ def test_only_the_project_is_read_again(project, asked, judged, cache_folder):
     }  # fmt: skip
 
 
-def test_what_is_read_by_a_relative_name_is_watched_where_it_is(small, asked, judged, monkeypatch):
+def test_files_read_by_a_relative_name_are_dependencies(small, asked, judged, monkeypatch):
     folder = small("words = open('words').read() if os.path.exists('words') else open('other').read()")
     (folder / "words").write_text("1")
     monkeypatch.chdir(folder)
@@ -212,7 +212,7 @@ def test_the_models_of_a_file_are_known_too(tmp_path, worker, asked, monkeypatch
         "text = open('count').read(); open('count', 'w').write(text + '1')",
     ],
 )
-def test_what_failed_or_cannot_be_followed_is_measured_again(small, asked, judged, cache_folder, line):
+def test_failed_or_unobserved_measurements_are_not_cached(small, asked, judged, cache_folder, line):
     folder = small(line)
     (folder / "count").touch()
     reports = []
@@ -223,7 +223,7 @@ def test_what_failed_or_cannot_be_followed_is_measured_again(small, asked, judge
     assert not cache_folder.exists() or not entries(cache_folder)
 
 
-def test_what_the_subject_writes_itself_is_nothing_that_it_depends_on(small, asked, judged):
+def test_files_that_the_subject_writes_are_not_dependencies(small, asked, judged):
     folder = small("open('log', 'w').write(str(id(nn))); open('log').read(); open('more', 'a').write('x')")
     asked(judged, folder)
     (folder / "log").write_text("else")

@@ -1,4 +1,4 @@
-"""The folder of the cache: damage, other users, full disks, several processes, age, and where it is."""
+"""The folder of the cache: damage, other users, full disks, several processes, age, and its default path."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def a_pipe(folder, entry):
 
 
 def planted(key):
-    """Leave what a subject might that knows the format but not the key."""
+    """Write entries like a subject that knows the format but not the key."""
 
     def plant(folder, entry):
         body = json.dumps(body_of(entry)).encode()
@@ -67,7 +67,7 @@ def planted(key):
         a_pipe,
     ],
 )
-def test_a_damaged_entry_is_measured_and_mended(small, asked, judged, cache_folder, capfd, damage):
+def test_a_damaged_entry_is_measured_and_replaced(small, asked, judged, cache_folder, capfd, damage):
     folder = small()
     asked(judged, folder)
     damage(cache_folder, *entries(cache_folder))
@@ -77,7 +77,7 @@ def test_a_damaged_entry_is_measured_and_mended(small, asked, judged, cache_fold
 
 
 def test_an_answer_that_is_no_report_is_told_in_one_line(small, asked, judged, cache_folder):
-    """The subject knows the key if it wants to; what it writes is no reason for a traceback."""
+    """A subject can read the key. The entries that it writes must not cause a traceback."""
     folder = small()
     asked(judged, folder)
     (entry,) = entries(cache_folder)
@@ -123,7 +123,7 @@ def test_a_full_disk_leaves_nothing_behind(small, asked, judged, cache_folder, m
     assert list(cache_folder.iterdir()) == []
 
 
-def test_only_its_owner_may_read_what_is_kept(small, asked, judged, cache_folder):
+def test_only_the_owner_may_read_entries(small, asked, judged, cache_folder):
     asked(judged, small())
     assert cache_folder.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in cache_folder.iterdir()} == {0o600}
@@ -159,7 +159,7 @@ def test_old_entries_are_removed_and_other_files_are_not(tmp_path):
     assert len(left) == 5
 
 
-def test_an_entry_that_is_used_stays_young(small, asked, judged, cache_folder):
+def test_a_used_entry_is_kept(small, asked, judged, cache_folder):
     folder = small()
     asked(judged, folder)
     (entry,) = entries(cache_folder)
@@ -206,7 +206,7 @@ def test_processes_at_once_do_no_harm(tmp_path):
         ("win32", {"LOCALAPPDATA": "/local"}, "/local/archcheck/Cache"),
     ],
 )
-def test_where_it_is(monkeypatch, system, settings, folder):
+def test_the_default_folder_of_each_system(monkeypatch, system, settings, folder):
     for name in ("ARCHCHECK_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     for name, value in (settings | {"HOME": "/home/me"}).items():

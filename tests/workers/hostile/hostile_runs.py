@@ -1,4 +1,4 @@
-"""One run over a project of hostile subjects: what was said, what is left."""
+"""Run a command on a project of hostile subjects; collect its output and what it leaves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.cli_samples import environment
 from tests.workers.hostile.hostile_subjects import write_project
 
 _MEMORY = 'ulimit -d 4194304 && exec "$@"'
-"""Gives a run four gigabytes: what wants a hundred fails without a machine of that size being filled first."""
+"""Limits a run to four gigabytes, so that a subject that asks for a hundred fails on machines of any size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """How a command ended; `strays` are processes that it left, `left` the files."""
+    """The end of a command; `strays` are the processes and `left` the files that remain."""
 
     code: int
     out: str

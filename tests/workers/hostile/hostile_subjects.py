@@ -10,9 +10,9 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 JUDGED = "max-params"
-"""In place of a message: the subject was measured, and judged by what is true."""
+"""Instead of a message: the subject was measured and judged correctly."""
 TIMEOUT = 3
-"""Seconds for a subject that does not end; one that does has a minute, on a machine that may be busy."""
+"""Seconds for a subject that does not end. One that ends has a minute, because the machine may be busy."""
 LATE = f"was not done after {TIMEOUT} s"
 
 _NET = """
@@ -210,11 +210,11 @@ SUBJECTS: dict[str, tuple[str, str]] = {
     "reads-its-folder": (_net("assert open('own.txt').read() == 'own'"), JUDGED),
     "good-last": (_net(), JUDGED),
 }  # fmt: skip
-"""Name -> the text of the file, and a pattern of what is said."""
+"""Name -> the text of the file, and a pattern for the message."""
 
 
 def write_project(folder: Path) -> None:
-    """Write the subjects, each beside a file of its own, and the contract that holds them all."""
+    """Write the subjects, each in a separate file, and the contract with all of them."""
     contract = []
     for name, (text, says) in SUBJECTS.items():
         file = folder / "subjects" / f"{name.replace('-', '_')}.py"

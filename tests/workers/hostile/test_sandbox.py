@@ -1,4 +1,4 @@
-"""The sandbox: what is asked of bubblewrap, what a subject finds within, and that there is no pass without it."""
+"""The sandbox: the options of bubblewrap, what a subject can do inside, and that nothing passes without it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.workers.sandbox import confined, refuse_if_unable
+from archcheck.workers.sandbox import refuse_if_unable, sandboxed
 from tests.support.cli_samples import environment
 
 NET = """
@@ -70,7 +70,7 @@ def project(tmp_path):
 
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
-    """Put a `bwrap` on PATH that notes how it is called."""
+    """Put a `bwrap` on PATH that records its arguments."""
 
     def fake(body):
         tool, log = tmp_path / "bin" / "bwrap", tmp_path / "calls"
@@ -143,7 +143,7 @@ def test_archcheck_as_a_whole_works_where_it_can_write_to_tmp_alone(project):
     folders = (str(project), str(Path(__file__).parents[3]), sys.prefix)
     command = [sys.executable, "-m", "archcheck", "check", "--no-cache"]
     changes = {"TMPDIR": "/tmp", "HOME": "/tmp", "PORT": "9", "OUTSIDE": "0"}
-    words = confined(command, str(project), folders)
+    words = sandboxed(command, str(project), folders)
     words[words.index("--bind")] = "--ro-bind"  # not even the project
     done = subprocess.run(
         words, cwd=project, env=environment(**changes), capture_output=True, text=True, check=False, timeout=300
@@ -170,11 +170,11 @@ def test_the_tool_is_asked_for_no_network_and_no_writing(project, fake):
     assert words[words.index("--") + 1] == sys.executable
 
 
-def test_what_lies_in_a_hidden_folder_is_shown_read_only(tmp_path, monkeypatch):
+def test_shown_folders_in_hidden_ones_are_read_only(tmp_path, monkeypatch):
     monkeypatch.setattr("archcheck.workers.sandbox._HIDDEN", (str(tmp_path),))
     project, scratch = tmp_path / "project", tmp_path / "scratch"
     project.mkdir()
-    words = " ".join(confined(["true"], str(scratch), [str(project)]))
+    words = " ".join(sandboxed(["true"], str(scratch), [str(project)]))
     assert f"--ro-bind {project} {project}" in words
     assert words.index(f"--tmpfs {tmp_path}") < words.index(f"--ro-bind {project}")
     assert words.endswith(f"--bind {scratch} {scratch} -- true")
@@ -205,7 +205,7 @@ def test_pytest_refuses_to_run_without_it(project, tmp_path):
     assert "ERROR: archcheck: the sandbox needs bubblewrap" in done.stderr
 
 
-def test_what_was_measured_outside_does_not_count_within(project, fake, cache_folder):
+def test_answers_cached_without_a_sandbox_are_not_used_in_it(project, fake, cache_folder):
     log = fake(RUNS)
     shutil.rmtree(cache_folder, ignore_errors=True)
     changes = {"PORT": "9", "OUTSIDE": "0", "HOME": str(project.parent)}

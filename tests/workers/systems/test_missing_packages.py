@@ -1,4 +1,4 @@
-"""What an installation lacks is one line with the command that mends it, as after `pip install --no-deps`."""
+"""A missing package is reported in one line with the command to install it, as after `pip install --no-deps`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, hidden: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of Python where a package is not to be found."""
+    """Run a Python module where a package cannot be found."""
     env = environment(HIDDEN=hidden, PYTHONPATH=str(folder / "hides"))
     return subprocess.run(
         [sys.executable, "-m", *words], cwd=folder, env=env, capture_output=True, text=True, check=False

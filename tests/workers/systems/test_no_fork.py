@@ -1,4 +1,4 @@
-"""The way that is taken where no child may be forked, as on macOS: the same commands, and the same verdicts."""
+"""Without forking, as on macOS, the same commands give the same verdicts."""
 
 import json
 import os
@@ -90,12 +90,12 @@ def archcheck(folder: Path, *arguments: str, fork: bool) -> subprocess.Completed
 
 
 def judged(done: subprocess.CompletedProcess[str]) -> list[object]:
-    """Return the reports without what tells of the run: how an end is put depends on who sees it."""
+    """Return the reports without the details of the run, which depend on how a subject ended."""
     reports = json.loads(done.stdout)["reports"]
     return [(each["subject"], each.get("facts"), each.get("outcomes"), each.get("error")) for each in reports]
 
 
-def test_the_switch_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_disables_forking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     assert can_fork()
     monkeypatch.setenv("ARCHCHECK_NO_FORK", "1")
@@ -118,7 +118,7 @@ def test_facts_verdicts_and_errors_are_the_same(both: tuple[subprocess.Completed
     assert [name for name, *_ in judged(alone)] == ["good", "fat", *FAILING]  # type: ignore[misc]
 
 
-def test_what_a_subject_says_goes_to_standard_error(both: tuple[subprocess.CompletedProcess[str], ...]) -> None:
+def test_output_of_a_subject_goes_to_standard_error(both: tuple[subprocess.CompletedProcess[str], ...]) -> None:
     for done in both:
         assert "said while it is imported" in done.stderr
         assert "said while it is imported" not in done.stdout

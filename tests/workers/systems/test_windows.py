@@ -1,4 +1,4 @@
-"""What archcheck does on Windows, where it cannot measure, in processes that take themselves for one there."""
+"""Archcheck on Windows, where it cannot measure, in processes that imitate Windows."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def cli(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
     ],
     ids=" ".join,
 )
-def test_what_measures_is_refused_in_a_line(folder: Path, arguments: tuple[str, ...]) -> None:
+def test_measuring_commands_are_refused_on_windows(folder: Path, arguments: tuple[str, ...]) -> None:
     done = cli(folder, *arguments)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", REFUSAL)
     assert {each.name for each in folder.iterdir()} <= {
@@ -84,7 +84,7 @@ def test_what_measures_is_refused_in_a_line(folder: Path, arguments: tuple[str, 
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
-def test_what_measures_nothing_works(folder: Path, arguments: tuple[str, ...], said: str, encoding: str) -> None:
+def test_other_commands_work_on_windows(folder: Path, arguments: tuple[str, ...], said: str, encoding: str) -> None:
     done = cli(folder, *arguments, PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stderr) == (0, "")
     assert said in done.stdout

@@ -1,4 +1,4 @@
-"""Makes this process take itself for one on Windows, as far as archcheck would notice. Import it first, then `pretend`.
+"""Make this process imitate Windows, as far as archcheck would notice. Import this module first, then call `pretend`.
 
 Modules and functions that Python does not have there are taken away.
 """

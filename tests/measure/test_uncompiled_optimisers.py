@@ -8,7 +8,7 @@ import pytest
 
 BEGIN = """
     import sys, torch
-    from archcheck.measure.evidence.optimisers import uncompiled_optimisers
+    from archcheck.measure.evidence.uncompiled_optimisers import uncompiled_optimisers
 
     def train(make):
         torch.manual_seed(0)
@@ -62,7 +62,7 @@ def test_training_gives_the_same_and_imports_no_compiler(name: str) -> None:
         "torch.compiler.reset()",
     ],
 )
-def test_whoever_wants_the_compiler_gets_it(use: str) -> None:
+def test_other_code_can_import_the_compiler(use: str) -> None:
     lines = said(f"""
         with uncompiled_optimisers():
             train({MAKE["SGD"]})
@@ -77,7 +77,7 @@ def test_whoever_wants_the_compiler_gets_it(use: str) -> None:
     assert lines == ["False True", "True True", "2"]
 
 
-def test_a_compiler_that_is_there_stays() -> None:
+def test_an_imported_compiler_stays() -> None:
     lines = said("""
         import torch._dynamo
         before = sys.modules["torch._dynamo"]
@@ -88,7 +88,7 @@ def test_a_compiler_that_is_there_stays() -> None:
     assert lines == ["True", "True"]
 
 
-def test_a_look_through_all_modules_does_not_import_it() -> None:
+def test_inspecting_all_modules_does_not_import_the_compiler() -> None:
     lines = said("""
         import inspect
         with uncompiled_optimisers():

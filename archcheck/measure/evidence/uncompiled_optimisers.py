@@ -1,7 +1,7 @@
-"""Optimisers without the compiler.
+"""Use optimisers without importing torch's compiler.
 
-Optimisers ask the compiler to leave them out of its graphs, and import it for that (`torch/optim/optimizer.py`,
-`torch/_compile.py`): with what it is made of, such as sympy and triton, a second and 80 MB where nothing is compiled.
+Optimisers import the compiler to keep themselves out of its graphs (`torch/optim/optimizer.py`, `torch/_compile.py`).
+With its dependencies, such as sympy and triton, this takes a second and 80 MB, even if nothing is compiled.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ _NAME = "torch._dynamo"
 
 
 class _Uncompiled(ModuleType):
-    """Answers what optimisers ask of the compiler; whoever asks for anything else gets the compiler itself."""
+    """Replaces the compiler for optimisers. An access to any other attribute imports the compiler itself."""
 
     def graph_break(self, *_: Any, **__: Any) -> None:
-        """There is no graph."""
+        """Do nothing, because there is no graph."""
 
     def disable(self, function: Any = None, *_: Any, **__: Any) -> Any:
-        """Return the function as it is: nothing compiles it."""
+        """Return the function unchanged, because nothing compiles it."""
         return (lambda given: given) if function is None else function
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__path__":  # asked of all modules by whoever looks through them
+        if name.startswith("__") and name != "__path__":  # code that inspects all modules reads these
             raise AttributeError(name)
-        self.leave()
+        self.remove()
         return getattr(importlib.import_module(_NAME), name)
 
-    def leave(self) -> None:
-        """Make room for the compiler."""
+    def remove(self) -> None:
+        """Remove this module, so that the compiler can be imported."""
         if sys.modules.get(_NAME) is self:
             del sys.modules[_NAME]
         if vars(torch).get("_dynamo") is self:
@@ -44,7 +44,7 @@ class _Uncompiled(ModuleType):
 
 @contextmanager
 def uncompiled_optimisers() -> Iterator[None]:
-    """Keep optimisers from importing the compiler, unless something else has, or does."""
+    """Keep optimisers from importing the compiler, unless it is imported already or other code needs it."""
     if _NAME in sys.modules:
         yield
         return
@@ -53,4 +53,4 @@ def uncompiled_optimisers() -> Iterator[None]:
     try:
         yield
     finally:
-        instead.leave()
+        instead.remove()

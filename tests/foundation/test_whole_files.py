@@ -14,7 +14,7 @@ import pytest
 
 from archcheck.foundation import file_locks, regular_files
 from archcheck.foundation.file_locks import try_lock
-from archcheck.foundation.files import read_bytes, replace_whole, write_whole
+from archcheck.foundation.whole_files import read_bytes, replace_whole, write_whole
 
 
 @pytest.mark.parametrize(("content", "data"), [("é\n", b"\xc3\xa9\n"), (b"\x00\xff", b"\x00\xff")])
@@ -26,7 +26,7 @@ def test_text_and_bytes(tmp_path, content, data):
 
 @contextlib.contextmanager
 def full_after(size):
-    """Let no file of this process grow beyond a size, as on a full disk."""
+    """Limit the size of files that this process writes, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
@@ -35,7 +35,7 @@ def full_after(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_failed_write_leaves_only_the_old_file(tmp_path):
     file = tmp_path / "a"
     file.write_text("before")
     with full_after(3), pytest.raises(OSError, match="too large"):
@@ -44,7 +44,7 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
 
 
-def test_what_a_killed_process_has_left_is_removed_and_what_another_is_writing_is_not(tmp_path):
+def test_leftovers_of_killed_processes_are_removed_and_files_in_progress_are_not(tmp_path):
     (tmp_path / ".a.0badcafe.partial").write_text("half")
     (tmp_path / ".b.0badcafe.partial").write_text("of another file")
     with (tmp_path / ".a.11111111.partial").open("wb") as writing:
@@ -54,7 +54,7 @@ def test_what_a_killed_process_has_left_is_removed_and_what_another_is_writing_i
     assert sorted(each.name for each in tmp_path.glob(".*")) == [".a.11111111.partial", ".b.0badcafe.partial"]
 
 
-def test_a_file_is_written_where_nothing_can_be_locked(tmp_path, monkeypatch):
+def test_a_file_is_written_without_file_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(file_locks, "_locks", None)
     (tmp_path / ".a.0badcafe.partial").write_text("whose it is nobody knows")
     write_whole(tmp_path / "a", "whole")
@@ -63,7 +63,7 @@ def test_a_file_is_written_where_nothing_can_be_locked(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("letters", ["n" * 250, "ä" * 120])
-def test_the_longest_name_there_is(tmp_path, letters):
+def test_the_longest_file_name(tmp_path, letters):
     write_whole(tmp_path / letters, "text")
     assert (tmp_path / letters).read_text() == "text"
 
@@ -74,7 +74,7 @@ def test_standard_output_under_its_names_is_written_to_and_never_replaced(tmp_pa
     (tmp_path / "file").write_text("before\n")
     (tmp_path / "out").symlink_to("/dev/stdout")
     code = (
-        "from pathlib import Path; from archcheck.foundation.files import write_whole; "
+        "from pathlib import Path; from archcheck.foundation.whole_files import write_whole; "
         f"write_whole(Path('{name}'), 'after')"
     )
     run = subprocess.run(["bash", "-c", f'"{sys.executable}" -c "{code}" {to}'], cwd=tmp_path, check=False)
@@ -94,7 +94,7 @@ def test_a_file_of_any_size_is_not_read_into_memory(tmp_path):
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o755, 0o640])
-def test_who_may_read_and_run_a_file_stays_as_it_was(tmp_path, mode):
+def test_permissions_are_kept(tmp_path, mode):
     file = tmp_path / "a"
     file.write_text("before")
     file.chmod(mode)
@@ -102,7 +102,7 @@ def test_who_may_read_and_run_a_file_stays_as_it_was(tmp_path, mode):
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("after", mode)
 
 
-def test_a_link_stays_one(tmp_path):
+def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "folder").mkdir()
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "folder" / "a")
@@ -111,7 +111,7 @@ def test_a_link_stays_one(tmp_path):
     assert (tmp_path / "folder" / "a").read_text() == "text"
 
 
-def test_what_is_no_regular_file_is_written_to():
+def test_devices_and_pipes_are_written_to_directly():
     write_whole(Path(os.devnull), "text")
     assert not Path(os.devnull).is_file()
 
@@ -142,7 +142,7 @@ IRREGULAR = [fifo, full, endless, listening]
 
 
 @pytest.mark.parametrize("make", IRREGULAR)
-def test_what_is_no_regular_file_is_neither_read_nor_replaced(tmp_path, monkeypatch, make):
+def test_irregular_files_are_neither_read_nor_replaced(tmp_path, monkeypatch, make):
     monkeypatch.chdir(tmp_path)  # as the name of a socket must be short
     make(file := Path("a"))
     for refused in (lambda: read_bytes(file), lambda: read_bytes(file, streams=True), lambda: replace_whole(file, "b")):
@@ -151,23 +151,23 @@ def test_what_is_no_regular_file_is_neither_read_nor_replaced(tmp_path, monkeypa
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
 
 
-def test_what_became_a_pipe_just_before_it_is_opened_is_not_waited_for(tmp_path, monkeypatch):
+def test_a_file_that_became_a_pipe_before_it_is_opened_does_not_block(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "a")
     monkeypatch.setattr(regular_files, "refuse_irregular", lambda file: None)
     with pytest.raises(OSError, match="it is neither a file nor a folder"):
         read_bytes(tmp_path / "a")
 
 
-def test_what_is_left_of_a_name_by_anything_but_a_file_keeps_nothing_from_being_written(tmp_path):
+def test_a_leftover_that_is_not_a_file_does_not_prevent_writing(tmp_path):
     os.mkfifo(tmp_path / ".a.0badcafe.partial")
     write_whole(tmp_path / "a", "whole")
     assert (tmp_path / "a").read_text() == "whole"
 
 
 @pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0"])
-def test_what_the_process_has_open_may_be_read_where_a_command_line_names_it(name):
+def test_open_files_of_the_process_can_be_read_with_streams(name):
     code = f"""
-from pathlib import Path; from archcheck.foundation.files import read_bytes
+from pathlib import Path; from archcheck.foundation.whole_files import read_bytes
 try: read_bytes(Path({name!r}))
 except OSError as error: print(error.strerror)
 print(read_bytes(Path({name!r}), streams=True))
