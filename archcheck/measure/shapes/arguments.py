@@ -29,13 +29,9 @@ def _signature(func: torch._ops.OpOverload) -> tuple[tuple[str, ...], dict[str, 
     return names, {argument.name: argument.default_value for argument in arguments if argument.has_default_value()}
 
 
+@cache
 def op_name(func: torch._ops.OpOverload) -> str:
     """Return torch's name of an operator without namespace and overload: `conv2d`; `ns::name` outside aten."""
-    return _op_name(func)
-
-
-@cache
-def _op_name(func: torch._ops.OpOverload) -> str:
     namespace, _, name = func._schema.name.partition("::")
     return name if namespace in ("aten", "prims") else f"{namespace}::{name}"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -202,28 +201,9 @@ def pool_extent(call: Call, size: int, axis: int, axes: int) -> int:
     return extent - 1 if (extent - 1) * stride >= size + padding else extent
 
 
-@rule("lstm")
-def _lstm(call: Call) -> Answer:
-    if "batch_sizes" in call:
-        return _packed(call)
-    state, cell = call["hx"]
-    return new(_recurrent_shape(call, state), call["input"]), like(state), like(cell)
-
-
-@rule("gru", "rnn_tanh", "rnn_relu")
-def _gru(call: Call) -> Answer:
-    if "batch_sizes" in call:
-        return _packed(call)
-    return new(_recurrent_shape(call, call["hx"]), call["input"]), like(call["hx"])
-
-
-def _packed(call: Call) -> Answer:
+@rule("lstm", "gru", "rnn_tanh", "rnn_relu")
+def _recurrent(call: Call) -> Answer:
+    x = call["data"] if "batch_sizes" in call else call["input"]  # `data` are the steps of a packed sequence
     states = call["hx"] if isinstance(call["hx"], list | tuple) else [call["hx"]]
     directions = 2 if call["bidirectional"] else 1
-    out = new((call["data"].shape[0], directions * states[0].shape[-1]), call["data"])
-    return (out, *map(like, states))
-
-
-def _recurrent_shape(call: Call, state: Any) -> tuple[int, ...]:
-    directions = 2 if call["bidirectional"] else 1
-    return (*call["input"].shape[:-1], directions * state.shape[-1])
+    return (new((*x.shape[:-1], directions * states[0].shape[-1]), x), *map(like, states))

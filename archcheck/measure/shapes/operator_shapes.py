@@ -23,7 +23,7 @@ from archcheck.measure.shapes.shape_rules import (
     rule,
 )
 
-__all__ = ["RULES", "broadcast", "first_tensor", "layer_shapes", "like", "new"]
+__all__ = ["RULES", "broadcast", "layer_shapes"]
 
 
 @rule("matmul")
@@ -34,16 +34,6 @@ def _matmul(call: Call) -> Answer:
     return new((*broadcast(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1]), left)
 
 
-@rule("mm")
-def _mm(call: Call) -> Answer:
-    return _product(call["self"], call["mat2"], axes=2)
-
-
-@rule("bmm")
-def _bmm(call: Call) -> Answer:
-    return _product(call["self"], call["mat2"], axes=3)
-
-
 def _product(left: torch.Tensor, right: torch.Tensor, *, axes: int) -> Answer:
     if left.dim() != axes or right.dim() != axes or left.dtype != right.dtype:
         return None
@@ -52,10 +42,15 @@ def _product(left: torch.Tensor, right: torch.Tensor, *, axes: int) -> Answer:
     return new((*left.shape[:-1], right.shape[-1]), left)
 
 
+rule("mm")(lambda call: _product(call["self"], call["mat2"], axes=2))
+rule("bmm")(lambda call: _product(call["self"], call["mat2"], axes=3))
+
+
 @rule("_scaled_grouped_mm", "_scaled_grouped_mm_v2")
 def _scaled_grouped(call: Call) -> Answer:
     """Products of bytes are given in bfloat16 unless asked otherwise."""
-    return _grouped({**call, "out_dtype": call.get("out_dtype") or torch.bfloat16})
+    answer: Answer = _grouped({**call, "out_dtype": call.get("out_dtype") or torch.bfloat16})
+    return answer
 
 
 @rule("_grouped_mm")
@@ -69,15 +64,11 @@ def _grouped(call: Call) -> Answer:
         groups: tuple[int, ...] = (left.shape[0],)
     elif axes == (2, 2) and offsets is not None:
         groups = (offsets.shape[0],)
-    elif axes in ((2, 3), (3, 2)) and offsets is not None and offsets.shape[0] == max(left, right, key=_axes).shape[0]:
+    elif axes in ((2, 3), (3, 2)) and offsets is not None and len(offsets) == len(left if left.dim() == 3 else right):
         groups = ()
     else:
         return None
     return new((*groups, left.shape[-2], right.shape[-1]), left, call.get("out_dtype"))
-
-
-def _axes(tensor: torch.Tensor) -> int:
-    return tensor.dim()
 
 
 @rule("addmm")

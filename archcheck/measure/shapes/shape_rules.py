@@ -6,6 +6,8 @@ A rule answers from the arguments by name; `None` means "not this case", and tor
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 
@@ -13,17 +15,21 @@ from archcheck.measure.shapes.arguments import Call
 from archcheck.measure.shapes.tensor import META
 
 Answer = torch.Tensor | tuple[torch.Tensor, ...] | list[torch.Tensor] | None
-RULES: dict[str, Callable[[Call], Answer]] = {}
+Rule = Callable[[Call], Any]
+RULES: dict[str, Rule] = {}
 
 
-def rule(*names: str) -> Callable[[Callable[[Call], Answer]], Callable[[Call], Answer]]:
-    """Register a shape rule under torch's operator names."""
+def register(table: dict[str, Rule], *names: str) -> Callable[[Rule], Rule]:
+    """Return a decorator that enters a function in a table under torch's operator names."""
 
-    def register(function: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
-        RULES.update(dict.fromkeys(names, function))
+    def enter(function: Rule) -> Rule:
+        table.update(dict.fromkeys(names, function))
         return function
 
-    return register
+    return enter
+
+
+rule = partial(register, RULES)
 
 
 def new(

@@ -6,25 +6,16 @@ result explode), values with zero or false. The trace names every bound that it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
 from archcheck.measure.shapes.arguments import Call
-from archcheck.measure.shapes.operator_shapes import broadcast, first_tensor, like, new
+from archcheck.measure.shapes.shape_rules import Rule, broadcast, first_tensor, like, new, register
 
-BOUNDS: dict[str, Callable[[Call], Any]] = {}
-
-
-def bound(*names: str) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
-    """Register a bound under torch's operator names."""
-
-    def register(function: Callable[[Call], Any]) -> Callable[[Call], Any]:
-        BOUNDS.update(dict.fromkeys(names, function))
-        return function
-
-    return register
+BOUNDS: dict[str, Rule] = {}
+bound = partial(register, BOUNDS)
 
 
 @bound("item", "_local_scalar_dense")
