@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 
 import torch
@@ -12,7 +12,7 @@ from archcheck.foundation.source_place import Where
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.passes.value_dependence import led_to_reads
-from archcheck.measure.structure.packed_weights import observes
+from archcheck.measure.structure.packed_weights import is_quantised, observes
 from archcheck.measure.subject.layer_statements import class_statement
 from archcheck.measure.subject.module_tree import Tree
 from archcheck.measure.subject.source_places import class_where
@@ -33,11 +33,10 @@ def unused_layers(tree: Tree, traces: Sequence[Trace], deciding: Collection[str]
     one that is used, and when another method of its class runs. What lies within TorchScript cannot be told apart.
     What leads to a value that code reads counts as well where the parameters `deciding` lead to it, too.
     """
-    reached, ran, called = _reached(traces, deciding), _ran(traces), {path for trace in traces for path in trace.visits}
+    reached, called = _reached(traces, deciding), {path for trace in traces for path in trace.visits}
+    ran = _with_all_around({event.layer for trace in traces for event in trace.events})
     passing = called - ran  # they hand on what they get
-    around_passing: set[str] = set()
-    for path in passing:
-        _add_lineage(path.rpartition(".")[0], around_passing)
+    around_passing = _with_all_around(path.rpartition(".")[0] for path in passing)
     exempt, named = _exempt(tree), _RunByName(traces)
     idle: list[str] = []
     for node in tree.nodes:
@@ -51,21 +50,9 @@ def unused_layers(tree: Tree, traces: Sequence[Trace], deciding: Collection[str]
 
 def _reached(traces: Sequence[Trace], deciding: Collection[str]) -> set[str]:
     """Return the layers around operations that reach an output, and around the parameters that these read."""
-    paths: set[str] = set()
-    for trace in traces:
-        for layer, params in {(event.layer, event.params) for event in (*_live(trace), *_decides(trace, deciding))}:
-            _add_lineage(layer, paths)
-            for name in params:
-                _add_lineage(name.rpartition(".")[0], paths)
-    return paths | {""}
-
-
-def _ran(traces: Sequence[Trace]) -> set[str]:
-    paths: set[str] = set()
-    for trace in traces:
-        for layer in {event.layer for event in trace.events}:
-            _add_lineage(layer, paths)
-    return paths
+    reading = {(event.layer, event.params) for trace in traces for event in (*_live(trace), *_decides(trace, deciding))}
+    holders = {name.rpartition(".")[0] for _, params in reading for name in params}
+    return _with_all_around({layer for layer, _ in reading} | holders)
 
 
 def _live(trace: Trace) -> Iterator[Event]:
@@ -77,33 +64,25 @@ def _decides(trace: Trace, deciding: Collection[str]) -> Iterator[Event]:
     yield from (trace.events[index] for index in (led_to_reads(trace, deciding) if deciding else ()))
 
 
-def _add_lineage(path: str, paths: set[str]) -> None:
-    while path and path not in paths:
-        paths.add(path)
-        path = path.rpartition(".")[0]
+def _with_all_around(layers: Iterable[str]) -> set[str]:
+    """Return layers and all that hold them, the model among them."""
+    found = {""}
+    for path in layers:
+        while path not in found:
+            found.add(path)
+            path = path.rpartition(".")[0]
+    return found
 
 
 def _exempt(tree: Tree) -> set[str]:
     """Return the containers that are empty or packed, and the layers within TorchScript, which calls no hooks."""
     parents = {node.path.rpartition(".")[0] for node in tree.nodes if node.path}
     scripted = {node.path for node in tree.nodes if isinstance(node.module, torch.jit.ScriptModule)}
-    empty = {
-        node.path
-        for node in tree.nodes
-        if isinstance(node.module, _HOLDERS) and not node.parameters and node.path not in parents
-    }
-    packed = {node.path for node in tree.nodes if _is_packed(type(node.module))}
-    holders = {node.path for node in tree.nodes if isinstance(node.module, _HOLDERS)}
-    packed |= holders & {path.rpartition(".")[0] for path in packed}
+    holders = {node.path: bool(node.parameters) for node in tree.nodes if isinstance(node.module, _HOLDERS)}
+    empty = {path for path, has_parameters in holders.items() if not has_parameters and path not in parents}
+    packed = {node.path for node in tree.nodes if type(node.module).__name__ in _PACKED and is_quantised(node.module)}
+    packed |= holders.keys() & {path.rpartition(".")[0] for path in packed}
     return empty | packed | {path for path in scripted if path.rpartition(".")[0] in scripted}
-
-
-def _is_packed(kind: type) -> bool:
-    return kind.__name__ in _PACKED and _is_quantised(kind)
-
-
-def _is_quantised(kind: type) -> bool:
-    return kind.__module__.startswith(("torch.ao.nn.quantized.", "torch.nn.quantized."))
 
 
 class _RunByName:
