@@ -8,6 +8,7 @@ import torch
 
 from archcheck.facts.records import Op
 from archcheck.measure.passes.event import Event
+from archcheck.measure.shapes.layer_shapes import conv_extent
 from archcheck.measure.structure.window_spans import Window
 
 Moved = Mapping[int, tuple[torch.Tensor, int]]
@@ -48,7 +49,7 @@ def folding(integers: Sequence[float]) -> tuple[list[Window], list[int], list[in
 
 
 def _windows_on(extent: int, window: Window) -> int:
-    return (extent + 2 * window.padding - window.dilation * (window.kernel - 1) - 1) // window.stride + 1
+    return conv_extent(extent, window.kernel, window.stride, window.padding, window.dilation)
 
 
 def roll_of(event: Event, shape: Sequence[int]) -> Moved:

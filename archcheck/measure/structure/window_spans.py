@@ -48,23 +48,19 @@ class Span:
     def rescaled(self, factor: float) -> Span:
         """Return what positions see that became `factor` times as many: of each some, or several of one."""
         out, several = round(len(self.first) * factor), round(1 / factor) if factor < 1 else 1
-        places = torch.arange(out, device="cpu") * several if factor < 1 else _floor(out, round(factor))
+        places = torch.arange(out, device="cpu")
+        places = places * several if factor < 1 else places // round(factor)
         return self.through((places + place for place in range(several)), out)
 
     def interpolated(self, out: int, reach: int) -> Span:
         """Return what `out` positions see that are interpolated between `reach` + 1 neighbours."""
-        places = torch.arange(out, device="cpu") * len(self.first)
-        low = torch.div(places, max(1, out), rounding_mode="floor") - reach // 2
+        low = torch.arange(out, device="cpu") * len(self.first) // max(1, out) - reach // 2
         return self.through((low + place for place in range(reach + 1)), out)
 
     def padded(self, before: int, after: int) -> Span:
         """Return what positions see with others beside them that see nothing; below zero, the map is cropped."""
         positions = torch.arange(-before, len(self.first) + after, device="cpu")
         return self.through([positions], len(positions))
-
-
-def _floor(out: int, factor: int) -> torch.Tensor:
-    return torch.div(torch.arange(out, device="cpu"), factor, rounding_mode="floor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +96,7 @@ class Window:
                 yield places * self.stride - self.padding + tap * self.dilation
                 continue
             found = places + self.padding - tap * self.dilation
-            place = torch.div(found, self.stride, rounding_mode="floor")
-            yield torch.where(found % self.stride == 0, place, -1)
+            yield torch.where(found % self.stride == 0, found // self.stride, -1)
 
 
 def through(window: Window, before: Span | None, extent: int | None, out: int) -> Span | None:
