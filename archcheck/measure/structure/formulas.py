@@ -22,6 +22,7 @@ from archcheck.facts.records import NUMBER_BYTES as BYTES
 from archcheck.measure.loading.construction_trace import Construction, Given, Step, View
 from archcheck.measure.operators.operator_results import numbers_of
 from archcheck.measure.shapes.arguments import bind
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.structure.distinct_numbers import TRIVIAL, Size, numbers_in, sequence_worth, size_of
 from archcheck.measure.structure.repeated_draws import NUDGE
 from archcheck.measure.structure.sensitivity import is_apart
@@ -91,9 +92,9 @@ class Formulas:
         told = tuple(_told(steps))
         order = 0 if told in self._known else _in_steps(told, tensor.numel())
         self._known.add(told)
-        few = [each for each in map(_as_given, given) if each.numel() <= _FEW]
-        sizes = [size_of(each) for each in map(_as_given, given) if each.numel() > _FEW]
-        values = {number for each in few for number in each.tolist()} - TRIVIAL
+        tensors = list(map(_as_given, given))
+        values = {number for each in tensors if each.numel() <= _FEW for number in each.tolist()} - TRIVIAL
+        sizes = [size_of(each) for each in tensors if each.numel() > _FEW]
         return Formula(
             values=frozenset({*_values(steps), *values}),
             given=Size(order + sum(each.numbers for each in sizes), order * BYTES + sum(each.bytes for each in sizes)),
@@ -158,8 +159,7 @@ class Replay:
         args, kwargs = self._with_tensors(step.args), self._with_tensors(step.kwargs)
         if self._nudge and step.reads:
             args = [each * (1 + NUDGE) if isinstance(each, float) else each for each in args]
-        result = step.operator.func(*args, **kwargs)
-        results = _tensors_of(result)
+        results = list(tensors_in(step.operator.func(*args, **kwargs)))
         begins = self._nudge and not any(view.dtype.is_floating_point for view in step.reads)
         for place, block in step.made:
             made = results[place]
@@ -181,12 +181,6 @@ def _as_given(given: Given) -> torch.Tensor:
     assert given.content is not None
     whole = len(given.content) // given.dtype.itemsize * given.dtype.itemsize
     return given.content.clone()[:whole].view(given.dtype)
-
-
-def _tensors_of(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, list | tuple):
-        return [each for part in value for each in _tensors_of(part)]
-    return [value] if isinstance(value, torch.Tensor) else []
 
 
 def _is_integer(tensor: torch.Tensor) -> bool:
