@@ -43,15 +43,18 @@ def chosen_integers(passes: Passes, example: Example, trace: Trace) -> list[Use]
 
 def _frontier(trace: Trace, parameters: Container[str]) -> list[int]:
     """Return the events that are made without an input and read together with one, or with a parameter."""
-    free = _free(trace, parameters)
-    found = {
+    return sorted(met_by_others(trace, _free(trace, parameters)))
+
+
+def met_by_others(trace: Trace, made: Container[int]) -> set[int]:
+    """Return those of the events `made` whose numbers an acting operation reads that is not one of them."""
+    return {
         index
         for event in trace.events
-        if trace.acting[event.index] and event.index not in free and not takes_shape_alone(event)
+        if trace.acting[event.index] and event.index not in made and not takes_shape_alone(event)
         for index in event.inputs
-        if index in free
+        if index in made
     }
-    return sorted(found)
 
 
 def _free(trace: Trace, parameters: Container[str]) -> set[int]:

@@ -16,11 +16,11 @@ import torch
 
 from archcheck.facts.records import MUCH
 from archcheck.measure.loading.example import Example
-from archcheck.measure.passes.event import NOTHING_DRAWN, Event, takes_shape_alone
+from archcheck.measure.passes.event import NOTHING_DRAWN, Event
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.structure.account import Place, draws_numbers, place_of
-from archcheck.measure.structure.chosen_integers import chosen_integers
+from archcheck.measure.structure.chosen_integers import chosen_integers, met_by_others
 from archcheck.measure.structure.distinct_numbers import numbers_in
 from archcheck.measure.structure.numbers_used import Use
 from archcheck.measure.structure.sensitivity import is_apart
@@ -42,9 +42,6 @@ class Chosen:
     generated: frozenset[int] = frozenset()
     integers: tuple[Use, ...] = ()
     unfolded: Mapping[str, int] = field(default_factory=dict)
-
-
-NOTHING = Chosen()
 
 
 def chosen(passes: Passes, example: Example, trace: Trace) -> Chosen:
@@ -77,13 +74,7 @@ def _repeated(passes: Passes, example: Example, trace: Trace) -> frozenset[Place
 def _generators(passes: Passes, example: Example, trace: Trace) -> set[int]:
     if trace.real:
         return set()
-    frontier = {
-        index
-        for event in trace.events
-        if trace.acting[event.index] and event.index not in trace.generated and not takes_shape_alone(event)
-        for index in event.inputs
-        if index in trace.generated and _is_much(trace.events[index])
-    }
+    frontier = {index for index in met_by_others(trace, trace.generated) if _is_much(trace.events[index])}
     if not frontier:
         return set()
     integers = {index for index in trace.generated if _is_integer(trace.events[index])}
