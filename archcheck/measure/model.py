@@ -114,7 +114,8 @@ def _measured(
     ways = [ways_of(*each, root) for each in zip((taken.evaluation, taken.training), taken.examples, strict=True)]
     second = along(second, passes, ways, root)
     made = repeated_draws.chosen(passes, chosen, evaluation)
-    with torch.device("cpu"):  # the subject may have set another one for what names none
+    # The subject may have set another default device, and tensors of its own classes may answer for torch.
+    with torch.device("cpu"), torch._C.DisableTorchFunctionSubclass():
         facts = _facts(passes, chosen, taken, second, made, Formulas(construction), target=target, root=root)
     facts = settled(facts, bench, taken, second.used)
     if CROSS_CHECK in needs:
@@ -163,10 +164,12 @@ def _facts(
         train_length=len(train_ops),
         cost=cost_of(taken.evaluation, union.passes, taken.training, [step_macs(each, tree) for each in in_training]),
         shape=Shapes(
-            inputs=tuple(_outside(tensor) for tensor in inputs_of(example)),
+            inputs=tuple(Tensor(shape=tuple(each.shape), dtype=dtype_of(each)) for each in inputs_of(example)),
             outputs=tuple(Tensor(shape=shape, dtype=dtype) for shape, dtype in evaluation.output_tensors),
             output_ops=union.outputs(0, evaluation),
-            output_names=tuple(name for name, index in _outputs(evaluation) if index >= 0),
+            output_names=tuple(
+                name for name, index in zip(evaluation.output_names, evaluation.outputs, strict=True) if index >= 0
+            ),
             receptive_field=receptive_field(union.passes[0], evaluation),
         ),
         unused_layers=unused,
@@ -223,10 +226,6 @@ def _probe(bench: Bench, need: str) -> Mapping[str, Any] | None:
         return run_probe(name, bench, **parameters)
 
 
-def _outside(tensor: torch.Tensor) -> Tensor:
-    return Tensor(shape=tuple(tensor.shape), dtype=dtype_of(tensor))
-
-
 def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:
     notes = [example.note] if example.note else []
     if passes.on_meta:
@@ -241,10 +240,6 @@ def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:
     if traced.bounds:
         notes.append(f"sizes that depend on data were bounded: {', '.join(sorted(traced.bounds))}")
     return tuple(notes)
-
-
-def _outputs(traced: Trace) -> Iterable[tuple[str, int]]:
-    return zip(traced.output_names, traced.outputs, strict=True)
 
 
 def _unused_costs(passes: Passes, traces: Sequence[Trace]) -> tuple[str, ...]:

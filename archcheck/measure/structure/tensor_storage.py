@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
@@ -30,13 +31,12 @@ def stored_tensors(tree: Tree) -> tuple[StoredTensor, ...]:
 def _stored(
     name: str, sort: str, tensor: torch.Tensor, pruned: Mapping[str, torch.Tensor], unsaved: frozenset[str]
 ) -> StoredTensor:
-    dtype = dtype_of(tensor)
     return StoredTensor(
         name=name,
         sort=sort,
-        dtype=dtype,
-        elements=int(torch._C.TensorBase.numel(tensor)),
-        bits=_BITS.get(dtype, 8 * int(torch._C.TensorBase.element_size(tensor))),
+        dtype=dtype_of(tensor),
+        elements=numel(tensor),
+        bits=_bits(tensor),
         bytes=stored_bytes(tensor),
         nonzero=_nonzero(pruned.get(name, tensor)),
         saved=name not in unsaved,
@@ -46,10 +46,17 @@ def _stored(
 def stored_bytes(tensor: torch.Tensor) -> int:
     """Return the bytes of a tensor, with the indices of what is sparse and the scales of what is quantised."""
     if tensor.layout is not torch.strided:
-        return sum(stored_bytes(part) for part in _sparse_parts(tensor))
-    elements, size = int(torch._C.TensorBase.numel(tensor)), int(torch._C.TensorBase.element_size(tensor))
-    bits = _BITS.get(dtype_of(tensor), 8 * size)
-    return -(-elements * bits // 8) + sum(stored_bytes(part) for part in _scales(tensor))
+        return sum(map(stored_bytes, _sparse_parts(tensor)))
+    return math.ceil(numel(tensor) * _bits(tensor) / 8) + sum(map(stored_bytes, _scales(tensor)))
+
+
+def numel(tensor: torch.Tensor) -> int:
+    """Return how many elements a tensor has, whatever its class says."""
+    return int(torch._C.TensorBase.numel(tensor))
+
+
+def _bits(tensor: torch.Tensor) -> int:
+    return _BITS.get(dtype_of(tensor), 8 * int(torch._C.TensorBase.element_size(tensor)))
 
 
 def _scales(tensor: torch.Tensor) -> Iterator[torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -9,12 +10,12 @@ import torch
 from archcheck.facts.records import Op, Params
 from archcheck.facts.storage import StoredTensor
 from archcheck.measure.passes.trace_record import Trace
-from archcheck.measure.structure.formulas import UNSEEN, Formulas
+from archcheck.measure.structure.formulas import Formulas
 from archcheck.measure.structure.hidden_weights import beside
 from archcheck.measure.structure.integer_weights import integer_weights
 from archcheck.measure.structure.packed_weights import keeps_for_quantised
-from archcheck.measure.structure.repeated_draws import NOTHING, Chosen
-from archcheck.measure.structure.tensor_storage import stored_tensors
+from archcheck.measure.structure.repeated_draws import Chosen
+from archcheck.measure.structure.tensor_storage import numel, stored_tensors
 from archcheck.measure.subject.module_tree import Tree
 
 
@@ -23,30 +24,13 @@ def params(
     traces: Sequence[Trace],
     graphs: Sequence[Sequence[Op]],
     root: str,
-    made: Chosen = NOTHING,
-    formulas: Formulas = UNSEEN,
+    made: Chosen,
+    formulas: Formulas,
 ) -> Params:
     """Return the ledger, counted by identity of the tensors.
 
     `made` is what a pass makes itself and may be chosen, `formulas` what made tensors while the model was built.
     """
-    with torch._C.DisableTorchFunctionSubclass():  # a tensor of the subject's may answer for torch
-        return _params(tree, traces, graphs, root, made, formulas)
-
-
-def numel(tensor: torch.Tensor) -> int:
-    """Return how many elements a tensor has, whatever its class says."""
-    return int(torch._C.TensorBase.numel(tensor))
-
-
-def _params(
-    tree: Tree,
-    traces: Sequence[Trace],
-    graphs: Sequence[Sequence[Op]],
-    root: str,
-    made: Chosen,
-    formulas: Formulas,
-) -> Params:
     named = list(tree.parameters())
     unique = list({id(tensor): tensor for _, tensor in named}.values())
     buffers = {id(tensor): tensor for _, tensor in tree.buffers()}
@@ -83,9 +67,9 @@ def _params(
 
 def _by_dtype(tensors: Iterable[StoredTensor]) -> dict[str, int]:
     """Return the bytes of each dtype, the most first."""
-    totals: dict[str, int] = {}
+    totals = Counter[str]()
     for tensor in tensors:
-        totals[tensor.dtype] = totals.get(tensor.dtype, 0) + tensor.bytes
+        totals[tensor.dtype] += tensor.bytes
     return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
 
