@@ -12,16 +12,18 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
+from archcheck.facts.records import Hidden
 from archcheck.foundation.source_place import Where
 from archcheck.measure.operators.operator_results import dtype_of
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event, takes_shape_alone
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.subject.module_tree import Node, Tree, join
+from archcheck.measure.subject.source_places import relative
 
 _UNPACKS = frozenset({
     "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_right_shift", "bitwise_left_shift", "__and__", "__or__",
@@ -105,7 +107,8 @@ class Account:
             elif event.index in self._generated or self._is_drawn_again(event):
                 yield self._made("random", event)
             if event.index in self._trace.unowned:
-                yield from self._unowned(event)
+                for name, tensor in self._trace.unowned[event.index]:  # of a layer that is built in `forward`, say
+                    yield self._of_tensor("constant", name, tensor, event)
             for position, name in enumerate(event.names):
                 if name and name not in seen and event.operands[position] < 0 and not takes_shape_alone(event):
                     if name in self._statistics and self._is_read_as_statistic(event, name):
@@ -138,11 +141,6 @@ class Account:
         owner, _, own = name.rpartition(".")
         of_torch = owner.startswith(f"{event.layer}.") and _is_of(type(self._modules.get(event.layer)), "torch.")
         return of_torch or (event.kind in _NORMALISES if own in _STATISTICS else event.layer == owner)
-
-    def _unowned(self, event: Event) -> Iterator[Source]:
-        """Yield parameters that the pass itself makes, as those of a layer that is built in `forward`."""
-        for name, tensor in self._trace.unowned[event.index]:
-            yield self._of_tensor("constant", name, tensor, event)
 
     def _held(self, name: str, event: Event) -> Iterator[Source]:
         tensor = self._buffers.get(name, self._parameters.get(name))
@@ -230,6 +228,11 @@ def draws_numbers(event: Event, trace: Trace) -> bool:
     if event.kind == "dropout" and not event.attributes.get("training"):
         return False
     return event.told.draws and (takes_shape_alone(event) or not trace.dependent[event.index])
+
+
+def acting_by(user: Event, root: str, **what: Any) -> Hidden:
+    """Return the entry of what acts by the operation `user`; paths in it are relative to `root`."""
+    return Hidden(used_by=user.op, layer=user.layer, where=relative(user.where, root), **what)
 
 
 def place_of(event: Event) -> Place:

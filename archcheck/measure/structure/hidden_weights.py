@@ -6,7 +6,7 @@ that two modes read, that several layers read, or that `forward` makes again in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,15 +14,15 @@ import torch
 from archcheck.facts.records import MUCH, NUMBER_BYTES, Hidden
 from archcheck.measure.passes.saved_values import content_of
 from archcheck.measure.passes.trace_record import Trace
-from archcheck.measure.structure.account import Account, Source, statistics_of
+from archcheck.measure.shapes.arrays import address_of
+from archcheck.measure.structure.account import Account, Source, acting_by, statistics_of
 from archcheck.measure.structure.distinct_numbers import TRIVIAL, Size, size_of, width_of
-from archcheck.measure.structure.formulas import UNSEEN, Formulas
+from archcheck.measure.structure.formulas import Formulas
 from archcheck.measure.structure.numbers_used import Use, most_used, worth_of
 from archcheck.measure.structure.packed_weights import hidden_packed
 from archcheck.measure.structure.repeated_draws import Chosen
 from archcheck.measure.structure.shared_storage import beyond
 from archcheck.measure.subject.module_tree import Tree, join
-from archcheck.measure.subject.source_places import relative
 
 _DENSE = 2
 """Elements for each number of a tensor up to which it is taken for numbers that were chosen one by one."""
@@ -37,7 +37,7 @@ _SETTING = 8
 
 
 def beside(
-    tree: Tree, traces: Sequence[Trace], root: str, made: Chosen, formulas: Formulas = UNSEEN
+    tree: Tree, traces: Sequence[Trace], root: str, made: Chosen, formulas: Formulas
 ) -> tuple[tuple[Hidden, ...], tuple[Hidden, ...]]:
     """Return what acts beside inputs, parameters and statistics: hidden weights, and what is worth few numbers.
 
@@ -143,34 +143,19 @@ def _numbers(uses: Sequence[Use], name: str, root: str) -> Iterator[Hidden]:
     if not different:
         return
     most, size = most_used(uses), worth_of(uses)
-    yield Hidden(
-        name=name,
-        shape=(different,),
-        elements=different,
-        used_by=most.op,
-        layer=most.layer,
-        where=relative(most.where, root),
-        origin="numbers",
-        numbers=size.numbers,
-        bits=64,
-        content_bytes=size.bytes,
-    )
+    yield acting_by(
+        most, root, name=name, shape=(different,), elements=different, origin="numbers",
+        numbers=size.numbers, bits=64, content_bytes=size.bytes,
+    )  # fmt: skip
 
 
 def _packed(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
     """Yield the packed weights of quantised layers that are not torch's own, so that no state holds them."""
     for user, name, tensor in hidden_packed(trace, tree):
-        yield Hidden(
-            name=name,
-            shape=tuple(tensor.shape),
-            elements=tensor.numel(),
-            used_by=user.op,
-            layer=user.layer,
-            where=relative(user.where, root),
-            origin="packed",
-            numbers=tensor.numel(),
-            bits=8 * tensor.element_size(),
-        )
+        yield acting_by(
+            user, root, name=name, shape=tuple(tensor.shape), elements=tensor.numel(), origin="packed",
+            numbers=tensor.numel(), bits=8 * tensor.element_size(),
+        )  # fmt: skip
 
 
 def _identity(source: Source) -> object:
@@ -180,10 +165,7 @@ def _identity(source: Source) -> object:
     tensor = source.tensor
     if tensor is None:
         return None
-    try:
-        address = tensor.data_ptr()
-    except RuntimeError:  # a layout without one memory
-        address = 0
+    address = address_of(tensor)
     return (address, source.shape) if address else id(tensor)
 
 
@@ -210,32 +192,25 @@ def _plain_names(tree: Tree) -> dict[int, str]:
 
 def _entry(source: Source, names: Mapping[int, str], root: str, formulas: Formulas, values: set[complex]) -> Hidden:
     """Return what acts of a source; `values` are the numbers of Python in formulas that are counted already."""
-    tensor, user = source.tensor, source.user
+    tensor = source.tensor
     elements, size = _sizes(source, formulas, values)
     name = source.name or names.get(id(tensor), "")
-    has_bytes = tensor is not None and tensor.device.type != "meta" and source.sort != "parameter"
-    return Hidden(
+    bits = _WIDTH
+    if tensor is not None and tensor.device.type != "meta" and source.sort != "parameter" and elements:
+        bits = 8 * tensor.numel() * tensor.element_size() // elements  # as `nbytes`, which sparse tensors refuse
+    return acting_by(
+        source.user,
+        root,
         name=f"{name} (unpacked)" if source.sort == "parameter" else name,
         shape=source.shape,
         elements=elements,
-        used_by=user.op,
-        layer=user.layer,
-        where=relative(user.where, root),
         buffer=source.sort == "buffer",
         origin=source.sort,
         numbers=size.numbers,
         content_bytes=size.bytes,
-        bits=_bits(tensor) // elements if has_bytes and tensor is not None and elements else _WIDTH,
+        bits=bits,
         trainable=source.trainable and source.sort == "constant",
     )
-
-
-def _width_of(values: Iterable[complex]) -> int:
-    return sum(map(width_of, values))
-
-
-def _bits(tensor: torch.Tensor) -> int:
-    return 8 * tensor.numel() * tensor.element_size()  # as `nbytes`, which sparse tensors refuse
 
 
 def _sizes(source: Source, formulas: Formulas, values: set[complex]) -> tuple[int, Size]:
@@ -261,7 +236,7 @@ def _size(tensor: torch.Tensor, formulas: Formulas, values: set[complex]) -> Siz
     formula = formulas.of(tensor) if size.numbers > _FEW else None
     if formula is not None:
         new = formula.values - values
-        told = Size(formula.given.numbers + len(new), formula.given.bytes + _width_of(new))
+        told = Size(formula.given.numbers + len(new), formula.given.bytes + sum(map(width_of, new)))
         if told < size and (not large or told.numbers <= _SETTING or told < size_of(tensor)):
             values |= new
             return told

@@ -13,8 +13,8 @@ from archcheck.facts.records import Hidden
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes.memory import storage_of
+from archcheck.measure.structure.account import acting_by
 from archcheck.measure.subject.module_tree import Tree
-from archcheck.measure.subject.source_places import relative
 
 _PLAIN = frozenset({"reshape", "permute", "slice", "copy"})
 """Kinds that hand numbers on as they are."""
@@ -31,16 +31,8 @@ def beyond(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
         for name in _names_behind(event, trace):
             more = _elements_beside(held[name], tree)
             if more > 0:
-                yield Hidden(
-                    name=f"{name} (the memory beside it)",
-                    shape=(more,),
-                    elements=more,
-                    used_by=event.op,
-                    layer=event.layer,
-                    where=relative(event.where, root),
-                    origin="memory",
-                    numbers=more,
-                )
+                told = {"name": f"{name} (the memory beside it)", "shape": (more,), "elements": more, "numbers": more}
+                yield acting_by(event, root, **told, origin="memory")
 
 
 def _names_behind(event: Event, trace: Trace) -> set[str]:
