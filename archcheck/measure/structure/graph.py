@@ -23,6 +23,7 @@ from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.structure.handwritten_dropout import Masks
 from archcheck.measure.structure.spelled_kinds import Spellings
+from archcheck.measure.structure.spelled_norms import activations
 from archcheck.measure.structure.spelled_products import spelled_macs
 from archcheck.measure.subject.source_places import Places
 
@@ -38,8 +39,6 @@ _POOLS = {
     "max": "global_max_pool",
     "max_pool": "global_max_pool",
 }
-
-
 _TAKES_MORE = frozenset({*_POOLS, "matmul"})
 """Kinds whose meaning hangs on other operations."""
 
@@ -58,14 +57,11 @@ def build(trace: Trace, root: str, like: Graph | None = None) -> Graph:
     Operations that are the same in `like`, the graph of another mode, are the same objects.
     """
     meaning, places = _Meaning(trace), Places(root)
+    like = None if meaning.masks.dropped or meaning.spelled.found else like
     same = _same_so_far(trace, like)
     ops = [
         like.ops[event.index]
-        if like
-        and same[event.index]
-        and not meaning.masks.dropped
-        and not meaning.spelled.found
-        and like.ops[event.index].macs == meaning.macs(event)
+        if like and same[event.index] and like.ops[event.index].macs == meaning.macs(event)
         else _op(event, meaning, live, places.of(event.where))
         for event, live in zip(trace.events, trace.live, strict=True)
     ]
@@ -96,7 +92,7 @@ def _same_so_far(trace: Trace, like: Graph | None) -> list[bool]:
     """Return for each event whether it is the same in another trace, and so is all that its meaning hangs on."""
     if like is None:
         return [False] * len(trace.events)
-    pairs = zip(trace.events, like.trace.events, strict=False)
+    pairs = zip(trace.events, like.trace.events, trace.live, like.trace.live, strict=False)
     same = [
         event.told is other.told
         and event.inputs == other.inputs
@@ -104,10 +100,10 @@ def _same_so_far(trace: Trace, like: Graph | None) -> list[bool]:
         and event.layer == other.layer
         and event.where is other.where
         and event.told.kind not in _TAKES_MORE
-        for event, other in pairs
+        and live == other_live
+        for event, other, live, other_live in pairs
     ]
-    alive = [mine == theirs for mine, theirs in zip(trace.live, like.trace.live, strict=False)]
-    return [a and b for a, b in zip(same, alive, strict=True)] + [False] * (len(trace.events) - len(same))
+    return same + [False] * (len(trace.events) - len(same))
 
 
 class _Meaning:
@@ -160,10 +156,8 @@ class _Meaning:
 
     def _product_kind(self, event: Event) -> str:
         """A product of what depends on the input with what does not is a linear map."""
-        dependent = self._trace.dependent
-        activations = sum(1 for index in event.operands if index >= 0 and dependent[index])
         # A bias counts as an operand too, so ask for exactly one side that depends on the input.
-        return "linear" if activations == 1 and len(event.operands) > 1 else "matmul"
+        return "linear" if len(activations(event, self._trace)) == 1 and len(event.operands) > 1 else "matmul"
 
     def _coverage(self, event: Event) -> str | None:
         """Return how a pooling to one position covers its map: `real`, `trivial`, `partial`, or `None`."""

@@ -14,7 +14,6 @@ The last operation of each stands for all; the others are parts of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 
@@ -23,7 +22,7 @@ from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.structure.handwritten_dropout import number_of
-from archcheck.measure.structure.spelled_norms import Deviations
+from archcheck.measure.structure.spelled_norms import Deviations, Spelled, activations
 
 _PROBES = (-1e3, -30.0, -3.0, -1.0, -0.5, -1e-2, 0.0, 1e-2, 0.5, 1.0, 3.0, 30.0, 1e3)
 _NEAR = 1e-4
@@ -41,14 +40,6 @@ _BLOCKING = frozenset({"sqrt", "rsqrt", "log", "log2", "log10", "log1p", "recipr
 _SCALING = frozenset({"mul", "div", "add", "sub", "masked_fill", "where", "dropout", *("reshape", "permute", "copy")})
 
 
-class Spelled(NamedTuple):
-    """The kind that operations spell, the event that they begin at, and those that are parts of it."""
-
-    kind: str
-    origin: int
-    parts: frozenset[int]
-
-
 class Spellings:
     """What is spelled in a trace, by the event that ends it."""
 
@@ -63,7 +54,7 @@ class Spellings:
             spelled = deviations.spelled(event) or self._attention(event) or self._shares(event)
             spelled = spelled or self._rectified(event)
             if spelled is not None:
-                self.found[event.index] = Spelled(*spelled)
+                self.found[event.index] = spelled
         self._settled = deviations.settled
         self.part_of = {part: end for end, spelled in self.found.items() for part in spelled.parts}
 
@@ -78,15 +69,15 @@ class Spellings:
 
     # --- a ReLU -----------------------------------------------------------------------------------------
 
-    def _rectified(self, event: Event) -> tuple[str, int, frozenset[int]] | None:
+    def _rectified(self, event: Event) -> Spelled | None:
         if base_name(event.op) not in _ENDS and event.kind not in _ENDS:
             return None
         frontier, inside = set(self._heard(event)), {event.index}
         while frontier and len(inside) <= _FAR:
             latest = max(frontier)
             if len(frontier) == 1 and self._rectifies(event, latest, inside):
-                spelled = "relu", latest, frozenset(inside - {event.index})
-                return spelled if self._is_activation(event, self._events[latest]) else None
+                activates = self._comes_from_a_layer(self._events[latest]) and self._goes_to_a_layer(event)
+                return Spelled("relu", latest, frozenset(inside - {event.index})) if activates else None
             before = self._events[latest]
             if before.told.elementwise is None or before.index in self.found or before.kind in GROUPS["activation"]:
                 return None
@@ -126,10 +117,6 @@ class Spellings:
             return self._number(event.operands[0])
         return number_of(event)
 
-    def _is_activation(self, event: Event, origin: Event) -> bool:
-        """Whether something stands where an activation does."""
-        return self._comes_from_a_layer(origin) and self._goes_to_a_layer(event)
-
     def _comes_from_a_layer(self, origin: Event) -> bool:
         pending, seen = [origin], {origin.index}
         while pending:
@@ -144,10 +131,7 @@ class Spellings:
         return False
 
     def _is_product(self, event: Event) -> bool:
-        return event.kind == "matmul" and (bool(event.params) or self._weighs(event))
-
-    def _weighs(self, event: Event) -> bool:
-        return sum(self._trace.dependent[index] for index in event.operands if index >= 0) == 1
+        return event.kind == "matmul" and (bool(event.params) or len(activations(event, self._trace)) == 1)
 
     def _goes_to_a_layer(self, event: Event) -> bool:
         """Whether every next operation may follow an activation, and not all that comes of it is one number."""
@@ -169,7 +153,7 @@ class Spellings:
 
     # --- a softmax --------------------------------------------------------------------------------------
 
-    def _shares(self, event: Event) -> tuple[str, int, frozenset[int]] | None:
+    def _shares(self, event: Event) -> Spelled | None:
         """Return a softmax that ends in a division of exponentials by their sum."""
         if event.kind != "div" or len(event.operands) != 2 or min(event.operands) < 0:
             return None
@@ -185,44 +169,38 @@ class Spellings:
         if len(dims) != 1 or len(event.shapes[0]) != len(top.shapes[0]):
             return None
         self._axes[event.index] = dims[0]
-        return "softmax", top.inputs[0], frozenset(parts | {summed.index})
+        return Spelled("softmax", top.inputs[0], frozenset(parts | {summed.index}))
 
     # --- attention --------------------------------------------------------------------------------------
 
-    def _attention(self, event: Event) -> tuple[str, int, frozenset[int]] | None:
+    def _attention(self, event: Event) -> Spelled | None:
         """Return an attention that ends in a product of its weights and its values."""
-        if event.kind != "matmul" or len(self._activations(event)) < 2:
+        if event.kind != "matmul" or len(activations(event, self._trace)) < 2:
             return None
-        for index in self._activations(event):
-            chain = [*self._back(index, ("softmax",))]
-            if not chain or self._kind(chain[-1]) != "softmax":
+        for index in activations(event, self._trace):
+            softmax = self._back_to("softmax", index)
+            if self._kind(softmax) != "softmax":
                 continue
-            spelled = self.found.get(chain[-1])
-            scored = spelled.origin if spelled else self._events[chain[-1]].operands[0]
-            scores = [*self._back(scored, ("matmul",))]
-            product = self._events[scores[-1]] if scores else None
-            if product is not None and product.kind == "matmul" and len(self._activations(product)) > 1:
-                return "attention", -1, frozenset()
+            scores = self.found[softmax].origin if softmax in self.found else self._events[softmax].operands[0]
+            product = self._events[self._back_to("matmul", scores)]
+            if product.kind == "matmul" and len(activations(product, self._trace)) > 1:
+                return Spelled("attention", -1, frozenset())
         return None
 
     def _kind(self, index: int) -> str:
         return self.found[index].kind if index in self.found else self._events[index].kind
 
-    def _activations(self, event: Event) -> list[int]:
-        return [index for index in event.operands if index >= 0 and self._trace.dependent[index]]
-
-    def _back(self, index: int, ends: tuple[str, ...]) -> Iterator[int]:
-        """Yield the events from one back to the first of the kinds in `ends`, through what scales and masks it."""
-        for _ in range(_FAR):
+    def _back_to(self, kind: str, index: int) -> int:
+        """Return the first event of a kind before one, through what scales and masks it, or where that way ends."""
+        for _ in range(_FAR - 1):
             event = self._events[index]
-            yield index
-            spelled = self.found.get(index)
-            if event.kind in ends or (spelled and spelled.kind in ends) or event.kind not in _SCALING:
-                return
-            before = [each for each in self._activations(event) if self._events[each].dtype != "bool"]
+            if kind in (event.kind, self._kind(index)) or event.kind not in _SCALING:
+                break
+            before = [each for each in activations(event, self._trace) if self._events[each].dtype != "bool"]
             if not before:
-                return
+                break
             index = max(before, key=lambda each: len(self._events[each].shapes[0]) if self._events[each].shapes else 0)
+        return index
 
 
 def _is_made(event: Event) -> bool:

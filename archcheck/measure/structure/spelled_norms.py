@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import combinations
+from typing import NamedTuple
 
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
@@ -12,12 +13,19 @@ from archcheck.measure.passes.trace_record import Trace
 _PASSED = frozenset({"sqrt", "rsqrt", "add", "clamp", "clamp_min", "clip", "maximum", "reciprocal", "mul", "div"})
 _MOVED = frozenset({"reshape", "copy"})
 _DEVIATIONS = frozenset({"var", "std", "var_mean", "std_mean"})
+_MEANS = frozenset({"mean", "var_mean", "std_mean"})
 _LENGTHS = frozenset({"linalg_vector_norm", "norm"})
 _SPREAD = frozenset({"add", "mul", "div", "clamp", "clamp_min", "clip", "maximum", "reshape", "copy"})
 _FAR = 12
 _NEAR = 1e-3
 
-Found = tuple[str, int, frozenset[int]]
+
+class Spelled(NamedTuple):
+    """The kind that operations spell, the event that they begin at, and those that are parts of it."""
+
+    kind: str
+    origin: int
+    parts: frozenset[int]
 
 
 class Deviations:
@@ -28,7 +36,7 @@ class Deviations:
         self.settled: set[int] = set()
         """The batch normalisations by statistics that the model keeps."""
 
-    def spelled(self, event: Event) -> Found | None:
+    def spelled(self, event: Event) -> Spelled | None:
         """Return what an event ends, if that is a normalisation, with what it normalises and its parts."""
         if event.kind not in ("div", "mul"):
             return None
@@ -41,7 +49,7 @@ class Deviations:
                 return found
         return None
 
-    def _normalised(self, event: Event, top: int, bottom: int) -> Found | None:
+    def _normalised(self, event: Event, top: int, bottom: int) -> Spelled | None:
         if top < 0 or bottom < 0 or not self._trace.dependent[top]:
             return None
         shape = event.shapes[0]
@@ -50,32 +58,31 @@ class Deviations:
         inside = {event.index}
         top = self._unscaled(top, inside)
         centred = self._centred(top, inside)
-        way = self._to_deviation(bottom, inverse=event.kind == "mul")
+        way = self._to_deviation(bottom)
         if way is None:
             return None
         statistic, passed, inverted = way
         if inverted != (event.kind == "mul"):
             return None
         inside |= passed
-        of = self._deviates(statistic, top, centred, inside)
-        if of is None:
+        if not self._deviates(statistic, top, centred, inside):
             return None
         origin = top if centred is None else centred
         kind = self._kind(self._events[origin], self._axes(statistic, self._events[origin]), centred is not None)
         if kind is None or self._begins(origin):
             return None
-        return kind, origin, frozenset(inside - {event.index, origin})
+        return Spelled(kind, origin, frozenset(inside - {event.index, origin}))
 
     def _unscaled(self, index: int, inside: set[int]) -> int:
         """Return what a learned scale is applied to, if an event is that."""
         event = self._events[index]
-        before = [each for each in event.operands if each >= 0 and self._trace.dependent[each]]
+        before = activations(event, self._trace)
         if event.kind != "mul" or not event.params or len(before) != 1:
             return index
         inside.add(index)
         return before[0]
 
-    def _by_length(self, event: Event) -> Found | None:
+    def _by_length(self, event: Event) -> Spelled | None:
         """Return a normalisation by the root of the mean square: over a length, times the root of how many it is of."""
         last, factor, inside = event, 1.0, set[int]()
         while last.kind == "mul" and len(inside) < _FAR:
@@ -104,7 +111,7 @@ class Deviations:
         if kind is None or _exponent(length) not in (0.0, 2.0) or self._begins(top):
             return None
         is_mean = math.isclose(factor, math.sqrt(count), rel_tol=_NEAR)
-        return (kind, top, frozenset({*inside, last.index, index} - {event.index, top})) if is_mean else None
+        return Spelled(kind, top, frozenset({*inside, last.index, index} - {event.index, top})) if is_mean else None
 
     def _before(self, event: Event) -> list[int]:
         return [each for each in event.inputs if self._trace.dependent[each]]
@@ -122,7 +129,7 @@ class Deviations:
             index = self._events[index].inputs[0]
         return index
 
-    def _by_statistics(self, event: Event, top: int, bottom: int) -> Found | None:
+    def _by_statistics(self, event: Event, top: int, bottom: int) -> Spelled | None:
         """Return a batch normalisation of evaluation: less a mean that the model keeps, over the root of a variance."""
         if top < 0 or bottom < 0 or self._trace.dependent[bottom] or not self._trace.dependent[top]:
             return None
@@ -143,7 +150,7 @@ class Deviations:
         if not rooted or not self._keeps(factor):
             return None
         self.settled.add(event.index)
-        return "batch_norm", less.operands[0], frozenset(inside)
+        return Spelled("batch_norm", less.operands[0], frozenset(inside))
 
     def _keeps(self, event: Event) -> bool:
         """Whether an event reads a tensor that the model keeps and does not train, and no other."""
@@ -155,21 +162,21 @@ class Deviations:
         if event.kind != "sub" or len(event.operands) != 2 or event.operands[0] < 0:
             return None
         whole, mean = event.operands
-        passed = self._back(mean, {"mean", "var_mean", "std_mean"})
+        passed = self._back_to_mean(mean)
         if passed is None or self._source(passed[-1]) != whole:
             return None
         inside.update({index, *passed})
         return whole
 
-    def _back(self, index: int, ends: set[str]) -> list[int] | None:
-        """Return the events from one back to the first of the kinds in `ends`, through reshapes."""
+    def _back_to_mean(self, index: int) -> list[int] | None:
+        """Return the events from one back to the first mean, through reshapes."""
         passed = []
         for _ in range(_FAR):
             if index < 0:
                 return None
             passed.append(index)
             event = self._events[index]
-            if event.kind in ends or base_name(event.op) in ends:
+            if event.kind in _MEANS or base_name(event.op) in _MEANS:
                 return passed
             if event.kind not in _MOVED or not event.operands:
                 return None
@@ -179,7 +186,7 @@ class Deviations:
     def _source(self, index: int) -> int:
         return self._events[index].operands[0] if self._events[index].operands else -1
 
-    def _to_deviation(self, index: int, *, inverse: bool) -> tuple[int, set[int], bool] | None:
+    def _to_deviation(self, index: int) -> tuple[int, set[int], bool] | None:
         """Return the variance or deviation that a factor comes from, what is between, and whether it is one over it."""
         passed: set[int] = set()
         inverted = False
@@ -195,20 +202,20 @@ class Deviations:
                 inverted = not inverted
             elif name not in _PASSED and event.kind not in _MOVED and name != "pow":
                 return None
-            if event.params and name not in ("add",):
+            if event.params and name != "add":
                 return None
-            before = [each for each in event.operands if each >= 0 and self._trace.dependent[each]]
+            before = activations(event, self._trace)
             if len(before) != 1:
                 return None
             index = before[0]
         return None
 
-    def _deviates(self, statistic: int, top: int, centred: int | None, inside: set[int]) -> int | None:
-        """Return what a variance or a mean of squares is taken of, if that is what it divides."""
+    def _deviates(self, statistic: int, top: int, centred: int | None, inside: set[int]) -> bool:
+        """Whether a variance or a mean of squares is taken of what it divides."""
         event = self._events[statistic]
         origin = top if centred is None else centred
         if base_name(event.op) in _DEVIATIONS:
-            return origin if self._source(statistic) in (origin, top) and centred is not None else None
+            return self._source(statistic) in (origin, top) and centred is not None
         squares = self._events[self._source(statistic)]
         name = base_name(squares.op)
         is_square = name == "square" or (name == "pow" and _exponent(squares) == 2)
@@ -216,13 +223,13 @@ class Deviations:
             squares.kind == "mul" and len(set(squares.operands)) == 1 and len(squares.operands) == 2
         )
         if not is_square or not squares.operands:
-            return None
+            return False
         inside.add(squares.index)
         of = squares.operands[0]
         if self._uncast(of) in (self._uncast(top), self._uncast(origin)) and (centred is None or of == top):
-            return origin
+            return True
         twice = self._centred(of, inside)  # spelled once more
-        return origin if twice is not None and twice == centred else None
+        return twice is not None and twice == centred
 
     def _axes(self, statistic: int, origin: Event) -> frozenset[int] | None:
         """Return the axes that a statistic is taken over."""
@@ -271,6 +278,11 @@ class Deviations:
         while event.kind in ("reshape", "copy", "permute", "slice", "cat", "pad") and event.inputs:
             event = self._events[event.inputs[0]]
         return event.kind == "input"
+
+
+def activations(event: Event, trace: Trace) -> list[int]:
+    """Return the events of the operands that depend on the input, one that stands twice included twice."""
+    return [index for index in event.operands if index >= 0 and trace.dependent[index]]
 
 
 def _exponent(event: Event) -> float:
