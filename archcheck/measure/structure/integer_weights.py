@@ -14,7 +14,7 @@ from itertools import groupby
 
 from archcheck.facts.records import Hidden, Op
 from archcheck.facts.storage import StoredTensor
-from archcheck.measure.structure.quantisation_scales import Scaling, scalings
+from archcheck.measure.structure.quantisation_scales import Scaling, place_of, scalings
 
 _INTEGERS = frozenset({"int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"})
 _LARGEST_SCALE = 4
@@ -30,7 +30,7 @@ def integer_weights(
     buffers = {name: each for name, each in saved.items() if each.sort == "buffer"}
     acting = sorted((each for each in hidden if each.buffer), key=_place)
     scaled = dict(scalings(graphs, {_place(each) for each in acting}))
-    wide = {f"{op.layer} {op.op} {op.where}": _weights_of(op) for graph in graphs for op in graph}
+    wide = {place_of(op): _weights_of(op) for graph in graphs for op in graph}
     blocks = {op.layer: floats for graph in graphs for op in graph if (floats := _floats_of_bytes(op, graph))}
     found: dict[str, int] = {}
     for place, group in groupby(acting, key=_place):

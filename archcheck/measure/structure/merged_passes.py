@@ -117,7 +117,8 @@ def _pairs(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[int
 
 
 def _op(place: _Place, mapped: Sequence[dict[int, int]], count: int) -> Op:
-    number, first = min(place.ops.items(), key=lambda each: each[0])
+    number = min(place.ops)
+    first = place.ops[number]
     end = first.attributes.get(PART_OF)
     inputs = dict.fromkeys(mapped[number][index] for number, op in place.ops.items() for index in op.inputs)
     runs = tuple((number, op.macs) for number, op in sorted(place.ops.items()))

@@ -36,7 +36,7 @@ def scalings(graphs: Iterable[Sequence[Op]], places: Collection[str]) -> Iterato
     for ops in graphs:
         graph = _Graph(ops)
         for op in ops:
-            place = f"{op.layer} {op.op} {op.where}"
+            place = place_of(op)
             if place in places and op.kind in _PRODUCTS:
                 yield place, graph.scaling_of(op)
 
@@ -98,6 +98,11 @@ class _Graph:
                 seen.add(reader.index)
                 yield reader
                 pending += self.readers.get(reader.index, ())
+
+
+def place_of(op: Op) -> str:
+    """Return the layer, the operator and the line of an operation, as one text."""
+    return f"{op.layer} {op.op} {op.where}"
 
 
 def _channels(op: Op) -> int:

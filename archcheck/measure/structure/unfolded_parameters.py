@@ -35,7 +35,8 @@ Root = frozenset[str]
 
 def unfolded(passes: Passes, example: Example, trace: Trace) -> Mapping[str, int]:
     """Return how many numbers are made of parameters by taking theirs apart, by the first of the parameters."""
-    suspects = _suspects(passes, trace)
+    sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
+    suspects = _suspects(trace, sizes)
     if not suspects or not passes.affords(trace):
         return {}
     wanted = frozenset(index for indices in suspects.values() for index in indices)
@@ -46,7 +47,6 @@ def unfolded(passes: Passes, example: Example, trace: Trace) -> Mapping[str, int
         nudged = passes.captured(example, wanted, real=True, prepare=partial(_nudge, passes))
     except Exception:  # whatever the subject raises on real numbers, others report it
         return {}
-    sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
     found = dict[str, int]()
     for root, indices in suspects.items():
         moved = [index for index in indices if index in nudged and is_taken_apart(plain[index], nudged[index])]
@@ -58,9 +58,8 @@ def unfolded(passes: Passes, example: Example, trace: Trace) -> Mapping[str, int
     return found
 
 
-def _suspects(passes: Passes, trace: Trace) -> dict[Root, list[int]]:
+def _suspects(trace: Trace, sizes: Mapping[str, int]) -> dict[Root, list[int]]:
     """Return what is made of parameters alone, has more numbers than they, and meets the numbers of an input."""
-    sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
     roots = _roots(trace, sizes)
     met: dict[Root, set[int]] = {}
     for event in trace.events:
