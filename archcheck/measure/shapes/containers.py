@@ -84,12 +84,9 @@ def _holds_itself(value: Any) -> bool:
     return False
 
 
-def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+def named_tensors(value: Any, name: str = "", seen: dict[int, Any] | None = None) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the tensors in `value` with their paths: `""` for a tensor alone, else `logits`, `0.hidden` and so on."""
-    yield from _named(value, name, {})
-
-
-def _named(value: Any, name: str, seen: dict[int, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    seen = {} if seen is None else seen
     if is_tensor(value):
         yield name, value
     elif value.__class__ not in ATOMS and not isinstance(value, PLAIN) and id(value) not in seen:
@@ -100,7 +97,7 @@ def _named(value: Any, name: str, seen: dict[int, Any]) -> Iterator[tuple[str, t
             yield name, array
             return
         for key, part in keyed(value):
-            yield from _named(part, f"{name}.{key}" if name else key, seen)
+            yield from named_tensors(part, f"{name}.{key}" if name else key, seen)
 
 
 def is_tensor(value: Any) -> TypeGuard[torch.Tensor]:
@@ -212,10 +209,7 @@ def _copy_of(value: Any, function: Function, state: _State) -> Any:
     new = _empty_like(value)
     if new is None:
         return value
-    state[0][id(value)] = (
-        value,
-        new,
-    )  # first, for it may hold itself; the original is kept, and its identity
+    state[0][id(value)] = value, new  # first, for it may hold itself; the original is kept, and its identity
     _fill(new, value, function, state)
     return new
 
