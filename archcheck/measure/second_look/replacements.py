@@ -52,14 +52,7 @@ Dropped = tuple[torch.Tensor, torch.Tensor]
 class Runs:
     """The passes of a model in one mode; `other_parameters` is the seed of other ones, 0 for its own."""
 
-    def __init__(
-        self,
-        passes: Passes,
-        places: Places,
-        training: bool,
-        allowed: int,
-        statistics: Statistics,
-    ) -> None:
+    def __init__(self, passes: Passes, places: Places, training: bool, allowed: int, statistics: Statistics) -> None:
         self._passes, self._places, self._training, self._allowed = passes, places, training, allowed
         self._thorough = sum(place[0] == DROPOUT for place in places) <= allowed // 4
         self._statistics = statistics

@@ -211,12 +211,7 @@ class Look:
                     quiet -= ran - quiet_in(trace)  # what did not run tells nothing
         return quiet
 
-    def _alone(
-        self,
-        example: Example,
-        training: bool,
-        outputs: Callable[[torch.nn.Module, Example], Any] = plain_run.outputs,
-    ) -> Any:
+    def _alone(self, example: Example, training: bool, outputs: Callable[..., Any] = plain_run.outputs) -> Any:
         with jittered(self._passes):
             set_mode(self._passes.tree, training)
             return map_tensors(torch.clone, outputs(self._passes.model, example))

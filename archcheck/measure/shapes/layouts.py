@@ -15,9 +15,8 @@ def rows_of(tensor: torch.Tensor, axis: int, rows: Sequence[int]) -> torch.Tenso
     index = torch.tensor(rows, dtype=torch.long, device=tensor.device)
     if tensor.layout in (torch.strided, torch.sparse_coo):
         return tensor.index_select(axis, index)
-    chosen: torch.Tensor = tensor.to_sparse(layout=torch.sparse_coo).index_select(
-        axis, index
-    )  # torch takes none of compressed ones
+    coordinates = tensor.to_sparse(layout=torch.sparse_coo)  # torch takes no entries of compressed ones
+    chosen: torch.Tensor = coordinates.index_select(axis, index)
     if tensor.layout in (torch.sparse_csr, torch.sparse_csc):
         compressed: torch.Tensor = chosen.to_sparse(layout=tensor.layout)
         return compressed
@@ -36,12 +35,8 @@ def on_values(tensor: torch.Tensor, change: Change) -> torch.Tensor:
         changed = change(tensor.dequantize())
         if tensor.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
             return torch.quantize_per_tensor(changed, tensor.q_scale(), tensor.q_zero_point(), tensor.dtype)
-        scales, zeros, axis = (
-            tensor.q_per_channel_scales(),
-            tensor.q_per_channel_zero_points(),
-            tensor.q_per_channel_axis(),
-        )
-        return torch.quantize_per_channel(changed, scales, zeros, axis, tensor.dtype)
+        scales, zeros = tensor.q_per_channel_scales(), tensor.q_per_channel_zero_points()
+        return torch.quantize_per_channel(changed, scales, zeros, tensor.q_per_channel_axis(), tensor.dtype)
     if tensor.layout is torch.sparse_coo:
         stored = tensor.coalesce()
         values = change(stored.values())
