@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -45,19 +46,9 @@ def meta_of(tensor: torch.Tensor) -> torch.Tensor:
 
 def any_meta_of(tensor: torch.Tensor) -> torch.Tensor:
     """Return a meta tensor with the outside of `tensor`, the same for all that look like it; not to be written to."""
-    known = _metas.get(tensor.outside) if tensor.__class__ is ShapeTensor else None
-    if known is not None:
-        return known
-    meta = meta_of(tensor)
-    if meta is not tensor and tensor.layout is torch.strided:
-        if len(_metas) >= _MANY:
-            _metas.clear()
-        _metas[outside_of(tensor)] = meta
-    return meta
-
-
-_metas: dict[Outside, torch.Tensor] = {}
-_MANY = 20_000
+    if tensor.layout is not torch.strided or (tensor.__class__ is not ShapeTensor and tensor.device.type == "meta"):
+        return meta_of(tensor)
+    return _shared_meta(outside_of(tensor))
 
 
 def _meta(outside: Outside) -> torch.Tensor:
@@ -65,6 +56,9 @@ def _meta(outside: Outside) -> torch.Tensor:
     if not offset:
         return torch.empty_strided(shape, strides, dtype=dtype, device=META)
     return torch.empty(offset + extent_of(outside), dtype=dtype, device=META).as_strided(shape, strides, offset)
+
+
+_shared_meta = lru_cache(maxsize=20_000)(_meta)
 
 
 def extent_of(outside: Outside) -> int:
