@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 
@@ -90,10 +89,9 @@ class _RunByName:
 
     def __init__(self, traces: Sequence[Trace]) -> None:
         places = {id(event.where): event.where for trace in traces for event in _live(trace) if event.where is not None}
-        lines: dict[str, set[int]] = {}
+        self._lines: dict[str, set[int]] = {}
         for where in places.values():
-            lines.setdefault(where.file, set()).add(where.line)
-        self._lines = {file: sorted(numbers) for file, numbers in lines.items()}
+            self._lines.setdefault(where.file, set()).add(where.line)
         self._known: dict[type, bool] = {}
 
     def has(self, cls: type) -> bool:
@@ -104,9 +102,7 @@ class _RunByName:
 
     def _runs_in(self, span: tuple[Where, int]) -> bool:
         start, end = span
-        lines = self._lines.get(start.file, [])
-        first = bisect_left(lines, start.line)
-        return first < len(lines) and lines[first] <= end
+        return not self._lines.get(start.file, set()).isdisjoint(range(start.line, end + 1))
 
 
 @cache
