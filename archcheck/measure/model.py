@@ -36,6 +36,7 @@ from archcheck.measure.second_look import suspicions
 from archcheck.measure.second_look.other_branches import along, ways_of
 from archcheck.measure.second_look.without_effect import NOTHING, Second
 from archcheck.measure.structure import graph, repeated_draws, unused_layers, weights
+from archcheck.measure.structure.account import Chosen
 from archcheck.measure.structure.formulas import Formulas
 from archcheck.measure.structure.layers import layers_of
 from archcheck.measure.structure.merged_passes import Union, united
@@ -128,7 +129,7 @@ def _facts(
     example: Example,
     taken: Several,
     second: Second,
-    made: repeated_draws.Chosen,
+    made: Chosen,
     formulas: Formulas,
     *,
     target: str,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from archcheck.measure.operators.operator_results import dtype_of
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event, takes_shape_alone
 from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.structure.numbers_used import Use
 from archcheck.measure.subject.module_tree import Node, Tree, join
 from archcheck.measure.subject.source_places import relative
 
@@ -68,26 +69,31 @@ Place = tuple[str, str, Where | None]
 """The operator, the layer and the line of an operation."""
 
 
-class Account:
-    """The sources of one pass; `draws` and `generated` are what it makes itself and counts as from outside.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a pass makes itself and may have been chosen.
 
-    `unfolded` says how many numbers are taken out of parameters that hold several each.
+    These are the places of `draws`, the events that are `generated`, the `integers` that choose among numbers, and how
+    many numbers of parameters are `unfolded`.
     """
 
-    def __init__(
-        self,
-        trace: Trace,
-        tree: Tree,
-        statistics: frozenset[str],
-        draws: frozenset[Place] = frozenset(),
-        generated: frozenset[int] = frozenset(),
-        unfolded: Mapping[str, int] | None = None,
-    ) -> None:
+    draws: frozenset[Place] = frozenset()
+    generated: frozenset[int] = frozenset()
+    integers: tuple[Use, ...] = ()
+    unfolded: Mapping[str, int] = field(default_factory=dict)
+
+
+NOTHING_CHOSEN = Chosen()
+
+
+class Account:
+    """The sources of one pass; `made` is what it makes itself and counts as from outside."""
+
+    def __init__(self, trace: Trace, tree: Tree, statistics: frozenset[str], made: Chosen) -> None:
         self._trace, self._events = trace, trace.events
         self._buffers, self._parameters = dict(tree.buffers()), dict(tree.parameters())
         self._modules = {node.path: node.module for node in tree.nodes}
-        self._statistics, self._draws, self._generated = statistics, draws, generated
-        self._unfolded = unfolded or {}
+        self._statistics, self._chosen = statistics, made
         self._readers = self._read()
         self._grown = self._unpacked()
         self._grown_of = self._unpacked_of_names()
@@ -104,7 +110,7 @@ class Account:
                 continue
             if event.kind == "constant" or (event.op == "set_" and len(event.operands) == 1):
                 yield self._made("constant", event)
-            elif event.index in self._generated or self._is_drawn_again(event):
+            elif event.index in self._chosen.generated or self._is_drawn_again(event):
                 yield self._made("random", event)
             if event.index in self._trace.unowned:
                 for name, tensor in self._trace.unowned[event.index]:  # of a layer that is built in `forward`, say
@@ -134,7 +140,7 @@ class Account:
         )
 
     def _is_drawn_again(self, event: Event) -> bool:
-        return draws_numbers(event, self._trace) and place_of(event) in self._draws
+        return draws_numbers(event, self._trace) and place_of(event) in self._chosen.draws
 
     def _is_read_as_statistic(self, event: Event, name: str) -> bool:
         """Whether what reads a statistic uses it as one: a normalisation its own, torch its parts."""
@@ -146,7 +152,7 @@ class Account:
         tensor = self._buffers.get(name, self._parameters.get(name))
         if tensor is None:
             return
-        unpacked = max(self._count(self._grown_of.get(name, 0)), self._unfolded.get(name, 0))
+        unpacked = max(self._count(self._grown_of.get(name, 0)), self._chosen.unfolded.get(name, 0))
         if name in self._buffers or unpacked > tensor.numel():
             yield self._of_tensor("buffer" if name in self._buffers else "parameter", name, tensor, event, unpacked)
 
@@ -163,7 +169,7 @@ class Account:
             unpacked=unpacked,
         )
 
-    def numbers(self) -> list[tuple[complex, Event]]:
+    def numbers(self) -> list[Use]:
         """Return the numbers of Python that act, in their order; not those of dropouts that are off."""
         return [
             (number, event)

@@ -15,12 +15,11 @@ from archcheck.facts.records import MUCH, NUMBER_BYTES, Hidden
 from archcheck.measure.passes.saved_values import content_of
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes.arrays import address_of
-from archcheck.measure.structure.account import Account, Source, acting_by, statistics_of
+from archcheck.measure.structure.account import NOTHING_CHOSEN, Account, Chosen, Source, acting_by, statistics_of
 from archcheck.measure.structure.distinct_numbers import TRIVIAL, Size, size_of, width_of
 from archcheck.measure.structure.formulas import Formulas
 from archcheck.measure.structure.numbers_used import Use, most_used, worth_of
 from archcheck.measure.structure.packed_weights import hidden_packed
-from archcheck.measure.structure.repeated_draws import Chosen
 from archcheck.measure.structure.shared_storage import beyond
 from archcheck.measure.subject.module_tree import Tree, join
 
@@ -44,8 +43,8 @@ def beside(
     `made` is what the first pass makes itself and may have been chosen, `formulas` what made tensors before.
     """
     statistics = statistics_of(traces, tree)
-    accounts = [Account(traces[0], tree, statistics, made.draws, made.generated, made.unfolded)]
-    accounts += [Account(trace, tree, statistics) for trace in traces[1:]]
+    accounts = [Account(traces[0], tree, statistics, made)]
+    accounts += [Account(trace, tree, statistics, NOTHING_CHOSEN) for trace in traces[1:]]
     names = _plain_names(tree)
     found = _tensors(names, accounts, root, formulas)
     for trace in traces:
@@ -96,9 +95,10 @@ def _tensors(
                 continue
             own |= {identity} if identity is not None else set()
             content = _digest(source.tensor) or source.index
-            of_line = alike.setdefault((source.name, source.shape, source.user.where, source.user.layer), {})
+            line = source.name, source.shape, source.user.where, source.user.layer
+            of_line = alike.setdefault(line, {})
             number = of_line.setdefault(content, len(of_line))
-            key = source.name, source.shape, source.user.where, source.user.layer, number
+            key = *line, number
             if key not in found:
                 entry = found[key] = _entry(source, names, root, formulas, values)
                 if content in tables and not _is_dense(entry):

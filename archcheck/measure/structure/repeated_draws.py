@@ -9,8 +9,6 @@ changes when those numbers change by a hundred thousandth; a generator that is w
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import torch
 
@@ -19,29 +17,14 @@ from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.event import NOTHING_DRAWN, Event
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.passes.trace_record import Trace
-from archcheck.measure.structure.account import Place, draws_numbers, place_of
+from archcheck.measure.structure.account import Chosen, Place, draws_numbers, place_of
 from archcheck.measure.structure.chosen_integers import chosen_integers, met_by_others
 from archcheck.measure.structure.distinct_numbers import numbers_in
-from archcheck.measure.structure.numbers_used import Use
 from archcheck.measure.structure.sensitivity import is_apart
 from archcheck.measure.structure.unfolded_parameters import unfolded
 
 NUDGE = 1e-5
 """The share by which numbers of Python change to show what hangs on them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a pass makes itself and may have been chosen.
-
-    These are the places of `draws`, the events that are `generated`, the `integers` that choose among numbers, and how
-    many numbers of parameters are `unfolded`.
-    """
-
-    draws: frozenset[Place] = frozenset()
-    generated: frozenset[int] = frozenset()
-    integers: tuple[Use, ...] = ()
-    unfolded: Mapping[str, int] = field(default_factory=dict)
 
 
 def chosen(passes: Passes, example: Example, trace: Trace) -> Chosen:

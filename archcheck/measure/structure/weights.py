@@ -10,11 +10,11 @@ import torch
 from archcheck.facts.records import Op, Params
 from archcheck.facts.storage import StoredTensor
 from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.structure.account import Chosen
 from archcheck.measure.structure.formulas import Formulas
 from archcheck.measure.structure.hidden_weights import beside
 from archcheck.measure.structure.integer_weights import integer_weights
 from archcheck.measure.structure.packed_weights import keeps_for_quantised
-from archcheck.measure.structure.repeated_draws import Chosen
 from archcheck.measure.structure.tensor_storage import numel, stored_tensors
 from archcheck.measure.subject.module_tree import Tree
 
