@@ -9,7 +9,7 @@ from torch import nn
 from archcheck.facts.records import PARANOID
 from archcheck.measure import measure_model
 from archcheck.measure.passes.forward import Passes
-from archcheck.measure.second_look.perturbed_parameters import jittered
+from archcheck.measure.second_look.perturbed_parameters import perturbed
 from tests.measure.networks import Apply
 
 NORMS = {
@@ -84,7 +84,7 @@ def test_parameters_of_next_to_nothing_are_moved_and_others_a_little():
     model.scale = nn.Parameter(torch.full((8,), 1e-6))
     model.weight = nn.Parameter(torch.ones(8))
     model.frozen = nn.Parameter(torch.zeros(8), requires_grad=False)
-    with jittered(Passes(model)):
+    with perturbed(Passes(model)):
         assert model.scale.abs().max() > 1e-3
         assert 1 < model.weight.max() <= 1.01
         assert not model.frozen.any()
