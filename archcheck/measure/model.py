@@ -36,11 +36,11 @@ from archcheck.measure.second_look.code_branches import branches_of, follow_bran
 from archcheck.measure.second_look.marked_operations import NOTHING, SecondLook
 from archcheck.measure.second_look.second_measurement import measure_again
 from archcheck.measure.structure import graph, repeated_draws, unused_layers, weights
-from archcheck.measure.structure.account import Chosen
+from archcheck.measure.structure.external_numbers import ChosenNumbers
 from archcheck.measure.structure.formulas import Formulas
 from archcheck.measure.structure.layers import layers_of
-from archcheck.measure.structure.merged_passes import Union, united
-from archcheck.measure.structure.numbers_used import with_others
+from archcheck.measure.structure.merged_passes import MergedPasses, merged
+from archcheck.measure.structure.numbers_used import with_new_numbers
 from archcheck.measure.structure.pass_cost import cost_of
 from archcheck.measure.structure.receptive_field import receptive_field
 from archcheck.measure.structure.training_cost import step_macs
@@ -114,7 +114,7 @@ def _measured(
     second = measure_again(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
     modes = zip((taken.evaluation, taken.training), taken.examples, strict=True)
     second = follow_branches(second, passes, [branches_of(*each, root) for each in modes], root)
-    made = repeated_draws.chosen(passes, chosen, evaluation)
+    made = repeated_draws.chosen_numbers(passes, chosen, evaluation)
     # The subject may have set another default device, and tensors of its own classes may answer for torch.
     with torch.device("cpu"), torch._C.DisableTorchFunctionSubclass():
         facts = _facts(passes, chosen, taken, second, made, Formulas(construction), target=target, root=root)
@@ -129,7 +129,7 @@ def _facts(
     example: Example,
     taken: Several,
     second: SecondLook,
-    made: Chosen,
+    made: ChosenNumbers,
     formulas: Formulas,
     *,
     target: str,
@@ -138,14 +138,14 @@ def _facts(
     model, tree, evaluation = passes.model, passes.tree, taken.evaluation[0]
     in_evaluation = [graph.build(trace, root) for trace in taken.evaluation]
     in_training = [graph.build(trace, root, like=in_evaluation[0]) for trace in taken.training]
-    union = united([second.with_effect(each, training=False) for each in in_evaluation])
-    train_union = united([second.with_effect(each, training=True) for each in in_training])
+    union = merged([second.with_effect(each, training=False) for each in in_evaluation])
+    train_union = merged([second.with_effect(each, training=True) for each in in_training])
     ops, train_ops = union.ops, train_union.ops
     using = (
-        united([second.with_parameters(each, training=False) for each in in_evaluation]).ops,
-        united([second.with_parameters(each, training=True) for each in in_training]).ops,
+        merged([second.with_parameters(each, training=False) for each in in_evaluation]).ops,
+        merged([second.with_parameters(each, training=True) for each in in_training]).ops,
     )
-    traces = taken.ordered(union.fresh | with_others(taken.evaluation), train_union.fresh)
+    traces = taken.ordered(union.adding | with_new_numbers(taken.evaluation), train_union.adding)
     params = weights.params(tree, traces, using, root, made, formulas)
     unused = unused_layers.unused_layers(tree, taken.traces)
     return Facts(
@@ -179,7 +179,7 @@ def _facts(
 
 
 def _value_passes(
-    taken: Several, evaluation: Union, training: Union, root: str, *, everything: bool
+    taken: Several, evaluation: MergedPasses, training: MergedPasses, root: str, *, everything: bool
 ) -> ValuePasses | None:
     """Return how many passes ran because values decide what runs; `None` if values decide nothing.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from archcheck.facts.records import Op
-from archcheck.measure.structure.merged_passes import united
+from archcheck.measure.structure.merged_passes import merged
 
 
 def passes(*orders: str) -> list[list[Op]]:
@@ -39,7 +39,7 @@ def names(ops):
     ],
 )
 def test_each_pass_is_a_part_of_it(orders, union):
-    found = united(passes(*orders))
+    found = merged(passes(*orders))
     assert sorted(names(found.ops)) == sorted(union)
     for number, order in enumerate(orders):
         assert names(op for op in found.ops if op.ran_in(number)) == order
@@ -48,16 +48,16 @@ def test_each_pass_is_a_part_of_it(orders, union):
 
 
 def test_it_says_which_passes_ran_what_and_at_which_cost():
-    found = united(passes("ac", "abc"))
+    found = merged(passes("ac", "abc"))
     a, b, c = found.ops
     assert (a.runs, b.runs, c.runs) == ((), ((1, ord("b")),), ())
     assert c.inputs == (0, 1)
 
 
 def test_what_reaches_an_output_in_any_pass_does():
-    found = united(passes("Ab", "ab"))
+    found = merged(passes("Ab", "ab"))
     assert [op.live for op in found.ops] == [True, True]
-    assert found.fresh == {0, 1}
+    assert found.adding == {0, 1}
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_what_reaches_an_output_in_any_pass_does():
     ],
 )
 def test_a_pass_is_fresh_in_which_more_reaches_an_output_than_in_those_before(orders, fresh):
-    assert united(passes(*orders)).fresh == fresh
+    assert merged(passes(*orders)).adding == fresh
 
 
 def test_that_of_one_pass_is_the_pass():
     (ops,) = passes("abc")
-    assert united([ops]).ops == tuple(ops)
-    assert united([]).ops == ()
+    assert merged([ops]).ops == tuple(ops)
+    assert merged([]).ops == ()

@@ -15,7 +15,7 @@ from archcheck.measure.second_look.other_examples import varied
 from archcheck.measure.second_look.pass_comparison import Identity, identities_of
 from archcheck.measure.second_look.second_measurement import SecondMeasurement
 from archcheck.measure.structure.graph import build
-from archcheck.measure.structure.merged_passes import united
+from archcheck.measure.structure.merged_passes import merged
 
 Branch = tuple[Example, Trace]
 """An example and the trace of its pass, which takes another branch of the code than the first pass."""
@@ -31,8 +31,8 @@ def branches_of(traces: Sequence[Trace], examples: Sequence[Example], root: str)
     """
     if len(traces) < 2:
         return []
-    union = united([build(trace, root).ops for trace in traces])
-    fresh = sorted(union.fresh)[:_MOST] if any(op.runs for op in union.ops) else []
+    union = merged([build(trace, root).ops for trace in traces])
+    fresh = sorted(union.adding)[:_MOST] if any(op.runs for op in union.ops) else []
     return [(examples[number], traces[number]) for number in fresh]
 
 

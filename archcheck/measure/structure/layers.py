@@ -1,4 +1,4 @@
-"""Describes the module tree: what each layer holds, how it was called, what it cost, where it is built."""
+"""Describes the module tree: what each layer holds, how it is called, what it costs, where it is built."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def layers_of(
 ) -> tuple[Layer, ...]:
     """Return every registered layer in the order of the tree; calls, shapes and costs are those in evaluation.
 
-    `traces` are the passes in evaluation, `graphs` what each executed, and `sizes` those of all weights, packed ones
-    among them.
+    `traces` are the passes in evaluation, `graphs` their operations, and `sizes` those of all weights, packed ones
+    included.
     """
     places, seen = layer_places(tree.nodes), Places(root)
     totals = (_by_layer(tree, ((op.layer, op.macs) for op in ops if op.macs)) for ops in graphs)
@@ -56,7 +56,7 @@ def layers_of(
 
 
 def _visits(traces: Sequence[Trace]) -> dict[str, tuple[Visit, int]]:
-    """Return how each layer was called, the first time with the most calls of a pass, and in how many passes."""
+    """Return the first call of each layer with the most calls in any pass, and the number of passes that call it."""
     if len(traces) == 1:
         return {path: (visit, 1) for path, visit in traces[0].visits.items()}
     found: dict[str, tuple[Visit, int]] = {}
@@ -75,7 +75,7 @@ def _own_params(node: Node) -> int:
 
 
 def _packed(tree: Tree, sizes: Mapping[str, int]) -> Counter[str]:
-    """Return for each layer how many of its weights are no parameters of torch's."""
+    """Return for each layer how many of its weights are no parameters to torch."""
     plain = {name for name, _ in tree.parameters()}
     totals = Counter[str]()
     for name, elements in sizes.items():
@@ -85,7 +85,7 @@ def _packed(tree: Tree, sizes: Mapping[str, int]) -> Counter[str]:
 
 
 def _subtree_params(tree: Tree, packed: Mapping[str, int]) -> Counter[str]:
-    """Return for each layer the parameters in its subtree; a tensor tied within it counts once."""
+    """Return for each layer how many parameters its subtree has; a tensor tied within it counts once."""
     holders: dict[int, list[str]] = {}
     for node in tree.nodes:
         for _, tensor in node.parameters:
@@ -105,7 +105,7 @@ def _subtree_params(tree: Tree, packed: Mapping[str, int]) -> Counter[str]:
 
 
 def _by_layer(tree: Tree, amounts: Iterable[tuple[str, int]]) -> Counter[str]:
-    """Return for each layer the sum of the amounts of itself and of all below it."""
+    """Return for each layer the sum of its amounts and of those of all layers in it."""
     totals = Counter[str]()
     for layer, amount in amounts:
         totals[layer] += amount

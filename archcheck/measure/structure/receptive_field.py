@@ -1,17 +1,17 @@
 """The receptive field: how many input positions one position of a feature map depends on, per axis.
 
-Cumulative along the graph: a window of extent k with dilation d and stride s over a map whose positions are
-`jump` input positions apart adds (k - 1) * d * jump and multiplies the jump by s (Araujo, Norris and Sim,
-"Computing Receptive Fields of Convolutional Neural Networks", Distill 2019). Where branches join, the
-largest field counts. As in that article, global pooling, which sees the whole map whatever its size, is left out, and a
-field may be larger than the input. What names no window (sampling on a grid, an index) adds nothing.
+It accumulates along the graph: a window of extent k with dilation d and stride s, over a map whose positions are `jump`
+input positions apart, adds (k - 1) * d * jump and multiplies the jump by s (Araujo, Norris and Sim, "Computing
+Receptive Fields of Convolutional Neural Networks", Distill 2019). Where branches join, the largest field counts. As in
+that article, global pooling, which sees the whole map whatever its size, is left out, and a field may be larger than
+the input. Operations without a window (sampling on a grid, an index) add nothing.
 
-A window may be spelled without a convolution (`shifts`): `unfold` is one, and where branches meet that were shifted by
-slices, by `roll` or by padding, a position sees from the first to the last that one of them sees.
+A window may be written without a convolution (`shifts`): `unfold` is one. Where branches meet that slices, `roll` or
+padding shifted, a position sees everything from the first to the last position that one of them sees.
 
-Taps that lie off the map add nothing: a window adds what its taps on the map span at the position where they span most.
-Beside the sum, the first and the last input position that each position sees are followed as far as the operations
-tell, for taps that fall off the map at different positions do not add up (`window_spans`). The smaller number holds.
+Taps off the map add nothing: a window adds what its taps on the map span at the position where they span most. Besides
+the sum, the first and the last input position that each position sees are followed as far as possible, because taps
+that fall off the map at different positions do not add up (`window_spans`). The smaller number counts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from archcheck.measure.structure.window_spans import Span, Window, joined, throu
 _WINDOWS = ("conv", "global_conv", "conv_transpose", "max_pool", "avg_pool")
 _GLOBAL = ("attention", "matmul")  # products of activations with one another
 _UNPLACED = ("conv_tbc", "torchvision::deform_conv2d")
-"""Operators whose positions are not the last axes, or whose taps data move."""
+"""Operators whose positions are not the last axes, or whose taps depend on data."""
 
 
 class Axis(NamedTuple):
@@ -48,26 +48,27 @@ class Axis(NamedTuple):
 
     @property
     def positions(self) -> int:
-        """How many input positions are seen. An input that is seen whole may be smaller than the field.
+        """How many input positions are seen.
 
-        Whole is what leaves out less than a step to the next position: strides need not divide the input.
+        A field is cut to what is seen of an input that is seen whole, except for less than one step to the next
+        position: strides need not divide the input.
         """
         partly = self.seen is None or self.seen.widest + self.jump > self.seen.whole
         return round(self.extent if self.seen is None or partly else min(self.extent, self.seen.widest))
 
 
 class Field(NamedTuple):
-    """The axes of one map; with `windowed`, a window made the map, so that they are known to be its last axes."""
+    """The axes of one map. If `windowed`, a window made the map, so these are known to be its last axes."""
 
     axes: tuple[Axis, ...]
     windowed: bool = False
 
 
 def receptive_field(ops: Sequence[Op], trace: Trace) -> Shape | None:
-    """Return the field of the last live maps that windows made, the largest where branches end apart.
+    """Return the field of the last live maps that windows made, the largest if branches end separately.
 
-    `ops` and the events of `trace` have the same numbers. `None` without a window, and where attention lets every
-    position see all others.
+    `ops` and the events of `trace` have the same indices. The result is `None` without a window, and if attention lets
+    every position see all others.
     """
     fields: dict[int, Field] = {}
     ends: dict[int, set[int]] = {}
@@ -90,7 +91,7 @@ def _is_window(op: Op) -> bool:
 
 
 def _before(op: Op, fields: Mapping[int, Field], ops: Sequence[Op], trace: Trace) -> list[Field]:
-    """Return the fields of what an operation reads; the input itself, beside maps of its size, sees itself."""
+    """Return the fields of what an operation reads; an input beside maps of its size sees itself."""
     known = [fields[index] for index in op.inputs if index in fields]
     sizes = {tuple(len(axis.seen.first) for axis in field.axes if axis.seen is not None) for field in known}
     for index in op.inputs if len(sizes) == 1 and () not in sizes else ():
@@ -101,7 +102,7 @@ def _before(op: Op, fields: Mapping[int, Field], ops: Sequence[Op], trace: Trace
 
 
 def _passed(op: Op, ends: Mapping[int, set[int]]) -> set[int]:
-    """Return the last windows before an operation."""
+    """Return the last windows that lead to an operation."""
     if len(op.inputs) == 1:
         return ends.get(op.inputs[0], set())
     return set().union(*(ends.get(index, set()) for index in op.inputs))
@@ -115,8 +116,8 @@ def _sinks(ops: Sequence[Op]) -> set[int]:
 
 def _field(op: Op, before: list[Field], ops: Sequence[Op], trace: Trace) -> Field | None:
     field = _join(before)
-    if op.op in _SPELLED:
-        return _spelled(op, field, trace)
+    if op.op in _WINDOWLESS:
+        return _windowless(op, field, trace)
     if _is_window(op):
         return _through_window(_windows(op), field, _extents(op, trace), op.shapes[0])
     if op.kind == "pixel_shuffle":
@@ -124,7 +125,7 @@ def _field(op: Op, before: list[Field], ops: Sequence[Op], trace: Trace) -> Fiel
         before_it, after_it = ops[op.inputs[0]].shapes[0], op.shapes[0]
         return _rescaled(field, [after / before for after, before in zip(after_it[-2:], before_it[-2:], strict=True)])
     if field is None and op.kind == "pad" and op.inputs and len(op.shapes[0]) > 2:
-        field = _fresh(ops[op.inputs[0]].shapes[0][2:])  # what is padded is no part of the input
+        field = _fresh(ops[op.inputs[0]].shapes[0][2:])  # padding is no part of the input
     if field is None:
         return None
     if op.kind == "upsample" and op.attributes.get("scale"):
@@ -141,13 +142,13 @@ def _fresh(extents: Sequence[int]) -> Field:
 
 
 def _extents(op: Op, trace: Trace) -> tuple[int, ...] | None:
-    """Return the extents of the map that a window slides over; `None` where they are not its last axes."""
+    """Return the extents of the map that a window slides over; `None` if they are not its last axes."""
     shapes, axes = trace.events[op.index].told.operand_shapes, len(op.attributes["kernel"])
     return shapes[0][-axes:] if shapes and op.op not in _UNPLACED else None
 
 
 def _rescaled(field: Field, scale: Sequence[float]) -> Field:
-    """Positions move into channels, or back: where they become fewer, one holds what several saw."""
+    """Return the field after positions moved into channels or back: if they become fewer, one sees what several saw."""
     axes = tuple(
         Axis(axis.extent + (max(1.0, 1 / by) - 1) * axis.jump, axis.jump / by, axis.seen and axis.seen.rescaled(by))
         for axis, by in zip(field.axes, scale, strict=False)
@@ -156,7 +157,7 @@ def _rescaled(field: Field, scale: Sequence[float]) -> Field:
 
 
 def _interpolated(field: Field, op: Op) -> Field:
-    """Linear interpolation reads the two nearest positions along an axis, cubic four."""
+    """Return the field after interpolation, which reads two positions along an axis if linear, four if cubic."""
     reach = 3 if "cubic" in op.op else 1 if "linear" in op.op else 0
     each = zip(field.axes, op.attributes["scale"], op.shapes[0][-len(field.axes) :], strict=False)
     axes = tuple(
@@ -167,7 +168,7 @@ def _interpolated(field: Field, op: Op) -> Field:
 
 
 def _permuted(field: Field, order: Sequence[int]) -> Field | None:
-    """The last axes of a map change places; where others come among them, the field of a window stays as it is."""
+    """Return the field after a permutation; one that mixes other axes in changes no field of a window."""
     axes = len(field.axes)
     places = [source - (len(order) - axes) for source in order[-axes:]]
     if sorted(places) != list(range(axes)):
@@ -176,19 +177,19 @@ def _permuted(field: Field, order: Sequence[int]) -> Field | None:
 
 
 def _padded(field: Field, pad: Sequence[int]) -> Field:
-    """Positions that are padded see nothing; `pad` begins with both ends of the last axis."""
+    """Return the field after padding, which sees nothing; `pad` begins with both ends of the last axis."""
     count = len(field.axes)
     ends = [tuple(pad[2 * place : 2 * place + 2]) or (0, 0) for place in range(count - 1, -1, -1)]
     seen = (axis.seen and axis.seen.padded(*map(int, end)) for axis, end in zip(field.axes, ends, strict=True))
     return field._replace(axes=tuple(axis._replace(seen=span) for axis, span in zip(field.axes, seen, strict=True)))
 
 
-_SPELLED = frozenset({"im2col", "col2im", "unfold", "roll", "slice", "narrow"})
+_WINDOWLESS = frozenset({"im2col", "col2im", "unfold", "roll", "slice", "narrow"})
 """Operators that shift positions or read windows of them."""
 
 
-def _spelled(op: Op, field: Field | None, trace: Trace) -> Field | None:
-    """Return the field behind an operation that shifts positions, or reads windows of them, without a weight."""
+def _windowless(op: Op, field: Field | None, trace: Trace) -> Field | None:
+    """Return the field after an operation that shifts positions, or reads windows of them, without a weight."""
     event = trace.events[op.index]
     shape = event.told.operand_shapes[0] if event.told.operand_shapes else ()
     if op.op in ("im2col", "col2im"):
@@ -210,14 +211,14 @@ def _spelled(op: Op, field: Field | None, trace: Trace) -> Field | None:
 
 
 def _moved(field: Field, axis: int, positions: torch.Tensor, step: int) -> Field:
-    """The positions of an axis become others: each of `positions` says which one it was, -1 none."""
+    """Return the field after an axis changed: `positions` says which position each was before, -1 for none."""
     moved = field.axes[axis]
     seen = moved.seen and moved.seen.through([positions], len(positions))
     return field._replace(axes=_with(field.axes, axis, moved._replace(jump=moved.jump * step, seen=seen)))
 
 
 def _along_unfolded(field: Field, axis: int, op: Op, shape: Sequence[int]) -> Field:
-    """`Tensor.unfold` reads windows along one axis."""
+    """Return the field after `Tensor.unfold`, which reads windows along one axis."""
     size, step = op.attributes["size"], op.attributes["step"]
     extent, out = shape[op.attributes["axis"]], op.shapes[0][op.attributes["axis"]]
     after = _through_axis(Window(size, step, 1, 0, False), field.axes[axis], extent, out)
@@ -229,7 +230,7 @@ def _with(axes: tuple[Axis, ...], place: int, axis: Axis) -> tuple[Axis, ...]:
 
 
 def _join(fields: list[Field]) -> Field | None:
-    """Where branches meet, a position sees from the first to the last that one of them saw."""
+    """Return the field where branches meet: from the first to the last position that one of them sees."""
     if len(fields) < 2:
         return fields[0] if fields else None
     axes = tuple(map(_joined_axis, zip(*(field.axes for field in fields), strict=False)))
@@ -245,11 +246,11 @@ def _joined_axis(axes: Sequence[Axis]) -> Axis:
 def _through_window(
     windows: Sequence[Window], before: Field | None, extents: Sequence[int] | None, shape: Sequence[int]
 ) -> Field:
-    """Return the field behind windows over a map of `extents`, whose result has `shape`."""
+    """Return the field after windows over a map of `extents`, whose result has `shape`."""
     count = len(windows)
     if before is None or len(before.axes) != count:
         if before is not None and all(window.is_point for window in windows):
-            return before  # of a map that was laid out in another way
+            return before  # of a map with another layout
         before = _fresh(extents) if extents else Field((Axis(),) * count)
     axes = zip(windows, before.axes, extents or (None,) * count, shape[-count:], strict=True)
     return Field(tuple(_through_axis(*each) for each in axes), windowed=True)

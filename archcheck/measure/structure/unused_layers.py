@@ -19,22 +19,22 @@ from archcheck.measure.subject.source_places import class_where
 _HOLDERS = (
     torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList, torch.nn.ParameterDict,
 )  # fmt: skip
-"""Containers: an empty one stands for no layer, as in blocks whose shortcut is sometimes nothing."""
+"""Containers: an empty one is no layer, as in blocks whose shortcut may be nothing."""
 _PACKED = frozenset({"EmbeddingPackedParams", "LinearPackedParams", "PackedParameter"})
-"""What quantised layers of torch keep their weights in: they read it, and call the layer around it only."""
+"""Modules in which torch's quantised layers keep their weights: they are read and never called."""
 
 
 def unused_layers(tree: Tree, traces: Sequence[Trace], deciding: Collection[str] = ()) -> tuple[str, ...]:
     """Return the layers that are never called, or whose results reach no output; of a branch, the outermost.
 
-    A layer counts as used, too, when an operation on the way to an output reads its parameters or buffers (the
-    `out_proj` of an attention is never called), when it is called and executes nothing (`Identity`), when it holds
-    one that is used, and when another method of its class runs. What lies within TorchScript cannot be told apart.
-    What leads to a value that code reads counts as well where the parameters `deciding` lead to it, too.
+    A layer also counts as used if a live operation reads its parameters or buffers (the `out_proj` of an attention is
+    never called), if it is called and executes nothing (`Identity`), if it holds a used layer, or if another method of
+    its class runs. Layers within TorchScript cannot be distinguished. What leads to a value that code reads counts as
+    well if the parameters `deciding` lead to that value, too.
     """
     reached, called = _reached(traces, deciding), {path for trace in traces for path in trace.visits}
     ran = _with_all_around({event.layer for trace in traces for event in trace.events})
-    passing = called - ran  # they hand on what they get
+    passing = called - ran  # they return their input
     around_passing = _with_all_around(path.rpartition(".")[0] for path in passing)
     exempt, named = _exempt(tree), _RunByName(traces)
     idle: list[str] = []
@@ -48,7 +48,7 @@ def unused_layers(tree: Tree, traces: Sequence[Trace], deciding: Collection[str]
 
 
 def _reached(traces: Sequence[Trace], deciding: Collection[str]) -> set[str]:
-    """Return the layers around operations that reach an output, and around the parameters that these read."""
+    """Return the layers around live operations, and around the parameters that these read."""
     reading = {(event.layer, event.params) for trace in traces for event in (*_live(trace), *_decides(trace, deciding))}
     holders = {name.rpartition(".")[0] for _, params in reading for name in params}
     return _with_all_around({layer for layer, _ in reading} | holders)
@@ -64,7 +64,7 @@ def _decides(trace: Trace, deciding: Collection[str]) -> Iterator[Event]:
 
 
 def _with_all_around(layers: Iterable[str]) -> set[str]:
-    """Return layers and all that hold them, the model among them."""
+    """Return layers and all layers that hold them, up to the model."""
     found = {""}
     for path in layers:
         while path not in found:
@@ -85,7 +85,7 @@ def _exempt(tree: Tree) -> set[str]:
 
 
 class _RunByName:
-    """Whether a method of a class runs though its layers are not called: `self.grid.points(x)`."""
+    """Finds classes with a method that runs although its layer is not called: `self.grid.points(x)`."""
 
     def __init__(self, traces: Sequence[Trace]) -> None:
         places = {id(event.where): event.where for trace in traces for event in _live(trace) if event.where is not None}
@@ -95,7 +95,7 @@ class _RunByName:
         self._known: dict[type, bool] = {}
 
     def has(self, cls: type) -> bool:
-        """Whether a line of the class, or of one that it derives from, is on the way to an output."""
+        """Whether a live operation runs on a line of the class, or of a base class."""
         if cls not in self._known:
             self._known[cls] = any(self._runs_in(span) for base in cls.__mro__ if (span := _span(base)) is not None)
         return self._known[cls]

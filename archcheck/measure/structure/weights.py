@@ -1,4 +1,4 @@
-"""Lists the weights: how many there are, which are tied, frozen or unused, and which are hidden."""
+"""Lists the weights: how many there are, and which are tied, frozen, unused or hidden."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from archcheck.facts.records import Op, Params
 from archcheck.facts.storage import StoredTensor
 from archcheck.measure.passes.trace_record import Trace
-from archcheck.measure.structure.account import Chosen
+from archcheck.measure.structure.external_numbers import ChosenNumbers
 from archcheck.measure.structure.formulas import Formulas
-from archcheck.measure.structure.hidden_weights import beside
+from archcheck.measure.structure.hidden_weights import hidden_weights
 from archcheck.measure.structure.integer_weights import integer_weights
 from archcheck.measure.structure.packed_weights import keeps_for_quantised
 from archcheck.measure.structure.tensor_storage import numel, stored_tensors
@@ -24,19 +24,19 @@ def params(
     traces: Sequence[Trace],
     graphs: Sequence[Sequence[Op]],
     root: str,
-    made: Chosen,
+    made: ChosenNumbers,
     formulas: Formulas,
 ) -> Params:
-    """Return the ledger, counted by identity of the tensors.
+    """Return the weights, each tensor counted once.
 
-    `made` is what a pass makes itself and may be chosen, `formulas` what made tensors while the model was built.
+    `made` is what a pass makes itself and somebody may have chosen, `formulas` are those of the construction.
     """
     named = list(tree.parameters())
     unique = list({id(tensor): tensor for _, tensor in named}.values())
     buffers = {id(tensor): tensor for _, tensor in tree.buffers()}
     stored = stored_tensors(tree)
     packed = {each.name: each.elements for each in stored if each.sort == "packed"}
-    hidden, others = beside(tree, traces, root, made, formulas)
+    hidden, others = hidden_weights(tree, traces, root, made, formulas)
     found = [each for each in (*hidden, *others) if not keeps_for_quantised(each.name, tree, buffer=each.buffer)]
     integers = integer_weights(found, stored, graphs)
     packed |= {name: elements for name, elements in integers.items() if elements}
@@ -74,9 +74,9 @@ def _by_dtype(tensors: Iterable[StoredTensor]) -> dict[str, int]:
 
 
 def _effective(stored: Iterable[StoredTensor], packed: Mapping[str, int]) -> int | None:
-    """Return how many weights are not zero, `None` where some cannot be looked at."""
+    """Return how many weights are not zero, `None` if some cannot be read."""
     counts = [
-        packed[each.name] if packed.get(each.name, 0) > each.elements else each.nonzero  # of packed ones, none is seen
+        packed[each.name] if packed.get(each.name, 0) > each.elements else each.nonzero  # packed numbers cannot be read
         for each in stored
         if each.sort != "buffer" or each.name in packed
     ]
@@ -91,7 +91,7 @@ def _tied(named: Iterable[tuple[str, torch.Tensor]]) -> tuple[tuple[str, ...], .
 
 
 def _unused(named: Iterable[tuple[str, torch.Tensor]], tree: Tree, graphs: Sequence[Sequence[Op]]) -> tuple[str, ...]:
-    """Return parameters that no operation on the way to an output reads, in evaluation or in training."""
+    """Return the parameters that no live operation reads, in evaluation or in training."""
     used = {name for ops in graphs for op in ops if op.live for name in op.params}
     names = dict.fromkeys(tree.names[id(tensor)] for _, tensor in named)
     return tuple(name for name in names if name not in used)
