@@ -19,7 +19,7 @@ from archcheck.measure.operators.flops import published_flops
 from archcheck.measure.operators.kinds import describe
 from archcheck.measure.operators.schema import RANGES, Operator
 from archcheck.measure.shapes.arguments import Call
-from archcheck.measure.shapes.call_signature import Look
+from archcheck.measure.shapes.call_signature import CallSignature
 from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.memory import Memory
 from archcheck.measure.shapes.tensor import Outside, ShapeTensor, shape_tensor
@@ -96,13 +96,13 @@ class Answer:
     elementwise: Elementwise | None = None
 
 
-KNOWN: dict[Look, Answer] = {}
+KNOWN: dict[CallSignature, Answer] = {}
 """The answers of this process: the same layers occur in many models."""
 
 _MANY = 20_000
 
 
-def remember(look: Look, told: Answer) -> None:
+def remember(look: CallSignature, told: Answer) -> None:
     """Add to what is known; forget everything when that has become much, for looks may hold arguments alive."""
     if len(KNOWN) >= _MANY:
         KNOWN.clear()

@@ -1,4 +1,4 @@
-"""The arguments of a dispatched operation by name, whatever way the caller spelled them."""
+"""The arguments of a dispatched operation by name, positional or not."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def op_name(func: torch._ops.OpOverload) -> str:
 
 
 def per_axis(value: Any, axes: int) -> tuple[int, ...]:
-    """Return one integer an axis from torch's `int | [int] | [int, …]` arguments."""
+    """Return one integer per axis from an `int | [int] | [int, …]` argument of torch."""
     items = tuple(value) if isinstance(value, list | tuple) else (value,)
     return items * axes if len(items) == 1 else items

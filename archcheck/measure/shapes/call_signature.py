@@ -9,17 +9,16 @@ import torch
 
 from archcheck.measure.shapes.tensor import Outside, ShapeTensor, outside_of
 
-Look = tuple[Any, ...]
+CallSignature = tuple[Any, ...]
 """The operator, the outsides of its operands, and its other arguments."""
 
 _PLAIN = frozenset({int, type(None), str, torch.dtype, torch.device, torch.layout, torch.memory_format})
-"""Types of arguments that are equal only to their like; `True`, `1` and `1.0` are equal to one another."""
-
+"""Types whose values equal only values of the same type; `True`, `1` and `1.0` equal one another."""
 _NUMBERS = frozenset({float, bool, complex})
 
 
-class Looks:
-    """Reads calls; `names` are the ids of the model's parameters and buffers. One serves all passes of a model."""
+class CallSignatures:
+    """Makes the signatures of calls, in all passes of a model; `names` has the ids of its parameters and buffers."""
 
     def __init__(self, names: Mapping[int, str]) -> None:
         self._names = names
@@ -31,8 +30,8 @@ class Looks:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         without_values: Callable[[torch.Tensor], bool],
-    ) -> tuple[Look, list[torch.Tensor], bool]:
-        """Return the look of a call, the tensors in it, and whether one of them has no values."""
+    ) -> tuple[CallSignature, list[torch.Tensor], bool]:
+        """Return the signature of a call, the tensors in it, and whether one of them has no values."""
         self._without_values = without_values
         key: list[Any] = [id(func)]
         tensors: list[torch.Tensor] = []
@@ -71,12 +70,12 @@ class Looks:
                 found |= self._without_values(value)
             elif kind in _NUMBERS:
                 key += (kind, value)
-            else:  # what cannot be told apart by its value is like nothing else
+            else:  # without a comparable value it equals nothing else
                 key.append(object())
         return found
 
     def _outside(self, tensor: torch.Tensor) -> object:
-        """Return the outside of a real tensor, remembered for parameters as long as it is true."""
+        """Return the outside of a real tensor; that of a parameter is remembered."""
         if tensor.layout is not torch.strided:
             return object()
         outside = outside_of(tensor)

@@ -40,13 +40,13 @@ def _conv(call: Call) -> Answer:
         min(extent) > 0,
         f"a kernel of {tuple(weight.shape[2:])} does not fit into a map of {tuple(x.shape[2:])}",
     )
-    # Torch's kernels for three axes answer in the contiguous format, whatever they are given.
+    # Torch's kernels for three axes always return the contiguous format.
     layout = layout_of(x, weight) if axes == 2 else torch.contiguous_format
     return new((x.shape[0], weight.shape[0], *extent), x, memory_format=layout)
 
 
 def _is_plain(call: Call) -> bool:
-    """Whether this is a convolution that torch takes as far as dtypes, bias, groups and strides go."""
+    """Whether torch accepts the dtypes, bias, groups and strides of a convolution."""
     weight, bias = call["weight"], call["bias"]
     fits = bias is None or bias.shape == weight.shape[:1]
     strided_same = call["padding"] == "same" and max(per_axis(call["stride"], 1)) > 1
@@ -86,7 +86,7 @@ def _attention(call: Call) -> Answer:
 
 @cache
 def _puts_heads_last() -> bool:
-    """Whether this release of torch lays the result of fused attention out as (N, L, H, E), by asking it once."""
+    """Whether this release of torch lays out the result of fused attention as (N, L, H, E); runs it once."""
     with torch._C._DisableTorchDispatch():
         query = torch.ones(1, 2, 3, 4, dtype=torch.float32, device="cpu")
         result = torch.ops.aten.scaled_dot_product_attention.default(query, query, query)
@@ -203,7 +203,7 @@ def pool_extent(call: Call, size: int, axis: int, axes: int) -> int:
 
 @rule("lstm", "gru", "rnn_tanh", "rnn_relu")
 def _recurrent(call: Call) -> Answer:
-    x = call["data"] if "batch_sizes" in call else call["input"]  # `data` are the steps of a packed sequence
+    x = call["data"] if "batch_sizes" in call else call["input"]  # `data`: the steps of a packed sequence
     states = call["hx"] if isinstance(call["hx"], list | tuple) else [call["hx"]]
     directions = 2 if call["bidirectional"] else 1
     return (new((*x.shape[:-1], directions * states[0].shape[-1]), x), *map(like, states))

@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 
 class Outside(NamedTuple):
-    """All of a tensor but its values; strides and offset count elements."""
+    """Everything about a tensor except its values; strides and offset count elements."""
 
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -23,14 +23,14 @@ class Outside(NamedTuple):
 
 
 def reshape(tensor: torch.Tensor, outside: Outside) -> None:
-    """Give a tensor without values another outside, in the memory that it has.
+    """Give a tensor without values another outside, in its memory.
 
     Raises:
         RuntimeError: the memory is too small, or the tensor is real.
     """
     if not isinstance(tensor, ShapeTensor) or outside.dtype != tensor.dtype:
         raise RuntimeError("only a tensor without values can be given another shape")
-    with torch._C._DisableTorchDispatch():  # torch itself keeps the shape that Python and its kernels see
+    with torch._C._DisableTorchDispatch():  # torch keeps the shape that Python and kernels see
         tensor.as_strided_(outside.shape, outside.strides, outside.offset)
     tensor.outside = outside
 
@@ -45,7 +45,7 @@ def meta_of(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def any_meta_of(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a meta tensor with the outside of `tensor`, the same for all that look like it; not to be written to."""
+    """Return a shared meta tensor with the outside of `tensor`; do not write to it."""
     if tensor.layout is not torch.strided or (tensor.__class__ is not ShapeTensor and tensor.device.type == "meta"):
         return meta_of(tensor)
     return _shared_meta(outside_of(tensor))
@@ -62,7 +62,7 @@ _shared_meta = lru_cache(maxsize=20_000)(_meta)
 
 
 def extent_of(outside: Outside) -> int:
-    """Return how many elements of memory lie between the first and the last element, both included."""
+    """Return how many elements of memory lie from the first to the last element, both included."""
     if 0 in outside.shape:
         return 0
     return sum((size - 1) * stride for size, stride in zip(outside.shape, outside.strides, strict=True)) + 1
@@ -76,9 +76,10 @@ def outside_of(tensor: torch.Tensor) -> Outside:
 
 
 class ShapeTensor(torch.Tensor):
-    """Reports a real device, so that code comparing devices works; the event `made_by` of the trace `owner` made it.
+    """A tensor without values that reports a real device, so that code comparing devices works.
 
-    It can only be used inside a `Tracer`, which computes every operation on outsides alone.
+    The event `made_by` of the trace `owner` made it. It can only be used inside a `Tracer`, which computes every
+    operation on outsides alone.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
@@ -91,7 +92,7 @@ class ShapeTensor(torch.Tensor):
     def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Refuse: only the tracer knows what to do."""
+        """Refuse the operation: only a tracer can compute it."""
         raise RuntimeError(f"a tensor without values was used outside of the trace, by {func}")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.Tensor:
