@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.shapes.tensor import Outside, ShapeTensor, outside_of
+from archcheck.measure.shapes.tensor import ShapeTensor, TensorMetadata, metadata_of
 
 CallSignature = tuple[Any, ...]
-"""The operator, the outsides of its operands, and its other arguments."""
+"""The operator, the metadata of its operands, and its other arguments."""
 
 _PLAIN = frozenset({int, type(None), str, torch.dtype, torch.device, torch.layout, torch.memory_format})
 """Types whose values equal only values of the same type; `True`, `1` and `1.0` equal one another."""
@@ -22,7 +22,7 @@ class CallSignatures:
 
     def __init__(self, names: Mapping[int, str]) -> None:
         self._names = names
-        self._known: dict[int, Outside] = {}
+        self._known: dict[int, TensorMetadata] = {}
 
     def of(
         self,
@@ -46,7 +46,7 @@ class CallSignatures:
             kind = type(value)  # `__class__` may be spoofed
             if kind is ShapeTensor:
                 tensors.append(value)
-                key.append(value.outside)
+                key.append(value.metadata)
                 found = True
             elif kind in _PLAIN:
                 key.append(value)
@@ -66,7 +66,7 @@ class CallSignatures:
                 found = True
             elif isinstance(value, torch.Tensor):
                 tensors.append(value)
-                key.append(self._outside(value))
+                key.append(self._metadata(value))
                 found |= self._without_values(value)
             elif kind in _NUMBERS:
                 key += (kind, value)
@@ -74,11 +74,11 @@ class CallSignatures:
                 key.append(object())
         return found
 
-    def _outside(self, tensor: torch.Tensor) -> object:
-        """Return the outside of a real tensor; that of a parameter is remembered."""
+    def _metadata(self, tensor: torch.Tensor) -> object:
+        """Return the metadata of a real tensor; that of a parameter is remembered."""
         if tensor.layout is not torch.strided:
             return object()
-        outside = outside_of(tensor)
+        metadata = metadata_of(tensor)
         if id(tensor) in self._names:
-            self._known[id(tensor)] = outside
-        return outside
+            self._known[id(tensor)] = metadata
+        return metadata

@@ -11,7 +11,7 @@ import weakref
 import torch
 
 from archcheck.measure.shapes.memory_blocks import Block, MemoryUse
-from archcheck.measure.shapes.tensor import Outside, ShapeTensor, extent_of, outside_of, shape_tensor
+from archcheck.measure.shapes.tensor import ShapeTensor, TensorMetadata, extent_of, metadata_of, shape_tensor
 
 
 class Memory:
@@ -25,9 +25,9 @@ class Memory:
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}  # of real memory that the pass made
 
     def shape_tensor_like(self, tensor: torch.Tensor) -> ShapeTensor:
-        """Return a tensor without values with the outside of a real `tensor`, in its own memory."""
-        outside = Outside(*outside_of(tensor)[:3], 0)
-        return shape_tensor(outside, self.new(extent_of(outside) * tensor.element_size()))
+        """Return a tensor without values with the metadata of a real `tensor`, in its own memory."""
+        metadata = TensorMetadata(*metadata_of(tensor)[:3], 0)
+        return shape_tensor(metadata, self.new(extent_of(metadata) * tensor.element_size()))
 
     def of(self, tensor: torch.Tensor) -> Block:
         """Return the block of any tensor; that of a tensor from outside the pass is kept and not counted."""

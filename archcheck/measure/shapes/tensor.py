@@ -13,7 +13,7 @@ META = torch.device("meta")
 CPU = torch.device("cpu")
 
 
-class Outside(NamedTuple):
+class TensorMetadata(NamedTuple):
     """Everything about a tensor except its values; strides and offset count elements."""
 
     shape: tuple[int, ...]
@@ -22,68 +22,68 @@ class Outside(NamedTuple):
     offset: int
 
 
-def reshape(tensor: torch.Tensor, outside: Outside) -> None:
-    """Give a tensor without values another outside, in its memory.
+def reshape(tensor: torch.Tensor, metadata: TensorMetadata) -> None:
+    """Give a tensor without values other metadata, in its memory.
 
     Raises:
         RuntimeError: the memory is too small, or the tensor is real.
     """
-    if not isinstance(tensor, ShapeTensor) or outside.dtype != tensor.dtype:
+    if not isinstance(tensor, ShapeTensor) or metadata.dtype != tensor.dtype:
         raise RuntimeError("only a tensor without values can be given another shape")
     with torch._C._DisableTorchDispatch():  # torch keeps the shape that Python and kernels see
-        tensor.as_strided_(outside.shape, outside.strides, outside.offset)
-    tensor.outside = outside
+        tensor.as_strided_(metadata.shape, metadata.strides, metadata.offset)
+    tensor.metadata = metadata
 
 
 def meta_of(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a new meta tensor with the outside of `tensor`, or `tensor` itself when it is one."""
+    """Return a new meta tensor with the metadata of `tensor`, or `tensor` itself when it is one."""
     if tensor.__class__ is not ShapeTensor and tensor.device.type == "meta":
         return tensor
     if tensor.layout is not torch.strided:
         return torch.empty(tensor.shape, dtype=tensor.dtype, device=META)
-    return _meta(outside_of(tensor))
+    return _meta(metadata_of(tensor))
 
 
 def any_meta_of(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a shared meta tensor with the outside of `tensor`; do not write to it."""
+    """Return a shared meta tensor with the metadata of `tensor`; do not write to it."""
     if tensor.layout is not torch.strided or (tensor.__class__ is not ShapeTensor and tensor.device.type == "meta"):
         return meta_of(tensor)
-    return _shared_meta(outside_of(tensor))
+    return _shared_meta(metadata_of(tensor))
 
 
-def _meta(outside: Outside) -> torch.Tensor:
-    shape, strides, dtype, offset = outside
+def _meta(metadata: TensorMetadata) -> torch.Tensor:
+    shape, strides, dtype, offset = metadata
     if not offset:
         return torch.empty_strided(shape, strides, dtype=dtype, device=META)
-    return torch.empty(offset + extent_of(outside), dtype=dtype, device=META).as_strided(shape, strides, offset)
+    return torch.empty(offset + extent_of(metadata), dtype=dtype, device=META).as_strided(shape, strides, offset)
 
 
 _shared_meta = lru_cache(maxsize=20_000)(_meta)
 
 
-def extent_of(outside: Outside) -> int:
+def extent_of(metadata: TensorMetadata) -> int:
     """Return how many elements of memory lie from the first to the last element, both included."""
-    if 0 in outside.shape:
+    if 0 in metadata.shape:
         return 0
-    return sum((size - 1) * stride for size, stride in zip(outside.shape, outside.strides, strict=True)) + 1
+    return sum((size - 1) * stride for size, stride in zip(metadata.shape, metadata.strides, strict=True)) + 1
 
 
-def outside_of(tensor: torch.Tensor) -> Outside:
-    """Return the outside of any strided tensor."""
+def metadata_of(tensor: torch.Tensor) -> TensorMetadata:
+    """Return the metadata of any strided tensor."""
     if tensor.__class__ is ShapeTensor:
-        return tensor.outside
-    return Outside(tuple(tensor.shape), tensor.stride(), tensor.dtype, int(tensor.storage_offset()))
+        return tensor.metadata
+    return TensorMetadata(tuple(tensor.shape), tensor.stride(), tensor.dtype, int(tensor.storage_offset()))
 
 
 class ShapeTensor(torch.Tensor):
     """A tensor without values that reports a real device, so that code comparing devices works.
 
     The event `made_by` of the trace `owner` made it. It can only be used inside a `Tracer`, which computes every
-    operation on outsides alone.
+    operation on metadata alone.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
-    outside: Outside
+    metadata: TensorMetadata
     block: Block
     made_by: int
     owner: object
@@ -107,11 +107,11 @@ class ShapeTensor(torch.Tensor):
 _wrapper = torch.Tensor._make_wrapper_subclass
 
 
-def shape_tensor(outside: Outside, block: Block) -> ShapeTensor:
+def shape_tensor(metadata: TensorMetadata, block: Block) -> ShapeTensor:
     """Return a new tensor without values in `block`."""
-    shape, strides, dtype, offset = outside
+    shape, strides, dtype, offset = metadata
     tensor: ShapeTensor = _wrapper(ShapeTensor, shape, strides=strides, storage_offset=offset, dtype=dtype, device=CPU)
-    tensor.outside = outside
+    tensor.metadata = metadata
     tensor.block = block
     tensor.made_by = -1
     tensor.owner = None
