@@ -104,8 +104,9 @@ def _measured(
     if confirm:
         evaluation = passes.confirmed(chosen, evaluation)
     training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
-    if confirm and training is not None and not training.real:
-        training, unmeasured = _confirmed_training(passes, chosen, training)
+    # A trace of shapes alone may have read values that it had to invent.
+    if confirm and training and not training.real and VALUES & training.bounds and passes.affords(training):
+        training, unmeasured = _training_trace(passes, chosen, real=True)
     bench = Bench(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
     behaviour = {need: told for need in needs if (told := _probe(bench, need)) is not None}
     taken = several(bench, training) if confirm else Several.of(evaluation, training)
@@ -205,13 +206,6 @@ def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Tr
         return passes.trace(example, training=True, real=real), ()
     except SubjectError as error:
         return None, (f"training mode: {error}",)
-
-
-def _confirmed_training(passes: Passes, example: Example, traced: Trace) -> tuple[Trace | None, tuple[str, ...]]:
-    """Return a training trace on real numbers if the code read a value that a trace of shapes had to invent."""
-    if traced.bounds.isdisjoint(VALUES) or not passes.affords(traced):
-        return traced, ()
-    return _training_trace(passes, example, real=True)
 
 
 def _probe(bench: Bench, need: str) -> Mapping[str, Any] | None:
