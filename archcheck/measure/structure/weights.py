@@ -40,8 +40,10 @@ def params(
     found = [each for each in (*hidden, *others) if not keeps_for_quantised(each.name, tree, buffer=each.buffer)]
     integers = integer_weights(found, stored, graphs)
     packed |= {name: elements for name, elements in integers.items() if elements}
-    sizes = {tree.names[id(tensor)]: numel(tensor) for tensor in unique} | packed
+    names = [tree.names[id(tensor)] for tensor in unique]
+    sizes = dict(zip(names, map(numel, unique), strict=True)) | packed
     asking = tree.trained().union(*(trace.trained for trace in traces))
+    read = {name for ops in graphs for op in ops if op.live for name in op.params}
     trainable = sum(size for name, size in sizes.items() if name in asking)
     total = sum(sizes.values())
     by_dtype = _by_dtype(stored)
@@ -55,13 +57,11 @@ def params(
         tied=_tied(named),
         hidden=tuple(each for each in hidden if each in found and each.name not in integers),
         beside=tuple(each for each in others if each in found and each.name not in integers),
-        unused=tuple(name for name in _unused(named, tree, graphs) if sizes[name]),
+        unused=tuple(name for name in names if sizes[name] and name not in read),
         sizes=sizes,
         storage=stored,
         effective=_effective(stored, packed),
-        frozen_names=tuple(
-            tree.names[id(each)] for each in unique if numel(each) and tree.names[id(each)] not in asking
-        ),
+        frozen_names=tuple(name for name in names if sizes[name] and name not in asking),
     )
 
 
@@ -88,10 +88,3 @@ def _tied(named: Iterable[tuple[str, torch.Tensor]]) -> tuple[tuple[str, ...], .
     for name, tensor in named:
         groups.setdefault(id(tensor), []).append(name)
     return tuple(tuple(names) for names in groups.values() if len(names) > 1)
-
-
-def _unused(named: Iterable[tuple[str, torch.Tensor]], tree: Tree, graphs: Sequence[Sequence[Op]]) -> tuple[str, ...]:
-    """Return the parameters that no live operation reads, in evaluation or in training."""
-    used = {name for ops in graphs for op in ops if op.live for name in op.params}
-    names = dict.fromkeys(tree.names[id(tensor)] for _, tensor in named)
-    return tuple(name for name in names if name not in used)
