@@ -103,12 +103,9 @@ def width_of(number: complex) -> int:
         return sum(width_of(part) for part in (number.real, number.imag) if part) or BYTES
     if isinstance(number, int):
         return max(BYTES, math.ceil(number.bit_length() / 8))
-    short = number != number or number == float(f"{number:.{_DIGITS}g}")
-    return BYTES if short or number == _as_float32(number) else 2 * BYTES
-
-
-def _as_float32(number: float) -> float:
-    return float(torch.tensor(number, dtype=torch.float32, device="cpu"))
+    if number != number or number == float(f"{number:.{_DIGITS}g}"):
+        return BYTES
+    return BYTES if number == torch.tensor(number, dtype=torch.float32, device="cpu").item() else 2 * BYTES
 
 
 def _worth_of_many(values: torch.Tensor) -> int:
@@ -131,8 +128,7 @@ def sequence_worth(items: Sequence[int]) -> int:
     """Return how many numbers describe a sequence of small integers, such as which constant each operation uses."""
     if len(items) <= _FEW:
         return 0
-    data = torch.tensor(items, dtype=torch.int32, device="cpu")
-    return max(0, math.ceil((min(map(_compressed, _descriptions(data))) - _HEADER) / BYTES))
+    return _worth(torch.tensor(items, dtype=torch.int32, device="cpu"))
 
 
 def _values(tensor: torch.Tensor) -> torch.Tensor | None:

@@ -12,7 +12,7 @@ from archcheck.facts.facts import lineage
 from archcheck.facts.records import Layer, Op
 from archcheck.measure.passes.trace_record import Trace, Visit
 from archcheck.measure.subject.layer_statements import layer_places
-from archcheck.measure.subject.module_tree import Node, Tree
+from archcheck.measure.subject.module_tree import Tree
 from archcheck.measure.subject.source_places import Places
 
 
@@ -41,7 +41,7 @@ def layers_of(
             path=node.path,
             type=type(node.module).__name__,
             params=params[node.path],
-            own_params=_own_params(node) + packed[node.path],
+            own_params=sum(tensor.numel() for _, tensor in node.parameters) + packed[node.path],
             calls=visit.calls,
             order=visit.order if visit.calls else None,
             live=node.path in live,
@@ -68,10 +68,6 @@ def _visits(traces: Sequence[Trace]) -> dict[str, tuple[Visit, int]]:
 
 
 _NEVER = Visit(order=-1)
-
-
-def _own_params(node: Node) -> int:
-    return sum([tensor.numel() for _, tensor in node.parameters]) if node.parameters else 0
 
 
 def _packed(tree: Tree, sizes: Mapping[str, int]) -> Counter[str]:

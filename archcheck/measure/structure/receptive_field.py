@@ -80,7 +80,8 @@ def receptive_field(ops: Sequence[Op], trace: Trace) -> Shape | None:
         field = _field(op, _before(op, fields, ops, trace), ops, trace)
         if field is not None:
             fields[op.index] = field
-        ends[op.index] = {op.index} if _is_window(op) else _passed(op, ends)
+        # The last windows that lead to an operation.
+        ends[op.index] = {op.index} if _is_window(op) else set().union(*(ends.get(each, set()) for each in op.inputs))
     last = set().union(*(ends.get(index, set()) for index in _sinks(ops)))
     found = _join([fields[index] for index in last if index in fields])
     return None if found is None else tuple(axis.positions for axis in found.axes)
@@ -99,13 +100,6 @@ def _before(op: Op, fields: Mapping[int, Field], ops: Sequence[Op], trace: Trace
         if index not in fields and trace.dependent[index] and extents and extents[0][-axes:] in sizes:
             known.append(_fresh(extents[0][-axes:]))
     return known
-
-
-def _passed(op: Op, ends: Mapping[int, set[int]]) -> set[int]:
-    """Return the last windows that lead to an operation."""
-    if len(op.inputs) == 1:
-        return ends.get(op.inputs[0], set())
-    return set().union(*(ends.get(index, set()) for index in op.inputs))
 
 
 def _sinks(ops: Sequence[Op]) -> set[int]:

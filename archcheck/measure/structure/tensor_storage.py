@@ -109,7 +109,6 @@ def _pruned(tree: Tree) -> Iterator[tuple[str, torch.Tensor]]:
             mask = buffers.get(f"{name.removesuffix('_orig')}_mask")
             if name.endswith("_orig") and mask is not None and mask.shape == tensor.shape:
                 yield join(node.path, name), tensor.detach() * mask
-    for node in tree.nodes:
         yield from _parametrised(node)
 
 

@@ -9,7 +9,7 @@ such as attention or a recurrent layer, counts each separately.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import prod
 
 from archcheck.measure.operators.vocabulary import base_name
@@ -92,7 +92,8 @@ def _parts(event: Event, macs: int) -> list[tuple[int, Group, Group]] | None:
         outer = macs * first // (first + second)
         return [(outer, ("input",), ("w_ih",)), (macs - outer, ("hx",), ("w_hh",))]
     if event.kind in ("lstm", "gru", "rnn") and "params" in shapes:
-        weights = [prod(shape) for shape in _matrices(event)]
+        operands = zip(event.roles, event.told.operand_shapes, strict=True)
+        weights = [prod(shape) for role, shape in operands if role == "params" and len(shape) == 2]
         first = weights[0] * (2 if event.attributes.get("bidirectional") else 1)
         outer = macs * first // sum(weights)
         cells, samples = shapes["hx"][:2] if len(shapes.get("hx", ())) == 3 else (len(weights), 0)
@@ -105,9 +106,3 @@ def _parts(event: Event, macs: int) -> list[tuple[int, Group, Group]] | None:
             (macs - outer - begin, inner, ("params",)),
         ]
     return None
-
-
-def _matrices(event: Event) -> Iterator[tuple[int, ...]]:
-    for role, extent in zip(event.roles, event.told.operand_shapes, strict=True):
-        if role == "params" and len(extent) == 2:
-            yield extent
