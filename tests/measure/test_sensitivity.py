@@ -1,4 +1,4 @@
-"""When numbers are others altogether, whatever they are: with gaps, complex, of a few elements."""
+"""When numbers changed completely: also with gaps, complex ones, and few elements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GAP = torch.where(torch.arange(400) < 3, torch.nan, 0.0)
 
 
 @pytest.mark.parametrize("change", [lambda each: each, lambda each: each + GAP, lambda each: each * (0 + 1j)])
-def test_other_draws_are_apart_and_what_hardly_moved_is_not(change):
+def test_other_draws_changed_completely_and_small_moves_did_not(change):
     for apart in (changes_completely, changes_in_many_places):
         assert apart(change(ONE), change(OTHER))
         assert not apart(change(ONE), change(ONE * 1.0001))
@@ -24,6 +24,6 @@ def test_a_few_digits_among_numbers_that_stay_are_taken_apart():
     assert not changes_in_many_places(ONE, torch.where(torch.arange(400) < 40, OTHER, ONE))
 
 
-def test_one_number_is_never_apart_from_another():
+def test_a_single_number_never_changes_completely():
     assert not changes_completely(torch.tensor([1.0]), torch.tensor([9.0]))
     assert not changes_in_many_places(torch.tensor([1.0]), torch.tensor([9.0]))
