@@ -119,7 +119,7 @@ def _measured(
     # The subject may have set another default device, and tensors of its own classes may answer for torch.
     with torch.device("cpu"), torch._C.DisableTorchFunctionSubclass():
         facts = _facts(passes, chosen, taken, second, made, Formulas(construction), target=target, root=root)
-    facts = settled(facts, bench, taken, second.with_parameters)
+    facts = settled(facts, bench, taken, second.mark_dead)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured + taken.unmeasured)
@@ -139,12 +139,12 @@ def _facts(
     model, tree, evaluation = passes.model, passes.tree, taken.evaluation[0]
     in_evaluation = [graph.build(trace, root) for trace in taken.evaluation]
     in_training = [graph.build(trace, root, like=in_evaluation[0]) for trace in taken.training]
-    union = merged([second.with_effect(each, training=False) for each in in_evaluation])
-    train_union = merged([second.with_effect(each, training=True) for each in in_training])
+    union = merged([second.mark_ineffective(each, training=False) for each in in_evaluation])
+    train_union = merged([second.mark_ineffective(each, training=True) for each in in_training])
     ops, train_ops = union.ops, train_union.ops
     using = (
-        merged([second.with_parameters(each, training=False) for each in in_evaluation]).ops,
-        merged([second.with_parameters(each, training=True) for each in in_training]).ops,
+        merged([second.mark_dead(each, training=False) for each in in_evaluation]).ops,
+        merged([second.mark_dead(each, training=True) for each in in_training]).ops,
     )
     traces = taken.ordered(union.adding | with_new_numbers(taken.evaluation), train_union.adding)
     params = weights.params(tree, traces, using, root, made, formulas)

@@ -31,9 +31,9 @@ def branches_of(traces: Sequence[Trace], examples: Sequence[Example], root: str)
     """
     if len(traces) < 2:
         return []
-    union = merged([build(trace, root).ops for trace in traces])
-    fresh = sorted(union.adding)[:_MOST] if any(op.runs for op in union.ops) else []
-    return [(examples[number], traces[number]) for number in fresh]
+    graph = merged([build(trace, root).ops for trace in traces])
+    adding = sorted(graph.adding)[:_MOST] if any(op.runs for op in graph.ops) else []
+    return [(examples[number], traces[number]) for number in adding]
 
 
 def follow_branches(second: SecondLook, passes: Passes, branches: Sequence[Sequence[Branch]], root: str) -> SecondLook:

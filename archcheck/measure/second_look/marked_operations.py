@@ -34,11 +34,11 @@ class SecondLook:
     notes: tuple[str, ...]
     covered: Mapping[bool, Identities] = field(default_factory=dict)
 
-    def with_parameters(self, graph: Graph, *, training: bool) -> tuple[Op, ...]:
+    def mark_dead(self, graph: Graph, *, training: bool) -> tuple[Op, ...]:
         """Return the operations of a graph; dead ones are marked as reaching no output."""
         return _marked(graph, self.without_effect.get(training, WithoutEffect()).dead)
 
-    def with_effect(self, graph: Graph, *, training: bool) -> tuple[Op, ...]:
+    def mark_ineffective(self, graph: Graph, *, training: bool) -> tuple[Op, ...]:
         """Return the operations of a graph; dead and ineffective ones are marked as reaching no output."""
         without_effect = self.without_effect.get(training, WithoutEffect())
         ops = _marked(graph, without_effect.dead | without_effect.ineffective)

@@ -192,11 +192,11 @@ class SecondMeasurement:
             allowed=max(_REPLACED, AFFORDABLE // cost),
             statistics=self._statistics,
         )
-        unheard = {each: of for each, of in places.items() if of <= effect}
+        without = {each: of for each, of in places.items() if of <= effect}
         unfed = {identity_of(event) for op, event in ops if op.live and op.kind in _FED and not trace.fed[event.index]}
         return WithoutEffect(
-            dead=frozenset(each for each, of in unheard.items() if all(kind in USING for kind, *_ in of)),
-            ineffective=frozenset(unheard) | unfed,
+            dead=frozenset(each for each, of in without.items() if all(kind in USING for kind, *_ in of)),
+            ineffective=frozenset(without) | unfed,
             idle=frozenset(each for each, of in places.items() if of <= work),
         )
 
