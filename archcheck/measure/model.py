@@ -230,7 +230,7 @@ def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:
     if (main := main_output([shape for shape, _ in traced.output_tensors])) > 0:
         name = traced.output_names[main]
         notes.append(
-            f"rules look at the output `{name}`, as the first is one number: `output = ...` of `head` names another"
+            f"rules judge the output `{name}`, because the first is a single number: `output` of `head` chooses another"
         )
     if traced.bounds:
         notes.append(f"sizes that depend on data were bounded: {', '.join(sorted(traced.bounds))}")
@@ -241,4 +241,4 @@ def _unused_costs(passes: Passes, traces: Sequence[Trace]) -> tuple[str, ...]:
     """Return a note on stated costs of operators that do not run in these traces."""
     ran = {event.op for trace in traces for event in trace.events}
     unused = [name for name in passes.costs if name not in ran]
-    return (f"`costs` states what does not run by itself: {', '.join(unused)}",) if unused else ()
+    return (f"`costs` names operators that are not executed as one operation: {', '.join(unused)}",) if unused else ()

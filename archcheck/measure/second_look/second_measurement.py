@@ -144,11 +144,11 @@ class SecondMeasurement:
         self.covered = frozenset(identities_of(trace))
         if not are_close(given, output):
             if are_close(given, self._alone(example, training)):
-                raise _differs(training, "gives other numbers when nobody watches it")
+                raise _differs(training, "returns other numbers when archcheck is hidden from it")
             self.notes.append(f"its numbers in {_mode(training)} differ from run to run: structure alone is confirmed")
         if trace.foreign:
             where = relative(trace.foreign[0], self._root)
-            raise _differs(training, f"something else than torch writes to a tensor, read{_at(where)}")
+            raise _differs(training, f"something other than torch writes to a tensor, read{_at(where)}")
         self._demand_same(training, trace, f"on real numbers, with a batch of {batch_of(example)}")
         self._demand_constants(trace, example, training)
         assert trace.silence is not None
@@ -227,7 +227,7 @@ class SecondMeasurement:
         try:
             self._alone(self._example, training)
         except Exception as error:
-            raise _differs(training, f"it fails when nobody watches it: {described(error)}") from failure
+            raise _differs(training, f"it fails when archcheck is hidden from it: {described(error)}") from failure
 
     def _demand_same(self, training: bool, found: Trace, how: str, *, later: bool = False) -> None:
         expected, seen = self._identities[training], identities_of(found)
@@ -260,7 +260,7 @@ class SecondMeasurement:
             if largest_difference(event.source, other.source) > APART * largest_difference(event.source, same.source):
                 where = relative(event.where, self._root)
                 spot = f"read{_at(where)}" if where else "which is no tensor itself"
-                raise _differs(training, f"something else than torch computes a part of the output, {spot}")
+                raise _differs(training, f"something other than torch computes a part of the output, {spot}")
 
     def _other(self, count: int, *, values: bool) -> Example | None:
         """Return the example with `count` samples, `None` if it is unknown which axis counts them."""
@@ -284,5 +284,5 @@ def _mode(training: bool) -> str:
 
 def _differs(training: bool, what: str) -> SubjectError:
     return SubjectError(
-        "differs", f"is not what it seems in {_mode(training)} mode: {what}; `--no-paranoid` takes no second look"
+        "differs", f"is not what it seems in {_mode(training)} mode: {what}; `--no-paranoid` leaves out the second look"
     )

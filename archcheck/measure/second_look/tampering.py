@@ -137,7 +137,7 @@ class Seal:
 def _tampering(what: str) -> SubjectError:
     return SubjectError(
         "tampering",
-        f"{what}; so nothing can be said of it: take that out, or keep it apart from the files that are judged",
+        f"{what}, so it cannot be judged: remove that, or keep it out of the files that are judged",
     )
 
 

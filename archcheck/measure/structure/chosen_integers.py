@@ -84,7 +84,7 @@ def _places(event: Event) -> Iterator[complex]:
 
 
 def _numbers(tensors: Iterable[torch.Tensor]) -> int:
-    """Return how many numbers tensors are worth; small tensors count together, by their different numbers."""
+    """Return how many numbers describe tensors; small tensors count together, by their different numbers."""
     few: dict[complex, None] = {}
     worth = 0
     for tensor in tensors:

@@ -57,7 +57,7 @@ def build(trace: Trace, root: str, like: Graph | None = None) -> Graph:
     An operation that is the same in `like`, the graph of another mode, is the same object.
     """
     meaning, places = _Meaning(trace), Places(root)
-    like = None if meaning.masks.dropped or meaning.spelled.found else like
+    like = None if meaning.masks.dropped or meaning.handwritten.found else like
     same = _same_so_far(trace, like)
     ops = [
         like.ops[event.index]
@@ -115,7 +115,7 @@ class _Meaning:
         self._layouts: dict[int, str] = {}  # by event
         self.masks = Masks(trace)
         self._spelled = handwritten_macs(trace)
-        self.spelled = HandwrittenKinds(trace)
+        self.handwritten = HandwrittenKinds(trace)
 
     def macs(self, event: Event) -> int:
         """Return the multiply-accumulates of an event, as far as they are known."""
@@ -129,19 +129,19 @@ class _Meaning:
         """Return what an event reads; what is dropped or rectified comes first."""
         if event.index in self.masks.dropped:
             return self.masks.activation_first(event)
-        spelled = self.spelled.found.get(event.index)
-        return event.inputs if spelled is None or spelled.origin < 0 else (spelled.origin,)
+        handwritten = self.handwritten.found.get(event.index)
+        return event.inputs if handwritten is None or handwritten.origin < 0 else (handwritten.origin,)
 
     def of(self, event: Event) -> tuple[str, dict[str, object]]:
         """Return the kind and the attributes of an event."""
         kind, attributes = self._of(event)
-        end = self.spelled.part_of.get(event.index)
+        end = self.handwritten.part_of.get(event.index)
         return kind, attributes if end is None else attributes | {PART_OF: end}
 
     def _of(self, event: Event) -> tuple[str, dict[str, object]]:
         told = event.told
-        if event.index in self.spelled.found:
-            return self.spelled.found[event.index].kind, self.spelled.attributes_of(event)
+        if event.index in self.handwritten.found:
+            return self.handwritten.found[event.index].kind, self.handwritten.attributes_of(event)
         if event.index in self.masks.dropped:
             return "dropout", {"p": self.masks.dropped[event.index], "training": True}
         if told.kind == "matmul":
