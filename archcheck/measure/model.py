@@ -1,4 +1,4 @@
-"""From an instance of a model to its facts."""
+"""Measures an instance of a model: returns its facts."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.restore import same_torch
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.peers.cross_check import cross_check
-from archcheck.measure.second_look import suspicions
-from archcheck.measure.second_look.other_branches import along, ways_of
-from archcheck.measure.second_look.without_effect import NOTHING, Second
+from archcheck.measure.second_look.code_branches import branches_of, follow_branches
+from archcheck.measure.second_look.marked_operations import NOTHING, SecondLook
+from archcheck.measure.second_look.second_measurement import measure_again
 from archcheck.measure.structure import graph, repeated_draws, unused_layers, weights
+from archcheck.measure.structure.external_numbers import ChosenNumbers
 from archcheck.measure.structure.formulas import Formulas
 from archcheck.measure.structure.layers import layers_of
-from archcheck.measure.structure.merged_passes import Union, united
-from archcheck.measure.structure.numbers_used import with_others
+from archcheck.measure.structure.merged_passes import MergedPasses, merged
+from archcheck.measure.structure.numbers_used import with_new_numbers
 from archcheck.measure.structure.pass_cost import cost_of
 from archcheck.measure.structure.receptive_field import receptive_field
 from archcheck.measure.structure.training_cost import step_macs
@@ -65,14 +66,14 @@ def measure_model(
     """Measure `model` in this process and leave it as it was.
 
     `example` is a tensor, a sequence of positional inputs, a mapping of keyword inputs, an `Example`, or
-    `None` to infer the input from the first layer. `needs` names the probes to run, and `cross-check` where fvcore
-    shall count, too. `root` is the folder that places in files are relative to. With `confirm`, a real forward pass
-    in evaluation mode has to succeed and give the same shapes. `fresh` builds the model again, for probes that compare
-    with one that nobody has used. `construction` is how the model was built, where that was seen. `costs` states
-    what operators of the subject's own cost, by name.
+    `None` to infer the input from the first layer. `needs` names the probes to run; `cross-check` makes fvcore count,
+    too. `root` is the folder that places in files are relative to. With `confirm`, a real forward pass in evaluation
+    mode has to succeed and give the same shapes. `fresh` builds a new model, for probes that compare with an unused
+    one. `construction` is the trace of how the model was built, if there is one. `costs` states by name what the
+    subject's own operators cost.
 
     Raises:
-        SubjectError: `model` is no module, its forward pass failed, or its input could not be inferred.
+        SubjectError: `model` is not a module, its forward pass failed, or its input could not be inferred.
     """
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
@@ -98,25 +99,27 @@ def _measured(
     fresh: Callable[[], torch.nn.Module] | None,
     construction: Construction | None,
 ) -> Facts:
-    """Return the facts; all else that measuring makes is gone when garbage is collected again."""
+    """Return the facts. Everything else that measuring creates can be garbage-collected afterwards."""
     chosen, evaluation = passes.first(example)
     if confirm:
         evaluation = passes.confirmed(chosen, evaluation)
     training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
-    if confirm and training is not None and not training.real:
-        training, unmeasured = _confirmed_training(passes, chosen, training)
+    # A trace of shapes alone may have read values that it had to invent.
+    if confirm and training and not training.real and VALUES & training.bounds and passes.affords(training):
+        training, unmeasured = _training_trace(passes, chosen, real=True)
     bench = Bench(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
     behaviour = {need: told for need in needs if (told := _probe(bench, need)) is not None}
     taken = several(bench, training) if confirm else Several.of(evaluation, training)
     evaluation, training = taken.evaluation[0], taken.training[0] if taken.training else None
     give_back()
-    second = suspicions.look(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
-    ways = [ways_of(*each, root) for each in zip((taken.evaluation, taken.training), taken.examples, strict=True)]
-    second = along(second, passes, ways, root)
-    made = repeated_draws.chosen(passes, chosen, evaluation)
-    with torch.device("cpu"):  # the subject may have set another one for what names none
+    second = measure_again(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
+    modes = zip((taken.evaluation, taken.training), taken.examples, strict=True)
+    second = follow_branches(second, passes, [branches_of(*each, root) for each in modes], root)
+    made = repeated_draws.chosen_numbers(passes, chosen, evaluation)
+    # The subject may have set another default device, and tensors of its own classes may answer for torch.
+    with torch.device("cpu"), torch._C.DisableTorchFunctionSubclass():
         facts = _facts(passes, chosen, taken, second, made, Formulas(construction), target=target, root=root)
-    facts = settled(facts, bench, taken, second.used)
+    facts = settled(facts, bench, taken, second.mark_dead)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured + taken.unmeasured)
@@ -126,8 +129,8 @@ def _facts(
     passes: Passes,
     example: Example,
     taken: Several,
-    second: Second,
-    made: repeated_draws.Chosen,
+    second: SecondLook,
+    made: ChosenNumbers,
     formulas: Formulas,
     *,
     target: str,
@@ -136,14 +139,14 @@ def _facts(
     model, tree, evaluation = passes.model, passes.tree, taken.evaluation[0]
     in_evaluation = [graph.build(trace, root) for trace in taken.evaluation]
     in_training = [graph.build(trace, root, like=in_evaluation[0]) for trace in taken.training]
-    union = united([second.heard(each, training=False) for each in in_evaluation])
-    train_union = united([second.heard(each, training=True) for each in in_training])
+    union = merged([second.mark_ineffective(each, training=False) for each in in_evaluation])
+    train_union = merged([second.mark_ineffective(each, training=True) for each in in_training])
     ops, train_ops = union.ops, train_union.ops
     using = (
-        united([second.used(each, training=False) for each in in_evaluation]).ops,
-        united([second.used(each, training=True) for each in in_training]).ops,
+        merged([second.mark_dead(each, training=False) for each in in_evaluation]).ops,
+        merged([second.mark_dead(each, training=True) for each in in_training]).ops,
     )
-    traces = taken.ordered(union.fresh | with_others(taken.evaluation), train_union.fresh)
+    traces = taken.ordered(union.adding | with_new_numbers(taken.evaluation), train_union.adding)
     params = weights.params(tree, traces, using, root, made, formulas)
     unused = unused_layers.unused_layers(tree, taken.traces)
     return Facts(
@@ -163,10 +166,12 @@ def _facts(
         train_length=len(train_ops),
         cost=cost_of(taken.evaluation, union.passes, taken.training, [step_macs(each, tree) for each in in_training]),
         shape=Shapes(
-            inputs=tuple(_outside(tensor) for tensor in inputs_of(example)),
+            inputs=tuple(Tensor(shape=tuple(each.shape), dtype=dtype_of(each)) for each in inputs_of(example)),
             outputs=tuple(Tensor(shape=shape, dtype=dtype) for shape, dtype in evaluation.output_tensors),
             output_ops=union.outputs(0, evaluation),
-            output_names=tuple(name for name, index in _outputs(evaluation) if index >= 0),
+            output_names=tuple(
+                name for name, index in zip(evaluation.output_names, evaluation.outputs, strict=True) if index >= 0
+            ),
             receptive_field=receptive_field(union.passes[0], evaluation),
         ),
         unused_layers=unused,
@@ -175,11 +180,11 @@ def _facts(
 
 
 def _value_passes(
-    taken: Several, evaluation: Union, training: Union, root: str, *, everything: bool
+    taken: Several, evaluation: MergedPasses, training: MergedPasses, root: str, *, everything: bool
 ) -> ValuePasses | None:
-    """Return the passes that were taken where values decide, `None` where they decide nothing.
+    """Return how many passes ran because values decide what runs; `None` if values decide nothing.
 
-    `everything` says that something is unused, by which reading alone may have decided.
+    `everything` says that something is unused: then every line that reads a value may be the reason.
     """
     modes = [("evaluation", taken.evaluation, evaluation.ops), ("training", taken.training, training.ops)]
     found = choices(modes, taken.changed, root, everything=everything)
@@ -196,22 +201,15 @@ def _value_passes(
 
 
 def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:
-    """Trace in training mode; a model that wants more than its input there (targets) is measured in evaluation only."""
+    """Trace in training mode. A model that needs more than its input there (targets) is measured in evaluation only."""
     try:
         return passes.trace(example, training=True, real=real), ()
     except SubjectError as error:
         return None, (f"training mode: {error}",)
 
 
-def _confirmed_training(passes: Passes, example: Example, traced: Trace) -> tuple[Trace | None, tuple[str, ...]]:
-    """Return a trace of training on real numbers where shapes alone made up a value that the code read."""
-    if traced.bounds.isdisjoint(VALUES) or not passes.affords(traced):
-        return traced, ()
-    return _training_trace(passes, example, real=True)
-
-
 def _probe(bench: Bench, need: str) -> Mapping[str, Any] | None:
-    """Return what a probe tells, `None` where none is asked for or there are no numbers for it."""
+    """Return the result of a probe; `None` if `need` is no probe or the model has no numbers."""
     name, parameters = parsed(need)
     passes = bench.passes
     if name == accepted_inputs.NAME:
@@ -223,10 +221,6 @@ def _probe(bench: Bench, need: str) -> Mapping[str, Any] | None:
         return run_probe(name, bench, **parameters)
 
 
-def _outside(tensor: torch.Tensor) -> Tensor:
-    return Tensor(shape=tuple(tensor.shape), dtype=dtype_of(tensor))
-
-
 def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:
     notes = [example.note] if example.note else []
     if passes.on_meta:
@@ -236,19 +230,15 @@ def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:
     if (main := main_output([shape for shape, _ in traced.output_tensors])) > 0:
         name = traced.output_names[main]
         notes.append(
-            f"rules look at the output `{name}`, as the first is one number: `output = ...` of `head` names another"
+            f"rules judge the output `{name}`, because the first is a single number: `output` of `head` chooses another"
         )
     if traced.bounds:
         notes.append(f"sizes that depend on data were bounded: {', '.join(sorted(traced.bounds))}")
     return tuple(notes)
 
 
-def _outputs(traced: Trace) -> Iterable[tuple[str, int]]:
-    return zip(traced.output_names, traced.outputs, strict=True)
-
-
 def _unused_costs(passes: Passes, traces: Sequence[Trace]) -> tuple[str, ...]:
-    """Say which costs are stated of operators that no operation of these traces is."""
+    """Return a note on stated costs of operators that do not run in these traces."""
     ran = {event.op for trace in traces for event in trace.events}
     unused = [name for name in passes.costs if name not in ran]
-    return (f"`costs` states what does not run by itself: {', '.join(unused)}",) if unused else ()
+    return (f"`costs` names operators that are not executed as one operation: {', '.join(unused)}",) if unused else ()

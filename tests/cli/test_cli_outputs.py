@@ -91,11 +91,11 @@ def test_a_loss_beside_the_outputs_is_not_judged_as_one(reports, name):
     assert {each["rule"]: each["verdict"] for each in reports[name]["outcomes"] if each["verdict"] != "kept"} == {}
 
 
-def test_a_note_names_the_output_that_rules_look_at(reports):
+def test_a_note_names_the_output_that_rules_judge(reports):
     notes = {name: " ".join(report["facts"]["subject"]["notes"]) for name, report in reports.items()}
-    assert "rules look at the output `1`, as the first is one number" in notes["Both"]
+    assert "rules judge the output `1`, because the first is a single number" in notes["Both"]
     assert "the output `logits`" in notes["Object"]
-    assert not any("rules look at" in notes[name] for name in ("Last", "Alone"))
+    assert not any("rules judge the output" in notes[name] for name in ("Last", "Alone"))
 
 
 def test_one_number_alone_is_the_output(reports):

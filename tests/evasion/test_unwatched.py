@@ -65,7 +65,9 @@ def test_an_expanded_parameter_hides_no_operation_that_says_nothing(model):
 
 
 def test_a_network_that_fails_only_where_it_sees_nobody_is_refused():
-    with pytest.raises(SubjectError, match="it fails when nobody watches it: RuntimeError: not here") as caught:
+    with pytest.raises(
+        SubjectError, match="it fails when archcheck is hidden from it: RuntimeError: not here"
+    ) as caught:
         look(Shy())
     assert caught.value.kind == "differs"
 

@@ -144,7 +144,7 @@ def test_a_cost_of_what_does_not_run_is_noted(tmp_path):
     done = run(tmp_path, costs, 1000, "--format", "json")
     assert done.returncode == 0
     notes = json.loads(done.stdout)["reports"][0]["facts"]["subject"]["notes"]
-    assert "`costs` states what does not run by itself: stated::gone" in notes
+    assert "`costs` names operators that are not executed as one operation: stated::gone" in notes
 
 
 def test_costs_in_python(tmp_path):

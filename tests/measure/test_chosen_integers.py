@@ -15,7 +15,7 @@ CHOICES = torch.randperm(4000, generator=GENERATOR)[:640].tolist()
 
 
 class Weighed(nn.Module):
-    """A linear layer, and a weight of shape (10, 64) that `make` gives."""
+    """A linear layer, and a weight of shape (10, 64) that `make` returns."""
 
     def __init__(self, make):
         super().__init__()
@@ -27,7 +27,7 @@ class Weighed(nn.Module):
 
 
 class Scaled(nn.Module):
-    """As `Weighed`, but each number meets the input alone."""
+    """Like `Weighed`, but each number is combined with the input separately."""
 
     def __init__(self):
         super().__init__()

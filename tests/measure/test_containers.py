@@ -1,4 +1,4 @@
-"""Containers of inputs: what is in them is found, changed, and counted in samples, whatever they are."""
+"""Containers of inputs: their tensors are found, changed, and counted in samples, whatever their class is."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class DefinedFrozen:
 
 
 class Checked(Pair):
-    """A named tuple whose constructor wants something else than its fields."""
+    """A named tuple whose constructor takes other arguments than its fields."""
 
     def __new__(cls, image):
         return super().__new__(cls, image, 1.0)
@@ -65,7 +65,7 @@ class Slotted:
 
 
 class Output(OrderedDict):
-    """As model libraries have them: items that are attributes, too."""
+    """An output class of model libraries: its items are attributes, too."""
 
     def __setitem__(self, key, value):
         super().__setitem__(key, value)
@@ -76,7 +76,7 @@ class Output(OrderedDict):
 
 
 class Encoding(UserDict):
-    """As tokenizers give them: items as attributes by asking for them."""
+    """The result of a tokenizer: `__getattr__` gives its items."""
 
     def __getattr__(self, name):
         try:
@@ -91,7 +91,7 @@ class Store:
 
 
 class Graph:
-    """As graph libraries have them: attributes in a store that knows its graph."""
+    """An object of graph libraries: attributes in a store that refers to its graph."""
 
     def __init__(self, **tensors):
         self.__dict__["store"] = Store(self)
@@ -102,7 +102,7 @@ class Graph:
 
 
 class Node:
-    """One that holds itself."""
+    """An object that holds itself."""
 
     def __init__(self, image):
         self.image, self.me = image, self
@@ -133,7 +133,7 @@ CONTAINERS = {
 
 
 class Log(nn.Module):
-    """NaN on zeros, whatever way its input comes."""
+    """Returns NaN on zeros, for any form of its input."""
 
     def __init__(self):
         super().__init__()
@@ -169,7 +169,7 @@ def test_a_copy_is_of_the_same_class_in_memory_of_its_own(kind):
     assert fixed_in(value) == ()
 
 
-def test_a_node_that_knows_its_graph_knows_its_copy():
+def test_the_copy_of_a_node_refers_to_the_copy_of_its_graph():
     graph = map_tensors(torch.clone, Graph(image=torch.ones(2)))
     assert graph.store.parent() is graph
     node = map_tensors(torch.clone, Node(torch.ones(2)))
@@ -210,12 +210,12 @@ def test_texts_and_single_numbers_stay_as_they_are():
     assert fixed_in((np.array(["a"]), ["b", b"c"], np.float32(2), 1.5, None, torch.float32)) == ()
 
 
-def test_what_holds_no_tensor_stays_itself():
+def test_objects_without_tensors_are_not_copied():
     config = types.SimpleNamespace(width=3, names=["a"])
     assert map_tensors(torch.clone, config) is config
 
 
-def test_names_are_those_that_users_know():
+def test_tensors_are_named_by_attribute_key_and_index():
     value = {"boxes": [Boxed(torch.ones(1))], "enc": UserDict(ids=torch.ones(1)), "pair": Pair(torch.ones(1), 0)}
     assert [name for name, _ in named_tensors(value)] == ["boxes.0.image", "enc.ids", "pair.image"]
 
@@ -229,7 +229,7 @@ class Opened:
 
 
 class Computed(Mapping):
-    """One that makes what it is asked for."""
+    """A mapping that computes its values."""
 
     def __getitem__(self, key):
         return SECRET
@@ -422,7 +422,7 @@ def test_a_graph_and_its_nodes_are_judged_as_given(layout):
     assert found[0]["none"] == found[0]["zero"] == []
     assert found[1]["neighbours"]["distance"] > 0.01
     assert [(run["error"], run["faults"]) for run in found[3]["runs"]] == 3 * [(None, {})]
-    if layout != "csr":  # no rows of which torch can take
+    if layout != "csr":  # torch selects no rows of it
         other = 7 if layout == "edges" else 3
         assert [(run["batch"], run["output"]) for run in found[4]["runs"]] == [(6, [6, 3]), (other, [other, 3])]
 
@@ -461,7 +461,7 @@ def looped(value):
     return found
 
 
-def test_an_output_that_holds_itself_is_told_as_such():
+def test_an_output_that_holds_itself_is_reported():
     model = Apply(lambda self, x: looped(self.fc(x)), fc=nn.Linear(4, 2))
     with pytest.raises(SubjectError, match=r"a (list|tuple|dict) that holds itself") as told:
         measure_model(model, example=torch.rand(2, 4))
@@ -481,7 +481,7 @@ def test_a_forward_pass_that_never_ends_is_no_loop_of_containers():
         measure_model(Apply(forward, fc=nn.Linear(4, 4)), example=torch.rand(2, 4))
 
 
-def test_what_says_of_itself_that_it_is_a_tensor_is_none():
+def test_an_object_that_claims_to_be_a_tensor_is_none():
     stand_in = Mock(spec=torch.Tensor)
     assert isinstance(stand_in, torch.Tensor)
     model = Apply(lambda self, x, other: {"out": self.lin(x), "other": other}, lin=nn.Linear(4, 3))

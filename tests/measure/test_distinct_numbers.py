@@ -1,4 +1,4 @@
-"""How many numbers describe a tensor: few where it is regular, all where they were trained, wherever they stand."""
+"""How many numbers describe a tensor: few if it is regular, all if they were trained, in any place."""
 
 import math
 
@@ -93,10 +93,10 @@ def test_a_regular_table_is_worth_few_numbers(table):
         (torch.complex(NOISE[:300], torch.zeros(300)), 300),
     ],
 )
-def test_trained_numbers_are_never_light(table, trained):
+def test_trained_numbers_never_count_as_few(table, trained):
     assert numbers_in(table) >= 0.9 * trained
 
 
-def test_choices_between_two_are_no_curve_however_long_they_are():
+def test_binary_choices_are_no_curve_however_many_there_are():
     choices = torch.randint(0, 2, (1_000_000,), generator=torch.Generator().manual_seed(0)).float()
     assert numbers_in(choices) > 20_000

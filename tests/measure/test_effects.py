@@ -1,4 +1,4 @@
-"""An operation takes effect when the outputs change without it: normalisations, poolings and dropouts, and fakes."""
+"""An operation takes effect if the outputs change without it: normalisations, poolings, dropouts, and fakes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = ("batch_norm", "group_norm", "layer_norm", "instance_norm", "global_avg_
 
 
 def effects(forward, **parts):
-    """Return whether what is called `probe`, or runs in no layer, takes effect in evaluation and in training."""
+    """Return whether the layer `probe`, or what runs in no layer, takes effect in evaluation and in training."""
     torch.manual_seed(0)
     model = Apply(lambda self, x: self.head(forward(self, self.conv(x))), conv=nn.Conv2d(1, 4, 3), **parts)
     model.head = nn.Sequential(nn.Flatten(), nn.LazyLinear(5))
@@ -192,7 +192,7 @@ def test_a_dropout_takes_effect(layer):
 
 
 def masked_by(generator):
-    """A dropout by hand, in training alone, whose mask comes from the generator of that name."""
+    """A handwritten dropout, in training only, whose mask comes from the named generator."""
 
     def forward(self, x):
         if not self.training:
@@ -221,7 +221,7 @@ KEPT = torch.Generator().manual_seed(1)
         (counted, FELT),
     ],
 )
-def test_a_dropout_by_hand_draws_anew_from_whatever_generator(generator, effect):
+def test_a_handwritten_dropout_draws_again_from_any_generator(generator, effect):
     _, training = effects(masked_by(generator), own=torch.Generator().manual_seed(2), calls=0)
     assert training == effect
 
@@ -244,12 +244,12 @@ FAKE_PARAMETERS = {
 
 
 @pytest.mark.parametrize("name", FAKE_PARAMETERS)
-def test_a_parameter_that_no_output_feels_is_unused(name):
+def test_a_parameter_without_effect_is_unused(name):
     assert unused(FAKE_PARAMETERS[name], idle=nn.Parameter(torch.randn(4))) == ("idle",)
 
 
 @pytest.mark.parametrize("name", FAKE_PARAMETERS)
-def test_a_frozen_parameter_that_no_output_feels_is_unused(name):
+def test_a_frozen_parameter_without_effect_is_unused(name):
     assert unused(FAKE_PARAMETERS[name], idle=nn.Parameter(torch.randn(4), requires_grad=False)) == ("idle",)
 
 
@@ -265,7 +265,7 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_a_parameter_that_an_output_may_feel_is_used(name):
+def test_a_parameter_that_may_change_an_output_is_used(name):
     forward, begins = PARAMETERS[name]
     for trained in (True, False):
         assert unused(forward, own=nn.Parameter(begins.clone(), requires_grad=trained)) == ()

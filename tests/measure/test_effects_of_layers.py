@@ -1,4 +1,4 @@
-"""A layer takes effect when the outputs change as it gives other numbers: every kind of layer, and fakes of it."""
+"""A layer takes effect if the outputs change when it returns other numbers: every kind of layer, and fakes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ FAKES = {
 
 
 @pytest.mark.parametrize("name", FAKES)
-def test_what_no_output_feels_is_without_effect(name):
+def test_a_layer_that_changes_no_output_is_without_effect(name):
     forward, (example, kind, probe) = FAKES[name]
     assert acts(forward, example, kind, probe=probe()) == {False}
 
@@ -137,12 +137,12 @@ MORE = {
 
 
 @pytest.mark.parametrize("name", MORE)
-def test_what_an_output_may_feel_takes_effect(name):
+def test_a_layer_that_may_change_an_output_takes_effect(name):
     forward, (example, kind, probe), parts = MORE[name]
     assert acts(forward, example, kind, probe=probe(), **{each: part() for each, part in parts.items()}) == {True}
 
 
-def test_parameters_are_used_though_a_single_position_gives_them_no_say():
+def test_parameters_are_used_even_if_a_single_position_needs_none():
     def forward(self, x):
         return (self.probe(x) @ self.mix(x).mT).softmax(-1) @ x
 
@@ -159,7 +159,7 @@ def test_parameters_are_used_though_a_single_position_gives_them_no_say():
         ("batch_norm", lambda: nn.BatchNorm2d(3), lambda self, x: self.conv(x) + self.probe(x.new_full(x.shape, 2.0))),
     ],
 )
-def test_what_the_numbers_of_an_input_have_no_part_in_takes_no_effect(kind, layer, forward):
+def test_a_layer_that_no_input_reaches_takes_no_effect(kind, layer, forward):
     assert True not in acts(forward, IMAGE, kind, probe=layer())
 
 
@@ -170,5 +170,5 @@ def test_what_the_numbers_of_an_input_have_no_part_in_takes_no_effect(kind, laye
         ("dropout", lambda: nn.Dropout(0.1), lambda self, x: self.conv(x) * self.probe(torch.ones_like(x))),
     ],
 )
-def test_what_meets_an_input_takes_effect(kind, layer, forward):
+def test_a_layer_that_an_input_reaches_takes_effect(kind, layer, forward):
     assert True in acts(forward, IMAGE, kind, probe=layer())

@@ -1,4 +1,4 @@
-"""The search through a box of extents: what it is sure to find, and how small what it finds is."""
+"""The search through a box of extents: what it always finds, and how small the result is."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def test_every_corner_is_tried(corner):
 
 @pytest.mark.parametrize("axis", [1, 2])
 @pytest.mark.parametrize("remainder", range(7))
-def test_what_hides_along_one_axis_is_found(axis, remainder):
+def test_a_failure_along_one_axis_is_found(axis, remainder):
     point, _ = found(WIDE, lambda point: point[axis] % 7 == remainder, limit=500)
     expected = [1, 28, 28]
     expected[axis] += (remainder - 28) % 7
     assert point == tuple(expected)
 
 
-def test_what_depends_on_two_extents_is_found_by_hypothesis():
+def test_a_failure_of_two_extents_is_found_by_hypothesis():
     def fails(point):
         return 0 < abs(point[1] - point[2]) < 3 and point[1] > 30 and point[2] > 30
 

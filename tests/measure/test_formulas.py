@@ -1,4 +1,4 @@
-"""A buffer that a formula made weighs the numbers of the formula; one that was chosen weighs its elements."""
+"""A buffer made by a formula counts as the numbers of the formula; a chosen one counts as its elements."""
 
 from __future__ import annotations
 

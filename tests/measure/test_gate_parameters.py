@@ -1,4 +1,4 @@
-"""Parameters that decide what runs are used; those whose value is only looked at are not."""
+"""Parameters that decide what runs are used; those whose value is only read are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From events to operations: which spellings are a pooling of the whole map, and what makes two graphs the same."""
+"""From events to operations: which forms are global pooling, and when two graphs are the same."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_volumes_are_pooled_over_three_axes():
     assert pooled(lambda self, x: x.permute(0, 2, 3, 4, 1).mean((1, 2, 3)), (1, 2, 3, 4, 4)) == [GLOBAL]
 
 
-def test_a_mean_over_features_or_over_all_there_is_is_none_over_positions():
+def test_a_mean_over_features_or_all_axes_is_no_global_pooling():
     assert pooled(lambda self, x: self.fc(x).mean(1), (2, 3), fc=nn.Linear(3, 4)) == [MEAN]
     assert pooled(lambda self, x: self.conv(x).mean(), (1, 1, 3, 3), conv=nn.Conv2d(1, 4, 3)) == [MEAN]
 
@@ -101,7 +101,7 @@ def test_the_larger_of_two_numbers_is_no_pooling():
     assert "global_max_pool" not in {op.kind for op in ops_of(lambda self, x, y: torch.max(x, y), (1, 3, 4, 4), (1,))}
 
 
-def test_what_pools_no_whole_map_says_nothing_of_a_coverage():
+def test_pooling_of_a_part_of_a_map_has_no_coverage():
     (op,) = (op for op in ops_of(lambda self, x: x.mean(3), (1, 3, 4, 4)) if op.kind == "mean")
     assert "coverage" not in op.attributes
 
@@ -209,7 +209,7 @@ def test_the_shapes_of_parameters_are_a_part_of_the_structure():
 
 
 def both(forward, **layers):
-    """Build the graph of evaluation and, like it, that of training; tell which operations of the latter are shared."""
+    """Build the graphs of evaluation and training; return which operations of the latter are shared."""
     example = given((zeros(2, 3, 4, 4),))
     passes = passes_of(Apply(forward, **layers), example)
     chosen, evaluation = passes.first(example)
@@ -232,7 +232,7 @@ def test_what_runs_in_both_modes_alike_is_the_same_object():
     ]
 
 
-def test_what_hangs_on_others_is_told_anew():
+def test_operations_that_depend_on_others_are_judged_again():
     assert both(lambda self, x: x.relu().mean((2, 3)))[-1] == ("global_avg_pool", False)
     assert both(lambda self, x: x @ x)[-1] == ("matmul", False)
 

@@ -1,4 +1,4 @@
-"""Hidden weights, whatever holds them; and what looks like one and is none."""
+"""Hidden weights, whatever holds them, and tensors that only look like one."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_seeding_the_generator_of_torch_makes_a_weight():
     assert seen(Apply(forward), zeros(2, 3)) == [("", (4, 3), 12, False)]
 
 
-def test_a_layer_made_anew_in_each_pass_counts_once_for_both_modes():
+def test_a_layer_made_again_in_each_pass_counts_once_for_both_modes():
     assert seen(Apply(lambda self, x: nn.Linear(3, 4)(x)), zeros(2, 3)) == [
         ("Linear.weight", (4, 3), 12, False),
         ("Linear.bias", (4,), 4, False),
@@ -134,7 +134,7 @@ class Holders(nn.Module):
         return F.linear(F.linear(x, self.weights[0]), self.weight)
 
 
-def test_whoever_holds_a_weight_it_is_found():
+def test_a_weight_is_found_whatever_holds_it():
     assert seen(Holders(), zeros(2, 3)) == [
         ("Linear.weight", (4, 3), 12, False),
         ("Linear.weight", (5, 4), 20, False),

@@ -1,4 +1,4 @@
-"""What weighs nothing beside the parameters, and the same thing where it holds a weight: statistics, draws, kernels."""
+"""Tensors that do not count beside the parameters, and the same if they hold a weight: statistics, draws, kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archcheck.measure import measure_model
 COUNT = 640
 SOME = torch.randn(COUNT, generator=torch.Generator().manual_seed(0))
 MANY = 500
-"""What any description of `SOME` takes at least."""
+"""The numbers of the shortest description of `SOME`."""
 
 
 def beside(model, *inputs):
@@ -71,7 +71,7 @@ def test_statistics_weigh_their_numbers_as_a_weight_and_where_training_never_mov
 
 
 class OwnStatistics(nn.Module):
-    """A normalisation by buffers of one's own, which follow the data in training if `follows`."""
+    """A normalisation by its own buffers, which follow the data in training if `follows`."""
 
     def __init__(self, follows, normalise):
         super().__init__()
@@ -93,7 +93,7 @@ def by_instance(x, mean, var, training):
 
 
 @pytest.mark.parametrize("normalise", [by_batch, by_instance])
-def test_statistics_of_ones_own_weigh_nothing_only_where_they_follow_the_data(normalise):
+def test_own_statistics_weigh_nothing_only_if_they_follow_the_data(normalise):
     assert beside(OwnStatistics(True, normalise)) <= 1  # the epsilon
     assert beside(OwnStatistics(False, normalise)) > 2 * MANY
 
@@ -111,7 +111,7 @@ def test_what_a_parametrization_keeps_weighs_its_numbers_where_others_read_it():
 
 
 class Scaled(nn.Module):
-    """A layer that keeps a buffer of its own beside a weight that may be parametrized."""
+    """A layer with a buffer beside a weight that may be parametrized."""
 
     def __init__(self):
         super().__init__()
@@ -127,7 +127,7 @@ def test_a_buffer_of_a_layer_weighs_the_same_once_its_weight_is_parametrized():
 
 
 class Queries(nn.Module):
-    """Attention of learned queries among themselves, in which the input has no part, as detectors begin with."""
+    """Attention of learned queries among themselves, without the input, as at the start of detectors."""
 
     def __init__(self, make=None):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What no output feels is found for every normalisation, and a look at it leaves nothing behind."""
+"""Operations without effect are found for every normalisation, and the search changes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 from archcheck.facts.records import PARANOID
 from archcheck.measure import measure_model
 from archcheck.measure.passes.forward import Passes
-from archcheck.measure.second_look.perturbed_parameters import jittered
+from archcheck.measure.second_look.perturbed_parameters import perturbed
 from tests.measure.networks import Apply
 
 NORMS = {
@@ -22,7 +22,7 @@ NORMS = {
 
 
 class Outdone(nn.Module):
-    """Normalises, and takes what is larger: not that."""
+    """Normalises, and takes the larger number, which is never the normalised one."""
 
     def __init__(self, norm, less):
         super().__init__()
@@ -34,13 +34,13 @@ class Outdone(nn.Module):
 
 
 @pytest.mark.parametrize("kind", NORMS)
-@pytest.mark.parametrize(("less", "is_felt"), [(1e9, False), (0.0, True)])
-def test_a_normalisation_that_is_outdone_reaches_no_output(kind, less, is_felt):
+@pytest.mark.parametrize(("less", "has_effect"), [(1e9, False), (0.0, True)])
+def test_a_normalisation_that_is_outdone_reaches_no_output(kind, less, has_effect):
     facts = measure_model(Outdone(NORMS[kind], less), example=torch.rand(2, 4, 5), needs=[PARANOID])
-    assert [op.live for op in facts.ops if op.kind == kind] == [is_felt]
+    assert [op.live for op in facts.ops if op.kind == kind] == [has_effect]
 
 
-def test_a_look_leaves_the_parameters_as_they_were():
+def test_a_second_look_restores_the_parameters():
     model = Outdone(nn.BatchNorm1d(4), 1e9)
     model.conv.bias.requires_grad_(False)
     before = {name: each.clone() for name, each in model.state_dict().items()}
@@ -79,12 +79,12 @@ def test_numbers_of_any_sort_are_looked_at(name):
     assert not any("failed" in note for note in facts.subject.notes)
 
 
-def test_parameters_of_next_to_nothing_are_moved_and_others_a_little():
+def test_parameters_near_zero_are_moved_far_and_others_a_little():
     model = nn.Module()
     model.scale = nn.Parameter(torch.full((8,), 1e-6))
     model.weight = nn.Parameter(torch.ones(8))
     model.frozen = nn.Parameter(torch.zeros(8), requires_grad=False)
-    with jittered(Passes(model)):
+    with perturbed(Passes(model)):
         assert model.scale.abs().max() > 1e-3
         assert 1 < model.weight.max() <= 1.01
         assert not model.frozen.any()

@@ -1,4 +1,4 @@
-"""Meaning, not spelling: the same promise is judged the same however a network is written."""
+"""A rule gives the same verdict however a network is written."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_class_called_batch_norm_that_normalises_nothing():
     assert "`1` (BatchNorm2d) is called and executes no batch_norm" in message(model, Requires(kinds=("batch_norm",)))
 
 
-# --- the ledger ---------------------------------------------------------------------------------------------
+# --- weights ------------------------------------------------------------------------------------------------
 
 
 class ListOfLayers(nn.Module):

@@ -113,7 +113,7 @@ class Shifted(nn.Module):
         self.constant = zeros(1000)
 
 
-def test_parameters_and_buffers_are_apart():
+def test_parameters_and_buffers_are_not_activations():
     class ByBuffer(Shifted):
         def forward(self, x):
             return self.layer(x) + self.shift[:16]
@@ -121,7 +121,7 @@ def test_parameters_and_buffers_are_apart():
     assert peak(ByBuffer(), zeros(1, 16)) == FLOAT * 3 * 16
 
 
-def test_constants_are_apart():
+def test_constants_are_not_activations():
     class ByConstant(Shifted):
         def forward(self, x):
             return self.layer(x) + self.constant[:16]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from archcheck.facts.records import Op
-from archcheck.measure.structure.merged_passes import united
+from archcheck.measure.structure.merged_passes import merged
 
 
 def passes(*orders: str) -> list[list[Op]]:
-    """Return passes that run the layers of each order, one after the other; `A` reaches no output, `a` does."""
+    """Return one pass per order, which runs its layers in turn; `a` reaches an output, `A` does not."""
     return [
         [
             Op(
@@ -28,7 +28,7 @@ def names(ops):
 
 
 @pytest.mark.parametrize(
-    ("orders", "union"),
+    ("orders", "expected"),
     [
         (["abc", "abc"], "abc"),
         (["ac", "abc"], "abc"),
@@ -38,9 +38,9 @@ def names(ops):
         (["abcz", "z", "bz"], "abcz"),
     ],
 )
-def test_each_pass_is_a_part_of_it(orders, union):
-    found = united(passes(*orders))
-    assert sorted(names(found.ops)) == sorted(union)
+def test_each_pass_is_a_part_of_the_merged_graph(orders, expected):
+    found = merged(passes(*orders))
+    assert sorted(names(found.ops)) == sorted(expected)
     for number, order in enumerate(orders):
         assert names(op for op in found.ops if op.ran_in(number)) == order
     assert all(index < op.index for op in found.ops for index in op.inputs)
@@ -48,20 +48,20 @@ def test_each_pass_is_a_part_of_it(orders, union):
 
 
 def test_it_says_which_passes_ran_what_and_at_which_cost():
-    found = united(passes("ac", "abc"))
+    found = merged(passes("ac", "abc"))
     a, b, c = found.ops
     assert (a.runs, b.runs, c.runs) == ((), ((1, ord("b")),), ())
     assert c.inputs == (0, 1)
 
 
 def test_what_reaches_an_output_in_any_pass_does():
-    found = united(passes("Ab", "ab"))
+    found = merged(passes("Ab", "ab"))
     assert [op.live for op in found.ops] == [True, True]
-    assert found.fresh == {0, 1}
+    assert found.adding == {0, 1}
 
 
 @pytest.mark.parametrize(
-    ("orders", "fresh"),
+    ("orders", "expected"),
     [
         (["abc", "abc"], {0}),
         (["abc", "ab", "b"], {0}),
@@ -71,11 +71,11 @@ def test_what_reaches_an_output_in_any_pass_does():
         (["A", "a", "a"], {0, 1}),
     ],
 )
-def test_a_pass_is_fresh_in_which_more_reaches_an_output_than_in_those_before(orders, fresh):
-    assert united(passes(*orders)).fresh == fresh
+def test_a_pass_adds_if_more_reaches_an_output_than_before(orders, expected):
+    assert merged(passes(*orders)).adding == expected
 
 
-def test_that_of_one_pass_is_the_pass():
+def test_the_merged_graph_of_one_pass_is_the_pass():
     (ops,) = passes("abc")
-    assert united([ops]).ops == tuple(ops)
-    assert united([]).ops == ()
+    assert merged([ops]).ops == tuple(ops)
+    assert merged([]).ops == ()

@@ -1,4 +1,4 @@
-"""Small networks of which every number counts: how many are told beside the one parameter, worked out by hand."""
+"""Small networks in which every number counts: how many are reported beside the one parameter."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_only_what_reaches_an_output_sees():
         (nn.Conv2d(1, 1, (9, 1), padding=(4, 0)), (1, 1, 8, 8), (8, 1)),
         (nn.Conv1d(1, 1, 3, padding=50, dilation=50), (1, 1, 40), (1,)),
         (nn.Conv3d(1, 1, 3, padding=1), (1, 1, 1, 2, 3), (1, 2, 3)),
-        # the first makes one position of the map, of which a padded 3x3 sees nothing else
+        # the first leaves one position, and a padded 3x3 sees only that
         (nn.Sequential(nn.Conv2d(1, 1, 8), nn.Conv2d(1, 1, 3, padding=1)), (1, 1, 8, 8), (8, 8)),
         (nn.Sequential(nn.MaxPool2d(8), nn.Conv2d(1, 1, 3, padding=1)), (1, 1, 16, 16), (8 + 8, 8 + 8)),
         (nn.Sequential(nn.ZeroPad2d(8), nn.Conv2d(1, 1, 3, dilation=8)), (1, 1, 8, 8), (1, 1)),
@@ -193,7 +193,7 @@ SPELLED = {
 
 
 @pytest.mark.parametrize(("forward", "layer", "extent"), SPELLED.values(), ids=SPELLED)
-def test_windows_that_are_spelled_see_what_they_read(forward, layer, extent):
+def test_handwritten_windows_see_what_they_read(forward, layer, extent):
     assert field(Apply(forward, a=layer), 2, 1, 16, 16) == extent
 
 

@@ -1,4 +1,4 @@
-"""Tables whose lines are curves weigh what describes those: worked out by hand, whatever their dtype and axes."""
+"""Tables whose lines are curves count as what describes these, whatever their dtype and axes."""
 
 import math
 
@@ -68,7 +68,7 @@ SMOOTH = ("lines", "parabolas", "cubics", "of degree", "growing", "exponentials"
 @pytest.mark.parametrize("name", LINES)
 def test_a_table_weighs_what_describes_its_lines(name, dtype):
     table, worth = LINES[name]
-    table = (table / table.abs().max()).to(dtype)  # so that all can be told in sixteen bits
+    table = (table / table.abs().max()).to(dtype)  # so that sixteen bits can hold them
     weighed = numbers_in(table)
     if name.startswith(SMOOTH):
         assert 0.4 * BITS[dtype] / 20 * worth <= weighed <= 1.1 * BITS[dtype] / 20 * worth
@@ -102,11 +102,11 @@ def test_one_number_that_lies_off_makes_a_table_of_chosen_ones(name):
     ],
 )
 def test_tables_of_numpy_are_regular_as_they_come(table, worth):
-    """NumPy computes in float64: nobody has to make a table narrow before it is kept."""
+    """NumPy computes in float64, and a table may be kept so."""
     assert numbers_in(torch.from_numpy(table)) <= worth
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_numbers_in_the_last_places_of_a_curve_do_not_hide(dtype):
-    chosen = 2**12 * torch.finfo(dtype).eps * NOISE[:200].to(dtype)  # a table is followed no farther than it is rounded
+    chosen = 2**12 * torch.finfo(dtype).eps * NOISE[:200].to(dtype)  # a fit is checked to within the rounding
     assert numbers_in(LINES["cubics"][0].to(dtype) + chosen) > 1000

@@ -126,7 +126,7 @@ CALLS = {
 
 
 def outside(tensor):
-    """Shape, dtype and strides; the stride of an axis of one says nothing."""
+    """Return shape, dtype and strides; the stride of an axis of one does not matter."""
     strides = [stride for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size != 1]
     return tuple(tensor.shape), tensor.dtype, strides
 
@@ -134,7 +134,7 @@ def outside(tensor):
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("case", CALLS)
-def test_a_rule_answers_as_torch_does(case, kind):
+def test_a_rule_gives_the_result_of_torch(case, kind):
     func, *args = CALLS[case](INPUTS[kind])
     kwargs = {"rounding_mode": "floor"} if func is aten.div.Tensor_mode else {}
     try:

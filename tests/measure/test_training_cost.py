@@ -166,7 +166,7 @@ def test_what_ends_gradients_costs_nothing_backward(case, on):
 
 
 @pytest.mark.parametrize("case", GOING_ON)
-def test_what_lets_gradients_on_ends_nothing(case):
+def test_operations_that_pass_gradients_on_end_none(case):
     facts = measure_model(Apply(GOING_ON[case], **LAYERS), example=torch.rand(3, 8))
     assert facts.cost.training_macs == 2 * A + 3 * B
 

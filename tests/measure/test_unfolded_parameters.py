@@ -1,4 +1,4 @@
-"""Parameters that are taken apart into more numbers count as what they give; honest expansions count as they are."""
+"""Parameters that hold several numbers each count as these; honest expansions count as the parameters."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_smooth_expansions_of_a_parameter_hide_nothing(parameter, make):
 
 
 class Multiplied(nn.Module):
-    """What is made of the parameter `p` meets the input number by number."""
+    """The input is combined with numbers made of the parameter `p`, one by one."""
 
     def __init__(self, parameter, make):
         super().__init__()

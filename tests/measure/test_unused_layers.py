@@ -87,7 +87,7 @@ class Shared(nn.Module):
 
 
 class Grid(nn.Module):
-    """A layer without parameters that is asked by another method than `forward`."""
+    """A layer without parameters whose other method than `forward` is called."""
 
     def points(self, x):
         return x + torch.arange(3.0)

@@ -1,4 +1,4 @@
-"""What the ledger counts: tied, frozen and buffered tensors, views of one storage, bytes of each dtype."""
+"""How weights are counted: tied and frozen tensors, buffers, views of one storage, bytes of each dtype."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Buffers(nn.Module):
         return self.norm(x) + self.saved + self.made[0].float()
 
 
-def test_buffers_count_apart_once_each_and_persistent_or_not():
+def test_buffers_count_separately_once_each_persistent_or_not():
     params = measure_model(Buffers(), example=zeros(2, 4)).params
     assert params.total == 8
     assert params.buffers == 4 + 8 + (4 + 4 + 1)
@@ -74,7 +74,7 @@ def test_bytes_of_mixed_precision_count_tied_tensors_once():
 
 @pytest.mark.parametrize("views", [True, False])
 def test_parameters_that_share_a_storage_by_views_are_two_tensors(views):
-    """As for `parameters()`, optimisers and checkpoints: identity is that of the tensor, not of its memory."""
+    """Tensors are identified by the object, not by its memory, as in `parameters()`, optimisers and checkpoints."""
     memory = torch.zeros(6, 3)
     halves = (memory[:3], memory[3:]) if views else (torch.zeros(3, 3), torch.zeros(3, 3))
     model = Apply(lambda self, x: F.linear(F.linear(x, self.a), self.b), a=nn.Parameter(halves[0]))
@@ -83,7 +83,7 @@ def test_parameters_that_share_a_storage_by_views_are_two_tensors(views):
     assert (params.total, params.bytes, params.tied) == (18, 72, ())
 
 
-def test_the_ledger_survives_json():
+def test_the_weights_survive_json():
     facts = measure_model(Buffers(), example=zeros(2, 4))
     again = Facts.from_json(facts.to_json())
     assert again.params == facts.params

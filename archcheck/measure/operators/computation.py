@@ -21,7 +21,7 @@ from archcheck.measure.shapes.tensor import (
     ShapeTensor,
     any_meta_of,
     meta_of,
-    outside_of,
+    metadata_of,
     reshape,
     shape_tensor,
 )
@@ -99,7 +99,7 @@ class ShapeRunner:
     def _own_tensor(self, out: torch.Tensor) -> torch.Tensor:
         if out.device.type != "meta":
             return out
-        return shape_tensor(outside_of(out), self._memory.new(out.untyped_storage().nbytes()))
+        return shape_tensor(metadata_of(out), self._memory.new(out.untyped_storage().nbytes()))
 
     def _by_shape(
         self, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]
@@ -142,8 +142,8 @@ class ShapeRunner:
         for name in operator.written:
             for meta in tensors_in(call[name]):
                 target = by_meta[id(meta)]
-                if outside_of(meta) != outside_of(target):  # `out=` takes the shape of the result, too
-                    reshape(target, outside_of(meta))
+                if metadata_of(meta) != metadata_of(target):  # `out=` takes the shape of the result, too
+                    reshape(target, metadata_of(meta))
                 if not isinstance(target, ShapeTensor):
                     self._memory.spoil(target)
         return map_tensors(lambda out: by_meta[id(out)] if id(out) in by_meta else self._own_tensor(out), result), told
@@ -204,7 +204,7 @@ def fresh(operator: Operator, result: Any, tensors: list[torch.Tensor]) -> Any:
 def _made(out: torch.Tensor, storages: list[int]) -> Made:
     storage = out.untyped_storage()
     shares = storages.index(storage._cdata) if storage._cdata in storages else -1
-    return Made(outside_of(out), shares, storage.nbytes())
+    return Made(metadata_of(out), shares, storage.nbytes())
 
 
 def _swapped(value: Any, tensors: Iterator[torch.Tensor]) -> Any:

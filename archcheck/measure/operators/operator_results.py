@@ -19,17 +19,17 @@ from archcheck.measure.operators.flops import published_flops
 from archcheck.measure.operators.kinds import describe
 from archcheck.measure.operators.schema import RANGES, Operator
 from archcheck.measure.shapes.arguments import Call
-from archcheck.measure.shapes.call_signature import Look
+from archcheck.measure.shapes.call_signature import CallSignature
 from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.memory import Memory
-from archcheck.measure.shapes.tensor import Outside, ShapeTensor, shape_tensor
+from archcheck.measure.shapes.tensor import ShapeTensor, TensorMetadata, shape_tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One result: its outside, and the operand whose memory it shares, -1 for memory of its own of `nbytes`."""
+    """One result: its metadata, and the operand whose memory it shares, -1 for memory of its own of `nbytes`."""
 
-    outside: Outside
+    metadata: TensorMetadata
     shares: int
     nbytes: int
 
@@ -60,7 +60,7 @@ class Recipe:
     def _make(self, tensors: Sequence[torch.Tensor], memory: Memory) -> Any:
         assert self.made is not None
         results = [
-            shape_tensor(one.outside, memory.new(one.nbytes) if one.shares < 0 else memory.of(tensors[one.shares]))
+            shape_tensor(one.metadata, memory.new(one.nbytes) if one.shares < 0 else memory.of(tensors[one.shares]))
             for one in self.made
         ]
         return results[0] if self.wraps is None else self.wraps(results)
@@ -96,13 +96,13 @@ class Answer:
     elementwise: Elementwise | None = None
 
 
-KNOWN: dict[Look, Answer] = {}
+KNOWN: dict[CallSignature, Answer] = {}
 """The answers of this process: the same layers occur in many models."""
 
 _MANY = 20_000
 
 
-def remember(look: Look, told: Answer) -> None:
+def remember(look: CallSignature, told: Answer) -> None:
     """Add to what is known; forget everything when that has become much, for looks may hold arguments alive."""
     if len(KNOWN) >= _MANY:
         KNOWN.clear()
@@ -186,7 +186,7 @@ def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
         SubjectError: the tensor is ragged, so that one of its sizes is none.
     """
     if tensor.__class__ is ShapeTensor:
-        return tensor.outside.shape
+        return tensor.metadata.shape
     if tensor.is_nested:
         raise SubjectError("ragged", "the forward pass uses nested tensors, whose ragged sizes no shape can state")
     return tuple(tensor.shape)
@@ -197,7 +197,7 @@ def shapes_of(value: Any) -> tuple[tuple[int, ...], ...]:
     if value.__class__ is tuple and len(value) == 1:
         (value,) = value
     if value.__class__ is ShapeTensor:
-        return (value.outside.shape,)
+        return (value.metadata.shape,)
     if value.__class__ is torch.Tensor:
         return (shape_of(value),)
     return tuple([shape_of(tensor) for tensor in tensors_in(value)])

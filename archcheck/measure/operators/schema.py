@@ -31,7 +31,7 @@ _RESHAPING = frozenset({
 class Operator:
     """One overload: its name, whether it `mutates` or `writes_first`, `makes_views`, needs to be looked `inside`.
 
-    `by_shape` says that its result follows from the outsides of its operands and its other arguments; `written` are
+    `by_shape` says that its result follows from the metadata of its operands and its other arguments; `written` are
     the names of the arguments that it writes to, and `body` is the subject's function behind an operator of its own.
     `values` are the names of the arguments that may be numbers of Python, and `draws` says that it uses a generator.
     """

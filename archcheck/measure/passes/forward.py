@@ -29,7 +29,7 @@ from archcheck.measure.passes.trace import Tracer
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.passes.traceability import demand_sight
 from archcheck.measure.passes.unobserved_values import Silence
-from archcheck.measure.shapes.call_signature import Looks
+from archcheck.measure.shapes.call_signature import CallSignatures
 from archcheck.measure.shapes.containers import map_tensors, tensors_in
 from archcheck.measure.shapes.tensor import ShapeTensor
 from archcheck.measure.subject.module_tree import Tree
@@ -47,7 +47,7 @@ class Passes:
         self.model = model
         self.costs = checked_costs(costs or {})
         self.tree = Tree(model)
-        self._looks = Looks(self.tree.names)
+        self._looks = CallSignatures(self.tree.names)
         self._layers = Layers(self.tree)
         self._snapshots: dict[bool, Snapshot] = {}
         self.moved: tuple[tuple[int, ...], Values | None] = (), None

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from archcheck.foundation.errors import SubjectError
-from archcheck.measure.shapes.tensor import extent_of, outside_of
+from archcheck.measure.shapes.tensor import extent_of, metadata_of
 
 _LARGE = 1 << 20
 """Bytes of a tensor from which it may go to a file."""
@@ -119,7 +119,7 @@ def row_of(tensor: torch.Tensor) -> torch.Tensor:
     """
     if tensor.is_contiguous():
         return tensor.detach() if tensor.dim() == 1 else tensor.detach().view(-1)
-    return tensor.detach().as_strided((extent_of(outside_of(tensor)),), (1,))
+    return tensor.detach().as_strided((extent_of(metadata_of(tensor)),), (1,))
 
 
 def content_of(tensor: torch.Tensor | None) -> bytes | None:

@@ -28,7 +28,7 @@ from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.recorder import Recorder
 from archcheck.measure.passes.unobserved_values import Silence
 from archcheck.measure.shapes.arguments import Call, bind
-from archcheck.measure.shapes.call_signature import Looks
+from archcheck.measure.shapes.call_signature import CallSignatures
 from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.tensor import ShapeTensor
 from archcheck.measure.subject.module_tree import Tree
@@ -44,7 +44,7 @@ class Tracer(Recorder):
     def __init__(
         self,
         tree: Tree,
-        looks: Looks,
+        looks: CallSignatures,
         layers: Layers,
         *,
         real: bool = False,

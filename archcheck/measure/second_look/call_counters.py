@@ -1,4 +1,4 @@
-"""Finds numbers by which a model counts its calls, and runs it as if it had been called very often."""
+"""Finds the numbers by which a model counts its calls, and sets them to what they are after very many calls."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from archcheck.measure.subject.ownership import is_own
 CALLS = 10**6
 """How many calls a counter is set ahead by."""
 _DEEP = 3
+"""Levels of containers that are searched for numbers."""
 
 
 class Number(NamedTuple):
-    """A whole number that a model, its class or its file keeps: what it is called, how to read and to write it."""
+    """An integer that a model, its class or its file keeps: its name, and how to read and to write it."""
 
     name: str
     read: Callable[[], int]
@@ -30,8 +31,11 @@ class Number(NamedTuple):
 
 
 @contextmanager
-def run_on(passes: Passes, example: Example) -> Iterator[str]:
-    """Let the numbers that change from call to call be what they are after many; yield the first's name."""
+def after_many_calls(passes: Passes, example: Example) -> Iterator[str]:
+    """Set the numbers that change from call to call to their values after many calls; yield the name of the first.
+
+    The name is empty if there is none. All numbers are restored at the end.
+    """
     numbers = list(_numbers(passes))
     before = [number.read() for number in numbers]
     with passes.untouched(values=True):
@@ -39,7 +43,7 @@ def run_on(passes: Passes, example: Example) -> Iterator[str]:
             for training in (False, True):
                 set_mode(passes.tree, training)
                 plain_run.outputs(passes.model, example)
-        except Exception:  # it fails elsewhere, where that is told
+        except Exception:  # it fails elsewhere, too, and is reported there
             pass
         after = [_safely(number.read) for number in numbers]
         steps = [now - then if now is not None else 0 for now, then in zip(after, before, strict=True)]
@@ -85,7 +89,7 @@ def _of_class(cls: type, seen: set[int]) -> Iterator[Number]:
 
 
 def _within(holder: Any, name: str, seen: set[int], depth: int) -> Iterator[Number]:
-    """Yield the numbers in a container, and in the containers there."""
+    """Yield the numbers in a container, and in the containers in it, up to `depth` levels."""
     if id(holder) in seen or not depth or len(holder) > 10_000:
         return
     seen.add(id(holder))

@@ -1,9 +1,9 @@
 """Builds null operations: replacements of the same shape that do not do what the operation is for.
 
-A normalisation is replaced by its scale and shift alone, a global pooling by one position of its map, a dropout by
-another draw, all else by other numbers of the same size. Where an operation does not do what it is called, because its
-epsilon is larger than any variance, the map that it pools has one position that the input takes part in, or nothing
-that it rectifies is negative, its null is what it gives.
+The null of a normalisation applies its scale and shift alone, that of a global pooling takes one position of its map,
+that of a dropout is another draw, and any other null gives random numbers of the same size. Some operations do not do
+what their name says: the epsilon is larger than any variance, the pooled map has a single position that depends on the
+input, or nothing that is rectified is negative. Then the null is the result itself.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from archcheck.measure.second_look.operation_calls import DROPOUT, MASK, NORMS, 
 from archcheck.measure.shapes.noise import integers, normal, uniform
 
 _TINY = 1e-2
-"""The epsilon of a normalisation up to which it guards a division, and does no more."""
+"""Epsilon of a normalisation up to which it only guards a division."""
 _SCALE = 0.1
-"""The least standard deviation of what a normalisation with a larger one is tried on."""
+"""Smallest standard deviation of the input on which a normalisation with a larger epsilon is tried."""
 _WITHIN_ONE = ("sigmoid", "tanh", "softmax", "hardsigmoid", "hardtanh", "softsign", "gru", "rnn")
-"""Kinds that give nothing beyond -1 and 1."""
+"""Kinds whose results lie between -1 and 1."""
 _TRIES = 8
-"""Draws of a dropout, one of which has to be another."""
+"""Draws of a dropout; at least one must differ."""
 
 
 def null_of(call: Call, seed: int, draw: int = 0) -> torch.Tensor | None:
-    """Return what stands in for the result of a call, `None` where nothing can; no source of chance is touched.
+    """Return what replaces the result of a call, `None` if nothing can; no generator is touched.
 
-    `draw` counts the other draws of a dropout, of which a few may happen to drop what no output reads.
+    `draw` counts the other draws of a dropout: some may drop only what no output reads.
     """
     kind = call.place[0]
     if kind in NORMS:
@@ -43,16 +43,16 @@ def null_of(call: Call, seed: int, draw: int = 0) -> torch.Tensor | None:
         return _drawn_again(call, seed, draw)
     if kind == MASK and bool((dropped := _dropped(call.result, seed)).any()):
         return dropped
-    return _others(call.place, call.result, seed) if call.rectifies else call.result
+    return _random_numbers(call.place, call.result, seed) if call.rectifies else call.result
 
 
-def is_of_others(place: Place) -> bool:
-    """Whether what stands in for an operation is any other numbers, so that their size is enough for an estimate."""
+def is_random(place: Place) -> bool:
+    """Whether the null of an operation is random numbers, so that an estimate needs only their size."""
     return place[0] not in (*NORMS, POOL, DROPOUT, MASK)
 
 
-def _others(place: Place, result: torch.Tensor, seed: int) -> torch.Tensor | None:
-    """Return other numbers of the same size."""
+def _random_numbers(place: Place, result: torch.Tensor, seed: int) -> torch.Tensor | None:
+    """Return random numbers of the same size; `None` if the dtype has none."""
     if result.is_quantized or not (result.is_floating_point() or result.is_complex()):
         return None
     generator = torch.Generator().manual_seed(7 + seed)
@@ -62,12 +62,12 @@ def _others(place: Place, result: torch.Tensor, seed: int) -> torch.Tensor | Non
 
 
 def bounded(place: Place, numbers: torch.Tensor) -> torch.Tensor:
-    """Return numbers cut to those that an operation may give."""
+    """Return numbers clamped to the range of an operation."""
     return numbers.clamp(-1, 1) if place[0] in _WITHIN_ONE else numbers
 
 
 def size_of(result: torch.Tensor) -> float:
-    """Return the root of the mean square of the numbers of a tensor."""
+    """Return the root mean square of a tensor."""
     return float(torch.linalg.vector_norm(result)) / math.sqrt(max(result.numel(), 1))
 
 
@@ -84,9 +84,9 @@ def _scaled_and_shifted(call: Call) -> torch.Tensor | None:
 
 
 def _normalises(call: Call) -> bool:
-    """Whether the scale of what is normalised is lost, as it is to any epsilon that only guards a division.
+    """Whether the scale of the input is lost, as it is if epsilon only guards a division.
 
-    One number alone, less its mean, is nothing whatever it was.
+    A single number minus its mean is zero, whatever it was.
     """
     if _normalised_together(call) == 1:
         return False
@@ -96,12 +96,12 @@ def _normalises(call: Call) -> bool:
         return True
     given = call.given
     given = given * max(1.0, _SCALE / max(float(given.float().std()), 1e-30)) if given.numel() > 1 else given
-    none, once, twice = (again(call, factor * given) for factor in (0, 1, 2))
+    none, once, twice = (call_again(call, factor * given) for factor in (0, 1, 2))
     return float((twice - once).norm()) <= float((once - none).norm()) / 2
 
 
 def _normalised_together(call: Call) -> int:
-    """Return how many numbers share a mean and a deviation; 0 for those of a batch."""
+    """Return how many numbers share a mean and a deviation; 0 for batch statistics."""
     kind, sample = call.place[0], call.given.shape[1:]
     if kind in ("layer_norm", "rms_norm") and (shape := call.argument("normalized_shape")) is not None:
         return math.prod(shape)
@@ -110,8 +110,8 @@ def _normalised_together(call: Call) -> int:
     return math.prod(sample[1:]) if kind == "instance_norm" else 0
 
 
-def again(call: Call, given: torch.Tensor | None = None) -> torch.Tensor:
-    """Call a function once more, on copies of what it was given."""
+def call_again(call: Call, given: torch.Tensor | None = None) -> torch.Tensor:
+    """Call a function once more, on copies of its arguments; `given` replaces its input."""
     own = call.given
 
     def copied(value: Any) -> Any:
@@ -155,7 +155,7 @@ def _one_position(call: Call, seed: int) -> torch.Tensor | None:
 
 
 def _varies_in_several(given: torch.Tensor, result: torch.Tensor) -> bool:
-    """Whether more than one position of a map differs from sample to sample; one sample tells nothing."""
+    """Whether more than one position of a map differs from sample to sample; true for a single sample."""
     if given.dim() < 3 or given.shape[0] < 2:
         return True
     differs = (given != given[:1]).any(0)
@@ -164,11 +164,11 @@ def _varies_in_several(given: torch.Tensor, result: torch.Tensor) -> bool:
 
 
 def _drawn_again(call: Call, seed: int, draw: int) -> torch.Tensor:
-    """Return what another draw gives; where none differs though there is something to drop, a half of what it gave."""
+    """Return the result of another draw; if no draw differs, the result with about half of it dropped."""
     state = torch.get_rng_state()
     try:
         for number in range(draw + _TRIES):
-            drawn = again(call)
+            drawn = call_again(call)
             if number >= draw and not torch.equal(drawn, call.result):
                 return drawn
     finally:
@@ -177,6 +177,6 @@ def _drawn_again(call: Call, seed: int, draw: int) -> torch.Tensor:
 
 
 def _dropped(result: torch.Tensor, seed: int) -> torch.Tensor:
-    """Return a tensor with zeros for about a half of its elements."""
+    """Return a tensor with about half of its elements set to zero."""
     kept = uniform(result.shape, torch.Generator().manual_seed(6 + seed)) < 0.5
     return result * kept.to(result)

@@ -1,4 +1,4 @@
-"""Records the calls of operations that a rule may count: the inputs and the result of each."""
+"""Intercepts the calls of operations that a rule may count, with their inputs and results."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ _MASKING = ("mul", "masked_fill", "where")
 _POOLING = ("mean", "sum", "avg_pool", "amax", "max", "max_pool")
 _MIXING = (*GROUPS["weights"], "matmul")
 _SEVERAL = (*GROUPS["recurrent"], "attention")
-"""Kinds of several results, any of which may be read."""
+"""Kinds with several results; the model may read any of them."""
 CONTRACTIONS = tuple(kind for kind in _MIXING if kind not in _SEVERAL)
 RECTIFIERS = ("relu", "leaky_relu", "prelu", "elu", "celu", "rrelu")
-"""Activations that give what is not negative as it is."""
+"""Activations that leave numbers that are not negative unchanged."""
 _GATES = ("softmax", "log_softmax")
 _SPELLED = ("add", "sub", "div", "clamp", "clamp_min", "clip", "maximum", "index_put", "__setitem__")
 _WATCHED = frozenset({*_MIXING, *GROUPS["activation"], *GROUPS["pool"], *_GATES})
-"""Kinds that are watched besides normalisations and dropouts, whatever function gives them."""
+"""Kinds that are watched besides normalisations and dropouts, whichever function computes them."""
 _KINDS: Mapping[str, str] = (
     {name: name for name in (*NORMS, DROPOUT, *_MIXING, *GROUPS["activation"], *_GATES, *_SPELLED)}
     | dict.fromkeys(_MASKING, MASK)
     | dict.fromkeys(_POOLING, POOL)
     | {"multi_head_attention_forward": "attention"}
 )
-"""What a function is watched as."""
+"""Kind as which a function is watched."""
 _SPELLINGS = {"dropout1d": "dropout", "dropout2d": "dropout", "dropout3d": "dropout", "truediv": "div",
               "adaptive_max_pool1d_with_indices": "max_pool", "setitem": "index_put", "rsub": "sub"}  # fmt: skip
 
 USING = (*NORMS, DROPOUT, MASK, POOL, PARAMETER)
-"""What is watched of operations whose parameters are unused where it has no effect."""
+"""Watched kinds whose parameters are unused if they have no effect."""
 
 
 def place_of(op: Op, where: Where | None, module: torch.nn.Module | None) -> Place | None:
-    """Return the place of an operation that is watched, `None` for others, and for a dropout that drops nothing.
+    """Return the place of a watched operation, `None` for any other and for a dropout that drops nothing.
 
-    `where` is its line as the trace saw it, and `module` its layer. What torch computes as one attention is one; a
-    layer with weights of its own has one place, wherever it is called: `fc(x) - fc(x)` is nothing.
+    `where` is its line as the trace saw it, and `module` its layer. An attention that torch computes is one operation;
+    a layer with weights of its own has one place, wherever it is called: `fc(x) - fc(x)` is zero.
     """
     kind = _KINDS.get(kind_of(op.op))
     if op.kind == DROPOUT:
@@ -80,7 +80,7 @@ def _is_one(kind: str, module: torch.nn.Module | None) -> bool:
 
 
 class Call(NamedTuple):
-    """One call at a place: what it was given, and what it gave."""
+    """One call at a place: its arguments and its result."""
 
     place: Place
     func: Callable[..., Any]
@@ -88,7 +88,7 @@ class Call(NamedTuple):
     kwargs: Mapping[str, Any]
     result: torch.Tensor
     rectifies: bool = True
-    """Whether a rectifier was given anything that it does not give as it is."""
+    """False for a rectifier that got nothing negative."""
 
     def argument(self, name: str) -> Any:
         """Return an argument by its name in `torch.nn.functional` or, for a native function, in its schema."""
@@ -99,14 +99,14 @@ class Call(NamedTuple):
 
     @property
     def given(self) -> torch.Tensor:
-        """The tensor that it works on."""
+        """The first tensor argument."""
         return next(self._tensors())
 
     @property
     def masked(self) -> list[torch.Tensor]:
-        """What a mask may be applied to, wherever it stands: in `mask * x`, `x * mask`, `where(mask, x, zeros)`.
+        """The tensors that a mask may be applied to: in `mask * x`, `x * mask`, `where(mask, x, zeros)`.
 
-        It is one tensor unless what is masked holds no more than two numbers either, as spikes do.
+        It is one tensor, unless the masked tensor, too, holds only two different numbers, as spikes do.
         """
         whole = [each for each in self._tensors() if each.shape == self.result.shape and each.dtype != torch.bool]
         return [each for each in whole if not _has_one_number_but_zero(each)] or whole or [self.given]
@@ -132,11 +132,11 @@ def _names(func: Callable[..., Any]) -> Sequence[str]:
 
 
 class Calls(TorchFunctionMode):
-    """Shows the calls at some places to `look`, which returns what the model goes on with.
+    """Passes the calls at some places to `look`, which returns the result that the model continues with.
 
-    What is drawn from a generator of the model's own comes from the common source meanwhile, so that a seed decides
-    all, unless `generators` leaves them alone. `attached`, what the model detaches stays attached: a derivative is
-    asked for what numbers do, not for what is trained.
+    Random numbers come from the default generator meanwhile, so that a seed decides all, unless `generators` keeps the
+    model's own generators. With `attached`, `detach` does not detach: gradients show what numbers do, not what is
+    trained.
     """
 
     def __init__(
@@ -165,14 +165,14 @@ class Calls(TorchFunctionMode):
             given["generator"] = None
         if self._attached and func is torch.Tensor.detach:
             return args[0].view_as(args[0])
-        if self._attached and func is torch.Tensor.register_hook:  # which would give another derivative
+        if self._attached and func is torch.Tensor.register_hook:  # which may change the gradient
             return func(args[0].detach().clone().requires_grad_(), *args[1:], **given)
         kind = _kind(func, args)
         place = self._place(kind, sys._getframe(1)) if kind is not None and kind in self._kinds else None
         if place is None:
             return func(*args, **given)
         rectifies = kind not in RECTIFIERS or _has_negative(args)
-        # What a dropout or a mask is given may be written over.
+        # A dropout or a mask may overwrite its input.
         before = tuple(map(_copied, args)) if kind in (DROPOUT, MASK) else args
         result = func(*args, **given)
         if func is torch.Tensor.__setitem__:
@@ -186,7 +186,7 @@ class Calls(TorchFunctionMode):
         return type(result)(parts) if isinstance(result, tuple) else parts[0]
 
     def _place(self, kind: str, frame: FrameType) -> Place | None:
-        """Return the place of a call that is watched."""
+        """Return the place of a watched call, `None` for any other."""
         layer, where = self._layers.now(frame)
         return next((each for each in ((kind, layer, None), (kind, layer, where)) if each in self._places), None)
 
@@ -203,7 +203,7 @@ def _copied(value: Any) -> Any:
 
 
 def _kind(func: Callable[..., Any], args: Sequence[Any]) -> str | None:
-    """Return what a function of torch is, be it one of `torch.nn.functional`, a native one, or one in place."""
+    """Return the watched kind of a function: of `torch.nn.functional`, a native one, or an in-place one."""
     name = str(getattr(func, "__name__", "")).partition(".")[0]
     if name == "einsum" and len(args) == 2 and (not isinstance(args[1], list | tuple) or len(args[1]) == 1):
         return POOL
@@ -211,7 +211,7 @@ def _kind(func: Callable[..., Any], args: Sequence[Any]) -> str | None:
 
 
 def _plain(name: str) -> str:
-    """Return the name of what a method of Python stands for: `__rmul__` and `__imul__` for `mul`."""
+    """Return the operator that a special method calls: `mul` for `__rmul__` and `__imul__`."""
     inner = name[2:-2] if name.startswith("__") and name.endswith("__") else name
     for plain in (inner, inner[1:]) if inner != name else (name,):
         if plain in _SPELLINGS or kind_of(plain) in _KINDS:

@@ -11,13 +11,13 @@ from archcheck.measure.shapes.noise import normal, uniform
 
 
 def batch_of(example: Example) -> int:
-    """Return how many samples an example seems to hold."""
+    """Return how many samples an example seems to hold: the first extent of its first tensor with axes."""
     tensor = next((each for each in tensors_in([*example.args, *example.kwargs.values()]) if each.dim()), None)
     return 1 if tensor is None else int(tensor.shape[0])
 
 
 def varied(example: Example, seed: int = 0) -> Example:
-    """Return the example with other numbers: floats are shrunk, each by its own factor; with a seed, in any range."""
+    """Return the example with other floats: each times its own factor in [0.5, 1), with a seed a normal factor."""
 
     def vary(tensor: torch.Tensor) -> torch.Tensor:
         return on_values(tensor, vary_values) if tensor.is_floating_point() else tensor

@@ -1,4 +1,4 @@
-"""Moves parameters away from their first values, as training will: what starts at zero does not stay there."""
+"""Moves parameters away from their initial values, as training does: what starts at zero does not stay zero."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from archcheck.measure.passes.saved_values import Values
 from archcheck.measure.shapes.noise import integers, uniform
 
 _NOTHING = 1e-3
-"""The mean size below which parameters count as zero: a scale of layers of 1e-6 is lost to rounding in bfloat16."""
+"""Mean absolute value below which parameters count as zero: bfloat16 rounds away a layer scale of 1e-6."""
 _SHARE = 0.01
 _FAR = 30
-"""The size of a gate, say, that a sigmoid closes for good."""
+"""Absolute value of a gate, say, beyond which a sigmoid stays closed."""
 
 
 @contextmanager
-def jittered(passes: Passes) -> Iterator[None]:
-    """Move the parameters that can be trained a little, those that begin at next to nothing by more than they are.
+def perturbed(passes: Passes) -> Iterator[None]:
+    """Move the trainable parameters a little, and those that begin near zero by more than they are.
 
-    Each number keeps its sign and its casts (see `nudge`).
-    In the end the model is as it was. Whatever puts it back meanwhile, such as another block of this kind or of
-    `Passes.untouched`, undoes the change, too.
+    Each number keeps its sign, and what it is rounded or cast to (see `nudge`). The model is restored at the end.
+    Anything that restores it earlier, such as a nested block of this kind or of `Passes.untouched`, undoes the change.
     """
     with passes.untouched(values=True):
         tensors = _trained(passes)
@@ -44,14 +43,13 @@ def jittered(passes: Passes) -> Iterator[None]:
 
 @contextmanager
 def redrawn(passes: Passes, seed: int) -> Iterator[None]:
-    """Give the parameters that can be trained other numbers, as if they had been trained or drawn otherwise.
+    """Give the trainable parameters other numbers, as if they had been trained or initialised differently.
 
-    Matrices keep their size, but for those that begin at nothing. Vectors, such as scales, gates and biases, get
-    numbers about one, every other time of either sign; those that are too far from it for training to bring them there
-    stay where they are.
+    Matrices keep their size unless they begin near zero. Vectors, such as scales, gates and biases, get numbers near
+    one, with either sign for every other seed; those that are too large for training to bring them there keep theirs.
     """
     generator = torch.Generator().manual_seed(seed)
-    with jittered(passes), torch.no_grad():
+    with perturbed(passes), torch.no_grad():
         for tensor in _trained(passes).values():
             drawn = uniform(tensor.shape, generator) + 0.5
             signs = 2 * integers(0, 2, tensor.shape, generator) - 1

@@ -1,4 +1,4 @@
-"""Runs passes in which an operation gives other numbers than its own, and compares the outputs."""
+"""Runs passes in which other numbers replace the result of an operation, and compares the outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.random_state import seed_all
 from archcheck.measure.passes.relaxations import deep
 from archcheck.measure.second_look.effect_estimates import LEAST, Estimates, spread, sum_of
-from archcheck.measure.second_look.null_operations import again, bounded, null_of
+from archcheck.measure.second_look.null_operations import bounded, call_again, null_of
 from archcheck.measure.second_look.operation_calls import (
     DROPOUT,
     MASK,
@@ -29,56 +29,49 @@ from archcheck.measure.second_look.operation_calls import (
     Place,
     Places,
 )
-from archcheck.measure.second_look.pass_comparison import APART, Faults, apart, faults_of
-from archcheck.measure.second_look.perturbed_parameters import jittered, redrawn
+from archcheck.measure.second_look.pass_comparison import APART, Faults, faults_of, largest_difference
+from archcheck.measure.second_look.perturbed_parameters import perturbed, redrawn
 from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.noise import uniform
 
 PASSES = 16
-"""Passes in all of which something has to be without effect; most models need a single one."""
-_LOUDER = (4, 32)
-"""How many times larger other numbers are than what they replace, by turns."""
+"""Passes in all of which an operation must be without effect; most models need only one."""
+_LARGER = (4, 32)
+"""How many times larger the other numbers are than what they replace, in turn."""
 _DRAWS = 4
-"""Other draws of a dropout in a pass, one of which has to change an output."""
+"""Other draws of a dropout in a pass; at least one must change an output."""
 
 Change = Callable[..., "torch.Tensor | None"]
-"""What makes other numbers of a result, given the call; or of a parameter, given none."""
+"""Returns other numbers for a result, given its call; or for a parameter, given no call."""
 Statistics = list[tuple[torch.Tensor, torch.Tensor]]
-"""Statistics of normalisations, each with what it is to be."""
+"""Statistics of normalisations, each with the values to set."""
 Dropped = tuple[torch.Tensor, torch.Tensor]
-"""Which elements a dropout drops in a call, and which it could."""
+"""Which elements a dropout drops in a call, and which it could drop."""
 
 
 class Runs:
-    """The passes of a model in one mode; `other_parameters` is the seed of other ones, 0 for its own."""
+    """The passes of a model in one mode. `other_parameters` is the seed of other parameters, 0 for its own."""
 
-    def __init__(
-        self,
-        passes: Passes,
-        places: Places,
-        training: bool,
-        allowed: int,
-        statistics: Statistics,
-    ) -> None:
+    def __init__(self, passes: Passes, places: Places, training: bool, allowed: int, statistics: Statistics) -> None:
         self._passes, self._places, self._training, self._allowed = passes, places, training, allowed
         self._thorough = sum(place[0] == DROPOUT for place in places) <= allowed // 4
         self._statistics = statistics
         self._layers = Layers(passes.tree)
         self._faults: Faults | None = None  # of the first pass
-        self._deaf: Places = frozenset()  # without any derivative in the last pass
-        self._changes: dict[Place, float] = {}  # as they were estimated there, by place that was called
+        self._without_gradient: Places = frozenset()  # in the last pass
+        self._changes: dict[Place, float] = {}  # estimated in the last pass, by place that was called
         self._parameters: dict[Place, torch.Tensor] = {
             place: tensor
             for _, tensor in passes.tree.parameters()
             if (place := (PARAMETER, passes.tree.names[id(tensor)], None)) in places
         }
         self.replaced: Places = frozenset()
-        self.acting: set[Place] = set()
+        self.rectifying: set[Place] = set()
         self.called: set[Place] = set()
         self.other_parameters = 0
 
-    def clear(self, example: Example, seed: int) -> Places | None:
-        """Return the places whose null would move the outputs far; `None` if a pass fails, or gives no numbers."""
+    def clearly_effective(self, example: Example, seed: int) -> Places | None:
+        """Return the places whose null would clearly move the outputs; `None` if a pass fails or gives new NaNs."""
         for attached in (True, False):
             estimates = Estimates(seed)
             calls = Calls(self._layers, self._places, estimates.keep, attached=attached)
@@ -88,54 +81,54 @@ class Runs:
                 if not faults <= self._faults:
                     return None
                 estimates.add(self._parameters)
-                found = estimates.told(sum_of(outputs))
-                self._deaf, self._changes = estimates.deaf, estimates.changes
-                self.acting |= estimates.acting
+                found = estimates.effective(sum_of(outputs))
+                self._without_gradient, self._changes = estimates.without_gradient, estimates.changes
+                self.rectifying |= estimates.rectifying
                 self.called |= estimates.changes.keys()
                 return frozenset(place for place in found if not (self._thorough and place[0] == DROPOUT))
         return None
 
-    def moved(self, places: Places, example: Example, seed: int) -> Places:
-        """Return the places whose null, or larger numbers where there is no derivative, gives other outputs."""
+    def effective_when_replaced(self, places: Places, example: Example, seed: int) -> Places:
+        """Return the places whose null gives other outputs; without gradient, larger numbers are tried, too."""
         first, repeated = (self._numbers(example, seed) for _ in range(2))
         places &= self._changes.keys()
-        if first is None or repeated is None:  # it fails on strange numbers, which tells nothing
+        if first is None or repeated is None:  # a failure on random numbers proves nothing
             return frozenset()
-        rounding, felt = APART * _farthest(first, repeated), set()
+        rounding, effective = APART * _largest_change(first, repeated), set()
         for place in sorted(places, key=lambda place: self._changes.get(place, 0.0)):
             if self._allowed <= 0:
                 return places
             self._allowed -= 1
             least = rounding if place[0] == PARAMETER else max(LEAST, rounding)
             if any(
-                _farthest(first, self._numbers(example, seed, place, change)) > least
+                _largest_change(first, self._numbers(example, seed, place, change)) > least
                 for change in self._changes_of(place, seed)
             ):
-                felt.add(place)
+                effective.add(place)
         self.replaced |= places
-        return frozenset(felt)
+        return frozenset(effective)
 
     def _changes_of(self, place: Place, seed: int) -> list[Change]:
-        """Return what to try in a place: its null, of a dropout several, and larger numbers if no derivative."""
+        """Return what to try in a place: its null, several for a dropout, and larger numbers if it has no gradient."""
         larger: Change = partial(_larger, seed=seed)
         if place[0] == PARAMETER:
             return [larger, _zero]
         draws = range(_DRAWS if place[0] == DROPOUT else 1)
         return [
             *(partial(_null, seed=seed, draw=draw) for draw in draws),
-            *([larger] if place in self._deaf and place[0] != DROPOUT else []),
+            *([larger] if place in self._without_gradient and place[0] != DROPOUT else []),
         ]
 
     @property
     def idle(self) -> Places:
-        """The rectifiers that were called, and gave in every call what they were given."""
-        return frozenset(place for place in self.called - self.acting if place[0] in RECTIFIERS)
+        """The rectifiers that were called and changed nothing in any call."""
+        return frozenset(place for place in self.called - self.rectifying if place[0] in RECTIFIERS)
 
-    def look_at_rectifiers(self, example: Example, seed: int) -> None:
-        """Note which rectifiers act in another pass."""
+    def note_rectifiers(self, example: Example, seed: int) -> None:
+        """Note which rectifiers change something in another pass."""
 
         def look(call: Call, own: bool) -> torch.Tensor:
-            self.acting |= {call.place} if call.rectifies else set()
+            self.rectifying |= {call.place} if call.rectifies else set()
             return call.result
 
         self._allowed -= 1
@@ -148,8 +141,8 @@ class Runs:
         """Whether all passes are spent."""
         return self._allowed <= 0
 
-    def always_the_same(self, example: Example) -> Places:
-        """Return the dropouts that drop the same elements in every pass, which makes them a part of the network."""
+    def fixed_dropouts(self, example: Example) -> Places:
+        """Return the dropouts that drop the same elements in every pass: they are a fixed part of the network."""
         left = frozenset(place for place in self._places if self._training and place[0] in (DROPOUT, MASK))
         for times in (2, PASSES):
             dropped = self._dropped(example, left, times) if left else {}
@@ -157,9 +150,9 @@ class Runs:
         return left
 
     def _dropped(self, example: Example, places: Places, times: int) -> dict[Place, list[Dropped]]:
-        """Return what the dropouts at some places drop in passes one after the other.
+        """Return what the dropouts at some places drop in several successive passes.
 
-        The model keeps what it keeps from pass to pass: it may draw from a generator of its own, or by a count.
+        The model is not restored between them: it may draw from its own generator, or by a counter.
         """
         found: dict[Place, list[Dropped]] = {}
 
@@ -178,7 +171,7 @@ class Runs:
     def _numbers(
         self, example: Example, seed: int, place: Place | None = None, change: Change | None = None
     ) -> list[torch.Tensor] | None:
-        """Return the numbers of the outputs, with others from a place; `None` if that fails."""
+        """Return the outputs, with `change` applied at a place; `None` if the pass fails."""
 
         def look(call: Call, own: bool) -> torch.Tensor:
             changed = change(call.result, call) if change is not None else None
@@ -202,11 +195,11 @@ class Runs:
         changed: tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor | None]] | None = None,
         times: int = 1,
     ) -> Iterator[Any]:
-        """Yield what the model returns; it is put back only in the end, for autograd minds other parameters.
+        """Yield what the model returns, and restore it afterwards: autograd rejects changed parameters.
 
-        Of several passes one after the other, that is what the last returns; each has draws of its own.
+        Of several successive passes, yield the result of the last; each has draws of its own.
         """
-        parameters = redrawn(self._passes, self.other_parameters) if self.other_parameters else jittered(self._passes)
+        parameters = redrawn(self._passes, self.other_parameters) if self.other_parameters else perturbed(self._passes)
         with parameters:
             with torch.no_grad():
                 for tensor, values in self._statistics:
@@ -223,22 +216,22 @@ class Runs:
             yield outputs
 
     def calibrated(self, example: Example) -> Statistics:
-        """Return the statistics that are as they begin, zero and one, each with what the example makes of it."""
+        """Return the statistics with initial values, zero and one, each with the values that the example gives it."""
         tree, kept = self._passes.tree, Statistics()
         registered = {id(tensor) for _, tensor in [*tree.buffers(), *tree.parameters()]}
 
         def look(call: Call, own: bool) -> torch.Tensor:
             mean, variance = call.argument("running_mean"), call.argument("running_var")
-            with torch.no_grad():  # which the subject may have ended
+            with torch.no_grad():  # which the subject may have switched off
                 given, axes = call.given.float(), [axis for axis in range(call.given.dim()) if axis != 1]
                 if not {id(mean), id(variance)} <= registered or bool(mean.any()) or not bool((variance == 1).all()):
                     return call.result
                 wide, middle = torch.var_mean(given, axes, unbiased=False)
-                wide = wide.clamp(min=float(wide.mean()) / 10)  # a channel may be dead on this example alone
+                wide = wide.clamp(min=float(wide.mean()) / 10)  # a channel may be constant on this example only
                 for tensor, found in ((mean, middle), (variance, wide)):
                     tensor.copy_(found)
                     kept.append((tensor, tensor.clone()))
-            return again(call)
+            return call_again(call)
 
         calls = Calls(self._layers, frozenset(place for place in self._places if place[0] == "batch_norm"), look)
         with contextlib.suppress(Exception), torch.no_grad(), self._outputs(example, calls, 0):
@@ -247,7 +240,7 @@ class Runs:
 
 
 def _is_repeated(dropped: Sequence[Dropped], times: int) -> bool:
-    """Whether what the first pass drops is dropped in each, wherever there is something to drop in both."""
+    """Whether every pass drops what the first one drops, wherever both have something to drop."""
     calls, rest = divmod(len(dropped), times)
     first = dropped[:calls]
     if rest or not any(bool(before.any()) for before, _ in first):
@@ -264,23 +257,23 @@ def _null(result: torch.Tensor, call: Call | None, *, seed: int, draw: int) -> t
 
 
 def _zero(result: torch.Tensor, call: Call | None) -> torch.Tensor:
-    """Return zeros, which are less than a bound that nothing has met."""
+    """Return zeros, which are below a bound that nothing has reached."""
     return torch.zeros_like(result)
 
 
 def _larger(result: torch.Tensor, call: Call | None, *, seed: int) -> torch.Tensor:
-    """Return other numbers that outdo those of a tensor, of no source that the model draws from.
+    """Return larger random numbers, without touching a generator that the model draws from.
 
-    They are sums and products, for the derivative of an energy may feel nothing but a factor.
+    They are sums and products, because the gradient of an energy may react only to a factor.
     """
     numbers = (2 * uniform(result.shape, torch.Generator().manual_seed(4 + seed)) - 1).to(result)
     largest = float(result.detach().abs().max()) or 1.0
-    larger = result * (1 + numbers) + numbers * (_LOUDER[seed % len(_LOUDER)] * largest)
+    larger = result * (1 + numbers) + numbers * (_LARGER[seed % len(_LARGER)] * largest)
     return larger if call is None else bounded(call.place, larger)
 
 
-def _farthest(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor] | None) -> float:
+def _largest_change(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor] | None) -> float:
     """Return the largest change of an output, as a share of its spread."""
     if second is None or len(first) != len(second):
         return float("inf")
-    return max((apart(a, b) / spread(a) for a, b in zip(first, second, strict=True)), default=0.0)
+    return max((largest_difference(a, b) / spread(a) for a, b in zip(first, second, strict=True)), default=0.0)

@@ -1,7 +1,7 @@
 """Detects whether a subject replaced what measuring relies on: archcheck, Python's built-in functions, torch's tensors.
 
-What a subject replaces of its own network, or of torch's functions and layers, is measured as what it then executes
-and needs no guard. This one contains cheap cheats: code in the same process can undo whatever it did.
+A subject may replace parts of its own network, or torch's functions and layers: archcheck measures what then executes,
+so this needs no guard. The guard stops cheap cheats only: code in the same process can undo whatever it did.
 """
 
 from __future__ import annotations
@@ -41,55 +41,55 @@ _REPLACED_BY_MANY = frozenset({
     *("set_num_threads", "get_default_device", "vmap", "typename", "get_device_module"),
     "Storage",  # which `set_default_dtype` sets
 })  # fmt: skip
-"""Names that people replace for reasons of their own, and that measuring does not rely on."""
+"""Names that honest code replaces, and that measuring does not rely on."""
 
 _FILLED = frozenset({"KNOWN", "RUNS"})
-"""Tables of ours in capitals that are filled while measuring."""
+"""Tables of archcheck in capitals that measuring itself fills."""
 _TABLES = (dict, frozenset, tuple, str, int)
 _ROUTINES = (property, staticmethod, classmethod, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType)
 
 _FRAMES = "sys._getframe"
-_HEARD = frozenset({
+_AUDITED = frozenset({
     "gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._current_frames", "sys.addaudithook",
     "sys.setprofile", "sys.settrace", _FRAMES,
 })  # fmt: skip
-"""What Python tells of a look at other code's objects and frames; frames count while a forward pass runs."""
+"""Audit events of code that looks at other code's objects and frames; frames count during a forward pass."""
 
 _WRITING = frozenset(
     {"os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate"}
 )
-"""What Python tells of changes to files, beside that one is opened."""
+"""Audit events of changes to files, besides `open`."""
 
 _OURS = os.path.join(Path(__file__).parents[2], "")  # noqa: PTH118 - the trailing separator is the point
 _FORWARD = str(Path(__file__).parents[1] / "passes" / "forward.py")
 
 
 class Seal:
-    """The state of what measuring relies on, as it was when this was made: before anything of a subject ran."""
+    """The state of what measuring relies on, recorded before any code of a subject ran."""
 
     def __init__(self) -> None:
         self._modules = {name: each for name, each in sys.modules.items() if _is_ours(name) or name in _RELIED_ON}
         self._owners = dict(self._found())
-        self._kept = {place: dict(vars(owner)) for place, owner in self._owners.items()}  # so that no id is used again
+        self._kept = {place: dict(vars(owner)) for place, owner in self._owners.items()}  # so that no id is reused
         self._before = {place: _state(place, owner) for place, owner in self._owners.items()}
         self._watchers = sys.getprofile(), sys.gettrace()
-        self._heard = ""
-        self._hearing = False
+        self._reported = ""
+        self._auditing = False
         self._cache: tuple[str, ...] = ()
 
     def watch(self, cache: str) -> None:
-        """Listen from now on for a subject that looks at what measures it, watches it, or opens files in `cache`.
+        """Report from now on when a subject looks at what measures it, watches it, or opens files in `cache`.
 
-        There is no end to this.
+        An audit hook cannot be removed.
         """
         folders = {cache, os.path.realpath(cache)} if cache else ()
         self._cache = tuple(os.path.join(folder, "") for folder in folders)  # noqa: PTH118
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._audit)
 
     def demand(self) -> None:
-        """Raise `SubjectError` if anything was replaced since, or something was heard."""
-        if self._heard:
-            raise _tampering(f"looks at what measures it: {self._heard}")
+        """Raise `SubjectError` if anything was replaced since, or an audit event was reported."""
+        if self._reported:
+            raise _tampering(f"looks at what measures it: {self._reported}")
         found = next(self._replaced(), None)
         if found is not None:
             raise _tampering(f"replaced `{found}`, which archcheck measures with")
@@ -113,48 +113,48 @@ class Seal:
         for place, owner in self._owners.items():
             now = _state(place, owner)
             if now != self._before[place]:
-                yield from _differing(place, self._before[place], now, _hideable(owner))
+                yield from _differing(place, self._before[place], now, _hiding_names(owner))
 
     def _is_cached(self, path: object) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
             return False
         return bool(self._cache) and os.path.abspath(os.fsdecode(path)).startswith(self._cache)  # noqa: PTH100
 
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if (event == "open" or event in _WRITING) and any(map(self._is_cached, arguments[:2])):
-            self._heard = self._heard or f"`{event}` in the cache"
-        if event not in _HEARD or self._hearing or self._heard:
+            self._reported = self._reported or f"`{event}` in the cache"
+        if event not in _AUDITED or self._auditing or self._reported:
             return
-        self._hearing = True  # to look for the caller is heard, too
+        self._auditing = True  # looking for the caller raises audit events, too
         try:
             frame = _caller(sys._getframe(1))
             if frame is not None and is_own(frame.f_code.co_filename) and (event != _FRAMES or _is_measured(frame)):
-                self._heard = f"`{event}` in {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+                self._reported = f"`{event}` in {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
         finally:
-            self._hearing = False
+            self._auditing = False
 
 
 def _tampering(what: str) -> SubjectError:
     return SubjectError(
         "tampering",
-        f"{what}; so nothing can be said of it: take that out, or keep it apart from the files that are judged",
+        f"{what}, so it cannot be judged: remove that, or keep it out of the files that are judged",
     )
 
 
-def _differing(place: str, before: dict[str, Any], now: dict[str, Any], hideable: frozenset[str]) -> Iterator[str]:
+def _differing(place: str, before: dict[str, Any], now: dict[str, Any], hiding: frozenset[str]) -> Iterator[str]:
     yield from (f"{place}.{key}" for key, value in before.items() if key not in now or now[key] != value)
-    yield from (f"{place}.{key}" for key in now.keys() - before.keys() if key in hideable)
+    yield from (f"{place}.{key}" for key in now.keys() - before.keys() if key in hiding)
 
 
-def _hideable(owner: Any) -> frozenset[str]:
-    """Return the names that hide another thing when they are added: of a base class, of a built-in function."""
+def _hiding_names(owner: Any) -> frozenset[str]:
+    """Return the names that hide something when they are added: those of base classes and of built-in functions."""
     if isinstance(owner, type):
         return frozenset(key for base in owner.__mro__[1:] for key in vars(base))
     return frozenset(vars(builtins)) if _is_ours(owner.__name__) else frozenset()
 
 
 def _state(place: str, owner: Any) -> dict[str, Any]:
-    """Return what identifies each thing in a module or class that can be called, and each of our tables."""
+    """Return what identifies each callable in a module or class, and each of our tables."""
     ours = _is_ours(place)
     state: dict[str, Any] = {}
     for key, value in list(vars(owner).items()):
@@ -174,7 +174,7 @@ def _contents(value: Any) -> Any:
 
 
 def _caller(frame: FrameType | None) -> FrameType | None:
-    """Return who looks, be it by way of `inspect` or of code without a file."""
+    """Return the frame of the file that looks, also if it does so through `inspect` or code without a file."""
     while (frame := writer(frame)) is not None and frame.f_code.co_filename == inspect.__file__:
         frame = frame.f_back
     return frame
@@ -197,7 +197,7 @@ def _is_relied_on(cls: type) -> bool:
 
 
 def _is_genuine(module: Any) -> bool:
-    """Whether a module of ours that was imported later comes from our folder."""
+    """Whether a module of archcheck that was imported later comes from its folder."""
     loader = getattr(getattr(module, "__spec__", None), "loader", None)
     return type(module) is ModuleType and type(loader) is SourceFileLoader and loader.path.startswith(_OURS)
 
@@ -206,14 +206,14 @@ _seals: list[Seal] = []
 
 
 def seal() -> Seal:
-    """Return the seal of this process, made when this is first called."""
+    """Return the seal of this process, created by the first call."""
     if not _seals:
         _seals.append(Seal())
     return _seals[0]
 
 
 def watched(cache: str) -> Callable[[], None]:
-    """Watch a subject from now on, and return what demands that nothing was tampered with, nor the folder `cache`."""
+    """Watch a subject from now on; return the function that raises if it tampered with measuring or with `cache`."""
     kept = seal()
     kept.watch(cache)
     return kept.demand

@@ -1,4 +1,4 @@
-"""The arguments of a dispatched operation by name, whatever way the caller spelled them."""
+"""The arguments of a dispatched operation by name, positional or not."""
 
 from __future__ import annotations
 
@@ -29,18 +29,14 @@ def _signature(func: torch._ops.OpOverload) -> tuple[tuple[str, ...], dict[str, 
     return names, {argument.name: argument.default_value for argument in arguments if argument.has_default_value()}
 
 
+@cache
 def op_name(func: torch._ops.OpOverload) -> str:
     """Return torch's name of an operator without namespace and overload: `conv2d`; `ns::name` outside aten."""
-    return _op_name(func)
-
-
-@cache
-def _op_name(func: torch._ops.OpOverload) -> str:
     namespace, _, name = func._schema.name.partition("::")
     return name if namespace in ("aten", "prims") else f"{namespace}::{name}"
 
 
 def per_axis(value: Any, axes: int) -> tuple[int, ...]:
-    """Return one integer an axis from torch's `int | [int] | [int, …]` arguments."""
+    """Return one integer per axis from an `int | [int] | [int, …]` argument of torch."""
     items = tuple(value) if isinstance(value, list | tuple) else (value,)
     return items * axes if len(items) == 1 else items

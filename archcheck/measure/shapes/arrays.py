@@ -1,4 +1,4 @@
-"""Arrays of NumPy as inputs: each counts as the tensor that shares its memory."""
+"""NumPy arrays as inputs: each counts as the tensor that shares its memory."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import torch
 
 
 def is_array(value: Any) -> bool:
-    """Whether it is an array of NumPy, which is not imported to ask."""
+    """Whether a value is a NumPy array; NumPy is not imported for this."""
     numpy: Any = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, getattr(numpy, "ndarray", ()))
 
 
 def tensor_of(value: Any) -> torch.Tensor | None:
-    """Return the tensor that shares the memory of an array, or has a copy where torch cannot share it."""
+    """Return the tensor that shares the memory of an array, or a copy if torch cannot share it; `None` for no array."""
     if not is_array(value) or value.dtype.kind not in "fiubc":
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of arrays that must not be written to
+            warnings.simplefilter("ignore")  # about arrays that are read-only
             return torch.from_numpy(value)
-    except (TypeError, ValueError):  # a byte order that is not the machine's, or steps backwards
+    except (TypeError, ValueError):  # a foreign byte order, or negative strides
         pass
     try:
         return torch.from_numpy(value.astype(value.dtype.newbyteorder("="), order="C"))
@@ -33,14 +33,14 @@ def tensor_of(value: Any) -> torch.Tensor | None:
 
 
 def is_of_array(tensor: torch.Tensor) -> bool:
-    """Whether a tensor of an example stands for an array: torch does not own its memory."""
+    """Whether a tensor of an example was made from an array: torch does not own its memory."""
     return type(tensor) is torch.Tensor and tensor.layout == torch.strided and not tensor.untyped_storage().resizable()
 
 
 def array_of(tensor: torch.Tensor, given: Sequence[tuple[int, torch.Tensor]]) -> int | None:
-    """Return the number of the array among the `given` inputs that a tensor was made of, as its view or as a copy.
+    """Return the number of the array among the `given` inputs from which a tensor was made, as a view or a copy.
 
-    What makes a tensor of an array is no operation, so that the memory and the numbers have to tell.
+    Making a tensor from an array is no operation of torch, so the memory and the numbers are compared.
     """
     for number, array in given:
         if tensor.shape == array.shape and tensor.device == array.device and tensor.layout == array.layout:
@@ -51,8 +51,8 @@ def array_of(tensor: torch.Tensor, given: Sequence[tuple[int, torch.Tensor]]) ->
 
 
 def address_of(tensor: torch.Tensor) -> int:
-    """Return where the numbers of a tensor are, 0 where there are none in one place."""
+    """Return the address of the numbers of a tensor, 0 if they are not in one place."""
     try:
         return tensor.data_ptr()
-    except RuntimeError:  # a layout without one memory
+    except RuntimeError:  # a layout without one storage
         return 0

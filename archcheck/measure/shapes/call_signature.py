@@ -7,23 +7,22 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.shapes.tensor import Outside, ShapeTensor, outside_of
+from archcheck.measure.shapes.tensor import ShapeTensor, TensorMetadata, metadata_of
 
-Look = tuple[Any, ...]
-"""The operator, the outsides of its operands, and its other arguments."""
+CallSignature = tuple[Any, ...]
+"""The operator, the metadata of its operands, and its other arguments."""
 
 _PLAIN = frozenset({int, type(None), str, torch.dtype, torch.device, torch.layout, torch.memory_format})
-"""Types of arguments that are equal only to their like; `True`, `1` and `1.0` are equal to one another."""
-
+"""Types whose values equal only values of the same type; `True`, `1` and `1.0` equal one another."""
 _NUMBERS = frozenset({float, bool, complex})
 
 
-class Looks:
-    """Reads calls; `names` are the ids of the model's parameters and buffers. One serves all passes of a model."""
+class CallSignatures:
+    """Makes the signatures of calls, in all passes of a model; `names` has the ids of its parameters and buffers."""
 
     def __init__(self, names: Mapping[int, str]) -> None:
         self._names = names
-        self._known: dict[int, Outside] = {}
+        self._known: dict[int, TensorMetadata] = {}
 
     def of(
         self,
@@ -31,8 +30,8 @@ class Looks:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         without_values: Callable[[torch.Tensor], bool],
-    ) -> tuple[Look, list[torch.Tensor], bool]:
-        """Return the look of a call, the tensors in it, and whether one of them has no values."""
+    ) -> tuple[CallSignature, list[torch.Tensor], bool]:
+        """Return the signature of a call, the tensors in it, and whether one of them has no values."""
         self._without_values = without_values
         key: list[Any] = [id(func)]
         tensors: list[torch.Tensor] = []
@@ -47,7 +46,7 @@ class Looks:
             kind = type(value)  # `__class__` may be spoofed
             if kind is ShapeTensor:
                 tensors.append(value)
-                key.append(value.outside)
+                key.append(value.metadata)
                 found = True
             elif kind in _PLAIN:
                 key.append(value)
@@ -67,19 +66,19 @@ class Looks:
                 found = True
             elif isinstance(value, torch.Tensor):
                 tensors.append(value)
-                key.append(self._outside(value))
+                key.append(self._metadata(value))
                 found |= self._without_values(value)
             elif kind in _NUMBERS:
                 key += (kind, value)
-            else:  # what cannot be told apart by its value is like nothing else
+            else:  # without a comparable value it equals nothing else
                 key.append(object())
         return found
 
-    def _outside(self, tensor: torch.Tensor) -> object:
-        """Return the outside of a real tensor, remembered for parameters as long as it is true."""
+    def _metadata(self, tensor: torch.Tensor) -> object:
+        """Return the metadata of a real tensor; that of a parameter is remembered."""
         if tensor.layout is not torch.strided:
             return object()
-        outside = outside_of(tensor)
+        metadata = metadata_of(tensor)
         if id(tensor) in self._names:
-            self._known[id(tensor)] = outside
-        return outside
+            self._known[id(tensor)] = metadata
+        return metadata

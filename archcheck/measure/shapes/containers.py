@@ -1,11 +1,11 @@
-"""Containers of tensors: what an input or an output holds, and the same container with other tensors.
+"""Containers of tensors: finds the tensors in an input or output, and builds the same container with other tensors.
 
-One tree serves all of them: lists, tuples, dictionaries and sets with their subclasses, named tuples and packed
-sequences, and objects that keep tensors in attributes or slots, such as dataclasses, `UserDict`, the output classes of
-model libraries and graphs. A NumPy array of numbers counts as the tensor that shares its memory. `tensors_in` and
-`map_tensors` visit the same tensors in the same order.
+All containers are walked the same way: lists, tuples, dictionaries and sets with their subclasses, named tuples and
+packed sequences, and objects that keep tensors in attributes or slots, such as dataclasses, `UserDict`, the output
+classes of model libraries and graphs. A NumPy array of numbers counts as the tensor that shares its memory.
+`tensors_in` and `map_tensors` visit the same tensors in the same order.
 
-An object is copied without its constructor: the constructor may want other arguments, or check what it gets.
+An object is copied without its constructor, which may need other arguments or check them.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from archcheck.measure.shapes.arrays import is_array, tensor_of
 from archcheck.measure.shapes.replays import Replay
 
 Function = Callable[[Any], Any]
-"""What makes one tensor of another."""
+"""Returns a new tensor for a tensor."""
 
 _State = tuple[dict[int, tuple[Any, Any]], tuple[type, ...]]
-"""Of one mapping: the objects by identity with what became of them, and the classes that the function gets."""
+"""The state of one mapping: objects and their copies by identity, and the classes that the function gets."""
 
 ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size})
-"""Classes of what holds nothing, asked first."""
+"""Classes that hold nothing, checked first."""
 _CODE = (type, torch.nn.Module, ModuleType, FunctionType, BuiltinFunctionType, MethodType, Enum)
-"""What is code or a name holds no tensors of an input: a layer has its own."""
+"""Code and names hold no tensors of an input; those of a layer are its own."""
 PLAIN = (str, bytes, int, float, complex, torch.layout, torch.memory_format, torch.Generator, *_CODE)
-"""What holds nothing, classes derived from these included."""
+"""Classes that hold nothing, with their subclasses."""
 
 _SEQUENCES = (list, tuple, deque, set, frozenset)
 
@@ -42,7 +42,7 @@ _SEQUENCES = (list, tuple, deque, set, frozenset)
 def tensors_in(value: Any, seen: dict[int, Any] | None = None) -> Iterator[torch.Tensor]:
     """Yield the tensors in an argument, a result or a model's output, however they are nested.
 
-    An object is looked into once: it may hold itself, as a node does that knows its parent. `seen` are those so far.
+    Each object is visited once: it may hold itself, like a node that knows its parent. `seen` holds those so far.
 
     Raises:
         SubjectError: a plain list or dictionary holds itself.
@@ -57,7 +57,7 @@ def tensors_in(value: Any, seen: dict[int, Any] | None = None) -> Iterator[torch
     if kind is not list and kind is not tuple and kind is not dict:
         if id(value) in seen:
             return
-        seen[id(value)] = value  # kept, so that no other gets its identity
+        seen[id(value)] = value  # kept, so that its id is not reused
         array = tensor_of(value)
         if array is not None:
             yield array
@@ -84,12 +84,9 @@ def _holds_itself(value: Any) -> bool:
     return False
 
 
-def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+def named_tensors(value: Any, name: str = "", seen: dict[int, Any] | None = None) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the tensors in `value` with their paths: `""` for a tensor alone, else `logits`, `0.hidden` and so on."""
-    yield from _named(value, name, {})
-
-
-def _named(value: Any, name: str, seen: dict[int, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    seen = {} if seen is None else seen
     if is_tensor(value):
         yield name, value
     elif value.__class__ not in ATOMS and not isinstance(value, PLAIN) and id(value) not in seen:
@@ -100,21 +97,21 @@ def _named(value: Any, name: str, seen: dict[int, Any]) -> Iterator[tuple[str, t
             yield name, array
             return
         for key, part in keyed(value):
-            yield from _named(part, f"{name}.{key}" if name else key, seen)
+            yield from named_tensors(part, f"{name}.{key}" if name else key, seen)
 
 
 def is_tensor(value: Any) -> TypeGuard[torch.Tensor]:
-    """Whether something is a tensor to torch, too: a stand-in, such as a mock, may say so of itself."""
+    """Whether a value is a tensor to torch, too; `isinstance` believes a mock."""
     return issubclass(type(value), torch.Tensor)
 
 
 def is_record(value: Any) -> bool:
-    """Whether a tuple is one thing with fields, such as a named tuple, a packed sequence or a result of `torch.max`."""
+    """Whether a tuple is one object with fields: a named tuple, a packed sequence, a result of `torch.max`."""
     return isinstance(value, tuple) and (hasattr(value, "_fields") or hasattr(value, "n_fields"))
 
 
 def attributes_of(value: Any) -> dict[str, Any]:
-    """Return what an object holds by name in its `__dict__` and its slots. What is code holds nothing."""
+    """Return what an object holds by name in its `__dict__` and its slots; code holds nothing."""
     if isinstance(value, PLAIN):
         return {}
     found: dict[str, Any] = dict(getattr(value, "__dict__", None) or {})
@@ -135,14 +132,14 @@ def _slots(kind: type) -> Iterator[str]:
 
 
 def _items(value: Any) -> list[Any]:
-    """Return what a container of Python's own kinds holds beside its attributes."""
+    """Return the items of a built-in container, without its attributes."""
     if isinstance(value, dict):
         return list(value.values())
     return list(value) if isinstance(value, _SEQUENCES) else []
 
 
 def _parts(value: Any) -> list[Any]:
-    """Return items and attributes; an attribute that is one of the items, as in output classes, is not there twice."""
+    """Return items and attributes; an attribute that is also an item, as in output classes, comes once."""
     if value.__class__ in (list, tuple, dict):
         return _items(value)
     if isinstance(value, weakref.ReferenceType):
@@ -153,12 +150,12 @@ def _parts(value: Any) -> list[Any]:
     known = {id(item) for item in items}
     parts = items + [part for part in attributes_of(value).values() if id(part) not in known]
     if isinstance(value, Mapping) and not isinstance(value, dict) and next(tensors_in(parts), None) is None:
-        return list(value.values())  # which it computes, or keeps where no one sees them
+        return list(value.values())  # computed values, or hidden ones
     return parts
 
 
 def keyed(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the parts of a container with the names that users know them by."""
+    """Yield the parts of a container with the names that users know."""
     if isinstance(value, Mapping):
         yield from ((str(key), part) for key, part in value.items())
     elif is_record(value) and hasattr(value, "_fields"):
@@ -177,7 +174,7 @@ def keyed(value: Any) -> Iterator[tuple[str, Any]]:
 def map_tensors(function: Function, value: Any, whole: tuple[type, ...] = ()) -> Any:
     """Return `value` with what `function` makes of every tensor in it, keeping everything else.
 
-    Parts without tensors are not copied, except those that a pass reads to the end. Some objects have no copy: see
+    Parts without tensors are not copied, except iterators, which a pass uses up. Some objects have no copy: see
     `fixed_inputs`. `function` gets an object whose class is in `whole` as it is, but not one of a derived class.
     """
     return _mapped(function, value, ({}, whole))
@@ -204,7 +201,7 @@ def _mapped(function: Function, value: Any, state: _State) -> Any:
 
 
 def _copy_of(value: Any, function: Function, state: _State) -> Any:
-    """Return an object that holds tensors with others, the object itself where its class grants no other."""
+    """Return a copy of an object with other tensors; the object itself if its class allows no copy."""
     if is_array(value):
         return _array_like(value, function, state)
     if isinstance(value, tuple | frozenset):
@@ -212,10 +209,7 @@ def _copy_of(value: Any, function: Function, state: _State) -> Any:
     new = _empty_like(value)
     if new is None:
         return value
-    state[0][id(value)] = (
-        value,
-        new,
-    )  # first, for it may hold itself; the original is kept, and its identity
+    state[0][id(value)] = value, new  # first, as it may hold itself; keeps the id
     _fill(new, value, function, state)
     return new
 
@@ -247,20 +241,20 @@ def _fill(new: Any, value: Any, function: Function, state: _State) -> None:
 
 
 _EMPTY: tuple[Any, ...] = (OrderedDict, defaultdict, dict, list, deque, set, SimpleNamespace)
-"""Classes written in C that give an empty object, those of more before those of less."""
+"""Classes written in C that can create an empty object, subclasses before base classes."""
 
 
 def _empty_like(value: Any) -> Any:
-    """Return a new object of the same class with nothing in it; `None` where the class grants none."""
+    """Return a new empty object of the same class; `None` if the class allows none."""
     kind = value.__class__
-    if hasattr(kind, "__del__"):  # it owns something that its copy would give back
+    if hasattr(kind, "__del__"):  # it owns something that its copy would release, too
         return None
     base = next((each for each in _EMPTY if isinstance(value, each)), None)
     try:
         if base is None:
             return object.__new__(kind)
         new = base.__new__(kind)
-    except TypeError:  # a class that is written in C
+    except TypeError:  # a class written in C
         return None
     if isinstance(value, defaultdict):
         new.default_factory = value.default_factory
@@ -274,7 +268,7 @@ def _frozen_like(value: Any, function: Function, state: _State) -> Any:
     kind, base = value.__class__, tuple if isinstance(value, tuple) else frozenset
     try:
         new = base.__new__(kind, items)
-    except TypeError:  # a result of several that torch makes
+    except TypeError:  # a `torch.return_types` class
         new = kind(items)
     state[0][id(value)] = value, new
     own = getattr(new, "__dict__", {})
@@ -292,7 +286,7 @@ def _array_like(value: Any, function: Function, state: _State) -> Any:
     tensor = tensor_of(new)
     result = None if tensor is None else function(tensor)
     if not isinstance(result, torch.Tensor) or type(result) is not torch.Tensor or result.device.type == "meta":
-        return new  # an array cannot be without values
+        return new  # an array always has values
     with torch.no_grad():
         other = result.detach().resolve_conj().numpy().astype(value.dtype, copy=False).view(type(value))
     state[0][id(value)] = value, other

@@ -1,4 +1,4 @@
-"""What all dispatch modes that see every operation have in common."""
+"""The base class of dispatch modes that see every operation."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _ASKS_MODES = hasattr(TorchDispatchMode, "supports_higher_order_operators")
-"""Whether torch hands operators that take functions to any mode that says so; older releases ask for a registration."""
+"""Whether torch passes operators that take functions to modes with this attribute; older releases register them."""
 
 _registered: set[tuple[str, type]] = set()
 
 
 class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """A mode that torch asks what to do for every operation, and that leaves the compiler alone.
+    """A mode that torch calls for every operation, and that does not load the compiler.
 
-    It is asked for operators that take functions, too (`torch.cond`), which are no `OpOverload` and have no schema.
+    It is also called for operators that take functions (`torch.cond`), which are no `OpOverload` and have no schema.
     """
 
     supports_higher_order_operators = True
@@ -29,13 +29,13 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False
 
     def __enter__(self) -> Any:
-        """Begin to be asked."""
+        """Enter the mode; older releases of torch need its operators registered first."""
         if not _ASKS_MODES:
             _register(type(self))
         return super().__enter__()  # type: ignore[no-untyped-call]
 
     def higher_order(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Run an operator that takes functions: `cond` is looked into, of others only the result is seen."""
+        """Run an operator that takes functions: the branch of `cond` inside the mode, any other as one operation."""
         if str(func.name()) != "cond":
             return func(*args, **kwargs)
         predicate, first, second, operands = args
@@ -44,7 +44,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _register(mode: type[Dispatch]) -> None:
-    """Have torch hand every operator that takes functions to modes of this class."""
+    """Make torch pass every operator that takes functions to modes of this class."""
     for name, operator in torch._ops._higher_order_ops.items():
         if (name, mode) not in _registered:
             _registered.add((name, mode))

@@ -1,7 +1,7 @@
-"""Which extents to try: a search through a box of sizes for a point that fails, and for the smallest such point.
+"""Chooses which extents to try: searches a box of sizes for a point that fails, and for the smallest such point.
 
-Nothing here knows what a point stands for. The search is deterministic, and bounded by a number of tries instead of
-seconds, so that a verdict does not depend on how busy a machine is.
+Nothing here knows what a point means. The search is deterministic, and limited by a number of tries instead of seconds,
+so that a verdict does not depend on the load of a machine.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Box:
 
 
 class Tries:
-    """Counts and remembers what was tried. Beyond `limit` points nothing fails any more, and it is `spent`."""
+    """Counts and remembers what was tried. Beyond `limit` points nothing fails, and `spent` is set."""
 
     def __init__(self, fails: Callable[[Point], bool], limit: int) -> None:
         self.known: dict[Point, bool] = {}
@@ -70,20 +70,20 @@ class Tries:
 def search(box: Box, fails: Tries) -> Point | None:
     """Return a point of `box` that fails, `None` if none was found.
 
-    A box with no more points than may be tried is tried whole. Of any other these are: every corner, the lines along
-    each axis that start from the lower and the upper bounds, whole where half of the tries suffice for that, and what
-    hypothesis thinks of.
+    A box with no more points than may be tried is tried completely. In any other, the search tries every corner; the
+    lines along each axis from the lower and the upper bounds, completely if half of the tries suffice; what hypothesis
+    generates; and random points.
     """
     if box.count <= fails.left:
         return next(filter(fails, box.points()), None)
     found = next(filter(fails, box.corners()), None) or next(filter(fails, _lines(box, fails.left // 2)), None)
-    return found or _guess(box, fails, fails.left) or next(filter(fails, _strewn(box, fails)), None)
+    return found or _guess(box, fails, fails.left) or next(filter(fails, _random_points(box, fails)), None)
 
 
 def smallest(box: Box, fails: Tries, start: Point) -> Point:
-    """Return a failing point at or below `start`, which fails: making any one extent of it smaller ends that.
+    """Return a failing point at or below `start`, which fails. Making any one extent of the result smaller ends that.
 
-    That holds for all smaller values of the extent where there were tries enough, and for the next one otherwise.
+    This holds for all smaller values of the extent if there are enough tries, otherwise for the next smaller one.
     """
     below = Box(box.low, start)
     if below.count <= fails.left:
@@ -96,8 +96,8 @@ def smallest(box: Box, fails: Tries, start: Point) -> Point:
 def _lines(box: Box, share: int) -> Iterator[Point]:
     """Yield the points along each axis.
 
-    Where `share` points do not suffice for all of them, half of those lie next to each other, so that none of every
-    few is missed, and the others are spread over the line.
+    If `share` points do not suffice for all, half of those are adjacent, so that no regular gap is missed, and the
+    others are spread over the line.
     """
     each = max(2, share // (2 * len(box.low)))
     for origin, axis in itertools.product((box.low, box.high), range(len(box.low))):
@@ -114,15 +114,15 @@ def _spread(low: int, high: int, count: int) -> Iterator[int]:
     yield from (low + dense + (high - low - dense) * step // (count - dense) for step in range(count - dense))
 
 
-def _strewn(box: Box, fails: Tries) -> Iterator[Point]:
-    """Yield points anywhere in the box until no more may be tried."""
+def _random_points(box: Box, fails: Tries) -> Iterator[Point]:
+    """Yield random points of the box until no more may be tried."""
     numbers = random.Random(0)
     while fails.left:
         yield tuple(numbers.randint(low, high) for low, high in zip(box.low, box.high, strict=True))
 
 
 def _descend(box: Box, fails: Tries, point: Point) -> Point:
-    """Make one extent after the other as small as it can be, until none can be smaller."""
+    """Make one extent after another as small as possible, until none can become smaller."""
     before: Point | None = None
     while point != before:
         before = point
@@ -149,7 +149,7 @@ def _moved(point: Point, axis: int, value: int) -> Point:
 
 
 def _guess(box: Box, fails: Tries, count: int) -> Point | None:
-    """Return the smallest failing point that hypothesis finds in `count` tries of its own and those of shrinking."""
+    """Return the smallest failing point that hypothesis finds in `count` tries, and more of shrinking."""
     if count < 1:
         return None
     from hypothesis import HealthCheck, Phase, Verbosity, find, settings
@@ -170,15 +170,15 @@ def _guess(box: Box, fails: Tries, count: int) -> Point | None:
     try:
         with _without_constants():
             return find(extents, fails, settings=quiet)
-    except (NoSuchExample, FailedHealthCheck):  # the latter inside of a test of hypothesis, which bears no other in it
+    except (NoSuchExample, FailedHealthCheck):  # the latter inside a hypothesis test, which allows no other inside
         return None
 
 
 @contextmanager
 def _without_constants() -> Iterator[None]:
-    """Keep hypothesis from trying numbers that occur in the source of whatever is imported.
+    """Keep hypothesis from trying numbers from the source code of imported modules.
 
-    What it finds would depend on that, and it writes what it reads there to a folder `.hypothesis`.
+    The result would depend on them, and hypothesis would cache them in a folder `.hypothesis`.
     """
     names = ("_get_local_constants", "CONSTANTS_CACHE", "GLOBAL_CONSTANTS")
     providers: Any = _constants_module()
@@ -197,7 +197,7 @@ def _without_constants() -> Iterator[None]:
 
 
 def _constants_module() -> Any:
-    """Return the module in which hypothesis collects numbers from sources; none in releases before 6.125."""
+    """Return the module in which hypothesis collects numbers from source code, `None` before 6.125."""
     try:
         return importlib.import_module("hypothesis.internal.conjecture.providers")
     except ImportError:

@@ -1,4 +1,4 @@
-"""What an input holds that no variation reaches: iterators, images, objects that cannot be copied."""
+"""Finds parts of an input that cannot be varied: iterators, images, objects that cannot be copied."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from archcheck.measure.shapes.containers import ATOMS, PLAIN, is_tensor, keyed, 
 from archcheck.measure.shapes.replays import Replay
 
 _DATA = ("__array__", "__array_interface__", "__dlpack__", "__next__")
-"""What tells of numbers in an object that is no tensor: images, tables, iterators."""
+"""Attributes that show that an object other than a tensor holds numbers: images, tables, iterators."""
 
 
 def fixed_in(value: Any) -> tuple[str, ...]:
-    """Return the paths of what holds numbers that `map_tensors` does not reach or cannot replace, with their types."""
+    """Return the paths and types of parts with numbers that `map_tensors` does not reach or cannot replace."""
     return tuple(dict.fromkeys([*_opaque(value, "", {}), *_unmoved(value)]))
 
 
@@ -38,7 +38,7 @@ def _opaque(value: Any, name: str, seen: dict[int, Any]) -> Iterator[str]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is a single number of NumPy, which stays as numbers of Python do, or an array of texts."""
+    """Whether a value is a NumPy scalar, which is not varied, like Python numbers, or an array of texts."""
     numpy: Any = sys.modules.get("numpy")
     texts = is_array(value) and value.dtype.kind in "SU"
     return texts or (numpy is not None and isinstance(value, getattr(numpy, "generic", ())))

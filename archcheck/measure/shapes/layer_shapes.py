@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -41,13 +40,13 @@ def _conv(call: Call) -> Answer:
         min(extent) > 0,
         f"a kernel of {tuple(weight.shape[2:])} does not fit into a map of {tuple(x.shape[2:])}",
     )
-    # Torch's kernels for three axes answer in the contiguous format, whatever they are given.
+    # Torch's kernels for three axes always return the contiguous format.
     layout = layout_of(x, weight) if axes == 2 else torch.contiguous_format
     return new((x.shape[0], weight.shape[0], *extent), x, memory_format=layout)
 
 
 def _is_plain(call: Call) -> bool:
-    """Whether this is a convolution that torch takes as far as dtypes, bias, groups and strides go."""
+    """Whether torch accepts the dtypes, bias, groups and strides of a convolution."""
     weight, bias = call["weight"], call["bias"]
     fits = bias is None or bias.shape == weight.shape[:1]
     strided_same = call["padding"] == "same" and max(per_axis(call["stride"], 1)) > 1
@@ -87,7 +86,7 @@ def _attention(call: Call) -> Answer:
 
 @cache
 def _puts_heads_last() -> bool:
-    """Whether this release of torch lays the result of fused attention out as (N, L, H, E), by asking it once."""
+    """Whether this release of torch lays out the result of fused attention as (N, L, H, E); runs it once."""
     with torch._C._DisableTorchDispatch():
         query = torch.ones(1, 2, 3, 4, dtype=torch.float32, device="cpu")
         result = torch.ops.aten.scaled_dot_product_attention.default(query, query, query)
@@ -202,28 +201,9 @@ def pool_extent(call: Call, size: int, axis: int, axes: int) -> int:
     return extent - 1 if (extent - 1) * stride >= size + padding else extent
 
 
-@rule("lstm")
-def _lstm(call: Call) -> Answer:
-    if "batch_sizes" in call:
-        return _packed(call)
-    state, cell = call["hx"]
-    return new(_recurrent_shape(call, state), call["input"]), like(state), like(cell)
-
-
-@rule("gru", "rnn_tanh", "rnn_relu")
-def _gru(call: Call) -> Answer:
-    if "batch_sizes" in call:
-        return _packed(call)
-    return new(_recurrent_shape(call, call["hx"]), call["input"]), like(call["hx"])
-
-
-def _packed(call: Call) -> Answer:
+@rule("lstm", "gru", "rnn_tanh", "rnn_relu")
+def _recurrent(call: Call) -> Answer:
+    x = call["data"] if "batch_sizes" in call else call["input"]  # `data`: the steps of a packed sequence
     states = call["hx"] if isinstance(call["hx"], list | tuple) else [call["hx"]]
     directions = 2 if call["bidirectional"] else 1
-    out = new((call["data"].shape[0], directions * states[0].shape[-1]), call["data"])
-    return (out, *map(like, states))
-
-
-def _recurrent_shape(call: Call, state: Any) -> tuple[int, ...]:
-    directions = 2 if call["bidirectional"] else 1
-    return (*call["input"].shape[:-1], directions * state.shape[-1])
+    return (new((*x.shape[:-1], directions * states[0].shape[-1]), x), *map(like, states))

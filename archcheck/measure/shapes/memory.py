@@ -1,6 +1,6 @@
-"""Tracks which memory tensors use, and the peak of what is alive at the same time.
+"""Tracks the memory of tensors, and the peak of what is alive at the same time.
 
-Views and in-place operations share a block and count once. Inputs count, for the caller holds them; parameters,
+Views and in-place operations share a block and count once. Inputs count, because the caller holds them; parameters,
 buffers and constants do not.
 """
 
@@ -10,27 +10,27 @@ import weakref
 
 import torch
 
-from archcheck.measure.shapes.memory_blocks import Account, Block
-from archcheck.measure.shapes.tensor import Outside, ShapeTensor, extent_of, outside_of, shape_tensor
+from archcheck.measure.shapes.memory_blocks import Block, MemoryUse
+from archcheck.measure.shapes.tensor import ShapeTensor, TensorMetadata, extent_of, metadata_of, shape_tensor
 
 
 class Memory:
-    """The blocks of one forward pass, and their `account`."""
+    """The memory blocks of one forward pass; `account` has their live and peak bytes."""
 
     def __init__(self) -> None:
-        self.account = Account()
+        self.account = MemoryUse()
         self.new = self.account.new
         self.any_stale = False
         self._blocks: dict[int, Block] = {}
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}  # of real memory that the pass made
 
     def shape_tensor_like(self, tensor: torch.Tensor) -> ShapeTensor:
-        """Return a tensor without values with the outside of a real `tensor`, in memory of its own."""
-        outside = Outside(*outside_of(tensor)[:3], 0)
-        return shape_tensor(outside, self.new(extent_of(outside) * tensor.element_size()))
+        """Return a tensor without values with the metadata of a real `tensor`, in its own memory."""
+        metadata = TensorMetadata(*metadata_of(tensor)[:3], 0)
+        return shape_tensor(metadata, self.new(extent_of(metadata) * tensor.element_size()))
 
     def of(self, tensor: torch.Tensor) -> Block:
-        """Return the block of any tensor; that of one from outside of the pass is not counted and kept."""
+        """Return the block of any tensor; that of a tensor from outside the pass is kept and not counted."""
         if isinstance(tensor, ShapeTensor):
             return tensor.block
         storage = storage_of(tensor)
@@ -38,12 +38,12 @@ class Memory:
             return Block(0)
         block = self._blocks.get(storage._cdata)
         if block is None:
-            # Kept, for an address stays theirs only as long as they live.
+            # Kept, because another storage may get its address later.
             block = self._blocks[storage._cdata] = Block(storage.nbytes(), keeps=storage)
         return block
 
     def count(self, tensor: torch.Tensor) -> None:
-        """Count the memory of a real tensor that the pass made or was given, unless it stands on the account."""
+        """Count the memory of a real tensor that the pass made or was given, unless it is counted already."""
         storage = None if isinstance(tensor, ShapeTensor) else storage_of(tensor)
         if storage is not None and storage._cdata not in self._blocks:
             address = storage._cdata
@@ -55,7 +55,7 @@ class Memory:
         self._alive.pop(address, None)
 
     def spoil(self, tensor: torch.Tensor) -> None:
-        """Note that a real tensor was to be written to: its values are not what they should be."""
+        """Note that a write to a real tensor was skipped: its values are not what they should be."""
         self.of(tensor).stale = self.any_stale = True
 
 

@@ -1,11 +1,11 @@
-"""Pieces of memory, and the account of those that live at the same time."""
+"""Blocks of memory, and the bytes of those that live at the same time."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-class Account:
+class MemoryUse:
     """The memory that a forward pass takes: `live` bytes now, `peak` bytes at most."""
 
     __slots__ = ("live", "peak")
@@ -23,15 +23,15 @@ class Account:
 
 
 class Block:
-    """A piece of memory: all tensors that are views of one another share one.
+    """A block of memory; all views of a tensor share one.
 
-    `written` is the event that last wrote to it, -1 for none; `stale` says that a real tensor in it no longer has
-    the values it should. `account` is where the block is counted while it lives, if anywhere.
+    `written` is the event that last wrote to it, -1 for none; `stale` says that a real tensor in it no longer has the
+    values it should. `account` counts the block while it lives, if it is not `None`.
     """
 
     __slots__ = ("account", "keeps", "nbytes", "stale", "written")
 
-    def __init__(self, nbytes: int, *, account: Account | None = None, keeps: Any = None) -> None:
+    def __init__(self, nbytes: int, *, account: MemoryUse | None = None, keeps: Any = None) -> None:
         self.account = account
         self.nbytes = nbytes
         self.keeps = keeps
@@ -39,7 +39,7 @@ class Block:
         self.stale = False
 
     def __del__(self) -> None:
-        """Take the block off its account: the last tensor in it is gone."""
-        account = getattr(self, "account", None)  # the copy of a block may be dropped half made
+        """Stop counting the block: its last tensor is gone."""
+        account = getattr(self, "account", None)  # an unfinished copy has none
         if account is not None:
             account.live -= self.nbytes

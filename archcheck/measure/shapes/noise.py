@@ -1,4 +1,4 @@
-"""Random numbers of archcheck's own: on the CPU and in single precision, whatever defaults a subject has set."""
+"""Random numbers for archcheck itself: on the CPU and in float32, whatever defaults a subject has set."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import torch
 
 
 def uniform(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Return numbers between 0 and 1."""
+    """Return uniform numbers in [0, 1)."""
     return torch.rand(tuple(shape), generator=generator, dtype=dtype, device="cpu")
 
 
 def normal(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Return normal numbers about 0 with a deviation of 1."""
+    """Return normal numbers with mean 0 and standard deviation 1."""
     return torch.randn(tuple(shape), generator=generator, dtype=dtype, device="cpu")
 
 
 def integers(low: int, high: int, shape: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-    """Return integers from `low` on, below `high`."""
+    """Return uniform integers in [low, high)."""
     return torch.randint(low, high, tuple(shape), generator=generator, dtype=torch.int64, device="cpu")
 
 
 def permutation(count: int, seed: int) -> torch.Tensor:
-    """Return the integers below `count` in another order."""
+    """Return a random permutation of the integers below `count`."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed), dtype=torch.int64, device="cpu")

@@ -1,8 +1,8 @@
-"""The shapes that common operations give, without asking torch's meta kernels.
+"""The shapes of the results of common operations, without torch's meta kernels.
 
-Torch's own meta kernels are exact, too, but the first of them imports a compiler and a computer algebra
-system: two seconds and 80 MB for a network that runs in a millisecond. Here are the rules of operations on plain
-tensors; those of layers are in `layer_shapes`, and what both share in `shape_rules`.
+Torch's own meta kernels are exact, too, but the first one imports a compiler and a computer algebra system: two seconds
+and 80 MB for a network that runs in a millisecond. This module has the rules of operations on plain tensors. Those of
+layers are in `layer_shapes`, and what both share is in `shape_rules`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from archcheck.measure.shapes.shape_rules import (
     rule,
 )
 
-__all__ = ["RULES", "broadcast", "first_tensor", "layer_shapes", "like", "new"]
+__all__ = ["RULES", "broadcast", "layer_shapes"]
 
 
 @rule("matmul")
@@ -34,16 +34,6 @@ def _matmul(call: Call) -> Answer:
     return new((*broadcast(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1]), left)
 
 
-@rule("mm")
-def _mm(call: Call) -> Answer:
-    return _product(call["self"], call["mat2"], axes=2)
-
-
-@rule("bmm")
-def _bmm(call: Call) -> Answer:
-    return _product(call["self"], call["mat2"], axes=3)
-
-
 def _product(left: torch.Tensor, right: torch.Tensor, *, axes: int) -> Answer:
     if left.dim() != axes or right.dim() != axes or left.dtype != right.dtype:
         return None
@@ -52,15 +42,20 @@ def _product(left: torch.Tensor, right: torch.Tensor, *, axes: int) -> Answer:
     return new((*left.shape[:-1], right.shape[-1]), left)
 
 
+rule("mm")(lambda call: _product(call["self"], call["mat2"], axes=2))
+rule("bmm")(lambda call: _product(call["self"], call["mat2"], axes=3))
+
+
 @rule("_scaled_grouped_mm", "_scaled_grouped_mm_v2")
 def _scaled_grouped(call: Call) -> Answer:
-    """Products of bytes are given in bfloat16 unless asked otherwise."""
-    return _grouped({**call, "out_dtype": call.get("out_dtype") or torch.bfloat16})
+    """Scaled products have the dtype bfloat16 by default."""
+    answer: Answer = _grouped({**call, "out_dtype": call.get("out_dtype") or torch.bfloat16})
+    return answer
 
 
 @rule("_grouped_mm")
 def _grouped(call: Call) -> Answer:
-    """Groups are rows of the left side, columns of the right one, a part of the axis that both share, or an axis."""
+    """Groups are rows of the left side, columns of the right one, parts of the shared axis, or an axis of both."""
     left, right, offsets, bias = call["self"], call["mat2"], call.get("offs"), call.get("bias")
     if left.dtype != right.dtype or left.shape[-1] != right.shape[-2] or bias is not None:
         return None
@@ -69,15 +64,11 @@ def _grouped(call: Call) -> Answer:
         groups: tuple[int, ...] = (left.shape[0],)
     elif axes == (2, 2) and offsets is not None:
         groups = (offsets.shape[0],)
-    elif axes in ((2, 3), (3, 2)) and offsets is not None and offsets.shape[0] == max(left, right, key=_axes).shape[0]:
+    elif axes in ((2, 3), (3, 2)) and offsets is not None and len(offsets) == len(left if left.dim() == 3 else right):
         groups = ()
     else:
         return None
     return new((*groups, left.shape[-2], right.shape[-1]), left, call.get("out_dtype"))
-
-
-def _axes(tensor: torch.Tensor) -> int:
-    return tensor.dim()
 
 
 @rule("addmm")
@@ -147,7 +138,7 @@ def _binary(call: Call) -> Answer:
     if left.shape == right.shape:
         return like(left)
     shape = broadcast(left.shape, right.shape)
-    # The operand that has the shape of the whole also settles the order of the axes in memory.
+    # An operand with the shape of the result also determines the order of its axes in memory.
     whole = next((operand for operand in (left, right) if operand.shape == shape), None)
     return new(shape, left) if whole is None else like(whole)
 
@@ -230,7 +221,7 @@ def _where(call: Call) -> Answer:
 
 @rule("linalg_svdvals", "linalg_eigvalsh")
 def _spectrum(call: Call) -> Answer:
-    # Torch's kernels work out vectors, too, of tensors that are not plain ones, as those without values are.
+    # Torch's kernels also compute the vectors if the tensor is of a subclass, such as one without values.
     matrix = first_tensor(call)
     if matrix.dim() < 2 or matrix.dtype not in (torch.float32, torch.float64):
         return None

@@ -1,4 +1,4 @@
-"""Quantised weights, which torch keeps packed in objects of its own and not in tensors."""
+"""Reads quantised weights, which torch keeps packed in its own objects instead of tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GEOMETRY = ("stride", "padding", "dilation", "groups")
 def opened(call: Call) -> Call:
     """Return the call of a quantised layer under the names of the float one: `input`, `weight`, `bias`, strides.
 
-    `weight` is a tensor without values; a call that holds no packed weight is returned as it is.
+    `weight` is a tensor without values. A call without a packed weight is returned unchanged.
     """
     holder: Any = next((call[key] for key in _HOLDERS if key in call), None)
     source = next((call[key] for key in _INPUTS if key in call), None)
@@ -27,7 +27,7 @@ def opened(call: Call) -> Call:
     if not hasattr(holder, "groups"):  # a linear layer
         return {**call, "input": source, "weight": torch.empty(shape, device=META), "bias": bias}
     geometry = {key: getattr(holder, key)() for key in _GEOMETRY}
-    if len(shape) > source.dim():  # a convolution of one axis is packed as one of two, the first of size one
+    if len(shape) > source.dim():  # a 1-d convolution is packed as a 2-d one, whose first axis has size one
         del shape[2]
         geometry |= {key: geometry[key][1:] for key in ("stride", "padding", "dilation")}
     return {**call, "input": source, "weight": torch.empty(shape, device=META), "bias": bias} | geometry

@@ -1,4 +1,4 @@
-"""Iterators as inputs: what can be read once, made so that every pass reads it from its beginning."""
+"""Iterators as inputs: replaces them, so that every pass reads them from the beginning."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from archcheck.foundation.errors import SubjectError
 
 _MOST = 10_000
-"""Items beyond which an iterator is taken for one without end."""
+"""Items beyond which an iterator counts as infinite."""
 
 
 class Replay(Iterator[Any]):
-    """An iterator over items that are kept; a copy of one that nobody has read begins with the first."""
+    """An iterator over stored items; the copy of an unread one begins with the first."""
 
     def __init__(self, items: list[Any]) -> None:
         self.items = items
@@ -30,10 +30,10 @@ class Replay(Iterator[Any]):
 
 
 def replayed(value: Any) -> Any:
-    """Return an input with a `Replay` for each generator and each of Python's own iterators in it.
+    """Return an input with a `Replay` for each generator and each built-in iterator in it.
 
     Raises:
-        SubjectError: one of them has no end.
+        SubjectError: one of them is infinite.
     """
     if _is_read_once(value):
         items = list(islice(value, _MOST + 1))

@@ -1,11 +1,13 @@
-"""What shape rules are made of: their table, meta tensors to answer with, broadcasting.
+"""The parts of shape rules: their table, meta tensors as results, broadcasting.
 
-A rule answers from the arguments by name; `None` means "not this case", and torch's meta kernel is asked.
+A rule gets the arguments by name. It returns `None` for a case that it does not cover; then torch's meta kernel runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 
@@ -13,17 +15,21 @@ from archcheck.measure.shapes.arguments import Call
 from archcheck.measure.shapes.tensor import META
 
 Answer = torch.Tensor | tuple[torch.Tensor, ...] | list[torch.Tensor] | None
-RULES: dict[str, Callable[[Call], Answer]] = {}
+Rule = Callable[[Call], Any]
+RULES: dict[str, Rule] = {}
 
 
-def rule(*names: str) -> Callable[[Callable[[Call], Answer]], Callable[[Call], Answer]]:
-    """Register a shape rule under torch's operator names."""
+def register(table: dict[str, Rule], *names: str) -> Callable[[Rule], Rule]:
+    """Return a decorator that enters a function in a table under names of torch's operators."""
 
-    def register(function: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
-        RULES.update(dict.fromkeys(names, function))
+    def enter(function: Rule) -> Rule:
+        table.update(dict.fromkeys(names, function))
         return function
 
-    return register
+    return enter
+
+
+rule = partial(register, RULES)
 
 
 def new(
@@ -37,7 +43,7 @@ def new(
 
 
 def like(tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """Return a meta tensor of the same shape, with the same strides when they are dense (channels last)."""
+    """Return a meta tensor of the same shape, and of the same strides if they are dense (channels last)."""
     if tensor.is_contiguous() or not _is_dense(tensor):
         return new(tensor.shape, tensor, dtype)
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype or tensor.dtype, device=META)
@@ -53,7 +59,7 @@ def _is_dense(tensor: torch.Tensor) -> bool:
 
 
 def layout_of(*tensors: torch.Tensor) -> torch.memory_format:
-    """Return channels last where one of `tensors` has its channels last in memory, else the contiguous format."""
+    """Return channels last if one of `tensors` has its channels last in memory, else the contiguous format."""
     channels_last = _CHANNELS_LAST.get(tensors[0].dim())
     if channels_last is None or not any(_is_channels_last(tensor, channels_last) for tensor in tensors):
         return torch.contiguous_format
@@ -87,6 +93,6 @@ def first_tensor(call: Call) -> torch.Tensor:
 
 
 def expect(condition: bool, message: str) -> None:
-    """Raise `RuntimeError` with `message` unless `condition` holds: torch would refuse these shapes, too."""
+    """Raise `RuntimeError` with `message` unless `condition` holds: torch refuses these shapes, too."""
     if not condition:
         raise RuntimeError(message)

@@ -1,30 +1,21 @@
 """Operations whose result's size, or whose Python value, depends on data that a trace of shapes does not have.
 
-Each answers with a stated bound: sizes with the most there can be (one where that would let loops over the
-result explode), values with zero or false. The trace names every bound that it used.
+Each returns a stated bound: the largest possible size (one if loops over the result would take too long), or zero or
+false as a value. The trace names every bound that it used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
 from archcheck.measure.shapes.arguments import Call
-from archcheck.measure.shapes.operator_shapes import broadcast, first_tensor, like, new
+from archcheck.measure.shapes.shape_rules import Rule, broadcast, first_tensor, like, new, register
 
-BOUNDS: dict[str, Callable[[Call], Any]] = {}
-
-
-def bound(*names: str) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
-    """Register a bound under torch's operator names."""
-
-    def register(function: Callable[[Call], Any]) -> Callable[[Call], Any]:
-        BOUNDS.update(dict.fromkeys(names, function))
-        return function
-
-    return register
+BOUNDS: dict[str, Rule] = {}
+bound = partial(register, BOUNDS)
 
 
 @bound("item", "_local_scalar_dense")
@@ -93,7 +84,7 @@ def _where(call: Call) -> Any:
 
 @bound("index")
 def _index(call: Call) -> Any:
-    """Indexing with a mask takes as many elements as the mask has; with integers the size is known."""
+    """Return as many elements as a mask has; with integers, the size is known."""
     indices = call["indices"]
     if not any(isinstance(index, torch.Tensor) and index.dtype in (torch.bool, torch.uint8) for index in indices):
         return NotImplemented
@@ -107,6 +98,6 @@ def _index(call: Call) -> Any:
 
 
 def bounded(name: str, call: Call) -> Any:
-    """Return the bounded result of one call, or `NotImplemented` when its size does not depend on data."""
+    """Return the bounded result of one call, or `NotImplemented` if its size does not depend on data."""
     function = BOUNDS.get(name)
     return NotImplemented if function is None else function(call)

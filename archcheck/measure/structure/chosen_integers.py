@@ -1,8 +1,8 @@
 """Counts integers that choose numbers: an element of a table, how many ones to add, which of the drawn numbers.
 
-What is made without an input, of shapes, numbers of Python and draws, weighs the few numbers of its formula. But
+A tensor made without an input, from shapes, Python numbers and draws, counts as the few numbers of its formula. But
 `linspace(0, 1, 256)[k]`, `ones(k).sum()` and `randn(4000)[k]` give any number for an integer `k`. So the integers of
-such operations count, in the order in which a line uses them, where what they make could not be told in fewer numbers.
+such operations count, in the order in which a line uses them, if fewer numbers cannot describe the result.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from archcheck.measure.structure.numbers_used import Use, worth_of
 
 
 def chosen_integers(passes: Passes, example: Example, trace: Trace) -> list[Use]:
-    """Return the integers that choose the numbers that meet those of an input, and the operation of each.
+    """Return the integers that choose numbers that are combined with an input, and the operation of each.
 
-    Empty where there are few integers or few numbers.
+    The list is empty if there are few integers or few numbers.
     """
     parameters = {name for name, _ in passes.tree.parameters()}
     uses = _uses(trace, _frontier(trace, parameters))
     if worth_of(uses).numbers <= MUCH:
         return []
-    with contextlib.suppress(Exception):  # whatever the subject raises on real numbers, others tell
+    with contextlib.suppress(Exception):  # what the subject raises on real numbers is reported elsewhere
         trace = passes.traced_by(Tracer, example).trace
         frontier = _frontier(trace, parameters)
         told = passes.captured(example, frozenset(frontier), real=True)
@@ -42,20 +42,23 @@ def chosen_integers(passes: Passes, example: Example, trace: Trace) -> list[Use]
 
 
 def _frontier(trace: Trace, parameters: Container[str]) -> list[int]:
-    """Return the events that are made without an input and read together with one, or with a parameter."""
-    free = _free(trace, parameters)
-    found = {
+    """Return the events that depend on neither an input nor a parameter, and are combined with one."""
+    return sorted(met_by_others(trace, _free(trace, parameters)))
+
+
+def met_by_others(trace: Trace, made: Container[int]) -> set[int]:
+    """Return the events in `made` whose numbers an acting operation outside `made` reads."""
+    return {
         index
         for event in trace.events
-        if trace.acting[event.index] and event.index not in free and not takes_shape_alone(event)
+        if trace.acting[event.index] and event.index not in made and not takes_shape_alone(event)
         for index in event.inputs
-        if index in free
+        if index in made
     }
-    return sorted(found)
 
 
 def _free(trace: Trace, parameters: Container[str]) -> set[int]:
-    """Return the events that neither an input nor a parameter goes into."""
+    """Return the events that depend on neither an input nor a parameter."""
     free: set[int] = set()
     for event in trace.events:
         if event.kind == "input" or any(name in parameters for name in event.params):
@@ -66,22 +69,22 @@ def _free(trace: Trace, parameters: Container[str]) -> set[int]:
 
 
 def _uses(trace: Trace, frontier: Iterable[int]) -> list[Use]:
-    """Return the integers of what makes `frontier`, in their order."""
+    """Return the integers of the operations that lead to `frontier`, in order."""
     events = (trace.events[index] for index in sorted(trace.leading_to(frontier, numbers=True)))
     return [(number, event) for event in events for number in (*event.told.integers, *_places(event))]
 
 
 def _places(event: Event) -> Iterator[complex]:
-    """Yield how far back an operation of many operands finds each of them: which they are may be chosen, too.
+    """Yield how far back an operation of many operands finds each: the choice of operands may hold numbers, too.
 
-    They are imaginary, so that none is one of the integers.
+    The distances are imaginary, so that they differ from all integers.
     """
     if len(event.operands) > MUCH:
         yield from (complex(0, event.index - operand) for operand in event.operands)
 
 
 def _numbers(tensors: Iterable[torch.Tensor]) -> int:
-    """Return how many numbers tensors are worth; those of few elements each together, once for each that differs."""
+    """Return how many numbers describe tensors; small tensors count together, by their different numbers."""
     few: dict[complex, None] = {}
     worth = 0
     for tensor in tensors:

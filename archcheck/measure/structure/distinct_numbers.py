@@ -21,26 +21,29 @@ from archcheck.measure.passes.saved_values import are_equal
 from archcheck.measure.structure.regular_tables import regular_worth
 
 TRIVIAL = frozenset({0, 1, -1, 2, 0.5})
-"""Numbers that nobody has to choose."""
+"""Numbers that count as not chosen."""
 _FEW = 16
-"""Elements up to which a description costs more than it saves; of those, the different ones count."""
+"""Elements up to which a description costs more than it saves: the different numbers count."""
 _LIST = 256
-"""Elements up to which a list of them, one by one, may be the shortest description."""
+"""Elements up to which a plain list of them may be the shortest description."""
 _DIGITS = 9
 """Digits that a float32 has at most."""
 _SHORT = 4
-"""Numbers up to which no shorter description is looked for."""
+"""Numbers up to which no shorter description is sought."""
 _SAMPLE = 1 << 14
+"""Elements of a large tensor that are described first."""
 _BLOCK = 1 << 23
 """Elements that are described together."""
 _PALETTE = 256
+"""Different values up to which an index into them may be shorter."""
 _LONG = 64
+"""Compressed bytes from which LZMA may be shorter than DEFLATE."""
 _HEADER = 8
-"""Bytes that DEFLATE takes for anything."""
+"""Bytes that DEFLATE takes for any data."""
 _REGULAR = 32
-"""Elements for each number beyond which a tensor is a table: choices between two, one by one, do not get there."""
+"""Elements per number beyond which a tensor is a table; binary choices, one by one, stay below."""
 _TABLE = 64
-"""Numbers that a general compressor takes for a table of few rules, such as the mask of shifted windows."""
+"""Numbers that a compressor needs for a table of few rules, such as the mask of shifted windows."""
 
 
 class Size(NamedTuple):
@@ -51,12 +54,12 @@ class Size(NamedTuple):
 
 
 def numbers_in(tensor: torch.Tensor) -> int:
-    """Return how many numbers a tensor of any dtype and shape is worth; all elements where they cannot be looked at."""
+    """Return how many numbers describe a tensor of any dtype and shape; all elements if they cannot be read."""
     return size_of(tensor).numbers
 
 
 def size_of(tensor: torch.Tensor) -> Size:
-    """Return the shortest description of a tensor; that of its elements where they cannot be looked at."""
+    """Return the size of the shortest description of a tensor; that of all elements if they cannot be read."""
     count = tensor.numel()
     values = _values(tensor)
     if values is None:
@@ -73,7 +76,7 @@ def size_of(tensor: torch.Tensor) -> Size:
 
 
 def _edges(values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Return first row and first column of what moves on by one from row to row, as masks and distances do."""
+    """Return the first row and column of a tensor whose rows are shifted by one each, as masks and distances are."""
     values = values.squeeze()
     if values.dim() < 2 or min(values.shape[-2:]) < _SHORT:
         return ()
@@ -95,26 +98,23 @@ def _compact(values: torch.Tensor) -> Size:
 
 
 def width_of(number: complex) -> int:
-    """Return the bytes of one number of Python: those of a float32 if it is one or a short decimal, else its own."""
+    """Return the bytes of a Python number: those of a float32 if it is one or a short decimal, else its own."""
     if isinstance(number, complex):
         return sum(width_of(part) for part in (number.real, number.imag) if part) or BYTES
     if isinstance(number, int):
         return max(BYTES, math.ceil(number.bit_length() / 8))
-    short = number != number or number == float(f"{number:.{_DIGITS}g}")
-    return BYTES if short or number == _as_float32(number) else 2 * BYTES
-
-
-def _as_float32(number: float) -> float:
-    return float(torch.tensor(number, dtype=torch.float32, device="cpu"))
+    if number != number or number == float(f"{number:.{_DIGITS}g}"):
+        return BYTES
+    return BYTES if number == torch.tensor(number, dtype=torch.float32, device="cpu").item() else 2 * BYTES
 
 
 def _worth_of_many(values: torch.Tensor) -> int:
     count = values.numel()
     sample = values.reshape(-1)[:_SAMPLE]
     if count > _SAMPLE and (worth := _worth(sample)) > len(sample) // 4:
-        return math.ceil(count * worth / len(sample))  # trained numbers are in every part
+        return math.ceil(count * worth / len(sample))  # trained numbers do not compress in any part
     values = values.squeeze()
-    rows = max(1, _BLOCK * len(values) // count) if values.dim() else 1  # whole ones, which may be like one another
+    rows = max(1, _BLOCK * len(values) // count) if values.dim() else 1  # whole rows, which may be equal
     worth = sum([_worth(block) for block in (torch.split(values, rows) if count > _BLOCK else [values])])
     return max(0, worth - _TABLE) if worth * _REGULAR < count else worth
 
@@ -125,15 +125,14 @@ def _worth(values: torch.Tensor) -> int:
 
 
 def sequence_worth(items: Sequence[int]) -> int:
-    """Return how many numbers a sequence of small integers is worth, such as which constant each operation uses."""
+    """Return how many numbers describe a sequence of small integers, such as which constant each operation uses."""
     if len(items) <= _FEW:
         return 0
-    data = torch.tensor(items, dtype=torch.int32, device="cpu")
-    return max(0, math.ceil((min(map(_compressed, _descriptions(data))) - _HEADER) / BYTES))
+    return _worth(torch.tensor(items, dtype=torch.int32, device="cpu"))
 
 
 def _values(tensor: torch.Tensor) -> torch.Tensor | None:
-    """Return plain numbers on the CPU; `None` where there are none to look at."""
+    """Return plain numbers on the CPU; `None` if they cannot be read."""
     if tensor.device.type == "meta" or not tensor.numel():
         return None
     try:
@@ -146,12 +145,12 @@ def _values(tensor: torch.Tensor) -> torch.Tensor | None:
             plain = plain.cpu().contiguous().clone()
             plain = torch.view_as_real(plain.resolve_conj()) if plain.is_complex() else plain
             return plain.float() if plain.dtype == torch.float64 and _is_single(plain) else plain
-    except (RuntimeError, NotImplementedError):  # a layout without one memory, or a class that answers for torch
+    except (RuntimeError, NotImplementedError):  # a layout without one storage, or a class that overrides torch
         return None
 
 
 def _is_single(values: torch.Tensor) -> bool:
-    """Whether wide numbers are none but those of a narrow one each."""
+    """Whether every float64 is exactly a float32."""
     return torch.equal(values.float().double().nan_to_num(), values.nan_to_num())
 
 
@@ -176,7 +175,7 @@ def _steps(values: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def _as_integers(values: torch.Tensor) -> torch.Tensor:
-    """Return integers whose differences are regular where those of the numbers are."""
+    """Return integers whose differences are regular if those of the numbers are."""
     if not values.is_floating_point():
         return values.long()
     wide = values.double()
@@ -197,13 +196,13 @@ def _narrow(index: torch.Tensor) -> torch.Tensor:
 
 
 def _bytes(values: torch.Tensor) -> bytes:
-    """Return the bytes of numbers, those of the same place together, which compress better."""
+    """Return the bytes of numbers, grouped by their place in a number: this compresses better."""
     rows: torch.Tensor = values.contiguous().reshape(-1, 1).view(torch.uint8)
     return bytes(rows.t().contiguous().numpy().tobytes())
 
 
 def _compressed(data: bytes) -> int:
     size = len(zlib.compress(data, 6))
-    if _LONG < size < len(data) // 16:  # regular over longer ways than DEFLATE looks back
+    if _LONG < size < len(data) // 16:  # regular over longer distances than DEFLATE looks back
         return min(size, len(lzma.compress(data, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 1}])))
     return size

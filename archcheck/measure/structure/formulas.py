@@ -1,10 +1,10 @@
 """Counts how many numbers describe a tensor that a formula made while the subject was built.
 
-The steps that lead to the tensor are run again. Only where they give what the tensor holds now have they made it: what
-was loaded, overwritten or moved since then is no longer theirs. A formula weighs its different numbers and what it was
-given: numbers typed, drawn, decoded or loaded, each counted by `distinct_numbers`. The order of its steps and their
-sizes weigh nothing, unless they are many and irregular. A formula that is a generator, which gives other numbers
-altogether when its own change a little, makes its elements no lighter.
+The steps that lead to the tensor run again. They made it only if they give what the tensor holds now: what was loaded,
+overwritten or moved since then does not follow from them. A formula counts as its different numbers and its data:
+numbers typed, drawn, decoded or loaded, each counted by `distinct_numbers`. The order of its steps and their sizes do
+not count, unless they are many and irregular. A formula that is a generator gives completely different numbers when its
+own change a little, and does not make its elements count less.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ from archcheck.facts.records import NUMBER_BYTES as BYTES
 from archcheck.measure.loading.construction_trace import Construction, Given, Step, View
 from archcheck.measure.operators.operator_results import numbers_of
 from archcheck.measure.shapes.arguments import bind
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.structure.distinct_numbers import TRIVIAL, Size, numbers_in, sequence_worth, size_of
 from archcheck.measure.structure.repeated_draws import NUDGE
-from archcheck.measure.structure.sensitivity import is_apart
+from archcheck.measure.structure.sensitivity import changes_completely
 
 _STIR = 1e-6
-"""The share by which what floating numbers begin as is made larger."""
+"""Share by which the first floating-point numbers of a formula are increased."""
 _NEAR = 2
-"""Roundings that each number may be off when it is computed again."""
+"""Rounding errors that each number may be off when it is computed again."""
 _LONG = 1 << 14
 """Steps up to which a formula is followed."""
 _PLACES = 24
-"""Places that a tensor is looked for at."""
+"""Places at which a tensor is sought."""
 _CODE = 64
-"""Numbers that a general compressor takes for the steps of a formula."""
+"""Numbers that a compressor needs for the steps of a formula."""
 _TABLE = 8
-"""Elements for each of those numbers from which a tensor is a table that a formula fills."""
-
+"""Elements per such number from which a tensor is a table that a formula fills."""
 _FEW = 16
-"""Elements up to which each number that was given counts once for all formulas."""
+"""Elements of given data up to which each number counts once for all formulas."""
 _NEIGHBOURS = 32
 """Steps up to which an operand is near."""
 
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """The different numbers of Python in a formula, and how many numbers it was given or are in its steps."""
+    """The different Python numbers of a formula, and how many numbers its data and its steps hold."""
 
     values: frozenset[complex]
     given: Size
 
 
 class Formulas:
-    """The formulas of one construction; of none where the subject was built before anybody looked.
+    """The formulas of one construction; there are none if the subject was built unobserved.
 
-    Steps that made several tensors, as those of the anchors of each level, weigh once.
+    Steps that made several tensors, such as the anchors of each level, count once.
     """
 
     def __init__(self, construction: Construction | None) -> None:
@@ -64,7 +64,7 @@ class Formulas:
         self._known: set[tuple[int, ...]] = set()
 
     def of(self, tensor: torch.Tensor) -> Formula | None:
-        """Return what made a tensor that it still obeys; `None` where nothing known did."""
+        """Return the formula whose result a tensor still is; `None` if none is known."""
         made = self._construction
         if made is None or tensor.device.type == "meta":
             return None
@@ -82,29 +82,26 @@ class Formulas:
         given = [step for step in steps if isinstance(step, Given)]
         if not steps or len(steps) > _LONG or any(each.content is None for each in given):
             return None
-        replay = Replay(steps)
+        replay = Recomputation(steps)
         if not _same(replay.tensor(view), tensor):
             return None
-        nudged = Replay(steps, nudge=True)
-        if is_apart(tensor, nudged.tensor(view)) or replay.hashed:
+        nudged = Recomputation(steps, nudge=True)
+        if changes_completely(tensor, nudged.tensor(view)) or replay.hashed:
             return None
-        told = tuple(_told(steps))
-        order = 0 if told in self._known else _in_steps(told, tensor.numel())
+        told = tuple(_encoded(steps))
+        order = 0 if told in self._known else _numbers_in_steps(told, tensor.numel())
         self._known.add(told)
-        few = [each for each in map(_as_given, given) if each.numel() <= _FEW]
-        sizes = [size_of(each) for each in map(_as_given, given) if each.numel() > _FEW]
-        values = {number for each in few for number in each.tolist()} - TRIVIAL
+        tensors = list(map(_as_given, given))
+        values = {number for each in tensors if each.numel() <= _FEW for number in each.tolist()} - TRIVIAL
+        sizes = [size_of(each) for each in tensors if each.numel() > _FEW]
         return Formula(
             values=frozenset({*_values(steps), *values}),
             given=Size(order + sum(each.numbers for each in sizes), order * BYTES + sum(each.bytes for each in sizes)),
         )
 
 
-UNSEEN = Formulas(None)
-
-
 def _leading_to(made: Construction, block: int, end: int) -> list[Step | Given]:
-    """Return the steps that a block depends on as it is after `end` steps, in their order."""
+    """Return in order the steps that the content of a block after `end` steps depends on."""
     needed, pending = set[int](), [(block, end)]
     seen: dict[int, int] = {}
     while pending:
@@ -123,14 +120,14 @@ def _leading_to(made: Construction, block: int, end: int) -> list[Step | Given]:
     return [made.steps[index] for index in sorted(needed)]
 
 
-class Replay:
-    """The blocks of a formula, computed again; with `nudge` from numbers that are a little larger."""
+class Recomputation:
+    """The blocks of a formula, computed again; with `nudge`, from slightly larger numbers."""
 
     def __init__(self, steps: Sequence[Step | Given], *, nudge: bool = False) -> None:
         self._nudge = nudge
         self._storages: dict[int, torch.UntypedStorage] = {}
         self.hashed = False
-        """Whether integers that nothing but themselves describes go into it."""
+        """Whether it uses integers that cannot be compressed."""
         before = torch.get_default_dtype()
         try:
             for step in steps:
@@ -139,7 +136,7 @@ class Replay:
             torch.set_default_dtype(before)
 
     def tensor(self, view: View) -> torch.Tensor:
-        """Return the tensor that lies at a place."""
+        """Return the tensor at a place."""
         if view.block not in self._storages:  # the first step covers it
             self._storages[view.block] = torch.UntypedStorage(math.prod(view.shape) * view.dtype.itemsize)  # type: ignore[no-untyped-call]
         plain = torch.empty(0, dtype=view.dtype, device="cpu")
@@ -158,8 +155,7 @@ class Replay:
         args, kwargs = self._with_tensors(step.args), self._with_tensors(step.kwargs)
         if self._nudge and step.reads:
             args = [each * (1 + NUDGE) if isinstance(each, float) else each for each in args]
-        result = step.operator.func(*args, **kwargs)
-        results = _tensors_of(result)
+        results = list(tensors_in(step.operator.func(*args, **kwargs)))
         begins = self._nudge and not any(view.dtype.is_floating_point for view in step.reads)
         for place, block in step.made:
             made = results[place]
@@ -183,12 +179,6 @@ def _as_given(given: Given) -> torch.Tensor:
     return given.content.clone()[:whole].view(given.dtype)
 
 
-def _tensors_of(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, list | tuple):
-        return [each for part in value for each in _tensors_of(part)]
-    return [value] if isinstance(value, torch.Tensor) else []
-
-
 def _is_integer(tensor: torch.Tensor) -> bool:
     return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
 
@@ -210,14 +200,14 @@ def _values(steps: Sequence[Step | Given]) -> Iterator[complex]:
             yield from (each for each in numbers_of(step.operator, call) if each not in TRIVIAL)
 
 
-def _in_steps(told: Sequence[int], elements: int) -> int:
-    """Return how many numbers are in the order and the sizes of the steps, which weigh nothing in a short formula."""
+def _numbers_in_steps(told: Sequence[int], elements: int) -> int:
+    """Return how many numbers the order and the sizes of the steps hold; none in a short formula."""
     worth = sequence_worth(told)
     return 0 if worth <= _CODE and worth * _TABLE <= elements else worth
 
 
-def _told(steps: Sequence[Step | Given]) -> Iterator[int]:
-    """Yield what the steps do in turn, but for the numbers that they are given."""
+def _encoded(steps: Sequence[Step | Given]) -> Iterator[int]:
+    """Yield integers that describe the steps in turn, without their data."""
     makers: dict[int, int] = {}
     names: dict[str, int] = {}
     for index, step in enumerate(steps):
@@ -226,14 +216,14 @@ def _told(steps: Sequence[Step | Given]) -> Iterator[int]:
             continue
         yield names.setdefault(step.operator.name, len(names))
         yield from _integers((step.args, step.kwargs))
-        yield from _outsides(step.reads, makers, index)
+        yield from _encoded_operands(step.reads, makers, index)
         makers.update({block: index for _, block in step.made})
 
 
-def _outsides(views: Sequence[View], makers: Mapping[int, int], index: int) -> Iterator[int]:
-    """Yield what a step says of its operands, each by how it differs from the one before.
+def _encoded_operands(views: Sequence[View], makers: Mapping[int, int], index: int) -> Iterator[int]:
+    """Yield integers that describe the operands of a step, each as the difference from the one before.
 
-    An operand is so many steps back if it is near, else it is the one of a step: so the rounds of a loop are alike.
+    A near operand is encoded by its distance in steps, another one by its step: so the rounds of a loop are alike.
     """
     last: list[int] = []
     for view in views:

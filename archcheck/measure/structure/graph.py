@@ -1,12 +1,12 @@
-"""From the events of a trace to the executed graph: liveness, and the meanings that take several operations.
+"""Builds the executed graph from the events of a trace: what is live, and kinds that several operations form.
 
-* a mean over all positions of a feature map is `global_avg_pool`, however it is written;
-* a convolution whose kernel covers its whole map, of more than one position, is `global_conv`;
-* a product with a weight is `linear`, a product of two activations stays `matmul`;
-* an activation times a mask that is drawn is `dropout`;
-* a ReLU, a normalisation and an attention are what they are, however they are spelled (see `spelled_kinds`);
-* elementwise operations that spell a product of matrices cost what that costs (see `spelled_products`);
-* an operation is `live` when its result reaches an output of the model.
+* A mean over all positions of a feature map is `global_avg_pool`, however it is written.
+* A convolution whose kernel covers its whole map, of more than one position, is `global_conv`.
+* A product with a weight is `linear`; a product of two activations stays `matmul`.
+* An activation times a drawn mask is `dropout`.
+* A ReLU, a normalisation and an attention may be written by hand (see `handwritten_kinds`).
+* Elementwise operations that form a matrix product cost what it costs (see `handwritten_products`).
+* An operation is `live` if its result reaches an output of the model.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from archcheck.measure.operators.cost import stated_macs
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.structure.handwritten_dropout import Masks
-from archcheck.measure.structure.spelled_kinds import Spellings
-from archcheck.measure.structure.spelled_products import spelled_macs
+from archcheck.measure.structure.handwritten_kinds import HandwrittenKinds
+from archcheck.measure.structure.handwritten_norms import activations
+from archcheck.measure.structure.handwritten_products import handwritten_macs
 from archcheck.measure.subject.source_places import Places
 
 _CHANNELS_FIRST = frozenset(
@@ -38,34 +39,29 @@ _POOLS = {
     "max": "global_max_pool",
     "max_pool": "global_max_pool",
 }
-
-
 _TAKES_MORE = frozenset({*_POOLS, "matmul"})
-"""Kinds whose meaning hangs on other operations."""
+"""Kinds whose meaning depends on other operations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The executed graph of a trace; `ops` and the events of `trace` have the same numbers."""
+    """The executed graph of a trace; `ops` and the events of `trace` have the same indices."""
 
     trace: Trace
     ops: tuple[Op, ...]
 
 
 def build(trace: Trace, root: str, like: Graph | None = None) -> Graph:
-    """Return the executed graph; paths in it are relative to `root` where they lie below it.
+    """Return the executed graph; paths in it are relative to `root` if they lie below it.
 
-    Operations that are the same in `like`, the graph of another mode, are the same objects.
+    An operation that is the same in `like`, the graph of another mode, is the same object.
     """
     meaning, places = _Meaning(trace), Places(root)
+    like = None if meaning.masks.dropped or meaning.handwritten.found else like
     same = _same_so_far(trace, like)
     ops = [
         like.ops[event.index]
-        if like
-        and same[event.index]
-        and not meaning.masks.dropped
-        and not meaning.spelled.found
-        and like.ops[event.index].macs == meaning.macs(event)
+        if like and same[event.index] and like.ops[event.index].macs == meaning.macs(event)
         else _op(event, meaning, live, places.of(event.where))
         for event, live in zip(trace.events, trace.live, strict=True)
     ]
@@ -93,10 +89,10 @@ def _op(event: Event, meaning: _Meaning, live: bool, where: Where | None) -> Op:
 
 
 def _same_so_far(trace: Trace, like: Graph | None) -> list[bool]:
-    """Return for each event whether it is the same in another trace, and so is all that its meaning hangs on."""
+    """Return for each event whether it and all that its meaning depends on are the same in `like`."""
     if like is None:
         return [False] * len(trace.events)
-    pairs = zip(trace.events, like.trace.events, strict=False)
+    pairs = zip(trace.events, like.trace.events, trace.live, like.trace.live, strict=False)
     same = [
         event.told is other.told
         and event.inputs == other.inputs
@@ -104,22 +100,22 @@ def _same_so_far(trace: Trace, like: Graph | None) -> list[bool]:
         and event.layer == other.layer
         and event.where is other.where
         and event.told.kind not in _TAKES_MORE
-        for event, other in pairs
+        and live == other_live
+        for event, other, live, other_live in pairs
     ]
-    alive = [mine == theirs for mine, theirs in zip(trace.live, like.trace.live, strict=False)]
-    return [a and b for a, b in zip(same, alive, strict=True)] + [False] * (len(trace.events) - len(same))
+    return same + [False] * (len(trace.events) - len(same))
 
 
 class _Meaning:
-    """Kinds and attributes that take more than one operation to tell."""
+    """Kinds and attributes that depend on more than one operation."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._events = trace.events
         self._layouts: dict[int, str] = {}  # by event
         self.masks = Masks(trace)
-        self._spelled = spelled_macs(trace)
-        self.spelled = Spellings(trace)
+        self._spelled = handwritten_macs(trace)
+        self.handwritten = HandwrittenKinds(trace)
 
     def macs(self, event: Event) -> int:
         """Return the multiply-accumulates of an event, as far as they are known."""
@@ -130,22 +126,22 @@ class _Meaning:
         return event.macs or self._spelled.get(event.index, 0)
 
     def inputs(self, event: Event) -> tuple[int, ...]:
-        """Return what an event reads, what is dropped or rectified first."""
+        """Return what an event reads; what is dropped or rectified comes first."""
         if event.index in self.masks.dropped:
             return self.masks.activation_first(event)
-        spelled = self.spelled.found.get(event.index)
-        return event.inputs if spelled is None or spelled.origin < 0 else (spelled.origin,)
+        handwritten = self.handwritten.found.get(event.index)
+        return event.inputs if handwritten is None or handwritten.origin < 0 else (handwritten.origin,)
 
     def of(self, event: Event) -> tuple[str, dict[str, object]]:
         """Return the kind and the attributes of an event."""
         kind, attributes = self._of(event)
-        end = self.spelled.part_of.get(event.index)
+        end = self.handwritten.part_of.get(event.index)
         return kind, attributes if end is None else attributes | {PART_OF: end}
 
     def _of(self, event: Event) -> tuple[str, dict[str, object]]:
         told = event.told
-        if event.index in self.spelled.found:
-            return self.spelled.found[event.index].kind, self.spelled.attributes_of(event)
+        if event.index in self.handwritten.found:
+            return self.handwritten.found[event.index].kind, self.handwritten.attributes_of(event)
         if event.index in self.masks.dropped:
             return "dropout", {"p": self.masks.dropped[event.index], "training": True}
         if told.kind == "matmul":
@@ -159,14 +155,12 @@ class _Meaning:
         return kind, told.attributes | ({"coverage": coverage} if coverage else {})
 
     def _product_kind(self, event: Event) -> str:
-        """A product of what depends on the input with what does not is a linear map."""
-        dependent = self._trace.dependent
-        activations = sum(1 for index in event.operands if index >= 0 and dependent[index])
-        # A bias counts as an operand too, so ask for exactly one side that depends on the input.
-        return "linear" if activations == 1 and len(event.operands) > 1 else "matmul"
+        """Return `linear` for a product in which exactly one side depends on the input, else `matmul`."""
+        # A bias is an operand, too, so count the sides that depend on the input.
+        return "linear" if len(activations(event, self._trace)) == 1 and len(event.operands) > 1 else "matmul"
 
     def _coverage(self, event: Event) -> str | None:
-        """Return how a pooling to one position covers its map: `real`, `trivial`, `partial`, or `None`."""
+        """Return how a pooling to one position covers its map: `real`, `trivial`, `partial`, `None` for not at all."""
         if event.kind in ("avg_pool", "max_pool"):
             coverage = event.attributes.get("coverage")
             return None if coverage is None else str(coverage)
@@ -182,7 +176,7 @@ class _Meaning:
         return "real" if math.prod(shape[axis] for axis in dims) > 1 else "trivial"
 
     def _reduced(self, event: Event) -> tuple[Sequence[int], Sequence[int], int]:
-        """Return the shape of what is reduced, the axes, and its event: all of them where axes go one after another."""
+        """Return the reduced shape, the axes, and the event of the map, of both steps if two reduce axes in turn."""
         shape, dims, source = event.attributes.get("of", ()), event.attributes.get("dims", ()), event.inputs[0]
         before = self._events[source]
         if before.kind != event.kind or not before.inputs or not before.attributes.get("dims"):
@@ -192,12 +186,12 @@ class _Meaning:
         return whole, [*gone, *(left[axis] for axis in dims)], before.inputs[0]
 
     def _is_scaled(self, event: Event) -> bool:
-        """Whether a sum is divided by a number, which makes it a mean."""
+        """Whether a sum is divided by a number, so that it is a mean."""
         readers = self._trace.readers.get(event.index, [])
         return bool(readers) and all(later.kind in ("div", "mul") and len(later.inputs) == 1 for later in readers)
 
     def _is_cut(self, event: Event) -> bool:
-        """Whether a map is a corner of a larger one."""
+        """Whether a map was cut out of a larger one."""
         while event.kind == "slice" and len(event.inputs) == 1 and event.shapes:
             before = self._events[event.inputs[0]]
             if len(before.shapes) == 1 and before.shapes[0][2:] != event.shapes[0][2:]:
@@ -208,13 +202,13 @@ class _Meaning:
         return False
 
     def _selects_position(self, event: Event, before: Event) -> bool:
-        """Whether one row or column of a map is taken, and no channel or sample."""
+        """Whether a row or column of a map is selected, not a channel or a sample."""
         whole, left = before.shapes[0], event.shapes[0]
         axes = [axis for axis in range(len(whole)) if (*whole[:axis], *whole[axis + 1 :]) == left]
         return event.op == "select" and min(axes, default=0) > 1 and self._layout(before.index) == "first"
 
     def _layout(self, index: int) -> str:
-        """Return where the channels of a result are: `first`, `last`, or `""` for unknown."""
+        """Return where the channels of a result are: `first`, `last`, or `""` if unknown."""
         passed: list[Event] = []
         event = self._events[index]
         while event.index not in self._layouts and not _own_layout(event) and event.inputs:
@@ -229,19 +223,19 @@ class _Meaning:
 
 
 def _covers_positions(shape: Sequence[int], dims: Sequence[int], layout: str) -> bool:
-    """Whether `dims` hold every position: every axis but the batch and the channels that has an extent left."""
+    """Whether `dims` are all axes of positions with more than one: not the batch, not the channels."""
     axes = len(shape)
     if axes < 3 or not dims:
         return False
     positions = range(1, axes - 1) if layout == "last" else range(2, axes)
     if not set(dims) <= set(positions) or any(shape[axis] > 1 and axis not in dims for axis in positions):
         return False
-    # Over the last axis of three, channels may be meant: only a map known to have them first is pooled.
+    # The last of three axes may be the channels: it is pooled only if the channels are known to be first.
     return axes > 3 or layout != ""
 
 
 def _own_layout(event: Event) -> str:
-    """Return what an operation says by itself of where the channels of its result are."""
+    """Return where the channels of a result are as far as the operation alone tells."""
     if event.kind in _CHANNELS_FIRST:
         return "first"
     if event.kind in _CHANNELS_LAST:
@@ -258,17 +252,17 @@ def _permuted(layout: str, order: Sequence[int]) -> str:
 
 def fingerprint(evaluation: Graph, training: Graph | None, shapes: dict[str, tuple[int, ...]]) -> str:
     """Return a digest of the executed structure: operations, edges, shapes, attributes; not names or values."""
-    looks: dict[tuple[int, str], tuple[int, str]] = {}  # what operations that look alike share, numbered
+    texts: dict[tuple[int, str], tuple[int, str]] = {}  # numbered texts that equal operations share
     sizes: dict[tuple[str, ...], tuple[int, str]] = {}
     lines: list[object] = []
     for graph in (evaluation, training) if training else (evaluation,):
         for op in graph.ops:
             key = id(op.attributes), op.kind
-            if key not in looks:
+            if key not in texts:
                 text = f"{op.kind} {op.shapes} {op.dtype} {sorted(op.attributes.items())}"
-                looks[key] = len(looks), text
+                texts[key] = len(texts), text
             if op.params not in sizes:
                 sizes[op.params] = len(sizes), str([shapes.get(name) for name in op.params])
-            lines.append((looks[key][0], op.inputs, sizes[op.params][0]))
+            lines.append((texts[key][0], op.inputs, sizes[op.params][0]))
         lines.append(None)
-    return hashlib.sha256(repr((list(looks.values()), list(sizes.values()), lines)).encode()).hexdigest()
+    return hashlib.sha256(repr((list(texts.values()), list(sizes.values()), lines)).encode()).hexdigest()

@@ -1,9 +1,9 @@
-"""Dropout that is written by hand: an activation times a mask of zeros and of one other number that are drawn.
+"""Finds dropout written by hand: an activation times a drawn mask of zeros and one other number.
 
-Spelling makes no difference: each operation that maps every element by itself runs again on the quantiles of what is
-drawn. It drops something when its result is zero for some of them, one other number for the rest, and twice as large
-for an activation that is twice as large. One number for each sample is no dropout but stochastic depth, which leaves a
-whole branch out. The rows of a parameter are no samples: an embedding may lose some of its own.
+Any spelling is found, because each elementwise operation runs again on the quantiles of what is drawn. It is a dropout
+if its result is zero for some quantiles, one other number for the rest, and twice as large for an activation that is
+twice as large. One number per sample is no dropout but stochastic depth, which skips a whole branch. The rows of a
+parameter are no samples: an embedding may drop some of its own.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _TAILS = torch.tensor([10.0**-power for power in range(5, 13)], dtype=torch.floa
 _EDGES = torch.cat([_TAILS, torch.arange(10_001, dtype=torch.float64, device="cpu") / 10_000, 1 - _TAILS]).sort().values
 _SHARES = _EDGES.diff()
 _QUANTILES = _EDGES[:-1] + _SHARES / 2
-"""Numbers between zero and one that stand for a share of all, so that usual rates lie between two of them."""
+"""Numbers between zero and one, each for a share of all draws; usual rates lie between two of them."""
 
 
 class Masks:
-    """The operations of a trace that apply such a mask, with the share of elements that each drops."""
+    """The operations of a trace that apply such a mask; `dropped` is the share of elements that each drops."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._values: dict[int, torch.Tensor] = {}  # by event: one number, or one for each quantile of a draw
-        self._draws: dict[int, int] = {}  # the event that drew what an event gives
+        self._draws: dict[int, int] = {}  # by event: the event that drew its result
         self._by_row: set[int] = set()  # events that made a mask of one number for each row
         self.dropped: dict[int, float] = {}
         if any(event.told.kind == "random" for event in trace.events):
@@ -54,7 +54,7 @@ class Masks:
             self._map(event)
 
     def _map(self, event: Event) -> None:
-        """Carry what is known of the elements on to what an operation makes of each, or see what it drops."""
+        """Compute the known elements of an elementwise operation, or see what it drops."""
         unknown = [index for index in event.operands if index not in self._values]
         if len({self._draws[index] for index in event.operands if index in self._draws}) > 1 or len(unknown) > 1:
             return
@@ -64,13 +64,13 @@ class Masks:
             self._keep(event, event.operands, made)
 
     def _made(self, event: Event, unknown: float = 0.0) -> torch.Tensor | None:
-        """Return what an operation makes of what is known, and of a number for what is not."""
+        """Return the result of an operation on the known elements, and on a number for unknown ones."""
         assert event.told.elementwise is not None
         other = torch.full_like(_QUANTILES, unknown)
         return event.told.elementwise.of([self._values.get(index, other) for index in event.operands])
 
     def _keep(self, event: Event, operands: list[int] | tuple[int, ...], values: torch.Tensor) -> None:
-        """Take note of what an event gives, unless one number that is drawn becomes that of a whole sample."""
+        """Record the elements of an event, unless one drawn number is expanded to a whole sample."""
         drawn = next((index for index in operands if index in self._draws), None)
         if drawn is not None:
             before, after = self._trace.events[drawn].shapes[0], event.shapes[0]
@@ -94,12 +94,12 @@ class Masks:
             self.dropped[event.index] = dropped
 
     def activation_first(self, event: Event) -> tuple[int, ...]:
-        """Return the inputs of an operation that applies a mask: what is dropped, then the mask."""
+        """Return the inputs of an operation that applies a mask: the activation, then the mask."""
         return tuple(sorted(event.inputs, key=lambda index: (index in self._draws, index in self._values)))
 
 
 def number_of(event: Event) -> torch.Tensor | None:
-    """Return the one number that an event fills a tensor with, or that a tensor from outside is full of."""
+    """Return the one number that fills a new or an external tensor; `None` if its elements differ."""
     name = base_name(event.op)
     if name in _FILLED or name in _FILLS:
         number = _FILLED.get(name, event.told.number)
@@ -115,7 +115,7 @@ def number_of(event: Event) -> torch.Tensor | None:
 
 
 def _drawn(event: Event, chance: torch.Tensor | None) -> torch.Tensor | None:
-    """Return what an event draws at each quantile, as far as that is known; `chance` is what it is given."""
+    """Return what an event draws at each quantile, if that is known; `chance` is its probability."""
     name, number = base_name(event.op), event.told.number
     if name in _UNIFORM and (name != "uniform" or number == 1.0):
         return _QUANTILES
@@ -126,18 +126,18 @@ def _drawn(event: Event, chance: torch.Tensor | None) -> torch.Tensor | None:
 
 
 def _source(event: Event) -> int:
-    """Return the event whose numbers an operation takes, -1 for another; some read one more for its outside."""
+    """Return the event of the operand whose numbers are used, -1 for a parameter; others may give only a shape."""
     operands = dict(zip(event.roles, event.operands, strict=True))
     return operands.get("src", operands.get("self", operands.get("tensors", -1)))
 
 
 def _cast(event: Event, values: torch.Tensor) -> torch.Tensor:
-    """Return numbers as the dtype of an event has them, but floats as they are."""
+    """Return numbers cast to the dtype of an event; floats as float64."""
     return values.double() if "float" in (event.dtype or "") else values.to(getattr(torch, event.dtype or "float64"))
 
 
 def _share_of_zeros(values: torch.Tensor) -> float | None:
-    """Return the share of zeros; none where there is another number but zero and one more."""
+    """Return the share of zeros; `None` unless all others are one number."""
     zero = values == 0
     others = values[~zero]
     if values.shape != _SHARES.shape or not len(others) or bool((others != others[0]).any()):
@@ -146,5 +146,5 @@ def _share_of_zeros(values: torch.Tensor) -> float | None:
 
 
 def _has_several(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
-    """Whether a mask of a shape has several numbers for a sample of the whole."""
+    """Whether a mask of a shape has several numbers for each sample of the whole."""
     return any(extent > 1 for extent in (shape[1:] if len(shape) == len(whole) else shape))

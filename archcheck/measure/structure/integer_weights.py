@@ -1,9 +1,9 @@
-"""Weights that are kept as codes in buffers, with their scales beside them: quantised layers written by hand.
+"""Finds weights that buffers keep as codes, with scales beside them: quantised layers written by hand.
 
-Codes are integers or floats of eight bits. Their scales are floats of the same layer or, in blocks of bytes, a part of
-them that is read as floats. The codes are saved with the model, and each weight that is unpacked of them counts as a
-parameter, as do their scales and the bias (`quantisation_scales`). So they hide from no budget. They could not be
-parameters that are trained: torch trains no codes.
+Codes are integers or eight-bit floats. Their scales are floats of the same layer or, in blocks of bytes, a part of them
+that is read as floats. The codes are saved with the model. Each weight that is unpacked from them counts as a
+parameter, as do the scales and the bias (`quantisation_scales`), so that none is hidden from a budget. They cannot be
+trained parameters, because torch does not train codes.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from itertools import groupby
 
 from archcheck.facts.records import Hidden, Op
 from archcheck.facts.storage import StoredTensor
-from archcheck.measure.structure.quantisation_scales import Scaling, scalings
+from archcheck.measure.structure.quantisation_scales import Scaling, place_of, scalings
 
 _INTEGERS = frozenset({"int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"})
 _LARGEST_SCALE = 4
-"""How many integers share a scale at least; where there are fewer, the scales are the weights."""
+"""Fewest codes that share a scale; if fewer do, the scales are the weights."""
 
 
 def integer_weights(
     hidden: Iterable[Hidden], stored: Iterable[StoredTensor], graphs: Iterable[Sequence[Op]]
 ) -> Mapping[str, int]:
-    """Return the buffers that are no hidden weights but quantised ones, their scales and biases; what each counts."""
+    """Return by name the buffers that are quantised weights, scales or biases, and how many weights each counts as."""
     graphs = list(graphs)
     saved = {each.name: each for each in stored if each.saved}
     buffers = {name: each for name, each in saved.items() if each.sort == "buffer"}
     acting = sorted((each for each in hidden if each.buffer), key=_place)
     scaled = dict(scalings(graphs, {_place(each) for each in acting}))
-    wide = {f"{op.layer} {op.op} {op.where}": _weights_of(op) for graph in graphs for op in graph}
+    wide = {place_of(op): _weights_of(op) for graph in graphs for op in graph}
     blocks = {op.layer: floats for graph in graphs for op in graph if (floats := _floats_of_bytes(op, graph))}
     found: dict[str, int] = {}
     for place, group in groupby(acting, key=_place):
@@ -67,14 +67,14 @@ def _is_code(dtype: str) -> bool:
 
 
 def _has_scale(codes: StoredTensor, buffers: Mapping[str, StoredTensor], blocks: Mapping[str, int]) -> bool:
-    """Whether the layer that holds codes holds floats beside them or in them, few enough to be their scales."""
+    """Whether the layer of codes holds floats beside or in them, few enough to be their scales."""
     beside = (each for each in buffers.values() if _path(each) == _path(codes))
     within = _LARGEST_SCALE * blocks.get(_path(codes), codes.elements)
     return any(_scales(beside, codes.elements)) or within <= codes.elements
 
 
 def _is_scaled(codes: StoredTensor, factors: Iterable[StoredTensor], weighed: int) -> bool:
-    """Whether a parameter of the layer multiplies codes of which every unpacked weight takes part in a product."""
+    """Whether a parameter of the layer scales codes, and a product uses every weight unpacked from them."""
     beside = [each for each in factors if _path(each) == _path(codes)]
     unpacked = weighed > 0 and codes.elements > 0 and weighed % codes.elements == 0
     return unpacked and any(_scales(beside, weighed))
@@ -85,7 +85,7 @@ def _scales(weights: Iterable[StoredTensor], count: int) -> Iterator[StoredTenso
 
 
 def _floats_of_bytes(op: Op, graph: Sequence[Op]) -> int:
-    """Return how many floats an operation reads out of the bytes of integers, as scales in blocks of them are."""
+    """Return how many floats an operation reads out of bytes, such as scales in blocks of codes."""
     integers = any(graph[index].dtype in _INTEGERS for index in op.inputs)
     return math.prod(op.shapes[0]) if op.op == "view" and integers and not _is_code(op.dtype or "") else 0
 

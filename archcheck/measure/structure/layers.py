@@ -1,15 +1,18 @@
-"""Describes the module tree: what each layer holds, how it was called, what it cost, where it is built."""
+"""Describes the module tree: what each layer holds, how it is called, what it costs, where it is built."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 
 from archcheck.facts.facts import lineage
 from archcheck.facts.records import Layer, Op
 from archcheck.measure.passes.trace_record import Trace, Visit
 from archcheck.measure.subject.layer_statements import layer_places
-from archcheck.measure.subject.module_tree import Node, Tree
+from archcheck.measure.subject.module_tree import Tree
 from archcheck.measure.subject.source_places import Places
 
 
@@ -23,11 +26,12 @@ def layers_of(
 ) -> tuple[Layer, ...]:
     """Return every registered layer in the order of the tree; calls, shapes and costs are those in evaluation.
 
-    `traces` are the passes in evaluation, `graphs` what each executed, and `sizes` those of all weights, packed ones
-    among them.
+    `traces` are the passes in evaluation, `graphs` their operations, and `sizes` those of all weights, packed ones
+    included.
     """
     places, seen = layer_places(tree.nodes), Places(root)
-    macs = _largest([_by_layer(tree, ((op.layer, op.macs) for op in ops if op.macs)) for ops in graphs])
+    totals = (_by_layer(tree, ((op.layer, op.macs) for op in ops if op.macs)) for ops in graphs)
+    macs = reduce(or_, totals)  # the largest of each layer
     live = _by_layer(tree, ((layer, 1) for layer in {op.layer for ops in (*graphs, training) for op in ops if op.live}))
     visits = _visits(traces)
     packed = _packed(tree, sizes)
@@ -36,14 +40,14 @@ def layers_of(
         Layer(
             path=node.path,
             type=type(node.module).__name__,
-            params=params.get(node.path, 0),
-            own_params=_own_params(node) + packed.get(node.path, 0),
+            params=params[node.path],
+            own_params=sum(tensor.numel() for _, tensor in node.parameters) + packed[node.path],
             calls=visit.calls,
             order=visit.order if visit.calls else None,
             live=node.path in live,
             input_shapes=visit.inputs,
             output_shapes=visit.outputs,
-            macs=macs.get(node.path, 0),
+            macs=macs[node.path],
             where=seen.of(places.get(node.path)),
             ran=ran if 0 < ran < len(traces) else None,
         )
@@ -52,7 +56,7 @@ def layers_of(
 
 
 def _visits(traces: Sequence[Trace]) -> dict[str, tuple[Visit, int]]:
-    """Return how each layer was called, the first time with the most calls of a pass, and in how many passes."""
+    """Return the first call of each layer with the most calls in any pass, and the number of passes that call it."""
     if len(traces) == 1:
         return {path: (visit, 1) for path, visit in traces[0].visits.items()}
     found: dict[str, tuple[Visit, int]] = {}
@@ -63,66 +67,45 @@ def _visits(traces: Sequence[Trace]) -> dict[str, tuple[Visit, int]]:
     return found
 
 
-def _largest(totals: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    """Return for each layer the largest of its totals."""
-    found: dict[str, int] = {}
-    for each in totals:
-        for path, amount in each.items():
-            found[path] = max(found.get(path, 0), amount)
-    return found
-
-
 _NEVER = Visit(order=-1)
 
 
-def _own_params(node: Node) -> int:
-    return sum([tensor.numel() for _, tensor in node.parameters]) if node.parameters else 0
-
-
-def _packed(tree: Tree, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Return for each layer how many of its weights are no parameters of torch's."""
+def _packed(tree: Tree, sizes: Mapping[str, int]) -> Counter[str]:
+    """Return for each layer how many of its weights are no parameters to torch."""
     plain = {name for name, _ in tree.parameters()}
-    totals: dict[str, int] = {}
+    totals = Counter[str]()
     for name, elements in sizes.items():
         if name not in plain:
-            path = name.rpartition(".")[0]
-            totals[path] = totals.get(path, 0) + elements
+            totals[name.rpartition(".")[0]] += elements
     return totals
 
 
-def _subtree_params(tree: Tree, packed: Mapping[str, int]) -> dict[str, int]:
-    """Return for each layer the parameters in its subtree; a tensor tied within it counts once."""
+def _subtree_params(tree: Tree, packed: Mapping[str, int]) -> Counter[str]:
+    """Return for each layer how many parameters its subtree has; a tensor tied within it counts once."""
     holders: dict[int, list[str]] = {}
     for node in tree.nodes:
         for _, tensor in node.parameters:
             holders.setdefault(id(tensor), []).append(node.path)
-    totals = _by_layer(
-        tree,
-        (
-            *packed.items(),
-            *(
-                (node.path, sum([tensor.numel() for _, tensor in node.parameters if len(holders[id(tensor)]) == 1]))
-                for node in tree.nodes
-                if node.parameters
-            ),
-        ),
-    )
+    amounts = list(packed.items())
+    for node in tree.nodes:
+        if node.parameters:
+            own = [tensor.numel() for _, tensor in node.parameters if len(holders[id(tensor)]) == 1]
+            amounts.append((node.path, sum(own)))
+    totals = _by_layer(tree, amounts)
     for tensor in tree.tensors():
         paths = holders.get(id(tensor), [])
         if len(paths) > 1:
             for above in {above for path in paths for above in lineage(path)}:
-                totals[above] = totals.get(above, 0) + tensor.numel()
+                totals[above] += tensor.numel()
     return totals
 
 
-def _by_layer(tree: Tree, amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Return for each layer the sum of the amounts of itself and of all below it."""
-    totals: dict[str, int] = {}
+def _by_layer(tree: Tree, amounts: Iterable[tuple[str, int]]) -> Counter[str]:
+    """Return for each layer the sum of its amounts and of those of all layers in it."""
+    totals = Counter[str]()
     for layer, amount in amounts:
-        totals[layer] = totals.get(layer, 0) + amount
+        totals[layer] += amount
     for node in reversed(tree.nodes):  # parents come before their children
-        amount = totals.get(node.path, 0)
-        if amount and node.path:
-            parent = node.path.rpartition(".")[0]
-            totals[parent] = totals.get(parent, 0) + amount
+        if node.path and totals[node.path]:
+            totals[node.path.rpartition(".")[0]] += totals[node.path]
     return totals

@@ -1,7 +1,7 @@
 """Merges several passes into one graph: each operation that ran in any of them, once, in an order that all keep.
 
-The passes are laid side by side as a comparison of texts lays lines: operations of one line of one layer are the same
-one as far as the order allows. So each pass is a part of the union, and every operation stands behind those it reads.
+The passes are aligned as `diff` aligns lines: operations of the same line and layer are the same one, as far as the
+order allows. So each pass is a part of the merged graph, and every operation comes after those that it reads.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from difflib import SequenceMatcher
 from archcheck.facts.records import PART_OF, Op
 from archcheck.measure.passes.trace_record import Trace
 
-Passes = Sequence[Sequence[Op]]
+PassOps = Sequence[Sequence[Op]]
 
 
 @dataclass(frozen=True, slots=True)
-class Union:
-    """The operations of several `passes` in one graph; `places` say for each pass where its operations are in it."""
+class MergedPasses:
+    """The operations of several `passes` in one graph; `places` maps the indices of each pass to those of the graph."""
 
     ops: tuple[Op, ...]
-    passes: Passes
+    passes: PassOps
     places: tuple[dict[int, int], ...]
 
     def outputs(self, number: int, trace: Trace) -> tuple[int, ...]:
-        """Return the operations that make the outputs of a pass, whose trace this is."""
+        """Return the operations that make the outputs of a pass, given its trace."""
         return tuple(self.places[number][index] for index in trace.outputs if index >= 0)
 
     @property
-    def fresh(self) -> set[int]:
-        """The numbers of the passes in which more reaches an output than in those before, the first included."""
+    def adding(self) -> set[int]:
+        """The indices of the passes in which an operation reaches an output for the first time; 0 is always in it."""
         known: set[int] = set()
         found = {0}
         for number, ops in enumerate(self.passes):
@@ -43,21 +43,21 @@ class Union:
 
 @dataclass(slots=True)
 class _Place:
-    """An operation of the union, with the one of each pass that ran it."""
+    """An operation of the merged graph, with that of each pass that ran it."""
 
     key: Hashable
     ops: dict[int, Op] = field(default_factory=dict)
     index: int = -1
 
 
-def united(passes: Passes) -> Union:
-    """Return the union of several passes; that of one, or of none, is the pass itself.
+def merged(passes: PassOps) -> MergedPasses:
+    """Return the merged graph of several passes; that of one pass, or of none, is the pass itself.
 
-    An operation has the attributes of the first pass that ran it and the largest cost of any; it reads what it reads in
+    An operation has the attributes of the first pass that ran it and the largest cost of any. It reads what it reads in
     any pass, and reaches an output if it does so in any.
     """
     if len(passes) < 2:
-        return Union(
+        return MergedPasses(
             tuple(passes[0]) if passes else (), passes, tuple({op.index: op.index for op in p} for p in passes)
         )
     order: list[_Place] = []
@@ -69,11 +69,11 @@ def united(passes: Passes) -> Union:
     for index, place in enumerate(order):
         place.index = index
     mapped = tuple({index: place.index for index, place in each.items()} for each in where)
-    return Union(tuple(_op(place, mapped, len(passes)) for place in order), passes, mapped)
+    return MergedPasses(tuple(_op(place, mapped, len(passes)) for place in order), passes, mapped)
 
 
 def _keys(ops: Sequence[Op]) -> list[Hashable]:
-    """Return what tells the operations of a pass apart: what and where each is, and how often it has run before."""
+    """Return what identifies each operation of a pass: what and where it is, and how often it ran before."""
     seen: Counter[Hashable] = Counter()
     keys: list[Hashable] = []
     for op in ops:
@@ -84,7 +84,7 @@ def _keys(ops: Sequence[Op]) -> list[Hashable]:
 
 
 def _merged(order: list[_Place], own: list[_Place]) -> tuple[list[_Place], list[_Place]]:
-    """Return the merged order, and for each operation of a pass where it is in it."""
+    """Return the merged order, and the place of each operation of the pass in it."""
     merged: list[_Place] = []
     places: list[_Place] = []
     before, next_ = 0, 0
@@ -101,7 +101,7 @@ def _merged(order: list[_Place], own: list[_Place]) -> tuple[list[_Place], list[
 
 
 def _pairs(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Return the places of what is the same in two sequences, in order."""
+    """Return the pairs of places at which two sequences are equal, in order."""
     least = min(len(one), len(other))
     first = next((place for place in range(least) if one[place] != other[place]), least)
     least -= first
@@ -117,7 +117,8 @@ def _pairs(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[int
 
 
 def _op(place: _Place, mapped: Sequence[dict[int, int]], count: int) -> Op:
-    number, first = min(place.ops.items(), key=lambda each: each[0])
+    number = min(place.ops)
+    first = place.ops[number]
     end = first.attributes.get(PART_OF)
     inputs = dict.fromkeys(mapped[number][index] for number, op in place.ops.items() for index in op.inputs)
     runs = tuple((number, op.macs) for number, op in sorted(place.ops.items()))

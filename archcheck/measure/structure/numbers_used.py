@@ -1,4 +1,4 @@
-"""Counts the Python numbers that a pass uses: how many differ, and in which order each line uses them."""
+"""Counts the Python numbers that a pass uses: how many differ, and what the order of their use may hold."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.structure.distinct_numbers import TRIVIAL, Size, numbers_in, sequence_worth, width_of
 
 Use = tuple[complex, Event]
-"""A number, and the operation that it is given to."""
-
-
+"""A number, and the operation that gets it."""
 _REGULAR = 8
-"""Numbers that the order is worth of what counts up or repeats."""
+"""Numbers that describe an order that counts up or repeats."""
 
 
 def worth_of(uses: Sequence[Use]) -> Size:
-    """Return how many numbers, in how many bytes, it takes to tell what each operation is given.
+    """Return how many numbers, in how many bytes, describe what each operation is given.
 
-    These are the different ones and their order, or the numbers of each line one after the other.
+    These are the different numbers and their order, or the numbers of each line in turn.
     """
     lines = _by_line(uses).values()
     values = list(dict.fromkeys(number for number, _ in uses))
@@ -42,8 +40,8 @@ def _told_in_turn(numbers: Sequence[complex]) -> int:
     return sum(numbers_in(part.long() if bool((part == part.round()).all()) else part) for part in parts)
 
 
-def with_others(traces: Sequence[Trace]) -> set[int]:
-    """Return the places of the passes that use numbers of Python which none before them used."""
+def with_new_numbers(traces: Sequence[Trace]) -> set[int]:
+    """Return the indices of the passes that use Python numbers that no pass before them uses."""
     known, found = set[complex](), set[int]()
     for place, trace in enumerate(traces):
         numbers = {number for event in trace.events for number in event.told.numbers}
@@ -54,14 +52,14 @@ def with_others(traces: Sequence[Trace]) -> set[int]:
 
 
 def most_used(uses: Sequence[Use]) -> Event:
-    """Return an operation of the line that uses most numbers."""
+    """Return an operation of the line that uses the most numbers."""
     chosen = [use for use in uses if use[0] not in TRIVIAL] or uses
     lines = Counter((event.op, event.where) for _, event in chosen)
     return max(chosen, key=lambda use: lines[use[1].op, use[1].where])[1]
 
 
 def _by_line(uses: Sequence[Use]) -> dict[object, list[complex]]:
-    """Return what each argument of the operations of a line is given in turn."""
+    """Return the numbers that each argument of the operations of a line gets in turn."""
     lines: dict[object, list[complex]] = {}
     before, argument = None, 0
     for number, event in uses:
@@ -72,7 +70,7 @@ def _by_line(uses: Sequence[Use]) -> dict[object, list[complex]]:
 
 
 def _different(values: Sequence[complex]) -> int:
-    """Return how many numbers these are; of many, those that count up are one, and those of a formula are few."""
+    """Return how many numbers describe these values; among many, a run of integers counts as one."""
     if len(values) <= MUCH:
         return len(values)
     whole = sorted(value for value in values if isinstance(value, int))

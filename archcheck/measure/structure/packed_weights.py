@@ -1,7 +1,7 @@
-"""Reads weights that quantised layers keep packed: in objects of torch's that are neither parameter nor buffer.
+"""Reads weights that quantised layers keep packed, in torch objects that are neither parameters nor buffers.
 
-They are weights like any other where the layer is torch's own, for its state holds them. Anywhere else nothing saves
-or counts them, so that they are hidden.
+In torch's own layers they are weights like any other, because the state dict holds them. Anywhere else nothing saves or
+counts them, so they are hidden.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.subject.module_tree import Node, Tree, join
 
 _QUANTISED = ("torch.ao.nn.quantized.", "torch.nn.quantized.", "torch.ao.nn.intrinsic.quantized.")
-"""Where the classes of torch's quantised layers are."""
+"""Packages of torch's quantised layers."""
 _HOLDERS = frozenset({"_packed_params", "_packed_weight"})
-"""What these layers call the object or the layer that holds their weight and their bias."""
+"""Attributes in which these layers hold their weight and bias."""
 _PARTS = ("weight", "bias")
 _FUNCTIONAL = frozenset({"FloatFunctional", "FXFloatFunctional", "QFunctional"})
-"""Sums and products between quantised tensors: methods of theirs are called, never they themselves."""
+"""Sums and products of quantised tensors: their methods are called, never they themselves."""
 
 
 def packed_weights(tree: Tree) -> Iterator[tuple[str, torch.Tensor]]:
@@ -38,7 +38,7 @@ def packed_weights(tree: Tree) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def hidden_packed(trace: Trace, tree: Tree) -> Iterator[tuple[Event, str, torch.Tensor]]:
-    """Yield the packed weights of other layers that run, with the operation that uses them and a name."""
+    """Yield the packed weights of other layers that run: the operation that uses them, a name, the tensor."""
     live = trace.live
     users = {event.layer: event for event in trace.events if live[event.index] and event.op.startswith("quantized")}
     for node in tree.nodes if users else ():
@@ -51,7 +51,7 @@ def hidden_packed(trace: Trace, tree: Tree) -> Iterator[tuple[Event, str, torch.
 
 
 def is_quantised(module: torch.nn.Module) -> bool:
-    """Whether a layer is of a class of torch's own quantisation, whose state holds what it packs."""
+    """Whether the class of a layer is one of torch's quantised layers, whose state dict holds what it packs."""
     return type(module).__module__.startswith(_QUANTISED)
 
 
@@ -66,7 +66,7 @@ def _unpacked(value: torch.ScriptObject) -> list[torch.Tensor]:
         state = value.__getstate__()
     except (RuntimeError, AttributeError):  # a class that cannot be pickled
         return []
-    # A recurrent layer holds one packed linear layer for each of its matrices, and their biases once more.
+    # A recurrent layer holds a packed linear layer for each matrix, and their biases a second time.
     inner = [tensor for part in _objects_in(state) for tensor in _unpacked(part)]
     return inner or [
         each for each in tensors_in(state) if each.is_quantized or (each.dim() and each.is_floating_point())
@@ -84,8 +84,8 @@ def _objects_in(value: object) -> Iterator[torch.ScriptObject]:
 def keeps_for_quantised(name: str, tree: Tree, *, buffer: bool) -> bool:
     """Whether a tensor of this name belongs to torch's quantisation and is no weight.
 
-    That is an attribute of a quantised layer, which saves it with what it packs, or a buffer of an observer: the range
-    of the numbers that it has seen.
+    That is an attribute of a quantised layer, which is saved with what the layer packs, or a buffer of an observer: the
+    range of the numbers that it has seen.
     """
     path = name.rpartition(".")[0]
     owner = next((node.module for node in tree.nodes if node.path == path), None)
@@ -93,7 +93,7 @@ def keeps_for_quantised(name: str, tree: Tree, *, buffer: bool) -> bool:
 
 
 def observes(module: torch.nn.Module) -> bool:
-    """Whether torch's quantisation put a layer there, which looks at numbers or stands where they are converted."""
+    """Whether torch's quantisation inserted a layer, which observes numbers or converts them."""
     kind = type(module)
     return kind.__module__.startswith("torch.ao.quantization.") or (
         kind.__name__ in _FUNCTIONAL and is_quantised(module)

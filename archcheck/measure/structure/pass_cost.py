@@ -1,4 +1,4 @@
-"""Adds up what a pass costs from the graph that it executes; of several passes, the largest."""
+"""Adds up what a pass costs from the graph that it executes; of several passes, takes the largest."""
 
 from __future__ import annotations
 

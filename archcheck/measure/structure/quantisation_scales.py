@@ -1,7 +1,7 @@
 """Finds the scales and biases of quantised layers: numbers that multiply a product with weights, or are added to it.
 
-A scale multiplies the codes before their product with the input, or that product afterwards: there it has a number for
-each output channel at most. What is added to the product in the same way is the bias.
+A scale multiplies the codes before their product with the input, or the product itself; there it has at most one number
+per output channel. A bias is added to the product in the same way.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _AFTERWARDS = frozenset({*_SCALING, "add", "sub", "copy", "reshape", "permute"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaling:
-    """What scales a product with weights, which has `channels` outputs.
+    """The scales of a product with weights, which has `channels` outputs.
 
-    `names` are the parameters and buffers that multiply, before the product or behind it; `afterwards` those behind it
-    that multiply or are added.
+    `names` are the parameters and buffers that multiply before or after the product; `afterwards` are those that
+    multiply or are added after it.
     """
 
     channels: int = 0
@@ -36,14 +36,14 @@ def scalings(graphs: Iterable[Sequence[Op]], places: Collection[str]) -> Iterato
     for ops in graphs:
         graph = _Graph(ops)
         for op in ops:
-            place = f"{op.layer} {op.op} {op.where}"
+            place = place_of(op)
             if place in places and op.kind in _PRODUCTS:
                 yield place, graph.scaling_of(op)
 
 
 @dataclass
 class _Graph:
-    """The operations of a pass, and what each is made of."""
+    """The operations of a pass and their dependencies."""
 
     ops: Sequence[Op]
 
@@ -76,7 +76,7 @@ class _Graph:
         )
 
     def _fixed(self, op: Op) -> list[Op]:
-        """Return the operations before one that depend on no input: those that make its weight."""
+        """Return the operations before one that do not depend on an input: those that make its weight."""
         found, pending = dict[int, Op](), [op]
         while pending:
             for index in pending.pop().inputs:
@@ -86,7 +86,7 @@ class _Graph:
         return list(found.values())
 
     def _names(self, op: Op) -> set[str]:
-        """Return the parameters and buffers that an operation reads, itself or as they are made ready for it."""
+        """Return the parameters and buffers that an operation reads, directly or after operations on them alone."""
         return {*op.params, *(name for each in self._fixed(op) for name in each.params)}
 
     def _after(self, op: Op) -> Iterator[Op]:
@@ -98,6 +98,11 @@ class _Graph:
                 seen.add(reader.index)
                 yield reader
                 pending += self.readers.get(reader.index, ())
+
+
+def place_of(op: Op) -> str:
+    """Return the layer, the operator and the line of an operation, as one text."""
+    return f"{op.layer} {op.op} {op.where}"
 
 
 def _channels(op: Op) -> int:

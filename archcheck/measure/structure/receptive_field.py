@@ -1,23 +1,23 @@
 """The receptive field: how many input positions one position of a feature map depends on, per axis.
 
-Cumulative along the graph: a window of extent k with dilation d and stride s over a map whose positions are
-`jump` input positions apart adds (k - 1) * d * jump and multiplies the jump by s (Araujo, Norris and Sim,
-"Computing Receptive Fields of Convolutional Neural Networks", Distill 2019). Where branches join, the
-largest field counts. As in that article, global pooling, which sees the whole map whatever its size, is left out, and a
-field may be larger than the input. What names no window (sampling on a grid, an index) adds nothing.
+It accumulates along the graph: a window of extent k with dilation d and stride s, over a map whose positions are `jump`
+input positions apart, adds (k - 1) * d * jump and multiplies the jump by s (Araujo, Norris and Sim, "Computing
+Receptive Fields of Convolutional Neural Networks", Distill 2019). Where branches join, the largest field counts. As in
+that article, global pooling, which sees the whole map whatever its size, is left out, and a field may be larger than
+the input. Operations without a window (sampling on a grid, an index) add nothing.
 
-A window may be spelled without a convolution (`shifts`): `unfold` is one, and where branches meet that were shifted by
-slices, by `roll` or by padding, a position sees from the first to the last that one of them sees.
+A window may be written without a convolution (`shifts`): `unfold` is one. Where branches meet that slices, `roll` or
+padding shifted, a position sees everything from the first to the last position that one of them sees.
 
-Taps that lie off the map add nothing: a window adds what its taps on the map span at the position where they span most.
-Beside the sum, the first and the last input position that each position sees are followed as far as the operations
-tell, for taps that fall off the map at different positions do not add up (`window_spans`). The smaller number holds.
+Taps off the map add nothing: a window adds what its taps on the map span at the position where they span most. Besides
+the sum, the first and the last input position that each position sees are followed as far as possible, because taps
+that fall off the map at different positions do not add up (`window_spans`). The smaller number counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 
@@ -36,27 +36,39 @@ from archcheck.measure.structure.window_spans import Span, Window, joined, throu
 _WINDOWS = ("conv", "global_conv", "conv_transpose", "max_pool", "avg_pool")
 _GLOBAL = ("attention", "matmul")  # products of activations with one another
 _UNPLACED = ("conv_tbc", "torchvision::deform_conv2d")
-"""Operators whose positions are not the last axes, or whose taps data move."""
+"""Operators whose positions are not the last axes, or whose taps depend on data."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """Extent and jump of the positions of one map, in input positions per axis, and what each position sees.
+class Axis(NamedTuple):
+    """The positions along one axis of a map: their extent and their jump in input positions, and what each sees."""
 
-    `windowed` says that a window made the map, so that its positions are known to be the last axes.
-    """
+    extent: float = 1.0
+    jump: float = 1.0
+    seen: Span | None = None
 
-    extent: tuple[float, ...]
-    jump: tuple[float, ...]
-    seen: tuple[Span | None, ...]
+    @property
+    def positions(self) -> int:
+        """How many input positions are seen.
+
+        A field is cut to what is seen of an input that is seen whole, except for less than one step to the next
+        position: strides need not divide the input.
+        """
+        partly = self.seen is None or self.seen.widest + self.jump > self.seen.whole
+        return round(self.extent if self.seen is None or partly else min(self.extent, self.seen.widest))
+
+
+class Field(NamedTuple):
+    """The axes of one map. If `windowed`, a window made the map, so these are known to be its last axes."""
+
+    axes: tuple[Axis, ...]
     windowed: bool = False
 
 
 def receptive_field(ops: Sequence[Op], trace: Trace) -> Shape | None:
-    """Return the field of the last live maps that windows made, the largest where branches end apart.
+    """Return the field of the last live maps that windows made, the largest if branches end separately.
 
-    `ops` and the events of `trace` have the same numbers. `None` without a window, and where attention lets every
-    position see all others.
+    `ops` and the events of `trace` have the same indices. The result is `None` without a window, and if attention lets
+    every position see all others.
     """
     fields: dict[int, Field] = {}
     ends: dict[int, set[int]] = {}
@@ -68,18 +80,11 @@ def receptive_field(ops: Sequence[Op], trace: Trace) -> Shape | None:
         field = _field(op, _before(op, fields, ops, trace), ops, trace)
         if field is not None:
             fields[op.index] = field
-        ends[op.index] = {op.index} if _is_window(op) else _passed(op, ends)
+        # The last windows that lead to an operation.
+        ends[op.index] = {op.index} if _is_window(op) else set().union(*(ends.get(each, set()) for each in op.inputs))
     last = set().union(*(ends.get(index, set()) for index in _sinks(ops)))
     found = _join([fields[index] for index in last if index in fields])
-    return None if found is None else tuple(map(_along_axis, found.extent, found.jump, found.seen))
-
-
-def _along_axis(extent: float, jump: float, seen: Span | None) -> int:
-    """Return the positions seen along an axis; an input that is seen whole may be smaller than the field.
-
-    Whole is what leaves out less than a step to the next position: strides need not divide the input.
-    """
-    return round(extent if seen is None or seen.widest + jump > seen.whole else min(extent, seen.widest))
+    return None if found is None else tuple(axis.positions for axis in found.axes)
 
 
 def _is_window(op: Op) -> bool:
@@ -87,21 +92,14 @@ def _is_window(op: Op) -> bool:
 
 
 def _before(op: Op, fields: Mapping[int, Field], ops: Sequence[Op], trace: Trace) -> list[Field]:
-    """Return the fields of what an operation reads; the input itself, beside maps of its size, sees itself."""
+    """Return the fields of what an operation reads; an input beside maps of its size sees itself."""
     known = [fields[index] for index in op.inputs if index in fields]
-    sizes = {tuple(len(seen.first) for seen in field.seen if seen is not None) for field in known}
+    sizes = {tuple(len(axis.seen.first) for axis in field.axes if axis.seen is not None) for field in known}
     for index in op.inputs if len(sizes) == 1 and () not in sizes else ():
         extents, axes = ops[index].shapes, len(next(iter(sizes)))
         if index not in fields and trace.dependent[index] and extents and extents[0][-axes:] in sizes:
             known.append(_fresh(extents[0][-axes:]))
     return known
-
-
-def _passed(op: Op, ends: Mapping[int, set[int]]) -> set[int]:
-    """Return the last windows before an operation."""
-    if len(op.inputs) == 1:
-        return ends.get(op.inputs[0], set())
-    return set().union(*(ends.get(index, set()) for index in op.inputs))
 
 
 def _sinks(ops: Sequence[Op]) -> set[int]:
@@ -112,8 +110,8 @@ def _sinks(ops: Sequence[Op]) -> set[int]:
 
 def _field(op: Op, before: list[Field], ops: Sequence[Op], trace: Trace) -> Field | None:
     field = _join(before)
-    if op.op in _SPELLED:
-        return _spelled(op, field, trace)
+    if op.op in _WINDOWLESS:
+        return _windowless(op, field, trace)
     if _is_window(op):
         return _through_window(_windows(op), field, _extents(op, trace), op.shapes[0])
     if op.kind == "pixel_shuffle":
@@ -121,7 +119,7 @@ def _field(op: Op, before: list[Field], ops: Sequence[Op], trace: Trace) -> Fiel
         before_it, after_it = ops[op.inputs[0]].shapes[0], op.shapes[0]
         return _rescaled(field, [after / before for after, before in zip(after_it[-2:], before_it[-2:], strict=True)])
     if field is None and op.kind == "pad" and op.inputs and len(op.shapes[0]) > 2:
-        field = _fresh(ops[op.inputs[0]].shapes[0][2:])  # what is padded is no part of the input
+        field = _fresh(ops[op.inputs[0]].shapes[0][2:])  # padding is no part of the input
     if field is None:
         return None
     if op.kind == "upsample" and op.attributes.get("scale"):
@@ -134,64 +132,58 @@ def _field(op: Op, before: list[Field], ops: Sequence[Op], trace: Trace) -> Fiel
 
 
 def _fresh(extents: Sequence[int]) -> Field:
-    ones = (1.0,) * len(extents)
-    return Field(ones, ones, tuple(Span.of_input(extent) for extent in extents))
+    return Field(tuple(Axis(seen=Span.of_input(extent)) for extent in extents))
 
 
 def _extents(op: Op, trace: Trace) -> tuple[int, ...] | None:
-    """Return the extents of the map that a window slides over; `None` where they are not its last axes."""
+    """Return the extents of the map that a window slides over; `None` if they are not its last axes."""
     shapes, axes = trace.events[op.index].told.operand_shapes, len(op.attributes["kernel"])
     return shapes[0][-axes:] if shapes and op.op not in _UNPLACED else None
 
 
 def _rescaled(field: Field, scale: Sequence[float]) -> Field:
-    """Positions move into channels, or back: where they become fewer, one holds what several saw."""
-    held = [max(1.0, 1 / factor) - 1 for factor in scale]
-    return Field(
-        tuple(extent + held[i] * field.jump[i] for i, extent in enumerate(field.extent)),
-        tuple(jump / scale[i] for i, jump in enumerate(field.jump)),
-        tuple(seen and seen.rescaled(factor) for seen, factor in zip(field.seen, scale, strict=False)),
-        windowed=True,
+    """Return the field after positions moved into channels or back: if they become fewer, one sees what several saw."""
+    axes = tuple(
+        Axis(axis.extent + (max(1.0, 1 / by) - 1) * axis.jump, axis.jump / by, axis.seen and axis.seen.rescaled(by))
+        for axis, by in zip(field.axes, scale, strict=False)
     )
+    return Field(axes, windowed=True)
 
 
 def _interpolated(field: Field, op: Op) -> Field:
-    """Linear interpolation reads the two nearest positions along an axis, cubic four."""
+    """Return the field after interpolation, which reads two positions along an axis if linear, four if cubic."""
     reach = 3 if "cubic" in op.op else 1 if "linear" in op.op else 0
-    scale = op.attributes["scale"]
-    axes = range(len(field.extent))
-    return Field(
-        tuple(extent + reach * field.jump[i] for i, extent in enumerate(field.extent)),
-        tuple(jump / scale[i] for i, jump in enumerate(field.jump)),
-        tuple(seen and seen.interpolated(op.shapes[0][i - len(axes)], reach) for i, seen in enumerate(field.seen)),
-        field.windowed,
+    each = zip(field.axes, op.attributes["scale"], op.shapes[0][-len(field.axes) :], strict=False)
+    axes = tuple(
+        Axis(axis.extent + reach * axis.jump, axis.jump / by, axis.seen and axis.seen.interpolated(out, reach))
+        for axis, by, out in each
     )
+    return field._replace(axes=axes)
 
 
 def _permuted(field: Field, order: Sequence[int]) -> Field | None:
-    """The last axes of a map change places; where others come among them, the field of a window stays as it is."""
-    axes = len(field.extent)
+    """Return the field after a permutation; one that mixes other axes in changes no field of a window."""
+    axes = len(field.axes)
     places = [source - (len(order) - axes) for source in order[-axes:]]
     if sorted(places) != list(range(axes)):
         return field if field.windowed else None
-    extent, jump, seen = ([each[place] for place in places] for each in (field.extent, field.jump, field.seen))
-    return Field(tuple(extent), tuple(jump), tuple(seen), field.windowed)  # type: ignore[arg-type]
+    return field._replace(axes=tuple(field.axes[place] for place in places))
 
 
 def _padded(field: Field, pad: Sequence[int]) -> Field:
-    """Positions that are padded see nothing; `pad` begins with both ends of the last axis."""
-    axes = len(field.seen)
-    ends = [tuple(pad[2 * place : 2 * place + 2]) or (0, 0) for place in range(axes - 1, -1, -1)]
-    seen = tuple(each and each.padded(*map(int, end)) for each, end in zip(field.seen, ends, strict=True))
-    return replace(field, seen=seen)
+    """Return the field after padding, which sees nothing; `pad` begins with both ends of the last axis."""
+    count = len(field.axes)
+    ends = [tuple(pad[2 * place : 2 * place + 2]) or (0, 0) for place in range(count - 1, -1, -1)]
+    seen = (axis.seen and axis.seen.padded(*map(int, end)) for axis, end in zip(field.axes, ends, strict=True))
+    return field._replace(axes=tuple(axis._replace(seen=span) for axis, span in zip(field.axes, seen, strict=True)))
 
 
-_SPELLED = frozenset({"im2col", "col2im", "unfold", "roll", "slice", "narrow"})
+_WINDOWLESS = frozenset({"im2col", "col2im", "unfold", "roll", "slice", "narrow"})
 """Operators that shift positions or read windows of them."""
 
 
-def _spelled(op: Op, field: Field | None, trace: Trace) -> Field | None:
-    """Return the field behind an operation that shifts positions, or reads windows of them, without a weight."""
+def _windowless(op: Op, field: Field | None, trace: Trace) -> Field | None:
+    """Return the field after an operation that shifts positions, or reads windows of them, without a weight."""
     event = trace.events[op.index]
     shape = event.told.operand_shapes[0] if event.told.operand_shapes else ()
     if op.op in ("im2col", "col2im"):
@@ -201,71 +193,67 @@ def _spelled(op: Op, field: Field | None, trace: Trace) -> Field | None:
         return None
     if op.op == "unfold":
         field = field or _fresh(shape[1:2] if op.attributes["axis"] == 1 and len(shape) == 3 else shape[2:])
-        axis = unfolded_axis(op, len(field.extent))
+        axis = unfolded_axis(op, len(field.axes))
         return field if axis is None else _along_unfolded(field, axis, op, shape)
     field = field or _fresh(shape[2:])
     moved = roll_of(event, shape) if op.op == "roll" else kept_positions(event, shape)
     for place, (positions, step) in moved.items():
-        axis = place - (len(shape) - len(field.extent))
-        if len(shape) == len(field.extent) + 2 and axis >= 0:
+        axis = place - (len(shape) - len(field.axes))
+        if len(shape) == len(field.axes) + 2 and axis >= 0:
             field = _moved(field, axis, positions, step)
     return field
 
 
 def _moved(field: Field, axis: int, positions: torch.Tensor, step: int) -> Field:
-    """The positions of an axis become others: each of `positions` says which one it was, -1 none."""
-    seen, jump = list(field.seen), list(field.jump)
-    span = seen[axis]
-    seen[axis] = span and span.through([positions], len(positions))
-    jump[axis] *= step
-    return replace(field, jump=tuple(jump), seen=tuple(seen))
+    """Return the field after an axis changed: `positions` says which position each was before, -1 for none."""
+    moved = field.axes[axis]
+    seen = moved.seen and moved.seen.through([positions], len(positions))
+    return field._replace(axes=_with(field.axes, axis, moved._replace(jump=moved.jump * step, seen=seen)))
 
 
 def _along_unfolded(field: Field, axis: int, op: Op, shape: Sequence[int]) -> Field:
-    """`Tensor.unfold` reads windows along one axis."""
+    """Return the field after `Tensor.unfold`, which reads windows along one axis."""
     size, step = op.attributes["size"], op.attributes["step"]
     extent, out = shape[op.attributes["axis"]], op.shapes[0][op.attributes["axis"]]
-    one = Field(field.extent[axis : axis + 1], field.jump[axis : axis + 1], field.seen[axis : axis + 1])
-    after = _through_window([Window(size, step, 1, 0, False)], one, [extent], [out])
-    return Field(
-        (*field.extent[:axis], *after.extent, *field.extent[axis + 1 :]),
-        (*field.jump[:axis], *after.jump, *field.jump[axis + 1 :]),
-        (*field.seen[:axis], *after.seen, *field.seen[axis + 1 :]),
-        windowed=True,
-    )
+    after = _through_axis(Window(size, step, 1, 0, False), field.axes[axis], extent, out)
+    return Field(_with(field.axes, axis, after), windowed=True)
+
+
+def _with(axes: tuple[Axis, ...], place: int, axis: Axis) -> tuple[Axis, ...]:
+    return (*axes[:place], axis, *axes[place + 1 :])
 
 
 def _join(fields: list[Field]) -> Field | None:
-    """Where branches meet, a position sees from the first to the last that one of them saw."""
+    """Return the field where branches meet: from the first to the last position that one of them sees."""
     if len(fields) < 2:
         return fields[0] if fields else None
-    axes = range(min(len(field.extent) for field in fields))
-    seen = tuple(joined([field.seen[i] for field in fields]) for i in axes)
-    return Field(
-        tuple(max(span.widest if span else 0, *(field.extent[i] for field in fields)) for i, span in enumerate(seen)),
-        tuple(max(field.jump[i] for field in fields) for i in axes),
-        seen,
-        all(field.windowed for field in fields),
-    )
+    axes = tuple(map(_joined_axis, zip(*(field.axes for field in fields), strict=False)))
+    return Field(axes, all(field.windowed for field in fields))
+
+
+def _joined_axis(axes: Sequence[Axis]) -> Axis:
+    seen = joined([axis.seen for axis in axes])
+    extent = max(seen.widest if seen else 0, *(axis.extent for axis in axes))
+    return Axis(extent, max(axis.jump for axis in axes), seen)
 
 
 def _through_window(
     windows: Sequence[Window], before: Field | None, extents: Sequence[int] | None, shape: Sequence[int]
 ) -> Field:
-    """Return the field behind windows over a map of `extents`, whose result has `shape`."""
-    if before is not None and len(before.extent) != len(windows) and all(each.is_point for each in windows):
-        return before  # of a map that was laid out in another way
-    if before is None or len(before.extent) != len(windows):
-        ones = (1.0,) * len(windows)
-        before = _fresh(extents) if extents else Field(ones, ones, (None,) * len(windows))
-    reach, jump, seen = [], [], []
-    for axis, window in enumerate(windows):
-        out = shape[axis - len(windows)]
-        extent = extents[axis] if extents else None
-        reach.append((window.reach if extent is None else window.reach_on(extent, out)) * before.jump[axis])
-        jump.append(before.jump[axis] / window.stride if window.transposed else before.jump[axis] * window.stride)
-        seen.append(through(window, before.seen[axis], extent, out))
-    return Field(tuple(map(sum, zip(before.extent, reach, strict=True))), tuple(jump), tuple(seen), windowed=True)
+    """Return the field after windows over a map of `extents`, whose result has `shape`."""
+    count = len(windows)
+    if before is None or len(before.axes) != count:
+        if before is not None and all(window.is_point for window in windows):
+            return before  # of a map with another layout
+        before = _fresh(extents) if extents else Field((Axis(),) * count)
+    axes = zip(windows, before.axes, extents or (None,) * count, shape[-count:], strict=True)
+    return Field(tuple(_through_axis(*each) for each in axes), windowed=True)
+
+
+def _through_axis(window: Window, before: Axis, extent: int | None, out: int) -> Axis:
+    reach = window.reach if extent is None else window.reach_on(extent, out)
+    jump = before.jump / window.stride if window.transposed else before.jump * window.stride
+    return Axis(before.extent + reach * before.jump, jump, through(window, before.seen, extent, out))
 
 
 def _windows(op: Op) -> list[Window]:

@@ -1,9 +1,9 @@
 """Counts the numbers behind a regular floating-point table: one whose lines are curves that few numbers describe.
 
-Whatever made it, NumPy or plain Python, a table is an outer product or sum of lines, or repeats few lines, or its
-lines are smooth (a polynomial of low degree, or the exponential of one) or sinusoids, whose frequencies may go up or
-down by one step or one factor. Each description is checked at every number of the table, to within the rounding of its
-dtype, so that no trained numbers hide between those that are looked at.
+Whether NumPy or plain Python made it, such a table is an outer product or sum of lines, or repeats few lines, or its
+lines are smooth (a polynomial of low degree, or the exponential of one), or its lines are sinusoids, whose frequencies
+may change by a constant step or factor. Each description is checked at every number of the table, to within the
+rounding of its dtype, so that no trained numbers hide between those that are checked.
 """
 
 from __future__ import annotations
@@ -16,47 +16,47 @@ import torch
 from archcheck.measure.structure.smooth_curves import SMALL, by_pieces, by_polynomials
 
 Worth = Callable[[torch.Tensor], int]
-"""How many numbers a tensor is worth that is a part of a table."""
+"""Returns how many numbers describe a part of a table."""
 
 _ROUNDING = {torch.float32: 4, torch.float64: 64}
-"""Roundings of its dtype that a number may be off, one of any other: what fits a float64 is rounded as often itself."""
+"""Rounding errors of its dtype that a number may be off, 1 for other dtypes: a float64 fit is rounded as often."""
 _POWER = 4
-"""How much more a power may be off, whose exponent was rounded, too."""
+"""Factor by which a power may be off more, because its exponent was rounded, too."""
 _POSITION = 4
-"""Roundings, for each step from the first, that a sinusoid may be off: its position was rounded, too."""
+"""Rounding errors per position that a sinusoid may be off, because its position was rounded, too."""
 _MOST = 1e-3
-"""The share of its swing that a sinusoid may be off, however long it is."""
+"""Share of its amplitude that a sinusoid may be off, however long it is."""
 _SHORTEST = 12
 """Numbers of a line from which it may be a curve."""
 _FIRST = 4
-"""Lines that are looked at first; they tell of most that are not regular."""
+"""Lines that are tried first; they rule out most tables that are not regular."""
 _BLOCK = 1 << 22
-"""Numbers of lines that are looked at together."""
+"""Numbers that are processed together."""
 _SINUSOID = 5
 """Numbers of a sinusoid: frequency, amplitude, phase, offset, and where it begins."""
 _STARTS = (0.0, 0.5, 1.0)
-"""Where the positions of a table begin."""
+"""Positions at which a table may begin."""
 _SEEN = 8
-"""Lines, or numbers of each, that are looked at before all are."""
+"""Lines, or numbers of each, that are tried before all."""
 _ODD = 2
 """Lines of a table that may have an amplitude of their own."""
 _SLOWEST = 1e-3
-"""Radians that the slowest sinusoid goes over a line: any slower one is a parabola."""
+"""Radians of the slowest sinusoid over a line: any slower one is a parabola."""
 _OFF = 0.1
-"""The share of a step that a frequency may be off a straight line to tell how that runs."""
+"""Share of a step that a frequency may be off the straight line that is fitted to it."""
 _DEEP = 3
-"""How often a table is taken apart."""
+"""Levels at which a table is split."""
 _ENOUGH = 24
-"""Numbers that are so few that no shorter description is looked for."""
+"""Numbers up to which no shorter description is sought."""
 _RESOLVED = 1.0
-"""Radians of a line from which its frequency can be told."""
+"""Radians of a line from which its frequency can be determined."""
 
 
 def regular_worth(values: torch.Tensor, worth: Worth, depth: int = 0) -> int | None:
-    """Return how many numbers describe a table; `None` where it is not regular. `worth` is for its parts."""
+    """Return how many numbers describe a table; `None` if it is not regular. `worth` counts those of its parts."""
     if not values.is_floating_point() or values.numel() < _SHORTEST:
         return None
-    values = values if values.itemsize > 1 else values.float()  # torch asks nothing of floats of eight bits
+    values = values if values.itemsize > 1 else values.float()  # torch computes nothing with eight-bit floats
     if not bool(values.isfinite().all()):
         return None
     values = values.squeeze() if values.dim() > 1 else values
@@ -82,7 +82,7 @@ def _descriptions(values: torch.Tensor, worth: Worth, depth: int) -> Iterator[in
 
 
 def _count(number: int) -> torch.Tensor:
-    return torch.arange(number, device="cpu")  # which the subject may not have as its default
+    return torch.arange(number, device="cpu")  # the subject may have set another default device
 
 
 def _rounding(lines: torch.Tensor) -> float:
@@ -103,7 +103,7 @@ def _exponential(lines: torch.Tensor) -> int | None:
 
 
 def _outer(lines: torch.Tensor, worth: Worth) -> int | None:
-    """Return the numbers of two lines whose products, or whose sums, are all of a table."""
+    """Return the numbers of two lines whose outer product, or outer sum, is the table."""
     row, column = divmod(int(lines.abs().argmax()), lines.shape[1])
     if not _is_outer(lines[[row, *range(min(_SEEN, len(lines)))]], 0, column) or not _is_outer(lines, row, column):
         return None
@@ -126,7 +126,7 @@ def _is_outer(lines: torch.Tensor, row: int, column: int) -> bool:
 def _repeated(lines: torch.Tensor, worth: Worth, depth: int) -> int | None:
     """Return the numbers of the few lines that a table repeats, and of the order in which it does."""
     few = lines[:, :: max(1, lines.shape[1] // _SEEN)]
-    if lines.numel() > _BLOCK or 2 * len(torch.unique(few, dim=0)) > len(lines):  # sorting more takes long
+    if lines.numel() > _BLOCK or 2 * len(torch.unique(few, dim=0)) > len(lines):  # sorting more is slow
         return None
     different, order = torch.unique(lines, dim=0, return_inverse=True)
     if 2 * len(different) > len(lines):
@@ -138,7 +138,7 @@ def _repeated(lines: torch.Tensor, worth: Worth, depth: int) -> int | None:
 
 
 def _halved(lines: torch.Tensor, worth: Worth, depth: int) -> int | None:
-    """Return the numbers of two halves, each of which repeats few lines or is made of such halves."""
+    """Return the numbers of two halves that repeat few lines each or consist of such halves."""
     extent = lines.shape[1]
     if extent % 2 or depth >= _DEEP:
         return None
@@ -152,7 +152,7 @@ def _halved(lines: torch.Tensor, worth: Worth, depth: int) -> int | None:
 
 
 def _sinusoids(lines: torch.Tensor) -> int | None:
-    """Return the numbers of sinusoids: few where their frequencies follow from one another."""
+    """Return the numbers of sinusoids: few if their frequencies follow from one another."""
     wide, extent = lines.double(), lines.shape[1]
     eps = torch.finfo(lines.dtype).eps
     position = min(_MOST, _POSITION * extent * (eps if lines.dtype in _ROUNDING else 1e-7))
@@ -176,7 +176,7 @@ def _sinusoids(lines: torch.Tensor) -> int | None:
 
 
 def _left(lines: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
-    """Return how far each line is at most from the nearest sinusoid of its frequency, with an offset."""
+    """Return the largest distance of each line from the nearest sinusoid of its frequency, with an offset."""
     angle = frequencies[:, None] * _count(lines.shape[1])
     left = lines - lines.mean(1, keepdim=True)
     cosine, sine = (each - each.mean(1, keepdim=True) for each in (angle.cos(), angle.sin()))
@@ -188,7 +188,7 @@ def _left(lines: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
 
 
 def _frequencies(lines: torch.Tensor) -> torch.Tensor:
-    """Return the frequency of each line in radians a step, from what a sinusoid is so many steps before and after."""
+    """Return the frequency of each line in radians per position, from its values a few positions before and after."""
     extent, step = lines.shape[1], 1
     found = lines.new_zeros(len(lines))
     while step <= extent // 4:
@@ -207,7 +207,7 @@ def _frequencies(lines: torch.Tensor) -> torch.Tensor:
 
 
 def _progression(lines: torch.Tensor, frequencies: torch.Tensor, off: float) -> int | None:
-    """Return the numbers of sinusoids of one amplitude and phase whose frequencies go by one step or one factor."""
+    """Return the numbers of sinusoids of equal amplitude and phase whose frequencies change by one step or factor."""
     extent = lines.shape[1]
     clear = (frequencies * extent > _RESOLVED) & (frequencies < math.pi - 1e-3)
     if int(clear.sum()) < 3:
@@ -235,7 +235,7 @@ def _progression(lines: torch.Tensor, frequencies: torch.Tensor, off: float) -> 
 
 
 def _straight(told: torch.Tensor, clear: torch.Tensor) -> torch.Tensor:
-    """Return the straight line through the numbers that are clear, but for a few that lie off it."""
+    """Return the straight line through the `clear` numbers, except for a few that lie off it."""
     index = clear.nonzero()[:, 0]
     place, told = index.double(), told[index]
     step = (told.diff() / place.diff()).median()

@@ -1,4 +1,4 @@
-"""Tells whether a small change of what numbers are made of changes all of them, as it does in a random generator."""
+"""Decides whether a small change of their inputs changed numbers completely, as in a random generator."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import torch
 from archcheck.facts.records import MUCH
 
 _APART = 0.25
-"""How far a number moves that becomes another altogether, in standard deviations of all."""
+"""Distance from which a number counts as changed completely, in standard deviations of all."""
 _ROUNDED = 1e-2
-"""The share of the largest number up to which the next of a line may be off: far out, a position is rounded."""
+"""Share of the largest number that the next of a line may be off: large positions are rounded."""
 _SHARE = 0.05
-"""The share of such numbers in what is taken apart."""
+"""Share of completely changed numbers from which digits were taken apart."""
 
 
-def is_apart(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Whether numbers are others altogether on average."""
+def changes_completely(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Whether numbers changed completely on average."""
     if first.shape != second.shape:
         return True
     moved, limit = _moved(first, second)
     return float(moved.mean()) > limit
 
 
-def is_taken_apart(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Whether more than a few numbers are others altogether."""
+def changes_in_many_places(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Whether more than a few numbers changed completely."""
     if first.shape != second.shape:
         return False
     moved, limit = _moved(first, second)
@@ -35,8 +35,8 @@ def is_taken_apart(first: torch.Tensor, second: torch.Tensor) -> bool:
 def is_a_recurrence(numbers: torch.Tensor) -> bool:
     """Whether each number of every line along a long axis is the same combination of the two before it.
 
-    Sinusoids of evenly spaced positions are, exponentials and products of both, whatever their frequencies: a position
-    far out moves far as a frequency changes a little, and yet it holds nothing that the frequency does not.
+    That holds for sinusoids of evenly spaced positions, exponentials and products of both, at any frequency. The number
+    of a far position changes much when a frequency changes a little, but holds nothing that the frequency does not.
     """
     numbers = torch.view_as_real(numbers.resolve_conj()) if numbers.is_complex() else numbers
     if not numbers.is_floating_point() or not bool(numbers.isfinite().all()):
@@ -53,7 +53,7 @@ def _recurs(lines: torch.Tensor) -> bool:
 
 
 def _moved(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Return how far each number moves, and from where on that makes it another."""
+    """Return how far each number moved, and the distance from which it counts as changed completely."""
     if first.is_complex():
         first, second = torch.view_as_real(first.resolve_conj()), torch.view_as_real(second.resolve_conj())
     one, other = (torch.nan_to_num(each.double(), posinf=0.0, neginf=0.0) for each in (first, second))

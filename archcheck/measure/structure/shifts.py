@@ -8,21 +8,22 @@ import torch
 
 from archcheck.facts.records import Op
 from archcheck.measure.passes.event import Event
+from archcheck.measure.shapes.layer_shapes import conv_extent
 from archcheck.measure.structure.window_spans import Window
 
 Moved = Mapping[int, tuple[torch.Tensor, int]]
-"""Axis -> which position each one of the result was, -1 for one that comes round the border; and their step."""
+"""By axis: the earlier position of each position of the result, -1 across the border; and their step."""
 
 
 def is_unfolded(op: Op) -> bool:
-    """Whether an operation lays out the windows of a map, for whatever weighs them, or adds them up again."""
+    """Whether an operation lays out the windows of a map, or adds them up again."""
     return op.op in ("im2col", "col2im", "unfold")
 
 
 def unfolded_axis(op: Op, axes: int) -> int | None:
-    """Return which of a map's `axes` positions `Tensor.unfold` reads along; `None` where it is none of them.
+    """Return the axis of a map with `axes` axes of positions that `Tensor.unfold` reads along; `None` for another.
 
-    Positions come behind samples and channels, but those of a sequence whose channels are last.
+    Positions come after samples and channels, except in a sequence with channels last.
     """
     axis: int = op.attributes["axis"]
     if axis == 1 and axes == 1:
@@ -31,7 +32,7 @@ def unfolded_axis(op: Op, axes: int) -> int | None:
 
 
 def unfolding(op: Op, shape: Sequence[int]) -> tuple[list[Window], Sequence[int], list[int]]:
-    """Return the windows of `F.unfold`, the extents of the map that they slide over, and how many there are."""
+    """Return the windows of `F.unfold`, the extents of the map that they slide over, and their number per axis."""
     told, extents = op.attributes, shape[-2:]
     windows = [
         Window(*each, transposed=False)
@@ -41,22 +42,22 @@ def unfolding(op: Op, shape: Sequence[int]) -> tuple[list[Window], Sequence[int]
 
 
 def folding(integers: Sequence[float]) -> tuple[list[Window], list[int], list[int]]:
-    """Return the windows that `F.fold` adds up, how many there are, and the extents of the map that they make."""
+    """Return the windows that `F.fold` adds up, their number per axis, and the extents of the map that they form."""
     out, kernel, dilation, padding, stride = (list(map(int, integers[at : at + 2])) for at in range(0, 10, 2))
     windows = [Window(*each, transposed=True) for each in zip(kernel, stride, dilation, padding, strict=True)]
     return windows, [_windows_on(extent, window) for extent, window in zip(out, windows, strict=True)], out
 
 
 def _windows_on(extent: int, window: Window) -> int:
-    return (extent + 2 * window.padding - window.dilation * (window.kernel - 1) - 1) // window.stride + 1
+    return conv_extent(extent, window.kernel, window.stride, window.padding, window.dilation)
 
 
 def roll_of(event: Event, shape: Sequence[int]) -> Moved:
-    """Return how `roll` moves positions; those that come round see the far border, which is no neighbour of theirs."""
+    """Return how `roll` moves positions; those that cross the border see the far side, which is no neighbour."""
     told = list(map(int, event.told.integers))
     shifts, axes = told[: len(told) // 2], told[len(told) // 2 :]
     if len(told) % 2 or not axes:
-        return {}  # without axes it moves numbers, whatever they stand for
+        return {}  # without axes it moves numbers of all axes
     by: dict[int, int] = {}
     for shift, axis in zip(shifts, axes, strict=True):
         by[axis % len(shape)] = by.get(axis % len(shape), 0) + shift
@@ -64,7 +65,7 @@ def roll_of(event: Event, shape: Sequence[int]) -> Moved:
 
 
 def _nearer(shift: int, extent: int) -> int:
-    """Return the shorter way to where a shift round the border leads."""
+    """Return the shorter shift with the same result."""
     shift %= max(1, extent)
     return shift - extent if 2 * shift > extent else shift
 

@@ -1,8 +1,8 @@
-"""How many numbers describe lines that are smooth: polynomials of their places, or of the logarithms of these.
+"""Counts the numbers that describe smooth lines: polynomials of the positions, or of the logarithms of these.
 
-What a formula of NumPy or plain Python fills is mostly that, whole or in a few pieces: schedules of noise, windows,
-curves of brightness. A fit is checked at every number. It has to be as near to a number as its own rounding is, or the
-number counts: much is lost in the rounding of the largest.
+Most tables that a formula of NumPy or plain Python fills are smooth, whole or in a few pieces: noise schedules,
+windows, brightness curves. A fit is checked at every number. It must be as near to a number as its own rounding, or the
+number counts: a small number can hide much within the rounding of the largest.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from collections.abc import Iterator
 import torch
 
 SMALL = 16
-"""How many times smaller than the largest of its line a number is that may hide more than its rounding does."""
+"""How many times smaller than the largest of its line a number must be to hide more than its own rounding."""
 _LEAST = 2.0**-24
 _BITS = 20
 """Bits of a number."""
 _DEGREES = (2, 4, 8, 16, 32)
 """How many coefficients describe a smooth line."""
 _LONG = 1 << 12
-"""Numbers of a line of which some are looked at first."""
+"""Numbers of a line beyond which a sample is tried first."""
 _BLOCK = 1 << 22
-"""Numbers of lines that are looked at together."""
+"""Numbers that are processed together."""
 _FEW = 8
-"""Lines that are fitted each by the sizes of its numbers."""
+"""Most lines that are fitted one by one, relative to the sizes of their numbers."""
 _PIECES = 4
 _SHORTEST = 32
-"""Numbers of a piece."""
+"""Fewest numbers of a piece."""
 
 
 def by_pieces(line: torch.Tensor, off: float, *, by_share: bool) -> int | None:
-    """Return how many numbers describe a line that is smooth but for a few bends or steps."""
+    """Return how many numbers describe a line that is smooth except for a few bends or steps; `None` if it is not."""
     total, rest = 0, line
     for _ in range(_PIECES):
         found = by_polynomials(rest, off, by_share=by_share)
@@ -54,9 +54,9 @@ def by_pieces(line: torch.Tensor, off: float, *, by_share: bool) -> int | None:
 
 
 def by_polynomials(lines: torch.Tensor, off: float, *, by_share: bool) -> int | None:
-    """Return how many coefficients of polynomials give each of some wide lines.
+    """Return how many coefficients of polynomials describe wide lines; `None` if none fit.
 
-    They are to within `off`, `by_share` of the largest number of each line.
+    They fit to within `off`, or with `by_share` to within that share of the largest number of each line.
     """
     count, extent = lines.shape
     if extent > _LONG and by_polynomials(lines[:, :: extent // _LONG + 1], off, by_share=by_share) is None:
@@ -76,9 +76,9 @@ def by_polynomials(lines: torch.Tensor, off: float, *, by_share: bool) -> int | 
 
 
 def _places(extent: int) -> Iterator[torch.Tensor]:
-    """Yield the places of the numbers of a line from -1 to 1, and by their logarithms from either end.
+    """Yield the positions of the numbers of a line from -1 to 1, and their logarithms from either end.
 
-    By the latter, roots, logarithms and reciprocals that begin or end near a line are smooth, too.
+    With logarithms, roots, logarithms and reciprocals that start or end near a line are smooth, too.
     """
     yield torch.linspace(-1, 1, extent, dtype=torch.float64, device="cpu")
     power = torch.arange(extent, device="cpu").add(1).double().log() * (2 / math.log(extent)) - 1
@@ -87,10 +87,10 @@ def _places(extent: int) -> Iterator[torch.Tensor]:
 
 
 def _worth(lines: torch.Tensor, basis: torch.Tensor, off: float, *, by_share: bool) -> int | None:
-    """Return how many numbers describe lines that a basis fits; `None` if it does not.
+    """Return how many numbers describe lines that a basis fits; `None` if it does not fit.
 
-    They are its coefficients, of which the later ones take fewer digits to be as near, and what the numbers of a line
-    that are far smaller than its largest may hide.
+    These are its coefficients, fewer for small ones that need fewer digits, and what numbers that are far smaller than
+    the largest of their line may hide.
     """
     orthogonal, bits, hidden = torch.linalg.qr(basis).Q, 0.0, 0
     for part in torch.split(lines, max(1, _BLOCK // lines.shape[1])):
@@ -109,7 +109,7 @@ def _worth(lines: torch.Tensor, basis: torch.Tensor, off: float, *, by_share: bo
 
 
 def _fitted_by_size(lines: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-    """Return what fits each number of lines by a share of itself, where that is possible."""
+    """Return the fit that minimises the error of each number relative to itself."""
     size = lines.abs()
     weights = 1 / size.clamp(min=1e-300).maximum(size.amax(1, keepdim=True) * _LEAST)
     own = [torch.linalg.qr(basis * weight[:, None]) for weight in weights]
@@ -120,7 +120,7 @@ def _fitted_by_size(lines: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
 
 
 def _hidden(fitted: torch.Tensor, lines: torch.Tensor, off: float) -> int:
-    """Return how many numbers there is room for in those that are far smaller than the largest of their line."""
+    """Return how many numbers can hide in numbers far smaller than the largest of their line."""
     size, most = lines.abs(), lines.abs().amax(1, keepdim=True)
     free = (fitted - lines).abs() > SMALL * off * size
     bits = -(size / most.clamp(min=1e-300)).clamp(min=_LEAST).log2() - math.log2(SMALL)
@@ -128,5 +128,5 @@ def _hidden(fitted: torch.Tensor, lines: torch.Tensor, off: float) -> int:
 
 
 def _near(first: torch.Tensor, second: torch.Tensor, off: float) -> bool:
-    """Whether lines differ by no more than a share of their largest number."""
+    """Whether lines differ by at most a share of their largest number."""
     return bool(((first - second).abs() <= off * second.abs().amax(-1, keepdim=True)).all())

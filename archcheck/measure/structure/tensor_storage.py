@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
@@ -13,7 +14,7 @@ from archcheck.measure.structure.packed_weights import packed_weights
 from archcheck.measure.subject.module_tree import Node, Tree, join
 
 _BITS = {"quint4x2": 4, "quint2x4": 2, "qint32": 32}
-"""Bits of an element where torch gives the size of what holds several of them, or none."""
+"""Bits of an element of dtypes for which torch gives another size, or none."""
 
 
 def stored_tensors(tree: Tree) -> tuple[StoredTensor, ...]:
@@ -30,13 +31,12 @@ def stored_tensors(tree: Tree) -> tuple[StoredTensor, ...]:
 def _stored(
     name: str, sort: str, tensor: torch.Tensor, pruned: Mapping[str, torch.Tensor], unsaved: frozenset[str]
 ) -> StoredTensor:
-    dtype = dtype_of(tensor)
     return StoredTensor(
         name=name,
         sort=sort,
-        dtype=dtype,
-        elements=int(torch._C.TensorBase.numel(tensor)),
-        bits=_BITS.get(dtype, 8 * int(torch._C.TensorBase.element_size(tensor))),
+        dtype=dtype_of(tensor),
+        elements=numel(tensor),
+        bits=_bits(tensor),
         bytes=stored_bytes(tensor),
         nonzero=_nonzero(pruned.get(name, tensor)),
         saved=name not in unsaved,
@@ -44,16 +44,23 @@ def _stored(
 
 
 def stored_bytes(tensor: torch.Tensor) -> int:
-    """Return the bytes of a tensor, with the indices of what is sparse and the scales of what is quantised."""
+    """Return the bytes of a tensor, with the indices of a sparse one and the scales of a quantised one."""
     if tensor.layout is not torch.strided:
-        return sum(stored_bytes(part) for part in _sparse_parts(tensor))
-    elements, size = int(torch._C.TensorBase.numel(tensor)), int(torch._C.TensorBase.element_size(tensor))
-    bits = _BITS.get(dtype_of(tensor), 8 * size)
-    return -(-elements * bits // 8) + sum(stored_bytes(part) for part in _scales(tensor))
+        return sum(map(stored_bytes, _sparse_parts(tensor)))
+    return math.ceil(numel(tensor) * _bits(tensor) / 8) + sum(map(stored_bytes, _scales(tensor)))
+
+
+def numel(tensor: torch.Tensor) -> int:
+    """Return how many elements a tensor has, whatever its class says."""
+    return int(torch._C.TensorBase.numel(tensor))
+
+
+def _bits(tensor: torch.Tensor) -> int:
+    return _BITS.get(dtype_of(tensor), 8 * int(torch._C.TensorBase.element_size(tensor)))
 
 
 def _scales(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Yield the scales and zero points of a tensor that is quantised by channels; one of each is kept with the rest."""
+    """Yield the scales and zero points of a tensor that is quantised by channel; a single one is no tensor."""
     if tensor.is_quantized and tensor.qscheme() not in (torch.per_tensor_affine, torch.per_tensor_symmetric):
         yield tensor.q_per_channel_scales()
         yield tensor.q_per_channel_zero_points()
@@ -63,7 +70,7 @@ def _sparse_parts(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     tensor = tensor.detach()
     names = ("_indices", "_values") if tensor.layout is torch.sparse_coo else _COMPRESSED
     for name in names:
-        with suppress(RuntimeError, AttributeError):  # of the two pairs of indices a layout has one
+        with suppress(RuntimeError, AttributeError):  # each layout has one of the two pairs of indices
             yield getattr(tensor, name)()
 
 
@@ -72,7 +79,7 @@ _COMPRESSED = ("crow_indices", "col_indices", "ccol_indices", "row_indices", "va
 
 
 def _nonzero(tensor: torch.Tensor) -> int | None:
-    """Return how many numbers of a tensor are not zero, `None` where it has none or does not tell."""
+    """Return how many numbers of a tensor are not zero, `None` if they cannot be counted."""
     if tensor.device.type == "meta":
         return None
     try:
@@ -83,26 +90,25 @@ def _nonzero(tensor: torch.Tensor) -> int | None:
                 tensor = tensor.dequantize()
             rows = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor.detach()
             return sum([_count(piece) for piece in torch.split(rows, _PIECE)] or [0])
-    except (RuntimeError, NotImplementedError, TypeError):  # a dtype, or a class of its own, that does not count
+    except (RuntimeError, NotImplementedError, TypeError):  # a dtype or a class that cannot count
         return None
 
 
 def _count(piece: torch.Tensor) -> int:
     try:
         return int(piece.count_nonzero())
-    except (RuntimeError, NotImplementedError):  # a narrow float does not count; no number of it is too small for these
+    except (RuntimeError, NotImplementedError):  # a narrow float cannot; each of its numbers is a float32
         return int(piece.to(torch.float32).count_nonzero())
 
 
 def _pruned(tree: Tree) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield what is used in place of a parameter that a mask or a parametrisation of the same shape changes."""
+    """Yield the tensor that is used instead of a parameter with a mask or a parametrisation of the same shape."""
     for node in tree.nodes:
         buffers = dict(node.buffers)
         for name, tensor in node.parameters:
             mask = buffers.get(f"{name.removesuffix('_orig')}_mask")
             if name.endswith("_orig") and mask is not None and mask.shape == tensor.shape:
                 yield join(node.path, name), tensor.detach() * mask
-    for node in tree.nodes:
         yield from _parametrised(node)
 
 
@@ -112,13 +118,13 @@ def _parametrised(node: Node) -> Iterator[tuple[str, torch.Tensor]]:
     for name, chain in vars(chains).get("_modules", {}).items() if chains is not None else ():
         original = vars(chain).get("_parameters", {}).get("original")
         if isinstance(original, torch.Tensor):
-            with suppress(Exception), torch.no_grad():  # whatever the subject raises
+            with suppress(Exception), torch.no_grad():  # the subject may raise anything
                 value = chain()
                 if value.shape == original.shape:
                     yield join(node.path, f"parametrizations.{name}.original"), value
 
 
 def _unsaved(tree: Tree) -> frozenset[str]:
-    """Return the buffers that no state holds."""
+    """Return the names of the buffers that no state dict holds."""
     own = {node.path: vars(node.module).get("_non_persistent_buffers_set", ()) for node in tree.nodes}
     return frozenset(join(path, name) for path, names in own.items() for name in names)

@@ -1,7 +1,7 @@
 """Finds parameters that hold several numbers each, which arithmetic takes apart: digits, remainders, hashes, chaos.
 
-A product of two vectors, a network that makes weights and a sinusoid of a learned frequency give more numbers than they
-have parameters, too. But those hardly change when the parameters change by a ten thousandth. Digits change completely,
+A product of two vectors, a network that makes weights and a sinusoid of a learned frequency also give more numbers than
+they have parameters. But those hardly change when the parameters change by a ten thousandth. Digits change completely,
 so the numbers that they give count in place of their parameters.
 """
 
@@ -18,38 +18,38 @@ from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import takes_shape_alone
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.passes.trace_record import Trace
-from archcheck.measure.structure.sensitivity import is_a_recurrence, is_taken_apart
+from archcheck.measure.structure.sensitivity import changes_in_many_places, is_a_recurrence
 
 _NUDGE = 1e-4
-"""The share by which parameters change to show what hangs on them."""
+"""Share by which parameters are changed to see what depends on them."""
 _MOVES = frozenset({
     "expand", "repeat", "tile", "cat", "stack", "reshape", "view", "permute", "transpose", "t", "unsqueeze", "squeeze",
     "select", "slice", "unbind", "split", "chunk", "index_select", "index", "gather", "embedding", "flatten", "clone",
     "to", "constant_pad_nd", "roll", "flip", "broadcast_to", "expand_as", "movedim", "alias", "detach",
 })  # fmt: skip
-"""Operators that move numbers and change none; a pass less where nothing else enlarges a parameter."""
+"""Operators that move numbers unchanged; parameters that only these enlarge need no real pass."""
 
 Root = frozenset[str]
-"""The parameters that something is made of, and of nothing else from outside."""
+"""The parameters that a result depends on; it depends on no input."""
 
 
 def unfolded(passes: Passes, example: Example, trace: Trace) -> Mapping[str, int]:
-    """Return how many numbers are made of parameters by taking theirs apart, by the first of the parameters."""
-    suspects = _suspects(passes, trace)
+    """Return by the first of its parameters how many numbers are taken out of parameters."""
+    sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
+    suspects = _suspects(trace, sizes)
     if not suspects or not passes.affords(trace):
         return {}
     wanted = frozenset(index for indices in suspects.values() for index in indices)
     try:
         plain = passes.captured(example, wanted, real=True)
         if any(plain[index].shape != trace.events[index].shapes[0] for index in wanted):
-            return {}  # values decide what runs, and decided otherwise
+            return {}  # values decide what runs, and another branch ran
         nudged = passes.captured(example, wanted, real=True, prepare=partial(_nudge, passes))
-    except Exception:  # whatever the subject raises on real numbers, others report it
+    except Exception:  # what the subject raises on real numbers is reported elsewhere
         return {}
-    sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
     found = dict[str, int]()
     for root, indices in suspects.items():
-        moved = [index for index in indices if index in nudged and is_taken_apart(plain[index], nudged[index])]
+        moved = [index for index in indices if index in nudged and changes_in_many_places(plain[index], nudged[index])]
         apart = [index for index in moved if not is_a_recurrence(plain[index])]
         first, *others = sorted(root)
         count = sum(plain[index].numel() for index in apart) - sum(sizes[name] for name in others)
@@ -58,9 +58,8 @@ def unfolded(passes: Passes, example: Example, trace: Trace) -> Mapping[str, int
     return found
 
 
-def _suspects(passes: Passes, trace: Trace) -> dict[Root, list[int]]:
-    """Return what is made of parameters alone, has more numbers than they, and meets the numbers of an input."""
-    sizes = {name: tensor.numel() for name, tensor in passes.tree.parameters()}
+def _suspects(trace: Trace, sizes: Mapping[str, int]) -> dict[Root, list[int]]:
+    """Return results of parameters alone that have more numbers than they and are combined with an input."""
     roots = _roots(trace, sizes)
     met: dict[Root, set[int]] = {}
     for event in trace.events:
@@ -77,7 +76,7 @@ def _suspects(passes: Passes, trace: Trace) -> dict[Root, list[int]]:
 
 
 def _roots(trace: Trace, parameters: Container[str]) -> dict[int, Root]:
-    """Return for each event that is made without an input which parameters it is made of."""
+    """Return for each event that depends on no input the parameters that it depends on."""
     roots: dict[int, Root] = {}
     for event in trace.events:
         if event.kind == "input" or trace.dependent[event.index]:
@@ -88,7 +87,7 @@ def _roots(trace: Trace, parameters: Container[str]) -> dict[int, Root]:
 
 
 def _changes(trace: Trace, index: int, roots: Mapping[int, Root]) -> bool:
-    """Whether an operation that changes numbers is among those that make a result of parameters."""
+    """Whether a result of parameters depends on an operation that changes numbers."""
     behind = (trace.events[each] for each in trace.leading_to([index]))
     return any(roots.get(event.index) and base_name(event.op) not in _MOVES for event in behind)
 

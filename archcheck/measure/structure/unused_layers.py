@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 
 import torch
@@ -12,7 +11,7 @@ from archcheck.foundation.source_place import Where
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.passes.value_dependence import led_to_reads
-from archcheck.measure.structure.packed_weights import observes
+from archcheck.measure.structure.packed_weights import is_quantised, observes
 from archcheck.measure.subject.layer_statements import class_statement
 from archcheck.measure.subject.module_tree import Tree
 from archcheck.measure.subject.source_places import class_where
@@ -20,24 +19,23 @@ from archcheck.measure.subject.source_places import class_where
 _HOLDERS = (
     torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList, torch.nn.ParameterDict,
 )  # fmt: skip
-"""Containers: an empty one stands for no layer, as in blocks whose shortcut is sometimes nothing."""
+"""Containers: an empty one is no layer, as in blocks whose shortcut may be nothing."""
 _PACKED = frozenset({"EmbeddingPackedParams", "LinearPackedParams", "PackedParameter"})
-"""What quantised layers of torch keep their weights in: they read it, and call the layer around it only."""
+"""Modules in which torch's quantised layers keep their weights: they are read and never called."""
 
 
 def unused_layers(tree: Tree, traces: Sequence[Trace], deciding: Collection[str] = ()) -> tuple[str, ...]:
     """Return the layers that are never called, or whose results reach no output; of a branch, the outermost.
 
-    A layer counts as used, too, when an operation on the way to an output reads its parameters or buffers (the
-    `out_proj` of an attention is never called), when it is called and executes nothing (`Identity`), when it holds
-    one that is used, and when another method of its class runs. What lies within TorchScript cannot be told apart.
-    What leads to a value that code reads counts as well where the parameters `deciding` lead to it, too.
+    A layer also counts as used if a live operation reads its parameters or buffers (the `out_proj` of an attention is
+    never called), if it is called and executes nothing (`Identity`), if it holds a used layer, or if another method of
+    its class runs. Layers within TorchScript cannot be distinguished. What leads to a value that code reads counts as
+    well if the parameters `deciding` lead to that value, too.
     """
-    reached, ran, called = _reached(traces, deciding), _ran(traces), {path for trace in traces for path in trace.visits}
-    passing = called - ran  # they hand on what they get
-    around_passing: set[str] = set()
-    for path in passing:
-        _add_lineage(path.rpartition(".")[0], around_passing)
+    reached, called = _reached(traces, deciding), {path for trace in traces for path in trace.visits}
+    ran = _with_all_around({event.layer for trace in traces for event in trace.events})
+    passing = called - ran  # they return their input
+    around_passing = _with_all_around(path.rpartition(".")[0] for path in passing)
     exempt, named = _exempt(tree), _RunByName(traces)
     idle: list[str] = []
     for node in tree.nodes:
@@ -50,22 +48,10 @@ def unused_layers(tree: Tree, traces: Sequence[Trace], deciding: Collection[str]
 
 
 def _reached(traces: Sequence[Trace], deciding: Collection[str]) -> set[str]:
-    """Return the layers around operations that reach an output, and around the parameters that these read."""
-    paths: set[str] = set()
-    for trace in traces:
-        for layer, params in {(event.layer, event.params) for event in (*_live(trace), *_decides(trace, deciding))}:
-            _add_lineage(layer, paths)
-            for name in params:
-                _add_lineage(name.rpartition(".")[0], paths)
-    return paths | {""}
-
-
-def _ran(traces: Sequence[Trace]) -> set[str]:
-    paths: set[str] = set()
-    for trace in traces:
-        for layer in {event.layer for event in trace.events}:
-            _add_lineage(layer, paths)
-    return paths
+    """Return the layers around live operations, and around the parameters that these read."""
+    reading = {(event.layer, event.params) for trace in traces for event in (*_live(trace), *_decides(trace, deciding))}
+    holders = {name.rpartition(".")[0] for _, params in reading for name in params}
+    return _with_all_around({layer for layer, _ in reading} | holders)
 
 
 def _live(trace: Trace) -> Iterator[Event]:
@@ -77,57 +63,46 @@ def _decides(trace: Trace, deciding: Collection[str]) -> Iterator[Event]:
     yield from (trace.events[index] for index in (led_to_reads(trace, deciding) if deciding else ()))
 
 
-def _add_lineage(path: str, paths: set[str]) -> None:
-    while path and path not in paths:
-        paths.add(path)
-        path = path.rpartition(".")[0]
+def _with_all_around(layers: Iterable[str]) -> set[str]:
+    """Return layers and all layers that hold them, up to the model."""
+    found = {""}
+    for path in layers:
+        while path not in found:
+            found.add(path)
+            path = path.rpartition(".")[0]
+    return found
 
 
 def _exempt(tree: Tree) -> set[str]:
     """Return the containers that are empty or packed, and the layers within TorchScript, which calls no hooks."""
     parents = {node.path.rpartition(".")[0] for node in tree.nodes if node.path}
     scripted = {node.path for node in tree.nodes if isinstance(node.module, torch.jit.ScriptModule)}
-    empty = {
-        node.path
-        for node in tree.nodes
-        if isinstance(node.module, _HOLDERS) and not node.parameters and node.path not in parents
-    }
-    packed = {node.path for node in tree.nodes if _is_packed(type(node.module))}
-    holders = {node.path for node in tree.nodes if isinstance(node.module, _HOLDERS)}
-    packed |= holders & {path.rpartition(".")[0] for path in packed}
+    holders = {node.path: bool(node.parameters) for node in tree.nodes if isinstance(node.module, _HOLDERS)}
+    empty = {path for path, has_parameters in holders.items() if not has_parameters and path not in parents}
+    packed = {node.path for node in tree.nodes if type(node.module).__name__ in _PACKED and is_quantised(node.module)}
+    packed |= holders.keys() & {path.rpartition(".")[0] for path in packed}
     return empty | packed | {path for path in scripted if path.rpartition(".")[0] in scripted}
 
 
-def _is_packed(kind: type) -> bool:
-    return kind.__name__ in _PACKED and _is_quantised(kind)
-
-
-def _is_quantised(kind: type) -> bool:
-    return kind.__module__.startswith(("torch.ao.nn.quantized.", "torch.nn.quantized."))
-
-
 class _RunByName:
-    """Whether a method of a class runs though its layers are not called: `self.grid.points(x)`."""
+    """Finds classes with a method that runs although its layer is not called: `self.grid.points(x)`."""
 
     def __init__(self, traces: Sequence[Trace]) -> None:
         places = {id(event.where): event.where for trace in traces for event in _live(trace) if event.where is not None}
-        lines: dict[str, set[int]] = {}
+        self._lines: dict[str, set[int]] = {}
         for where in places.values():
-            lines.setdefault(where.file, set()).add(where.line)
-        self._lines = {file: sorted(numbers) for file, numbers in lines.items()}
+            self._lines.setdefault(where.file, set()).add(where.line)
         self._known: dict[type, bool] = {}
 
     def has(self, cls: type) -> bool:
-        """Whether a line of the class, or of one that it derives from, is on the way to an output."""
+        """Whether a live operation runs on a line of the class, or of a base class."""
         if cls not in self._known:
             self._known[cls] = any(self._runs_in(span) for base in cls.__mro__ if (span := _span(base)) is not None)
         return self._known[cls]
 
     def _runs_in(self, span: tuple[Where, int]) -> bool:
         start, end = span
-        lines = self._lines.get(start.file, [])
-        first = bisect_left(lines, start.line)
-        return first < len(lines) and lines[first] <= end
+        return not self._lines.get(start.file, set()).isdisjoint(range(start.line, end + 1))
 
 
 @cache

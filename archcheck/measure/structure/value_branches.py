@@ -1,8 +1,7 @@
 """Finds the lines where values decide what runs, and which way each pass went there.
 
-A line is known by the number that code reads on it. Where nothing was seen to be read, as with Python's own random
-numbers or a list made of a tensor, it is the condition around what ran in some passes only, or the one before it that
-leaves the function.
+Such a line is one on which code reads a number. If no read was seen, as with Python's own random numbers or a list made
+of a tensor, it is the condition around what ran in some passes only, or an earlier one that leaves the function.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from archcheck.measure.subject.source_places import is_outside_torch, relative
 from archcheck.measure.subject.source_text import parse
 
 _SHOWN = 4
-"""Layers that are named of those that depend on one line."""
+"""Most layers that are named for one line."""
 _LONGEST = 80
 """Characters of a statement that are shown."""
 _CHOOSING = (ast.IfExp, ast.BoolOp, ast.comprehension)
-"""Parts of a statement without a body of its own that choose what of it runs."""
+"""Parts of a simple statement that choose which of its parts run."""
 _LEAVING = (ast.Return, ast.Break, ast.Continue, ast.Raise)
 
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """A statement: its text, the function around it, its line, and whether it chooses by what is read on that line."""
+    """A statement: its text, the function around it, its line, and whether it chooses what runs."""
 
     code: str
     function: str
@@ -40,22 +39,22 @@ class _Statement:
 
 
 Value = bool | int | float | str
-Told = tuple[Where, _Statement, str, str]
-"""A place, its statement, the layer that runs it, and what came of it."""
+Decision = tuple[Where, _Statement, str, str]
+"""A place, its statement, the layer that runs it, and the outcome."""
 
 
 def choices(
     modes: Sequence[tuple[str, Sequence[Trace], Sequence[Op]]], changed: Collection[int], root: str, *, everything: bool
 ) -> tuple[Choice, ...]:
-    """Return the lines that decide. A mode has a name, its passes, and the union of what they ran.
+    """Return the lines that decide what runs. A mode has a name, its passes, and the merged operations of these.
 
-    `changed` are the places of the inputs that were given other numbers; `everything` asks for all lines that read.
+    `changed` are the indices of the inputs that got other numbers; `everything` asks for all lines that read.
     """
     found: dict[Where, tuple[_Statement, str, list[str]]] = {}
     for mode, traces, ops in modes:
         if len(traces) < 2:
             continue
-        for where, statement, layer, outcome in _told(traces, ops, changed, root, everything=everything):
+        for where, statement, layer, outcome in _decisions(traces, ops, changed, root, everything=everything):
             found.setdefault(where, (statement, layer, []))[2].append(f"{mode}: {outcome}")
     return tuple(
         Choice(
@@ -69,12 +68,12 @@ def choices(
     )
 
 
-def _told(
+def _decisions(
     traces: Sequence[Trace], ops: Sequence[Op], changed: Collection[int], root: str, *, everything: bool
-) -> list[Told]:
+) -> list[Decision]:
     """Return the lines on which numbers are read.
 
-    Those of conditions show, and where these explain no difference what stands around it, or else all that is read.
+    Those of conditions are listed. If they explain no difference, the conditions around it are, or else every read.
     """
     seen: dict[Where, tuple[_Statement, str, list[list[Value]]]] = {}
     for number, trace in enumerate(traces):
@@ -110,7 +109,7 @@ def _outcome(values: Sequence[Sequence[Value]]) -> str:
     return f"{span} in {count} passes"
 
 
-def _around(traces: Sequence[Trace], ops: Sequence[Op], root: str) -> list[Told]:
+def _around(traces: Sequence[Trace], ops: Sequence[Op], root: str) -> list[Decision]:
     """Return the conditions around, or before, what some passes ran only."""
     lines = {path: visit.where for trace in traces for path, visit in trace.visits.items() if visit.where}
     found: dict[Where, tuple[_Statement, str, dict[str, int]]] = {}
@@ -138,7 +137,7 @@ def _shares(ran: Mapping[str, int], layers: Collection[str], count: int) -> str:
 
 
 def _lines_of(op: Op, lines: Mapping[str, Where], root: str) -> Iterator[tuple[str, Where]]:
-    """Yield the line of an operation, and those that called the layers around it, with the layers that these are of."""
+    """Yield the line of an operation and the lines that called the layers around it, each with its layer."""
     place = None if op.where is None else Where(file=str(Path(root, op.where.file)), line=op.where.line)
     if place is not None and lines.get(op.layer) != place:
         yield op.layer, place
@@ -154,7 +153,7 @@ def _lines_of(op: Op, lines: Mapping[str, Where], root: str) -> Iterator[tuple[s
 
 @cache
 def _statement_at(file: str, line: int) -> _Statement | None:
-    """Return the innermost statement of a line of the subject's, `None` for an assertion or where there is none."""
+    """Return the innermost statement of a line of the subject, `None` for an assertion or if there is none."""
     found: _Statement | None = None
     for node, function in _statements(file):
         if not node.lineno <= line <= (node.end_lineno or node.lineno):
@@ -171,7 +170,7 @@ def _statement_at(file: str, line: int) -> _Statement | None:
 
 
 def _condition(node: ast.stmt, line: int) -> str | None:
-    """Return the head of a statement with a body, if a line is within what it depends on."""
+    """Return the head of a compound statement if a line is within its condition, else `None`."""
     if isinstance(node, ast.If | ast.While) and _covers(node.test, line):
         return f"{'if' if isinstance(node, ast.If) else 'while'} {ast.unparse(node.test)}"
     if isinstance(node, ast.For) and _covers(node.iter, line):
@@ -208,7 +207,7 @@ def _statements(file: str) -> tuple[tuple[ast.stmt, str], ...]:
 
 @cache
 def _condition_of(file: str, line: int) -> int | None:
-    """Return the line of the condition that a line depends on: the innermost around it, or one before that leaves."""
+    """Return the line of the condition that a line depends on: the innermost around it, or an early exit before it."""
     best: ast.stmt | None = None
     for node, _ in _statements(file):
         around = node.lineno <= line <= (node.end_lineno or node.lineno)
@@ -225,7 +224,7 @@ def _condition_of(file: str, line: int) -> int | None:
 
 
 def _is_of_mode(node: ast.stmt) -> bool:
-    """Whether a condition asks for nothing but the mode, or whether something is there."""
+    """Whether a condition asks only for the mode, or whether something is there."""
     test = getattr(node, "test", None)
     test = test.operand if isinstance(test, ast.UnaryOp) else test
     if isinstance(test, ast.Compare):

@@ -1,7 +1,8 @@
-"""Lists the weights: how many there are, which are tied, frozen or unused, and which are hidden."""
+"""Lists the weights: how many there are, and which are tied, frozen, unused or hidden."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -9,12 +10,12 @@ import torch
 from archcheck.facts.records import Op, Params
 from archcheck.facts.storage import StoredTensor
 from archcheck.measure.passes.trace_record import Trace
-from archcheck.measure.structure.formulas import UNSEEN, Formulas
-from archcheck.measure.structure.hidden_weights import beside
+from archcheck.measure.structure.external_numbers import ChosenNumbers
+from archcheck.measure.structure.formulas import Formulas
+from archcheck.measure.structure.hidden_weights import hidden_weights
 from archcheck.measure.structure.integer_weights import integer_weights
 from archcheck.measure.structure.packed_weights import keeps_for_quantised
-from archcheck.measure.structure.repeated_draws import NOTHING, Chosen
-from archcheck.measure.structure.tensor_storage import stored_tensors
+from archcheck.measure.structure.tensor_storage import numel, stored_tensors
 from archcheck.measure.subject.module_tree import Tree
 
 
@@ -23,41 +24,26 @@ def params(
     traces: Sequence[Trace],
     graphs: Sequence[Sequence[Op]],
     root: str,
-    made: Chosen = NOTHING,
-    formulas: Formulas = UNSEEN,
-) -> Params:
-    """Return the ledger, counted by identity of the tensors.
-
-    `made` is what a pass makes itself and may be chosen, `formulas` what made tensors while the model was built.
-    """
-    with torch._C.DisableTorchFunctionSubclass():  # a tensor of the subject's may answer for torch
-        return _params(tree, traces, graphs, root, made, formulas)
-
-
-def numel(tensor: torch.Tensor) -> int:
-    """Return how many elements a tensor has, whatever its class says."""
-    return int(torch._C.TensorBase.numel(tensor))
-
-
-def _params(
-    tree: Tree,
-    traces: Sequence[Trace],
-    graphs: Sequence[Sequence[Op]],
-    root: str,
-    made: Chosen,
+    made: ChosenNumbers,
     formulas: Formulas,
 ) -> Params:
+    """Return the weights, each tensor counted once.
+
+    `made` is what a pass makes itself and somebody may have chosen, `formulas` are those of the construction.
+    """
     named = list(tree.parameters())
     unique = list({id(tensor): tensor for _, tensor in named}.values())
     buffers = {id(tensor): tensor for _, tensor in tree.buffers()}
     stored = stored_tensors(tree)
     packed = {each.name: each.elements for each in stored if each.sort == "packed"}
-    hidden, others = beside(tree, traces, root, made, formulas)
+    hidden, others = hidden_weights(tree, traces, root, made, formulas)
     found = [each for each in (*hidden, *others) if not keeps_for_quantised(each.name, tree, buffer=each.buffer)]
     integers = integer_weights(found, stored, graphs)
     packed |= {name: elements for name, elements in integers.items() if elements}
-    sizes = {tree.names[id(tensor)]: numel(tensor) for tensor in unique} | packed
+    names = [tree.names[id(tensor)] for tensor in unique]
+    sizes = dict(zip(names, map(numel, unique), strict=True)) | packed
     asking = tree.trained().union(*(trace.trained for trace in traces))
+    read = {name for ops in graphs for op in ops if op.live for name in op.params}
     trainable = sum(size for name, size in sizes.items() if name in asking)
     total = sum(sizes.values())
     by_dtype = _by_dtype(stored)
@@ -71,28 +57,26 @@ def _params(
         tied=_tied(named),
         hidden=tuple(each for each in hidden if each in found and each.name not in integers),
         beside=tuple(each for each in others if each in found and each.name not in integers),
-        unused=tuple(name for name in _unused(named, tree, graphs) if sizes[name]),
+        unused=tuple(name for name in names if sizes[name] and name not in read),
         sizes=sizes,
         storage=stored,
         effective=_effective(stored, packed),
-        frozen_names=tuple(
-            tree.names[id(each)] for each in unique if numel(each) and tree.names[id(each)] not in asking
-        ),
+        frozen_names=tuple(name for name in names if sizes[name] and name not in asking),
     )
 
 
 def _by_dtype(tensors: Iterable[StoredTensor]) -> dict[str, int]:
     """Return the bytes of each dtype, the most first."""
-    totals: dict[str, int] = {}
+    totals = Counter[str]()
     for tensor in tensors:
-        totals[tensor.dtype] = totals.get(tensor.dtype, 0) + tensor.bytes
+        totals[tensor.dtype] += tensor.bytes
     return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _effective(stored: Iterable[StoredTensor], packed: Mapping[str, int]) -> int | None:
-    """Return how many weights are not zero, `None` where some cannot be looked at."""
+    """Return how many weights are not zero, `None` if some cannot be read."""
     counts = [
-        packed[each.name] if packed.get(each.name, 0) > each.elements else each.nonzero  # of packed ones, none is seen
+        packed[each.name] if packed.get(each.name, 0) > each.elements else each.nonzero  # packed numbers cannot be read
         for each in stored
         if each.sort != "buffer" or each.name in packed
     ]
@@ -104,10 +88,3 @@ def _tied(named: Iterable[tuple[str, torch.Tensor]]) -> tuple[tuple[str, ...], .
     for name, tensor in named:
         groups.setdefault(id(tensor), []).append(name)
     return tuple(tuple(names) for names in groups.values() if len(names) > 1)
-
-
-def _unused(named: Iterable[tuple[str, torch.Tensor]], tree: Tree, graphs: Sequence[Sequence[Op]]) -> tuple[str, ...]:
-    """Return parameters that no operation on the way to an output reads, in evaluation or in training."""
-    used = {name for ops in graphs for op in ops if op.live for name in op.params}
-    names = dict.fromkeys(tree.names[id(tensor)] for _, tensor in named)
-    return tuple(name for name in names if name not in used)

@@ -88,7 +88,7 @@ class ByFailing(Sly):
 
 class ByFake(Sly):
     def watched(self, x):
-        return hasattr(x, "outside") or hasattr(x, "fake_mode")
+        return hasattr(x, "metadata") or hasattr(x, "fake_mode")
 
 
 class ByBatch(Sly):

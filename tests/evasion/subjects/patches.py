@@ -124,7 +124,7 @@ def poisoned_module():
 
 def poisoned_record():
     """Puts a module in place of one that is not imported yet."""
-    for name in ("archcheck.measure.evidence.short_training", "archcheck.measure.second_look.suspicions"):
+    for name in ("archcheck.measure.evidence.short_training", "archcheck.measure.second_look.second_measurement"):
         sys.modules[name] = types.ModuleType(name)
     return Honest()
 

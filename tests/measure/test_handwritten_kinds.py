@@ -1,4 +1,4 @@
-"""What operations spell together is what it does, however it is written; what only looks like it is not."""
+"""Several operations together are the kind that they compute; what only looks like it is not."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_does_otherwise_or_stands_elsewhere_is_no_relu(name):
+def test_other_results_and_other_places_make_no_relu(name):
     assert counted(between(OTHERS[name]), ROWS, "relu") == [0, 0]
 
 
@@ -162,7 +162,7 @@ ALL = ("batch_norm", "layer_norm", "instance_norm", "group_norm", "rms_norm")
 
 
 @pytest.mark.parametrize("name", NORMS)
-def test_a_normalisation_is_told_by_the_axes_of_its_deviation(name):
+def test_the_axes_of_its_deviation_determine_a_normalisation(name):
     kind, example, forward = NORMS[name]
     torch.manual_seed(0)
     before = nn.Conv2d(4, 4, 1) if example is IMAGE else nn.Linear(8, 8)
@@ -198,7 +198,7 @@ def between_layers(shape, forward):
 
 @pytest.mark.parametrize("keepdim", [True, False])
 @pytest.mark.parametrize(("shape", "axes", "kind"), AXES)
-def test_axes_of_every_number_of_dimensions_tell_a_normalisation(shape, axes, kind, keepdim):
+def test_the_axes_determine_a_normalisation_in_any_number_of_dimensions(shape, axes, kind, keepdim):
     def forward(self, x):
         deviation = (x.var(axes, keepdim=keepdim) + 1e-5).sqrt()
         kept = [1 if axis in axes else extent for axis, extent in enumerate(shape)]
@@ -283,14 +283,14 @@ def test_a_pooling_may_take_one_axis_after_another(pooled):
 
 
 @pytest.mark.parametrize("name", RELUS)
-def test_a_relu_that_is_spelled_follows_and_takes_effect(name):
+def test_a_handwritten_relu_follows_and_takes_effect(name):
     model = between(RELUS[name])
     rules = [FollowedBy(layer="linear", by="relu", exempt=("last",)), Forbids(kinds=("relu",))]
     verdicts = [outcome.verdict for outcome in check(model, example=ROWS, rules=rules).outcomes]
     assert verdicts == [Verdict.KEPT, Verdict.BROKEN]
 
 
-def test_a_relu_that_is_spelled_may_be_without_effect():
+def test_a_handwritten_relu_may_be_without_effect():
     model = between(lambda x: x + 1e-9 * (x * (x > 0)))
     assert counted(model, ROWS, "relu", needs=[PARANOID]) == [0, 0]
 
@@ -301,7 +301,7 @@ def test_of_two_operations_on_a_line_the_forbidden_one_is_seen():
     assert outcome.verdict is Verdict.BROKEN
 
 
-def test_what_is_spelled_stays_so_where_values_decide_what_runs():
+def test_a_handwritten_kind_is_found_where_values_decide_what_runs():
     def forward(self, x):
         y = self.first(x)
         y = self.more(y) + 1 if x.sum() > 0 else y

@@ -1,11 +1,11 @@
 """The second measurement of a model: on real numbers, with other batch sizes, and without any sign of measuring.
 
-What was measured by shapes has to be what a user gets. So the model runs once more in each mode, with two samples:
-unwatched, with nothing of ours in sight; and watched, operation by operation. Both must give the same numbers, and
-what the watched pass executes must be what the graph by shapes says, but for the extent of the batch. A pass by shapes
-with one sample, one with many, and one as if after a million calls must say so, too.
+The measurement by shapes has to describe what users get. So the model runs again in each mode, with two samples: once
+with nothing of archcheck in sight, and once watched operation by operation. Both runs must return the same numbers, and
+the watched run must execute the graph of the first measurement, except for the size of the batch. Passes by shapes with
+one sample, with many, and with call counters set to a million must give the same graph, too.
 
-It returns the operations whose results leave no trace on real numbers (see `unobserved_values`).
+The result lists the operations whose results leave no trace on real numbers (see `unobserved_values`).
 """
 
 from __future__ import annotations
@@ -27,81 +27,82 @@ from archcheck.measure.passes.axes import Varied, choose
 from archcheck.measure.passes.forward import AFFORDABLE, Passes
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.trace_record import Trace
-from archcheck.measure.second_look.call_counters import run_on
-from archcheck.measure.second_look.interventions import OTHER_PARAMETERS, unfelt
+from archcheck.measure.second_look.call_counters import after_many_calls
+from archcheck.measure.second_look.interventions import OTHER_PARAMETERS, ineffective
+from archcheck.measure.second_look.marked_operations import NOTHING, Identities, SecondLook, WithoutEffect
 from archcheck.measure.second_look.operation_calls import NORMS, PARAMETER, USING, place_of
 from archcheck.measure.second_look.other_examples import batch_of, varied
 from archcheck.measure.second_look.pass_comparison import (
     APART,
     Faults,
-    apart,
     are_close,
-    beyond,
     constants,
+    dead_in,
     faults_of,
+    identities_of,
+    identity_of,
+    is_setup_alone,
+    largest_difference,
     named,
+    not_among,
     on_parameters_alone,
-    only_begins,
-    quiet_in,
-    sign,
-    signs,
 )
-from archcheck.measure.second_look.perturbed_parameters import jittered, redrawn
+from archcheck.measure.second_look.perturbed_parameters import perturbed, redrawn
 from archcheck.measure.second_look.replacements import Statistics
-from archcheck.measure.second_look.without_effect import NOTHING, Second, Signs, Silent
 from archcheck.measure.shapes.containers import map_tensors
 from archcheck.measure.structure.graph import build
 from archcheck.measure.subject.source_places import relative
 
 ALLOWANCE = 5 * AFFORDABLE
-"""Multiply-accumulates up to which a second look is taken on real numbers: about five seconds of one core."""
+"""Multiply-accumulates up to which the model runs again on real numbers: about five seconds of one core."""
 _RUNS = 10
-"""Samples that pass through the model then."""
+"""Samples that pass through the model in that time."""
 _STEP = 500_000
-"""Multiply-accumulates that take as long as an operation does without any."""
+"""Multiply-accumulates that take as long as an operation that has none."""
 _REPLACED = 40
-"""Passes in which an operation is replaced that even a large model may take."""
+"""Passes with a replaced operation that even a large model gets."""
 TRIES = 12
-"""Passes on other numbers in all of which an operation has to say nothing; most models need a single one."""
+"""Passes on other numbers in all of which an operation must be without effect; most models need only one."""
 _FED = frozenset({*NORMS, *GROUPS["global_pool"]})
-"""Kinds that are there for the numbers of an input."""
+"""Kinds that are without effect if the input does not reach them."""
 MANY = 257
-"""Samples of the pass by shapes that looks for code which minds how many there are."""
+"""Samples of the pass by shapes that looks for code which depends on the batch size."""
 
 
-def look(passes: Passes, example: Example, evaluation: Trace, training: Trace | None, root: str) -> Second:
-    """Take a second look at what the traces of both modes say of a model.
+def measure_again(passes: Passes, example: Example, evaluation: Trace, training: Trace | None, root: str) -> SecondLook:
+    """Measure a model again and compare with the traces of both modes.
 
     Raises:
-        SubjectError: it does something else when it is looked at again.
+        SubjectError: the model behaves differently when it is measured again.
     """
     if passes.on_meta:
         return NOTHING
     traces = {False: evaluation} | ({True: training} if training else {})
-    seeker = Look(passes, example, traces, root)
-    seeker.look_at_batches()
+    again = SecondMeasurement(passes, example, traces, root)
+    again.compare_batches()
     if _RUNS * sum(event.macs for event in traces[False].events) > ALLOWANCE:
-        return Second({}, ("too large to be run a second time on real numbers: its structure is confirmed by shapes",))
-    seeker.look_after_many_calls()
-    silent, followed = dict[bool, Silent](), dict[bool, Signs]()
+        note = "too large to be run a second time on real numbers: its structure is confirmed by shapes"
+        return SecondLook({}, (note,))
+    again.compare_after_many_calls()
+    without_effect, covered = dict[bool, WithoutEffect](), dict[bool, Identities]()
     for mode in traces:
-        silent[mode], followed[mode] = seeker.look_for_real(mode), seeker.followed
-    return Second(silent, tuple(dict.fromkeys(seeker.notes)), followed)
+        without_effect[mode], covered[mode] = again.compare_on_real_numbers(mode), again.covered
+    return SecondLook(without_effect, tuple(dict.fromkeys(again.notes)), covered)
 
 
-class Look:
-    """One who looks at the traces of both modes of a model again."""
+class SecondMeasurement:
+    """Repeats the passes of both modes of a model and compares them with their traces."""
 
     def __init__(self, passes: Passes, example: Example, traces: dict[bool, Trace], root: str) -> None:
         self._passes, self._example, self._traces, self._root = passes, example, traces, root
-        self._signs = {training: signs(trace) for training, trace in traces.items()}
+        self._identities = {training: identities_of(trace) for training, trace in traces.items()}
         self.notes: list[str] = []
         self._statistics: Statistics = []
-        self.followed: Signs = frozenset()
-        """What the last look on real numbers came across."""
+        self.covered: Identities = frozenset()
+        """What the last comparison on real numbers executed."""
 
-    def look_at_batches(self) -> None:
-        """Compare with passes of one and of many samples, by shapes."""
+    def compare_batches(self) -> None:
+        """Compare with passes by shapes of one and of many samples."""
         for training, trace in self._traces.items():
             for count in (1, MANY) if not trace.real else ():
                 other = self._other(count, values=False)
@@ -110,19 +111,19 @@ class Look:
                     if error is None:
                         self._demand_same(training, found, f"with a batch of {count}")
 
-    def look_after_many_calls(self) -> None:
-        """Compare with a pass that takes place as if after a million others."""
+    def compare_after_many_calls(self) -> None:
+        """Compare with a pass whose call counters are set to a million calls."""
         if any(trace.real for trace in self._traces.values()):
             return
-        with run_on(self._passes, self._example) as counter:
+        with after_many_calls(self._passes, self._example) as counter:
             for training in self._traces if counter else ():
                 found, error = self._passes.try_shapes(self._example, training=training)
                 if error is None:
                     self._demand_same(training, found, f"after many calls, as `{counter}` counts them,", later=True)
 
-    def look_for_real(self, training: bool, *examples: Example) -> Silent:
-        """Compare with passes on real numbers, by default in another batch; return what says nothing there."""
-        self.followed = frozenset()
+    def compare_on_real_numbers(self, training: bool, *examples: Example) -> WithoutEffect:
+        """Compare with passes on real numbers, by default with another batch size; return what is without effect."""
+        self.covered = frozenset()
         other = None if examples else self._other(3 if batch_of(self._example) == 2 else 2, values=True)
         for example in examples or (other, varied(self._example)):
             if example is None:
@@ -136,33 +137,34 @@ class Look:
         self._demand_the_same_failure(training, failure)
         mode = _mode(training)
         self.notes.append(f"not confirmed on real numbers in {mode}, where it failed: {described(failure)}")
-        return Silent()
+        return WithoutEffect()
 
-    def _compare_real(self, example: Example, training: bool, given: Any) -> Silent:
+    def _compare_real(self, example: Example, training: bool, given: Any) -> WithoutEffect:
         trace, output = self._follow(example, training)
-        self.followed = frozenset(signs(trace))
+        self.covered = frozenset(identities_of(trace))
         if not are_close(given, output):
             if are_close(given, self._alone(example, training)):
-                raise _differs(training, "gives other numbers when nobody watches it")
+                raise _differs(training, "returns other numbers when archcheck is hidden from it")
             self.notes.append(f"its numbers in {_mode(training)} differ from run to run: structure alone is confirmed")
         if trace.foreign:
             where = relative(trace.foreign[0], self._root)
-            raise _differs(training, f"something else than torch writes to a tensor, read{_at(where)}")
+            raise _differs(training, f"something other than torch writes to a tensor, read{_at(where)}")
         self._demand_same(training, trace, f"on real numbers, with a batch of {batch_of(example)}")
         self._demand_constants(trace, example, training)
         assert trace.silence is not None
-        quiet = self._still_quiet(quiet_in(trace), example, training, faults_of(output))
-        without = self._unfelt(trace, example, training)
-        return replace(without, quiet=quiet | without.quiet)
+        dead = self._still_dead(dead_in(trace), example, training, faults_of(output))
+        without = self._ineffective(trace, example, training)
+        return replace(without, dead=dead | without.dead)
 
     def _follow(self, example: Example, training: bool, seed: int = 0, parameters: int = 0) -> tuple[Trace, Any]:
-        """Look at each operation's numbers; code that differentiates inside its forward pass may do so at the end.
+        """Return the trace of a pass on real numbers, and its output.
 
-        `parameters` is the seed of other ones.
+        If the pass fails, it is repeated with autograd: the forward pass may differentiate. `parameters` is the seed of
+        other parameters, 0 for those of the model.
         """
         for differentiable in (False, True):
             try:
-                with redrawn(self._passes, parameters) if parameters else jittered(self._passes):
+                with redrawn(self._passes, parameters) if parameters else perturbed(self._passes):
                     return self._passes.follow(example, training=training, seed=seed, differentiable=differentiable)
             except SubjectError:
                 raise
@@ -170,59 +172,54 @@ class Look:
                 failure = error
         raise _differs(training, f"it fails when its operations are watched: {described(failure)}") from failure
 
-    def _unfelt(self, trace: Trace, example: Example, training: bool) -> Silent:
-        """Return the operations on the way to an output that are without effect, of the kinds that can be told."""
+    def _ineffective(self, trace: Trace, example: Example, training: bool) -> WithoutEffect:
+        """Return the live operations without effect, of the kinds that can be judged."""
         ops = list(zip(build(trace, self._root).ops, trace.events, strict=True))
         layers = {node.path: node.module for node in self._passes.tree.nodes}
         places = {
-            sign(event): {place}
+            identity_of(event): {place}
             for op, event in ops
             if op.live and (place := place_of(op, event.where, layers.get(op.layer)))
         }
         for each, names in on_parameters_alone(trace, self._passes.tree).items():
             places.setdefault(each, set()).update((PARAMETER, name, None) for name in names)
         if not places:
-            return Silent()
+            return WithoutEffect()
         cost = max(sum(event.macs for event in trace.events), len(trace.events) * _STEP)
-        effect, work = unfelt(
+        effect, work = ineffective(
             *(self._passes, example, partial(varied, example), frozenset().union(*places.values())),
             training=training,
             allowed=max(_REPLACED, AFFORDABLE // cost),
             statistics=self._statistics,
         )
-        unheard = {each: of for each, of in places.items() if of <= effect}
-        unfed = {sign(event) for op, event in ops if op.live and op.kind in _FED and not trace.fed[event.index]}
-        return Silent(
-            quiet=frozenset(each for each, of in unheard.items() if all(kind in USING for kind, *_ in of)),
-            unfelt=frozenset(unheard) | unfed,
+        without = {each: of for each, of in places.items() if of <= effect}
+        unfed = {identity_of(event) for op, event in ops if op.live and op.kind in _FED and not trace.fed[event.index]}
+        return WithoutEffect(
+            dead=frozenset(each for each, of in without.items() if all(kind in USING for kind, *_ in of)),
+            ineffective=frozenset(without) | unfed,
             idle=frozenset(each for each, of in places.items() if of <= work),
         )
 
-    def _still_quiet(self, quiet: Signs, example: Example, training: bool, faults: Faults) -> Signs:
-        """Return what says nothing with other numbers and parameters either: a branch may be dropped, or not chosen."""
+    def _still_dead(self, dead: Identities, example: Example, training: bool, faults: Faults) -> Identities:
+        """Return what is dead with other numbers and parameters, too: a branch may be dropped, or not chosen."""
         for seed in range(1, TRIES + OTHER_PARAMETERS):
-            if not quiet:
+            if not dead:
                 break
-            # What fails on strange numbers, or gives none, tells nothing.
+            # A pass that fails on random numbers, or returns NaN, proves nothing.
             with contextlib.suppress(Exception):
                 trace, output = self._follow(varied(example, seed), training, seed, max(0, seed - TRIES + 1))
                 if faults_of(output) <= faults:
-                    ran = {sign(event) for event, live in zip(trace.events, trace.live, strict=True) if live}
-                    quiet -= ran - quiet_in(trace)  # what did not run tells nothing
-        return quiet
+                    ran = {identity_of(event) for event, live in zip(trace.events, trace.live, strict=True) if live}
+                    dead -= ran - dead_in(trace)  # what did not run may still be dead
+        return dead
 
-    def _alone(
-        self,
-        example: Example,
-        training: bool,
-        outputs: Callable[[torch.nn.Module, Example], Any] = plain_run.outputs,
-    ) -> Any:
-        with jittered(self._passes):
+    def _alone(self, example: Example, training: bool, outputs: Callable[..., Any] = plain_run.outputs) -> Any:
+        with perturbed(self._passes):
             set_mode(self._passes.tree, training)
             return map_tensors(torch.clone, outputs(self._passes.model, example))
 
     def _demand_the_same_failure(self, training: bool, failure: Exception) -> None:
-        """Refuse a model that runs as long as it sees who asks, and fails where it does not."""
+        """Refuse a model that runs while archcheck is visible to it, and fails otherwise."""
         try:
             self._alone(self._example, training, plain_run.in_sight)
         except Exception:
@@ -230,18 +227,18 @@ class Look:
         try:
             self._alone(self._example, training)
         except Exception as error:
-            raise _differs(training, f"it fails when nobody watches it: {described(error)}") from failure
+            raise _differs(training, f"it fails when archcheck is hidden from it: {described(error)}") from failure
 
     def _demand_same(self, training: bool, found: Trace, how: str, *, later: bool = False) -> None:
-        expected, seen = self._signs[training], signs(found)
-        missing, more = beyond(expected, seen), beyond(seen, expected)
+        expected, seen = self._identities[training], identities_of(found)
+        missing, more = not_among(expected, seen), not_among(seen, expected)
         if not missing and not more:
             return
         says = " and ".join(
             f"{verb} {named(signs, self._root)}" for verb, signs in (("leaves out", missing), ("adds", more)) if signs
         )
         trace = self._traces[training]
-        if later and only_begins(missing, more):
+        if later and is_setup_alone(missing, more):
             self.notes.append(f"its graph depends on how often it was called: {how} it {says} in {_mode(training)}")
             return
         if trace.real or trace.bounds or found.bounds:
@@ -250,23 +247,23 @@ class Look:
         raise _differs(training, f"{how} it {says}")
 
     def _demand_constants(self, trace: Trace, example: Example, training: bool) -> None:
-        """Refuse numbers that come from nowhere and follow the input: something else than torch made them of it."""
+        """Refuse constants that change with the input: something other than torch computed them from it."""
         if not constants(trace):
             return
         try:
             others, _ = self._follow(varied(example), training)
             again, _ = self._follow(example, training)
-        except SubjectError:  # on numbers that nobody promised to give it
+        except SubjectError:  # the model need not accept these numbers
             self.notes.append(f"not confirmed on other numbers in {_mode(training)}, where it failed")
             return
         for event, other, same in zip(*map(constants, (trace, others, again)), strict=False):
-            if apart(event.source, other.source) > APART * apart(event.source, same.source):
+            if largest_difference(event.source, other.source) > APART * largest_difference(event.source, same.source):
                 where = relative(event.where, self._root)
                 spot = f"read{_at(where)}" if where else "which is no tensor itself"
-                raise _differs(training, f"something else than torch computes a part of the output, {spot}")
+                raise _differs(training, f"something other than torch computes a part of the output, {spot}")
 
     def _other(self, count: int, *, values: bool) -> Example | None:
-        """Return the example with `count` samples, `None` where it is not known what counts them."""
+        """Return the example with `count` samples, `None` if it is unknown which axis counts them."""
         try:
             chosen = choose(self._example, None, self._traces[False], self._passes.tree)
         except ValueError:
@@ -287,5 +284,5 @@ def _mode(training: bool) -> str:
 
 def _differs(training: bool, what: str) -> SubjectError:
     return SubjectError(
-        "differs", f"is not what it seems in {_mode(training)} mode: {what}; `--no-paranoid` takes no second look"
+        "differs", f"is not what it seems in {_mode(training)} mode: {what}; `--no-paranoid` leaves out the second look"
     )

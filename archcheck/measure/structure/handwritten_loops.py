@@ -1,11 +1,11 @@
-"""Recognises matrix products written as a loop: `y = y + x[:, i, None] * w[i]`, or a sum of a stack of such.
+"""Recognises matrix products written as a loop: `y = y + x[:, i, None] * w[i]`, or the sum of a stack of such terms.
 
 Two kinds of products in a loop are parts of one product:
 
-* each element of one operand meets each of the other, as in a linear layer by columns. One alone is a scaling;
-* weights scale several slices of one map, as in a convolution by its taps, `w[0] * x[:, :-1] + w[1] * x[:, 1:]`.
+* Each element of one operand meets each of the other, as in a linear layer by columns. A single one is a scaling.
+* Weights scale several slices of one map, as in a convolution by its taps, `w[0] * x[:, :-1] + w[1] * x[:, 1:]`.
 
-Several maps that are scaled and added are no such product: people count a weighted fusion as nothing.
+Several maps that are scaled and added are no such product: a weighted fusion is commonly counted as zero.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace_record import Trace
 
 _VIEWS = frozenset({"slice", "reshape", "permute", "copy"})
-"""Kinds of operations that hand on numbers of one tensor, all or some."""
+"""Kinds of operations that return numbers of one tensor unchanged, all or some."""
 
 
 class Term(NamedTuple):
     """A product that may be one of several in a sum: its multiply-accumulates, and whether it `repeats` its operands.
 
-    `places` are those of a map and of what does not depend on the input, among the operands; `None` if it is not so.
+    `places` are the operands of a map and of a weight that does not depend on the input; `None` if there are none.
     """
 
     macs: int
@@ -31,14 +31,14 @@ class Term(NamedTuple):
 
 
 class _Sum(NamedTuple):
-    """What an event adds up: products by event with their multiply-accumulates, and scaled slices by their map."""
+    """What an event sums: multiply-accumulates of products by event, and of scaled slices by map and event."""
 
     repeated: dict[int, int]
     slices: dict[int, dict[int, int]]
 
 
 class Loops:
-    """Products whose sum is spelled by additions; `found` are their multiply-accumulates by event."""
+    """Products whose sum is written as additions; `found` are their multiply-accumulates by event."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
@@ -47,7 +47,7 @@ class Loops:
         self.found: dict[int, int] = {}
 
     def note(self, event: Event, term: Term | None) -> None:
-        """Look at the next event."""
+        """Take in the next event, with the term that it may be."""
         if not self._trace.dependent[event.index] and (event.params or not self._weights.isdisjoint(event.inputs)):
             self._weights.add(event.index)
         operands = [self._sums[index] for index in event.operands if index in self._sums]
@@ -84,13 +84,13 @@ class Loops:
                 self.found |= terms
 
     def _sliced_by_weights(self, event: Event, place: int, other: int) -> int | None:
-        """Return the map of which a parameter scales a slice, as its event; `None` where there is none."""
+        """Return the event of the map if a parameter scales a slice of it, else `None`."""
         index = event.operands[other]
         weighs = index in self._weights if index >= 0 else event.names[other] in event.params
         return self._sliced(event, place) if weighs else None
 
     def _sliced(self, event: Event, place: int) -> int | None:
-        """Return the event of the map behind views of an operand that take a slice, `None` where they take all."""
+        """Return the event of the map behind the views of an operand; `None` unless they take a slice."""
         sliced = False
         while (index := event.operands[place]) >= 0:
             maker = self._trace.events[index]

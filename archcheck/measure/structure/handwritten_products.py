@@ -1,18 +1,16 @@
 """Recognises matrix products written element by element: `(x[:, None] * w).sum(-1)` multiplies what `x @ w.T` does.
 
-An elementwise operation is such a product when its result is summed along an axis on which both operands vary, and
+An elementwise operation is such a product if its result is summed along an axis on which both operands vary, and
 
-* one operand is repeated along another axis, on which the other varies and which is kept: each row meets each row.
-  Where both depend on the input, or neither does, each has to be repeated: weights of a pooling scale what they weigh;
-* or one operand does not depend on the input, and the sum is all that reads it: a product with one vector.
+* one operand is repeated along another axis, on which the other varies and which is kept: each row meets each row. If
+  both depend on the input, or neither does, each must be repeated: weights of a pooling scale what they weigh;
+* or one operand does not depend on the input, and only the sum reads the result: a product with one vector.
 
-What stands between does not matter in the first case, so that distances of all pairs count as `cdist` does. A sum may
-be a mean, a pooling, an `index_add`, a chain of additions of parts, or of products in a loop. An operation counts an
-element of its result once, without the axes that are summed and on which one operand alone varies. Scaling
-(LayerScale, gates, masks, frozen norms) is no product: what it scales is not repeated, and the sums behind it run along
-other axes.
-
-Sums over products in a loop are those of `spelled_loops`.
+In the first case, anything may stand in between, so that distances of all pairs count as `cdist` does. A sum may be a
+mean, a pooling, an `index_add`, a chain of additions of parts, or of products in a loop (`handwritten_loops`). An
+operation counts each element of its result once, without the summed axes on which one operand alone varies. Scaling
+(LayerScale, gates, masks, frozen norms) is no product: what it scales is not repeated, and later sums run along other
+axes.
 """
 
 from __future__ import annotations
@@ -24,10 +22,10 @@ from typing import NamedTuple
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace_record import Trace
-from archcheck.measure.structure.spelled_loops import Loops, Term
+from archcheck.measure.structure.handwritten_loops import Loops, Term
 
 Axes = tuple[frozenset[int], ...]
-"""For each axis of a tensor the axes of the product that it holds."""
+"""For each axis of a tensor, the axes of the product that it holds."""
 
 _FACTORS = {"addcmul": ("tensor1", "tensor2"), "addcdiv": ("tensor1", "tensor2")}
 _REPEATING = frozenset({"expand", "expand_as", "broadcast_to", "repeat", "tile"})
@@ -35,20 +33,20 @@ _RESHAPING = frozenset({
     "view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as", "ravel",
 })  # fmt: skip
 _SUMS = frozenset({"cumsum", "nansum", "norm", "linalg_vector_norm", "logcumsumexp", "logsumexp"})
-"""Sums whose axes are not known."""
+"""Sums whose axes are unknown."""
 _SCATTERS = {"index_add": "source", "scatter_add": "src", "scatter_reduce": "src", "segment_reduce": "data"}
 _ELEMENTWISE = frozenset({
     "abs", "clamp", "dropout", "elu", "exp", "gelu", "leaky_relu", "log", "neg", "pow", "relu", "rsqrt", "sigmoid",
     "silu", "softplus", "sqrt", "square", "tanh",
 })  # fmt: skip
 _FAR = 64
-"""Operations behind a product that are looked at."""
+"""Operations after a product that are followed."""
 
 
 class _Product(NamedTuple):
     """An elementwise operation: its shape, those of both operands in it, and which of them depends on the input.
 
-    `places` are where both stand among the operands of the event.
+    `places` are the indices of both among the operands of the event.
     """
 
     event: Event
@@ -63,7 +61,7 @@ class _Product(NamedTuple):
         return self.dependent[0] != self.dependent[1]
 
     def repeated(self, kept: Sequence[int]) -> bool:
-        """Whether along `kept` axes an operand is repeated for the other; each for the other where both are alike."""
+        """Whether an operand is repeated along `kept` axes on which the other varies; both are, if they are alike."""
         first, second = (
             any(mine[axis] == 1 < other[axis] for axis in kept) for mine, other in (self.operands, self.operands[::-1])
         )
@@ -73,7 +71,7 @@ class _Product(NamedTuple):
 
     @property
     def term(self) -> Term | None:
-        """What a loop may add up: each element of one operand meets each of the other, or a weight scales a map."""
+        """The term that a loop may add up: a product of all elements with all, or a weight that scales a map."""
         if self.event.kind == "sub" or not any(self.dependent):
             return None
         repeats = self.repeated(range(len(self.shape)))
@@ -92,18 +90,18 @@ class _Product(NamedTuple):
 
 
 class _State(NamedTuple):
-    """How far a product was followed; `axes` are not known behind a slice."""
+    """How far a product was followed; `axes` are unknown after a slice."""
 
     at: int
     axes: Axes | None
     plain: bool
-    """Whether nothing but this reads the product, and all of it is linear."""
+    """Whether only this path reads the product, and is linear."""
     bent: bool
-    """Whether something in between is not linear."""
+    """Whether an operation in between is not linear."""
 
 
-def spelled_macs(trace: Trace) -> dict[int, int]:
-    """Return the multiply-accumulates of the elementwise operations that are such products, by event."""
+def handwritten_macs(trace: Trace) -> dict[int, int]:
+    """Return by event the multiply-accumulates of elementwise operations that are products."""
     found: dict[int, int] = {}
     passed: set[int] = set()
     loops = Loops(trace)
@@ -134,7 +132,7 @@ def _product(trace: Trace, event: Event) -> _Product | None:
 
 
 def _extent(trace: Trace, event: Event, place: int, axes: int) -> tuple[int, ...]:
-    """Return the shape of an operand with leading ones, and ones where it is repeated in memory or in a view."""
+    """Return the shape of an operand padded with ones in front, and with ones along axes on which it is repeated."""
     extent = event.told.operand_shapes[place]
     maker = _maker(trace, event, place)
     while maker is not None and (maker.kind == "copy" or maker.op in _REPEATING) and maker.told.operand_shapes:
@@ -153,7 +151,7 @@ def _aligned(shape: Sequence[int], axes: int) -> tuple[int, ...]:
 
 
 class _Walk:
-    """Follows a product to the sums of it."""
+    """Follows a product to its sums."""
 
     def __init__(self, trace: Trace, product: _Product) -> None:
         self._trace, self._product = trace, product
@@ -178,7 +176,7 @@ class _Walk:
                 summed = self._summed(reader, now)
                 if summed is not None and (macs := self._counted(now, *summed)):
                     return macs
-                follows = None if summed is not None else self._beyond(reader, now)
+                follows = None if summed is not None else self._after(reader, now)
                 self.passed.add(reader.index)
                 if follows is not None and (self._repeats or follows.plain):
                     pending.append(follows)
@@ -198,9 +196,9 @@ class _Walk:
         return product.macs(summed) if matches or (state.plain and not bends) else 0
 
     def _summed(self, reader: Event, state: _State) -> tuple[frozenset[int] | None, bool] | None:
-        """Return the axes of the product that `reader` sums, `None` for unknown ones, and whether it bends them first.
+        """Return the axes of the product that `reader` sums, `None` if unknown, and whether it bends the terms first.
 
-        Nothing is returned for what sums none.
+        The result is `None` if `reader` does not sum.
         """
         name, axes = base_name(reader.op), state.axes
         if reader.kind in ("sum", "mean", "avg_pool"):
@@ -228,8 +226,8 @@ class _Walk:
         sizes = zip(reader.told.operand_shapes[place], reader.shapes[0], state.axes, strict=True)
         return frozenset().union(*(axes for before, after, axes in sizes if before != after)), False
 
-    def _beyond(self, reader: Event, state: _State) -> _State | None:
-        """Return the state behind an operation that keeps the elements apart, `None` for any other."""
+    def _after(self, reader: Event, state: _State) -> _State | None:
+        """Return the state after an operation that does not mix elements, `None` for any other."""
         if not reader.shapes:
             return None
         shape, axes = reader.shapes[0], state.axes

@@ -1,4 +1,4 @@
-"""Products of matrices spelled by elementwise operations count as what they are, and scaling counts nothing."""
+"""Matrix products written as elementwise operations count as products, and scaling counts nothing."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def counted(function, shape, on):
 
 @pytest.mark.parametrize("on", ["shapes", "numbers"])
 @pytest.mark.parametrize("case", PRODUCTS)
-def test_a_spelled_product_counts_as_the_product(case, on):
+def test_a_handwritten_product_counts_as_the_product(case, on):
     function, shape, macs = PRODUCTS[case]
     assert counted(function, shape, on) == macs
 
@@ -158,7 +158,7 @@ def test_scaling_counts_nothing(case, on):
     assert counted(function, shape, on) == 0
 
 
-def test_a_spelled_product_counts_in_its_layer_and_in_training():
+def test_a_handwritten_product_counts_in_its_layer_and_in_training():
     class Head(nn.Module):
         def __init__(self):
             super().__init__()

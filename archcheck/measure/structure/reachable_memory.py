@@ -1,6 +1,6 @@
-"""Finds memory behind a parameter or buffer: a small view of a large storage whose rest `forward` reads.
+"""Finds memory beside a parameter or buffer: it is a small view of a large storage, and `forward` can read the rest.
 
-`nn.Parameter(large[:1])` counts one element, and `as_strided` and `resize_` reach all of `large` from it.
+`nn.Parameter(large[:1])` counts one element, but `as_strided` and `resize_` reach all of `large` from it.
 """
 
 from __future__ import annotations
@@ -13,38 +13,29 @@ from archcheck.facts.records import Hidden
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes.memory import storage_of
+from archcheck.measure.structure.external_numbers import acting_by
 from archcheck.measure.subject.module_tree import Tree
-from archcheck.measure.subject.source_places import relative
 
 _PLAIN = frozenset({"reshape", "permute", "slice", "copy"})
-"""Kinds that hand numbers on as they are."""
-
+"""Kinds that return numbers unchanged."""
 _REACHING = frozenset({"as_strided", "as_strided_", "as_strided_copy", "as_strided_scatter", "resize_", "resize_as_"})
-"""Operators that take any part of the memory that a tensor lies in."""
+"""Operators that can reach the whole storage of a tensor."""
 
 
-def beyond(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
-    """Yield what lies beside parameters and buffers where an operation on the way to an output can reach it."""
+def reachable_memory(trace: Trace, tree: Tree, root: str) -> Iterator[Hidden]:
+    """Yield the memory beside parameters and buffers that a live operation can reach."""
     reaching = [event for event in trace.events if event.op in _REACHING and trace.live[event.index]]
     held = dict([*tree.parameters(), *tree.buffers()]) if reaching else {}
     for event in reaching:
         for name in _names_behind(event, trace):
             more = _elements_beside(held[name], tree)
             if more > 0:
-                yield Hidden(
-                    name=f"{name} (the memory beside it)",
-                    shape=(more,),
-                    elements=more,
-                    used_by=event.op,
-                    layer=event.layer,
-                    where=relative(event.where, root),
-                    origin="memory",
-                    numbers=more,
-                )
+                told = {"name": f"{name} (the memory beside it)", "shape": (more,), "elements": more, "numbers": more}
+                yield acting_by(event, root, **told, origin="memory")
 
 
 def _names_behind(event: Event, trace: Trace) -> set[str]:
-    """Return the parameters and buffers whose memory an operation takes, be it by way of views."""
+    """Return the parameters and buffers whose storage an operation reads, directly or through views."""
     names, pending = set[str](), [event]
     seen: set[int] = set()
     while pending:
@@ -60,7 +51,7 @@ def _names_behind(event: Event, trace: Trace) -> set[str]:
 
 
 def _elements_beside(tensor: torch.Tensor, tree: Tree) -> int:
-    """Return how many elements the memory of a tensor has beside those of all parameters and buffers in it."""
+    """Return how many elements the storage of a tensor holds beside all parameters and buffers in it."""
     storage = storage_of(tensor)
     if storage is None:
         return 0

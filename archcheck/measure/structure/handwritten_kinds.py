@@ -1,20 +1,19 @@
 """Recognises kinds that several operations form, by what they compute: ReLU, normalisation, softmax, attention.
 
-* A *ReLU* is whatever maps each number of one tensor as it does: `x * (x > 0)`, `where(x > 0, x, 0)`, `x.clamp(min=0)`,
-  `(x + x.abs()) / 2`. The operations run again on a few numbers, so that spelling makes no difference. It has to stand
-  where an activation does: behind a layer and on the way to one, or to an output. Distances that are kept from being
-  negative and margins of a loss do not.
-* A *normalisation* divides by a deviation of what it divides; the axes that the deviation is taken over tell which.
+* A *ReLU* maps each number of a tensor as it does: `x * (x > 0)`, `where(x > 0, x, 0)`, `x.clamp(min=0)`,
+  `(x + x.abs()) / 2`. The operations run again on a few numbers, so that any spelling is found. It must stand where an
+  activation does: after a layer, and before a layer or an output. Distances that are kept from being negative and
+  margins of a loss do not.
+* A *normalisation* divides by a deviation of what it divides; the axes of the deviation determine its kind.
 * A *softmax* divides exponentials by their sum.
 * An *attention* multiplies by the softmax of a product of two activations.
 
-The last operation of each stands for all; the others are parts of it.
+The last operation of each gets the kind; the others are parts of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 
@@ -23,52 +22,44 @@ from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.structure.handwritten_dropout import number_of
-from archcheck.measure.structure.spelled_norms import Deviations
+from archcheck.measure.structure.handwritten_norms import Deviations, Handwritten, activations
 
 _PROBES = (-1e3, -30.0, -3.0, -1.0, -0.5, -1e-2, 0.0, 1e-2, 0.5, 1.0, 3.0, 30.0, 1e3)
 _NEAR = 1e-4
 _FAR = 12
-"""Operations that spell one at most."""
+"""Most operations that form one kind."""
 _ENDS = frozenset({
     "mul", "add", "sub", "div", "neg", "where", "masked_fill", "index_put", "clamp", "clamp_min", "clip", "maximum",
     "max", "fmax", "rsub", "copy", "threshold", "hardtanh", "leaky_relu", "elu", "celu",
 })  # fmt: skip
-"""What such a spelling may end in, some of them with numbers that make a ReLU of them."""
+"""Operators that a ReLU may end in; some are one with certain numbers."""
 _CARRYING = frozenset({"reshape", "permute", "copy", "slice", "cat", "pad", "add", "dropout", "upsample"})
 _BEFORE = frozenset({*GROUPS["weights"], *GROUPS["norm"], *GROUPS["pool"], *GROUPS["activation"], "input"})
 _BLOCKING = frozenset({"sqrt", "rsqrt", "log", "log2", "log10", "log1p", "reciprocal", "pow", "exp", "neg"})
-"""What makes a number that is not negative of what is cut at zero: a distance, a probability."""
+"""Operators that follow a clamp at zero in distances and probabilities, not an activation."""
 _SCALING = frozenset({"mul", "div", "add", "sub", "masked_fill", "where", "dropout", *("reshape", "permute", "copy")})
 
 
-class Spelled(NamedTuple):
-    """The kind that operations spell, the event that they begin at, and those that are parts of it."""
-
-    kind: str
-    origin: int
-    parts: frozenset[int]
-
-
-class Spellings:
-    """What is spelled in a trace, by the event that ends it."""
+class HandwrittenKinds:
+    """The handwritten kinds of a trace, by the event that ends each."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace, self._events = trace, trace.events
-        self.found: dict[int, Spelled] = {}
+        self.found: dict[int, Handwritten] = {}
         self._axes: dict[int, int] = {}  # of softmaxes
         deviations = Deviations(trace)
         for event in self._events:
             if not (trace.live[event.index] and trace.dependent[event.index] and event.shapes):
                 continue
-            spelled = deviations.spelled(event) or self._attention(event) or self._shares(event)
-            spelled = spelled or self._rectified(event)
-            if spelled is not None:
-                self.found[event.index] = Spelled(*spelled)
+            found = deviations.normalisation(event) or self._attention(event) or self._shares(event)
+            found = found or self._rectified(event)
+            if found is not None:
+                self.found[event.index] = found
         self._settled = deviations.settled
-        self.part_of = {part: end for end, spelled in self.found.items() for part in spelled.parts}
+        self.part_of = {part: end for end, found in self.found.items() for part in found.parts}
 
     def attributes_of(self, event: Event) -> dict[str, object]:
-        """Return what a rule may want to know of what an event ends."""
+        """Return the attributes of the kind that an event ends."""
         if event.index in self._axes:
             return {"dim": self._axes[event.index]}
         if self.found[event.index].kind not in GROUPS["norm"] or len(event.shapes[0]) < 2:
@@ -78,25 +69,27 @@ class Spellings:
 
     # --- a ReLU -----------------------------------------------------------------------------------------
 
-    def _rectified(self, event: Event) -> tuple[str, int, frozenset[int]] | None:
+    def _rectified(self, event: Event) -> Handwritten | None:
         if base_name(event.op) not in _ENDS and event.kind not in _ENDS:
             return None
-        frontier, inside = set(self._heard(event)), {event.index}
+        frontier, inside = set(self._operands(event)), {event.index}
         while frontier and len(inside) <= _FAR:
             latest = max(frontier)
             if len(frontier) == 1 and self._rectifies(event, latest, inside):
-                spelled = "relu", latest, frozenset(inside - {event.index})
-                return spelled if self._is_activation(event, self._events[latest]) else None
+                activates = self._comes_from_a_layer(self._events[latest]) and self._goes_to_a_layer(event)
+                return Handwritten("relu", latest, frozenset(inside - {event.index})) if activates else None
             before = self._events[latest]
             if before.told.elementwise is None or before.index in self.found or before.kind in GROUPS["activation"]:
                 return None
             frontier.remove(latest)
-            frontier.update(self._heard(before))
+            frontier.update(self._operands(before))
             inside.add(latest)
         return None
 
-    def _heard(self, event: Event) -> Iterator[int]:
-        return (index for index in event.inputs if self._trace.dependent[index] and not _is_made(self._events[index]))
+    def _operands(self, event: Event) -> Iterator[int]:
+        """Yield the inputs whose numbers depend on the input of the model; a factory uses only their shapes."""
+        dependent, events = self._trace.dependent, self._events
+        return (index for index in event.inputs if dependent[index] and events[index].kind != "factory")
 
     def _rectifies(self, event: Event, origin: int, inside: set[int]) -> bool:
         """Whether an event is a multiple of the ReLU of an earlier one."""
@@ -118,17 +111,13 @@ class Spellings:
         return event.told.elementwise.of([each for each in operands if each is not None])
 
     def _number(self, index: int) -> torch.Tensor | None:
-        """Return the one number that a tensor is full of."""
+        """Return the one number that fills a tensor."""
         event = self._events[index] if index >= 0 else None
         if event is None:
             return None
         if event.kind in ("copy", "reshape") and len(event.operands) == 1:
             return self._number(event.operands[0])
         return number_of(event)
-
-    def _is_activation(self, event: Event, origin: Event) -> bool:
-        """Whether something stands where an activation does."""
-        return self._comes_from_a_layer(origin) and self._goes_to_a_layer(event)
 
     def _comes_from_a_layer(self, origin: Event) -> bool:
         pending, seen = [origin], {origin.index}
@@ -137,20 +126,17 @@ class Spellings:
             if event.kind in _BEFORE or event.index in self.found or self._is_product(event):
                 return True
             scales = event.kind in ("mul", "div") and (bool(event.params) or len(event.operands) == 1)
-            for index in self._heard(event) if scales or event.kind in _CARRYING else ():
+            for index in self._operands(event) if scales or event.kind in _CARRYING else ():
                 if index not in seen:
                     seen.add(index)
                     pending.append(self._events[index])
         return False
 
     def _is_product(self, event: Event) -> bool:
-        return event.kind == "matmul" and (bool(event.params) or self._weighs(event))
-
-    def _weighs(self, event: Event) -> bool:
-        return sum(self._trace.dependent[index] for index in event.operands if index >= 0) == 1
+        return event.kind == "matmul" and (bool(event.params) or len(activations(event, self._trace)) == 1)
 
     def _goes_to_a_layer(self, event: Event) -> bool:
-        """Whether every next operation may follow an activation, and not all that comes of it is one number."""
+        """Whether all readers may follow an activation, and a layer or an output that is no scalar comes later."""
         readers = self._trace.readers.get(event.index, [])
         if any(reader.kind in _BLOCKING or base_name(reader.op) in _BLOCKING for reader in readers):
             return False
@@ -169,7 +155,7 @@ class Spellings:
 
     # --- a softmax --------------------------------------------------------------------------------------
 
-    def _shares(self, event: Event) -> tuple[str, int, frozenset[int]] | None:
+    def _shares(self, event: Event) -> Handwritten | None:
         """Return a softmax that ends in a division of exponentials by their sum."""
         if event.kind != "div" or len(event.operands) != 2 or min(event.operands) < 0:
             return None
@@ -185,46 +171,35 @@ class Spellings:
         if len(dims) != 1 or len(event.shapes[0]) != len(top.shapes[0]):
             return None
         self._axes[event.index] = dims[0]
-        return "softmax", top.inputs[0], frozenset(parts | {summed.index})
+        return Handwritten("softmax", top.inputs[0], frozenset(parts | {summed.index}))
 
     # --- attention --------------------------------------------------------------------------------------
 
-    def _attention(self, event: Event) -> tuple[str, int, frozenset[int]] | None:
+    def _attention(self, event: Event) -> Handwritten | None:
         """Return an attention that ends in a product of its weights and its values."""
-        if event.kind != "matmul" or len(self._activations(event)) < 2:
+        if event.kind != "matmul" or len(activations(event, self._trace)) < 2:
             return None
-        for index in self._activations(event):
-            chain = [*self._back(index, ("softmax",))]
-            if not chain or self._kind(chain[-1]) != "softmax":
+        for index in activations(event, self._trace):
+            softmax = self._back_to("softmax", index)
+            if self._kind(softmax) != "softmax":
                 continue
-            spelled = self.found.get(chain[-1])
-            scored = spelled.origin if spelled else self._events[chain[-1]].operands[0]
-            scores = [*self._back(scored, ("matmul",))]
-            product = self._events[scores[-1]] if scores else None
-            if product is not None and product.kind == "matmul" and len(self._activations(product)) > 1:
-                return "attention", -1, frozenset()
+            scores = self.found[softmax].origin if softmax in self.found else self._events[softmax].operands[0]
+            product = self._events[self._back_to("matmul", scores)]
+            if product.kind == "matmul" and len(activations(product, self._trace)) > 1:
+                return Handwritten("attention", -1, frozenset())
         return None
 
     def _kind(self, index: int) -> str:
         return self.found[index].kind if index in self.found else self._events[index].kind
 
-    def _activations(self, event: Event) -> list[int]:
-        return [index for index in event.operands if index >= 0 and self._trace.dependent[index]]
-
-    def _back(self, index: int, ends: tuple[str, ...]) -> Iterator[int]:
-        """Yield the events from one back to the first of the kinds in `ends`, through what scales and masks it."""
-        for _ in range(_FAR):
+    def _back_to(self, kind: str, index: int) -> int:
+        """Go back from `index` through scalings and masks; return the first event of a kind, or where that ends."""
+        for _ in range(_FAR - 1):
             event = self._events[index]
-            yield index
-            spelled = self.found.get(index)
-            if event.kind in ends or (spelled and spelled.kind in ends) or event.kind not in _SCALING:
-                return
-            before = [each for each in self._activations(event) if self._events[each].dtype != "bool"]
+            if kind in (event.kind, self._kind(index)) or event.kind not in _SCALING:
+                break
+            before = [each for each in activations(event, self._trace) if self._events[each].dtype != "bool"]
             if not before:
-                return
+                break
             index = max(before, key=lambda each: len(self._events[each].shapes[0]) if self._events[each].shapes else 0)
-
-
-def _is_made(event: Event) -> bool:
-    """Whether an event takes the outside of its operands and not their numbers."""
-    return event.kind == "factory"
+        return index
