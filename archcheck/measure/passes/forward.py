@@ -204,34 +204,33 @@ class Passes:
             output = self._run_under(tracer, example, training=training, differentiable=differentiable, seed=seed)
         return tracer.trace, output
 
-    def traced_by(self, make: Callable[..., Traced], example: Example, seed: int = 0) -> Traced:
-        """Run in evaluation on real tensors under the tracer that `make` builds, and return it."""
-        tracer = make(self.tree, self._looks, self._layers, real=True)
+    def traced_by(
+        self,
+        make: Callable[..., Traced],
+        example: Example,
+        *,
+        real: bool = True,
+        seed: int = 0,
+        prepare: Callable[[], None] | None = None,
+    ) -> Traced:
+        """Run in evaluation under the tracer that `make` builds, and return the tracer. Raise what the subject raises.
+
+        `prepare` may change the model for this pass.
+        """
+        tracer = make(self.tree, self._looks, self._layers, real=real)
         with any_batch():
-            self._run_under(tracer, example, training=False, seed=seed)
+            self._run_under(tracer, example, training=False, seed=seed, prepare=prepare)
         return tracer
 
-    def drawn(self, example: Example, seed: int) -> Trace:
-        """Trace in evaluation mode on real numbers, after another seed. Raise what the subject raises."""
-        return self.traced_by(Tracer, example, seed).trace
+    def tried_by(self, make: Callable[..., Traced], example: Example, **how: Any) -> Traced | None:
+        """Run as `traced_by` does; return `None` where the subject fails, which other passes report.
 
-    def captured(
-        self,
-        example: Example,
-        wanted: frozenset[int],
-        nudge: float = 0.0,
-        *,
-        real: bool = False,
-        prepare: Callable[[], None] | None = None,
-    ) -> dict[int, torch.Tensor]:
-        """Return what operations of an evaluation give; by shapes, those that generate numbers. Raise what it raises.
-
-        `nudge` is the share by which numbers of Python are made larger, `prepare` may change the model for that pass.
+        Only the pass is in here, so that an error in what a caller does with it shows.
         """
-        tracer = Tracer(self.tree, self._looks, self._layers, real=real, nudge=nudge, wanted=wanted)
-        with any_batch():
-            self._run_under(tracer, example, training=False, prepare=prepare)
-        return tracer.trace.captured
+        try:
+            return self.traced_by(make, example, **how)
+        except Exception:
+            return None
 
     def try_shapes(self, example: Example, *, training: bool) -> tuple[Trace, Exception | None]:
         """Trace by shapes alone, and only so: what ran, and the error that ended it, if one did.

@@ -58,7 +58,7 @@ def numbers_in(tensor: torch.Tensor) -> int:
 def size_of(tensor: torch.Tensor) -> Size:
     """Return the shortest description of a tensor; that of its elements where they cannot be looked at."""
     count = tensor.numel()
-    values = _values(tensor)
+    values = plain_values(tensor)
     if values is None:
         return Size(count, count * tensor.element_size())
     sizes = [size_of(edge) for edge in _edges(values)]
@@ -132,7 +132,7 @@ def sequence_worth(items: Sequence[int]) -> int:
     return max(0, math.ceil((min(map(_compressed, _descriptions(data))) - _HEADER) / BYTES))
 
 
-def _values(tensor: torch.Tensor) -> torch.Tensor | None:
+def plain_values(tensor: torch.Tensor) -> torch.Tensor | None:
     """Return plain numbers on the CPU; `None` where there are none to look at."""
     if tensor.device.type == "meta" or not tensor.numel():
         return None
