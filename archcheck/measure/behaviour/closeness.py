@@ -17,7 +17,7 @@ def distance(one: torch.Tensor, other: torch.Tensor) -> float | None:
     """
     if one.shape != other.shape:
         return None
-    one, other = _real(one), _real(other)
+    one, other = real_numbers(one), real_numbers(other)
     if one.numel() == 0:
         return 0.0
     usual = one.isfinite() & other.isfinite()
@@ -38,6 +38,7 @@ def farthest(one: Outputs, other: Outputs) -> tuple[str, float | None]:
     return max(found, key=lambda each: math.inf if each[1] is None else each[1])
 
 
-def _real(tensor: torch.Tensor) -> torch.Tensor:
+def real_numbers(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the numbers of a tensor in one row of float64, those of a complex number as two."""
     tensor = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
     return tensor.detach().double().flatten()

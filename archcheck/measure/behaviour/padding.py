@@ -51,6 +51,8 @@ def padded_maps(bench: Bench) -> Mapping[str, Any]:
         for each in cropped(bench, trace)
     ]
     enlarged = dict(_enlarged(trace, trained))
+    if not enlarged:
+        return {"maps": [], "cropped": cut}
     watch = partial(_Maps, watched=enlarged)
     first, second = (bench.passes.traced_by(watch, noise(bench.example, seed)).maps for seed in (1, 2))
     found = []
