@@ -37,7 +37,7 @@ def is_free(name: str) -> bool:
     base = base_name(name)
     if KINDS.get(base) in MULTIPLYING:
         return False
-    if is_listed(name) or name in FREE or base in FREE:
+    if is_listed(name) or base in FREE:
         return True
     if any(_says_so(base, func) for form in (name, base) for func in _overloads(form)):
         return True
