@@ -29,7 +29,7 @@ from archcheck.measure.passes.branches import plain_branches
 from archcheck.measure.passes.forward import Passes, inputs_of
 from archcheck.measure.passes.lazy import passes_of
 from archcheck.measure.passes.modes import set_mode
-from archcheck.measure.passes.restore import same_torch
+from archcheck.measure.passes.restore import torch_state_kept
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.peers.cross_check import cross_check
 from archcheck.measure.second_look import suspicions
@@ -79,7 +79,7 @@ def measure_model(
     chosen = example if isinstance(example, Example) or example is None else given(example)
     model = original(model)
     target = target or f"{type(model).__module__}:{type(model).__qualname__}"
-    with same_torch(), uncompiled(), plain_branches():
+    with torch_state_kept(), uncompiled(), plain_branches():
         facts = _measured(
             passes_of(model, chosen, costs), chosen, tuple(needs),
             confirm=confirm, target=target, root=root or str(Path.cwd()), fresh=fresh, construction=construction,

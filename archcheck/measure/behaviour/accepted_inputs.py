@@ -1,8 +1,8 @@
-"""The probe `accepts`: the smallest input within given extents that a model does not take, if there is one.
+"""The probe `accepts`: searches the smallest input between given extents that a model refuses.
 
-Shapes alone are tried by the hundred. A failure they show is reported once a real forward pass has failed at the same
-input; where they show none, real passes on the smallest and the largest input decide. Where shapes alone
-cannot decide, or are wrong, a bounded number of real passes takes their place.
+Hundreds of inputs are tried by shapes alone. A failure is reported after a real forward pass has failed on the same
+input. Without a failure, real passes on the smallest and the largest input confirm the result. If shapes alone cannot
+decide, or are wrong, a limited number of real passes replaces them.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from archcheck.measure.shapes.extent_search import Box, Point, Tries, search, sm
 from archcheck.measure.subject.source_places import relative
 
 TRIES, EVENTS = 500, 50_000
-"""How many inputs are tried on shapes alone, in a search and again in making what it finds smaller; and how many
-operations they may have together, so that a network of a thousand layers takes no minutes."""
+"""Most inputs that are tried by shapes alone, in the search and again to make its result smaller; and most operations
+of all tries, so that a network of a thousand layers does not take minutes."""
 REAL_TRIES, FEWEST = 64, 16
-"""How many inputs are tried on real tensors where shapes alone do not decide, in each of the two: fewer, but not less
-than the second number, where one takes long."""
+"""Most inputs that are tried on real tensors if shapes alone do not decide, in each of the two; fewer if a pass takes
+long, but at least the second number."""
 
 NAME = "accepts"
-"""What rules call the probe."""
+"""The name of the probe in rules."""
 BATCH = "batch"
-"""What people call the axis that counts samples."""
+"""The name of the axis that counts samples."""
 
 _MODES = {"eval": (False,), "train": (True,), "both": (False, True)}
 
@@ -49,10 +49,10 @@ def accepted(
     mode: str = "eval",
     input: int | str | None = None,  # noqa: A002 - the key of the contract
 ) -> Mapping[str, Any]:
-    """Return the `failure` with the smallest input between the bounds of `axes`, `None` if none was found.
+    """Return the `failure` on the smallest input between the bounds of `axes`, `None` if none was found.
 
-    `tried` inputs of `count` were looked at, `real` of them on real numbers; `problem` says why nothing can be said,
-    and `notes` what should be known of it.
+    `tried` of `count` inputs were tried, `real` of them on real numbers. `problem` says why there is no result, and
+    `notes` say how it was found.
     """
     try:
         varied = _varied(bench, axes, input)
@@ -75,10 +75,10 @@ def _names_samples(batch: Batch, shape: Sequence[int]) -> bool:
 
 
 def _varied(bench: Bench, axes: Mapping[str, tuple[int, int]], which: int | str | None) -> Varied | MoreSamples:
-    """Return what a point between the bounds of `axes` makes of the example.
+    """Return the function from a point between the bounds of `axes` to an example.
 
     Raises:
-        ValueError: there is no such axis.
+        ValueError: there is no such axis, or two names are one axis.
     """
     batch = None
     if which is None and BATCH in axes and not bench.passes.on_meta:
@@ -97,7 +97,7 @@ def _varied(bench: Bench, axes: Mapping[str, tuple[int, int]], which: int | str 
 
 
 class _Search:
-    """One search: by shapes, with what is found confirmed on real tensors, or on real tensors from the start."""
+    """One search: by shapes, confirmed on real tensors, or on real tensors alone."""
 
     def __init__(self, attempts: Attempts, box: Box, operations: int) -> None:
         self._attempts = attempts
@@ -107,7 +107,7 @@ class _Search:
         self._tried = 0
 
     def run(self, root: str) -> Mapping[str, Any]:
-        """Return what `accepted` does."""
+        """Return the result of `accepted`."""
         found, problem = None, None
         try:
             found = self._by_shapes()
@@ -140,7 +140,7 @@ class _Search:
         if real is None:
             raise Undecided(f"the model takes {shape_text(self._attempts.shape_at(point))}, which shapes alone refuse")
         if failure.fault.is_placed and not real.fault.is_placed:
-            return replace(failure, confirmed=True)  # a pass that comes to its end does not tell where the batch went
+            return replace(failure, confirmed=True)  # a completed pass does not show where the batch was lost
         return real
 
     def _found(self, tries: Tries, start: Point | None) -> Point | None:
@@ -151,7 +151,7 @@ class _Search:
         return smallest(self._box, tries, point)
 
     def _confirm_corners(self) -> Failure | None:
-        """Let real numbers have the last word on the smallest input, and on the largest that they can be had for."""
+        """Confirm the result by real passes on the smallest input and on the largest affordable one."""
         corners = sorted(set(self._box.corners()), key=math.prod, reverse=True)
         largest = self._box.high
         if not self._may_run(largest):
@@ -163,7 +163,7 @@ class _Search:
         return None
 
     def _may_run(self, point: Point) -> bool:
-        """Whether a real pass at `point` is to be had; a note says why not."""
+        """Whether a real pass at `point` is affordable; if not, add a note that says why."""
         reason = self._attempts.too_much(point)
         if reason:
             self._notes.append(
@@ -203,8 +203,8 @@ def _told(failure: Failure, root: str) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Drop what the model prints and what is warned of: it would come a thousand times."""
-    with open(os.devnull, "w") as nowhere, warnings.catch_warnings():  # noqa: PTH123 - it is no file
+    """Suppress the output and the warnings of the model, which would repeat in every pass."""
+    with open(os.devnull, "w") as nowhere, warnings.catch_warnings():  # noqa: PTH123 - a device, and no file
         warnings.simplefilter("ignore")
         with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             yield

@@ -1,4 +1,4 @@
-"""Measures how far two outputs are apart, relative to the size of their numbers."""
+"""Measures the difference of two outputs relative to their numbers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from archcheck.measure.behaviour.probe_context import Outputs
 
 
 def distance(one: torch.Tensor, other: torch.Tensor) -> float | None:
-    """Return the largest difference of two tensors, divided by the largest number in either.
+    """Return the largest difference of two tensors, divided by the largest absolute number in either.
 
-    NaN in the same places are alike, and so are infinities; a number and none are apart by more than any number, and
-    so are tensors of different shapes: `None`.
+    NaN equals NaN, and infinities of one sign are equal. `None` for other pairs with a number that is not finite, and
+    for tensors of different shapes.
     """
     if one.shape != other.shape:
         return None
@@ -31,7 +31,7 @@ def distance(one: torch.Tensor, other: torch.Tensor) -> float | None:
 
 
 def farthest(one: Outputs, other: Outputs) -> tuple[str, float | None]:
-    """Return the name of the output in which two runs differ most, and by how much, as `distance` does."""
+    """Return the name of the output that differs most between two runs, and its `distance`."""
     if one.keys() != other.keys():
         return next(iter(one.keys() ^ other.keys())), None
     found = [(name, distance(tensor, other[name])) for name, tensor in one.items()]

@@ -1,4 +1,4 @@
-"""Probe of exports: whether a model can be written down for other runtimes, and gives the same there."""
+"""Probe of exports: whether a model can be exported for other runtimes, with the same outputs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from typing import Any
 import torch
 
 from archcheck.foundation.errors import SubjectError, described
-from archcheck.foundation.json_codec import encode
 from archcheck.measure.behaviour.closeness import farthest
+from archcheck.measure.behaviour.locate import spot_told
 from archcheck.measure.behaviour.probe_context import Bench, called, outputs_of
 from archcheck.measure.passes.forward_errors import fault_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.subject.compiled import with_compiler
-from archcheck.measure.subject.source_places import relative
 
 
 def exports(bench: Bench, to: str) -> Mapping[str, Any]:
-    """What keeps a model from being exported, with the place; else how far the exported outputs are apart.
+    """Return the `error` of the export with its place, or how far the outputs of the exported model differ.
 
     Raises:
         SubjectError: the packages for `onnx` are not installed.
@@ -41,20 +40,20 @@ def exports(bench: Bench, to: str) -> Mapping[str, Any]:
                 program = _exported(bench.model, args, kwargs)
                 if to == "onnx":
                     _to_onnx(program)
-        except Exception as error:  # of the exporter or of the subject: that it fails is the answer
+        except Exception as error:  # the failure of the exporter or of the subject is the answer
             fault = fault_of(error, bench.tree)
-            where = encode(relative(fault.where or fault.called, bench.root))
-            said = described(error).partition(" (")[0].partition(". ")[0]  # advice on the exporter's own names follows
-            return {**told, "error": said, "at": {"op": None, "layer": fault.layer, "where": where}}
+            said = described(error).partition(" (")[0].partition(". ")[0]  # the rest is advice about the exporter
+            at = spot_told(None, fault.layer, fault.where or fault.called, bench.root)
+            return {**told, "error": said, "at": at}
         after = outputs_of(called(program.module(), bench.example))
         told["output"], told["distance"] = farthest(_numbered(before), _numbered(after))
     return told
 
 
 def _exported(model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return the exported program: run as Python, else as the compiler reads the code, as torch has it both ways.
+    """Return the exported program: traced while Python runs it, or else through the compiler.
 
-    Before torch 2.14 only the second takes recurrent layers. When neither works, the first says why.
+    Before torch 2.14 only the compiler exports recurrent layers. If both fail, raise the error of the first.
     """
     try:
         return torch.export.export(model, args, kwargs, strict=False)
@@ -66,7 +65,7 @@ def _exported(model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, A
 
 
 def _numbered(outputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return outputs by their number: what holds them may be of another class after an export."""
+    """Return outputs by their number: after an export, their container may be of another class."""
     return {str(number): tensor for number, tensor in enumerate(outputs.values())}
 
 
@@ -83,7 +82,7 @@ def _demand_onnx() -> None:
 
 
 def _to_onnx(program: Any) -> None:
-    """Write an exported program down as ONNX, and have the checker of that format read it."""
+    """Write an exported program as ONNX, and check it with the checker of that format."""
     onnx = importlib.import_module("onnx")
     memory = io.BytesIO()
     written = torch.onnx.export(program, verbose=False, dynamo=True)

@@ -1,7 +1,7 @@
-"""Parameters that decide what runs: the gate of a router whose choice code reads, an exit by a threshold.
+"""Finds parameters that decide what runs: the gate of a router whose choice code reads, the threshold of an exit.
 
-No data flows from them to an output. They are used all the same where the outputs are others as soon as they hold other
-numbers, on the same input and with the same draws. What is only looked at, such as by an assertion, is not.
+No data flows from them to an output. They are used if other numbers in them change the outputs, on the same input and
+with the same random draws. A parameter that code only reads, such as in an assertion, is not used.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from archcheck.measure.passes.value_dependence import led_to_reads
 from archcheck.measure.shapes.noise import normal
 
 _DRAWS = 9
-"""Sets of other numbers for a parameter in each mode, each with both signs."""
+"""Sets of random numbers that a parameter gets in each mode, each with both signs."""
 _SCALES = (1.0, 10.0, 100.0)
-"""How far they are spread, beside those of the parameter."""
+"""Scales of these numbers, relative to the numbers of the parameter."""
 _DIFFERENT = 1e-4
-"""Share of the largest number by which outputs have to differ."""
+"""Least relative difference of outputs that count as different."""
 
 
 def deciding_parameters(bench: Bench, traces: Iterable[Trace], names: Collection[str]) -> frozenset[str]:
-    """Return those of the parameters `names` that change the outputs by what code reads of them.
+    """Return the parameters among `names` that change the outputs through values that code reads.
 
-    Those for which no time is left count, as nobody can call them unused.
+    Parameters for which no time is left are returned, too, because nothing shows that they are unused.
     """
     if not bench.passes.affords(bench.trace):
         return frozenset()
@@ -51,7 +51,7 @@ def deciding_parameters(bench: Bench, traces: Iterable[Trace], names: Collection
 
 
 def _differs(bench: Bench, before: Outputs | None, way: tuple[int, bool], tensor: torch.Tensor) -> bool:
-    """Whether other numbers of a parameter, or those with the other sign, make other outputs."""
+    """Whether other numbers in a parameter, or their negatives, change the outputs."""
     seed, training = way
     for sign in (1, -1) if before is not None else ():
         after = _outputs(bench, seed, training, change=partial(tensor.copy_, sign * _others(tensor, seed)))
@@ -62,8 +62,7 @@ def _differs(bench: Bench, before: Outputs | None, way: tuple[int, bool], tensor
 
 
 def _outputs(bench: Bench, seed: int, training: bool, change: Callable[[], object] | None) -> Outputs | None:
-    """Return the outputs of a pass after a change of the model, `None` where it fails."""
-    # Whatever the subject raises on numbers that nobody promised it is no output.
+    """Return the outputs of a pass after a change of the model, `None` if the subject refuses the numbers."""
     with suppress(Exception), torch.no_grad(), bench.passes.untouched(values=True):
         if change is not None:
             change()
@@ -74,6 +73,6 @@ def _outputs(bench: Bench, seed: int, training: bool, change: Callable[[], objec
 
 
 def _others(tensor: torch.Tensor, seed: int) -> torch.Tensor:
-    """Return numbers of the parameter's size or larger: a threshold may be far off."""
+    """Return random numbers of the parameter's scale or larger: a threshold may be far away."""
     size = float(tensor.double().square().mean().sqrt()) or 1.0
     return (normal(tensor.shape, torch.Generator().manual_seed(seed)) * _SCALES[seed % len(_SCALES)] * size).to(tensor)

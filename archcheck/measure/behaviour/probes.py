@@ -1,4 +1,4 @@
-"""Probes by name: how a model behaves on real numbers. Each runs only when a rule asks for it."""
+"""The probes by name, which run a model on real numbers. A probe runs only if a rule needs it."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
     "state-bytes": state_bytes,
     "exports": exports,
 }
-"""What takes a bench and the parameters that a rule gave, and returns JSON values."""
+"""Name -> function of the context and the parameters of a rule, which returns JSON values."""
 
 
 def run_probe(name: str, bench: Bench, **parameters: Any) -> Mapping[str, Any]:
-    """Run one probe, without gradients unless it asks for them.
+    """Return the result of one probe, run without gradients unless it enables them.
 
-    A probe that cannot answer, for example because the forward pass fails on real numbers, returns its `problem`, and
-    the next step as `fix` where that is known.
+    If the probe fails, for example because the forward pass fails on real numbers, return the `problem`, and the next
+    step as `fix` if it is known.
     """
     try:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Probe of the saved state: whether a fresh model that loads it gives the same outputs."""
+"""Probe of the saved state: whether a fresh model gives the same outputs after loading it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from archcheck.foundation.errors import described
 from archcheck.measure.behaviour.closeness import distance, farthest
 from archcheck.measure.behaviour.probe_context import Bench, Outputs, called, outputs_of
-from archcheck.measure.behaviour.training_batches import NotTaken, learn
+from archcheck.measure.behaviour.training_batches import BatchRefused, on_batch
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.changed_parameters import nudge
 from archcheck.measure.passes.modes import set_mode
@@ -22,23 +22,23 @@ from archcheck.measure.subject.compiled import original
 from archcheck.measure.subject.module_tree import Tree, join
 
 BUDGET = 60e9
-"""Multiply-accumulates of the batch that the model is used on before it is saved."""
+"""Most multiply-accumulates of the training batch before the state is saved."""
 NAMED = 5
-"""How many parts of the state are named that did not come along."""
+"""Most lost parts of the state that are named."""
 
 
 def state_dict_round_trip(bench: Bench) -> Mapping[str, Any]:
-    """Use a model, save its state to bytes, load them into a fresh one, and tell how far their outputs are apart.
+    """Use a model, save its state, load it into a fresh model, and return how far their outputs differ.
 
-    Its parameters are moved a little and a batch of noise passes through it in training, so that all state that
-    changes has changed. `built` says that the other model was built again, with other random numbers; it is a copy of
-    the model as it was where nothing is known that builds one. `lost` are parts of the state that differ.
+    First the parameters move a little and the model trains on a batch of noise, so that all changing state has changed.
+    `built` says that the fresh model was built again with other random numbers; else it is a copy of the unused model.
+    `lost` are parts of the state that differ.
     """
     fresh, built = _fresh(bench)
     with bench.passes.untouched(values=True):
         trained = _use(bench)
         saved, error = _saved(bench)
-        # Both begin with the state that was saved: a call in evaluation may change it, as that of an observer does.
+        # Save first: a call in evaluation may change the state, as that of an observer does.
         before = {name: tensor.clone() for name, tensor in bench.call(bench.example).items()}
         error, after = (error, None) if saved is None else _transferred(bench, saved, fresh)
         lost = [] if after is None else list(_lost(Tree(bench.model), Tree(fresh)))[:NAMED]
@@ -64,15 +64,15 @@ def _fresh(bench: Bench) -> tuple[torch.nn.Module, bool]:
 
 
 def _use(bench: Bench) -> bool:
-    """Change what use changes; return whether a pass in training was possible."""
+    """Change the state as training does; return whether a pass in training was possible."""
     generator = torch.Generator().manual_seed(0)
     for tensor in bench.tree.tensors():
         if isinstance(tensor, torch.nn.Parameter) and tensor.is_floating_point() and tensor.numel():
             size = max(float(tensor.double().abs().mean()), 0.01)
             nudge(tensor, 0.01 * size, generator)
     try:
-        learn(bench, 4, BUDGET, 1, lambda example, _: _trained(bench, example))
-    except Exception:  # whatever the subject raises: it may want targets in training
+        on_batch(bench, 4, BUDGET, 1, lambda example, _: _trained(bench, example))
+    except Exception:  # the subject may need targets in training
         return False
     return True
 
@@ -81,7 +81,7 @@ def _trained(bench: Bench, example: Example) -> None:
     try:
         bench.call(example, training=True)
     except Exception as error:
-        raise NotTaken("forward", f"the forward pass fails in training: {described(error)}") from error
+        raise BatchRefused("forward", f"the forward pass fails in training: {described(error)}") from error
 
 
 def _saved(bench: Bench) -> tuple[io.BytesIO | None, str | None]:
@@ -96,7 +96,7 @@ def _saved(bench: Bench) -> tuple[io.BytesIO | None, str | None]:
 
 
 def _transferred(bench: Bench, saved: io.BytesIO, fresh: torch.nn.Module) -> tuple[str | None, Outputs | None]:
-    """Return why the state could not go over, or the outputs of the model that has it."""
+    """Return why the fresh model could not load the state, or its outputs with the state."""
     stage = "read with `weights_only=True`"
     try:
         state = torch.load(saved, weights_only=True)
@@ -110,7 +110,7 @@ def _transferred(bench: Bench, saved: io.BytesIO, fresh: torch.nn.Module) -> tup
 
 
 def _lost(used: Tree, fresh: Tree) -> Iterator[dict[str, str]]:
-    """Yield the buffers and plain attributes that two models of the same layers have with other values."""
+    """Yield the buffers and plain attributes that differ between two models with the same layers."""
     others = {node.path: node for node in fresh.nodes}
     for node in used.nodes:
         other = others.get(node.path)

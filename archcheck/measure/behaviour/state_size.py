@@ -1,4 +1,4 @@
-"""Probe of the saved state's size: how many bytes `torch.save` writes."""
+"""Probe of the size of the saved state: the bytes that `torch.save` writes."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from archcheck.measure.structure.tensor_storage import stored_tensors
 
 
 class _Counter(io.RawIOBase):
-    """A file that counts what is written to it, and keeps nothing."""
+    """A file that counts the bytes written to it, and stores none."""
 
     def __init__(self) -> None:
         super().__init__()
         self.written = 0
 
     def writable(self) -> bool:
-        """Say that it may be written to."""
+        """Return that the file is writable."""
         return True
 
     def write(self, data: Any) -> int:
-        """Count some bytes."""
+        """Count the bytes of `data`."""
         size = memoryview(data).nbytes
         self.written += size
         return size
 
 
 def state_bytes(bench: Bench) -> Mapping[str, Any]:
-    """How many `bytes` the file has that `torch.save(model.state_dict(), …)` writes, and how many its `tensors` take.
+    """Return the `bytes` of the file of `torch.save(model.state_dict(), …)`, and those of the `tensors` in it.
 
-    The tensors are parameters, buffers that are saved, and packed weights, at the width that they are stored in.
+    The tensors are parameters, persistent buffers and packed weights, each with its stored width.
 
     Raises:
         SubjectError: the state cannot be saved.

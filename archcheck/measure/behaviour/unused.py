@@ -1,4 +1,4 @@
-"""Finds what is unused where values decide what runs: no pass ran it, and no other pass is expected to."""
+"""Finds unused layers and parameters if values decide what runs: no pass ran them, and no other is expected to."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from archcheck.measure.subject.layer_statements import class_statement
 from archcheck.measure.subject.module_tree import Tree
 
 _CHOICES = (torch.nn.ModuleList, torch.nn.ModuleDict)
-"""Containers out of which code chooses."""
+"""Containers of layers among which code chooses."""
 _AT_ONCE = 8
-"""Passes after which to see what is unused still."""
+"""Further passes between two looks at what is still unused."""
 _BY_NAME = frozenset({"getattr", "children", "modules", "named_children", "named_modules", "_modules", "get_submodule"})
 
 
 class Used(Protocol):
-    """Gives the operations of a graph, those that use no parameter as reaching no output."""
+    """Gives the operations of a graph; those that use no parameter reach no output."""
 
     def __call__(self, graph: graph.Graph, *, training: bool) -> tuple[Op, ...]:
-        """Return them."""
+        """Return the operations."""
 
 
 def settled(facts: Facts, bench: Bench, taken: Several, used: Used) -> Facts:
-    """Return the facts with what is unused for certain, and what ran in no pass of their graph and yet may run."""
+    """Return the facts with the certainly unused, and with the layers that ran in no pass of the graph but may run."""
     values = facts.passes
     if not taken.decided or values is None or not (facts.params.unused or facts.unused_layers):
         return facts
@@ -77,11 +77,11 @@ def _further(bench: Bench, taken: Several) -> Iterator[tuple[bool, Trace]]:
 
 
 def _is_open(path: str, tree: Tree, modes: Sequence[Sequence[Trace]], taken: Several) -> bool:
-    """Whether a layer that no pass ran may well run in another one.
+    """Whether a layer that no pass ran may still run in another pass.
 
-    With few passes that is any layer that code mentions. With enough of them, it is one of a container of which
-    another ran in a single pass: where such are seen, others were not seen yet. So it is where tokens choose, for they
-    are no others than those of the example.
+    With few passes, this is any layer that code mentions. With enough passes, it is a layer of a container of which
+    another layer ran in a single pass only: others may be as rare. The same holds if tokens choose and another layer
+    ran in some passes only, because the passes have no tokens beyond those of the example.
     """
     if taken.few:
         return _is_mentioned(path, tree)
@@ -103,7 +103,7 @@ def _is_of_floats(trace: Trace) -> bool:
 
 
 def _is_mentioned(path: str, tree: Tree) -> bool:
-    """Whether code outside of the constructor names the attribute that a layer lies in, or takes layers by name."""
+    """Whether code outside of the constructor names the attribute of a layer, or accesses layers by name."""
     modules = {node.path: node.module for node in tree.nodes}
     steps = path.split(".")
     for depth in range(len(steps) - 1, -1, -1):

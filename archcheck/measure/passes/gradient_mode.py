@@ -1,4 +1,4 @@
-"""Records where the subject switches gradients off. Autograd cannot tell: a measured pass runs without it."""
+"""Records where the subject switches gradients off. A measured pass runs without autograd, which could tell."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 
 
 class GradientMode:
-    """Follows `no_grad`, `enable_grad`, `inference_mode` and `set_grad_enabled` of a pass; `off` is how they leave it.
+    """Follows `no_grad`, `enable_grad`, `inference_mode` and `set_grad_enabled`; `off` says that gradients are off now.
 
-    The forward pass of a custom `autograd.Function` switches gradients off without them, and has a gradient all the
-    same.
+    A custom `autograd.Function` switches gradients off in another way, and has a gradient all the same.
     """
 
     def __init__(self) -> None:
@@ -21,7 +20,7 @@ class GradientMode:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Follow them inside."""
+        """Follow the switches in the block."""
         restore: list[tuple[type, str, Any]] = []
         try:
             for cls, is_off in _SWITCHES:

@@ -1,6 +1,6 @@
-"""Runs a model as its users do: nothing of archcheck is on the stack, among the modules or in the environment.
+"""Runs a model as its users do, without a sign of archcheck on the stack, among the modules or in the environment.
 
-A model may behave well only while it is measured. So this run takes the cheap signs of measuring away: the frames,
+A model may behave differently while it is measured. So this run removes the signs that are easy to find: the frames,
 modules, modes, hooks and variables of archcheck, and a clock that has not moved since the model was built.
 """
 
@@ -22,27 +22,27 @@ from archcheck.measure.passes.random_state import seed_all
 from archcheck.measure.passes.restore import default_device
 
 _SIGNS = ("ARCHCHECK", "PYTEST")
-"""How environment variables begin that say who measures."""
+"""Prefixes of environment variables that reveal a measurement."""
 _CLOCKS = ("time", "monotonic", "perf_counter", "process_time")
 _LATER = 10**8
 """Seconds by which the clocks are ahead: three years."""
 
 
 def outputs(model: torch.nn.Module, example: Example) -> Any:
-    """Return what the model gives for `example`, with gradients on, in a thread of its own without any frame of ours.
+    """Return the output for `example`, computed in a new thread without our frames, with gradients enabled.
 
-    Raises whatever the model raises.
+    Raise what the model raises.
     """
     seed_all(0)
     copied = example.copied()
     call = partial(model, *copied.args, **copied.kwargs)
-    # A thread of its own would begin with torch's own default device.
+    # A new thread begins with torch's own default device.
     with ThreadPoolExecutor(1, initializer=torch.set_default_device, initargs=(default_device(),)) as pool, _hidden():
         return pool.submit(call).result()
 
 
 def in_sight(model: torch.nn.Module, example: Example) -> Any:
-    """Return the same in this thread, with all that there is to be seen. Raises whatever the model raises."""
+    """Return the output, computed in this thread with every sign in place. Raise what the model raises."""
     seed_all(0)
     copied = example.copied()
     with torch.enable_grad():

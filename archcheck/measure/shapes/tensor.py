@@ -81,6 +81,11 @@ def outside_of(tensor: torch.Tensor) -> Outside:
     return Outside(tuple(tensor.shape), tensor.stride(), tensor.dtype, int(tensor.storage_offset()))
 
 
+def is_floating(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds real or complex floating numbers."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
 class ShapeTensor(torch.Tensor):
     """Reports a real device, so that code comparing devices works; the event `made_by` of the trace `owner` made it.
 
