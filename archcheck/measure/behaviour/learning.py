@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -81,30 +80,22 @@ def overfits_one_batch(bench: Bench, loss: str, steps: int, share: float, axis: 
     trained = [tensor for tensor in bench.tree.tensors() if tensor.requires_grad]
     if not trained:
         return {"trained": 0, "rates": []}
-    return on_batch(bench, SAMPLES, BUDGET / steps, 1, partial(_learned, bench, trained, loss, steps, share, axis))
 
+    def learned(example: Example, samples: int) -> Mapping[str, Any]:
+        cost = 3 * bench.macs * samples / count(bench)
+        training = _Training(bench, example, trained, _Task(loss, axis, example), cost)
+        rates: list[dict[str, Any]] = []
+        for rate in RATES:
+            with bench.passes.untouched(values=True):
+                losses = list(training.losses(rate, steps, share))
+            finite = [each for each in losses if math.isfinite(each)]
+            first = losses[0] if math.isfinite(losses[0]) else None
+            rates.append({"rate": rate, "first": first, "least": min(finite, default=None), "steps": len(losses) - 1})
+            if first is None or min(finite) <= share * training.blind:
+                break
+        return {"trained": len(trained), "samples": samples, "blind": training.blind, "rates": rates}
 
-def _learned(
-    bench: Bench,
-    trained: list[torch.Tensor],
-    loss: str,
-    steps: int,
-    share: float,
-    axis: int | None,
-    example: Example,
-    samples: int,
-) -> Mapping[str, Any]:
-    batch = _Training(bench, example, trained, _Task(loss, axis, example), 3 * bench.macs * samples / count(bench))
-    rates: list[dict[str, Any]] = []
-    for rate in RATES:
-        with bench.passes.untouched(values=True):
-            losses = list(batch.train(rate, steps, share))
-        finite = [each for each in losses if math.isfinite(each)]
-        first = losses[0] if math.isfinite(losses[0]) else None
-        rates.append({"rate": rate, "first": first, "least": min(finite, default=None), "steps": len(losses) - 1})
-        if first is None or min(finite) <= share * batch.blind:
-            break
-    return {"trained": len(trained), "samples": samples, "blind": batch.blind, "rates": rates}
+    return on_batch(bench, SAMPLES, BUDGET / steps, 1, learned)
 
 
 class _Training:
@@ -120,7 +111,7 @@ class _Training:
         self._left = BUDGET
         self._deadline = time.monotonic() + PATIENCE
 
-    def train(self, rate: float, steps: int, share: float) -> Iterator[float]:
+    def losses(self, rate: float, steps: int, share: float) -> Iterator[float]:
         """Yield the loss before each step, and after the last."""
         optimiser = Adam(self._trained, rate)
         for step in range(steps + 1):

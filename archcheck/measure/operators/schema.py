@@ -36,21 +36,6 @@ class Operator:
     `values` are the names of arguments that may be numbers of Python. `draws` says that it uses a random generator.
     """
 
-    __slots__ = (
-        "body",
-        "by_shape",
-        "draws",
-        "func",
-        "inside",
-        "makes_views",
-        "mutates",
-        "name",
-        "returns",
-        "values",
-        "writes_first",
-        "written",
-    )
-
     def __init__(self, func: Any) -> None:
         schema = func._schema
         self.func = func

@@ -100,8 +100,8 @@ QUANTIZED: dict[str, str] = {
 
 KINDS: dict[str, str] = {
     **{name: name for name in _SAME_NAME.split()},
-    **{name: kind for kind, names in _OTHER_NAMES.items() for name in names.split()},
     **{f"quantized::{name}": name for name in _QUANTIZED_SAME_NAME.split()},
+    **{name: kind for kind, names in _OTHER_NAMES.items() for name in names.split()},
     **{name: kind for name, kind in QUANTIZED.items() if kind != "cell"},
 }
 """Torch's name -> canonical kind."""

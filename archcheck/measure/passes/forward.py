@@ -103,7 +103,7 @@ class Passes:
         if real:
             return self._trace_real(example, training=training, seed=seed, prepare=prepare)
         try:
-            return self._run(example, training=training, how="shapes")
+            return self._run(example, training=training, real=False)
         except SubjectError:
             raise
         except Exception as error:  # whatever the subject raises
@@ -138,15 +138,15 @@ class Passes:
     def _trace_real(
         self, example: Example, *, training: bool, seed: int = 0, prepare: Callable[[], None] | None = None
     ) -> Trace:
+        run = partial(self._run, example, training=training, real=True, seed=seed, prepare=prepare)
         try:
-            return self._run(example, training=training, how="real", seed=seed, prepare=prepare)
+            return run()
         except SubjectError:
             raise
         except Exception as error:
             failure = error
         try:
-            # Code cannot differentiate inside its forward pass in inference mode.
-            return self._run(example, training=training, how="differentiable", seed=seed, prepare=prepare)
+            return run(differentiable=True)  # in inference mode, code cannot differentiate inside its forward pass
         except SubjectError:
             raise
         except Exception:
@@ -157,12 +157,12 @@ class Passes:
         example: Example,
         *,
         training: bool,
-        how: str,
+        real: bool,
+        differentiable: bool = False,
         seed: int = 0,
         prepare: Callable[[], None] | None = None,
     ) -> Trace:
-        tracer = self._tracer(real=how != "shapes")
-        differentiable = how == "differentiable"
+        tracer = self._tracer(real=real)
         with any_batch():
             self._run_under(
                 tracer, example, training=training, differentiable=differentiable, seed=seed, prepare=prepare

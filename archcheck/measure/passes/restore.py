@@ -96,18 +96,11 @@ def _places(tensors: list[torch.Tensor]) -> tuple[list[int], Sequence[object]]:
     """Return the addresses of tensors, with their shapes, dtypes and strides."""
     strided = torch.strided
     outsides = [(each.shape, each.dtype, each.stride() if each.layout is strided else ()) for each in tensors]
-    return _addresses(tensors), outsides
-
-
-def _addresses(tensors: list[torch.Tensor]) -> list[int]:
-    """Return the addresses of tensors, -1 for one without memory."""
-    try:
-        return [tensor.data_ptr() for tensor in tensors]
-    except RuntimeError:
-        return [_address(tensor) for tensor in tensors]
+    return [_address(tensor) for tensor in tensors], outsides
 
 
 def _address(tensor: torch.Tensor) -> int:
+    """Return the address of a tensor, -1 if it has no memory."""
     try:
         return tensor.data_ptr()
     except RuntimeError:

@@ -108,19 +108,16 @@ class Trace:
     @cached_property
     def dependent(self) -> list[bool]:
         """Whether the result of each event depends on an input of the model."""
-        dependent: list[bool] = []
-        for event in self.events:
-            flag = event.told.kind == "input"
-            for index in event.inputs:
-                flag = flag or dependent[index]
-            dependent.append(flag)
-        return dependent
+        return self._reached_by_inputs(numbers=False)
 
     @cached_property
     def fed(self) -> list[bool]:
         """Whether the numbers of each result, and not only its shape, depend on an input of the model."""
-        fed: list[bool] = []
+        return self._reached_by_inputs(numbers=True)
+
+    def _reached_by_inputs(self, *, numbers: bool) -> list[bool]:
+        reached: list[bool] = []
         for event in self.events:
-            given = not takes_shape_alone(event) and any(fed[index] for index in event.inputs)
-            fed.append(event.told.kind == "input" or given)
-        return fed
+            stops = numbers and takes_shape_alone(event)
+            reached.append(event.told.kind == "input" or (not stops and any(reached[index] for index in event.inputs)))
+        return reached
