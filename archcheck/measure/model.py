@@ -17,7 +17,7 @@ from archcheck.facts.records import CROSS_CHECK, PARANOID, Shapes, Subject, Tens
 from archcheck.facts.stated_costs import Stated as StatedCost
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.behaviour import accepted_inputs
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.probes import PROBES, run_probe
 from archcheck.measure.behaviour.several_passes import Several, several
 from archcheck.measure.behaviour.unused import settled
@@ -105,9 +105,9 @@ def _measured(
     training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
     if confirm and training is not None and not training.real:
         training, unmeasured = _confirmed_training(passes, chosen, training)
-    bench = Bench(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
-    behaviour = {need: told for need in needs if (told := _probe(bench, need)) is not None}
-    taken = several(bench, training) if confirm else Several.of(evaluation, training)
+    context = ProbeContext(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
+    behaviour = {need: told for need in needs if (told := _probe(context, need)) is not None}
+    taken = several(context, training) if confirm else Several.of(evaluation, training)
     evaluation, training = taken.evaluation[0], taken.training[0] if taken.training else None
     give_back()
     second = suspicions.look(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
@@ -116,7 +116,7 @@ def _measured(
     made = repeated_draws.chosen(passes, chosen, evaluation)
     with torch.device("cpu"):  # the subject may have set another one for what names none
         facts = _facts(passes, chosen, taken, second, made, Formulas(construction), target=target, root=root)
-    facts = settled(facts, bench, taken, second.used)
+    facts = settled(facts, context, taken, second.used)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured + taken.unmeasured)
@@ -210,17 +210,17 @@ def _confirmed_training(passes: Passes, example: Example, traced: Trace) -> tupl
     return _training_trace(passes, example, real=True)
 
 
-def _probe(bench: Bench, need: str) -> Mapping[str, Any] | None:
+def _probe(context: ProbeContext, need: str) -> Mapping[str, Any] | None:
     """Return what a probe tells, `None` where none is asked for or there are no numbers for it."""
     name, parameters = parsed(need)
-    passes = bench.passes
+    passes = context.passes
     if name == accepted_inputs.NAME:
-        return accepted_inputs.accepted(bench, **parameters)
+        return accepted_inputs.accepted(context, **parameters)
     if name not in PROBES or passes.on_meta:
         return None
     with passes.untouched(values=True):
         set_mode(passes.tree, training=False)
-        return run_probe(name, bench, **parameters)
+        return run_probe(name, context, **parameters)
 
 
 def _outside(tensor: torch.Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from archcheck.foundation.words import amount, listed, shape_text
 from archcheck.measure.behaviour.batch_search import batch_of
 from archcheck.measure.behaviour.batches import Batch
 from archcheck.measure.behaviour.more_samples import MoreSamples
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.trial_passes import Attempts, Failure, Unaffordable, Undecided
 from archcheck.measure.passes.axes import Varied, choose
 from archcheck.measure.passes.forward import AFFORDABLE
@@ -43,7 +43,7 @@ _MODES = {"eval": (False,), "train": (True,), "both": (False, True)}
 
 
 def accepted(
-    bench: Bench,
+    context: ProbeContext,
     *,
     axes: Mapping[str, tuple[int, int]],
     mode: str = "eval",
@@ -55,13 +55,13 @@ def accepted(
     `notes` say how it was found.
     """
     try:
-        varied = _varied(bench, axes, input)
+        varied = _varied(context, axes, input)
     except ValueError as error:
         return {"problem": str(error)}
     box = Box(tuple(low for low, _ in axes.values()), tuple(high for _, high in axes.values()))
-    attempts = Attempts(bench.passes, bench.example, bench.trace, varied, _MODES[mode])
+    attempts = Attempts(context.passes, context.example, context.trace, varied, _MODES[mode])
     with _silent():
-        told = _Search(attempts, box, len(bench.trace.events)).run(bench.root)
+        told = _Search(attempts, box, len(context.trace.events)).run(context.root)
         failure = told.get("failure")
     if failure and isinstance(varied, MoreSamples) and _names_samples(varied.batch, failure["shape"]):
         named = f"integers in the input may name each of its {varied.batch.count} samples, as edges name nodes"
@@ -74,19 +74,21 @@ def _names_samples(batch: Batch, shape: Sequence[int]) -> bool:
     return batch.is_indexed and shape[batch.axis] < batch.count
 
 
-def _varied(bench: Bench, axes: Mapping[str, tuple[int, int]], which: int | str | None) -> Varied | MoreSamples:
+def _varied(
+    context: ProbeContext, axes: Mapping[str, tuple[int, int]], which: int | str | None
+) -> Varied | MoreSamples:
     """Return the function from a point between the bounds of `axes` to an example.
 
     Raises:
         ValueError: there is no such axis, or two names are one axis.
     """
     batch = None
-    if which is None and BATCH in axes and not bench.passes.on_meta:
+    if which is None and BATCH in axes and not context.passes.on_meta:
         with _silent():
-            batch = batch_of(bench)
+            batch = batch_of(context)
     place = list(axes).index(BATCH) if BATCH in axes else 0
     which = which if batch is None else batch.first
-    chosen = choose(bench.example, which, bench.trace, bench.tree)
+    chosen = choose(context.example, which, context.trace, context.tree)
     numbers = tuple(chosen.axis(name) for name in axes if batch is None or name != BATCH)
     counting = batch is not None and not batch.of_items
     if len({*numbers, *([batch.axis] if batch and counting else [])}) < len(numbers) + counting:

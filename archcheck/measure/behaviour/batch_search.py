@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from archcheck.measure.behaviour.batches import Batch, Held, held_batch, holds_integers
 from archcheck.measure.behaviour.embedding_bags import bags_in
-from archcheck.measure.behaviour.probe_context import Bench, main_in
+from archcheck.measure.behaviour.probe_context import ProbeContext, main_in
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.axes import choose, goes_with
 from archcheck.measure.passes.forward import inputs_of
@@ -27,77 +27,77 @@ _MOST_LEADS = 8
 """Most tensors of an example that are tried as holders of the samples."""
 
 
-def batch_of(bench: Bench) -> Batch | None:
-    """Return the batch of the example of `bench`, `None` if nothing certainly counts its samples."""
-    if "batch" not in bench.known:
-        bench.known["batch"] = (
-            _listed_batch(bench) or _bagged_batch(bench) or _grown_batch(bench) or _named_batch(bench)
+def batch_of(context: ProbeContext) -> Batch | None:
+    """Return the batch of the example of `context`, `None` if nothing certainly counts its samples."""
+    if "batch" not in context.known:
+        context.known["batch"] = (
+            _listed_batch(context) or _bagged_batch(context) or _grown_batch(context) or _named_batch(context)
         )
-    found: Batch | None = bench.known["batch"]
+    found: Batch | None = context.known["batch"]
     return found
 
 
-def first_axis(bench: Bench) -> Batch | None:
+def first_axis(context: ProbeContext) -> Batch | None:
     """Return the batch as `batch_of` does, else the first axis of the first input, `None` if no input has an axis."""
-    found = batch_of(bench)
-    first = next((each for each in inputs_of(bench.example) if each.dim()), None)
+    found = batch_of(context)
+    first = next((each for each in inputs_of(context.example) if each.dim()), None)
     if found is not None or first is None:
         return found
     count = first.shape[0]
-    return held_batch(bench.example, count, lambda each: (0,) if each.dim() > 0 and each.shape[0] == count else None)
+    return held_batch(context.example, count, lambda each: (0,) if each.dim() > 0 and each.shape[0] == count else None)
 
 
-def groups_of(bench: Bench) -> set[int]:
+def groups_of(context: ProbeContext) -> set[int]:
     """Return the possible numbers of groups, if integers assign parts of an input to graphs or bags."""
-    given = [each for each in inputs_of(bench.example) if holds_integers(each) and each.dim() == 1]
+    given = [each for each in inputs_of(context.example) if holds_integers(each) and each.dim() == 1]
     return {int(each.max()) + 1 for each in given if int(each.min()) >= 0} | {len(each) for each in given}
 
 
-def _named_batch(bench: Bench) -> Batch | None:
+def _named_batch(context: ProbeContext) -> Batch | None:
     """Return the batch by the axis of the first input that the operation reading it takes as samples."""
     try:
-        chosen = choose(bench.example, None, bench.trace, bench.tree)
+        chosen = choose(context.example, None, context.trace, context.tree)
     except ValueError:
         return None
-    return None if chosen.batch is None else _moving(bench.example, chosen.tensor, chosen.batch, "together")
+    return None if chosen.batch is None else _moving(context.example, chosen.tensor, chosen.batch, "together")
 
 
 # --- by axes that outputs grow with --------------------------------------------------------------------------
 
 
-def _grown_batch(bench: Bench) -> Batch | None:
+def _grown_batch(context: ProbeContext) -> Batch | None:
     """Return the batch with which the first output grows; prefer one with which it also shrinks to one sample.
 
     `None` if a single tensor allows only one batch, or if the model accepts no other size.
     """
-    batches = list(_candidates(bench))
-    if len(batches) < 2 and len(inputs_of(bench.example)) < 2:
+    batches = list(_candidates(context))
+    if len(batches) < 2 and len(inputs_of(context.example)) < 2:
         return None
-    before = _first_shape(bench, bench.example)
-    growing = (each for each in batches if _follows(bench, before, each, each.count + 1))
+    before = _first_shape(context, context.example)
+    growing = (each for each in batches if _follows(context, before, each, each.count + 1))
     first = None
     for each in growing:
-        if each.count == 1 or _follows(bench, before, each, 1):
+        if each.count == 1 or _follows(context, before, each, 1):
             return each
         first = first or each
     return first
 
 
-def _candidates(bench: Bench) -> Iterator[Batch]:
+def _candidates(context: ProbeContext) -> Iterator[Batch]:
     seen: set[tuple[Held, ...]] = set()
-    for tensor, axis in _leads(bench):
+    for tensor, axis in _leads(context):
         for way in ("together", "pairs", "alone", "anywhere"):
-            batch = _moving(bench.example, tensor, axis, way)
+            batch = _moving(context.example, tensor, axis, way)
             if batch.held not in seen and not _counts_bags(batch, tensor):
                 seen.add(batch.held)
                 yield batch
 
 
-def _leads(bench: Bench) -> Iterator[tuple[torch.Tensor, int]]:
+def _leads(context: ProbeContext) -> Iterator[tuple[torch.Tensor, int]]:
     """Yield the tensors that may hold the samples, each with the axis, the most likely first."""
-    tensors = inputs_of(bench.example)
+    tensors = inputs_of(context.example)
     try:
-        chosen = choose(bench.example, None, bench.trace, bench.tree)
+        chosen = choose(context.example, None, context.trace, context.tree)
     except ValueError:
         return
     if chosen.batch is not None:
@@ -133,29 +133,29 @@ def _counts_bags(batch: Batch, lead: torch.Tensor) -> bool:
     return still and holds_integers(lead) and lead.dim() == 1
 
 
-def _follows(bench: Bench, before: tuple[int, ...], batch: Batch, count: int) -> bool:
+def _follows(context: ProbeContext, before: tuple[int, ...], batch: Batch, count: int) -> bool:
     """Whether exactly one axis of the first output grows in proportion when the batch has `count` samples."""
     try:
-        after = _first_shape(bench, batch.sized(count))
+        after = _first_shape(context, batch.sized(count))
     except Exception:  # other parts of the example may depend on these
         return False
     changed = [pair for pair in zip(before, after, strict=False) if pair[0] != pair[1]]
     return len(before) == len(after) and len(changed) == 1 and changed[0][0] * count == changed[0][1] * batch.count
 
 
-def _first_shape(bench: Bench, example: Example) -> tuple[int, ...]:
-    first = main_in(bench.outputs(example))
+def _first_shape(context: ProbeContext, example: Example) -> tuple[int, ...]:
+    first = main_in(context.outputs(example))
     return () if first is None else tuple(first.shape)
 
 
 # --- by offsets ----------------------------------------------------------------------------------------------
 
 
-def _bagged_batch(bench: Bench) -> Batch | None:
+def _bagged_batch(context: ProbeContext) -> Batch | None:
     """Return the bags of an example if the first output has one row per bag, also with one more and with one."""
-    for bags in bags_in(bench.example):
+    for bags in bags_in(context.example):
         try:
-            rows = [_first_shape(bench, bags.sized(count))[:1] for count in (bags.count, bags.count + 1, 1)]
+            rows = [_first_shape(context, bags.sized(count))[:1] for count in (bags.count, bags.count + 1, 1)]
         except Exception:  # the subject fails, so these are no offsets
             continue
         if rows == [(bags.count,), (bags.count + 1,), (1,)]:
@@ -166,18 +166,18 @@ def _bagged_batch(bench: Bench) -> Batch | None:
 # --- by items ------------------------------------------------------------------------------------------------
 
 
-def _listed_batch(bench: Bench) -> Batch | None:
+def _listed_batch(context: ProbeContext) -> Batch | None:
     """Return the batch of a packed sequence, or of a list or tuple with one item per sample."""
-    return next(filter(None, (_listed_in(bench, kinds) for kinds in ((list,), (tuple, list)))), None)
+    return next(filter(None, (_listed_in(context, kinds) for kinds in ((list,), (tuple, list)))), None)
 
 
-def _listed_in(bench: Bench, kinds: tuple[type, ...]) -> Batch | None:
+def _listed_in(context: ProbeContext, kinds: tuple[type, ...]) -> Batch | None:
     """Return the batch of a packed sequence, or of the outermost sequence of a class in `kinds`."""
     whole = (*kinds, PackedSequence)
-    holder = next(_holders(bench.example, whole), None)
-    first = next((each for each in inputs_of(bench.example) if each.dim()), None)
+    holder = next(_holders(context.example, whole), None)
+    first = next((each for each in inputs_of(context.example) if each.dim()), None)
     if isinstance(holder, PackedSequence):
-        return _counted(bench.example, int(holder.batch_sizes[0]), whole)
+        return _counted(context.example, int(holder.batch_sizes[0]), whole)
     if (
         not isinstance(holder, list | tuple)
         or type(holder) not in kinds
@@ -185,9 +185,9 @@ def _listed_in(bench: Bench, kinds: tuple[type, ...]) -> Batch | None:
         or first.dim() >= _FEWEST_AXES_OF_A_BATCH
     ):
         return None
-    batch = _counted(bench.example, len(holder), whole)
+    batch = _counted(context.example, len(holder), whole)
     try:
-        before, after = (_counts(bench.outputs(each)) for each in (bench.example, batch.sized(batch.count + 1)))
+        before, after = (_counts(context.outputs(each)) for each in (context.example, batch.sized(batch.count + 1)))
     except Exception:  # the model needs this number of items
         return None
     return batch if any(_grows(*pair, batch.count) for pair in zip(before, after, strict=False)) else None

@@ -12,7 +12,7 @@ from torch.nn.functional import pad as padded
 
 from archcheck.foundation.source_place import Where
 from archcheck.measure.behaviour.closeness import distance, real_numbers
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.operators.schema import Operator
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.forward import AFFORDABLE
@@ -36,18 +36,18 @@ def may_be_cropped(trace: Trace) -> bool:
     return any(map(_is_padding, trace.events)) and any(map(_crops, trace.events))
 
 
-def cropped(bench: Bench, trace: Trace) -> list[Event]:
+def cropped(context: ProbeContext, trace: Trace) -> list[Event]:
     """Return the operations of a real pass in evaluation whose padding reaches no output.
 
     Operations at the same line of a layer are returned only if the padding of all of them is cropped.
     """
     pads = [event for event in trace.events if trace.live[event.index] and _is_padding(event)]
-    if not may_be_cropped(trace) or bench.macs * 2 * len(pads) > AFFORDABLE:
+    if not may_be_cropped(trace) or context.macs * 2 * len(pads) > AFFORDABLE:
         return []
-    before = bench.passes.tried_by(partial(_PaddedPass, watched={event.index for event in pads}), bench.example)
+    before = context.passes.tried_by(partial(_PaddedPass, watched={event.index for event in pads}), context.example)
     if before is None:
         return []
-    kept = {_place(event) for event in pads if not _is_cropped(bench, event.index, before)}
+    kept = {_place(event) for event in pads if not _is_cropped(context, event.index, before)}
     return [event for event in pads if _place(event) not in kept]
 
 
@@ -55,14 +55,14 @@ def _place(event: Event) -> tuple[str, Where | None]:
     return event.layer, event.where
 
 
-def _is_cropped(bench: Bench, index: int, before: _PaddedPass) -> bool:
+def _is_cropped(context: ProbeContext, index: int, before: _PaddedPass) -> bool:
     """Whether no output changes with the values that operation `index` pads with. `False` where it cannot be told."""
     if index not in before.calls:
         return False
     operator, call, result = before.calls[index]
     others = [_padded_otherwise(operator, call, other) for other in _OTHERS]
     replaced = [other for other in others if other is not None and not torch.equal(other, result)]
-    passes = (bench.passes.tried_by(partial(_PaddedPass, watched={index}, by=by), bench.example) for by in replaced)
+    passes = (context.passes.tried_by(partial(_PaddedPass, watched={index}, by=by), context.example) for by in replaced)
     return bool(replaced) and all(
         each is not None and index in each.calls and _are_the_same(before.outputs, each.outputs) for each in passes
     )

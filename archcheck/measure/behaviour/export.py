@@ -14,13 +14,13 @@ import torch
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.behaviour.closeness import farthest
 from archcheck.measure.behaviour.locate import spot_told
-from archcheck.measure.behaviour.probe_context import Bench, called, outputs_of
+from archcheck.measure.behaviour.probe_context import ProbeContext, called, outputs_of
 from archcheck.measure.passes.forward_errors import fault_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.subject.compiled import with_compiler
 
 
-def exports(bench: Bench, to: str) -> Mapping[str, Any]:
+def exports(context: ProbeContext, to: str) -> Mapping[str, Any]:
     """Return the `error` of the export with its place, or how far the outputs of the exported model differ.
 
     Raises:
@@ -28,24 +28,24 @@ def exports(bench: Bench, to: str) -> Mapping[str, Any]:
     """
     if to == "onnx":
         _demand_onnx()
-    before = bench.run(bench.example)
-    copied = bench.example.copied()
+    before = context.run(context.example)
+    copied = context.example.copied()
     args, kwargs = copied.args, dict(copied.kwargs)
-    told: dict[str, Any] = {"dtype": bench.dtype(before), "error": None, "at": None, "output": "", "distance": 0.0}
-    with bench.passes.untouched(values=True), warnings.catch_warnings():
+    told: dict[str, Any] = {"dtype": context.dtype(before), "error": None, "at": None, "output": "", "distance": 0.0}
+    with context.passes.untouched(values=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        set_mode(bench.tree, training=False)
+        set_mode(context.tree, training=False)
         try:
             with with_compiler():
-                program = _exported(bench.model, args, kwargs)
+                program = _exported(context.model, args, kwargs)
                 if to == "onnx":
                     _to_onnx(program)
         except Exception as error:  # the failure of the exporter or of the subject is the answer
-            fault = fault_of(error, bench.tree)
+            fault = fault_of(error, context.tree)
             said = described(error).partition(" (")[0].partition(". ")[0]  # the rest is advice about the exporter
-            at = spot_told(None, fault.layer, fault.where or fault.called, bench.root)
+            at = spot_told(None, fault.layer, fault.where or fault.called, context.root)
             return {**told, "error": said, "at": at}
-        after = outputs_of(called(program.module(), bench.example))
+        after = outputs_of(called(program.module(), context.example))
         told["output"], told["distance"] = farthest(_numbered(before), _numbered(after))
     return told
 

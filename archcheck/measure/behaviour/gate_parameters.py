@@ -14,7 +14,7 @@ import torch
 
 from archcheck.measure.behaviour.closeness import farthest
 from archcheck.measure.behaviour.example_variants import noise
-from archcheck.measure.behaviour.probe_context import Bench, Outputs
+from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext
 from archcheck.measure.passes.forward import AFFORDABLE
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.passes.value_dependence import led_to_reads
@@ -28,46 +28,46 @@ _DIFFERENT = 1e-4
 """Least relative difference of outputs that count as different."""
 
 
-def deciding_parameters(bench: Bench, traces: Iterable[Trace], names: Collection[str]) -> frozenset[str]:
+def deciding_parameters(context: ProbeContext, traces: Iterable[Trace], names: Collection[str]) -> frozenset[str]:
     """Return the parameters among `names` that change the outputs through values that code reads.
 
     Parameters for which no time is left are returned, too, because nothing shows that they are unused.
     """
-    if not bench.passes.affords(bench.trace):
+    if not context.passes.affords(context.trace):
         return frozenset()
     traces = list(traces)
     read = {name for trace in traces for index in led_to_reads(trace) for name in trace.events[index].params}
     modes = sorted({trace.training for trace in traces})
-    tensors = {name: tensor for name, tensor in bench.tree.parameters() if name in read and name in names}
-    left = int(AFFORDABLE / bench.macs)
+    tensors = {name: tensor for name, tensor in context.tree.parameters() if name in read and name in names}
+    left = int(AFFORDABLE / context.macs)
     tries = [(seed, modes[seed % len(modes)]) for seed in range(_DRAWS * len(modes))]
-    plain = cache(partial(_outputs, bench, change=None))
+    plain = cache(partial(_outputs, context, change=None))
     found = set()
     for name, tensor in tensors.items():
         left -= 3 * len(tries)
-        if left < 0 or any(_differs(bench, plain(*each), each, tensor) for each in tries):
+        if left < 0 or any(_differs(context, plain(*each), each, tensor) for each in tries):
             found.add(name)
     return frozenset(found)
 
 
-def _differs(bench: Bench, before: Outputs | None, way: tuple[int, bool], tensor: torch.Tensor) -> bool:
+def _differs(context: ProbeContext, before: Outputs | None, way: tuple[int, bool], tensor: torch.Tensor) -> bool:
     """Whether other numbers in a parameter, or their negatives, change the outputs."""
     seed, training = way
     for sign in (1, -1) if before is not None else ():
-        after = _outputs(bench, seed, training, change=partial(tensor.copy_, sign * _others(tensor, seed)))
+        after = _outputs(context, seed, training, change=partial(tensor.copy_, sign * _others(tensor, seed)))
         apart = 0.0 if before is None or after is None else farthest(before, after)[1]
         if apart is None or apart > _DIFFERENT:
             return True
     return False
 
 
-def _outputs(bench: Bench, seed: int, training: bool, change: Callable[[], object] | None) -> Outputs | None:
+def _outputs(context: ProbeContext, seed: int, training: bool, change: Callable[[], object] | None) -> Outputs | None:
     """Return the outputs of a pass after a change of the model, `None` if the subject refuses the numbers."""
-    with suppress(Exception), torch.no_grad(), bench.passes.untouched(values=True):
+    with suppress(Exception), torch.no_grad(), context.passes.untouched(values=True):
         if change is not None:
             change()
-        example = noise(bench.example, seed) if seed % 4 > 1 else bench.example
-        outputs = bench.call(example, training=training, seed=seed)
+        example = noise(context.example, seed) if seed % 4 > 1 else context.example
+        outputs = context.call(example, training=training, seed=seed)
         return {name: output.clone() for name, output in outputs.items()}
     return None
 

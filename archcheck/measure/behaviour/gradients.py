@@ -12,7 +12,7 @@ import torch
 
 from archcheck.measure.behaviour.closeness import farthest
 from archcheck.measure.behaviour.example_variants import centred, negated
-from archcheck.measure.behaviour.probe_context import Bench, Outputs
+from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext
 from archcheck.measure.behaviour.training_batches import count, on_batch, training_outputs
 from archcheck.measure.loading.example import Example
 from archcheck.measure.shapes.noise import normal
@@ -34,7 +34,7 @@ Tensors = Mapping[str, torch.Tensor]
 """Parameters by their first name."""
 
 
-def gradients_reach(bench: Bench) -> Mapping[str, Any]:
+def gradients_reach(context: ProbeContext) -> Mapping[str, Any]:
     """Return the trained parameters whose largest gradient is missing, zero, as small as rounding errors, or NaN.
 
     The sum of all floating outputs times random numbers is differentiated on a batch of noise in training, without
@@ -42,14 +42,14 @@ def gradients_reach(bench: Bench) -> Mapping[str, Any]:
     soon as the parameters `starts`, which are all zero, have other values. `tiny` gradients are at most `ROUNDINGS`
     rounding errors of the largest gradient. `invented` are gradients of parameters that change no output.
     """
-    tensors = {name: tensor for name, tensor in _first_names(bench) if tensor.numel()}
-    found, mode, samples, own = _over_batches(bench, tensors, zeros_move=False)
+    tensors = {name: tensor for name, tensor in _first_names(context) if tensor.numel()}
+    found, mode, samples, own = _over_batches(context, tensors, zeros_move=False)
     trained = {name: tensors[name] for name in found}
     lost = [name for name, size in found.items() if not size]
     starts = [name for name, tensor in trained.items() if not bool(tensor.count_nonzero())]
     moved: Gradients = {}
     if lost and starts:
-        moved, _, _, _ = _over_batches(bench, trained, zeros_move=True)
+        moved, _, _, _ = _over_batches(context, trained, zeros_move=True)
     waiting = [name for name in lost if moved.get(name)]
     largest = max((size for size in found.values() if size and math.isfinite(size)), default=0.0)
     smallest = {name: ROUNDINGS * torch.finfo(tensor.dtype).eps * largest for name, tensor in trained.items()}
@@ -61,22 +61,24 @@ def gradients_reach(bench: Bench) -> Mapping[str, Any]:
         "zero": [name for name in lost if found[name] is not None and name not in waiting],
         "nan": [name for name, size in found.items() if size is not None and not math.isfinite(size)],
         "tiny": [name for name, size in found.items() if size and size <= smallest[name]],
-        "invented": _without_effect(bench, {name: trained[name] for name in own if found[name]}),
+        "invented": _without_effect(context, {name: trained[name] for name in own if found[name]}),
         "waiting": waiting,
         "starts": starts if waiting else [],
     }
 
 
-def _first_names(bench: Bench) -> Iterable[tuple[str, torch.Tensor]]:
+def _first_names(context: ProbeContext) -> Iterable[tuple[str, torch.Tensor]]:
     """Yield each parameter once, under its first name."""
     seen: set[int] = set()
-    for name, tensor in bench.tree.parameters():
+    for name, tensor in context.tree.parameters():
         if id(tensor) not in seen:
             seen.add(id(tensor))
             yield name, tensor
 
 
-def _over_batches(bench: Bench, tensors: Tensors, *, zeros_move: bool) -> tuple[Gradients, str, int, list[str]]:
+def _over_batches(
+    context: ProbeContext, tensors: Tensors, *, zeros_move: bool
+) -> tuple[Gradients, str, int, list[str]]:
     """Return the largest gradients over the batches, the mode, the samples of a batch, and names (see below).
 
     Parameters count as trained if they require gradients in the pass, because the model may freeze or unfreeze them.
@@ -87,12 +89,12 @@ def _over_batches(bench: Bench, tensors: Tensors, *, zeros_move: bool) -> tuple[
     for seed in range(1, TRIES + 1):
 
         def differentiated(example: Example, count: int, seed: int = seed) -> tuple[str, int]:
-            with bench.passes.untouched(values=True):
+            with context.passes.untouched(values=True):
                 if zeros_move:
                     _leave_zero(tensors.values())
-                return _add(bench, example, tensors, seed, found, handed_on), count
+                return _add(context, example, tensors, seed, found, handed_on), count
 
-        mode, samples = on_batch(bench, SAMPLES, BUDGET, seed, differentiated)
+        mode, samples = on_batch(context, SAMPLES, BUDGET, seed, differentiated)
         if all(found.values()):
             break
     for change in (negated, centred):
@@ -102,18 +104,20 @@ def _over_batches(bench: Bench, tensors: Tensors, *, zeros_move: bool) -> tuple[
             def changed(
                 example: Example, count: int, change: Callable[..., Any] = change, more: Gradients = more
             ) -> str:
-                return _add(bench, example.mapped(change), tensors, 1, more, handed_on)
+                return _add(context, example.mapped(change), tensors, 1, more, handed_on)
 
-            with suppress(Exception), bench.passes.untouched(values=True):
-                on_batch(bench, SAMPLES, BUDGET, 1, changed)
+            with suppress(Exception), context.passes.untouched(values=True):
+                on_batch(context, SAMPLES, BUDGET, 1, changed)
             found |= {name: size for name, size in more.items() if size and math.isfinite(size) and not found[name]}
     return found, mode, samples, [name for name in found if id(tensors[name]) not in handed_on]
 
 
-def _add(bench: Bench, example: Example, tensors: Tensors, seed: int, found: Gradients, handed_on: set[int]) -> str:
+def _add(
+    context: ProbeContext, example: Example, tensors: Tensors, seed: int, found: Gradients, handed_on: set[int]
+) -> str:
     """Add the gradients of one batch to `found` and the leaves that torch reads to `handed_on`; return the mode."""
-    outputs, mode = training_outputs(bench, example, seed=seed)
-    trained = bench.tree.trained()
+    outputs, mode = training_outputs(context, example, seed=seed)
+    trained = context.tree.trained()
     handed_on |= _operands_of_torch(outputs)
     _differentiate(outputs, tensors.values(), seed)
     for name, tensor in tensors.items():
@@ -140,36 +144,36 @@ def _operands_of_torch(outputs: Outputs) -> set[int]:
     return found
 
 
-def _without_effect(bench: Bench, suspects: Tensors) -> list[str]:
+def _without_effect(context: ProbeContext, suspects: Tensors) -> list[str]:
     """Return the parameters that change no output with any numbers tried, within the budget `CHECKED`.
 
     The backward pass of a subject's function may return anything. A straight-through estimator returns no derivative
     either, but its parameter changes the outputs.
     """
-    return on_batch(bench, 2, CHECKED, 1, partial(_unmoved, bench, suspects)) if suspects else []
+    return on_batch(context, 2, CHECKED, 1, partial(_unmoved, context, suspects)) if suspects else []
 
 
-def _unmoved(bench: Bench, suspects: Tensors, example: Example, samples: int) -> list[str]:
-    cost = 3 * bench.macs * samples / count(bench)
+def _unmoved(context: ProbeContext, suspects: Tensors, example: Example, samples: int) -> list[str]:
+    cost = 3 * context.macs * samples / count(context)
     affordable = dict(list(suspects.items())[: max(1, int(CHECKED / cost))])
     generator = torch.Generator().manual_seed(0)
-    before = _outputs_with(bench, example, {})
+    before = _outputs_with(context, example, {})
     found = []
     for name, tensor in affordable.items():
         noise = normal(tensor.shape, generator).to(tensor)
         others = (-tensor.detach() + noise / 8, 10 * noise)
-        if all(farthest(before, _outputs_with(bench, example, {tensor: other}))[1] == 0 for other in others):
+        if all(farthest(before, _outputs_with(context, example, {tensor: other}))[1] == 0 for other in others):
             found.append(name)
     return found
 
 
-def _outputs_with(bench: Bench, example: Example, numbers: Mapping[torch.Tensor, torch.Tensor]) -> Outputs:
+def _outputs_with(context: ProbeContext, example: Example, numbers: Mapping[torch.Tensor, torch.Tensor]) -> Outputs:
     """Return the outputs of a pass in training with other `numbers` in some parameters."""
-    with bench.passes.untouched(values=True):
+    with context.passes.untouched(values=True):
         with torch.no_grad():
             for tensor, other in numbers.items():
                 tensor.copy_(other)
-        outputs, _ = training_outputs(bench, example, seed=1)
+        outputs, _ = training_outputs(context, example, seed=1)
         return {name: output.detach().clone() for name, output in outputs.items()}
 
 

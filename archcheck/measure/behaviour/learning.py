@@ -13,7 +13,7 @@ from torch.nn.functional import mse_loss, nll_loss
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.behaviour.adam import Adam
 from archcheck.measure.behaviour.outputs import class_axis
-from archcheck.measure.behaviour.probe_context import Bench, Outputs, main_in
+from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext, main_in
 from archcheck.measure.behaviour.training_batches import count, on_batch, training_outputs
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import inputs_of
@@ -31,7 +31,7 @@ PATIENCE = 100.0
 """Seconds after which the probe gives up without a verdict."""
 
 
-def initial_loss(bench: Bench, loss: str, axis: int | None = None) -> Mapping[str, Any]:
+def initial_loss(context: ProbeContext, loss: str, axis: int | None = None) -> Mapping[str, Any]:
     """Return the loss of the first output in training, on noise, if every class is equally likely.
 
     It is the mean over all classes, and so does not depend on random labels. `classes` is the extent of the class axis.
@@ -39,11 +39,11 @@ def initial_loss(bench: Bench, loss: str, axis: int | None = None) -> Mapping[st
     """
 
     def started(example: Example, count: int) -> tuple[torch.Tensor, str, int]:
-        with bench.passes.untouched(values=True):
-            outputs, mode = training_outputs(bench, example, seed=1)
+        with context.passes.untouched(values=True):
+            outputs, mode = training_outputs(context, example, seed=1)
             return _main(outputs).detach().double(), mode, count
 
-    output, mode, samples = on_batch(bench, START_SAMPLES, START_BUDGET, 1, started)
+    output, mode, samples = on_batch(context, START_SAMPLES, START_BUDGET, 1, started)
     axis = class_axis(output, axis)
     log = output.log_softmax(axis) if loss == "cross-entropy" else output
     found = float(-log.mean())
@@ -67,7 +67,9 @@ def _are_probabilities(output: torch.Tensor, axis: int) -> bool:
     return bool((output >= 0).all()) and bool(((output.sum(axis) - 1).abs() < 1e-2).all()) and output.shape[axis] > 1
 
 
-def overfits_one_batch(bench: Bench, loss: str, steps: int, share: float, axis: int | None = None) -> Mapping[str, Any]:
+def overfits_one_batch(
+    context: ProbeContext, loss: str, steps: int, share: float, axis: int | None = None
+) -> Mapping[str, Any]:
     """Train on one batch of noise with random labels; return the losses that each learning rate reaches.
 
     A rate ends when its loss is at most `share` of `blind`, or not finite. `blind` is the least loss of a model with
@@ -77,16 +79,16 @@ def overfits_one_batch(bench: Bench, loss: str, steps: int, share: float, axis: 
     Raises:
         SubjectError: the steps cost more than `BUDGET` or take longer than `PATIENCE` before the loss is reached.
     """
-    trained = [tensor for tensor in bench.tree.tensors() if tensor.requires_grad]
+    trained = [tensor for tensor in context.tree.tensors() if tensor.requires_grad]
     if not trained:
         return {"trained": 0, "rates": []}
 
     def learned(example: Example, samples: int) -> Mapping[str, Any]:
-        cost = 3 * bench.macs * samples / count(bench)
-        training = _Training(bench, example, trained, _Task(loss, axis, example), cost)
+        cost = 3 * context.macs * samples / count(context)
+        training = _Training(context, example, trained, _Task(loss, axis, example), cost)
         rates: list[dict[str, Any]] = []
         for rate in RATES:
-            with bench.passes.untouched(values=True):
+            with context.passes.untouched(values=True):
                 losses = list(training.losses(rate, steps, share))
             finite = [each for each in losses if math.isfinite(each)]
             first = losses[0] if math.isfinite(losses[0]) else None
@@ -95,15 +97,17 @@ def overfits_one_batch(bench: Bench, loss: str, steps: int, share: float, axis: 
                 break
         return {"trained": len(trained), "samples": samples, "blind": training.blind, "rates": rates}
 
-    return on_batch(bench, SAMPLES, BUDGET / steps, 1, learned)
+    return on_batch(context, SAMPLES, BUDGET / steps, 1, learned)
 
 
 class _Training:
     """Training on one batch, with a budget in operations: it does not depend on the load of the machine."""
 
-    def __init__(self, bench: Bench, example: Example, trained: list[torch.Tensor], task: _Task, cost: float) -> None:
+    def __init__(
+        self, context: ProbeContext, example: Example, trained: list[torch.Tensor], task: _Task, cost: float
+    ) -> None:
         self.blind = 0.0
-        self._bench = bench
+        self._context = context
         self._example = example
         self._trained = trained
         self._task = task
@@ -129,7 +133,7 @@ class _Training:
 
     @torch.enable_grad()
     def _loss(self) -> torch.Tensor:
-        outputs, _ = training_outputs(self._bench, self._example, seed=1)
+        outputs, _ = training_outputs(self._context, self._example, seed=1)
         output = _main(outputs)
         value = self._task.loss(output)
         self.blind = self.blind or self._task.blind(output) or float(value.detach())

@@ -11,7 +11,7 @@ import torch
 
 from archcheck.foundation.json_codec import encode
 from archcheck.foundation.source_place import Where
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.shapes.arguments import op_name
 from archcheck.measure.shapes.containers import tensors_in
@@ -97,9 +97,9 @@ class _Draws(_Watch):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
 
 
-def origin(bench: Bench, run: Callable[[], Mapping[str, torch.Tensor]]) -> Spot | None:
+def origin(context: ProbeContext, run: Callable[[], Mapping[str, torch.Tensor]]) -> Spot | None:
     """Return the operation that causes the fault of the first faulty output, `None` if it was not seen."""
-    layers = Layers(bench.tree)
+    layers = Layers(context.tree)
     faults = _Faults(layers)
     with layers.watching({}), faults:
         outputs = run()
@@ -120,9 +120,9 @@ def _first(spot: Spot) -> Spot:
         spot = before
 
 
-def draws(bench: Bench, run: Callable[[], Any]) -> list[Spot]:
+def draws(context: ProbeContext, run: Callable[[], Any]) -> list[Spot]:
     """Return the operations of a run that draw random numbers, one for each line of the subject."""
-    layers = Layers(bench.tree)
+    layers = Layers(context.tree)
     watch = _Draws(layers)
     with layers.watching({}), watch:
         run()

@@ -15,13 +15,13 @@ from archcheck.foundation.words import shape_text
 from archcheck.measure.behaviour.batch_search import first_axis, groups_of
 from archcheck.measure.behaviour.batches import Batch
 from archcheck.measure.behaviour.example_variants import demand_changeable
-from archcheck.measure.behaviour.probe_context import Bench, called, main_in
+from archcheck.measure.behaviour.probe_context import ProbeContext, called, main_in
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import inputs_of
 from archcheck.measure.shapes.containers import is_record
 
 
-def log_probabilities(bench: Bench, axis: int | None = None) -> Mapping[str, Any]:
+def log_probabilities(context: ProbeContext, axis: int | None = None) -> Mapping[str, Any]:
     """Return how far the first output is from log-probabilities, on the example and on ten times the example.
 
     All floating inputs are multiplied, the others stay. The class axis is `axis`, by default 1, or 0 if the output has
@@ -32,10 +32,10 @@ def log_probabilities(bench: Bench, axis: int | None = None) -> Mapping[str, Any
     Raises:
         SubjectError: a part of the example cannot be changed, or the first output has no values or no such axis.
     """
-    demand_changeable(bench.example)
+    demand_changeable(context.example)
     finite, errors = True, []
     for scale in (1.0, 10.0):
-        output = _first_output(bench.model, _scaled(bench.example, scale)).double()
+        output = _first_output(context.model, _scaled(context.example, scale)).double()
         chosen = class_axis(output, axis)
         errors.append((output.exp().sum(dim=chosen) - 1).abs().max())
         finite = finite and not bool((output.isnan() | output.isposinf()).any())
@@ -61,7 +61,7 @@ def _sums_to_one(output: torch.Tensor, axis: int) -> bool:
     return bool(((output.exp().sum(dim=axis) - 1).abs() < 0.01).all())
 
 
-def keeps_batch(bench: Bench) -> Mapping[str, Any]:
+def keeps_batch(context: ProbeContext) -> Mapping[str, Any]:
     """Return the number of samples in the first output, for the example and for a batch of another size.
 
     `batch_search` finds the samples; if it is not certain, they are the first axis of the first input. `output` is the
@@ -72,21 +72,21 @@ def keeps_batch(bench: Bench) -> Mapping[str, Any]:
     Raises:
         SubjectError: no input has an axis, or nothing is known to count samples.
     """
-    demand_changeable(bench.example)
-    batch = first_axis(bench)
+    demand_changeable(context.example)
+    batch = first_axis(context)
     if batch is None:
         raise SubjectError("input", "no input has an axis, so there is no batch to keep")
-    shapes = {batch.count: _shape(bench, bench.example, batch, batch.count)}
+    shapes = {batch.count: _shape(context, context.example, batch, batch.count)}
     given = shapes[batch.count]
-    if given and given[0] != batch.count and given[0] in groups_of(bench):
+    if given and given[0] != batch.count and given[0] in groups_of(context):
         return {"runs": [_run(given[0], given, 0)]}
     other = batch.count + 1 if batch.is_indexed else 3 if batch.count != 3 else 2
     failure = None
     try:
-        shapes[other] = _shape(bench, batch.sized(other), batch, other)
+        shapes[other] = _shape(context, batch.sized(other), batch, other)
     except Exception as error:  # the failure of the subject is the answer
         failure = described(error)
-        if given[:1] != [batch.count] and len(inputs_of(bench.example)) > 1:
+        if given[:1] != [batch.count] and len(inputs_of(context.example)) > 1:
             raise SubjectError("input", f"nothing in the input is known to count samples: {failure}") from error
     held = batch.axis if all(size in shape[batch.axis : batch.axis + 1] for size, shape in shapes.items()) else 0
     runs = [_run(size, shape, held) for size, shape in shapes.items()]
@@ -97,8 +97,8 @@ def _run(size: int, shape: list[int], axis: int) -> dict[str, Any]:
     return {"batch": size, "output": shape, "axis": axis, "error": None}
 
 
-def _shape(bench: Bench, example: Example, batch: Batch, size: int) -> list[int]:
-    output = called(bench.model, example)
+def _shape(context: ProbeContext, example: Example, batch: Batch, size: int) -> list[int]:
+    output = called(context.model, example)
     first = main_in(output)
     if first is None:
         raise SubjectError("forward", "the forward pass returned no tensor, so there is no batch to look at")

@@ -15,7 +15,7 @@ import torch
 from archcheck.measure.behaviour.cropped_padding import cropped, may_be_cropped
 from archcheck.measure.behaviour.example_variants import noise
 from archcheck.measure.behaviour.locate import spot_told
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.operators.operator_results import Answer
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace import Tracer
@@ -34,30 +34,32 @@ _MAKES_MAPS = _WINDOWS | {
 """Kinds that make new maps. `pad` is one, because its arguments tell what it pads."""
 
 
-def padded_maps(bench: Bench) -> Mapping[str, Any]:
+def padded_maps(context: ProbeContext) -> Mapping[str, Any]:
     """Return the operations that enlarge `maps` on the way to convolutions although they are no padding by name.
 
     `by` begins with both ends of the last axis, like the argument of `F.pad`. `cropped` are operations whose padding
     reaches no output.
     """
-    trained = frozenset(bench.tree.names[id(tensor)] for _, tensor in bench.tree.parameters() if tensor.requires_grad)
-    enlarges, pads = any(_enlarged(bench.trace, trained)), may_be_cropped(bench.trace)
+    trained = frozenset(
+        context.tree.names[id(tensor)] for _, tensor in context.tree.parameters() if tensor.requires_grad
+    )
+    enlarges, pads = any(_enlarged(context.trace, trained)), may_be_cropped(context.trace)
     if not enlarges and not pads:
         return {"maps": [], "cropped": []}
-    trace = bench.trace if bench.trace.real else bench.passes.trace(bench.example, training=False, real=True)
-    cut = [spot_told(each.op, each.layer, each.where, bench.root) for each in cropped(bench, trace)]
+    trace = context.trace if context.trace.real else context.passes.trace(context.example, training=False, real=True)
+    cut = [spot_told(each.op, each.layer, each.where, context.root) for each in cropped(context, trace)]
     enlarged = dict(_enlarged(trace, trained))
     if not enlarged:
         return {"maps": [], "cropped": cut}
     watch = partial(_Maps, watched=enlarged)
-    first, second = (bench.passes.traced_by(watch, noise(bench.example, seed)).maps for seed in (1, 2))
+    first, second = (context.passes.traced_by(watch, noise(context.example, seed)).maps for seed in (1, 2))
     found = []
     for index, event in enlarged.items():
         axes = len(trace.events[index].attributes["kernel"])
         if index in first and index in second and first[index].shape == second[index].shape:
             told = _padding(first[index], second[index], axes)
             if told is not None:
-                found.append({**spot_told(event.op, event.layer, event.where, bench.root), **told})
+                found.append({**spot_told(event.op, event.layer, event.where, context.root), **told})
     return {"maps": found, "cropped": cut}
 
 

@@ -26,7 +26,7 @@ Outputs = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class ProbeContext:
     """The argument of every probe. `fresh` builds the model again, `None` if only the instance is known.
 
     `known` has results that probes share, by name.

@@ -18,7 +18,7 @@ import torch
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.behaviour.batch_search import batch_of
 from archcheck.measure.behaviour.example_variants import centred, negated, noise, zeros
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.training_batches import BatchRefused, on_batch
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import AFFORDABLE, inputs_of
@@ -75,21 +75,21 @@ class Several:
         return self.evaluation + self.training
 
 
-def several(bench: Bench, training: Trace | None) -> Several:
+def several(context: ProbeContext, training: Trace | None) -> Several:
     """Return the passes of both modes: one each if values decide nothing, or if more are not affordable.
 
     Raises:
         SubjectError: the example cannot be run in evaluation on real numbers.
     """
-    given = [trace for trace in (bench.trace, training) if trace is not None]
-    changed = _changed(bench) if any(map(may_differ, given)) else frozenset[int]()
-    inputs, evaluation = _passes(bench, bench.trace, changed, training=False)
+    given = [trace for trace in (context.trace, training) if trace is not None]
+    changed = _changed(context) if any(map(may_differ, given)) else frozenset[int]()
+    inputs, evaluation = _passes(context, context.trace, changed, training=False)
     train_inputs, trained, unmeasured = list[Example](), list[Trace](), tuple[str, ...]()
     if training is not None:
         try:
-            train_inputs, trained = _passes(bench, training, changed, training=True)
+            train_inputs, trained = _passes(context, training, changed, training=True)
         except SubjectError as error:
-            given, unmeasured = [bench.trace], (f"training mode: {error}",)
+            given, unmeasured = [context.trace], (f"training mode: {error}",)
     decided = [taken for trace, taken in zip(given, (evaluation, trained), strict=False) if may_differ(trace, changed)]
     return Several(
         evaluation=tuple(evaluation),
@@ -103,19 +103,19 @@ def several(bench: Bench, training: Trace | None) -> Several:
 
 
 def _passes(
-    bench: Bench, first: Trace, changed: frozenset[int], *, training: bool
+    context: ProbeContext, first: Trace, changed: frozenset[int], *, training: bool
 ) -> tuple[list[Example], list[Trace]]:
     """Return the inputs and the passes of a mode."""
-    passes = bench.passes
+    passes = context.passes
     if not may_differ(first, changed) or not passes.affords(first):
-        return [bench.example], [first]
+        return [context.example], [first]
     run = partial(passes.trace, training=training, real=True)
-    examples, traces = [bench.example], [first if first.real else run(bench.example)]
+    examples, traces = [context.example], [first if first.real else run(context.example)]
     cost = sum(event.macs for event in traces[0].events) + _STEP * len(traces[0].events)
     count = min(PASSES, 1 + _ALLOWANCE // max(1, cost))
     draws = traces[0].chance or any(event.told.draws for event in traces[0].events)
     certain = traces[0].chance or bool(reads(traces[0], changed))
-    for seed, example in enumerate(_others(bench) if changed else [bench.example] * (PASSES - 1) * draws, 1):
+    for seed, example in enumerate(_others(context) if changed else [context.example] * (PASSES - 1) * draws, 1):
         if len(traces) >= count or (len(traces) == _ALIKE and not certain and _are_alike(traces)):
             break
         with suppress(SubjectError):  # the subject may refuse these numbers
@@ -124,35 +124,35 @@ def _passes(
     return examples, traces
 
 
-def _changed(bench: Bench) -> frozenset[int]:
+def _changed(context: ProbeContext) -> frozenset[int]:
     """Return the positions of the inputs that can get other numbers; without memory, all of them."""
-    given = inputs_of(bench.example)
-    if bench.passes.on_meta:
+    given = inputs_of(context.example)
+    if context.passes.on_meta:
         return frozenset(range(len(given)))
     try:
-        other = noise(bench.example, 1)
+        other = noise(context.example, 1)
     except Exception:  # torch has no random numbers for some kinds of tensors
         return frozenset()
     pairs = zip(given, inputs_of(other), strict=True)
     return frozenset(place for place, (tensor, changed) in enumerate(pairs) if tensor is not changed)
 
 
-def _others(bench: Bench) -> Iterator[Example]:
+def _others(context: ProbeContext) -> Iterator[Example]:
     """Yield examples with other numbers, the simple ones first."""
-    example = bench.example
+    example = context.example
     yield zeros(example)
     yield example.mapped(negated)
-    yield from _reordered(bench)
+    yield from _reordered(context)
     factors = (1.0, 1.0, 4.0, 0.01, 100.0, 1.0, 10.0)
     for seed in range(1, 2 * PASSES):
         other, factor = noise(example, seed), factors[seed % len(factors)]
         yield other.mapped(partial(centred, factor=factor)) if seed % 2 or factor != 1 else other
 
 
-def _reordered(bench: Bench) -> Iterator[Example]:
+def _reordered(context: ProbeContext) -> Iterator[Example]:
     """Yield the example with its samples in reverse order, and with its first sample repeated."""
     with suppress(Exception):  # torch cannot index some kinds of tensors
-        batch = batch_of(bench)
+        batch = batch_of(context)
         if batch is not None and batch.count > 1:
             yield batch.picked(range(batch.count - 1, -1, -1))
             yield batch.picked([0] * batch.count)
@@ -163,27 +163,27 @@ def _are_alike(traces: Sequence[Trace]) -> bool:
     return all(look == looks[0] for look in looks)
 
 
-def further(bench: Bench, training: bool) -> Iterator[Trace]:
+def further(context: ProbeContext, training: bool) -> Iterator[Trace]:
     """Yield passes on larger batches and with other parameters, which may run what no other pass ran."""
     left = _ALLOWANCE // 2
     for seed in range(1, 2 * PASSES + 1):
         if left <= 0:
             break
-        prepare = partial(_scatter, bench.passes.tree, seed) if seed % 2 else None
-        step = partial(_pass, bench, seed, training, prepare)
+        prepare = partial(_scatter, context.passes.tree, seed) if seed % 2 else None
+        step = partial(_pass, context, seed, training, prepare)
         with suppress(Exception):  # the subject may refuse the numbers, or no axis of samples is known
-            trace = on_batch(bench, _SAMPLES, AFFORDABLE, seed, step)
+            trace = on_batch(context, _SAMPLES, AFFORDABLE, seed, step)
             left -= sum(event.macs for event in trace.events) + _STEP * len(trace.events)
             yield trace
 
 
 def _pass(
-    bench: Bench, seed: int, training: bool, prepare: Callable[[], None] | None, example: Example, samples: int
+    context: ProbeContext, seed: int, training: bool, prepare: Callable[[], None] | None, example: Example, samples: int
 ) -> Trace:
     """Trace on other numbers, for half of the seeds with a larger scale."""
     example = example.mapped(partial(centred, factor=seed**2)) if seed % 4 > 1 else example
     try:
-        return bench.passes.trace(example, training=training, real=True, seed=seed, prepare=prepare)
+        return context.passes.trace(example, training=training, real=True, seed=seed, prepare=prepare)
     except SubjectError as error:
         raise BatchRefused(error.kind, str(error)) from error
 

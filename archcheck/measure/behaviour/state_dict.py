@@ -12,7 +12,7 @@ import torch
 
 from archcheck.foundation.errors import described
 from archcheck.measure.behaviour.closeness import distance, farthest
-from archcheck.measure.behaviour.probe_context import Bench, Outputs, called, outputs_of
+from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext, called, outputs_of
 from archcheck.measure.behaviour.training_batches import BatchRefused, on_batch
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.changed_parameters import nudge
@@ -27,24 +27,24 @@ NAMED = 5
 """Most lost parts of the state that are named."""
 
 
-def state_dict_round_trip(bench: Bench) -> Mapping[str, Any]:
+def state_dict_round_trip(context: ProbeContext) -> Mapping[str, Any]:
     """Use a model, save its state, load it into a fresh model, and return how far their outputs differ.
 
     First the parameters move a little and the model trains on a batch of noise, so that all changing state has changed.
     `built` says that the fresh model was built again with other random numbers; else it is a copy of the unused model.
     `lost` are parts of the state that differ.
     """
-    fresh, built = _fresh(bench)
-    with bench.passes.untouched(values=True):
-        trained = _use(bench)
-        saved, error = _saved(bench)
+    fresh, built = _fresh(context)
+    with context.passes.untouched(values=True):
+        trained = _use(context)
+        saved, error = _saved(context)
         # Save first: a call in evaluation may change the state, as that of an observer does.
-        before = {name: tensor.clone() for name, tensor in bench.call(bench.example).items()}
-        error, after = (error, None) if saved is None else _transferred(bench, saved, fresh)
-        lost = [] if after is None else list(_lost(Tree(bench.model), Tree(fresh)))[:NAMED]
+        before = {name: tensor.clone() for name, tensor in context.call(context.example).items()}
+        error, after = (error, None) if saved is None else _transferred(context, saved, fresh)
+        lost = [] if after is None else list(_lost(Tree(context.model), Tree(fresh)))[:NAMED]
     output, apart = ("", None) if after is None else farthest(before, after)
     return {
-        "dtype": bench.dtype(before),
+        "dtype": context.dtype(before),
         "built": built,
         "trained": trained,
         "error": error,
@@ -54,48 +54,48 @@ def state_dict_round_trip(bench: Bench) -> Mapping[str, Any]:
     }
 
 
-def _fresh(bench: Bench) -> tuple[torch.nn.Module, bool]:
-    if bench.fresh is not None:
+def _fresh(context: ProbeContext) -> tuple[torch.nn.Module, bool]:
+    if context.fresh is not None:
         seed_all(1)
-        built = original(bench.fresh())
-        if built is not bench.model:
+        built = original(context.fresh())
+        if built is not context.model:
             return built, True
-    return copy.deepcopy(bench.model), False
+    return copy.deepcopy(context.model), False
 
 
-def _use(bench: Bench) -> bool:
+def _use(context: ProbeContext) -> bool:
     """Change the state as training does; return whether a pass in training was possible."""
     generator = torch.Generator().manual_seed(0)
-    for tensor in bench.tree.tensors():
+    for tensor in context.tree.tensors():
         if isinstance(tensor, torch.nn.Parameter) and tensor.is_floating_point() and tensor.numel():
             size = max(float(tensor.double().abs().mean()), 0.01)
             nudge(tensor, 0.01 * size, generator)
     try:
-        on_batch(bench, 4, BUDGET, 1, lambda example, _: _trained(bench, example))
+        on_batch(context, 4, BUDGET, 1, lambda example, _: _trained(context, example))
     except Exception:  # the subject may need targets in training
         return False
     return True
 
 
-def _trained(bench: Bench, example: Example) -> None:
+def _trained(context: ProbeContext, example: Example) -> None:
     try:
-        bench.call(example, training=True)
+        context.call(example, training=True)
     except Exception as error:
         raise BatchRefused("forward", f"the forward pass fails in training: {described(error)}") from error
 
 
-def _saved(bench: Bench) -> tuple[io.BytesIO | None, str | None]:
+def _saved(context: ProbeContext) -> tuple[io.BytesIO | None, str | None]:
     """Return the bytes of the state, or why it could not be saved."""
     memory = io.BytesIO()
     try:
-        torch.save(bench.model.state_dict(), memory)
+        torch.save(context.model.state_dict(), memory)
     except Exception as error:  # of pickle, of torch or of the subject
         return None, f"the state cannot be saved: {described(error)}"
     memory.seek(0)
     return memory, None
 
 
-def _transferred(bench: Bench, saved: io.BytesIO, fresh: torch.nn.Module) -> tuple[str | None, Outputs | None]:
+def _transferred(context: ProbeContext, saved: io.BytesIO, fresh: torch.nn.Module) -> tuple[str | None, Outputs | None]:
     """Return why the fresh model could not load the state, or its outputs with the state."""
     stage = "read with `weights_only=True`"
     try:
@@ -106,7 +106,7 @@ def _transferred(bench: Bench, saved: io.BytesIO, fresh: torch.nn.Module) -> tup
         return f"the state cannot be {stage}: {described(error)}", None
     seed_all(0)
     set_mode(Tree(fresh), training=False)
-    return None, outputs_of(called(fresh, bench.example))
+    return None, outputs_of(called(fresh, context.example))
 
 
 def _lost(used: Tree, fresh: Tree) -> Iterator[dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from archcheck.foundation.errors import SubjectError, described
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.structure.tensor_storage import stored_tensors
 
 
@@ -31,7 +31,7 @@ class _Counter(io.RawIOBase):
         return size
 
 
-def state_bytes(bench: Bench) -> Mapping[str, Any]:
+def state_bytes(context: ProbeContext) -> Mapping[str, Any]:
     """Return the `bytes` of the file of `torch.save(model.state_dict(), …)`, and those of the `tensors` in it.
 
     The tensors are parameters, persistent buffers and packed weights, each with its stored width.
@@ -40,9 +40,9 @@ def state_bytes(bench: Bench) -> Mapping[str, Any]:
         SubjectError: the state cannot be saved.
     """
     file = _Counter()
-    with bench.passes.untouched(values=False):
+    with context.passes.untouched(values=False):
         try:
-            torch.save(bench.model.state_dict(), file)  # type: ignore[arg-type]
+            torch.save(context.model.state_dict(), file)  # type: ignore[arg-type]
         except Exception as error:  # of pickle, of torch or of the subject
             raise SubjectError("output", f"the state cannot be saved: {described(error)}") from error
-    return {"bytes": file.written, "tensors": sum(each.bytes for each in stored_tensors(bench.tree) if each.saved)}
+    return {"bytes": file.written, "tensors": sum(each.bytes for each in stored_tensors(context.tree) if each.saved)}

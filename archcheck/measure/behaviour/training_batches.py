@@ -11,14 +11,14 @@ import torch
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.behaviour.batch_search import batch_of
 from archcheck.measure.behaviour.example_variants import demand_changeable, noise
-from archcheck.measure.behaviour.probe_context import Bench, Outputs
+from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext
 from archcheck.measure.loading.example import Example
 from archcheck.measure.shapes.dispatch_mode import Dispatch
 
 T = TypeVar("T")
 
 
-def on_batch(bench: Bench, most: int, budget: float, seed: int, step: Callable[[Example, int], T]) -> T:
+def on_batch(context: ProbeContext, most: int, budget: float, seed: int, step: Callable[[Example, int], T]) -> T:
     """Return the result of `step` for a batch of noise and its number of samples.
 
     There are at most `most` samples, and only as many as `budget` multiply-accumulates allow, forwards and backwards,
@@ -28,9 +28,9 @@ def on_batch(bench: Bench, most: int, budget: float, seed: int, step: Callable[[
     Raises:
         SubjectError: `step` raises it, or a part of the example cannot be changed.
     """
-    demand_changeable(bench.example)
+    demand_changeable(context.example)
     failure: BatchRefused | None = None
-    for make in (partial(_batch, bench, most, budget), partial(_noise, bench), partial(_as_given, bench)):
+    for make in (partial(_batch, context, most, budget), partial(_noise, context), partial(_as_given, context)):
         try:
             made = make(seed)
         except Exception as error:  # parts of the example may depend on each other
@@ -49,27 +49,27 @@ class BatchRefused(SubjectError):  # noqa: N818 - named after the event, as othe
     """A model accepts a batch neither in training nor in evaluation."""
 
 
-def _batch(bench: Bench, most: int, budget: float, seed: int) -> tuple[Example, int] | None:
+def _batch(context: ProbeContext, most: int, budget: float, seed: int) -> tuple[Example, int] | None:
     """Return a batch of noise and its number of samples, `None` if nothing counts samples."""
-    batch = batch_of(bench)
+    batch = batch_of(context)
     if batch is None:
         return None
-    affordable = budget * batch.count / (3 * bench.macs)  # the backward pass costs twice the forward pass
+    affordable = budget * batch.count / (3 * context.macs)  # the backward pass costs twice the forward pass
     samples = int(min(most, max(2, affordable)))
     return noise(batch.sized(samples), seed), samples
 
 
-def _noise(bench: Bench, seed: int) -> tuple[Example, int]:
-    return noise(bench.example, seed), count(bench)
+def _noise(context: ProbeContext, seed: int) -> tuple[Example, int]:
+    return noise(context.example, seed), count(context)
 
 
-def _as_given(bench: Bench, seed: int) -> tuple[Example, int]:
-    return bench.example, count(bench)
+def _as_given(context: ProbeContext, seed: int) -> tuple[Example, int]:
+    return context.example, count(context)
 
 
-def count(bench: Bench) -> int:
+def count(context: ProbeContext) -> int:
     """Return the number of samples in the example, 1 if nothing counts them."""
-    batch = batch_of(bench)
+    batch = batch_of(context)
     return 1 if batch is None else batch.count
 
 
@@ -88,7 +88,7 @@ class KeepAll(Dispatch):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
 
 
-def training_outputs(bench: Bench, example: Example, *, seed: int) -> tuple[Outputs, str]:
+def training_outputs(context: ProbeContext, example: Example, *, seed: int) -> tuple[Outputs, str]:
     """Return the outputs of a pass with gradients and its mode: training, or evaluation if training fails.
 
     The model is not restored.
@@ -97,17 +97,17 @@ def training_outputs(bench: Bench, example: Example, *, seed: int) -> tuple[Outp
         BatchRefused: the model fails in both modes.
     """
     try:
-        return _pass(bench, example, training=True, seed=seed), "train"
+        return _pass(context, example, training=True, seed=seed), "train"
     except SubjectError:
         raise
     except Exception as error:  # whatever the subject raises
         failure = error
     try:
-        return _pass(bench, example, training=False, seed=seed), "eval"
+        return _pass(context, example, training=False, seed=seed), "eval"
     except Exception as error:
         raise BatchRefused("forward", f"the forward pass fails in training: {described(failure)}") from error
 
 
-def _pass(bench: Bench, example: Example, *, training: bool, seed: int) -> Outputs:
+def _pass(context: ProbeContext, example: Example, *, training: bool, seed: int) -> Outputs:
     with torch.enable_grad(), KeepAll():  # type: ignore[no-untyped-call]
-        return bench.call(example, training=training, seed=seed)
+        return context.call(example, training=training, seed=seed)

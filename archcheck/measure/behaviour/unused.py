@@ -13,7 +13,7 @@ import torch
 from archcheck.facts.facts import Facts, lineage
 from archcheck.facts.records import Op
 from archcheck.measure.behaviour.gate_parameters import deciding_parameters
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.several_passes import Several, further
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.structure import graph, unused_layers
@@ -34,25 +34,25 @@ class Used(Protocol):
         """Return the operations."""
 
 
-def settled(facts: Facts, bench: Bench, taken: Several, used: Used) -> Facts:
+def settled(facts: Facts, context: ProbeContext, taken: Several, used: Used) -> Facts:
     """Return the facts with the certainly unused, and with the layers that ran in no pass of the graph but may run."""
     values = facts.passes
     if not taken.decided or values is None or not (facts.params.unused or facts.unused_layers):
         return facts
-    tree, traces = bench.tree, [*taken.traces]
-    deciding = deciding_parameters(bench, traces, facts.params.unused)
+    tree, traces = context.tree, [*taken.traces]
+    deciding = deciding_parameters(context, traces, facts.params.unused)
     unused = tuple(name for name in facts.params.unused if name not in deciding)
     layers = unused_layers.unused_layers(tree, traces, deciding) if deciding else facts.unused_layers
     facts = replace(facts, params=replace(facts.params, unused=unused), unused_layers=layers)
     if not unused and not layers:
         return facts
     modes = {False: [*taken.evaluation], True: [*taken.training]}
-    pending = _further(bench, taken)
+    pending = _further(context, taken)
     while some := [*islice(pending, _AT_ONCE)]:
         for training, trace in some:
             traces.append(trace)
             modes[training].append(trace)
-        graphs = [used(graph.build(trace, bench.root), training=training) for training, trace in some]
+        graphs = [used(graph.build(trace, context.root), training=training) for training, trace in some]
         read = {name for ops in graphs for op in ops if op.live for name in op.params}
         unused = tuple(name for name in unused if name not in read)
         layers = unused_layers.unused_layers(tree, traces, deciding)
@@ -68,12 +68,12 @@ def settled(facts: Facts, bench: Bench, taken: Several, used: Used) -> Facts:
     )
 
 
-def _further(bench: Bench, taken: Several) -> Iterator[tuple[bool, Trace]]:
-    if not bench.passes.affords(bench.trace):
+def _further(context: ProbeContext, taken: Several) -> Iterator[tuple[bool, Trace]]:
+    if not context.passes.affords(context.trace):
         return
     modes = [training for training, traces in ((False, taken.evaluation), (True, taken.training)) if len(traces) > 1]
     for training in modes:
-        yield from ((training, trace) for trace in further(bench, training))
+        yield from ((training, trace) for trace in further(context, training))
 
 
 def _is_open(path: str, tree: Tree, modes: Sequence[Sequence[Trace]], taken: Several) -> bool:
