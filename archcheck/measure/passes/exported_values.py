@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from archcheck.measure.passes.replaced_attributes import replaced
+
 _METHODS = ("tolist", "numpy", "__array__")
 _inside = [False]
 """Whether one of the methods runs: it may call another."""
@@ -23,17 +25,8 @@ See = Callable[[torch.Tensor, FrameType, Any], None]
 @contextmanager
 def watched(see: See) -> Iterator[None]:
     """Call `see` for each tensor whose numbers leave torch in the block: the tensor, the caller's frame, these."""
-    methods = [(name, getattr(torch.Tensor, name), name in vars(torch.Tensor)) for name in _METHODS]
-    try:
-        for name, method, _ in methods:
-            setattr(torch.Tensor, name, _seen(method, see))
+    with replaced(torch.Tensor, {name: _seen(getattr(torch.Tensor, name), see) for name in _METHODS}):
         yield
-    finally:
-        for name, method, own in methods:
-            if own:
-                setattr(torch.Tensor, name, method)
-            else:
-                delattr(torch.Tensor, name)
 
 
 def _seen(method: Any, see: See) -> Callable[..., Any]:

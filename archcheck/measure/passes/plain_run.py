@@ -19,6 +19,7 @@ import torch
 
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.random_state import seed_all
+from archcheck.measure.passes.replaced_attributes import replaced
 from archcheck.measure.passes.restore import default_device
 
 _SIGNS = ("ARCHCHECK", "PYTEST")
@@ -53,19 +54,16 @@ def in_sight(model: torch.nn.Module, example: Example) -> Any:
 def _hidden() -> Iterator[None]:
     ours = {name: each for name, each in sys.modules.items() if name.partition(".")[0] == "archcheck"}
     names = {name: value for name, value in os.environ.items() if name.startswith(_SIGNS)}
-    clocks = {name: getattr(time, name) for name in _CLOCKS}
+    clocks = {name: _ahead(getattr(time, name)) for name in _CLOCKS}
     command, sys.orig_argv = sys.orig_argv, [sys.executable]
     try:
         for name in ours:
             del sys.modules[name]
         for name in names:
             del os.environ[name]
-        for name, clock in clocks.items():
-            setattr(time, name, _ahead(clock))
-        yield
+        with replaced(time, clocks):
+            yield
     finally:
-        for name, clock in clocks.items():
-            setattr(time, name, clock)
         os.environ.update(names)
         for name in [name for name in sys.modules if name.partition(".")[0] == "archcheck"]:
             del sys.modules[name]

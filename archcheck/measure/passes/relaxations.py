@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
+from archcheck.measure.passes.replaced_attributes import replaced
+
 
 @contextmanager
 def deep() -> Iterator[None]:
@@ -26,12 +28,5 @@ def any_batch() -> Iterator[None]:
 
     Torch refuses it because one value has no variance. Here values do not matter, and users give examples of one image.
     """
-    check = getattr(torch.nn.functional, "_verify_batch_size", None)
-    if check is None:
+    with replaced(torch.nn.functional, {"_verify_batch_size": lambda size: None}):
         yield
-        return
-    torch.nn.functional._verify_batch_size = lambda size: None  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        torch.nn.functional._verify_batch_size = check  # type: ignore[attr-defined]
