@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 
@@ -30,11 +31,19 @@ def distance(one: torch.Tensor, other: torch.Tensor) -> float | None:
     return apart / size if apart and math.isfinite(apart) and size else 0.0 if not apart else None
 
 
-def farthest(one: Outputs, other: Outputs) -> tuple[str, float | None]:
+NamedDistance = tuple[str, float | None]
+"""The name of an output, and a `distance`."""
+
+
+def farthest(one: Outputs, other: Outputs) -> NamedDistance:
     """Return the name of the output that differs most between two runs, and its `distance`."""
     if one.keys() != other.keys():
         return next(iter(one.keys() ^ other.keys())), None
-    found = [(name, distance(tensor, other[name])) for name, tensor in one.items()]
+    return largest((name, distance(tensor, other[name])) for name, tensor in one.items())
+
+
+def largest(found: Iterable[NamedDistance]) -> NamedDistance:
+    """Return the output with the largest distance. `None` is larger than any number."""
     return max(found, key=lambda each: math.inf if each[1] is None else each[1])
 
 

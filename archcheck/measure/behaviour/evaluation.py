@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.behaviour.batch_search import batch_of
 from archcheck.measure.behaviour.batches import Batch
-from archcheck.measure.behaviour.closeness import distance, farthest
+from archcheck.measure.behaviour.closeness import NamedDistance, distance, farthest, largest
 from archcheck.measure.behaviour.draws_per_sample import Draws
 from archcheck.measure.behaviour.example_variants import demand_changeable, large, magnitude, negated, noise, zeros
 from archcheck.measure.behaviour.locate import draws, fault_in, origin, spot_told
@@ -76,7 +75,7 @@ def deterministic_in_eval(context: ProbeContext) -> Mapping[str, Any]:
     }
 
 
-def _apart(found: tuple[str, float | None]) -> dict[str, Any]:
+def _apart(found: NamedDistance) -> dict[str, Any]:
     """Return the output and the distance as JSON values."""
     return {"output": found[0], "distance": found[1]}
 
@@ -118,21 +117,14 @@ def independent_of_batch(context: ProbeContext) -> Mapping[str, Any]:
     exchanged, untried = _exchanged(context, samples, parts, LARGE_HALF if dtype == "float16" else LARGE)
     return {
         "dtype": dtype,
-        "neighbours": _apart(_farther(farthest(own, parts.of(others, 2, 3)), *exchanged[_CROWD])),
-        "large_neighbours": _apart(_farther(("", 0.0), *exchanged[_FAR])),
+        "neighbours": _apart(largest([farthest(own, parts.of(others, 2, 3)), *exchanged[_CROWD]])),
+        "large_neighbours": _apart(largest([("", 0.0), *exchanged[_FAR]])),
         "alone": _apart(alone),
         "failure": failure,
         "shared": parts.shared,
         "as_given": None,
         "untried": untried,
     }
-
-
-_Distance = tuple[str, float | None]
-
-
-def _farther(*found: _Distance) -> _Distance:
-    return max(found, key=lambda each: math.inf if each[1] is None else each[1])
 
 
 _Exchange = tuple[Example, Example, list[bool]]
@@ -143,7 +135,7 @@ _CROWD, _FAR = "a large batch", "neighbours of large numbers"
 
 def _exchanged(
     context: ProbeContext, samples: _Samples, parts: Parts, factor: float
-) -> tuple[dict[str, list[_Distance]], dict[str, str]]:
+) -> tuple[dict[str, list[NamedDistance]], dict[str, str]]:
     """Return how far samples differ beside large neighbours, and in a large batch with about half of it exchanged."""
     few = samples.pick([1, 2, 0])
     strong = large(few.mapped(magnitude), factor)
@@ -152,7 +144,7 @@ def _exchanged(
         (_FAR, lambda: (few, strong.mapped(negated), [False, False, True])),
         (_CROWD, lambda: _crowd(context, samples.batch)),
     ]
-    found: dict[str, list[_Distance]] = {_CROWD: [], _FAR: []}
+    found: dict[str, list[NamedDistance]] = {_CROWD: [], _FAR: []}
     untried: dict[str, str] = {}
     for name, make in exchanges:
         try:
@@ -174,7 +166,7 @@ def _crowd(context: ProbeContext, batch: Batch) -> _Exchange | None:
     return noise(many, 2), noise(many, 3), list(map(bool, coins))
 
 
-def _apart_after(context: ProbeContext, batch: Batch, parts: Parts, exchange: _Exchange) -> _Distance:
+def _apart_after(context: ProbeContext, batch: Batch, parts: Parts, exchange: _Exchange) -> NamedDistance:
     example, others, kept = exchange
     first, second = context.run(example), context.run(batch.mixed(example, others, kept))
     return farthest(*(parts.kept(outputs, kept) for outputs in (first, second)))
@@ -220,7 +212,7 @@ class _Samples:
 
 def _with_its_draws(
     context: ProbeContext, samples: _Samples, fewer: Sequence[int], parts: Parts
-) -> tuple[str, float | None] | None:
+) -> NamedDistance | None:
     """Return how far a sample alone differs with the same draws, `None` without draws or with other probabilities."""
     with Draws(3) as draws:
         beside = context.run(samples.pick([1, 2, 0]))

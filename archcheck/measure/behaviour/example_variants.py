@@ -122,8 +122,7 @@ def demand_changeable(example: Example) -> None:
     if fixed:
         raise SubjectError(
             "input",
-            f"the input {', '.join(fixed)} cannot be given other numbers, so that nothing would be known of them; "
-            "give tensors, arrays, or containers of these",
+            f"the input {', '.join(fixed)} cannot be given other numbers; give tensors, arrays, or containers of these",
         )
 
 

@@ -101,7 +101,7 @@ def _shape(context: ProbeContext, example: Example, batch: Batch, size: int) -> 
     output = called(context.model, example)
     first = main_in(output)
     if first is None:
-        raise SubjectError("forward", "the forward pass returned no tensor, so there is no batch to look at")
+        raise SubjectError("forward", "the forward pass returned no tensor, so it keeps no batch")
     if isinstance(output, PackedSequence):
         return [int(output.batch_sizes[0]), *first.shape[1:]]
     shape = list(first.shape)
@@ -124,7 +124,7 @@ def _scaled(example: Example, scale: float) -> Example:
 def _first_output(model: Module, example: Example) -> torch.Tensor:
     output = main_in(model(*example.args, **example.kwargs))
     if output is None:
-        raise SubjectError("forward", "the forward pass returned no tensor, so there are no values to look at")
+        raise SubjectError("forward", "the forward pass returned no tensor to look at")
     if output.numel() == 0:
         shape = shape_text(output.shape)
         raise SubjectError("forward", f"the forward pass returned an empty tensor ({shape}), which has no values")

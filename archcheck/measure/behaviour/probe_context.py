@@ -96,7 +96,7 @@ def outputs_of(value: Any) -> Outputs:
     value = unpack_sequence(value) if isinstance(value, PackedSequence) else value
     found = {name: tensor for name, tensor in named_tensors(value) if _has_values(tensor)}
     if not found:
-        raise SubjectError("forward", "the forward pass returned no floating numbers, so there are none to look at")
+        raise SubjectError("forward", "the forward pass returned no floating numbers to look at")
     return found
 
 

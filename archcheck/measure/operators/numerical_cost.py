@@ -121,8 +121,7 @@ def _sides(matrix: torch.Tensor) -> tuple[int, int]:
 
 
 def _cube(matrix: torch.Tensor) -> int:
-    order = int(matrix.shape[-1])
-    return order * order * order
+    return int(matrix.shape[-1]) ** 3
 
 
 def _matrix(call: Call) -> torch.Tensor:

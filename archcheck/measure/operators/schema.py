@@ -46,7 +46,8 @@ class Operator:
         self.writes_first = self.mutates and self.name not in _RESHAPING and _writes_first(schema)
         self.written = tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write)
         self.by_shape = self.name not in _BY_VALUE and (self.writes_first or not self.mutates)
-        self.inside = _is_opaque(self.name, func)
+        known = self.name in RULES or self.name in BOUNDS or is_known(self.name, func)
+        self.inside = not known and _decomposes(func)
         self.body = _body(func)
         self.draws = torch.Tag.nondeterministic_seeded in func.tags
         self.values = tuple(a.name for a in schema.arguments if _takes_numbers(a)) if self.name not in RANGES else ()
@@ -68,11 +69,9 @@ def _takes_numbers(argument: Any) -> bool:
 
 def _body(func: Any) -> Callable[..., Any] | None:
     """Return the function behind an operator that the subject registered in Python, else `None`."""
-    made = "torch._library.custom_ops" in sys.modules and torch._library.custom_ops.OPDEFS.get(func._schema.name)
-    if made:
-        body: Callable[..., Any] = made._init_fn
-        return body if _is_of_subject(body) else None
-    return None
+    registered = "torch._library.custom_ops" in sys.modules and torch._library.custom_ops.OPDEFS.get(func._schema.name)
+    body: Callable[..., Any] | None = registered._init_fn if registered else None
+    return body if body is not None and _is_of_subject(body) else None
 
 
 def _is_of_subject(body: Any) -> bool:
@@ -88,11 +87,6 @@ def _writes_first(schema: Any) -> bool:
     first = schema.arguments[0] if schema.arguments else None
     alias = None if first is None else first.alias_info
     return alias is not None and alias.is_write and len(schema.returns) == 1
-
-
-def _is_opaque(name: str, func: Any) -> bool:
-    """Whether the composite operator is not known as a whole, so that it must be decomposed."""
-    return name not in RULES and name not in BOUNDS and not is_known(name, func) and _decomposes(func)
 
 
 def _decomposes(func: Any) -> bool:

@@ -76,8 +76,7 @@ class Passes:
         if failure is None:
             raise SubjectError(
                 "input",
-                "the input cannot be inferred: there is no first layer that tells; "
-                "give one, as in `--input 1,3,224,224`",
+                "the input cannot be inferred: no first layer tells its shape; give one, as in `--input 1,3,224,224`",
             )
         raise SubjectError(
             "input",

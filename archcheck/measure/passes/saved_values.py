@@ -80,7 +80,7 @@ class _Filed:
         except OSError:
             known = False
         if not known or place != sum(row.nbytes for row in self._rows):
-            raise SubjectError("crash", "closed the files of the process that it is measured in, which it did not open")
+            raise SubjectError("crash", "closed the files of the process that measures it")
 
     def _pieces(self) -> Iterator[torch.Tensor]:
         for row in self._rows:

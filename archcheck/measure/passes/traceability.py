@@ -22,6 +22,6 @@ def demand_traceable(trace: Trace, tree: Tree) -> None:
         if own and node.path in trace.visits and node.path not in ran and own.isdisjoint(read):
             raise SubjectError(
                 "thread",
-                f"`{node.path}` runs in a thread of its own, where operations cannot be seen; "
+                f"`{node.path}` runs in a thread of its own, where archcheck sees no operations; "
                 "call it in `forward` itself",
             )
