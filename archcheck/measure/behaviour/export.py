@@ -14,7 +14,7 @@ import torch
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.behaviour.closeness import farthest
 from archcheck.measure.behaviour.locate import spot_told
-from archcheck.measure.behaviour.probe_context import ProbeContext, called, outputs_of
+from archcheck.measure.behaviour.probe_context import ProbeContext, outputs_of
 from archcheck.measure.passes.forward_errors import fault_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.subject.compiled import with_compiler
@@ -45,7 +45,7 @@ def exports(context: ProbeContext, to: str) -> Mapping[str, Any]:
             said = described(error).partition(" (")[0].partition(". ")[0]  # the rest is advice about the exporter
             at = spot_told(None, fault.layer, fault.where or fault.called, context.root)
             return {**told, "error": said, "at": at}
-        after = outputs_of(called(program.module(), context.example))
+        after = outputs_of(context.example.given_to(program.module()))
         told["output"], told["distance"] = farthest(_numbered(before), _numbered(after))
     return told
 

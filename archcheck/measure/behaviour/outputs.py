@@ -15,7 +15,7 @@ from archcheck.foundation.words import shape_text
 from archcheck.measure.behaviour.batch_search import first_axis, groups_of
 from archcheck.measure.behaviour.batches import Batch
 from archcheck.measure.behaviour.example_variants import demand_changeable
-from archcheck.measure.behaviour.probe_context import ProbeContext, called, main_in
+from archcheck.measure.behaviour.probe_context import ProbeContext, main_in
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import inputs_of
 from archcheck.measure.shapes.containers import is_record
@@ -98,7 +98,7 @@ def _run(size: int, shape: list[int], axis: int) -> dict[str, Any]:
 
 
 def _shape(context: ProbeContext, example: Example, batch: Batch, size: int) -> list[int]:
-    output = called(context.model, example)
+    output = example.given_to(context.model)
     first = main_in(output)
     if first is None:
         raise SubjectError("forward", "the forward pass returned no tensor, so it keeps no batch")

@@ -64,25 +64,19 @@ class ProbeContext:
         with self.passes.untouched(values=True):
             seed_all(0)
             set_mode(self.tree, training=False)
-            return called(self.model, example)
+            return example.given_to(self.model)
 
     def call(self, example: Example, *, training: bool = False, seed: int = 0) -> Outputs:
         """Return the floating outputs of one pass, without restoring the model."""
         seed_all(seed)
         set_mode(self.tree, training)
-        return outputs_of(called(self.model, example))
+        return outputs_of(example.given_to(self.model))
 
     def dtype(self, outputs: Outputs) -> str:
         """Return the name of the coarsest floating dtype among parameters, buffers, inputs and outputs."""
         tensors = (*self.tree.tensors(), *inputs_of(self.example), *outputs.values())
         floating = [tensor for tensor in tensors if tensor.is_floating_point()]
         return dtype_of(max(floating, key=lambda tensor: torch.finfo(tensor.dtype).eps)) if floating else "float32"
-
-
-def called(model: torch.nn.Module, example: Example) -> Any:
-    """Return the output of a model for a copy of the example, which it may overwrite."""
-    copied = example.copied()
-    return model(*copied.args, **copied.kwargs)
 
 
 def outputs_of(value: Any) -> Outputs:

@@ -12,7 +12,7 @@ import torch
 
 from archcheck.foundation.errors import described
 from archcheck.measure.behaviour.closeness import distance, farthest
-from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext, called, outputs_of
+from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext, outputs_of
 from archcheck.measure.behaviour.training_batches import BatchRefused, on_batch
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.changed_parameters import nudge
@@ -106,7 +106,7 @@ def _transferred(context: ProbeContext, saved: io.BytesIO, fresh: torch.nn.Modul
         return f"the state cannot be {stage}: {described(error)}", None
     seed_all(0)
     set_mode(Tree(fresh), training=False)
-    return None, outputs_of(called(fresh, context.example))
+    return None, outputs_of(context.example.given_to(fresh))
 
 
 def _lost(used: Tree, fresh: Tree) -> Iterator[dict[str, str]]:

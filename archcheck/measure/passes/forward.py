@@ -262,8 +262,7 @@ class Passes:
         """Return the shapes of the outputs of a real forward pass. Raise what the subject raises."""
         with self.untouched(values=True), torch.no_grad():
             set_mode(self.tree, training)
-            given = example.copied()
-            return shapes_of(self.model(*given.args, **given.kwargs))
+            return shapes_of(example.given_to(self.model))
 
     @cached_property
     def on_meta(self) -> bool:

@@ -28,8 +28,7 @@ def passes_of(model: torch.nn.Module, example: Example | None, costs: Mapping[st
     on_meta = is_without_memory(tensor for module in model.modules() for tensor in module._parameters.values())
     try:
         with torch.no_grad(), without_memory() if on_meta else nullcontext():
-            given = example.copied()
-            copied.eval()(*given.args, **given.kwargs)
+            example.given_to(copied.eval())
     except Exception as error:
         raise forward_error(example, error, Tree(copied)) from error
     return Passes(copied, costs)
