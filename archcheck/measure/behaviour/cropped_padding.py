@@ -95,11 +95,11 @@ class _PaddedPass(Tracer):  # type: ignore[no-untyped-call]
         self._watched, self._by = watched, by
 
     def _run_real(self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any], caller: FrameType) -> Any:
-        call = bind(operator.func, args, kwargs)
         result = super()._run_real(operator, args, kwargs, caller)
         index = len(self.trace.events) - 1
         if index in self._watched and index not in self.calls and isinstance(result, torch.Tensor):
-            self.calls[index] = operator, map_tensors(torch.clone, call), result.clone()
+            call = map_tensors(torch.clone, bind(operator.func, args, kwargs))
+            self.calls[index] = operator, call, result.clone()
             if self._by is not None:
                 result.copy_(self._by)
         return result
