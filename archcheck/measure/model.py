@@ -17,7 +17,7 @@ from archcheck.facts.probe_names import parsed
 from archcheck.facts.records import CROSS_CHECK, PARANOID, Shapes, Subject, Tensor, ValuePasses
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.behaviour import accepted_inputs
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.probes import PROBES, run_probe
 from archcheck.measure.behaviour.several_passes import Several, several
 from archcheck.measure.behaviour.unused import settled
@@ -29,7 +29,7 @@ from archcheck.measure.passes.branches import plain_branches
 from archcheck.measure.passes.forward import Passes, inputs_of
 from archcheck.measure.passes.lazy import passes_of
 from archcheck.measure.passes.modes import set_mode
-from archcheck.measure.passes.restore import same_torch
+from archcheck.measure.passes.restore import torch_state_kept
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.peers.cross_check import cross_check
 from archcheck.measure.second_look.code_branches import branches_of, follow_branches
@@ -80,7 +80,7 @@ def measure_model(
     chosen = example if isinstance(example, Example) or example is None else given(example)
     model = original(model)
     target = target or f"{type(model).__module__}:{type(model).__qualname__}"
-    with same_torch(), uncompiled(), plain_branches():
+    with torch_state_kept(), uncompiled(), plain_branches():
         facts = _measured(
             passes_of(model, chosen, costs), chosen, tuple(needs),
             confirm=confirm, target=target, root=root or str(Path.cwd()), fresh=fresh, construction=construction,
@@ -107,9 +107,9 @@ def _measured(
     # A trace of shapes alone may have read values that it had to invent.
     if confirm and training and not training.real and VALUES & training.bounds and passes.affords(training):
         training, unmeasured = _training_trace(passes, chosen, real=True)
-    bench = Bench(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
-    behaviour = {need: told for need in needs if (told := _probe(bench, need)) is not None}
-    taken = several(bench, training) if confirm else Several.of(evaluation, training)
+    context = ProbeContext(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
+    behaviour = {need: told for need in needs if (told := _probe(context, need)) is not None}
+    taken = several(context, training) if confirm else Several.of(evaluation, training)
     evaluation, training = taken.evaluation[0], taken.training[0] if taken.training else None
     give_back()
     second = measure_again(passes, chosen, evaluation, training, root) if PARANOID in needs else NOTHING
@@ -119,7 +119,7 @@ def _measured(
     # The subject may have set another default device, and tensors of its own classes may answer for torch.
     with torch.device("cpu"), torch._C.DisableTorchFunctionSubclass():
         facts = _facts(passes, chosen, taken, second, made, Formulas(construction), target=target, root=root)
-    facts = settled(facts, bench, taken, second.mark_dead)
+    facts = settled(facts, context, taken, second.mark_dead)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured + taken.unmeasured)
@@ -208,17 +208,17 @@ def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Tr
         return None, (f"training mode: {error}",)
 
 
-def _probe(bench: Bench, need: str) -> Mapping[str, Any] | None:
+def _probe(context: ProbeContext, need: str) -> Mapping[str, Any] | None:
     """Return the result of a probe; `None` if `need` is no probe or the model has no numbers."""
     name, parameters = parsed(need)
-    passes = bench.passes
+    passes = context.passes
     if name == accepted_inputs.NAME:
-        return accepted_inputs.accepted(bench, **parameters)
+        return accepted_inputs.accepted(context, **parameters)
     if name not in PROBES or passes.on_meta:
         return None
     with passes.untouched(values=True):
         set_mode(passes.tree, training=False)
-        return run_probe(name, bench, **parameters)
+        return run_probe(name, context, **parameters)
 
 
 def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:

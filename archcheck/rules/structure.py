@@ -247,7 +247,8 @@ class NoPadding(Rule):
             for op in sorted((*convs, *pads), key=lambda op: op.index)
             if (by := _padding(op)) is not None and (op.layer, op.where) not in cropped
         ]
-        if not facts.subject.meta and told and not (findings and told.get("problem")):
+        certain = findings and not any(map(_may_crop, facts.ops))
+        if not facts.subject.meta and told and not (certain and told.get("problem")):
             findings += _padded_otherwise(self, probed(self, facts)["maps"], facts)
         return Result(
             examined=len(convs) + len(pads),
@@ -257,6 +258,11 @@ class NoPadding(Rule):
             unit="paddings",
             kept=f"no padding in {len(convs)} convolutions",
         )
+
+
+def _may_crop(op: Op) -> bool:
+    """Whether an operation may remove padding, so that only the probe tells whether the padding counts."""
+    return op.kind == "slice" or any(each < 0 for each in op.attributes.get("pad", ()))
 
 
 def _padded_otherwise(rule: Rule, maps: Sequence[Mapping[str, Any]], facts: Facts) -> Iterator[Finding]:

@@ -114,3 +114,22 @@ def test_sizes_and_positions_that_count_up_do_not_count(make):
 )
 def test_sizes_that_differ_from_layer_to_layer_do_not_count(forward):
     assert beside(Deep(forward), 10) <= 64
+
+
+class Edges(nn.Module):
+    """A linear layer whose result goes through a fixed sparse matrix of few elements, made of many integers."""
+
+    def __init__(self, layout):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.layout = layout
+
+    def forward(self, x):
+        edges = torch.cat([torch.arange(level % 4, level % 4 + 1) for level in LEVELS[:400]]).view(2, -1)
+        matrix = torch.sparse_coo_tensor(edges, torch.ones(200), (4, 4), check_invariants=False)
+        return torch.mm(matrix.to_sparse(layout=self.layout), self.linear(x).T).T
+
+
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
+def test_a_small_sparse_matrix_is_worth_no_more_than_its_elements(layout):
+    assert beside(Edges(layout), 4) <= 16

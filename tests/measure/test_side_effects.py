@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections import OrderedDict
+from contextlib import suppress
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from archcheck.facts.records import PARANOID
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
 from archcheck.measure.loading.stubs import STUBS, StubModule
+from archcheck.measure.passes.replaced_attributes import replaced
 from archcheck.measure.shapes.containers import tensors_in
 
 
@@ -279,3 +281,20 @@ def test_a_model_without_a_tensor_for_output_is_refused(output):
 def test_large_tables_made_in_the_forward_pass_take_no_memory():
     facts = measure_model(Apply(lambda self, x: x + torch.eye(6000).sum()), example=zeros(1, 3))
     assert facts.cost.peak_activation_bytes > 6000 * 6000 * 4
+
+
+def test_replaced_attributes_are_restored_after_an_error_and_inherited_ones_inherited_again():
+    class Base:
+        def inherited(self):
+            return "inherited"
+
+    class Own(Base):
+        def own(self):
+            return "own"
+
+    others = dict.fromkeys(("own", "inherited"), lambda self: "other")
+    with suppress(ValueError), replaced(Own, others):
+        assert (Own().own(), Own().inherited()) == ("other", "other")
+        raise ValueError
+    assert (Own().own(), Own().inherited()) == ("own", "inherited")
+    assert "inherited" not in vars(Own)

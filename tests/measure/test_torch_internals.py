@@ -26,7 +26,7 @@ from tests.support.cli_samples import environment
 TABLES = {
     "archcheck.measure.shapes.operator_shapes": RULES,
     "archcheck.measure.shapes.unknown_sizes": BOUNDS,
-    "archcheck.measure.operators.cost": cost._FORMULAS,
+    "archcheck.measure.operators.cost": cost.FORMULAS,
 }
 
 

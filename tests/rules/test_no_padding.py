@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from archcheck.judging.engine import check
+from archcheck.measure.behaviour import cropped_padding
 from archcheck.rules import NoPadding
 from archcheck.rules.findings import Verdict
 
@@ -304,3 +305,41 @@ def test_each_padding_is_told_by_itself():
     model = Cut(lambda self, x: inner(self.second(x), 1))
     model.second = nn.Conv2d(4, 4, 3, padding=1)
     assert [finding.layer for finding in outcome(model, NoPadding()).findings] == ["first"]
+
+
+class ComplexMap(nn.Module):
+    """A convolution of complex numbers whose padding is cropped."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3, padding=1, dtype=torch.complex64)
+
+    def forward(self, x):
+        return inner(self.conv(torch.complex(x, x)), 1).abs()
+
+
+@pytest.mark.parametrize(
+    ("model", "example"),
+    [
+        (ComplexMap(), IMAGE),
+        (Before(lambda self, x: inner(F.pad(x, (2, 2, 2, 2)), 2).expand(-1, 1, 4, 4)), IMAGE[..., :1, :1]),
+        (Before(lambda self, x: inner(F.pad(x, (2, 2, 2, 2)), 2).float()), (IMAGES * 255).byte()),
+        (Before(lambda self, x: inner(F.pad(x, (2, 2, 2, 2)), 2).float()), IMAGE.byte()),
+        (Before(lambda self, x: inner(F.pad(x, (2, 2, 2, 2)), 2).float()), IMAGES > 0.5),
+    ],
+    ids=["complex numbers", "a single number", "bytes", "zero bytes", "booleans"],
+)
+def test_numbers_of_any_kind_are_padded_and_cropped(model, example):
+    assert outcome(model, NoPadding(), example).verdict is Verdict.KEPT
+
+
+def test_an_error_of_our_own_accuses_nobody(monkeypatch):
+    """Where the other padding cannot be computed, the rule says so, and does not call the padding one that counts."""
+
+    def fails(*_):
+        raise ArithmeticError("a mistake")
+
+    monkeypatch.setattr(cropped_padding, "_padded_otherwise", fails)
+    found = outcome(CUT["cut by an index"], NoPadding())
+    assert found.verdict is Verdict.ERROR
+    assert "a mistake" in str(found.summary)

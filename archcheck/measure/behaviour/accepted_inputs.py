@@ -1,8 +1,8 @@
-"""The probe `accepts`: the smallest input within given extents that a model does not take, if there is one.
+"""The probe `accepts`: searches the smallest input between given extents that a model refuses.
 
-Shapes alone are tried by the hundred. A failure they show is reported once a real forward pass has failed at the same
-input; where they show none, real passes on the smallest and the largest input decide. Where shapes alone
-cannot decide, or are wrong, a bounded number of real passes takes their place.
+Hundreds of inputs are tried by shapes alone. A failure is reported after a real forward pass has failed on the same
+input. Without a failure, real passes on the smallest and the largest input confirm the result. If shapes alone cannot
+decide, or are wrong, a limited number of real passes replaces them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from archcheck.foundation.words import amount, listed, shape_text
 from archcheck.measure.behaviour.batch_search import batch_of
 from archcheck.measure.behaviour.batches import Batch
 from archcheck.measure.behaviour.more_samples import MoreSamples
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.trial_passes import Attempts, Failure, Unaffordable, Undecided
 from archcheck.measure.passes.axes import Varied, choose
 from archcheck.measure.passes.forward import AFFORDABLE
@@ -28,40 +28,40 @@ from archcheck.measure.shapes.extent_search import Box, Point, Tries, search, sm
 from archcheck.measure.subject.source_places import relative
 
 TRIES, EVENTS = 500, 50_000
-"""How many inputs are tried on shapes alone, in a search and again in making what it finds smaller; and how many
-operations they may have together, so that a network of a thousand layers takes no minutes."""
+"""Most inputs that are tried by shapes alone, in the search and again to make its result smaller; and most operations
+of all tries, so that a network of a thousand layers does not take minutes."""
 REAL_TRIES, FEWEST = 64, 16
-"""How many inputs are tried on real tensors where shapes alone do not decide, in each of the two: fewer, but not less
-than the second number, where one takes long."""
+"""Most inputs that are tried on real tensors if shapes alone do not decide, in each of the two; fewer if a pass takes
+long, but at least the second number."""
 
 NAME = "accepts"
-"""What rules call the probe."""
+"""The name of the probe in rules."""
 BATCH = "batch"
-"""What people call the axis that counts samples."""
+"""The name of the axis that counts samples."""
 
 _MODES = {"eval": (False,), "train": (True,), "both": (False, True)}
 
 
 def accepted(
-    bench: Bench,
+    context: ProbeContext,
     *,
     axes: Mapping[str, tuple[int, int]],
     mode: str = "eval",
     input: int | str | None = None,  # noqa: A002 - the key of the contract
 ) -> Mapping[str, Any]:
-    """Return the `failure` with the smallest input between the bounds of `axes`, `None` if none was found.
+    """Return the `failure` on the smallest input between the bounds of `axes`, `None` if none was found.
 
-    `tried` inputs of `count` were looked at, `real` of them on real numbers; `problem` says why nothing can be said,
-    and `notes` what should be known of it.
+    `tried` of `count` inputs were tried, `real` of them on real numbers. `problem` says why there is no result, and
+    `notes` say how it was found.
     """
     try:
-        varied = _varied(bench, axes, input)
+        varied = _varied(context, axes, input)
     except ValueError as error:
         return {"problem": str(error)}
     box = Box(tuple(low for low, _ in axes.values()), tuple(high for _, high in axes.values()))
-    attempts = Attempts(bench.passes, bench.example, bench.trace, varied, _MODES[mode])
+    attempts = Attempts(context.passes, context.example, context.trace, varied, _MODES[mode])
     with _silent():
-        told = _Search(attempts, box, len(bench.trace.events)).run(bench.root)
+        told = _Search(attempts, box, len(context.trace.events)).run(context.root)
         failure = told.get("failure")
     if failure and isinstance(varied, MoreSamples) and _names_samples(varied.batch, failure["shape"]):
         named = f"integers in the input may name each of its {varied.batch.count} samples, as edges name nodes"
@@ -74,19 +74,21 @@ def _names_samples(batch: Batch, shape: Sequence[int]) -> bool:
     return batch.is_indexed and shape[batch.axis] < batch.count
 
 
-def _varied(bench: Bench, axes: Mapping[str, tuple[int, int]], which: int | str | None) -> Varied | MoreSamples:
-    """Return what a point between the bounds of `axes` makes of the example.
+def _varied(
+    context: ProbeContext, axes: Mapping[str, tuple[int, int]], which: int | str | None
+) -> Varied | MoreSamples:
+    """Return the function from a point between the bounds of `axes` to an example.
 
     Raises:
-        ValueError: there is no such axis.
+        ValueError: there is no such axis, or two names are one axis.
     """
     batch = None
-    if which is None and BATCH in axes and not bench.passes.on_meta:
+    if which is None and BATCH in axes and not context.passes.on_meta:
         with _silent():
-            batch = batch_of(bench)
+            batch = batch_of(context)
     place = list(axes).index(BATCH) if BATCH in axes else 0
     which = which if batch is None else batch.first
-    chosen = choose(bench.example, which, bench.trace, bench.tree)
+    chosen = choose(context.example, which, context.trace, context.tree)
     numbers = tuple(chosen.axis(name) for name in axes if batch is None or name != BATCH)
     counting = batch is not None and not batch.of_items
     if len({*numbers, *([batch.axis] if batch and counting else [])}) < len(numbers) + counting:
@@ -97,7 +99,7 @@ def _varied(bench: Bench, axes: Mapping[str, tuple[int, int]], which: int | str 
 
 
 class _Search:
-    """One search: by shapes, with what is found confirmed on real tensors, or on real tensors from the start."""
+    """One search: by shapes, confirmed on real tensors, or on real tensors alone."""
 
     def __init__(self, attempts: Attempts, box: Box, operations: int) -> None:
         self._attempts = attempts
@@ -107,7 +109,7 @@ class _Search:
         self._tried = 0
 
     def run(self, root: str) -> Mapping[str, Any]:
-        """Return what `accepted` does."""
+        """Return the result of `accepted`."""
         found, problem = None, None
         try:
             found = self._by_shapes()
@@ -140,7 +142,7 @@ class _Search:
         if real is None:
             raise Undecided(f"the model takes {shape_text(self._attempts.shape_at(point))}, which shapes alone refuse")
         if failure.fault.is_placed and not real.fault.is_placed:
-            return replace(failure, confirmed=True)  # a pass that comes to its end does not tell where the batch went
+            return replace(failure, confirmed=True)  # a completed pass does not show where the batch was lost
         return real
 
     def _found(self, tries: Tries, start: Point | None) -> Point | None:
@@ -151,7 +153,7 @@ class _Search:
         return smallest(self._box, tries, point)
 
     def _confirm_corners(self) -> Failure | None:
-        """Let real numbers have the last word on the smallest input, and on the largest that they can be had for."""
+        """Confirm the result by real passes on the smallest input and on the largest affordable one."""
         corners = sorted(set(self._box.corners()), key=math.prod, reverse=True)
         largest = self._box.high
         if not self._may_run(largest):
@@ -163,7 +165,7 @@ class _Search:
         return None
 
     def _may_run(self, point: Point) -> bool:
-        """Whether a real pass at `point` is to be had; a note says why not."""
+        """Whether a real pass at `point` is affordable; if not, add a note that says why."""
         reason = self._attempts.too_much(point)
         if reason:
             self._notes.append(
@@ -203,8 +205,8 @@ def _told(failure: Failure, root: str) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Drop what the model prints and what is warned of: it would come a thousand times."""
-    with open(os.devnull, "w") as nowhere, warnings.catch_warnings():  # noqa: PTH123 - it is no file
+    """Suppress the output and the warnings of the model, which would repeat in every pass."""
+    with open(os.devnull, "w") as nowhere, warnings.catch_warnings():  # noqa: PTH123 - a device, and no file
         warnings.simplefilter("ignore")
         with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             yield

@@ -1,6 +1,6 @@
-"""Adam, as Kingma and Ba have it (arXiv 1412.6980, algorithm 1).
+"""The optimiser Adam of Kingma and Ba (arXiv 1412.6980, algorithm 1).
 
-The class of torch imports the compiler when it is first made, which takes longer than most trainings of a probe.
+Torch's own class imports the compiler when the first object is created, which takes longer than most probes train.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _EPSILON = 1e-8
 
 
 class Adam:
-    """Steps of parameters along their gradients, each divided by its own recent size."""
+    """Updates parameters by their averaged gradients, divided by the root of the averaged squares."""
 
     def __init__(self, parameters: Sequence[torch.Tensor], rate: float) -> None:
         self._parameters = parameters
@@ -24,7 +24,7 @@ class Adam:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Take one step; a parameter without a gradient stays."""
+        """Update all parameters with a gradient."""
         self._steps += 1
         first, second = (1 - beta**self._steps for beta in _BETAS)
         for parameter, (mean, square) in zip(self._parameters, self._moments, strict=True):

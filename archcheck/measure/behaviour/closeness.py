@@ -1,8 +1,9 @@
-"""Measures how far two outputs are apart, relative to the size of their numbers."""
+"""Measures the difference of two outputs relative to their numbers."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 
@@ -10,14 +11,14 @@ from archcheck.measure.behaviour.probe_context import Outputs
 
 
 def distance(one: torch.Tensor, other: torch.Tensor) -> float | None:
-    """Return the largest difference of two tensors, divided by the largest number in either.
+    """Return the largest difference of two tensors, divided by the largest absolute number in either.
 
-    NaN in the same places are alike, and so are infinities; a number and none are apart by more than any number, and
-    so are tensors of different shapes: `None`.
+    NaN equals NaN, and infinities of one sign are equal. `None` for other pairs with a number that is not finite, and
+    for tensors of different shapes.
     """
     if one.shape != other.shape:
         return None
-    one, other = _real(one), _real(other)
+    one, other = real_numbers(one), real_numbers(other)
     if one.numel() == 0:
         return 0.0
     usual = one.isfinite() & other.isfinite()
@@ -30,14 +31,23 @@ def distance(one: torch.Tensor, other: torch.Tensor) -> float | None:
     return apart / size if apart and math.isfinite(apart) and size else 0.0 if not apart else None
 
 
-def farthest(one: Outputs, other: Outputs) -> tuple[str, float | None]:
-    """Return the name of the output in which two runs differ most, and by how much, as `distance` does."""
+NamedDistance = tuple[str, float | None]
+"""The name of an output, and a `distance`."""
+
+
+def farthest(one: Outputs, other: Outputs) -> NamedDistance:
+    """Return the name of the output that differs most between two runs, and its `distance`."""
     if one.keys() != other.keys():
         return next(iter(one.keys() ^ other.keys())), None
-    found = [(name, distance(tensor, other[name])) for name, tensor in one.items()]
+    return largest((name, distance(tensor, other[name])) for name, tensor in one.items())
+
+
+def largest(found: Iterable[NamedDistance]) -> NamedDistance:
+    """Return the output with the largest distance. `None` is larger than any number."""
     return max(found, key=lambda each: math.inf if each[1] is None else each[1])
 
 
-def _real(tensor: torch.Tensor) -> torch.Tensor:
+def real_numbers(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the numbers of a tensor in one row of float64, those of a complex number as two."""
     tensor = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
     return tensor.detach().double().flatten()

@@ -1,11 +1,12 @@
-"""Gives each sample random numbers of its own: the same ones in whatever batch it stands.
+"""Gives a sample the same random numbers in two batches.
 
-A model that draws in evaluation on purpose, such as one with Monte-Carlo dropout, draws other numbers for a sample
-that stands at another place, or alone. That is no influence of its neighbours; how probable they are may be one.
+A model that draws in evaluation on purpose, such as one with Monte-Carlo dropout, draws other numbers for a sample at
+another place, or alone. Its neighbours do not influence these numbers, but they may influence the probabilities.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,15 +16,17 @@ from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.dispatch_mode import Dispatch
 
 _CLOSE = 1e-4
-"""How far probabilities may be apart, as a share of the largest: other kernels sum in another order."""
-_CHANCES = frozenset({"bernoulli", "bernoulli_", "binomial", "multinomial", "normal", "poisson", "_standard_gamma"})
-"""Operators that are told by tensors how probable their numbers are."""
+"""Largest relative difference of probabilities that count as the same: other kernels round otherwise."""
+_TAKE_PROBABILITIES = frozenset(
+    {"bernoulli", "bernoulli_", "binomial", "multinomial", "normal", "poisson", "_standard_gamma"}
+)
+"""Operators with a tensor of probabilities or parameters of a distribution."""
 
 
 class Draws(Dispatch):
-    """Keeps what is drawn; or, for `again`, lets the last of `count` samples draw what the last did there.
+    """Keeps the draws of a pass on `count` samples; with `again`, repeats the draws of the last sample in that pass.
 
-    `unlike` says that it would have drawn with other probabilities.
+    `unlike` says that the probabilities of the last sample differ between the two passes.
     """
 
     def __init__(self, count: int, again: Draws | None = None) -> None:
@@ -32,16 +35,16 @@ class Draws(Dispatch):
         self.unlike = False
         self._count, self._again = count, again
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        """Run an operator, and look at what it drew."""
-        if not isinstance(func, torch._ops.OpOverload):
-            return self.higher_order(func, args, kwargs or {})
-        if torch.Tag.nondeterministic_seeded not in getattr(func, "tags", ()):
-            return func(*args, **(kwargs or {}))
+    def run(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run an operation, and look at what it drew."""
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
         name = func._schema.name.removeprefix("aten::")
         written = args[:1] if func._schema.is_mutable else ()
-        told = [each for each in tensors_in(args) if name in _CHANCES and not any(each is one for one in written)]
-        result = func(*args, **(kwargs or {}))
+        told = [
+            each for each in tensors_in(args) if name in _TAKE_PROBABILITIES and not any(each is one for one in written)
+        ]
+        result = func(*args, **kwargs)
         self._note(name, told, list(tensors_in(result)))
         return result
 
@@ -59,7 +62,7 @@ class Draws(Dispatch):
         self.kept.append((name, [each.clone() for each in told], [each.clone() for each in drawn]))
 
     def _same_sample(self, before: torch.Tensor, now: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Return what belongs to the last sample of each run; all of it where no axis counts samples."""
+        """Return the parts of the last sample in both passes, or all if no axis counts samples."""
         assert self._again is not None
         if before.shape == now.shape:
             return before, now

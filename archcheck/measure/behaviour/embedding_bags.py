@@ -1,4 +1,4 @@
-"""A batch of bags: the samples of all lie in one row, such as the words of texts, and offsets say where each begins."""
+"""A batch of bags: one row holds the words of all samples, and offsets say where each sample begins."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from archcheck.measure.behaviour.batches import Batch, counts_up
+from archcheck.measure.behaviour.batches import Batch, holds_integers
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import inputs_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bags(Batch):
-    """The bags of an `example`, whose tensor number `place` holds the offsets, with the end of the last if `closed`.
+    """The bags of an `example`; tensor `place` holds the offsets, which include the end of the last bag if `closed`.
 
-    What `held` has an axis for is as long as all bags together.
+    Tensors with an axis in `held` are as long as all bags together.
     """
 
     place: int
@@ -25,11 +25,11 @@ class Bags(Batch):
 
     @property
     def is_indexed(self) -> bool:
-        """The offsets are no numbers of samples."""
+        """Always `False`: offsets are not numbers of samples."""
         return False
 
     def picked(self, rows: Sequence[int], example: Example | None = None) -> Example:
-        """Return an example like this one, by default itself, with the bags of these numbers."""
+        """Return an example (by default this one) with the bags `rows`."""
         example = example or self.example
         bounds = self._bounds(example)
         words = [word for row in rows for word in range(bounds[row], bounds[row + 1])]
@@ -45,7 +45,7 @@ class Bags(Batch):
         return _with(example, [*parts[: self.place], offsets, *parts[self.place + 1 :]])
 
     def mixed(self, example: Example, others: Example, kept: Sequence[bool]) -> Example:
-        """Return an example with the bags of another, whose bags are as large, for those that are not `kept`."""
+        """Return an example with the bags of another of the same sizes, except those that are `kept`."""
         bounds = self._bounds(example)
         mine = [keep for row, keep in enumerate(kept) for _ in range(bounds[row], bounds[row + 1])]
         parts = []
@@ -55,7 +55,7 @@ class Bags(Batch):
         return _with(example, parts)
 
     def _bounds(self, example: Example) -> list[int]:
-        """Return where the bags of an example begin, and where the last ends."""
+        """Return the beginnings of the bags of an example, and the end of the last."""
         tensors = inputs_of(example)
         begins: list[int] = tensors[self.place].tolist()
         row = next(each for each, axes in zip(tensors, self.held, strict=True) if axes is not None)
@@ -68,10 +68,10 @@ def _with(example: Example, tensors: Sequence[torch.Tensor]) -> Example:
 
 
 def bags_in(example: Example) -> Iterator[Bags]:
-    """Yield the ways in which a tensor of an example may hold the offsets of bags that others hold."""
+    """Yield the possible bags of an example, for each tensor that may hold offsets."""
     tensors = inputs_of(example)
     for place, offsets in enumerate(tensors):
-        if not begins_bags(offsets):
+        if not are_offsets(offsets):
             continue
         last = int(offsets[-1])
         rows = [each for each in tensors if each is not offsets and each.dim() and len(each) >= max(1, last)]
@@ -85,8 +85,8 @@ def bags_in(example: Example) -> Iterator[Bags]:
                     yield Bags(example=example, count=count, whole=(), held=tuple(held), place=place, closed=closed)
 
 
-def begins_bags(tensor: torch.Tensor) -> bool:
-    """Whether a row of integers counts up from 0, as offsets do."""
-    if tensor.dim() != 1 or not counts_up(tensor) or int(tensor[0]) != 0:
+def are_offsets(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is a row of integers that begins with 0 and never decreases."""
+    if tensor.dim() != 1 or not holds_integers(tensor) or int(tensor[0]) != 0:
         return False
     return bool((tensor.diff() >= 0).all())

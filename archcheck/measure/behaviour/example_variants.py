@@ -1,4 +1,4 @@
-"""Other inputs of the same shapes as the example: zeros, large values and noise."""
+"""Inputs with the shapes of the example and other values: zeros, large values and noise."""
 
 from __future__ import annotations
 
@@ -6,48 +6,49 @@ import torch
 
 from archcheck.foundation.errors import SubjectError
 from archcheck.foundation.words import shape_text
-from archcheck.measure.behaviour.embedding_bags import begins_bags
+from archcheck.measure.behaviour.embedding_bags import are_offsets
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.operator_results import dtype_of
 from archcheck.measure.passes.forward import inputs_of
 from archcheck.measure.shapes.fixed_inputs import fixed_in
 from archcheck.measure.shapes.layouts import Change, on_values
 from archcheck.measure.shapes.noise import integers, normal, uniform
+from archcheck.measure.shapes.tensor import is_floating
 
 
 def zeros(example: Example) -> Example:
-    """Return the example with zeros for floating inputs; tokens are all the smallest that the example shows."""
+    """Return the example with zeros for floating inputs; tokens all become the smallest token of the example."""
     return _varied(example, torch.zeros_like, lambda tokens: torch.full_like(tokens, _range(tokens)[0]))
 
 
 def large(example: Example, factor: float) -> Example:
-    """Return the example with floating inputs times `factor`; tokens are all the largest that the example shows."""
+    """Return the example with floating inputs times `factor`; tokens all become the largest token of the example."""
     return _varied(example, lambda each: each * factor, lambda tokens: torch.full_like(tokens, _range(tokens)[1]))
 
 
 def noise(example: Example, seed: int) -> Example:
-    """Return the example with random numbers in place of its own.
+    """Return the example with random numbers.
 
-    They are normal, with the mean and the deviation of the example, or, where nothing in the example is negative,
-    uniform between its extremes, so that what takes logarithms or intensities is given some. Tokens are uniform
-    between the smallest and the largest that the example shows.
+    They are normal with the mean and deviation of the example. If the example has no negative number, they are uniform
+    between its extremes, for models that take logarithms or intensities. Tokens are uniform between the smallest and
+    the largest token of the example.
     """
     generator = torch.Generator().manual_seed(seed)
     return _varied(example, lambda each: _noisy(each, generator), lambda tokens: _tokens(tokens, generator))
 
 
 def centred(tensor: torch.Tensor, factor: float = 1) -> torch.Tensor:
-    """Return numbers of both signs, `factor` times as far apart: for those of one sign, a gate may never change."""
+    """Return floating numbers with mean zero, times `factor`: numbers of one sign may never switch a gate."""
     return on_values(tensor, lambda each: factor * (each - each.mean())) if tensor.is_floating_point() else tensor
 
 
 def magnitude(tensor: torch.Tensor) -> torch.Tensor:
-    """Return floating numbers without their sign."""
+    """Return the absolute values of floating numbers."""
     return on_values(tensor, torch.abs) if tensor.is_floating_point() else tensor
 
 
 def negated(tensor: torch.Tensor) -> torch.Tensor:
-    """Return floating numbers with the other sign."""
+    """Return the negatives of floating numbers."""
     return on_values(tensor, torch.neg) if tensor.is_floating_point() else tensor
 
 
@@ -71,19 +72,19 @@ def _tokens(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _range(tokens: torch.Tensor) -> tuple[int, int]:
-    """Return the smallest and the largest of integers, which torch compares if they have signs."""
+    """Return the smallest and the largest of integers. Torch compares only signed ones."""
     signed = tokens.long()
     return int(signed.min()), int(signed.max())
 
 
 def _varied(example: Example, floats: Change, tokens: Change) -> Example:
-    """Change floating inputs, or tokens where there are none; masks, lengths and time steps stay as they are.
+    """Change floating inputs, or tokens if there are none. Masks, lengths and time steps stay.
 
-    Tokens are integers with as many axes as the first input of integers, and as many elements where they have one; of
-    zeros and ones beside other inputs is a mask.
+    Tokens are integers with as many axes as the first input of integers; with one axis, they have as many elements. An
+    input of zeros and ones beside other inputs is a mask.
 
     Raises:
-        SubjectError: an input holds numbers that cannot be changed, or no input holds any that may be.
+        SubjectError: an input holds numbers that cannot be changed, or no input holds numbers that may be changed.
     """
     demand_changeable(example)
     tensors = [tensor for tensor in inputs_of(example) if tensor.numel()]
@@ -95,9 +96,9 @@ def _varied(example: Example, floats: Change, tokens: Change) -> Example:
             return tensor.numel() > 0
         if any_floats or not _integers(tensor) or tensor.dim() != len(tokens_of):
             return False
-        if tensor.dim() == 1 and tensor.shape != tokens_of:  # where bags of tokens begin, or how long they are
+        if tensor.dim() == 1 and tensor.shape != tokens_of:  # offsets or lengths of bags
             return False
-        if len(tensors) > 1 and tensor is not tensors[0] and begins_bags(tensor):
+        if len(tensors) > 1 and tensor is not tensors[0] and are_offsets(tensor):
             return False
         return len(tensors) == 1 or _range(tensor)[1] > 1
 
@@ -112,13 +113,16 @@ def _varied(example: Example, floats: Change, tokens: Change) -> Example:
 
 
 def demand_changeable(example: Example) -> None:
-    """Raise `SubjectError` where a part of the example would stay as it is whatever is tried."""
+    """Check that every part of the example can get other numbers.
+
+    Raises:
+        SubjectError: a part cannot.
+    """
     fixed = fixed_in(example.args) + fixed_in(dict(example.kwargs))
     if fixed:
         raise SubjectError(
             "input",
-            f"the input {', '.join(fixed)} cannot be given other numbers, so that nothing would be known of them; "
-            "give tensors, arrays, or containers of these",
+            f"the input {', '.join(fixed)} cannot be given other numbers; give tensors, arrays, or containers of these",
         )
 
 
@@ -128,7 +132,7 @@ def _told(example: Example) -> str:
 
 
 def _floats(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized
+    return is_floating(tensor) or tensor.is_quantized
 
 
 def _integers(tensor: torch.Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Probe of exports: whether a model can be written down for other runtimes, and gives the same there."""
+"""Probe of exports: whether a model can be exported for other runtimes, with the same outputs."""
 
 from __future__ import annotations
 
@@ -12,49 +12,48 @@ from typing import Any
 import torch
 
 from archcheck.foundation.errors import SubjectError, described
-from archcheck.foundation.json_codec import encode
 from archcheck.measure.behaviour.closeness import farthest
-from archcheck.measure.behaviour.probe_context import Bench, called, outputs_of
+from archcheck.measure.behaviour.locate import spot_told
+from archcheck.measure.behaviour.probe_context import ProbeContext, outputs_of
 from archcheck.measure.passes.forward_errors import fault_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.subject.compiled import with_compiler
-from archcheck.measure.subject.source_places import relative
 
 
-def exports(bench: Bench, to: str) -> Mapping[str, Any]:
-    """What keeps a model from being exported, with the place; else how far the exported outputs are apart.
+def exports(context: ProbeContext, to: str) -> Mapping[str, Any]:
+    """Return the `error` of the export with its place, or how far the outputs of the exported model differ.
 
     Raises:
         SubjectError: the packages for `onnx` are not installed.
     """
     if to == "onnx":
         _demand_onnx()
-    before = bench.run(bench.example)
-    copied = bench.example.copied()
+    before = context.run(context.example)
+    copied = context.example.copied()
     args, kwargs = copied.args, dict(copied.kwargs)
-    told: dict[str, Any] = {"dtype": bench.dtype(before), "error": None, "at": None, "output": "", "distance": 0.0}
-    with bench.passes.untouched(values=True), warnings.catch_warnings():
+    told: dict[str, Any] = {"dtype": context.dtype(before), "error": None, "at": None, "output": "", "distance": 0.0}
+    with context.passes.untouched(values=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        set_mode(bench.tree, training=False)
+        set_mode(context.tree, training=False)
         try:
             with with_compiler():
-                program = _exported(bench.model, args, kwargs)
+                program = _exported(context.model, args, kwargs)
                 if to == "onnx":
                     _to_onnx(program)
-        except Exception as error:  # of the exporter or of the subject: that it fails is the answer
-            fault = fault_of(error, bench.tree)
-            where = encode(relative(fault.where or fault.called, bench.root))
-            said = described(error).partition(" (")[0].partition(". ")[0]  # advice on the exporter's own names follows
-            return {**told, "error": said, "at": {"op": None, "layer": fault.layer, "where": where}}
-        after = outputs_of(called(program.module(), bench.example))
+        except Exception as error:  # the failure of the exporter or of the subject is the answer
+            fault = fault_of(error, context.tree)
+            said = described(error).partition(" (")[0].partition(". ")[0]  # the rest is advice about the exporter
+            at = spot_told(None, fault.layer, fault.where or fault.called, context.root)
+            return {**told, "error": said, "at": at}
+        after = outputs_of(context.example.given_to(program.module()))
         told["output"], told["distance"] = farthest(_numbered(before), _numbered(after))
     return told
 
 
 def _exported(model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return the exported program: run as Python, else as the compiler reads the code, as torch has it both ways.
+    """Return the exported program: traced while Python runs it, or else through the compiler.
 
-    Before torch 2.14 only the second takes recurrent layers. When neither works, the first says why.
+    Before torch 2.14 only the compiler exports recurrent layers. If both fail, raise the error of the first.
     """
     try:
         return torch.export.export(model, args, kwargs, strict=False)
@@ -66,7 +65,7 @@ def _exported(model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, A
 
 
 def _numbered(outputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return outputs by their number: what holds them may be of another class after an export."""
+    """Return outputs by their number: after an export, their container may be of another class."""
     return {str(number): tensor for number, tensor in enumerate(outputs.values())}
 
 
@@ -83,7 +82,7 @@ def _demand_onnx() -> None:
 
 
 def _to_onnx(program: Any) -> None:
-    """Write an exported program down as ONNX, and have the checker of that format read it."""
+    """Write an exported program as ONNX, and check it with the checker of that format."""
     onnx = importlib.import_module("onnx")
     memory = io.BytesIO()
     written = torch.onnx.export(program, verbose=False, dynamo=True)

@@ -1,4 +1,4 @@
-"""Probe of gradients: which parameters learn nothing from any output."""
+"""Probe of gradients: finds parameters that get no gradient from any output."""
 
 from __future__ import annotations
 
@@ -12,45 +12,44 @@ import torch
 
 from archcheck.measure.behaviour.closeness import farthest
 from archcheck.measure.behaviour.example_variants import centred, negated
-from archcheck.measure.behaviour.probe_context import Bench, Outputs
-from archcheck.measure.behaviour.training_batches import count, learn, taught
+from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext
+from archcheck.measure.behaviour.training_batches import count, on_batch, training_outputs
 from archcheck.measure.loading.example import Example
 from archcheck.measure.shapes.noise import normal
 
 SAMPLES = 16
-"""Samples of a batch: a ReLU that works is dead on all of them with a probability of 2 to the power of -16."""
+"""Samples of a batch: a working ReLU is zero on all of them with a probability of 2^-16."""
 TRIES = 4
-"""Batches that a parameter may wait for its gradient: experts and blocks that are skipped at random take turns."""
+"""Most batches until every parameter has a gradient: experts and randomly skipped blocks do not run in every pass."""
 ROUNDINGS = 16
-"""Of the largest gradient: what is no larger may be nothing else, for sums leave more than one."""
+"""Rounding errors of the largest gradient up to which a gradient may be rounding alone."""
 BUDGET = 60e9
-"""Multiply-accumulates for one batch, forwards and backwards: some seconds of one core."""
-
+"""Most multiply-accumulates of one batch, forwards and backwards: some seconds on one core."""
 CHECKED = 20e9
-"""Multiply-accumulates for asking whether gradients that subjects compute themselves are those of anything."""
+"""Most multiply-accumulates of the check of gradients that the subject computes itself."""
 
 Gradients = dict[str, float | None]
-"""The largest gradient of each parameter that is trained; `None` where it has none."""
+"""The largest gradient of each trained parameter, `None` if it has none."""
 Tensors = Mapping[str, torch.Tensor]
-"""Parameters by their first names."""
+"""Parameters by their first name."""
 
 
-def gradients_reach(bench: Bench) -> Mapping[str, Any]:
-    """The largest gradient of each trained parameter that has none, zero, one at the level of rounding, or NaN.
+def gradients_reach(context: ProbeContext) -> Mapping[str, Any]:
+    """Return the trained parameters whose largest gradient is missing, zero, as small as rounding errors, or NaN.
 
-    What is differentiated is the sum of all floating outputs times random numbers, over a batch of noise in training;
-    dropout drops nothing meanwhile. Up to `TRIES` batches are tried while a parameter is without. `waiting` are those
-    that get their gradient as soon as `starts`, parameters that are zero, have left zero; `tiny` is a gradient
-    no larger than `ROUNDINGS` of the largest. `invented` are gradients of parameters that change no output.
+    The sum of all floating outputs times random numbers is differentiated on a batch of noise in training, without
+    dropout. Up to `TRIES` batches are tried while a parameter has no gradient. `waiting` parameters get a gradient as
+    soon as the parameters `starts`, which are all zero, have other values. `tiny` gradients are at most `ROUNDINGS`
+    rounding errors of the largest gradient. `invented` are gradients of parameters that change no output.
     """
-    tensors = {name: tensor for name, tensor in _first_names(bench) if tensor.numel()}
-    found, mode, samples, own = _over_batches(bench, tensors, zeros_move=False)
+    tensors = {name: tensor for name, tensor in _first_names(context) if tensor.numel()}
+    found, mode, samples, own = _over_batches(context, tensors, zeros_move=False)
     trained = {name: tensors[name] for name in found}
     lost = [name for name, size in found.items() if not size]
     starts = [name for name, tensor in trained.items() if not bool(tensor.count_nonzero())]
     moved: Gradients = {}
     if lost and starts:
-        moved, _, _, _ = _over_batches(bench, trained, zeros_move=True)
+        moved, _, _, _ = _over_batches(context, trained, zeros_move=True)
     waiting = [name for name in lost if moved.get(name)]
     largest = max((size for size in found.values() if size and math.isfinite(size)), default=0.0)
     smallest = {name: ROUNDINGS * torch.finfo(tensor.dtype).eps * largest for name, tensor in trained.items()}
@@ -62,59 +61,63 @@ def gradients_reach(bench: Bench) -> Mapping[str, Any]:
         "zero": [name for name in lost if found[name] is not None and name not in waiting],
         "nan": [name for name, size in found.items() if size is not None and not math.isfinite(size)],
         "tiny": [name for name, size in found.items() if size and size <= smallest[name]],
-        "invented": _without_effect(bench, {name: trained[name] for name in own if found[name]}),
+        "invented": _without_effect(context, {name: trained[name] for name in own if found[name]}),
         "waiting": waiting,
         "starts": starts if waiting else [],
     }
 
 
-def _first_names(bench: Bench) -> Iterable[tuple[str, torch.Tensor]]:
+def _first_names(context: ProbeContext) -> Iterable[tuple[str, torch.Tensor]]:
     """Yield each parameter once, under its first name."""
     seen: set[int] = set()
-    for name, tensor in bench.tree.parameters():
+    for name, tensor in context.tree.parameters():
         if id(tensor) not in seen:
             seen.add(id(tensor))
             yield name, tensor
 
 
-def _over_batches(bench: Bench, tensors: Tensors, *, zeros_move: bool) -> tuple[Gradients, str, int, list[str]]:
-    """Return the largest gradients over as many batches as are needed, the mode, and the samples of one batch.
+def _over_batches(
+    context: ProbeContext, tensors: Tensors, *, zeros_move: bool
+) -> tuple[Gradients, str, int, list[str]]:
+    """Return the largest gradients over the batches, the mode, the samples of a batch, and names (see below).
 
-    Trained is what asks for gradients in the pass: a model may freeze its parameters until then, or from then on.
-    The names at the end are those whose gradients no operation of torch hands on.
+    Parameters count as trained if they require gradients in the pass, because the model may freeze or unfreeze them.
+    The names are those of parameters that no operation of torch reads, only functions of the subject.
     """
     found: Gradients = {}
     mode, samples, handed_on = "train", 0, set[int]()
     for seed in range(1, TRIES + 1):
 
         def differentiated(example: Example, count: int, seed: int = seed) -> tuple[str, int]:
-            with bench.passes.untouched(values=True):
+            with context.passes.untouched(values=True):
                 if zeros_move:
                     _leave_zero(tensors.values())
-                return _add(bench, example, tensors, seed, found, handed_on), count
+                return _add(context, example, tensors, seed, found, handed_on), count
 
-        mode, samples = learn(bench, SAMPLES, BUDGET, seed, differentiated)
+        mode, samples = on_batch(context, SAMPLES, BUDGET, seed, differentiated)
         if all(found.values()):
             break
     for change in (negated, centred):
-        if None in found.values():  # a branch that only numbers of another sign take, which the model may not take
+        if None in found.values():  # a branch may need numbers of another sign, which the model may refuse
             more: Gradients = {}
 
             def changed(
                 example: Example, count: int, change: Callable[..., Any] = change, more: Gradients = more
             ) -> str:
-                return _add(bench, example.mapped(change), tensors, 1, more, handed_on)
+                return _add(context, example.mapped(change), tensors, 1, more, handed_on)
 
-            with suppress(Exception), bench.passes.untouched(values=True):
-                learn(bench, SAMPLES, BUDGET, 1, changed)
+            with suppress(Exception), context.passes.untouched(values=True):
+                on_batch(context, SAMPLES, BUDGET, 1, changed)
             found |= {name: size for name, size in more.items() if size and math.isfinite(size) and not found[name]}
     return found, mode, samples, [name for name in found if id(tensors[name]) not in handed_on]
 
 
-def _add(bench: Bench, example: Example, tensors: Tensors, seed: int, found: Gradients, handed_on: set[int]) -> str:
-    """Add the gradients of one batch to those found, and the leaves that operations of torch read; return the mode."""
-    outputs, mode = taught(bench, example, seed=seed)
-    trained = bench.tree.trained()
+def _add(
+    context: ProbeContext, example: Example, tensors: Tensors, seed: int, found: Gradients, handed_on: set[int]
+) -> str:
+    """Add the gradients of one batch to `found` and the leaves that torch reads to `handed_on`; return the mode."""
+    outputs, mode = training_outputs(context, example, seed=seed)
+    trained = context.tree.trained()
     handed_on |= _operands_of_torch(outputs)
     _differentiate(outputs, tensors.values(), seed)
     for name, tensor in tensors.items():
@@ -124,7 +127,7 @@ def _add(bench: Bench, example: Example, tensors: Tensors, seed: int, found: Gra
 
 
 def _operands_of_torch(outputs: Outputs) -> set[int]:
-    """Return the identities of the leaves that operations of torch read, not functions of the subject's alone."""
+    """Return the identities of the leaves that operations of torch read, and not only functions of the subject."""
     found = {id(output) for output in outputs.values() if output.is_leaf}
     pending = [output.grad_fn for output in outputs.values() if output.grad_fn is not None]
     seen = set(pending)
@@ -141,42 +144,42 @@ def _operands_of_torch(outputs: Outputs) -> set[int]:
     return found
 
 
-def _without_effect(bench: Bench, suspects: Tensors) -> list[str]:
-    """Return the parameters that change no output whatever numbers they hold, as far as `CHECKED` goes.
+def _without_effect(context: ProbeContext, suspects: Tensors) -> list[str]:
+    """Return the parameters that change no output with any numbers tried, within the budget `CHECKED`.
 
-    The backward pass of a function of the subject's may return anything. That of a straight-through estimator is no
-    derivative either, but of a parameter that changes the outputs.
+    The backward pass of a subject's function may return anything. A straight-through estimator returns no derivative
+    either, but its parameter changes the outputs.
     """
-    return learn(bench, 2, CHECKED, 1, partial(_unmoved, bench, suspects)) if suspects else []
+    return on_batch(context, 2, CHECKED, 1, partial(_unmoved, context, suspects)) if suspects else []
 
 
-def _unmoved(bench: Bench, suspects: Tensors, example: Example, samples: int) -> list[str]:
-    cost = 3 * bench.macs * samples / count(bench)
+def _unmoved(context: ProbeContext, suspects: Tensors, example: Example, samples: int) -> list[str]:
+    cost = 3 * context.macs * samples / count(context)
     affordable = dict(list(suspects.items())[: max(1, int(CHECKED / cost))])
     generator = torch.Generator().manual_seed(0)
-    before = _outputs_with(bench, example, {})
+    before = _outputs_with(context, example, {})
     found = []
     for name, tensor in affordable.items():
         noise = normal(tensor.shape, generator).to(tensor)
         others = (-tensor.detach() + noise / 8, 10 * noise)
-        if all(farthest(before, _outputs_with(bench, example, {tensor: other}))[1] == 0 for other in others):
+        if all(farthest(before, _outputs_with(context, example, {tensor: other}))[1] == 0 for other in others):
             found.append(name)
     return found
 
 
-def _outputs_with(bench: Bench, example: Example, numbers: Mapping[torch.Tensor, torch.Tensor]) -> Outputs:
-    """Return what a pass in training gives when parameters hold other numbers."""
-    with bench.passes.untouched(values=True):
+def _outputs_with(context: ProbeContext, example: Example, numbers: Mapping[torch.Tensor, torch.Tensor]) -> Outputs:
+    """Return the outputs of a pass in training with other `numbers` in some parameters."""
+    with context.passes.untouched(values=True):
         with torch.no_grad():
             for tensor, other in numbers.items():
                 tensor.copy_(other)
-        outputs, _ = taught(bench, example, seed=1)
+        outputs, _ = training_outputs(context, example, seed=1)
         return {name: output.detach().clone() for name, output in outputs.items()}
 
 
 @torch.enable_grad()
 def _differentiate(outputs: Outputs, trained: Iterable[torch.Tensor], seed: int) -> None:
-    """Leave in the parameters the gradient of the outputs times random numbers: no sum of a softmax stays constant."""
+    """Set the gradients of the outputs times random numbers: the plain sum of a softmax would be constant."""
     for tensor in trained:
         tensor.grad = None
     generator = torch.Generator().manual_seed(seed)
@@ -199,7 +202,7 @@ def _larger(before: float | None, gradient: torch.Tensor | None) -> float | None
 
 
 def _leave_zero(tensors: Iterable[torch.Tensor]) -> None:
-    """Give small random numbers to parameters that are all zero, as a step of an optimiser would."""
+    """Set parameters that are all zero to small random numbers, like a step of an optimiser."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for tensor in tensors:

@@ -1,11 +1,10 @@
-"""Probes of learning: the loss that a model starts from, and whether a few steps make it fit one batch."""
+"""Probes of learning: the loss before training, and whether a few steps fit one batch."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,37 +13,37 @@ from torch.nn.functional import mse_loss, nll_loss
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.behaviour.adam import Adam
 from archcheck.measure.behaviour.outputs import class_axis
-from archcheck.measure.behaviour.probe_context import Bench, Outputs, main_in
-from archcheck.measure.behaviour.training_batches import count, learn, taught
+from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext, main_in
+from archcheck.measure.behaviour.training_batches import count, on_batch, training_outputs
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.forward import inputs_of
 from archcheck.measure.shapes.noise import permutation, uniform
 
 START_SAMPLES, START_BUDGET = 32, 60e9
-"""Samples of the batch that the first loss is taken on, and multiply-accumulates that it may cost."""
+"""Samples of the batch of the first loss, and the most multiply-accumulates of its pass."""
 SAMPLES = 8
-"""Samples to be learned by heart, where all steps of one rate can be paid for them."""
+"""Samples to memorise, fewer if the steps of one rate would cost too much."""
 RATES = (3e-4, 3e-3, 3e-2)
-"""Learning rates, tried in this order: what deep networks learn with, transformers too, then what small ones need."""
+"""Learning rates in the order of trial: first for deep networks and transformers, then for small networks."""
 BUDGET = 3e12
-"""Multiply-accumulates that all steps together may cost: a minute or two of one core."""
+"""Most multiply-accumulates of all steps together: a minute or two on one core."""
 PATIENCE = 100.0
-"""Seconds after which a probe gives up, which is no verdict."""
+"""Seconds after which the probe gives up without a verdict."""
 
 
-def initial_loss(bench: Bench, loss: str, axis: int | None = None) -> Mapping[str, Any]:
-    """The loss of the first output in training, on noise, when each class is the right one as often as any other.
+def initial_loss(context: ProbeContext, loss: str, axis: int | None = None) -> Mapping[str, Any]:
+    """Return the loss of the first output in training, on noise, if every class is equally likely.
 
-    It is the mean over all classes instead of a draw, so that no luck is in it. `classes` is the extent of the class
-    axis. `probabilities` says that the output is the result of a softmax already.
+    It is the mean over all classes, and so does not depend on random labels. `classes` is the extent of the class axis.
+    `probabilities` says that the output already went through a softmax.
     """
 
     def started(example: Example, count: int) -> tuple[torch.Tensor, str, int]:
-        with bench.passes.untouched(values=True):
-            outputs, mode = taught(bench, example, seed=1)
-            return _scores(outputs), mode, count
+        with context.passes.untouched(values=True):
+            outputs, mode = training_outputs(context, example, seed=1)
+            return _main(outputs).detach().double(), mode, count
 
-    output, mode, samples = learn(bench, START_SAMPLES, START_BUDGET, 1, started)
+    output, mode, samples = on_batch(context, START_SAMPLES, START_BUDGET, 1, started)
     axis = class_axis(output, axis)
     log = output.log_softmax(axis) if loss == "cross-entropy" else output
     found = float(-log.mean())
@@ -58,10 +57,6 @@ def initial_loss(bench: Bench, loss: str, axis: int | None = None) -> Mapping[st
     }
 
 
-def _scores(outputs: Outputs) -> torch.Tensor:
-    return _main(outputs).detach().double()
-
-
 def _main(outputs: Outputs) -> torch.Tensor:
     output = main_in(outputs)
     assert output is not None
@@ -72,51 +67,47 @@ def _are_probabilities(output: torch.Tensor, axis: int) -> bool:
     return bool((output >= 0).all()) and bool(((output.sum(axis) - 1).abs() < 1e-2).all()) and output.shape[axis] > 1
 
 
-def overfits_one_batch(bench: Bench, loss: str, steps: int, share: float, axis: int | None = None) -> Mapping[str, Any]:
-    """Train on one batch of noise with labels that nothing explains; tell the losses that each learning rate reaches.
+def overfits_one_batch(
+    context: ProbeContext, loss: str, steps: int, share: float, axis: int | None = None
+) -> Mapping[str, Any]:
+    """Train on one batch of noise with random labels; return the losses that each learning rate reaches.
 
-    A rate is left when its loss has come down to `share` of `blind`, or is no number. `blind` is the least loss of a
-    model that gives each sample the same, or the first loss where that is nothing, as with one sample. Every rate
-    starts from the model as it is.
+    A rate ends when its loss is at most `share` of `blind`, or not finite. `blind` is the least loss of a model with
+    the same output for every sample, or the first loss if that is zero, as with one sample. Every rate starts from the
+    model as given.
 
     Raises:
-        SubjectError: the steps cost more than `BUDGET`, or take longer than `PATIENCE`, and the loss is not there yet.
+        SubjectError: the steps cost more than `BUDGET` or take longer than `PATIENCE` before the loss is reached.
     """
-    trained = [tensor for tensor in bench.tree.tensors() if tensor.requires_grad]
+    trained = [tensor for tensor in context.tree.tensors() if tensor.requires_grad]
     if not trained:
         return {"trained": 0, "rates": []}
-    return learn(bench, SAMPLES, BUDGET / steps, 1, partial(_learned, bench, trained, loss, steps, share, axis))
+
+    def learned(example: Example, samples: int) -> Mapping[str, Any]:
+        cost = 3 * context.macs * samples / count(context)
+        training = _Training(context, example, trained, _Task(loss, axis, example), cost)
+        rates: list[dict[str, Any]] = []
+        for rate in RATES:
+            with context.passes.untouched(values=True):
+                losses = list(training.losses(rate, steps, share))
+            finite = [each for each in losses if math.isfinite(each)]
+            first = losses[0] if math.isfinite(losses[0]) else None
+            rates.append({"rate": rate, "first": first, "least": min(finite, default=None), "steps": len(losses) - 1})
+            if first is None or min(finite) <= share * training.blind:
+                break
+        return {"trained": len(trained), "samples": samples, "blind": training.blind, "rates": rates}
+
+    return on_batch(context, SAMPLES, BUDGET / steps, 1, learned)
 
 
-def _learned(
-    bench: Bench,
-    trained: list[torch.Tensor],
-    loss: str,
-    steps: int,
-    share: float,
-    axis: int | None,
-    example: Example,
-    samples: int,
-) -> Mapping[str, Any]:
-    lessons = _Lessons(bench, example, trained, _Task(loss, axis, example), 3 * bench.macs * samples / count(bench))
-    rates: list[dict[str, Any]] = []
-    for rate in RATES:
-        with bench.passes.untouched(values=True):
-            losses = list(lessons.learn(rate, steps, share))
-        finite = [each for each in losses if math.isfinite(each)]
-        first = losses[0] if math.isfinite(losses[0]) else None
-        rates.append({"rate": rate, "first": first, "least": min(finite, default=None), "steps": len(losses) - 1})
-        if first is None or min(finite) <= share * lessons.blind:
-            break
-    return {"trained": len(trained), "samples": samples, "blind": lessons.blind, "rates": rates}
+class _Training:
+    """Training on one batch, with a budget in operations: it does not depend on the load of the machine."""
 
-
-class _Lessons:
-    """One batch, and what steps on it may still cost, in operations: no other work on the machine makes them more."""
-
-    def __init__(self, bench: Bench, example: Example, trained: list[torch.Tensor], task: _Task, cost: float) -> None:
+    def __init__(
+        self, context: ProbeContext, example: Example, trained: list[torch.Tensor], task: _Task, cost: float
+    ) -> None:
         self.blind = 0.0
-        self._bench = bench
+        self._context = context
         self._example = example
         self._trained = trained
         self._task = task
@@ -124,7 +115,7 @@ class _Lessons:
         self._left = BUDGET
         self._deadline = time.monotonic() + PATIENCE
 
-    def learn(self, rate: float, steps: int, share: float) -> Iterator[float]:
+    def losses(self, rate: float, steps: int, share: float) -> Iterator[float]:
         """Yield the loss before each step, and after the last."""
         optimiser = Adam(self._trained, rate)
         for step in range(steps + 1):
@@ -142,7 +133,7 @@ class _Lessons:
 
     @torch.enable_grad()
     def _loss(self) -> torch.Tensor:
-        outputs, _ = taught(self._bench, self._example, seed=1)
+        outputs, _ = training_outputs(self._context, self._example, seed=1)
         output = _main(outputs)
         value = self._task.loss(output)
         self.blind = self.blind or self._task.blind(output) or float(value.detach())
@@ -160,7 +151,7 @@ class _Lessons:
 
 
 class _Task:
-    """What the first output is to become: labels, or numbers for `mse`, that are the same at every step."""
+    """The targets of the first output: labels, or numbers for `mse`. They are the same at every step."""
 
     def __init__(self, name: str, axis: int | None, example: Example) -> None:
         self._name = name
@@ -176,7 +167,7 @@ class _Task:
         return nll_loss(logs.reshape(-1, logs.shape[-1]), self._labels(scores).flatten())
 
     def blind(self, output: torch.Tensor) -> float:
-        """Return the least loss of a model that does not look at its input: the entropy of labels, or a variance."""
+        """Return the least loss of a model that ignores its input: the entropy of the labels, or a variance."""
         if self._name == "mse":
             return float(_targets(output).var(0, correction=0).mean())
         counts = self._labels(output.movedim(class_axis(output, self._axis), -1)).flatten().bincount().double()
@@ -193,9 +184,9 @@ def _targets(output: torch.Tensor) -> torch.Tensor:
 
 
 def _labels(shape: tuple[int, ...], classes: int, example: Example) -> torch.Tensor:
-    """Return a class for each position: of tokens their own number, else one for each sample.
+    """Return a class for each position: for tokens their own number, else one per sample.
 
-    Classes take turns in an order that is shuffled, so that no sample has that of its neighbour by rule.
+    Classes alternate in a shuffled order, so that the class of a sample does not follow from its neighbour's.
     """
     tokens = next((each for each in inputs_of(example) if each.shape == shape and not each.is_floating_point()), None)
     if tokens is not None and len(shape) > 1:

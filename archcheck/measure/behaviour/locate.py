@@ -1,4 +1,4 @@
-"""Locates an event in a pass on real numbers: the operation that made the first NaN, or that drew random numbers."""
+"""Locates operations of a real pass: the one that made the first NaN, and those that draw random numbers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import torch
 
 from archcheck.foundation.json_codec import encode
 from archcheck.foundation.source_place import Where
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.shapes.arguments import op_name
 from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.dispatch_mode import Dispatch
+from archcheck.measure.shapes.tensor import is_floating
 from archcheck.measure.subject.source_places import relative
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """One operation: what is wrong with its result (`""`: nothing), and the operations whose wrong results it reads."""
+    """One operation; `fault` is that of its result (`""`: none), `sources` are the faulty operations that it reads."""
 
     op: str
     layer: str
@@ -30,13 +31,18 @@ class Spot:
     sources: tuple[Spot, ...] = ()
 
     def told(self, root: str) -> dict[str, Any]:
-        """Return it as JSON values, its file relative to `root`."""
-        return {"op": self.op, "layer": self.layer, "where": encode(relative(self.where, root))}
+        """Return it as JSON values, with its file relative to `root`."""
+        return spot_told(self.op, self.layer, self.where, root)
+
+
+def spot_told(op: str | None, layer: str, where: Where | None, root: str) -> dict[str, Any]:
+    """Return an operation and its place as JSON values, with its file relative to `root`."""
+    return {"op": op, "layer": layer, "where": encode(relative(where, root))}
 
 
 def fault_in(tensor: torch.Tensor) -> str:
-    """Return `NaN`, `infinity` or `minus infinity`, the worst of what a tensor holds, `""` for numbers only."""
-    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.device.type == "meta":
+    """Return the worst of `NaN`, `infinity` and `minus infinity` in a tensor, `""` if all its numbers are finite."""
+    if not is_floating(tensor) or tensor.device.type == "meta":
         return ""
     if bool(tensor.isfinite().all()):
         return ""
@@ -46,30 +52,27 @@ def fault_in(tensor: torch.Tensor) -> str:
 
 
 class _Watch(Dispatch):
-    """Sees every operation of a pass together with the layer that runs it."""
+    """Sees every operation of a pass with the layer that runs it."""
 
     def __init__(self, layers: Layers) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._layers = layers
 
     def spot(self, func: Any, **more: Any) -> Spot:
-        """Return the operation that is being dispatched."""
-        return Spot(op_name(func), *self._layers.now(sys._getframe(2)), **more)
+        """Return the operation that is being dispatched; to be called from `run`."""
+        return Spot(op_name(func), *self._layers.now(sys._getframe(3)), **more)
 
 
 class _Faults(_Watch):  # type: ignore[no-untyped-call]
-    """Notes for every tensor that is not finite which operation made it."""
+    """Notes the operation that made each tensor with a fault."""
 
     def __init__(self, layers: Layers) -> None:
         super().__init__(layers)
         self.makers: dict[int, Spot] = {}
-        self._alive: list[torch.Tensor] = []  # so that no other tensor gets the identity of one that is noted
+        self._alive: list[torch.Tensor] = []  # so that no other tensor gets the same identity
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def run(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run one operation."""
-        if not isinstance(func, torch._ops.OpOverload):
-            return self.higher_order(func, args, kwargs or {})
-        kwargs = kwargs or {}
         result = func(*args, **kwargs)
         wrong = [(tensor, fault) for tensor in tensors_in(result) if (fault := fault_in(tensor))]
         if wrong:
@@ -87,18 +90,16 @@ class _Draws(_Watch):  # type: ignore[no-untyped-call]
         super().__init__(layers)
         self.spots: list[Spot] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def run(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run one operation."""
-        if not isinstance(func, torch._ops.OpOverload):
-            return self.higher_order(func, args, kwargs or {})
         if torch.Tag.nondeterministic_seeded in func.tags:
             self.spots.append(self.spot(func))
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
 
 
-def origin(bench: Bench, run: Callable[[], Mapping[str, torch.Tensor]]) -> Spot | None:
-    """Return the operation from which the first output that is not finite has its fault, `None` if none is seen."""
-    layers = Layers(bench.tree)
+def origin(context: ProbeContext, run: Callable[[], Mapping[str, torch.Tensor]]) -> Spot | None:
+    """Return the operation that causes the fault of the first faulty output, `None` if it was not seen."""
+    layers = Layers(context.tree)
     faults = _Faults(layers)
     with layers.watching({}), faults:
         outputs = run()
@@ -107,9 +108,9 @@ def origin(bench: Bench, run: Callable[[], Mapping[str, torch.Tensor]]) -> Spot 
 
 
 def _first(spot: Spot) -> Spot:
-    """Go back from a result to where its fault begins.
+    """Follow the fault of a result back to its cause.
 
-    A NaN comes from another or from an overflow; minus infinity is what masks are made of and no fault before a NaN.
+    A NaN comes from another NaN or from an overflow. Minus infinity is usual in masks, and no cause of a NaN.
     """
     while True:
         wanted = ("NaN", "infinity") if spot.fault == "NaN" else (spot.fault,)
@@ -119,9 +120,9 @@ def _first(spot: Spot) -> Spot:
         spot = before
 
 
-def draws(bench: Bench, run: Callable[[], Any]) -> list[Spot]:
-    """Return the operations of a run that draw random numbers, each line of the subject once."""
-    layers = Layers(bench.tree)
+def draws(context: ProbeContext, run: Callable[[], Any]) -> list[Spot]:
+    """Return the operations of a run that draw random numbers, one for each line of the subject."""
+    layers = Layers(context.tree)
     watch = _Draws(layers)
     with layers.watching({}), watch:
         run()

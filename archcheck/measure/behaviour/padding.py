@@ -1,7 +1,7 @@
-"""Probe of padding: maps that are larger where a window reads them than where they were made, by any operation.
+"""Probe of padding: finds maps that any operation enlarged before a window reads them.
 
-Zeros may be concatenated, a map may be written into a larger one, and an index may reflect or wrap it. Such a map has
-borders that no input changes, or that repeat other positions. An upsampled map has neither, however it is spelled.
+Code may concatenate zeros, write a map into a larger one, or reflect or wrap it by an index. The borders of such a map
+depend on no input, or repeat other positions. The borders of an upsampled map do neither.
 """
 
 from __future__ import annotations
@@ -12,60 +12,59 @@ from typing import Any
 
 import torch
 
-from archcheck.foundation.json_codec import encode
 from archcheck.measure.behaviour.cropped_padding import cropped, may_be_cropped
 from archcheck.measure.behaviour.example_variants import noise
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.locate import spot_told
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.operators.operator_results import Answer
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace import Tracer
 from archcheck.measure.passes.trace_record import Trace
-from archcheck.measure.subject.source_places import relative
 
 _CONVOLUTIONS = frozenset({"conv", "conv_transpose"})
 _WINDOWS = _CONVOLUTIONS | {"max_pool", "avg_pool"}
 _UNFOLDING = "im2col"
-"""What lays out the windows of a map for a product with weights."""
+"""The operator that lays out the windows of a map for a product with weights."""
 _FIXED = frozenset({"matmul", *_CONVOLUTIONS})
-"""Kinds that move positions, as an index does, where nothing trained takes part: a fixed matrix, a fixed kernel."""
+"""Kinds that move positions, like an index, if the matrix or kernel is fixed."""
 _MAKES_MAPS = _WINDOWS | {
     "input", "linear", "bilinear", "embedding", "matmul", "attention", "lstm", "gru", "rnn", "upsample",
     "pixel_shuffle", "pad",
 }  # fmt: skip
-"""Kinds whose results are maps of their own; what `pad` pads is told by its arguments."""
+"""Kinds that make new maps. `pad` is one, because its arguments tell what it pads."""
 
 
-def padded_maps(bench: Bench) -> Mapping[str, Any]:
-    """What pads maps on the way to convolutions beside the operations that say so, and by how much.
+def padded_maps(context: ProbeContext) -> Mapping[str, Any]:
+    """Return the operations that enlarge `maps` on the way to convolutions although they are no padding by name.
 
-    `by` begins with both ends of the last axis, as the argument of `F.pad` does. What is `cropped` pads at a line, and
-    nothing of it reaches an output.
+    `by` begins with both ends of the last axis, like the argument of `F.pad`. `cropped` are operations whose padding
+    reaches no output.
     """
-    trained = frozenset(bench.tree.names[id(tensor)] for _, tensor in bench.tree.parameters() if tensor.requires_grad)
-    enlarges, pads = any(_enlarged(bench.trace, trained)), may_be_cropped(bench.trace)
+    trained = frozenset(
+        context.tree.names[id(tensor)] for _, tensor in context.tree.parameters() if tensor.requires_grad
+    )
+    enlarges, pads = any(_enlarged(context.trace, trained)), may_be_cropped(context.trace)
     if not enlarges and not pads:
         return {"maps": [], "cropped": []}
-    trace = bench.trace if bench.trace.real else bench.passes.trace(bench.example, training=False, real=True)
-    cut = [
-        {"op": each.op, "layer": each.layer, "where": encode(relative(each.where, bench.root))}
-        for each in cropped(bench, trace)
-    ]
+    trace = context.trace if context.trace.real else context.passes.trace(context.example, training=False, real=True)
+    cut = [spot_told(each.op, each.layer, each.where, context.root) for each in cropped(context, trace)]
     enlarged = dict(_enlarged(trace, trained))
+    if not enlarged:
+        return {"maps": [], "cropped": cut}
     watch = partial(_Maps, watched=enlarged)
-    first, second = (bench.passes.traced_by(watch, noise(bench.example, seed)).maps for seed in (1, 2))
+    first, second = (context.passes.traced_by(watch, noise(context.example, seed)).maps for seed in (1, 2))
     found = []
     for index, event in enlarged.items():
         axes = len(trace.events[index].attributes["kernel"])
         if index in first and index in second and first[index].shape == second[index].shape:
             told = _padding(first[index], second[index], axes)
             if told is not None:
-                where = encode(relative(event.where, bench.root))
-                found.append({"op": event.op, "layer": event.layer, "where": where, **told})
+                found.append({**spot_told(event.op, event.layer, event.where, context.root), **told})
     return {"maps": found, "cropped": cut}
 
 
 def _enlarged(trace: Trace, trained: frozenset[str]) -> Iterator[tuple[int, Event]]:
-    """Yield each window on the way to a convolution whose map is larger than one it is made of, and what made it so."""
+    """Yield each window on the way to a convolution whose map was enlarged, and the operation that enlarged it."""
     last = max((event.index for event in trace.events if _reads_windows(event, _CONVOLUTIONS)), default=-1)
     for event in trace.events[: last + 1]:
         if _reads_windows(event, _WINDOWS) and trace.live[event.index] and "kernel" in event.attributes:
@@ -79,7 +78,7 @@ def _reads_windows(event: Event, kinds: Collection[str]) -> bool:
 
 
 def _cause(window: Event, trace: Trace, trained: frozenset[str]) -> Event | None:
-    """Return the operation between a window and a smaller map that its own is made of; `None` without one."""
+    """Return the operation that made the map of a window from a smaller map, `None` if there is none."""
     shapes, axes = window.told.operand_shapes, len(window.attributes["kernel"])
     if not shapes or not window.operands or window.operands[0] < 0:
         return None
@@ -98,12 +97,12 @@ def _cause(window: Event, trace: Trace, trained: frozenset[str]) -> Event | None
 
 
 def _is_smaller(one: Sequence[int], other: Sequence[int]) -> bool:
-    """Whether a map is smaller along an axis; a single position is no map but what all positions share."""
+    """Whether a map is smaller along an axis. An axis of one position does not count: all positions share it."""
     return any(1 < size < larger for size, larger in zip(one, other, strict=True))
 
 
 class _Maps(Tracer):  # type: ignore[no-untyped-call]
-    """Keeps what the windows of the numbers `watched` read."""
+    """Keeps the maps that the windows with the indices `watched` read."""
 
     def __init__(self, *args: Any, watched: Collection[int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -119,7 +118,7 @@ class _Maps(Tracer):  # type: ignore[no-untyped-call]
 
 
 def _padding(one: torch.Tensor, other: torch.Tensor, axes: int) -> dict[str, Any] | None:
-    """Return by how much a map is padded that two inputs made, and with what; `None` if it is not."""
+    """Return the padding of a map, given two maps from different inputs; `None` if it has none."""
     ends = [_ends(*(each.movedim(axis, 0).flatten(1) for each in (one, other))) for axis in range(-1, -axes - 1, -1)]
     if not any(ends):
         return None
@@ -128,7 +127,7 @@ def _padding(one: torch.Tensor, other: torch.Tensor, axes: int) -> dict[str, Any
 
 
 def _ends(one: torch.Tensor, other: torch.Tensor) -> tuple[int, int, bool] | None:
-    """Return how many rows at both ends are padding, and whether they repeat others; `None` where none are."""
+    """Return the number of padded rows at both ends and whether they repeat other rows, `None` without padding."""
     varies = (one != other).any(1).nonzero().flatten().tolist()
     if not varies:
         return None

@@ -1,4 +1,4 @@
-"""What probes work on: a model with its example, run on real numbers and restored after every run."""
+"""The context of probes: a model with its example, which runs on real numbers and is restored after every run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.random_state import seed_all
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes.containers import named_tensors, tensors_in
+from archcheck.measure.shapes.tensor import is_floating
 from archcheck.measure.subject.module_tree import Tree
 
 Outputs = dict[str, torch.Tensor]
@@ -25,10 +26,10 @@ Outputs = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """What a probe is given. `fresh` builds the model again, `None` where only the instance is known.
+class ProbeContext:
+    """The argument of every probe. `fresh` builds the model again, `None` if only the instance is known.
 
-    `known` is what one probe has found out and another wants to know, by name.
+    `known` has results that probes share, by name.
     """
 
     passes: Passes
@@ -40,12 +41,12 @@ class Bench:
 
     @property
     def model(self) -> torch.nn.Module:
-        """The model itself."""
+        """The model."""
         return self.passes.model
 
     @property
     def tree(self) -> Tree:
-        """Its layers and tensors."""
+        """The layers and tensors of the model."""
         return self.passes.tree
 
     @property
@@ -54,22 +55,22 @@ class Bench:
         return max(1, sum(event.macs for event in self.trace.events))
 
     def run(self, example: Example, *, training: bool = False, seed: int = 0) -> Outputs:
-        """Return the floating outputs of one pass and put the model back as it was."""
+        """Return the floating outputs of one pass, and restore the model."""
         with self.passes.untouched(values=True):
             return self.call(example, training=training, seed=seed)
 
     def outputs(self, example: Example) -> Any:
-        """Return whatever the model gives in evaluation, and put the model back as it was."""
+        """Return the output of the model in evaluation, and restore the model."""
         with self.passes.untouched(values=True):
             seed_all(0)
             set_mode(self.tree, training=False)
-            return called(self.model, example)
+            return example.given_to(self.model)
 
     def call(self, example: Example, *, training: bool = False, seed: int = 0) -> Outputs:
-        """Return the floating outputs of one pass, whose traces stay in the model."""
+        """Return the floating outputs of one pass, without restoring the model."""
         seed_all(seed)
         set_mode(self.tree, training)
-        return outputs_of(called(self.model, example))
+        return outputs_of(example.given_to(self.model))
 
     def dtype(self, outputs: Outputs) -> str:
         """Return the name of the coarsest floating dtype among parameters, buffers, inputs and outputs."""
@@ -78,32 +79,26 @@ class Bench:
         return dtype_of(max(floating, key=lambda tensor: torch.finfo(tensor.dtype).eps)) if floating else "float32"
 
 
-def called(model: torch.nn.Module, example: Example) -> Any:
-    """Return what a model gives for an example, whose tensors it may overwrite."""
-    copied = example.copied()
-    return model(*copied.args, **copied.kwargs)
-
-
 def outputs_of(value: Any) -> Outputs:
-    """Return the floating tensors of what a model gave: `""` for a tensor alone, else `logits`, `0.hidden` and so on.
+    """Return the floating tensors of an output by name: `""` for a tensor alone, else `logits`, `0.hidden` and so on.
 
-    A packed sequence gives its sequences.
+    A packed sequence is split into its sequences.
 
     Raises:
-        SubjectError: there is none that has any values.
+        SubjectError: no tensor has floating values.
     """
     value = unpack_sequence(value) if isinstance(value, PackedSequence) else value
     found = {name: tensor for name, tensor in named_tensors(value) if _has_values(tensor)}
     if not found:
-        raise SubjectError("forward", "the forward pass returned no floating numbers, so there are none to look at")
+        raise SubjectError("forward", "the forward pass returned no floating numbers to look at")
     return found
 
 
 def main_in(value: Any) -> torch.Tensor | None:
-    """Return the tensor in an output that is meant where nothing names one, `None` where there is none."""
+    """Return the main tensor of an output, `None` if it has no tensor."""
     tensors = list(tensors_in(value))
     return tensors[main_output([each.shape for each in tensors])] if tensors else None
 
 
 def _has_values(tensor: torch.Tensor) -> bool:
-    return (tensor.is_floating_point() or tensor.is_complex()) and tensor.numel() > 0
+    return is_floating(tensor) and tensor.numel() > 0

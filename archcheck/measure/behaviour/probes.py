@@ -1,4 +1,4 @@
-"""Probes by name: how a model behaves on real numbers. Each runs only when a rule asks for it."""
+"""The probes by name, which run a model on real numbers. A probe runs only if a rule needs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archcheck.measure.behaviour.gradients import gradients_reach
 from archcheck.measure.behaviour.learning import initial_loss, overfits_one_batch
 from archcheck.measure.behaviour.outputs import keeps_batch, log_probabilities
 from archcheck.measure.behaviour.padding import padded_maps
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.state_dict import state_dict_round_trip
 from archcheck.measure.behaviour.state_size import state_bytes
 from archcheck.measure.passes.forward_errors import failed_in
@@ -33,20 +33,20 @@ PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
     "state-bytes": state_bytes,
     "exports": exports,
 }
-"""What takes a bench and the parameters that a rule gave, and returns JSON values."""
+"""Name -> function of the context and the parameters of a rule, which returns JSON values."""
 
 
-def run_probe(name: str, bench: Bench, **parameters: Any) -> Mapping[str, Any]:
-    """Run one probe, without gradients unless it asks for them.
+def run_probe(name: str, context: ProbeContext, **parameters: Any) -> Mapping[str, Any]:
+    """Return the result of one probe, run without gradients unless it enables them.
 
-    A probe that cannot answer, for example because the forward pass fails on real numbers, returns its `problem`, and
-    the next step as `fix` where that is known.
+    If the probe fails, for example because the forward pass fails on real numbers, return the `problem`, and the next
+    step as `fix` if it is known.
     """
     try:
         with torch.no_grad():
-            return PROBES[name](bench, **parameters)
+            return PROBES[name](context, **parameters)
     except SubjectError as error:
         return {"problem": str(error), **({"fix": error.fix} if error.fix else {})}
     except Exception as error:  # whatever the subject raises
-        failed = f"the forward pass failed on real numbers{failed_in(error, bench.tree)}"
+        failed = f"the forward pass failed on real numbers{failed_in(error, context.tree)}"
         return {"problem": f"{failed}: {described(error)}"}

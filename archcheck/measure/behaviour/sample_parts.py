@@ -1,4 +1,4 @@
-"""Finds the part of each output that belongs to each sample of a batch."""
+"""Finds the part of each output that belongs to a sample of a batch."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from archcheck.measure.behaviour.probe_context import Outputs
 
 
 class Parts:
-    """Which part of each output belongs to which sample, from two passes on so many samples each.
+    """The part of each output that belongs to each sample, found by two passes with `counts` samples.
 
-    That is a stretch of the axis that grows with them or, where the output is a list of results, one of them. Without a
-    second pass it is that of the first axis that is as long as there are samples.
+    It is a section of the axis that grows with the samples, or one element if the output is a list of results. Without
+    a second pass, the axis is the first that is as long as there are samples.
+
+    Raises:
+        SubjectError: no output grows with the batch.
     """
 
     def __init__(self, batch: Batch, many: Outputs, fewer: Outputs | None, counts: tuple[int, int]) -> None:
         axes = _axes(many, fewer, counts)
         listed = _length(many) == counts[0] and _length(fewer or {}) in (counts[1], 0)
-        # Of a batch in one tensor a list may be several outputs, each of the whole batch.
+        # If the batch is one tensor, a list may hold several outputs of the whole batch.
         self._listed = listed and (batch.of_items or not axes)
         self._axes = {} if self._listed else axes
         self.shared = [] if self._listed else sorted(many.keys() - self._axes.keys())
@@ -29,7 +32,7 @@ class Parts:
             raise SubjectError("forward", "no output grows with the batch, so no sample has one of its own")
 
     def of(self, outputs: Outputs, sample: int, count: int) -> Outputs:
-        """Return what belongs to one sample of `count`."""
+        """Return the parts of one sample of `count`."""
         if self._listed:
             return {
                 name.partition(".")[2]: tensor
@@ -43,7 +46,7 @@ class Parts:
         }
 
     def kept(self, outputs: Outputs, kept: Sequence[bool]) -> Outputs:
-        """Return what belongs to the samples that are kept, of as many as there are in `kept`."""
+        """Return the parts of the samples for which `kept` is true."""
         rows = [row for row, keep in enumerate(kept) if keep]
         if self._listed:
             names = {str(row) for row in rows}
@@ -57,13 +60,13 @@ class Parts:
 
 
 def _length(outputs: Outputs) -> int:
-    """Return how many results a list of them holds, 0 for anything else."""
+    """Return the number of results if the output is a list, else 0."""
     numbers = {name.partition(".")[0] for name in outputs}
     return len(numbers) if all(each.isdecimal() for each in numbers) else 0
 
 
 def _axes(many: Outputs, fewer: Outputs | None, counts: tuple[int, int]) -> dict[str, int]:
-    """Return the axis of each output that has so many entries for each of the samples."""
+    """Return the axis of each output that grows with the samples."""
     found: dict[str, int] = {}
     for name, tensor in many.items():
         one, other = tensor.shape, None if fewer is None else fewer[name].shape if name in fewer else ()

@@ -1,4 +1,4 @@
-"""Probe of the saved state: whether a fresh model that loads it gives the same outputs."""
+"""Probe of the saved state: whether a fresh model gives the same outputs after loading it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 
 from archcheck.foundation.errors import described
 from archcheck.measure.behaviour.closeness import distance, farthest
-from archcheck.measure.behaviour.probe_context import Bench, Outputs, called, outputs_of
-from archcheck.measure.behaviour.training_batches import NotTaken, learn
+from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext, outputs_of
+from archcheck.measure.behaviour.training_batches import BatchRefused, on_batch
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.changed_parameters import nudge
 from archcheck.measure.passes.modes import set_mode
@@ -22,29 +22,29 @@ from archcheck.measure.subject.compiled import original
 from archcheck.measure.subject.module_tree import Tree, join
 
 BUDGET = 60e9
-"""Multiply-accumulates of the batch that the model is used on before it is saved."""
+"""Most multiply-accumulates of the training batch before the state is saved."""
 NAMED = 5
-"""How many parts of the state are named that did not come along."""
+"""Most lost parts of the state that are named."""
 
 
-def state_dict_round_trip(bench: Bench) -> Mapping[str, Any]:
-    """Use a model, save its state to bytes, load them into a fresh one, and tell how far their outputs are apart.
+def state_dict_round_trip(context: ProbeContext) -> Mapping[str, Any]:
+    """Use a model, save its state, load it into a fresh model, and return how far their outputs differ.
 
-    Its parameters are moved a little and a batch of noise passes through it in training, so that all state that
-    changes has changed. `built` says that the other model was built again, with other random numbers; it is a copy of
-    the model as it was where nothing is known that builds one. `lost` are parts of the state that differ.
+    First the parameters move a little and the model trains on a batch of noise, so that all changing state has changed.
+    `built` says that the fresh model was built again with other random numbers; else it is a copy of the unused model.
+    `lost` are parts of the state that differ.
     """
-    fresh, built = _fresh(bench)
-    with bench.passes.untouched(values=True):
-        trained = _use(bench)
-        saved, error = _saved(bench)
-        # Both begin with the state that was saved: a call in evaluation may change it, as that of an observer does.
-        before = {name: tensor.clone() for name, tensor in bench.call(bench.example).items()}
-        error, after = (error, None) if saved is None else _transferred(bench, saved, fresh)
-        lost = [] if after is None else list(_lost(Tree(bench.model), Tree(fresh)))[:NAMED]
+    fresh, built = _fresh(context)
+    with context.passes.untouched(values=True):
+        trained = _use(context)
+        saved, error = _saved(context)
+        # Save first: a call in evaluation may change the state, as that of an observer does.
+        before = {name: tensor.clone() for name, tensor in context.call(context.example).items()}
+        error, after = (error, None) if saved is None else _transferred(context, saved, fresh)
+        lost = [] if after is None else list(_lost(Tree(context.model), Tree(fresh)))[:NAMED]
     output, apart = ("", None) if after is None else farthest(before, after)
     return {
-        "dtype": bench.dtype(before),
+        "dtype": context.dtype(before),
         "built": built,
         "trained": trained,
         "error": error,
@@ -54,49 +54,49 @@ def state_dict_round_trip(bench: Bench) -> Mapping[str, Any]:
     }
 
 
-def _fresh(bench: Bench) -> tuple[torch.nn.Module, bool]:
-    if bench.fresh is not None:
+def _fresh(context: ProbeContext) -> tuple[torch.nn.Module, bool]:
+    if context.fresh is not None:
         seed_all(1)
-        built = original(bench.fresh())
-        if built is not bench.model:
+        built = original(context.fresh())
+        if built is not context.model:
             return built, True
-    return copy.deepcopy(bench.model), False
+    return copy.deepcopy(context.model), False
 
 
-def _use(bench: Bench) -> bool:
-    """Change what use changes; return whether a pass in training was possible."""
+def _use(context: ProbeContext) -> bool:
+    """Change the state as training does; return whether a pass in training was possible."""
     generator = torch.Generator().manual_seed(0)
-    for tensor in bench.tree.tensors():
+    for tensor in context.tree.tensors():
         if isinstance(tensor, torch.nn.Parameter) and tensor.is_floating_point() and tensor.numel():
             size = max(float(tensor.double().abs().mean()), 0.01)
             nudge(tensor, 0.01 * size, generator)
     try:
-        learn(bench, 4, BUDGET, 1, lambda example, _: _trained(bench, example))
-    except Exception:  # whatever the subject raises: it may want targets in training
+        on_batch(context, 4, BUDGET, 1, lambda example, _: _trained(context, example))
+    except Exception:  # the subject may need targets in training
         return False
     return True
 
 
-def _trained(bench: Bench, example: Example) -> None:
+def _trained(context: ProbeContext, example: Example) -> None:
     try:
-        bench.call(example, training=True)
+        context.call(example, training=True)
     except Exception as error:
-        raise NotTaken("forward", f"the forward pass fails in training: {described(error)}") from error
+        raise BatchRefused("forward", f"the forward pass fails in training: {described(error)}") from error
 
 
-def _saved(bench: Bench) -> tuple[io.BytesIO | None, str | None]:
+def _saved(context: ProbeContext) -> tuple[io.BytesIO | None, str | None]:
     """Return the bytes of the state, or why it could not be saved."""
     memory = io.BytesIO()
     try:
-        torch.save(bench.model.state_dict(), memory)
+        torch.save(context.model.state_dict(), memory)
     except Exception as error:  # of pickle, of torch or of the subject
         return None, f"the state cannot be saved: {described(error)}"
     memory.seek(0)
     return memory, None
 
 
-def _transferred(bench: Bench, saved: io.BytesIO, fresh: torch.nn.Module) -> tuple[str | None, Outputs | None]:
-    """Return why the state could not go over, or the outputs of the model that has it."""
+def _transferred(context: ProbeContext, saved: io.BytesIO, fresh: torch.nn.Module) -> tuple[str | None, Outputs | None]:
+    """Return why the fresh model could not load the state, or its outputs with the state."""
     stage = "read with `weights_only=True`"
     try:
         state = torch.load(saved, weights_only=True)
@@ -106,11 +106,11 @@ def _transferred(bench: Bench, saved: io.BytesIO, fresh: torch.nn.Module) -> tup
         return f"the state cannot be {stage}: {described(error)}", None
     seed_all(0)
     set_mode(Tree(fresh), training=False)
-    return None, outputs_of(called(fresh, bench.example))
+    return None, outputs_of(context.example.given_to(fresh))
 
 
 def _lost(used: Tree, fresh: Tree) -> Iterator[dict[str, str]]:
-    """Yield the buffers and plain attributes that two models of the same layers have with other values."""
+    """Yield the buffers and plain attributes that differ between two models with the same layers."""
     others = {node.path: node for node in fresh.nodes}
     for node in used.nodes:
         other = others.get(node.path)

@@ -1,8 +1,8 @@
-"""Small random batches, and training passes with gradients in which dropout drops nothing."""
+"""Small random batches, and training passes with gradients in which dropout keeps everything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,79 +11,76 @@ import torch
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.behaviour.batch_search import batch_of
 from archcheck.measure.behaviour.example_variants import demand_changeable, noise
-from archcheck.measure.behaviour.probe_context import Bench, Outputs
+from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext
 from archcheck.measure.loading.example import Example
 from archcheck.measure.shapes.dispatch_mode import Dispatch
 
 T = TypeVar("T")
 
 
-def learn(bench: Bench, most: int, budget: float, seed: int, step: Callable[[Example, int], T]) -> T:
-    """Return what `step` makes of a batch and of how many samples it has.
+def on_batch(context: ProbeContext, most: int, budget: float, seed: int, step: Callable[[Example, int], T]) -> T:
+    """Return the result of `step` for a batch of noise and its number of samples.
 
-    There are at most `most`, and no more than `budget` multiply-accumulates pay for, forwards and backwards, but two
-    if need be: BatchNorm takes no single value. A model that takes no such batch, such as one of sequences in the order
-    of their lengths, gets noise in place of the numbers of the example, or else the example as it is.
+    There are at most `most` samples, and only as many as `budget` multiply-accumulates allow, forwards and backwards,
+    but at least two: BatchNorm refuses a single value. A model that refuses this batch, such as one for sequences
+    sorted by length, gets noise in the shape of the example, or else the example itself.
 
     Raises:
-        SubjectError: what `step` raises, or a part of the example cannot be changed.
+        SubjectError: `step` raises it, or a part of the example cannot be changed.
     """
-    demand_changeable(bench.example)
-    failure: NotTaken | None = None
-    for make in (partial(_batch, bench, most, budget), partial(_noise, bench), partial(_as_given, bench)):
+    demand_changeable(context.example)
+    failure: BatchRefused | None = None
+    for make in (partial(_batch, context, most, budget), partial(_noise, context), partial(_as_given, context)):
         try:
             made = make(seed)
-        except Exception as error:  # whatever comes of parts that belong to each other
-            failure = failure or NotTaken("forward", f"the example cannot be changed: {described(error)}")
+        except Exception as error:  # parts of the example may depend on each other
+            failure = failure or BatchRefused("forward", f"the example cannot be changed: {described(error)}")
             continue
         try:
             if made is not None:
                 return step(*made)
-        except NotTaken as error:
+        except BatchRefused as error:
             failure = failure or error
-    assert failure is not None  # the last of them is there always
+    assert failure is not None  # the last way always makes a batch
     raise failure
 
 
-class NotTaken(SubjectError):  # noqa: N818 - what went wrong, as others of its kind say
-    """A model takes a batch neither in training nor in evaluation."""
+class BatchRefused(SubjectError):  # noqa: N818 - named after the event, as other errors of subjects are
+    """A model accepts a batch neither in training nor in evaluation."""
 
 
-def _batch(bench: Bench, most: int, budget: float, seed: int) -> tuple[Example, int] | None:
-    """Return a batch of noise and how many samples it has, `None` where nothing counts samples."""
-    batch = batch_of(bench)
+def _batch(context: ProbeContext, most: int, budget: float, seed: int) -> tuple[Example, int] | None:
+    """Return a batch of noise and its number of samples, `None` if nothing counts samples."""
+    batch = batch_of(context)
     if batch is None:
         return None
-    affordable = budget * batch.count / (3 * bench.macs)  # backwards costs twice what forwards does
+    affordable = budget * batch.count / (3 * context.macs)  # the backward pass costs twice the forward pass
     samples = int(min(most, max(2, affordable)))
     return noise(batch.sized(samples), seed), samples
 
 
-def _noise(bench: Bench, seed: int) -> tuple[Example, int]:
-    return noise(bench.example, seed), count(bench)
+def _noise(context: ProbeContext, seed: int) -> tuple[Example, int]:
+    return noise(context.example, seed), count(context)
 
 
-def _as_given(bench: Bench, seed: int) -> tuple[Example, int]:
-    return bench.example, count(bench)
+def _as_given(context: ProbeContext, seed: int) -> tuple[Example, int]:
+    return context.example, count(context)
 
 
-def count(bench: Bench) -> int:
-    """Return how many samples the example holds, one where nothing counts them."""
-    batch = batch_of(bench)
+def count(context: ProbeContext) -> int:
+    """Return the number of samples in the example, 1 if nothing counts them."""
+    batch = batch_of(context)
     return 1 if batch is None else batch.count
 
 
 class KeepAll(Dispatch):  # type: ignore[no-untyped-call]
-    """Lets every draw of zeros and ones come out as one, as dropout and stochastic depth make them.
+    """Makes every random mask keep everything, in dropout and in stochastic depth.
 
-    What a random mask drops gets no gradient, which is no fault of the model.
+    A parameter behind a mask that drops its output gets no gradient, although the model is correct.
     """
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def run(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run one operation."""
-        if not isinstance(func, torch._ops.OpOverload):
-            return self.higher_order(func, args, kwargs or {})
-        kwargs = kwargs or {}
         if func is torch.ops.aten.bernoulli_.float and (args[1] if len(args) > 1 else kwargs.get("p", 0.5)) > 0:
             return args[0].fill_(1)
         if func is torch.ops.aten.native_dropout.default and args[1] < 1:
@@ -91,26 +88,26 @@ class KeepAll(Dispatch):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
 
 
-def taught(bench: Bench, example: Example, *, seed: int) -> tuple[Outputs, str]:
-    """Return the outputs of a pass with gradients, in training, or in evaluation where training takes other inputs.
+def training_outputs(context: ProbeContext, example: Example, *, seed: int) -> tuple[Outputs, str]:
+    """Return the outputs of a pass with gradients and its mode: training, or evaluation if training fails.
 
-    The model keeps what the pass leaves in it.
+    The model is not restored.
 
     Raises:
-        NotTaken: the model fails in either mode.
+        BatchRefused: the model fails in both modes.
     """
     try:
-        return _pass(bench, example, training=True, seed=seed), "train"
+        return _pass(context, example, training=True, seed=seed), "train"
     except SubjectError:
         raise
     except Exception as error:  # whatever the subject raises
         failure = error
     try:
-        return _pass(bench, example, training=False, seed=seed), "eval"
+        return _pass(context, example, training=False, seed=seed), "eval"
     except Exception as error:
-        raise NotTaken("forward", f"the forward pass fails in training: {described(failure)}") from error
+        raise BatchRefused("forward", f"the forward pass fails in training: {described(failure)}") from error
 
 
-def _pass(bench: Bench, example: Example, *, training: bool, seed: int) -> Outputs:
+def _pass(context: ProbeContext, example: Example, *, training: bool, seed: int) -> Outputs:
     with torch.enable_grad(), KeepAll():  # type: ignore[no-untyped-call]
-        return bench.call(example, training=training, seed=seed)
+        return context.call(example, training=training, seed=seed)

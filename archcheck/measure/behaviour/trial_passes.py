@@ -1,4 +1,4 @@
-"""Forward passes on inputs of other extents: by shapes alone where they decide, on real tensors where they do not."""
+"""Forward passes on inputs of other extents: by shapes alone, or on real tensors if shapes do not decide."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes.extent_search import Point
 
 MEMORY = 1 << 30
-"""Bytes of activations up to which a real forward pass is tried."""
+"""Most bytes of activations of a real forward pass."""
 
 
-class Undecided(Exception):  # noqa: N818 - no mistake of anybody's
-    """Shapes alone do not tell whether the model takes an input, and why."""
+class Undecided(Exception):  # noqa: N818 - a result, and no error
+    """Shapes alone do not tell whether the model accepts an input. The message says why."""
 
 
-class Unaffordable(Exception):  # noqa: N818 - no mistake of anybody's
-    """Real forward passes would have to decide, and cannot be had."""
+class Unaffordable(Exception):  # noqa: N818 - a result, and no error
+    """Real forward passes would have to decide, but cost too much. The message says how much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An input that the model does not take, in training or in evaluation; `confirmed` by a real forward pass."""
+    """An input that the model refuses, in training or in evaluation; `confirmed` says that a real pass failed."""
 
     fault: Fault
     shape: tuple[int, ...]
@@ -39,7 +39,7 @@ class Failure:
 
 
 class Attempts:
-    """Gives a model inputs whose extents along the `varied` axes are those of a point, in each of `modes`."""
+    """Runs a model in each of `modes` on inputs with the extents of a point along the `varied` axes."""
 
     def __init__(
         self, passes: Passes, example: Example, trace: Trace, varied: Varied | MoreSamples, modes: tuple[bool, ...]
@@ -53,7 +53,7 @@ class Attempts:
 
     @property
     def real_count(self) -> int:
-        """How many inputs were tried on real tensors."""
+        """The number of inputs that were tried on real tensors."""
         return len(self._real)
 
     def shape_at(self, point: Point) -> tuple[int, ...]:
@@ -61,10 +61,10 @@ class Attempts:
         return self._varied.shape_at(point)
 
     def by_shapes(self, point: Point) -> Failure | None:
-        """Return what goes wrong at a point by shapes alone, `None` if nothing does.
+        """Return the failure at a point by shapes alone, `None` without one.
 
         Raises:
-            Undecided: something that depends on values happened on the way.
+            Undecided: the pass depends on values.
         """
         for training in self._modes:
             trace, error = self._try_shapes(point, training)
@@ -80,10 +80,10 @@ class Attempts:
         return None
 
     def real(self, point: Point) -> Failure | None:
-        """Return what goes wrong at a point on real tensors, `None` if nothing does.
+        """Return the failure at a point on real tensors, `None` without one.
 
         Raises:
-            Unaffordable: the machine has too little memory for it.
+            Unaffordable: the machine has too little memory.
         """
         if point not in self._real:
             found = ((training, self._real_fault(point, training)) for training in self._modes)
@@ -94,7 +94,7 @@ class Attempts:
     def cost(self, point: Point) -> tuple[int, int]:
         """Return the multiply-accumulates of a pass at a point, and the bytes of its activations.
 
-        Where shapes alone do not come to the end of the pass, they are those of the example in proportion.
+        If the pass by shapes fails, both are at least those of the example in proportion to the size of the input.
         """
         trace, error = self._try_shapes(point, self._modes[0])
         macs, held = sum(event.macs for event in trace.events), trace.peak_bytes
@@ -107,7 +107,7 @@ class Attempts:
         )
 
     def too_much(self, point: Point) -> str | None:
-        """Say why a real pass at a point is not to be had, `None` if it is."""
+        """Return why a real pass at a point is not possible, `None` if it is."""
         if self._passes.on_meta:
             return "meets a model that was built without memory"
         macs, held = self.cost(point)
@@ -150,7 +150,7 @@ class Attempts:
         return Fault(message=message, layer=layer, where=where)
 
     def _results(self, shapes: tuple[tuple[int, ...], ...]) -> int | None:
-        """Return how many results there may be in a list of them, where it is items that are samples."""
+        """Return the number of samples that a list of outputs shows, `None` if the samples are no items of a list."""
         before = len(self._trace.output_tensors)
         if not isinstance(self._varied, MoreSamples) or not self._varied.batch.of_items or not before:
             return None

@@ -1,4 +1,4 @@
-"""Finds what is unused where values decide what runs: no pass ran it, and no other pass is expected to."""
+"""Finds unused layers and parameters if values decide what runs: no pass ran them, and no other is expected to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from archcheck.facts.facts import Facts, lineage
 from archcheck.facts.records import Op
 from archcheck.measure.behaviour.gate_parameters import deciding_parameters
-from archcheck.measure.behaviour.probe_context import Bench
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.several_passes import Several, further
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.structure import graph, unused_layers
@@ -21,38 +21,38 @@ from archcheck.measure.subject.layer_statements import class_statement
 from archcheck.measure.subject.module_tree import Tree
 
 _CHOICES = (torch.nn.ModuleList, torch.nn.ModuleDict)
-"""Containers out of which code chooses."""
+"""Containers of layers among which code chooses."""
 _AT_ONCE = 8
-"""Passes after which to see what is unused still."""
+"""Further passes between two looks at what is still unused."""
 _BY_NAME = frozenset({"getattr", "children", "modules", "named_children", "named_modules", "_modules", "get_submodule"})
 
 
 class Used(Protocol):
-    """Gives the operations of a graph, those that use no parameter as reaching no output."""
+    """Gives the operations of a graph; those that use no parameter reach no output."""
 
     def __call__(self, graph: graph.Graph, *, training: bool) -> tuple[Op, ...]:
-        """Return them."""
+        """Return the operations."""
 
 
-def settled(facts: Facts, bench: Bench, taken: Several, used: Used) -> Facts:
-    """Return the facts with what is unused for certain, and what ran in no pass of their graph and yet may run."""
+def settled(facts: Facts, context: ProbeContext, taken: Several, used: Used) -> Facts:
+    """Return the facts with the certainly unused, and with the layers that ran in no pass of the graph but may run."""
     values = facts.passes
     if not taken.decided or values is None or not (facts.params.unused or facts.unused_layers):
         return facts
-    tree, traces = bench.tree, [*taken.traces]
-    deciding = deciding_parameters(bench, traces, facts.params.unused)
+    tree, traces = context.tree, [*taken.traces]
+    deciding = deciding_parameters(context, traces, facts.params.unused)
     unused = tuple(name for name in facts.params.unused if name not in deciding)
     layers = unused_layers.unused_layers(tree, traces, deciding) if deciding else facts.unused_layers
     facts = replace(facts, params=replace(facts.params, unused=unused), unused_layers=layers)
     if not unused and not layers:
         return facts
     modes = {False: [*taken.evaluation], True: [*taken.training]}
-    pending = _further(bench, taken)
+    pending = _further(context, taken)
     while some := [*islice(pending, _AT_ONCE)]:
         for training, trace in some:
             traces.append(trace)
             modes[training].append(trace)
-        graphs = [used(graph.build(trace, bench.root), training=training) for training, trace in some]
+        graphs = [used(graph.build(trace, context.root), training=training) for training, trace in some]
         read = {name for ops in graphs for op in ops if op.live for name in op.params}
         unused = tuple(name for name in unused if name not in read)
         layers = unused_layers.unused_layers(tree, traces, deciding)
@@ -68,20 +68,20 @@ def settled(facts: Facts, bench: Bench, taken: Several, used: Used) -> Facts:
     )
 
 
-def _further(bench: Bench, taken: Several) -> Iterator[tuple[bool, Trace]]:
-    if not bench.passes.affords(bench.trace):
+def _further(context: ProbeContext, taken: Several) -> Iterator[tuple[bool, Trace]]:
+    if not context.passes.affords(context.trace):
         return
     modes = [training for training, traces in ((False, taken.evaluation), (True, taken.training)) if len(traces) > 1]
     for training in modes:
-        yield from ((training, trace) for trace in further(bench, training))
+        yield from ((training, trace) for trace in further(context, training))
 
 
 def _is_open(path: str, tree: Tree, modes: Sequence[Sequence[Trace]], taken: Several) -> bool:
-    """Whether a layer that no pass ran may well run in another one.
+    """Whether a layer that no pass ran may still run in another pass.
 
-    With few passes that is any layer that code mentions. With enough of them, it is one of a container of which
-    another ran in a single pass: where such are seen, others were not seen yet. So it is where tokens choose, for they
-    are no others than those of the example.
+    With few passes, this is any layer that code mentions. With enough passes, it is a layer of a container of which
+    another layer ran in a single pass only: others may be as rare. The same holds if tokens choose and another layer
+    ran in some passes only, because the passes have no tokens beyond those of the example.
     """
     if taken.few:
         return _is_mentioned(path, tree)
@@ -103,7 +103,7 @@ def _is_of_floats(trace: Trace) -> bool:
 
 
 def _is_mentioned(path: str, tree: Tree) -> bool:
-    """Whether code outside of the constructor names the attribute that a layer lies in, or takes layers by name."""
+    """Whether code outside of the constructor names the attribute of a layer, or accesses layers by name."""
     modules = {node.path: node.module for node in tree.nodes}
     steps = path.split(".")
     for depth in range(len(steps) - 1, -1, -1):

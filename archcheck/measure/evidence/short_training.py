@@ -22,7 +22,7 @@ from archcheck.measure.evidence.sample_watch import Enough, Seen, Watch
 from archcheck.measure.evidence.samples import Key, declared_keys
 from archcheck.measure.evidence.uncompiled_optimisers import uncompiled_optimisers
 from archcheck.measure.loading.load import load, load_object
-from archcheck.measure.passes.restore import same_torch
+from archcheck.measure.passes.restore import torch_state_kept
 from archcheck.measure.subject.compiled import uncompiled
 from archcheck.measure.subject.memory_trimming import give_back
 from archcheck.measure.subject.source_places import class_where, relative
@@ -45,7 +45,7 @@ def trial(request: Mapping[str, Any]) -> dict[str, Facts]:
     """
     spec, root, asked = request.get("training") or {}, request["root"], request.get("needs") or ()
     watch = Watch()
-    with same_torch(), uncompiled(), uncompiled_optimisers():
+    with torch_state_kept(), uncompiled(), uncompiled_optimisers():
         facts: dict[str, Facts] = {TRIAL: {"problem": None, "where": None, "limit": None, "epochs": []}}
         model = _with_problem(facts[TRIAL], lambda: _train(request, spec, root, watch, facts[TRIAL]))
         give_back()

@@ -36,6 +36,11 @@ class Example:
         """Return a copy of the example, which a model may write to."""
         return self.mapped(torch.clone)
 
+    def given_to(self, model: Callable[..., Any]) -> Any:
+        """Return the output of a model for a copy of the example, which the model may overwrite."""
+        copied = self.copied()
+        return model(*copied.args, **copied.kwargs)
+
 
 def given(value: Any) -> Example:
     """Return an example from one input, a sequence of several, or a mapping by keyword.

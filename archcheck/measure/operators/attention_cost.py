@@ -1,4 +1,4 @@
-"""Multiply-accumulates of attention: each query meets each key, and each score each value, whatever is masked."""
+"""Multiply-accumulates of attention: every query times every key, and every score times every value, masked or not."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ import torch
 from archcheck.measure.operators.numerical_cost import Formula
 from archcheck.measure.shapes.arguments import Call
 
-_KERNELS = tuple(
-    f"_scaled_dot_product_{kernel}"
-    for kernel in (
-        "flash_attention_for_cpu",
-        "flash_attention",
-        "efficient_attention",
-        "cudnn_attention",
-        "fused_attention_overrideable",
-    )
+_KERNELS = (
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention",
+    "_scaled_dot_product_fused_attention_overrideable",
 )
-"""Kernels of heads before positions: `(N, H, L, E)`."""
+"""Kernels with heads before positions: `(N, H, L, E)`."""
 _BY_POSITION = ("_flash_attention_forward", "_efficient_attention_forward")
-"""Kernels of positions before heads: `(N, L, H, E)`."""
+"""Kernels with positions before heads: `(N, L, H, E)`."""
 
 
 def attention_scores(call: Call, out: torch.Tensor) -> int:
-    """Return the elements of the score matrix, `(…, L, S)`, of an attention whose output is `(…, L, Ev)`."""
+    """Return the number of elements of the scores `(…, L, S)` of an attention whose output is `(…, L, Ev)`."""
     return math.prod(map(int, out.shape[:-1])) * int(call["key"].shape[-2])
 
 
@@ -50,4 +47,4 @@ ATTENTION: dict[str, Formula] = {
     **dict.fromkeys(_BY_POSITION, _attention_by_position),
     **{f"{kernel}_backward": _attention_backward for kernel in _KERNELS},
 }
-"""Torch's operator name -> its multiply-accumulates, of the arguments by name and the first result."""
+"""Torch's operator name -> its multiply-accumulates, from the arguments by name and the first result."""

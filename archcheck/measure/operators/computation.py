@@ -1,4 +1,4 @@
-"""Computes one dispatched operation on shapes alone, or for real when its operands are small and real."""
+"""Computes one dispatched operation by shapes alone, or for real if its operands are small and real."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from archcheck.measure.shapes.tensor import (
 from archcheck.measure.shapes.unknown_sizes import bounded
 
 SMALL = 1 << 20
-"""Elements up to which a tensor that depends on no input is computed for real."""
+"""Most elements of a tensor that is computed for real because it depends on no input."""
 
 MANY = 10_000
-"""Bounded values after which the code is taken to wait for one that never comes."""
+"""Bounded values in one pass after which the code counts as a loop that waits for a value."""
 
 
 class ShapeRunner:
@@ -53,9 +53,12 @@ class ShapeRunner:
         *,
         by_shape: bool,
     ) -> tuple[Any, Answer | None]:
-        """Return the result of one operation and what it means; `NotImplemented` asks the caller to decompose it.
+        """Return the result of one operation and its description, `NotImplemented` if it must be decomposed.
 
-        `known` is the answer to a call that looks alike; `by_shape` says that an operand has no values.
+        `known` is the description of a call with the same signature. `by_shape` says that an operand has no values.
+
+        Raises:
+            RuntimeError: the operation needs values.
         """
         func, name = operator.func, operator.name
         if not tensors:
@@ -75,7 +78,7 @@ class ShapeRunner:
         return self._by_shape(operator, args, kwargs, tensors)
 
     def without_values(self, tensor: torch.Tensor) -> bool:
-        """Whether a tensor has a shape only: it depends on an input, or is a parameter or buffer."""
+        """Whether a tensor is used by its shape alone: it depends on an input, or is a parameter or buffer."""
         return (
             tensor.__class__ is ShapeTensor
             or id(tensor) in self._names
@@ -93,7 +96,7 @@ class ShapeRunner:
         return func(*args, **_on_cpu(kwargs))
 
     def _own(self, result: Any) -> Any:
-        """Return metas among results as tensors without values, in memory of their own."""
+        """Return results with each meta tensor replaced by a tensor without values in new memory."""
         return map_tensors(self._own_tensor, result)
 
     def _own_tensor(self, out: torch.Tensor) -> torch.Tensor:
@@ -104,12 +107,12 @@ class ShapeRunner:
     def _by_shape(
         self, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]
     ) -> tuple[Any, Answer | None]:
-        if is_sparse(*tensors):  # which elements it stores decides about costs, and is no part of a shape
+        if is_sparse(*tensors):  # the stored elements decide the cost, and no shape tells them
             self.bounds.add(operator.name)
             raise RuntimeError(f"`{operator.name}` reads a sparse tensor, whose stored elements no shape tells")
-        # Operands that are written to are told apart; others may be one and the same.
-        told_apart = operator.mutates and not operator.writes_first
-        metas = [(meta_of if told_apart else any_meta_of)(tensor) for tensor in tensors]
+        # Operands that the operation writes to need distinct meta tensors; others may share one.
+        distinct = operator.mutates and not operator.writes_first
+        metas = [(meta_of if distinct else any_meta_of)(tensor) for tensor in tensors]
         pending = iter(metas)
         meta_args, meta_kwargs = _swapped(args, pending), {key: _swapped(kwargs[key], pending) for key in kwargs}
         call = bind(operator.func, meta_args, meta_kwargs)
@@ -121,7 +124,7 @@ class ShapeRunner:
         if operator.mutates:
             return self._written(operator, call, metas, tensors)
         bound = bounded(operator.name, call)
-        if bound is not NotImplemented:  # never by heart, so that a loop over bounds is noticed
+        if bound is not NotImplemented:  # never from the cache, so that a loop over bounds is noticed
             self._note_bound(operator.name)
             told = answer(operator, call, list(tensors_in(bound)))
             return self._own(bound), told
@@ -133,10 +136,10 @@ class ShapeRunner:
     def _written(
         self, operator: Operator, call: Call, metas: list[torch.Tensor], tensors: list[torch.Tensor]
     ) -> tuple[Any, Answer]:
-        """Run an operation that writes to some of its operands: those results are the operands themselves."""
+        """Run an operation that writes to some of its operands, which it returns."""
         if operator.name == "set_":
             raise RuntimeError("a tensor without values cannot be put into other memory")
-        result = operator.func(**_on_meta(dict(call)))
+        result = operator.func(**on_meta(dict(call)))
         told = answer(operator, call, list(tensors_in(result)))
         by_meta = {id(meta): tensor for meta, tensor in zip(metas, tensors, strict=True)}
         for name in operator.written:
@@ -150,13 +153,13 @@ class ShapeRunner:
 
     def _compute(self, operator: Operator, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if operator.name in _DROPOUTS and (not call["train"] or call["p"] == 0):
-            return call["input"]  # torch hands back the input itself
+            return call["input"]  # torch returns the input itself
         rule = RULES.get(operator.name)
         result = rule(call) if rule and operator.returns else None
-        return operator.func(*_on_meta(args), **_on_meta(kwargs)) if result is None else result
+        return operator.func(*on_meta(args), **on_meta(kwargs)) if result is None else result
 
     def _recipe(self, operator: Operator, result: Any, metas: list[torch.Tensor]) -> Recipe | None:
-        """Return how to make `result` again; `None` for results that are not plain tensors without values."""
+        """Return the recipe of a result, `None` if the result is not made of plain meta tensors."""
         sequence = isinstance(result, list | tuple)
         flat = list(result) if sequence else [result]
         if not all(isinstance(out, torch.Tensor) and out.device.type == "meta" for out in flat):
@@ -173,7 +176,7 @@ class ShapeRunner:
 
 
 def _told(operator: Operator, args: Any, kwargs: Any, result: Any, known: Answer | None) -> tuple[Any, Answer]:
-    """Return a result with its answer, the `known` one if that gives the same shapes."""
+    """Return a result with its description: the `known` one if the shapes are the same."""
     if known is not None and known.shapes == shapes_of(result):
         return result, known
     call = bind(operator.func, args, kwargs)
@@ -185,7 +188,7 @@ _SAME = Recipe(None)
 _DROPOUTS = frozenset({"dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"})
 
 _ELEMENTWISE = frozenset({"add_", "sub_", "mul_", "div_", "pow_", "copy_", "masked_fill_", "addcmul_", "addcdiv_"})
-"""Operators that write to their first operand what the others give, which are broadcast to its shape."""
+"""Operators that write to their first operand, and broadcast the others to its shape."""
 
 
 def _expect_room(metas: list[torch.Tensor]) -> None:
@@ -195,7 +198,7 @@ def _expect_room(metas: list[torch.Tensor]) -> None:
 
 
 def fresh(operator: Operator, result: Any, tensors: list[torch.Tensor]) -> Any:
-    """Return `result` as a tensor of its own when an operation handed back its input (dropout in evaluation)."""
+    """Return `result` as a new tensor if the operation returned its input, like dropout in evaluation."""
     if not operator.mutates and isinstance(result, torch.Tensor) and any(result is tensor for tensor in tensors):
         return torch.ops.aten.alias(result)
     return result
@@ -223,19 +226,20 @@ def _makes_much(name: str, args: tuple[Any, ...]) -> bool:
 
 
 def _on_cpu(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Factories that name another device make real tensors here: only their shape and values matter."""
+    """Return arguments with the CPU as the device: only shapes and values matter."""
     device = kwargs.get("device")
     return kwargs if device is None else {**kwargs, "device": CPU}
 
 
-def _on_meta(value: Any) -> Any:
+def on_meta(value: Any) -> Any:
+    """Return arguments, in a dictionary or a tuple, with the meta device in place of every device."""
     if isinstance(value, dict):
         return {key: META if isinstance(item, torch.device) else item for key, item in value.items()}
     return tuple(META if isinstance(item, torch.device) else item for item in value)
 
 
 def _pack(call: Call) -> Any:
-    """Packing keeps `sum(lengths)` steps (torch.nn.utils.rnn.pack_padded_sequence)."""
+    """Return what `torch.nn.utils.rnn.pack_padded_sequence` does: it keeps `sum(lengths)` steps."""
     data, lengths = call["input"], call["lengths"]
     steps = int(lengths.max())
     batch_sizes = torch.tensor([int((lengths > step).sum()) for step in range(steps)], device="cpu")
@@ -251,4 +255,4 @@ def _unpack(call: Call) -> Any:
 
 
 _PACKING = {"_pack_padded_sequence": (_pack, "lengths"), "_pad_packed_sequence": (_unpack, "batch_sizes")}
-"""Operators whose result depends on the values of one real operand."""
+"""Operators whose results have sizes that depend on the values of one real operand."""

@@ -1,15 +1,15 @@
-"""Multiply-accumulates of single operations: one fused multiply-add is one, bias and elementwise work is none.
+"""Multiply-accumulates of single operations: a fused multiply-add counts one, bias and elementwise work count none.
 
-The convention is that of published tables for convolution, linear, matrix products and attention. A sparse matrix
-multiplies by its stored elements (see `sparse_cost`). Where the number of products depends on the algorithm, as in
-Fourier transforms and linear algebra, a stated formula gives it (see `numerical_cost`). A known operation without such
-products costs 0 (see `free_operators`); an unknown one has no cost (`None`), and a report names it.
+Published tables count convolution, linear, matrix products and attention in this way. A sparse matrix multiplies by
+its stored elements (see `sparse_cost`). Where the number of products depends on the algorithm, as in Fourier transforms
+and linear algebra, a stated formula gives it (see `numerical_cost`). A known operation without products costs 0 (see
+`free_operators`). An unknown one has no cost (`None`), and the report names it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from archcheck.foundation.errors import SubjectError
 from archcheck.measure.operators.attention_cost import ATTENTION
 from archcheck.measure.operators.einsum_cost import contraction_macs
 from archcheck.measure.operators.free_operators import is_free
-from archcheck.measure.operators.numerical_cost import FORMULAS, Formula
+from archcheck.measure.operators.numerical_cost import FORMULAS, costs
 from archcheck.measure.operators.sparse_cost import is_sparse, product_macs, stored
 from archcheck.measure.operators.vocabulary import QUANTIZED, base_name
 from archcheck.measure.shapes.arguments import Call
@@ -28,12 +28,12 @@ from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.packed import opened, shape_of
 from archcheck.measure.shapes.shape_rules import broadcast
 
-_FORMULAS: dict[str, Formula] = {**FORMULAS, **ATTENTION}
+FORMULAS.update(ATTENTION)
 
 
 def multiply_accumulates(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> int | None:
-    """Return the multiply-accumulates of one call; `None` when the operation is unknown."""
-    formula = _FORMULAS.get(base_name(name))
+    """Return the multiply-accumulates of one call, `None` if the operation is unknown."""
+    formula = FORMULAS.get(base_name(name))
     if formula is None or not outputs:
         return 0 if is_free(name) else None
     try:
@@ -43,10 +43,10 @@ def multiply_accumulates(name: str, call: Call, outputs: Sequence[torch.Tensor])
 
 
 def checked_costs(stated: Mapping[str, Stated]) -> Mapping[str, Stated]:
-    """Return what costs are stated by operator.
+    """Return the costs that the contract states by operator.
 
     Raises:
-        SubjectError: a name or a cost is none, or the operator has a cost already.
+        SubjectError: a name or a cost is invalid, or archcheck knows the cost of the operator.
     """
     for name, cost in stated.items():
         try:
@@ -54,13 +54,13 @@ def checked_costs(stated: Mapping[str, Stated]) -> Mapping[str, Stated]:
             check_cost(cost)
         except ValueError as error:
             raise SubjectError("costs", f"the stated cost of `{name}`: {error}") from None
-        if base_name(name) in _FORMULAS or is_free(name):
+        if base_name(name) in FORMULAS or is_free(name):
             raise SubjectError("costs", f"`costs` states `{name}`, whose cost archcheck knows; leave it out")
     return stated
 
 
 def stated_macs(name: str, stated: Stated, roles: Sequence[str], extents: Sequence[Shape], out: Shape) -> int:
-    """Return the stated multiply-accumulates of a call, of the names and shapes of its operands and its first result.
+    """Return the stated multiply-accumulates of a call, from the names and shapes of its operands and first result.
 
     Raises:
         SubjectError: the formula does not fit the operator.
@@ -71,14 +71,6 @@ def stated_macs(name: str, stated: Stated, roles: Sequence[str], extents: Sequen
         raise SubjectError("costs", f"the stated cost of `{name}` {error}") from None
 
 
-def _costs(*names: str) -> Callable[[Any], Any]:
-    def register(function: Any) -> Any:
-        _FORMULAS.update(dict.fromkeys(names, function))
-        return function
-
-    return register
-
-
 def _quantized(kind: str) -> list[str]:
     return [name for name, meaning in QUANTIZED.items() if meaning == kind]
 
@@ -87,7 +79,7 @@ def _elements(sizes: Iterable[int]) -> int:
     return math.prod(map(int, sizes))
 
 
-@_costs("linear", *_quantized("linear"))
+@costs("linear", *_quantized("linear"))
 def _linear(call: Call, out: torch.Tensor) -> int:
     weight = call["weight"]
     if is_sparse(weight):  # every stored element meets every row of the input
@@ -95,34 +87,33 @@ def _linear(call: Call, out: torch.Tensor) -> int:
     return out.numel() * int(weight.shape[-1])
 
 
-@_costs(
+@costs(
     "conv1d", "conv2d", "conv3d", "convolution", "_convolution", "torchvision::deform_conv2d", *_quantized("conv")
 )  # fmt: skip
 def _conv(call: Call, out: torch.Tensor) -> int:
     if call.get("transposed"):
-        return int(call["input"].numel()) * _elements(call["weight"].shape[1:])
+        return _conv_transpose(call, out)
     return out.numel() * _elements(call["weight"].shape[1:])
 
 
-@_costs("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", *_quantized("conv_transpose"))
+@costs("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", *_quantized("conv_transpose"))
 def _conv_transpose(call: Call, out: torch.Tensor) -> int:
     # Every input element is multiplied with the kernel of every output channel of its group.
     return int(call["input"].numel()) * _elements(call["weight"].shape[1:])
 
 
-@_costs("convolution_backward")
+@costs("convolution_backward")
 def _conv_backward(call: Call, out: torch.Tensor) -> int:
-    # The gradient of the input and that of the weight take as many products as the convolution did.
-    products: int = _conv(call, call["grad_output"])
-    return products * sum(map(int, call["output_mask"][:2]))
+    # The gradients of the input and of the weight take as many products each as the convolution.
+    return _conv(call, call["grad_output"]) * sum(map(int, call["output_mask"][:2]))
 
 
-@_costs("conv_tbc")
+@costs("conv_tbc")
 def _conv_over_time(call: Call, out: torch.Tensor) -> int:
     return out.numel() * _elements(call["weight"].shape[:2])  # the weight is (kernel, in, out)
 
 
-@_costs(
+@costs(
     "mm", "bmm", "matmul", "mv", "dot", "vdot", "inner", "_int_mm", "_scaled_mm", "_scaled_mm_v2",
     "_weight_int8pack_mm", "_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu",
     "_weight_int4pack_mm_with_scales_and_zeros",
@@ -137,30 +128,30 @@ def _matmul(call: Call, out: torch.Tensor) -> int:
 _RIGHT = ("mat2", "other", "vec", "tensor")
 
 
-@_costs("_dyn_quant_matmul_4bit", "_mixed_dtypes_linear", "fbgemm_linear_int8_weight", "fbgemm_linear_fp16_weight")
+@costs("_dyn_quant_matmul_4bit", "_mixed_dtypes_linear", "fbgemm_linear_int8_weight", "fbgemm_linear_fp16_weight")
 def _packed_linear(call: Call, out: torch.Tensor) -> int:
-    # However the weight is packed, each feature of the result meets all of the input.
+    # Whatever the packing of the weight, each feature of the result takes a product with each input feature.
     return out.numel() * int(call["inp" if "inp" in call else "input"].shape[-1])
 
 
-@_costs("_foreach_mm")
+@costs("_foreach_mm")
 def _products(call: Call, out: torch.Tensor) -> int:
     return sum(int(left.numel() * right.shape[-1]) for left, right in zip(call["self"], call["mat2"], strict=True))
 
 
-@_costs("_sparse_mm", "hspmm", "smm", "_sparse_sparse_matmul", "_sparse_mm_reduce_impl")
+@costs("_sparse_mm", "hspmm", "smm", "_sparse_sparse_matmul", "_sparse_mm_reduce_impl")
 def _sparse_product(call: Call, out: torch.Tensor) -> int | None:
     left, right = tuple(tensors_in(call))[:2]
     return product_macs(left, right) if is_sparse(left, right) else None
 
 
-@_costs("sparse_sampled_addmm")
+@costs("sparse_sampled_addmm")
 def _sampled_product(call: Call, out: torch.Tensor) -> int:
-    # Only those elements of the product are worked out that the sparse operand stores.
+    # Only the elements that the sparse operand stores are computed.
     return stored(call["self"]) * int(call["mat1"].shape[-1])
 
 
-@_costs("addmm", "_addmm_activation", "baddbmm", "addmv", "addbmm", "_sparse_addmm", "sspaddmm")
+@costs("addmm", "_addmm_activation", "baddbmm", "addmv", "addbmm", "_sparse_addmm", "sspaddmm")
 def _addmm(call: Call, out: torch.Tensor) -> int:
     left = next(call[key] for key in ("mat1", "batch1", "mat") if key in call)
     right = next(call[key] for key in ("mat2", "batch2", "vec") if key in call)
@@ -170,36 +161,36 @@ def _addmm(call: Call, out: torch.Tensor) -> int:
     return out.numel() * int(left.shape[-1]) * int(batch)
 
 
-@_costs("outer", "ger", "addr")
+@costs("outer", "ger", "addr")
 def _outer(call: Call, out: torch.Tensor) -> int:
     return out.numel()
 
 
-@_costs("linalg_vecdot")
+@costs("linalg_vecdot")
 def _vecdot(call: Call, out: torch.Tensor) -> int:
     return _elements(broadcast(call["x"].shape, call["y"].shape))
 
 
-@_costs("_grouped_mm", "_scaled_grouped_mm", "_scaled_grouped_mm_v2")
+@costs("_grouped_mm", "_scaled_grouped_mm", "_scaled_grouped_mm_v2")
 def _grouped(call: Call, out: torch.Tensor) -> int:
-    # Groups are rows of the left side, or a part of the axis that both share; or columns of a right side without
-    # groups of its own, and then each matrix of the left side meets only its columns.
+    # Groups are rows of the left side, or parts of the axis that both sides share. If only the left side has groups,
+    # they are columns of the right side, and each matrix of the left side is multiplied with its columns only.
     left, right = call["self"], call["mat2"]
     groups = int(left.shape[0]) if left.dim() > right.dim() else 1
     return int(left.numel()) * int(right.shape[-1]) // groups
 
 
-@_costs("tensordot")
+@costs("tensordot")
 def _tensordot(call: Call, out: torch.Tensor) -> int:
     return out.numel() * _elements(call["self"].shape[axis] for axis in call["dims_self"])
 
 
-@_costs("bilinear")
+@costs("bilinear")
 def _bilinear(call: Call, out: torch.Tensor) -> int:
     return (out.numel() // out.shape[-1]) * int(call["weight"].numel())
 
 
-@_costs("_trilinear")
+@costs("_trilinear")
 def _trilinear(call: Call, out: torch.Tensor) -> int:
     """Return the product of all axes of the three operands, each stretched by its `expand` axes."""
     shapes = []
@@ -211,32 +202,32 @@ def _trilinear(call: Call, out: torch.Tensor) -> int:
     return _elements(broadcast(*shapes))
 
 
-@_costs("einsum")
+@costs("einsum")
 def _einsum(call: Call, out: torch.Tensor) -> int:
     return contraction_macs(call["equation"], [tensor.shape for tensor in call["tensors"]], call.get("path"))
 
 
-@_costs("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
+@costs("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
 def _bag(call: Call, out: torch.Tensor) -> int:
-    # Rows that are only added take no product; rows with weights are those of a sparse matrix times the table.
+    # Rows that are only added take no product. Weighted rows are a product of a sparse matrix and the table.
     weights = call.get("per_sample_weights")
     return 0 if weights is None else int(weights.numel()) * int(call["weight"].shape[-1])
 
 
-@_costs("lstm", "gru", "rnn_tanh", "rnn_relu")
+@costs("lstm", "gru", "rnn_tanh", "rnn_relu")
 def _recurrent(call: Call, out: torch.Tensor) -> int:
     # Every step multiplies each weight matrix of every layer and direction once.
     return _steps(call) * sum(int(weight.numel()) for weight in call["params"] if weight.dim() == 2)
 
 
-@_costs("mkldnn_rnn_layer")
+@costs("mkldnn_rnn_layer")
 def _recurrent_layer(call: Call, out: torch.Tensor) -> int:
     return _steps(call) * int(call["weight0"].numel() + call["weight1"].numel())
 
 
-@_costs("quantized_lstm", "quantized_gru")
+@costs("quantized_lstm", "quantized_gru")
 def _quantized_recurrent(call: Call, out: torch.Tensor) -> int:
-    """The weights are packed, so their sizes follow from the gates: four of a state that is a pair, else three."""
+    """Return the products of packed weights: their sizes follow from the four gates of an LSTM, or three of a GRU."""
     is_pair = isinstance(call["hx"], list | tuple)
     state, source = call["hx"][0] if is_pair else call["hx"], call.get("data", call.get("input"))
     hidden, directions = int(state.shape[-1]), 2 if call["bidirectional"] else 1
@@ -250,7 +241,7 @@ def _steps(call: Call) -> int:
     return int(source.numel() // source.shape[-1])
 
 
-@_costs("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell", *_quantized("cell"))
+@costs("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell", *_quantized("cell"))
 def _cell(call: Call, out: torch.Tensor) -> int:
     return _steps(call) * (_weights(call["w_ih"]) + _weights(call["w_hh"]))
 

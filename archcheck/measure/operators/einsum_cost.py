@@ -1,8 +1,8 @@
-"""The multiply-accumulates of an einsum, contracted pair by pair in the order that torch takes.
+"""The multiply-accumulates of an einsum, contracted pair by pair in the order of torch.
 
-Torch contracts from left to right, or along the path that `opt_einsum` found where that package is installed.
-Before two operands meet, each is summed over the indices that nothing else needs; the product of the index sizes
-that remain is the number of terms.
+Torch contracts from left to right, or along the path that `opt_einsum` finds if that package is installed. Before two
+operands are multiplied, each is summed over the indices that nothing else needs. The number of terms is the product of
+the remaining index sizes.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 Sizes = dict[object, int]
-"""Index -> size. Axes of size one are left out: they are broadcast, and no term comes from them."""
+"""Index -> size, without axes of size one: they are broadcast and add no terms."""
 
 
 def contraction_macs(equation: str, shapes: Sequence[Sequence[int]], path: Sequence[int] | None = None) -> int:
-    """Return the multiply-accumulates of `torch.einsum(equation, …)`; an einsum of one operand has none.
+    """Return the multiply-accumulates of `torch.einsum(equation, …)`, 0 for one operand.
 
-    `path` holds the positions of each pair in turn, as torch hands them on: a result goes to the end of the
-    operands, and to their front when there is no path.
+    `path` holds the positions of each pair in turn, as torch passes them. With a path, a result goes to the end of the
+    operands; without one, to their front.
     """
     left, arrow, right = equation.replace(" ", "").partition("->")
     indices = [_indices(letters, len(shape)) for letters, shape in zip(left.split(","), shapes, strict=True)]
@@ -40,7 +40,7 @@ def contraction_macs(equation: str, shapes: Sequence[Sequence[int]], path: Seque
 
 
 def summed_axes(equation: str, axes: int) -> tuple[int, ...]:
-    """Return the axes over which an einsum of one operand sums it, if it does no more than that."""
+    """Return the axes that an einsum of one operand sums over, `()` if it does anything else."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     if not arrow or "," in left:
         return ()
@@ -53,14 +53,14 @@ def summed_axes(equation: str, axes: int) -> tuple[int, ...]:
 
 
 def _indices(letters: str, axes: int) -> list[object]:
-    """Return one index an axis; those of an ellipsis are counted from its end, where broadcasting aligns them."""
+    """Return one index per axis; those of an ellipsis count from its end, where broadcasting aligns them."""
     before, dots, after = letters.partition("...")
     hidden = axes - len(before) - len(after) if dots else 0
     return [*before, *range(-hidden, 0), *after]
 
 
 def _once(indices: Sequence[Sequence[object]]) -> set[object]:
-    """Return the indices of an output that is not spelled out: an ellipsis, and every letter that stands once."""
+    """Return the indices of an implicit output: an ellipsis, and every letter that occurs once."""
     counts = Counter(index for indexed in indices for index in indexed)
     return {index for index, count in counts.items() if count == 1 or isinstance(index, int)}
 

@@ -1,4 +1,4 @@
-"""Keeps calls of elementwise operators, so that they can be repeated on other numbers."""
+"""Keeps calls of elementwise operators, to repeat them on other numbers."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _ALSO = frozenset({
     "multiply", "divide", "true_divide", "floor_divide", "clip", "square", "alias", "detach",
     "leaky_relu", "elu", "celu", "__and__", "__or__", "__iand__", "__ior__",
 })  # fmt: skip
-"""Operators that do so and have no tag of torch's that says it."""
+"""Elementwise operators that torch does not tag as pointwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Elementwise:
-    """One such call: an operator and its arguments by name, each tensor replaced by its place among the operands."""
+    """An elementwise call: the operator and its arguments by name, with a placeholder for each operand."""
 
     func: Any
     arguments: Mapping[str, Any]
 
     def of(self, operands: Sequence[torch.Tensor]) -> torch.Tensor | None:
-        """Return what it gives for other operands; `None` where that fails."""
+        """Return the result for other operands, `None` if the call fails."""
         try:
             made = self.func(**{name: _filled(value, operands) for name, value in self.arguments.items()})
-        except Exception:  # whatever torch says of operands of another shape
+        except Exception:  # torch may refuse operands of other shapes
             return None
         return made if isinstance(made, torch.Tensor) else None
 
@@ -44,7 +44,7 @@ class _Place:
 
 
 def elementwise(operator: Operator, call: Call) -> Elementwise | None:
-    """Return how to make a call of other numbers, if it maps each element by itself."""
+    """Return a call for repetition on other numbers, `None` if it is not elementwise."""
     if not _is_elementwise(operator):
         return None
     places = count()
@@ -58,7 +58,7 @@ def elementwise(operator: Operator, call: Call) -> Elementwise | None:
 
 
 def _is_elementwise(operator: Operator) -> bool:
-    """Whether an operator maps each element by itself; torch tags forms in place less often than others."""
+    """Whether an operator is elementwise. Torch does not tag every in-place form."""
     base = base_name(operator.name)
     if base in _ALSO or torch.Tag.pointwise in operator.func.tags:
         return True

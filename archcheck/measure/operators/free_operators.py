@@ -1,15 +1,15 @@
 """Tells which operators multiply nothing, so that they cost no multiply-accumulates.
 
-Free is what moves, compares, draws, makes, rounds or reduces numbers one by one: what the vocabulary lists, and what
-torch's own schema says of an operator, whatever the release:
+Free operators move, compare, draw, create, round or reduce numbers. The vocabulary lists some. Torch's own schema shows
+the others, in every release:
 
-- it is tagged as pointwise, as a reduction, as a view or the copy of one, or as one that draws random numbers;
-- it hands no tensor on, so that it only asks or asserts: `_assert_async`, `allclose`, `q_scale`;
+- the operator is tagged as pointwise, as a reduction, as a view or its copy, or as one that draws random numbers;
+- it returns no tensor, so it only queries or asserts: `_assert_async`, `allclose`, `q_scale`;
 - it is another form of a free operator: in place, functional, on a list (`_foreach_abs`), its gradient
-  (`relu_backward`), or what puts a view back (`select_scatter`).
+  (`relu_backward`), or the inverse of a view (`select_scatter`).
 
-All else that has no formula (see `cost`) is unknown, which a report says by name: products of packed matrices, whose
-layouts decide, and what belongs to one vendor's library, to an optimiser or to the subject.
+Any other operator without a formula (see `cost`) is unknown, and the report names it. Examples are products of packed
+matrices, whose layouts decide the cost, and operators of a vendor's library, of an optimiser or of the subject.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TAGS = ("pointwise", "reduction", "view_copy")
 _SUFFIXES = ("_backward", "_backward_data", "_copy", "_scatter", "_functional")
 _PREFIXES = ("_foreach_", "_functional")
 _MULTIPLYING_DRAWS = ("attention", "rnn", "lstm")
-"""Parts of the names of operators that draw, for their dropout, and multiply."""
+"""Parts of the names of operators that multiply, and draw random numbers for their dropout."""
 
 
 @cache
@@ -37,7 +37,7 @@ def is_free(name: str) -> bool:
     base = base_name(name)
     if KINDS.get(base) in MULTIPLYING:
         return False
-    if is_listed(name) or name in FREE or base in FREE:
+    if is_listed(name) or base in FREE:
         return True
     if any(_says_so(base, func) for form in (name, base) for func in _overloads(form)):
         return True
@@ -51,7 +51,7 @@ def _overloads(name: str) -> Iterator[Any]:
 
 
 def _says_so(name: str, func: Any) -> bool:
-    """Whether the schema and the tags of an overload say that it multiplies nothing."""
+    """Whether the schema and the tags of an overload show that it multiplies nothing."""
     returns = func._schema.returns
     if not func._schema.is_mutable and not any("Tensor" in str(value.type) for value in returns):
         return True

@@ -1,7 +1,6 @@
-"""Canonical names and attributes of single operations: what each one means, not how it was spelled.
+"""Canonical kinds and attributes of single operations, whatever functions the code calls.
 
-What takes more than one operation to tell (whether a mean is a global pooling, whether a product is with a
-weight) is settled in `graph`.
+`graph` decides what takes more than one operation: whether a mean is a global pooling, whether a product has a weight.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _DESCRIBERS: dict[str, Callable[[str, Call, Sequence[torch.Tensor]], Attributes]
 
 
 def kind_of(name: str) -> str:
-    """Return the canonical kind of an operator; an in-place form is the same kind, an unknown one its own name."""
+    """Return the canonical kind of an operator, in place or not; an unknown operator is its own kind."""
     base = base_name(name)
     if base in FACTORIES:
         return "factory"
@@ -33,19 +32,19 @@ def kind_of(name: str) -> str:
 
 @cache
 def is_known(name: str, func: Any) -> bool:
-    """Whether a composite operator is understood whole, so that there is no need to look inside."""
+    """Whether a composite operator is known as a whole, so that it is not decomposed."""
     return is_listed(name) or torch.Tag.pointwise in func.tags
 
 
 def describe(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> tuple[str, Attributes]:
-    """Return the kind of one call and what a rule may want to know of it."""
+    """Return the kind of one call and its attributes for rules."""
     kind = kind_of(name)
     if "quantized" in name:
         call = opened(call)
     if kind == "conv" and call.get("transposed"):
         kind = "conv_transpose"
     if kind == "hardtanh" and (call.get("min_val"), call.get("max_val")) == (0, 6):
-        kind = "relu6"  # which torch spells so
+        kind = "relu6"  # torch implements it by `hardtanh`
     if name == "einsum" and len(call["tensors"]) == 1:
         whole = call["tensors"][0].shape
         if dims := summed_axes(call["equation"], len(whole)):
@@ -90,10 +89,10 @@ def _conv(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
 
 
 def _whole_map(conv: Attributes, extent: tuple[int, ...]) -> Attributes:
-    """Say what a convolution to one position makes of its map: a matrix product of one position, or one of them all.
+    """Return whether a convolution with one output position is a linear layer, or covers its whole map.
 
-    A 1x1 convolution of a single position is a linear layer. A kernel that reads every position of a larger map
-    is a global convolution: what global average pooling is with fixed and equal weights.
+    A 1x1 convolution of a single position is a linear layer. A kernel that reads every position of a larger map is a
+    global convolution; global average pooling is one with fixed, equal weights.
     """
     kernel = conv["kernel"]
     if math.prod(extent) == 1:
@@ -109,7 +108,7 @@ def _whole_map(conv: Attributes, extent: tuple[int, ...]) -> Attributes:
 
 
 def _geometry(call: Call, axes: int) -> Attributes:
-    """Return stride, padding and dilation by axes; a deformable convolution has an argument for each of both axes."""
+    """Return stride, padding and dilation per axis. A deformable convolution has one argument per axis for each."""
     if "pad_h" in call:
         names = {"stride": "stride", "padding": "pad", "dilation": "dilation"}
         return {name: (call[f"{short}_h"], call[f"{short}_w"]) for name, short in names.items()}
@@ -162,7 +161,7 @@ def _dropout(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attribut
 
 @_describes("attention")
 def _attention(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
-    # The module passes 0 in evaluation, so a rate above 0 means that dropout is on.
+    # Modules pass 0 in evaluation, so a rate above 0 means that dropout is on.
     rate = float(call.get("dropout_p", 0.0))
     return {
         "p": rate,
@@ -187,7 +186,7 @@ def _pool(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
     if "output_size" in call:
         axes = len(call["output_size"])
         extent, out = call["self"].shape[-axes:], outputs[0].shape[-axes:]
-        # An adaptive window covers the map whatever its size.
+        # An adaptive window covers a map of any size.
         return {"adaptive": True, **_coverage(tuple(extent), tuple(out), tuple(extent))}
     axes = len(call["kernel_size"])
     kernel = per_axis(call["kernel_size"], axes)
@@ -203,10 +202,9 @@ def _pool(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
 
 
 def _coverage(extent: tuple[int, ...], out: tuple[int, ...], reach: tuple[int, ...]) -> Attributes:
-    """Say whether a pooling to one position covers its whole map of `extent`, given the `reach` of its window.
+    """Return whether a pooling to one position covers its whole map of `extent`, given the `reach` of its window.
 
-    `real`: it gathers more than one position; `trivial`: the map was one position already; `partial`: the
-    window leaves a border out, so that a corner of the map stands for all of it.
+    `real`: it covers several positions; `trivial`: the map has one position; `partial`: the window misses a border.
     """
     attributes: Attributes = {"extent": extent}
     if math.prod(out) != 1:
@@ -223,7 +221,7 @@ def _coverage(extent: tuple[int, ...], out: tuple[int, ...], reach: tuple[int, .
 @_describes("mean", "sum", "amax", "max")
 def _reduce(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
     x, dims = call["self"], call.get("dim")
-    whole = not x.dim() or dims in (None, [], ())  # of a single number, the only axis is none
+    whole = not x.dim() or dims in (None, [], ())  # a single number has no axis
     axes = range(x.dim()) if whole else [axis % x.dim() for axis in per_axis(dims, 1)]
     return {"dims": tuple(sorted(axes)), "of": tuple(x.shape), "keepdim": bool(call.get("keepdim"))}
 
@@ -266,7 +264,7 @@ def _pad(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
 
 @_describes("reshape")
 def _unfold(name: str, call: Call, outputs: Sequence[torch.Tensor]) -> Attributes:
-    """Describe what reads windows and weighs none of them; the other ways to reshape say nothing of themselves."""
+    """Describe operations that read windows without weights. Other operations that reshape have no attributes."""
     if name == "im2col":
         return {"kernel": per_axis(call["kernel_size"], 2), **_geometry(call, 2)}
     if name == "unfold":

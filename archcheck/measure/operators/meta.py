@@ -1,9 +1,8 @@
-"""Builds a subject without memory: on torch's meta device a tensor has a shape and a dtype, and no numbers.
+"""Builds a subject without memory: on torch's meta device, a tensor has a shape and a dtype, and no numbers.
 
-A network of seventy billion parameters is built in a second that way, and measured by shapes alone. What needs numbers
-cannot be done with it: no real forward pass confirms the shapes, no probe runs, no checkpoint is tried. Numbers that
-the code itself spells, such as a schedule of rates from `torch.linspace`, are real, and so is what little is computed
-from them.
+A network of seventy billion parameters is built in a second, and measured by shapes alone. Without numbers, no real
+forward pass confirms the shapes, no probe runs, and no checkpoint is tried. Numbers in the code itself, such as a
+schedule of rates from `torch.linspace`, are real, and so are small results that are computed from them.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from torch.utils._device import _device_constructors
 
 from archcheck.facts.records import META_WORDS
 from archcheck.foundation.errors import SubjectError, described
+from archcheck.measure.operators.computation import SMALL, on_meta
 from archcheck.measure.operators.schema import Operator, operator_of
 from archcheck.measure.shapes.arguments import bind
 from archcheck.measure.shapes.containers import map_tensors, tensors_in
@@ -31,19 +31,16 @@ _SPELLED = frozenset(
     {torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor}
     | {torch.arange, torch.linspace, torch.logspace, torch.range}
 )
-"""Functions whose result has numbers that the code spells."""
+"""Functions whose results have numbers from the code itself."""
 
 _ATEN = torch.ops.aten
 _SIZED = frozenset({_ATEN.zeros.default, _ATEN.ones.default, _ATEN.rand.default, _ATEN.randn.default})
-"""Operators that make a tensor of a size: without numbers, each is an empty one."""
-
-_SMALL = 1 << 20
-"""Elements up to which results of real tensors are real, too."""
+"""Operators that make a tensor of a given size. Without numbers, each equals an empty tensor."""
 
 
 @contextmanager
 def without_memory() -> Iterator[None]:
-    """Let tensors that are made inside have no numbers, unless they name a device or the code spells their numbers."""
+    """Create tensors in the block without numbers, unless the code names a device or gives their numbers."""
     with _OnMeta(), _Outsides():  # type: ignore[no-untyped-call]
         yield
 
@@ -54,12 +51,12 @@ def is_without_memory(tensors: Iterable[torch.Tensor | None]) -> bool:
 
 
 def to_meta(value: Any) -> Any:
-    """Return `value` with its tensors, however they are nested, on the meta device."""
+    """Return `value` with all its tensors, at any depth, on the meta device."""
     return map_tensors(meta_of, value)
 
 
 def needs_numbers(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, is torch's refusal to give the numbers of a tensor that has none."""
+    """Whether an error, or one of its causes, says that a tensor on the meta device has no numbers."""
     while error is not None:
         if isinstance(error, RuntimeError | TypeError | ValueError) and _META.search(str(error)):
             return True
@@ -71,7 +68,7 @@ _META = re.compile(r"\bmeta\b|unallocated storage", re.IGNORECASE)
 
 
 def refused(target: str, place: str, error: BaseException) -> SubjectError:
-    """Return the error of a subject that looks at numbers while it is built."""
+    """Return the error of a subject that reads numbers in its constructor."""
     return SubjectError(
         "construct",
         f"`{target}` needs real numbers to be built{place}, and without memory it has none: leave {META_WORDS} out "
@@ -80,7 +77,7 @@ def refused(target: str, place: str, error: BaseException) -> SubjectError:
 
 
 class _OnMeta(TorchFunctionMode):
-    """Has functions make meta tensors, as `with torch.device("meta")` does, but for numbers that the code spells."""
+    """Makes functions create meta tensors, like `with torch.device("meta")`, except for numbers from the code."""
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Run one function of torch."""
@@ -88,16 +85,16 @@ class _OnMeta(TorchFunctionMode):
         if func in _device_constructors() and func not in _SPELLED and kwargs.get("device") is None:
             kwargs = {**kwargs, "device": META}
         if args and torch.nn.parameter.is_lazy(args[0]):
-            # A lazy tensor would make what it answers one of its own class, which some releases cannot do twice.
+            # A lazy tensor would turn the result into its own class, which some releases cannot do twice.
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
 
 
 class _Outsides(Dispatch):  # type: ignore[no-untyped-call]
-    """Computes what operations on meta tensors give, by shape rules where there are any, and skips initialisation.
+    """Computes operations on meta tensors, by shape rules if there are any, and skips initialisation.
 
-    Torch's own kernels for meta tensors are written in Python, and the first of them imports a compiler.
+    Torch's own kernels for meta tensors are written in Python, and the first use imports a compiler.
     """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -109,17 +106,17 @@ class _Outsides(Dispatch):  # type: ignore[no-untyped-call]
         if not tensors or not isinstance(func, torch._ops.OpOverload):
             return func(*args, **kwargs)
         operator = operator_of(func)
-        if not is_without_memory(tensors) and (operator.mutates or operator.makes_views or _at_most(tensors) <= _SMALL):
+        if not is_without_memory(tensors) and (operator.mutates or operator.makes_views or _at_most(tensors) <= SMALL):
             return func(*args, **kwargs)
         if operator.writes_first and tensors[0].device.type == "meta":
-            return args[0]  # whatever is written, there is nowhere to write it
-        args, kwargs = to_meta(args), _staying(to_meta(kwargs))
+            return args[0]  # there is no memory to write to
+        args, kwargs = to_meta(args), on_meta(to_meta(kwargs))
         result = _by_rule(operator, args, kwargs)
         return func(*args, **kwargs) if result is None else result
 
 
 def _at_most(tensors: Sequence[torch.Tensor]) -> int:
-    """Return how many elements the result of an operation has at most, of those that do not repeat."""
+    """Return the most elements that the result of an operation can have if it repeats none."""
     try:
         return math.prod(broadcast(*(tensor.shape for tensor in tensors)))
     except RuntimeError:  # matrices
@@ -129,8 +126,3 @@ def _at_most(tensors: Sequence[torch.Tensor]) -> int:
 def _by_rule(operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     rule = None if operator.mutates else RULES.get(operator.name)
     return rule(bind(operator.func, args, kwargs)) if rule else None
-
-
-def _staying(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments without the device that a tensor is to be moved to: what has no numbers stays where it is."""
-    return {name: META if isinstance(value, torch.device) else value for name, value in kwargs.items()}

@@ -1,7 +1,7 @@
-"""Works out the kind, cost and result of an operator's call, once for all calls with the same signature.
+"""Describes an operator's call (kind, cost, result) once for all calls with the same signature.
 
-Deep networks repeat themselves: the same operator on operands of the same shapes, with the same other arguments.
-Such calls have the same answer, in evaluation and in training, whatever tensors they are made on.
+Deep networks repeat calls: the same operator on operands of the same shapes, with the same other arguments. Such calls
+have the same description, in evaluation and in training, for any tensors.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to make the results of a call from its operands; `wraps` is the sequence that they come in.
+    """How to make the results of a call from its operands; `wraps` is the class of the sequence that holds them.
 
-    Without `made` the call hands back the operand that it wrote to.
+    If `made` is `None`, the call returns the operand that it wrote to.
     """
 
     made: tuple[Made, ...] | None
@@ -46,13 +46,13 @@ class Recipe:
     ordinary_views: bool = False
 
     def make(self, tensors: Sequence[torch.Tensor], memory: Memory) -> Any:
-        """Return new results, in blocks of their own or in those of their operands."""
+        """Return new results, in new memory or in that of the operands."""
         if self.made is None:
             if tensors[0].__class__ is not ShapeTensor:
                 memory.spoil(tensors[0])
             return tensors[0]
         if self.ordinary_views and not all(tensor.is_inference() for tensor in tensors):
-            # Autograd keeps a version counter for views of ordinary tensors, which inference tensors lack.
+            # A view of an ordinary tensor shares its version counter, which inference tensors do not have.
             with torch.inference_mode(False):
                 return self._make(tensors, memory)
         return self._make(tensors, memory)
@@ -68,14 +68,12 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """One call: canonical `kind`, attributes as JSON values, costs (`macs` is `None` where unknown), what it gives.
+    """One call: its canonical `kind`, attributes as JSON values, costs (`macs` is `None` if unknown) and results.
 
-    `roles` are the names of the arguments that its operands stand in, `operand_shapes` the shapes of these; `recipe` is
-    `None` where its results depend on more than the look of the call; `number` is what it fills with, compares with,
-    multiplies by or draws by.
-    `numbers` are all numbers of Python in it that take part in the result, `integers` those that say how much, where or
-    which; `draws` says that a generator takes part.
-    `elementwise` computes the same of other operands, where it maps each of their elements by itself.
+    `roles` are the names of the arguments of its operands, `operand_shapes` their shapes. `recipe` is `None` if the
+    results depend on more than the signature. `number` is the number that it fills with, compares with, multiplies by
+    or draws with. `numbers` are all numbers of Python that influence the result; `integers` are sizes, positions and
+    choices. `draws` says that it uses a random generator. `elementwise` repeats an elementwise call on other operands.
     """
 
     op: str
@@ -97,16 +95,17 @@ class Answer:
 
 
 KNOWN: dict[CallSignature, Answer] = {}
-"""The answers of this process: the same layers occur in many models."""
+"""The descriptions of this process by signature: the same layers occur in many models."""
 
 _MANY = 20_000
+"""Most descriptions that are kept."""
 
 
-def remember(look: CallSignature, told: Answer) -> None:
-    """Add to what is known; forget everything when that has become much, for looks may hold arguments alive."""
+def remember(signature: CallSignature, told: Answer) -> None:
+    """Add a description; forget all when there are too many, because signatures may keep arguments alive."""
     if len(KNOWN) >= _MANY:
         KNOWN.clear()
-    KNOWN[look] = told
+    KNOWN[signature] = told
 
 
 def answer(
@@ -116,7 +115,7 @@ def answer(
     *,
     recipe: Recipe | None = None,
 ) -> Answer:
-    """Work out the answer of one call from its arguments by name and its results."""
+    """Return the description of one call, from its arguments by name and its results."""
     name = operator.name
     kind, attributes = describe(name, call, outputs)
     macs = multiply_accumulates(name, call, outputs)
@@ -156,7 +155,7 @@ def _number(name: str, call: Call) -> float | None:
 
 
 def numbers_of(operator: Operator, call: Call) -> Iterator[complex]:
-    """Yield the numbers of Python in one call that take part in its result."""
+    """Yield the numbers of Python in one call that influence its result."""
     for name in operator.values:
         value = call.get(name)
         for each in value if isinstance(value, list | tuple) else (value,):
@@ -173,7 +172,7 @@ def _integers(values: Iterable[Any], *, floats: bool) -> Iterator[float]:
 
 
 def source(kind: str, tensor: torch.Tensor) -> Answer:
-    """Return what stands for a tensor that no operation made: an `input` or a `constant`."""
+    """Return the description of a tensor that no operation made: an `input` or a `constant`."""
     return Answer(
         op=kind, kind=kind, attributes={}, macs=0, flops=0, shapes=(shape_of(tensor),), dtype=dtype_of(tensor), roles=()
     )
@@ -183,7 +182,7 @@ def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
     """Return the shape as a plain tuple.
 
     Raises:
-        SubjectError: the tensor is ragged, so that one of its sizes is none.
+        SubjectError: the tensor is nested, and has no single size along an axis.
     """
     if tensor.__class__ is ShapeTensor:
         return tensor.metadata.shape

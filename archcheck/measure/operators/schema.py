@@ -1,4 +1,4 @@
-"""What torch's schema says of an operator, looked up once."""
+"""The properties of an operator by torch's schema, looked up once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from archcheck.measure.shapes.unknown_sizes import BOUNDS
 from archcheck.measure.subject.ownership import is_own
 
 VALUES = frozenset({"item", "_local_scalar_dense", "is_nonzero", "equal", "allclose"})
-"""Operators that hand a value to Python."""
+"""Operators that return a value to Python."""
 
 _BY_VALUE = VALUES | {"_pack_padded_sequence", "_pad_packed_sequence"}
 
@@ -25,32 +25,16 @@ _RESHAPING = frozenset({
     "resize_", "t_", "transpose_", "squeeze_", "unsqueeze_", "set_", "resize_as_", "as_strided_", "swapaxes_",
     "swapdims_",
 })  # fmt: skip
-"""Operators that change the outside of the tensor they are called on."""
+"""Operators that change the shape or strides of their first operand in place."""
 
 
 class Operator:
-    """One overload: its name, whether it `mutates` or `writes_first`, `makes_views`, needs to be looked `inside`.
+    """One overload: `name`; whether it `mutates`, `writes_first`, `makes_views`, or must be decomposed (`inside`).
 
-    `by_shape` says that its result follows from the metadata of its operands and its other arguments; `written` are
-    the names of the arguments that it writes to, and `body` is the subject's function behind an operator of its own.
-    `values` are the names of the arguments that may be numbers of Python, and `draws` says that it uses a generator.
+    `by_shape` says that its result follows from the shapes of its operands and its other arguments. `written` are the
+    names of the arguments that it writes to. `body` is the subject's function, if the subject registered the operator.
+    `values` are the names of arguments that may be numbers of Python. `draws` says that it uses a random generator.
     """
-
-    __slots__ = (
-        "body",
-        "by_shape",
-        "draws",
-        "func",
-        "inside",
-        "makes_views",
-        "mutates",
-        "name",
-        "reshapes",
-        "returns",
-        "values",
-        "writes_first",
-        "written",
-    )
 
     def __init__(self, func: Any) -> None:
         schema = func._schema
@@ -59,41 +43,39 @@ class Operator:
         self.mutates = bool(schema.is_mutable)
         self.returns = len(schema.returns)
         self.makes_views = any(value.alias_info is not None for value in schema.returns)
-        self.reshapes = self.name in _RESHAPING
-        self.writes_first = self.mutates and not self.reshapes and _writes_first(schema)
+        self.writes_first = self.mutates and self.name not in _RESHAPING and _writes_first(schema)
         self.written = tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write)
         self.by_shape = self.name not in _BY_VALUE and (self.writes_first or not self.mutates)
-        self.inside = _is_opaque(self.name, func)
+        known = self.name in RULES or self.name in BOUNDS or is_known(self.name, func)
+        self.inside = not known and _decomposes(func)
         self.body = _body(func)
         self.draws = torch.Tag.nondeterministic_seeded in func.tags
         self.values = tuple(a.name for a in schema.arguments if _takes_numbers(a)) if self.name not in RANGES else ()
 
 
 RANGES = frozenset({"arange", "range"})
-"""Factories whose numbers say how many there are, and where they begin."""
+"""Factories whose numbers are bounds and steps."""
 
 _SETTINGS = frozenset({"momentum", "rounding_mode", "keep_prob"})
-"""Arguments that are numbers and reach no result of an evaluation."""
+"""Arguments that are numbers and influence no result in evaluation."""
 
 
 def _takes_numbers(argument: Any) -> bool:
-    """Whether an argument is a number that takes part in the result, and not a size, an axis or a choice."""
+    """Whether an argument is a number that influences the result, and not a size, an axis or a choice."""
     kind = str(argument.type)
     numbers = "number" in kind or "float" in kind or "Scalar" in kind or "complex" in kind or "Tensor" in kind
     return (numbers and argument.name not in _SETTINGS) or argument.name == "divisor_override"
 
 
 def _body(func: Any) -> Callable[..., Any] | None:
-    """Return the function of Python behind an operator that the subject registered, if one is."""
-    made = "torch._library.custom_ops" in sys.modules and torch._library.custom_ops.OPDEFS.get(func._schema.name)
-    if made:
-        body: Callable[..., Any] = made._init_fn
-        return body if _is_of_subject(body) else None
-    return None
+    """Return the function behind an operator that the subject registered in Python, else `None`."""
+    registered = "torch._library.custom_ops" in sys.modules and torch._library.custom_ops.OPDEFS.get(func._schema.name)
+    body: Callable[..., Any] | None = registered._init_fn if registered else None
+    return body if body is not None and _is_of_subject(body) else None
 
 
 def _is_of_subject(body: Any) -> bool:
-    """Whether what can be called stands in a file of the subject's: a function, a part of one, an object."""
+    """Whether the code of a callable is in a file of the subject: a function, a partial, or an object."""
     body = inspect.unwrap(body)
     while isinstance(body, partial):
         body = inspect.unwrap(body.func)
@@ -107,17 +89,12 @@ def _writes_first(schema: Any) -> bool:
     return alias is not None and alias.is_write and len(schema.returns) == 1
 
 
-def _is_opaque(name: str, func: Any) -> bool:
-    """Whether nobody knows the composite operator whole, so that it has to be decomposed."""
-    return name not in RULES and name not in BOUNDS and not is_known(name, func) and _decomposes(func)
-
-
 def _decomposes(func: Any) -> bool:
-    """Whether torch has the operator as a composition of others, which is what `OpOverload.decompose` runs."""
+    """Whether torch has a decomposition of the operator, which `OpOverload.decompose` runs."""
     key, name = torch._C.DispatchKey.CompositeImplicitAutograd, func.name()
     if key in func.py_kernels:
         return True
-    # Methods of Python such as `Tensor.dim` are overloads, too, of which the dispatcher knows nothing.
+    # Methods of Python such as `Tensor.dim` are overloads, too, but not for the dispatcher.
     return torch._C._dispatch_has_kernel(name) and torch._C._dispatch_has_kernel_for_dispatch_key(name, key)
 
 
@@ -125,7 +102,7 @@ _operators: dict[int, Operator] = {}
 
 
 def operator_of(func: torch._ops.OpOverload) -> Operator:
-    """Return what is known of an overload; torch keeps one object for each as long as the process lives."""
+    """Return the properties of an overload. Torch keeps one object per overload in a process."""
     known = _operators.get(id(func))
     if known is None or known.func is not func:
         known = _operators[id(func)] = Operator(func)

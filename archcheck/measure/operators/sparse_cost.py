@@ -1,4 +1,4 @@
-"""Products of sparse matrices: a multiply-accumulate for each stored element and each element that it meets."""
+"""Products of sparse matrices: one multiply-accumulate for each pair of a stored element and an element it meets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def is_sparse(*tensors: object) -> bool:
-    """Whether one of these is a tensor that stores some of its elements only."""
+    """Whether one of these is a sparse tensor."""
     return any(isinstance(tensor, torch.Tensor) and tensor.layout in _LAYOUTS for tensor in tensors)
 
 
@@ -16,12 +16,12 @@ _LAYOUTS = frozenset({torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torc
 
 
 def stored(tensor: torch.Tensor) -> int:
-    """Return how many elements a sparse tensor stores; those of a block that are zero are stored, too."""
+    """Return how many elements a sparse tensor stores, including zeros inside of a block."""
     return int((tensor._values() if tensor.layout is torch.sparse_coo else tensor.values()).numel())
 
 
 def product_macs(left: torch.Tensor, right: torch.Tensor) -> int:
-    """Return the multiply-accumulates of the product of two matrices, or of matrix and vector, one of them sparse."""
+    """Return the multiply-accumulates of a product of two matrices, or of a matrix and a vector, one of them sparse."""
     if not is_sparse(right):  # every stored element of the left side meets a row of the right one
         return stored(left) * (int(right.shape[-1]) if right.dim() > 1 else 1)
     if not is_sparse(left):  # every stored element of the right side meets a column of the left one
@@ -33,5 +33,5 @@ def product_macs(left: torch.Tensor, right: torch.Tensor) -> int:
 
 
 def _coordinates(matrix: torch.Tensor) -> torch.Tensor:
-    """Return the positions of the stored elements, a row for each axis."""
+    """Return the positions of the stored elements, one row per axis."""
     return (matrix if matrix.layout is torch.sparse_coo else matrix.to_sparse())._indices()

@@ -1,4 +1,4 @@
-"""Names the axes of an input as people do, and makes the example input with other extents along some of them."""
+"""Names the axes of an input, and makes the example with other extents along some of them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.extent_search import Point
 from archcheck.measure.shapes.layouts import rows_of
-from archcheck.measure.shapes.tensor import META
+from archcheck.measure.shapes.tensor import META, is_floating
 from archcheck.measure.subject.module_tree import Tree
 
 _SPATIAL = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 _UNTOUCHED = frozenset({"add", "sub", "mul", "div", "dropout", "copy", "layer_norm", "identity", "relu"})
-"""Kinds of operations that leave the meaning of axes as it is, where they leave the shape."""
+"""Kinds of operations that keep the meaning of axes if they keep the shape."""
 _STATISTICS = frozenset({"sum", "mean", "max", "amax", "amin", "std", "var", "var_mean", "std_mean", "norm"})
-"""Kinds of operations that tell nothing of axes: people take a mean over any."""
+"""Kinds of operations that say nothing about axes: a mean may be over any axis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """One input of an example: which of its tensors, and what each of its axes may be called."""
+    """One input of an example: the `index` of its tensor, and the possible names of each axis."""
 
     index: int
     tensor: torch.Tensor
@@ -36,11 +36,11 @@ class Chosen:
 
     @property
     def batch(self) -> int | None:
-        """The axis that counts samples, if there is one that does so for certain."""
+        """The axis that counts samples, `None` if no axis certainly does."""
         return next((axis for axis, names in enumerate(self.names) if names == ("batch",)), None)
 
     def axis(self, name: str) -> int:
-        """Return the axis that is called `name`, or that has this number.
+        """Return the axis with the name or the number `name`.
 
         Raises:
             ValueError: there is no such axis.
@@ -63,7 +63,7 @@ class Chosen:
 
 
 def choose(example: Example, which: int | str | None, trace: Trace, tree: Tree) -> Chosen:
-    """Return the input of `example` at a position among its tensors or of a name, by default the first of numbers.
+    """Return the input of `example` with the position or name `which`, by default the first that is not boolean.
 
     Raises:
         ValueError: there is no such input.
@@ -83,7 +83,7 @@ def choose(example: Example, which: int | str | None, trace: Trace, tree: Tree) 
 
 
 def _names(tensor: torch.Tensor, trace: Trace, index: int, tree: Tree) -> tuple[tuple[str, ...], ...]:
-    """Name the axes by what first looks at them: a convolution has its channels before the others, and so on."""
+    """Return the names of the axes by the first operation that tells: a convolution has its channels first, etc."""
     rank, reader = tensor.dim(), _first_reader(trace, index)
     kernel = reader.attributes.get("kernel") if reader and reader.kind != "linear" else None
     spatial = _SPATIAL.get(len(kernel)) if isinstance(kernel, list | tuple) else None
@@ -105,37 +105,37 @@ def _names(tensor: torch.Tensor, trace: Trace, index: int, tree: Tree) -> tuple[
 
 
 def _first_reader(trace: Trace, index: int) -> Event | None:
-    """Return the first operation that looks at an input more closely than adding to it does."""
+    """Return the first operation on an input that tells something about its axes."""
     same = {index}
     for event in trace.events[index + 1 :]:
         if same.isdisjoint(event.inputs) or event.kind in _STATISTICS:
             continue
         shapes = trace.events[index].shapes
-        alone = shapes and event.shapes == ((1, *shapes[0]),)  # a sample that becomes a batch of one
-        if not alone and (event.kind not in _UNTOUCHED or event.shapes != shapes):
+        unsqueezed = shapes and event.shapes == ((1, *shapes[0]),)  # a sample that becomes a batch of one
+        if not unsqueezed and (event.kind not in _UNTOUCHED or event.shapes != shapes):
             return event
         same.add(event.index)
     return None
 
 
 def _time_first(reader: Event | None, tree: Tree) -> bool:
-    """Whether the layer that reads a sequence, or one around it, is told that the batch comes second."""
+    """Whether the layer that reads a sequence, or a layer around it, has `batch_first=False`."""
     around = set(lineage(reader.layer if reader else ""))
     return any(node.path in around and getattr(node.module, "batch_first", True) is False for node in tree.nodes)
 
 
 def _is_recurrent(reader: Event | None, tree: Tree) -> bool:
-    """Whether a recurrent layer of torch reads the input, which takes two axes for one sequence without a batch."""
+    """Whether a recurrent layer of torch reads the input. It takes two axes as one sequence without a batch."""
     path = reader.layer if reader else None
     return any(node.path == path and isinstance(node.module, torch.nn.RNNBase) for node in tree.nodes)
 
 
 @dataclass(frozen=True, slots=True)
 class Varied:
-    """The `axes` of the `chosen` input that are given other extents, and with them those of other inputs.
+    """The `axes` of the `chosen` input that get other extents, together with the same axes of other inputs.
 
-    Another input goes with it along an axis where it has the same extent, if both have as many axes or begin with the
-    same extents up to there.
+    An axis of another input is the same if it has the same extent, and both inputs have as many axes or begin with the
+    same extents up to this axis.
     """
 
     chosen: Chosen
@@ -143,23 +143,23 @@ class Varied:
 
     @property
     def elements(self) -> int:
-        """How many numbers the chosen input has in the example."""
+        """The number of elements of the chosen input in the example."""
         return self.chosen.tensor.numel()
 
     def samples(self, point: Point) -> tuple[int, int] | None:
-        """Return how many samples there are at a point, and the axis that counts them, `None` if none does."""
+        """Return the number of samples at a point and the axis that counts them, `None` without such an axis."""
         axis = self.chosen.batch
         return None if axis is None else (self.shape_at(point)[axis], axis)
 
     def shape_at(self, point: Point) -> tuple[int, ...]:
-        """Return the shape of the chosen input when the axes have the extents `point`."""
+        """Return the shape of the chosen input if the axes have the extents `point`."""
         extents = dict(zip(self.axes, point, strict=True))
         return tuple(extents.get(axis, extent) for axis, extent in enumerate(self.chosen.tensor.shape))
 
     def example_at(self, example: Example, point: Point, *, values: bool) -> Example:
         """Return the example with the extents `point`.
 
-        Values repeat those of the example in turn; without `values`, floating inputs are meta tensors.
+        Values repeat those of the example in turn. Without `values`, floating inputs are meta tensors.
         """
 
         def fit(tensor: torch.Tensor) -> torch.Tensor:
@@ -168,16 +168,13 @@ class Varied:
                 for axis, extent in zip(self.axes, point, strict=True)
                 if goes_with(tensor, self.chosen.tensor, axis)
             }
-            return _repeated(tensor, extents) if values or not _floats(tensor) else _without_values(tensor, extents)
+            return _repeated(tensor, extents) if values or not is_floating(tensor) else without_values(tensor, extents)
 
         return example.mapped(fit)
 
 
-def _floats(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_complex()
-
-
-def _without_values(tensor: torch.Tensor, extents: Mapping[int, int]) -> torch.Tensor:
+def without_values(tensor: torch.Tensor, extents: Mapping[int, int]) -> torch.Tensor:
+    """Return a meta tensor like this one, with other `extents` by axis."""
     shape = [extents.get(axis, extent) for axis, extent in enumerate(tensor.shape)]
     return torch.empty(shape, dtype=tensor.dtype, device=META)
 
@@ -190,7 +187,7 @@ def _repeated(tensor: torch.Tensor, extents: Mapping[int, int]) -> torch.Tensor:
 
 
 def goes_with(tensor: torch.Tensor, chosen: torch.Tensor, axis: int) -> bool:
-    """Whether a tensor has an axis that stands for the same as that of the chosen one."""
+    """Whether an axis of a tensor is the same as that of the chosen tensor; see `Varied`."""
     if tensor is chosen:
         return True
     if axis >= tensor.dim() or tensor.shape[axis] != chosen.shape[axis]:

@@ -1,7 +1,7 @@
-"""`torch.cond` while a network is measured: the branch that is taken runs as code in `forward` does.
+"""Runs the taken branch of `torch.cond` like other code in `forward` while a network is measured.
 
-Outside of a compiler torch runs the branch below autograd, and differentiates what it traces of it alone: parameters
-that a branch reads from its surroundings get no gradient then, which they do where the network is compiled.
+Without a compiler, torch runs the branch below autograd and differentiates its own trace of the branch. Parameters that
+the branch reads from outside get no gradient there, although they get one in a compiled network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _AUTOGRAD = torch._C.DispatchKey.Autograd
 
 @contextmanager
 def plain_branches() -> Iterator[None]:
-    """Let `torch.cond` call the branch that is taken, with gradients where they are asked for."""
+    """Let `torch.cond` call the taken branch directly, with gradients if they are enabled."""
     cond = torch._ops._higher_order_ops.get("cond")
     kernels, known = getattr(cond, "py_kernels", None), getattr(cond, "_dispatch_cache", None)
     if kernels is None or known is None or _AUTOGRAD not in kernels:

@@ -1,4 +1,4 @@
-"""One executed operation, as a trace holds it."""
+"""One executed operation in a trace."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NOTHING_DRAWN = b""
 
 @dataclass(slots=True)
 class Event:
-    """One executed operation as the trace saw it; `told` is what it shares with all calls that look alike.
+    """One executed operation; it shares `told` with all calls that have the same signature.
 
-    `inputs` are the events whose results it reads, `operands` the event of each operand in the order of `roles`, -1
-    for a parameter, and `names` what the model calls each, `""` for what is no parameter or buffer. `source` is set for
-    tensors that come from outside of the pass. `drawn` is what an operation with a generator gave, on real numbers;
-    `NOTHING_DRAWN` where it left the generator alone, as attention does without dropout. With `no_grad` the subject has
-    switched gradients off.
+    `inputs` are the events whose results it reads. `operands` has the event of each operand in the order of `roles`, -1
+    for a parameter; `names` has the name of each in the model, `""` for a tensor that is no parameter or buffer.
+    `source` is a tensor from outside of the pass. `drawn` holds the bytes that an operation with a generator returned
+    in a real pass, or `NOTHING_DRAWN` if it left the generator alone, as attention does without dropout. `no_grad` says
+    that the subject has switched gradients off.
     """
 
     index: int
@@ -55,7 +55,7 @@ class Event:
 
     @property
     def elements(self) -> int:
-        """How many its first result has."""
+        """The number of elements of its first result."""
         return torch.Size(self.shapes[0]).numel() if self.shapes else 0
 
     @property
@@ -65,17 +65,17 @@ class Event:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What a rule may want to know of it, as JSON values."""
+        """Attributes for rules, as JSON values."""
         return self.told.attributes
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The argument that each operand stands in."""
+        """The name of the argument of each operand."""
         return self.told.roles
 
     @property
     def macs(self) -> int:
-        """Its multiply-accumulates, as far as they are known."""
+        """Its multiply-accumulates, 0 if they are unknown."""
         return self.told.macs or 0
 
 
@@ -84,7 +84,7 @@ _OVERWRITES = frozenset({"zero", "fill", "normal", "uniform", "bernoulli", "rand
 
 
 def takes_shape_alone(event: Event) -> bool:
-    """Whether an operation reads the shape of its operands and none of their numbers."""
+    """Whether an operation reads the shapes of its operands and none of their numbers."""
     name = base_name(event.op)
     return name.endswith("_like") or name.startswith("new_") or (event.op.endswith("_") and name in _OVERWRITES)
 
@@ -93,5 +93,5 @@ _SHAPED_LIKE = frozenset({"view_as", "reshape_as", "expand_as", "type_as"})
 
 
 def takes_shape_of_other(op: str) -> bool:
-    """Whether an operation reads the numbers of its first operand, and of the second its shape or dtype alone."""
+    """Whether an operation reads the numbers of its first operand, but only the shape or dtype of the second."""
     return base_name(op) in _SHAPED_LIKE

@@ -1,6 +1,6 @@
-"""Watches numbers that leave torch as a whole: `tolist`, `numpy`.
+"""Watches tensors whose numbers leave torch as a whole: `tolist`, `numpy`.
 
-No operation is dispatched for these, so the methods are watched.
+Torch dispatches no operation for these, so the methods of `torch.Tensor` are wrapped.
 """
 
 from __future__ import annotations
@@ -13,27 +13,20 @@ from typing import Any
 
 import torch
 
+from archcheck.measure.passes.replaced_attributes import replaced
+
 _METHODS = ("tolist", "numpy", "__array__")
 _inside = [False]
-"""Whether one of the methods runs, which may call another."""
+"""Whether one of the methods runs: it may call another."""
 
 See = Callable[[torch.Tensor, FrameType, Any], None]
 
 
 @contextmanager
 def watched(see: See) -> Iterator[None]:
-    """Let `see` see each tensor whose numbers leave torch inside, with the frame that takes them, and these."""
-    methods = [(name, getattr(torch.Tensor, name), name in vars(torch.Tensor)) for name in _METHODS]
-    try:
-        for name, method, _ in methods:
-            setattr(torch.Tensor, name, _seen(method, see))
+    """Call `see` for each tensor whose numbers leave torch in the block: the tensor, the caller's frame, these."""
+    with replaced(torch.Tensor, {name: _seen(getattr(torch.Tensor, name), see) for name in _METHODS}):
         yield
-    finally:
-        for name, method, own in methods:
-            if own:
-                setattr(torch.Tensor, name, method)
-            else:
-                delattr(torch.Tensor, name)
 
 
 def _seen(method: Any, see: See) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Detects numbers that change between two operations of torch: something else wrote to their memory."""
+"""Detects writes to tensors that no operation of torch made, by the sums of their numbers."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import weakref
 import torch
 
 
-class Stamps:
-    """The sums of tensors as operations of torch left them; `written` is the operation that last wrote to one."""
+class KnownSums:
+    """The sum of each tensor after the last operation `written` that wrote to it."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[weakref.ref[torch.Tensor], int, float]] = {}
 
     def put(self, tensor: torch.Tensor, written: int) -> None:
-        """Remember what an operation made."""
+        """Remember the sum of a tensor after operation `written`."""
         if _is_summable(tensor):
             self._known[id(tensor)] = weakref.ref(tensor), written, _sum(tensor)
 
-    def is_broken(self, tensor: torch.Tensor, written: int) -> bool:
-        """Whether a tensor that no operation wrote to since has other numbers now."""
+    def has_changed(self, tensor: torch.Tensor, written: int) -> bool:
+        """Whether the numbers of a tensor have changed although operation `written` is still the last one."""
         known = self._known.get(id(tensor))
         return known is not None and known[0]() is tensor and known[1] == written and _sum(tensor) != known[2]
 
 
 _UNSUMMED = (torch.uint16, torch.uint32, torch.uint64)
-"""Besides floats of eight bits, what torch may convert and not sum."""
+"""Dtypes that torch converts but does not sum, beside floats of eight bits."""
 
 
 def _is_summable(tensor: torch.Tensor) -> bool:
@@ -38,4 +38,4 @@ def _sum(tensor: torch.Tensor) -> float:
     if tensor.dtype in _UNSUMMED or (tensor.is_floating_point() and tensor.element_size() == 1):
         summed = summed.double()
     total = float(summed.sum())
-    return total if total == total else 0.0  # NaN equals nothing, itself included
+    return total if total == total else 0.0  # NaN does not equal itself

@@ -1,4 +1,4 @@
-"""Run a model's forward pass under the trace: by shapes alone, or on real tensors where that fails."""
+"""Traces the forward passes of a model: by shapes alone, or on real tensors if that fails."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from archcheck.measure.passes.restore import Snapshot
 from archcheck.measure.passes.saved_values import Values
 from archcheck.measure.passes.trace import Tracer
 from archcheck.measure.passes.trace_record import Trace
-from archcheck.measure.passes.traceability import demand_sight
+from archcheck.measure.passes.traceability import demand_traceable
 from archcheck.measure.passes.unobserved_values import Silence
 from archcheck.measure.shapes.call_signature import CallSignatures
 from archcheck.measure.shapes.containers import map_tensors, tensors_in
-from archcheck.measure.shapes.tensor import ShapeTensor
+from archcheck.measure.shapes.tensor import ShapeTensor, is_floating
 from archcheck.measure.subject.module_tree import Tree
 
 Traced = TypeVar("Traced", bound=Tracer)
 
 AFFORDABLE = 20_000_000_000
-"""Multiply-accumulates up to which a real forward pass confirms the shapes: about a second of one core."""
+"""Most multiply-accumulates of a real forward pass that confirms the shapes: about a second on one core."""
 
 
 class Passes:
-    """A model with what its forward passes share: its tree, its state to go back to, what its own operators cost."""
+    """A model with what its passes share: the module tree, the state to restore, the stated costs of its operators."""
 
     def __init__(self, model: torch.nn.Module, costs: Mapping[str, Stated] | None = None) -> None:
         self.model = model
@@ -51,16 +51,20 @@ class Passes:
         self._layers = Layers(self.tree)
         self._snapshots: dict[bool, Snapshot] = {}
         self.moved: tuple[tuple[int, ...], Values | None] = (), None
-        """What parameters are moved to where they are not to be as they begin, by identity."""
+        """Identities and new values of the parameters that passes change before they run."""
 
     def untouched(self, *, values: bool) -> AbstractContextManager[None]:
-        """Run something with the model and put it back as it was; `values` as in `Snapshot`."""
+        """Restore the model at the end of the block; `values` as in `Snapshot`."""
         if values not in self._snapshots:
             self._snapshots[values] = Snapshot(self.tree, values=values)
         return self._snapshots[values].kept()
 
     def first(self, example: Example | None) -> tuple[Example, Trace]:
-        """Trace in evaluation mode, with the given example or the first inferred one that the model takes."""
+        """Trace in evaluation mode, with the given example or the first inferred one that the model accepts.
+
+        Raises:
+            SubjectError: no example is given, and none can be inferred or none fits.
+        """
         if example is not None:
             return example, self.trace(example, training=False)
         failure: SubjectError | None = None
@@ -72,8 +76,7 @@ class Passes:
         if failure is None:
             raise SubjectError(
                 "input",
-                "the input cannot be inferred: there is no first layer that tells; "
-                "give one, as in `--input 1,3,224,224`",
+                "the input cannot be inferred: no first layer tells its shape; give one, as in `--input 1,3,224,224`",
             )
         raise SubjectError(
             "input",
@@ -89,14 +92,17 @@ class Passes:
         seed: int = 0,
         prepare: Callable[[], None] | None = None,
     ) -> Trace:
-        """Trace by shapes alone, or on real tensors where that fails or `real` asks for it.
+        """Trace by shapes alone, or on real tensors if that fails or if `real` is set.
 
-        `prepare` may change the model for that one real pass, which draws by `seed`.
+        `prepare` may change the model for a real pass, and `seed` seeds its generators.
+
+        Raises:
+            SubjectError: the pass failed.
         """
         if real:
             return self._trace_real(example, training=training, seed=seed, prepare=prepare)
         try:
-            return self._run(example, training=training, how="shapes")
+            return self._run(example, training=training, real=False)
         except SubjectError:
             raise
         except Exception as error:  # whatever the subject raises
@@ -105,36 +111,41 @@ class Passes:
         return self._trace_real(example, training=training)
 
     def confirmed(self, example: Example, traced: Trace) -> Trace:
-        """Return `traced`, or a trace on real tensors, after a real forward pass in evaluation mode.
+        """Return `traced` if a real pass in evaluation gives the same output shapes, else a trace on real tensors.
 
-        Shapes alone let through what torch refuses (a wrong dtype, an index out of range), and cannot know which
-        way code goes that looks at values. Beyond `AFFORDABLE` operations the trace stands unconfirmed.
+        Shapes alone miss what torch refuses (a wrong dtype, an index out of range), and the branch that code takes by
+        values. A pass that costs more than `AFFORDABLE` stays unconfirmed.
 
         Raises:
             SubjectError: the real pass failed.
         """
         if traced.real or not self.affords(traced):
             return traced
-        if not traced.bounds and self._real_output_shapes(example) == tuple(s for s, _ in traced.output_tensors):
-            return traced
+        if not traced.bounds:
+            try:
+                shapes = self.real_shapes(example, training=False)
+            except Exception as error:
+                raise forward_error(example, error, self.tree) from error
+            if shapes == tuple(shape for shape, _ in traced.output_tensors):
+                return traced
         return self._trace_real(example, training=False)
 
     def affords(self, traced: Trace) -> bool:
-        """Whether a real pass like this one can be run: the model has numbers, and they do not take long."""
+        """Whether a real pass like this one is possible and cheap enough."""
         return not self.on_meta and sum(event.macs for event in traced.events) <= AFFORDABLE
 
     def _trace_real(
         self, example: Example, *, training: bool, seed: int = 0, prepare: Callable[[], None] | None = None
     ) -> Trace:
+        run = partial(self._run, example, training=training, real=True, seed=seed, prepare=prepare)
         try:
-            return self._run(example, training=training, how="real", seed=seed, prepare=prepare)
+            return run()
         except SubjectError:
             raise
         except Exception as error:
             failure = error
         try:
-            # Code that differentiates inside its forward pass cannot do so in inference mode.
-            return self._run(example, training=training, how="differentiable", seed=seed, prepare=prepare)
+            return run(differentiable=True)  # in inference mode, code cannot differentiate inside its forward pass
         except SubjectError:
             raise
         except Exception:
@@ -145,16 +156,17 @@ class Passes:
         example: Example,
         *,
         training: bool,
-        how: str,
+        real: bool,
+        differentiable: bool = False,
         seed: int = 0,
         prepare: Callable[[], None] | None = None,
     ) -> Trace:
-        tracer, differentiable = self._tracer(real=how != "shapes"), how == "differentiable"
+        tracer = self._tracer(real=real)
         with any_batch():
             self._run_under(
                 tracer, example, training=training, differentiable=differentiable, seed=seed, prepare=prepare
             )
-        demand_sight(tracer.trace, self.tree)
+        demand_traceable(tracer.trace, self.tree)
         return tracer.trace
 
     def _tracer(self, *, real: bool) -> Tracer:
@@ -176,13 +188,15 @@ class Passes:
                 prepare()
             set_mode(self.tree, training)
             tracer.trace.training = training
-            tracer.trace.trained = self.tree.trained()  # the mode may freeze some, or the pass itself
-            seed_all(seed)  # a layer that is dropped at random is dropped in every pass, or in none
+            tracer.trace.trained = self.tree.trained()  # the mode may freeze some parameters, and so may the pass
+            seed_all(seed)  # so that every pass skips the same layers at random
             before = drawn()
             with torch.no_grad() if differentiable else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 given = example.mapped(convert)
-                out = watched(tracer.hand_out) if real or _has_values(given) else nullcontext()
+                # Only tensors with values can leave torch: real ones, and inputs that keep theirs.
+                has_values = real or any(each.__class__ is not ShapeTensor for each in inputs_of(given))
+                out = watched(tracer.hand_out) if has_values else nullcontext()
                 with tracer.watching(), deep(), out, tracer.gradients.watched() if training else nullcontext():
                     for tensor in inputs_of(given):
                         tracer.add_input(tensor)
@@ -195,48 +209,47 @@ class Passes:
     def follow(
         self, example: Example, *, training: bool, seed: int = 0, differentiable: bool = False
     ) -> tuple[Trace, Any]:
-        """Trace on real tensors and look at each operation's numbers; return the output, too. Raise what it raises.
+        """Return the trace of a real pass that looks at the numbers of each operation, and the output.
 
-        `differentiable` is for code that differentiates inside its forward pass.
+        `differentiable` allows code to differentiate inside its forward pass. Raise what the subject raises.
         """
         tracer = Tracer(self.tree, self._looks, self._layers, real=True, silence=Silence(), costs=self.costs)
         with any_batch():
             output = self._run_under(tracer, example, training=training, differentiable=differentiable, seed=seed)
         return tracer.trace, output
 
-    def traced_by(self, make: Callable[..., Traced], example: Example, seed: int = 0) -> Traced:
-        """Run in evaluation on real tensors under the tracer that `make` builds, and return it."""
-        tracer = make(self.tree, self._looks, self._layers, real=True)
+    def traced_by(
+        self,
+        make: Callable[..., Traced],
+        example: Example,
+        *,
+        real: bool = True,
+        seed: int = 0,
+        prepare: Callable[[], None] | None = None,
+    ) -> Traced:
+        """Run in evaluation under the tracer that `make` builds, and return the tracer. Raise what the subject raises.
+
+        `prepare` may change the model for this pass.
+        """
+        tracer = make(self.tree, self._looks, self._layers, real=real)
         with any_batch():
-            self._run_under(tracer, example, training=False, seed=seed)
+            self._run_under(tracer, example, training=False, seed=seed, prepare=prepare)
         return tracer
 
-    def drawn(self, example: Example, seed: int) -> Trace:
-        """Trace in evaluation mode on real numbers, after another seed. Raise what the subject raises."""
-        return self.traced_by(Tracer, example, seed).trace
+    def tried_by(self, make: Callable[..., Traced], example: Example, **how: Any) -> Traced | None:
+        """Run as `traced_by` does; return `None` where the subject fails, which other passes report.
 
-    def captured(
-        self,
-        example: Example,
-        wanted: frozenset[int],
-        nudge: float = 0.0,
-        *,
-        real: bool = False,
-        prepare: Callable[[], None] | None = None,
-    ) -> dict[int, torch.Tensor]:
-        """Return what operations of an evaluation give; by shapes, those that generate numbers. Raise what it raises.
-
-        `nudge` is the share by which numbers of Python are made larger, `prepare` may change the model for that pass.
+        Only the pass is in here, so that an error in what a caller does with it shows.
         """
-        tracer = Tracer(self.tree, self._looks, self._layers, real=real, nudge=nudge, wanted=wanted)
-        with any_batch():
-            self._run_under(tracer, example, training=False, prepare=prepare)
-        return tracer.trace.captured
+        try:
+            return self.traced_by(make, example, **how)
+        except Exception:
+            return None
 
     def try_shapes(self, example: Example, *, training: bool) -> tuple[Trace, Exception | None]:
-        """Trace by shapes alone, and only so: what ran, and the error that ended it, if one did.
+        """Trace by shapes alone; return what ran, and the error that ended it or `None`.
 
-        BatchNorm refuses a single value a channel in training, as it does outside. Floating inputs may be meta tensors.
+        BatchNorm refuses a single value per channel in training. Floating inputs may be meta tensors.
         """
         tracer = self._tracer(real=False)
         try:
@@ -246,46 +259,32 @@ class Passes:
         return tracer.trace, None
 
     def real_shapes(self, example: Example, *, training: bool) -> tuple[tuple[int, ...], ...]:
-        """Return the shapes of the outputs of a real forward pass; raise whatever the subject raises."""
+        """Return the shapes of the outputs of a real forward pass. Raise what the subject raises."""
         with self.untouched(values=True), torch.no_grad():
             set_mode(self.tree, training)
-            given = example.copied()
-            return shapes_of(self.model(*given.args, **given.kwargs))
-
-    def _real_output_shapes(self, example: Example) -> tuple[tuple[int, ...], ...]:
-        try:
-            return self.real_shapes(example, training=False)
-        except Exception as error:
-            raise forward_error(example, error, self.tree) from error
+            return shapes_of(example.given_to(self.model))
 
     @cached_property
     def on_meta(self) -> bool:
-        """Whether the model was built without memory."""
+        """Whether the model was built on the meta device, without memory."""
         return is_without_memory(self.tree.tensors())
 
 
 def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
-    """Floating inputs lose their values; integers, such as token ids, and what a sparse tensor stores keep theirs."""
-    if is_sparse(tensor):
-        return tensor.clone()
-    if tensor.is_floating_point() or tensor.is_complex():
+    """Return a floating input without its values; copy integers, such as token ids, and sparse tensors."""
+    if is_floating(tensor) and not is_sparse(tensor):
         return tracer.memory.shape_tensor_like(tensor)
     return tensor.clone()
 
 
 def forward_error(example: Example, error: Exception, tree: Tree, *, meta: bool = False) -> SubjectError:
-    """Return the error of a forward pass that failed: in which layer, at which line, on what input."""
+    """Return the error of a failed forward pass, with the layer, the line and the shapes of the input."""
     shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
     message = f"the forward pass failed{failed_in(error, tree)} on input {shapes}: {described(error)}"
     hint = f"; if it takes real numbers, {WITH_MEMORY}" if meta else ""
     return SubjectError(
         "forward", f"{message}; does the input fit the model? (`input` in the contract, `--input` here){hint}"
     )
-
-
-def _has_values(example: Example) -> bool:
-    """Whether an input of a pass by shapes keeps its numbers."""
-    return any(tensor.__class__ is not ShapeTensor for tensor in inputs_of(example))
 
 
 def inputs_of(example: Example) -> list[torch.Tensor]:

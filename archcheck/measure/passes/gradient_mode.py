@@ -1,19 +1,20 @@
-"""Records where the subject switches gradients off. Autograd cannot tell: a measured pass runs without it."""
+"""Records where the subject switches gradients off. A measured pass runs without autograd, which could tell."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 
+from archcheck.measure.passes.replaced_attributes import replaced
+
 
 class GradientMode:
-    """Follows `no_grad`, `enable_grad`, `inference_mode` and `set_grad_enabled` of a pass; `off` is how they leave it.
+    """Follows `no_grad`, `enable_grad`, `inference_mode` and `set_grad_enabled`; `off` says that gradients are off now.
 
-    The forward pass of a custom `autograd.Function` switches gradients off without them, and has a gradient all the
-    same.
+    A custom `autograd.Function` switches gradients off in another way, and has a gradient all the same.
     """
 
     def __init__(self) -> None:
@@ -21,24 +22,15 @@ class GradientMode:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Follow them inside."""
-        restore: list[tuple[type, str, Any]] = []
-        try:
+        """Follow the switches in the block."""
+        with ExitStack() as stack:
             for cls, is_off in _SWITCHES:
-                self._watch(cls, "__enter__", self._entering(cls.__enter__, is_off), restore)
-                self._watch(cls, "__exit__", self._leaving(cls.__exit__), restore)
-            setter = torch.set_grad_enabled
-            self._watch(setter, "__init__", self._setting(setter.__init__), restore)
-            self._watch(setter, "__exit__", self._leaving(setter.__exit__), restore)
+                methods = {"__enter__": self._entering(cls.__enter__, is_off), "__exit__": self._leaving(cls.__exit__)}
+                stack.enter_context(replaced(cls, methods))
+            setter: Any = torch.set_grad_enabled
+            methods = {"__init__": self._setting(setter.__init__), "__exit__": self._leaving(setter.__exit__)}
+            stack.enter_context(replaced(setter, methods))
             yield
-        finally:
-            for cls, name, method in reversed(restore):
-                setattr(cls, name, method)
-
-    @staticmethod
-    def _watch(cls: type, name: str, method: Any, restore: list[tuple[type, str, Any]]) -> None:
-        restore.append((cls, name, getattr(cls, name)))
-        setattr(cls, name, method)
 
     def _entering(self, enter: Callable[..., Any], is_off: Callable[[Any], bool]) -> Callable[..., Any]:
         def entering(switch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Tracks which layer runs now, and on which line of the subject, at every call of a module."""
+"""Tracks which layer runs, and on which line of the subject."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from archcheck.measure.subject.module_tree import Tree
 from archcheck.measure.subject.source_places import line_of, nearest, place_of
 
 Call = tuple[str, bool, FrameType]
-"""The path of a layer, whether it is a leaf of torch's own, and who calls it."""
-
+"""The path of a layer, whether it is a layer of torch without children, and the frame that calls it."""
 
 _CALL = "_compiled_call_impl"
 _ABSENT = object()
 
 
 class Layers:
-    """The layers of a model that are being called, innermost last. One serves all passes of a model."""
+    """The layers of a model that run now, innermost last. All passes of a model share one object."""
 
     def __init__(self, tree: Tree) -> None:
         self._visits: dict[str, Visit] = {}
@@ -39,11 +38,11 @@ class Layers:
 
     @contextmanager
     def watching(self, visits: dict[str, Visit], *, placing: bool = False) -> Iterator[None]:
-        """Note every call of a layer in `visits` until the end of the block, with `placing` its line, too.
+        """Record every call of a layer in `visits` during the block, with `placing` also its line.
 
-        Each module gets the attribute that torch asks, before anything else, for a compiled form of the module.
-        Hooks would take every call through the slow path of `nn.Module`, which costs more than a layer does without
-        arithmetic; another `nn.Module.__call__` would make Python forget what it knows of all classes of modules.
+        Each module gets the attribute in which torch looks for a compiled form of the module before it calls `forward`.
+        Hooks would take every call through the slow path of `nn.Module`, which costs more than a layer without
+        arithmetic. Replacing `nn.Module.__call__` would invalidate Python's type caches of all module classes.
         """
         self._visits, self._placing = visits, placing
         for attributes, _, call in self._watchers:
@@ -81,7 +80,7 @@ class Layers:
         return call
 
     def now(self, frame: FrameType | None) -> tuple[str, Where | None]:
-        """Return the layer that runs an operation, and the line of the subject's code that does, seen from `frame`."""
+        """Return the layer that runs an operation and the line of the subject's code, seen from `frame`."""
         if not self._calls:
             return "", place_of(frame)
         path, leaf, _ = self._calls[-1]
@@ -90,13 +89,13 @@ class Layers:
         return path, self._caller()
 
     def _caller(self) -> Where | None:
-        """Return the line of the subject's code that has called the layer that runs."""
+        """Return the line of the subject's code that called the layer that runs."""
         found = nearest(beyond_wrappers(caller) for _, _, caller in reversed(self._calls))
         return line_of(found) if found else None
 
 
 def holder_of(tensor: torch.Tensor, frame: FrameType | None) -> str:
-    """Name a tensor of a module that runs but is not registered, such as one kept in a plain list: `Linear.weight`."""
+    """Name a tensor of an unregistered module that runs, such as one in a plain list: `Linear.weight`; else `""`."""
     while frame is not None:
         module = frame.f_locals.get("self")
         if isinstance(module, torch.nn.Module):
@@ -109,5 +108,5 @@ def holder_of(tensor: torch.Tensor, frame: FrameType | None) -> str:
 
 
 def _is_torchs_leaf(module: torch.nn.Module) -> bool:
-    """Whether it is a layer of torch without parts, which runs nothing of the subject's: its caller is the place."""
+    """Whether it is a layer of torch without children. It runs no code of the subject, so its caller is the place."""
     return not module._modules and type(module).__module__.startswith("torch.nn.modules.")

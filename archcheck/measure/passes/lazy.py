@@ -1,4 +1,4 @@
-"""Models with lazy layers: they make their parameters when they see their first input."""
+"""Models with lazy layers, which create their parameters at their first input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from archcheck.measure.subject.module_tree import Tree
 
 
 def passes_of(model: torch.nn.Module, example: Example | None, costs: Mapping[str, Stated] | None = None) -> Passes:
-    """Return the passes of `model`, or of a copy whose lazy layers have seen one real input and made parameters."""
+    """Return the passes of `model`, or of a copy whose lazy layers have created their parameters.
+
+    Raises:
+        SubjectError: the forward pass of the copy failed.
+    """
     passes = Passes(model, costs)
     if example is None or not passes.tree.is_lazy:
         return passes
@@ -24,15 +28,14 @@ def passes_of(model: torch.nn.Module, example: Example | None, costs: Mapping[st
     on_meta = is_without_memory(tensor for module in model.modules() for tensor in module._parameters.values())
     try:
         with torch.no_grad(), without_memory() if on_meta else nullcontext():
-            given = example.copied()
-            copied.eval()(*given.args, **given.kwargs)
+            example.given_to(copied.eval())
     except Exception as error:
         raise forward_error(example, error, Tree(copied)) from error
     return Passes(copied, costs)
 
 
 def _lazy_buffers(model: torch.nn.Module) -> list[torch.nn.UninitializedBuffer]:
-    """Return the buffers that wait for their first input, which torch cannot copy."""
+    """Return the buffers that wait for their first input. Torch cannot copy them."""
     found = (each for module in model.modules() for each in module._buffers.values())
     return [each for each in found if isinstance(each, torch.nn.UninitializedBuffer)]
 

@@ -1,4 +1,4 @@
-"""The mode that a model is in: training or evaluation."""
+"""Switches a model to training or evaluation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from archcheck.measure.subject.module_tree import Tree
 
 
 def _is_plain(module: torch.nn.Module) -> bool:
-    """Whether a module keeps its mode where torch does, and nothing else hangs on it; TorchScript keeps its own."""
+    """Whether a module has torch's own `train` and keeps its mode in `training`; TorchScript keeps its own."""
     return type(module).train is torch.nn.Module.train and not isinstance(module, torch.jit.ScriptModule)
 
 
 def set_mode(tree: Tree, training: bool) -> None:
-    """Switch to training or evaluation by the model's own `train(mode)`, where frozen BatchNorm is often kept frozen.
+    """Switch to training or evaluation by the model's own `train(mode)`, which often keeps frozen BatchNorm frozen.
 
-    What has that name and another purpose, such as a training loop or a setting, is not called.
+    A `train` of another purpose, such as a training loop or a setting, is not called.
     """
     model = tree.model
     if all(_is_plain(node.module) for node in tree.nodes):

@@ -1,6 +1,6 @@
-"""Runs a model as its users do: nothing of archcheck is on the stack, among the modules or in the environment.
+"""Runs a model as its users do, without a sign of archcheck on the stack, among the modules or in the environment.
 
-A model may behave well only while it is measured. So this run takes the cheap signs of measuring away: the frames,
+A model may behave differently while it is measured. So this run removes the signs that are easy to find: the frames,
 modules, modes, hooks and variables of archcheck, and a clock that has not moved since the model was built.
 """
 
@@ -19,53 +19,50 @@ import torch
 
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.random_state import seed_all
+from archcheck.measure.passes.replaced_attributes import replaced
 from archcheck.measure.passes.restore import default_device
 
 _SIGNS = ("ARCHCHECK", "PYTEST")
-"""How environment variables begin that say who measures."""
+"""Prefixes of environment variables that reveal a measurement."""
 _CLOCKS = ("time", "monotonic", "perf_counter", "process_time")
 _LATER = 10**8
 """Seconds by which the clocks are ahead: three years."""
 
 
 def outputs(model: torch.nn.Module, example: Example) -> Any:
-    """Return what the model gives for `example`, with gradients on, in a thread of its own without any frame of ours.
+    """Return the output for `example`, computed in a new thread without our frames, with gradients enabled.
 
-    Raises whatever the model raises.
+    Raise what the model raises.
     """
     seed_all(0)
     copied = example.copied()
     call = partial(model, *copied.args, **copied.kwargs)
-    # A thread of its own would begin with torch's own default device.
+    # A new thread begins with torch's own default device.
     with ThreadPoolExecutor(1, initializer=torch.set_default_device, initargs=(default_device(),)) as pool, _hidden():
         return pool.submit(call).result()
 
 
 def in_sight(model: torch.nn.Module, example: Example) -> Any:
-    """Return the same in this thread, with all that there is to be seen. Raises whatever the model raises."""
+    """Return the output, computed in this thread with every sign in place. Raise what the model raises."""
     seed_all(0)
-    copied = example.copied()
     with torch.enable_grad():
-        return model(*copied.args, **copied.kwargs)
+        return example.given_to(model)
 
 
 @contextmanager
 def _hidden() -> Iterator[None]:
     ours = {name: each for name, each in sys.modules.items() if name.partition(".")[0] == "archcheck"}
     names = {name: value for name, value in os.environ.items() if name.startswith(_SIGNS)}
-    clocks = {name: getattr(time, name) for name in _CLOCKS}
+    clocks = {name: _ahead(getattr(time, name)) for name in _CLOCKS}
     command, sys.orig_argv = sys.orig_argv, [sys.executable]
     try:
         for name in ours:
             del sys.modules[name]
         for name in names:
             del os.environ[name]
-        for name, clock in clocks.items():
-            setattr(time, name, _ahead(clock))
-        yield
+        with replaced(time, clocks):
+            yield
     finally:
-        for name, clock in clocks.items():
-            setattr(time, name, clock)
         os.environ.update(names)
         for name in [name for name in sys.modules if name.partition(".")[0] == "archcheck"]:
             del sys.modules[name]

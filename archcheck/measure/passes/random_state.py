@@ -1,4 +1,4 @@
-"""The sources of random numbers that a subject may draw from: torch, Python, and NumPy where it is imported."""
+"""The random generators that a subject may use: those of torch, of Python, and of NumPy if it is imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archcheck.measure.loading.stubs import StubModule
 
 
 def seed_all(seed: int) -> None:
-    """Start every source again."""
+    """Seed every generator."""
     torch.manual_seed(seed)
     random.seed(seed)
     if (numpy := _numpy()) is not None:
@@ -22,15 +22,15 @@ def seed_all(seed: int) -> None:
 
 
 def drawn() -> tuple[object, ...]:
-    """Return a mark of how far the sources of Python and NumPy are: it differs after something was drawn."""
+    """Return the states of the generators of Python and NumPy, which differ after a draw."""
     numpy = _numpy()
     state = () if numpy is None else numpy.random.get_state()
     return random.getstate(), *((state[1].tobytes(), *state[2:]) if state else ())
 
 
 @contextmanager
-def same_chance() -> Iterator[None]:
-    """Put the state of every source back in the end."""
+def random_states_kept() -> Iterator[None]:
+    """Restore the state of every generator at the end of the block."""
     torchs, pythons = torch.get_rng_state(), random.getstate()
     numpy = _numpy()
     numpys = None if numpy is None else numpy.random.get_state()
@@ -44,6 +44,6 @@ def same_chance() -> Iterator[None]:
 
 
 def _numpy() -> Any:
-    """Return NumPy if it is imported; what stands in for it where it is not installed draws nothing."""
+    """Return NumPy if it is imported, and not only a stub of it."""
     numpy = sys.modules.get("numpy")
     return None if isinstance(numpy, StubModule) else numpy

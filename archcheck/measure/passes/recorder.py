@@ -1,7 +1,7 @@
-"""Records what a pass does: each operation with the events that its operands come from, inputs and outputs.
+"""Records a pass: each operation with the events that made its operands, the inputs and the outputs.
 
-It tells tensors apart by the operation that made them and the one that wrote to their memory last. A tensor that no
-operation made comes from outside.
+A tensor is identified by the operation that made it and by the last one that wrote to its memory. A tensor that no
+operation made comes from outside of the pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from archcheck.facts.operator_costs import Stated
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.operators.operator_results import Answer, dtype_of, shape_of, source
 from archcheck.measure.passes.event import Event, takes_shape_alone, takes_shape_of_other
-from archcheck.measure.passes.external_writes import Stamps
+from archcheck.measure.passes.external_writes import KnownSums
 from archcheck.measure.passes.gradient_mode import GradientMode
 from archcheck.measure.passes.layer_calls import Layers, holder_of
 from archcheck.measure.passes.saved_values import content_of
@@ -34,10 +34,7 @@ from archcheck.measure.subject.module_tree import Tree
 
 
 class Recorder(Dispatch):  # type: ignore[no-untyped-call]
-    """Writes a pass down in `trace`.
-
-    Of `wanted` operations it captures the results, as far as they have numbers.
-    """
+    """Records a pass in `trace`. It captures the results of the operations `wanted`, if they have numbers."""
 
     def __init__(
         self,
@@ -54,22 +51,21 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
         self.trace = Trace(real=real, silence=silence, costs=costs or {})
         self.gradients = GradientMode()
         self.memory = Memory()
-        self._stamps = Stamps() if silence else None
+        self._sums = KnownSums() if silence else None
         self._layers = layers
         self._makers: dict[int, tuple[int, weakref.ref[torch.Tensor]]] = {}  # of real tensors
         self._foreign_writes = False  # to memory that the pass did not make
         self._wanted = wanted
         self._given: list[tuple[int, torch.Tensor]] = []  # inputs that are arrays
 
-    def _stamp(self, tensor: torch.Tensor) -> None:
-        if self._stamps is not None:
-            self._stamps.put(tensor, self.memory.of(tensor).written)
+    def _keep_sum(self, tensor: torch.Tensor) -> None:
+        if self._sums is not None:
+            self._sums.put(tensor, self.memory.of(tensor).written)
 
-    def _demand_stamps(self, tensors: Sequence[torch.Tensor], caller: FrameType | None) -> None:
-        """Note where numbers have changed since the operation that made them."""
-        stamps = self._stamps
-        for tensor in tensors if stamps is not None else ():
-            if stamps is not None and stamps.is_broken(tensor, self.memory.of(tensor).written):
+    def _check_sums(self, tensors: Sequence[torch.Tensor], caller: FrameType | None) -> None:
+        """Note each tensor whose numbers have changed since the operation that made them."""
+        for tensor in tensors:
+            if self._sums is not None and self._sums.has_changed(tensor, self.memory.of(tensor).written):
                 self.trace.foreign.append(self._layers.now(caller)[1])
 
     def _record(self, told: Answer, tensors: list[torch.Tensor], result: Any, caller: FrameType | None) -> Any:
@@ -82,20 +78,20 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
                 self._wrote((result,), index)
             return result
         outputs = [result] if result.__class__ is torch.Tensor else list(tensors_in(result))
-        if told.mutates:  # first, for what is written to may not be memory of this pass
+        if told.mutates:  # first, because the memory may not belong to this pass
             self._wrote(outputs or tensors[:1], index)
         for tensor in outputs:
             self._made(tensor, index)
         if outputs:
-            self._generate(index, outputs[0])
+            self._note_source(index, outputs[0])
             if index in self._wanted:
                 self.trace.captured[index] = outputs[0].clone()
         elif isinstance(result, bool | int | float):
             self.trace.values[index] = result
         return result
 
-    def _generate(self, index: int, result: torch.Tensor) -> None:
-        """Note what an operation makes of shapes and numbers of Python alone, and what a generator gives."""
+    def _note_source(self, index: int, result: torch.Tensor) -> None:
+        """Note whether a result comes from shapes and numbers of Python alone, and the numbers that were drawn."""
         event = self.trace.events[index]
         if event.told.draws:
             event.drawn = content_of(result) if self.trace.real else None
@@ -109,7 +105,7 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
         unowned: list[tuple[str, torch.Tensor]] = []
         inputs: list[int] = []
         shaped = takes_shape_of_other(told.op)
-        for place, tensor in enumerate(tensors):  # first, for it may add constants
+        for place, tensor in enumerate(tensors):  # first, because it may add constants
             if tensor.__class__ is ShapeTensor and tensor.owner is self.trace:
                 made, written = tensor.made_by, tensor.block.written
                 name, operand = "", made if made > written else written
@@ -136,15 +132,15 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
         return self.trace.events[self._makers[id(tensor)][0]].kind == "constant"
 
     def _operand(self, tensor: torch.Tensor) -> tuple[str, int]:
-        """Return the name of an operand in the model, if any, and the event that made it, -1 for a parameter."""
+        """Return the name of an operand in the model, or `""`, and the event that made it, -1 for a parameter."""
         name = self.tree.names.get(id(tensor))
         if name is None:
             if tensor.__class__ is ShapeTensor and tensor.owner is self.trace:
                 return "", max(tensor.made_by, tensor.block.written)
             return "", self._producer(tensor)
-        if tensor.shape != self.tree.extents[id(tensor)]:  # other memory has been put in its place
+        if tensor.shape != self.tree.extents[id(tensor)]:  # the subject has replaced its memory
             return "", self._constant(tensor)
-        # A buffer may be written to. On real tensors its memory has to be known before that of its views.
+        # A buffer may be written to. On real tensors its memory must be known before the memory of its views.
         if self._foreign_writes or self.trace.real:
             return name, self.memory.of(tensor).written
         return name, -1
@@ -160,7 +156,7 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
         return max(known[0], self.memory.of(tensor).written)
 
     def _constant(self, tensor: torch.Tensor) -> int:
-        """A tensor that no recorded operation made: a module attribute, a closure, a global."""
+        """Add a tensor that no recorded operation made (a module attribute, a closure, a global); return its event."""
         written = self.memory.of(tensor).written
         event = self._add(source("constant", tensor), (), sys._getframe(1))
         event.source, event.name = tensor, holder_of(tensor, sys._getframe(1))
@@ -175,40 +171,44 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
             self.memory.count(tensor)
 
     def _wrote(self, tensors: Sequence[torch.Tensor], index: int) -> None:
-        """A write reaches every view of the same memory."""
+        """Note that operation `index` wrote to the memory of tensors, and so to every view of it."""
         for tensor in tensors:
             block = self.memory.of(tensor)
             block.written = index
             self._foreign_writes |= block.account is None
 
     def hand_out(self, tensor: torch.Tensor, frame: FrameType, numbers: Any) -> None:
-        """Note that code takes the numbers of a tensor that the pass has made, or was given, out of torch."""
+        """Note that code takes the numbers of a tensor out of torch, if the tensor is an input or a result."""
         maker = self._makers.get(id(tensor))
         if maker is not None and maker[1]() is tensor:
             layer, where = self._layers.now(frame)
             content = numbers.tobytes() if hasattr(numbers, "tobytes") else repr(numbers).encode()
             self.trace.handed.append(Handed(maker[0], layer, where, hashlib.sha256(content).hexdigest()))
 
-    # --- the ends of the pass -----------------------------------------------------------------------------
+    # --- inputs and outputs ---------------------------------------------------------------------------------
 
     def add_input(self, tensor: torch.Tensor) -> None:
-        """Make `tensor` known as an input of the model."""
+        """Record `tensor` as an input of the model."""
         event = self._add(source("input", tensor), (), None)
         self._made(tensor, event.index)
         if is_of_array(tensor):
             self._given.append((event.index, tensor))
         if self.trace.silence is not None:
             self.trace.silence.enter(event)
-            self._stamp(tensor)
+            self._keep_sum(tensor)
 
     def set_outputs(self, output: Any) -> None:
-        """Note the tensors that the model returned."""
+        """Record the tensors that the model returned.
+
+        Raises:
+            SubjectError: the model returned no tensor.
+        """
         tensors = list(tensors_in(output))
         if not tensors:
             hint = "; did its `forward` forget to return?" if output is None else ""
             hint = "; return what it yields in a list" if isinstance(output, Iterator) else hint
             raise SubjectError("output", f"the model returned no tensor but a {type(output).__name__}{hint}")
-        self._demand_stamps(tensors, None)
+        self._check_sums(tensors, None)
         self.trace.outputs = tuple(self._operand(tensor)[1] for tensor in tensors)
         names = {id(tensor): name for name, tensor in named_tensors(output)}
         self.trace.output_names = tuple(names.get(id(tensor), str(place)) for place, tensor in enumerate(tensors))

@@ -1,4 +1,4 @@
-"""Relaxes two limits for a measured pass: calls may nest deeper, and a single value per channel is no error."""
+"""Relaxes two limits for a measured pass: the depth of calls, and BatchNorm's need of several values per channel."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from contextlib import contextmanager
 
 import torch
 
+from archcheck.measure.passes.replaced_attributes import replaced
+
 
 @contextmanager
 def deep() -> Iterator[None]:
-    """Let calls nest twice as deep as usual, for the call of a layer takes more frames while it is watched."""
+    """Double the recursion limit, because the call of a watched layer takes more frames."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(2 * limit)
     try:
@@ -22,17 +24,9 @@ def deep() -> Iterator[None]:
 
 @contextmanager
 def any_batch() -> Iterator[None]:
-    """Let BatchNorm take a single value a channel in training.
+    """Let BatchNorm accept a single value per channel in training.
 
-    Torch refuses it because a variance of one value means nothing; here no value means anything, and an example
-    of one image is what people give.
+    Torch refuses it because one value has no variance. Here values do not matter, and users give examples of one image.
     """
-    check = getattr(torch.nn.functional, "_verify_batch_size", None)
-    if check is None:
+    with replaced(torch.nn.functional, {"_verify_batch_size": lambda size: None}):
         yield
-        return
-    torch.nn.functional._verify_batch_size = lambda size: None  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        torch.nn.functional._verify_batch_size = check  # type: ignore[attr-defined]

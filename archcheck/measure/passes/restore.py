@@ -1,7 +1,7 @@
-"""Leave a measured model, torch and the random state as they were.
+"""Restores a measured model, torch and the random states.
 
-A forward pass may cache tensors, replace buffers, change parameters in place or swap their data. What it did
-on tensors without values must not stay behind, for the model would fail at its next call.
+A forward pass may cache tensors, replace buffers, change parameters in place or swap their data. Tensors without values
+must not stay in the model, because its next call would fail.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.operators.computation import SMALL
-from archcheck.measure.passes.random_state import same_chance
+from archcheck.measure.passes.random_state import random_states_kept
 from archcheck.measure.passes.saved_values import Values
 from archcheck.measure.subject.module_tree import Tree
 
@@ -24,10 +24,10 @@ _CONTAINERS = (dict, list, set, deque)
 
 
 class Snapshot:
-    """The state of a model: attributes of every module and what they hold, data of every tensor.
+    """The state of a model: the attributes of every module with their contents, and the data of every tensor.
 
-    With `values`, the numbers of parameters and gradients are kept, too: a run on real tensors may write to them.
-    Buffers and plain tensor attributes always keep theirs.
+    The numbers of buffers and of plain tensor attributes are saved. With `values`, those of parameters and gradients
+    are saved, too, because a run on real tensors may write to them.
     """
 
     def __init__(self, tree: Tree, *, values: bool) -> None:
@@ -37,7 +37,7 @@ class Snapshot:
         self._attributes = [(module.__dict__, dict(module.__dict__)) for module in modules]
         containers, plain = _state(modules)
         self._contents = [(container, container.copy()) for container in containers if container]
-        # Nearly all: a module has ten dictionaries of hooks.
+        # Most containers are empty: a module has ten dictionaries of hooks.
         self._empty = [container for container in containers if not container]
         self._tensors = list(tree.tensors())
         self._data = [tensor.data for tensor in self._tensors]
@@ -50,7 +50,7 @@ class Snapshot:
         self._values = Values(kept)
 
     def restore(self) -> None:
-        """Put everything back."""
+        """Restore everything."""
         self._restore_attributes()
         with torch.no_grad():
             if _places(self._tensors) != self._places:
@@ -84,8 +84,8 @@ class Snapshot:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Run something with the model and put it back as it was, also when that raises."""
-        with same_defaults():
+        """Restore the model at the end of the block, also after an error."""
+        with defaults_kept():
             try:
                 yield
             finally:
@@ -93,21 +93,14 @@ class Snapshot:
 
 
 def _places(tensors: list[torch.Tensor]) -> tuple[list[int], Sequence[object]]:
-    """Return where the numbers of tensors are and how they are read there."""
+    """Return the addresses of tensors, with their shapes, dtypes and strides."""
     strided = torch.strided
     outsides = [(each.shape, each.dtype, each.stride() if each.layout is strided else ()) for each in tensors]
-    return _addresses(tensors), outsides
-
-
-def _addresses(tensors: list[torch.Tensor]) -> list[int]:
-    """Return where the numbers of tensors are, -1 for one that has none."""
-    try:
-        return [tensor.data_ptr() for tensor in tensors]
-    except RuntimeError:
-        return [_address(tensor) for tensor in tensors]
+    return [_address(tensor) for tensor in tensors], outsides
 
 
 def _address(tensor: torch.Tensor) -> int:
+    """Return the address of a tensor, -1 if it has no memory."""
     try:
         return tensor.data_ptr()
     except RuntimeError:
@@ -120,7 +113,7 @@ _FOREIGN = frozenset({"torch", "numpy", *sys.stdlib_module_names})
 
 
 def _state(modules: list[torch.nn.Module]) -> tuple[list[Any], list[torch.Tensor]]:
-    """Return the containers and the tensors among the plain attributes of modules, and within those."""
+    """Return the containers and the tensors in the plain attributes of modules, at any depth."""
     containers: list[Any] = []
     tensors: list[torch.Tensor] = []
     within: list[Any] = []
@@ -140,7 +133,7 @@ def _state(modules: list[torch.nn.Module]) -> tuple[list[Any], list[torch.Tensor
 
 
 def _look_within(pending: list[Any], seen: set[int], containers: list[Any], tensors: list[torch.Tensor]) -> None:
-    """Add the containers, the attributes of objects, and the small tensors that `pending` hold, however deep."""
+    """Add the containers, the attributes of objects and the small tensors in `pending`, at any depth."""
     while pending:
         value = pending.pop()
         if value.__class__ in _PLAIN or id(value) in seen:
@@ -159,7 +152,7 @@ def _look_within(pending: list[Any], seen: set[int], containers: list[Any], tens
 
 
 def _attributes_of(value: Any) -> dict[str, Any] | None:
-    """Return the attributes of an object of the subject's, or of a layer that no other registers."""
+    """Return the attributes of an object of the subject or of an unregistered layer, else `None`."""
     kind = type(value)
     if not isinstance(value, torch.nn.Module) and str(kind.__module__).partition(".")[0] in _FOREIGN:
         return None
@@ -168,15 +161,15 @@ def _attributes_of(value: Any) -> dict[str, Any] | None:
 
 
 def default_device() -> torch.device | None:
-    """Return where this thread makes tensors that name no device, `None` for torch's own default."""
+    """Return the default device of this thread, `None` for torch's own default."""
     context = getattr(getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None), "device_context", None)
     device = getattr(context, "device", None)
     return device if isinstance(device, torch.device) else None
 
 
 @contextmanager
-def same_defaults() -> Iterator[None]:
-    """Put the default dtype and device back, which a forward pass may set for all that follows."""
+def defaults_kept() -> Iterator[None]:
+    """Restore the default dtype and device at the end of the block: a forward pass may set them."""
     dtype, device = torch.get_default_dtype(), default_device()
     try:
         yield
@@ -188,18 +181,18 @@ def same_defaults() -> Iterator[None]:
 
 
 @contextmanager
-def same_torch() -> Iterator[None]:
-    """Put the random states and torch's switches back; attention shows its parts meanwhile.
+def torch_state_kept() -> Iterator[None]:
+    """Restore the random states and torch's settings at the end of the block.
 
-    The fast path of attention would hide them in one operation. The collector of cyclic garbage pauses: with torch
-    imported, one of its sweeps takes longer than measuring most networks.
+    In the block, attention has no fast path, which would hide its parts in one operation. The garbage collector pauses:
+    with torch imported, one collection takes longer than measuring most networks.
     """
     collecting = gc.isenabled()
     gc.disable()
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with same_chance(), same_defaults():
+        with random_states_kept(), defaults_kept():
             yield
     finally:
         if collecting:

@@ -1,6 +1,6 @@
-"""Saves the numbers of tensors and restores them: in memory, or in a file where a copy would be as large as a network.
+"""Saves and restores the numbers of tensors: in memory, or in a file if the copy would be as large as a network.
 
-The file has no name and is gone with its owner. What the system caches of it is not this process's memory.
+The file has no name and disappears with its owner. The system caches it outside of the memory of this process.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from archcheck.foundation.errors import SubjectError
 from archcheck.measure.shapes.tensor import extent_of, metadata_of
 
 _LARGE = 1 << 20
-"""Bytes of a tensor from which it may go to a file."""
+"""Least bytes of a tensor that may go to a file."""
 _MOST = 64 << 20
-"""Bytes of all those together up to which they are kept in memory."""
+"""Most bytes of all large tensors together that stay in memory."""
 _PIECE = 4 << 20
 """Bytes that are compared at a time."""
-
 _FEW = 256
+"""Numbers at the beginning of a tensor that are compared first."""
 
 
 class Values:
@@ -41,7 +41,7 @@ class Values:
             self._groups = [(rows, torch.cat(rows)) for rows in groups.values()]
 
     def restore(self) -> None:
-        """Write the numbers back where they have changed."""
+        """Write back the numbers that have changed."""
         for rows, before in self._groups:
             if not are_equal(torch.cat(rows), before):
                 for row, part in zip(rows, torch.split(before, [len(row) for row in rows]), strict=True):
@@ -63,7 +63,11 @@ class _Filed:
                 left = left[self._file.write(left) :]
 
     def restore(self) -> None:
-        """Write the bytes back where they have changed, a piece at a time."""
+        """Write back the bytes that have changed, a piece at a time.
+
+        Raises:
+            SubjectError: the subject has closed the file.
+        """
         before = torch.empty(_PIECE, dtype=torch.uint8, device="cpu")
         try:
             descriptor = self._file.fileno()
@@ -76,7 +80,7 @@ class _Filed:
         except OSError:
             known = False
         if not known or place != sum(row.nbytes for row in self._rows):
-            raise SubjectError("crash", "closed the files of the process that it is measured in, which it did not open")
+            raise SubjectError("crash", "closed the files of the process that measures it")
 
     def _pieces(self) -> Iterator[torch.Tensor]:
         for row in self._rows:
@@ -88,7 +92,7 @@ def _bytes(piece: torch.Tensor) -> Any:
 
 
 def _filed(rows: Sequence[torch.Tensor]) -> _Filed | None:
-    """Return rows in a file; `None` where none can be written, or torch does not show the bytes of a dtype."""
+    """Return rows in a file, `None` if no file can be written or torch does not show the bytes of a dtype."""
     try:
         return _Filed(rows)
     except (OSError, RuntimeError, TypeError):
@@ -96,7 +100,7 @@ def _filed(rows: Sequence[torch.Tensor]) -> _Filed | None:
 
 
 def _distinct(rows: Iterable[torch.Tensor]) -> list[torch.Tensor]:
-    """Return rows without those that lie where another does, as tied weights do."""
+    """Return rows without those at the address of another, as with tied weights."""
     return [*{_place(row): row for row in rows}.values()]
 
 
@@ -105,7 +109,7 @@ def _place(row: torch.Tensor) -> tuple[int, int]:
 
 
 def _has_numbers(tensor: torch.Tensor) -> bool:
-    """Whether a tensor has numbers of its own; one whose class answers for torch says what it likes."""
+    """Whether a tensor has plain numbers of its own; a subclass with its own dispatch may return anything."""
     plain = type(tensor).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
     if not plain or tensor.is_quantized or tensor.is_nested:
         return False
@@ -115,7 +119,7 @@ def _has_numbers(tensor: torch.Tensor) -> bool:
 def row_of(tensor: torch.Tensor) -> torch.Tensor:
     """Return a view of the memory of a tensor from its first number to its last, in one row.
 
-    What lies between the numbers of a slice is part of it, and numbers that an expanded tensor repeats are so once.
+    It includes the numbers between those of a slice, and holds each number of an expanded tensor once.
     """
     if tensor.is_contiguous():
         return tensor.detach() if tensor.dim() == 1 else tensor.detach().view(-1)
@@ -123,7 +127,7 @@ def row_of(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def content_of(tensor: torch.Tensor | None) -> bytes | None:
-    """Return the numbers of a tensor as bytes; `None` for what has none."""
+    """Return the numbers of a tensor as bytes, `None` if it has none."""
     if tensor is None or tensor.device.type == "meta":
         return None
     try:
@@ -133,13 +137,13 @@ def content_of(tensor: torch.Tensor | None) -> bytes | None:
 
 
 def first_of(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a few numbers of a tensor, which most often tell as much as all; all where they do not lie in a row."""
+    """Return the first numbers of a contiguous tensor, or a tensor that is not contiguous as it is."""
     in_a_row = tensor.layout is torch.strided and tensor.is_contiguous()
     return tensor.view(-1)[:_FEW] if in_a_row else tensor
 
 
 def are_equal(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors of one dtype have the same numbers; not every release compares floats of eight bits."""
+    """Whether two tensors of one dtype have the same numbers. Floats of eight bits are compared as bytes."""
     if one.is_floating_point() and one.element_size() == 1:
         one, other = one.contiguous().view(torch.uint8), other.contiguous().view(torch.uint8)
     return torch.equal(one, other)

@@ -1,10 +1,10 @@
-"""One forward pass, seen operation by operation.
+"""Traces one forward pass, operation by operation.
 
-Under `torch.inference_mode()` a `TorchDispatchMode` sees whole operations under the names people use
-(`dropout`, `batch_norm`, `linear`, `lstm`) instead of what they decompose into. Inputs are tensors without
-values; an operation that touches one of them, or a parameter, is computed on shapes alone. Operations on
-small real tensors (masks, positions, anchors) run for real, so that code which looks at their values works.
-With `real=True` everything runs for real: the way out where a shape alone is not enough.
+Under `torch.inference_mode()` a `TorchDispatchMode` sees whole operations with their usual names (`dropout`,
+`batch_norm`, `linear`, `lstm`), and not the operations that they decompose into. Inputs are tensors without values. An
+operation on one of them, or on a parameter, is computed from shapes alone. Operations on small real tensors (masks,
+positions, anchors) run for real, so that code can read their values. With `real=True` everything runs for real, for
+models that shapes alone cannot trace.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from archcheck.measure.subject.ownership import is_own
 
 
 class Tracer(Recorder):
-    """Records every operation that runs while it is `watching` into `trace`.
+    """Records into `trace` every operation that runs while it is `watching`.
 
-    `nudge` makes the numbers of Python larger by that share; of `wanted` operations the results are captured.
+    `nudge` is the share by which it enlarges numbers of Python. It captures the results of the operations `wanted`.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Tracer(Recorder):
         return self._record(told, tensors, result, caller)
 
     def _higher_order(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Run an operator that takes functions, looking inside; what cannot be looked into is named as uncounted."""
+        """Run an operator that takes functions and look inside. An operator that hides its inside counts as unknown."""
         name = str(func.name())
         if name == "flex_attention":
             query, key, value = args[:3]
@@ -110,22 +110,22 @@ class Tracer(Recorder):
         return self.higher_order(func, args, kwargs)
 
     def _nudged(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return numbers of Python a little larger: those of a formula matter little, those of a generator much."""
+        """Return arguments with enlarged numbers of Python: a formula changes little, a random generator completely."""
         return tuple(each * (1 + self._nudge) if isinstance(each, float) else each for each in args)
 
     def _only_counts(self, target: Any) -> bool:
-        """Whether a write is bookkeeping on an integer buffer, such as BatchNorm's count of batches."""
+        """Whether a write only updates a counter in an integer buffer, such as BatchNorm's count of batches."""
         return id(target) in self.tree.names and not target.is_floating_point()
 
     def _inside_own(self, own: Any, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
-        """Look inside an operator that the subject made of a function, or what it lets tensors of its own do."""
+        """Look inside an operator that the subject registered, or inside the dispatch of the subject's tensor class."""
         with self:
             if isinstance(own, type):
                 return own.__torch_dispatch__(func, types, args, kwargs)  # type: ignore[attr-defined]
             return own(*args, **kwargs)
 
     def _inside(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Look inside a composite operation that nobody knows whole."""
+        """Look inside a composite operation that is not known as a whole."""
         with self:
             return func.decompose(*args, **kwargs)
 
@@ -134,42 +134,25 @@ class Tracer(Recorder):
             return self._inside(operator.func, args, kwargs)
         call = bind(operator.func, args, kwargs)
         tensors = list(tensors_in(call))
-        if self.trace.silence is not None:
-            return self._run_closely(operator, call, tensors, args, kwargs, caller)
-        before = _generators_of(operator, call)
-        result = fresh(operator, operator.func(*args, **kwargs), tensors)
-        told = answer(operator, call, list(tensors_in(result)))
-        self._record(told, tensors, result, caller)
-        if before and before == _generators_of(operator, call):
-            self.trace.events[-1].drawn = NOTHING_DRAWN
-        return result
-
-    def _run_closely(
-        self,
-        operator: Operator,
-        call: Call,
-        tensors: list[torch.Tensor],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        caller: FrameType,
-    ) -> Any:
-        """Run an operation as `_run_real` does, and look at its numbers."""
         silence = self.trace.silence
-        assert silence is not None
-        self._demand_stamps(tensors, caller)
-        before = silence.before(kind_of(operator.name), call, operator.mutates)
+        self._check_sums(tensors, caller)
+        overwritten = silence and silence.before(kind_of(operator.name), call, operator.mutates)
+        states = _generators_of(operator, call)
         result = fresh(operator, operator.func(*args, **kwargs), tensors)
         outputs = list(tensors_in(result))
-        told = answer(operator, call, outputs)
-        self._record(told, tensors, result, caller)
-        silence.note(self.trace.events[-1], call, tensors, outputs, before)
+        self._record(answer(operator, call, outputs), tensors, result, caller)
+        event = self.trace.events[-1]
+        if states and states == _generators_of(operator, call):
+            event.drawn = NOTHING_DRAWN
+        if silence is not None:
+            silence.note(event, call, tensors, outputs, overwritten)
         for tensor in outputs:
-            self._stamp(tensor)
+            self._keep_sum(tensor)
         return result
 
 
 def _generators_of(operator: Operator, call: Call) -> list[bytes]:
-    """Return the states of the generators that one of torch's own operations may draw from on the CPU."""
+    """Return the states of the CPU generators that one of torch's own operations may use."""
     if not operator.draws or operator.func.namespace != "aten":
         return []
     own = [each for each in call.values() if isinstance(each, torch.Generator)]
@@ -178,5 +161,5 @@ def _generators_of(operator: Operator, call: Call) -> list[bytes]:
 
 @cache
 def _is_opened(kind: type) -> bool:
-    """Whether a class of the subject's computes what is asked of its tensors itself, which is to be seen."""
+    """Whether a tensor class of the subject has its own dispatch, which the trace has to look into."""
     return is_own(getattr(getattr(kind.__torch_dispatch__, "__code__", None), "co_filename", "<"))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The data of a trace: executed operations in their order, and the layers that were called."""
+"""The data of a trace: the executed operations in their order, and the layers that were called."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from archcheck.measure.passes.unobserved_values import Silence
 
 @dataclass(slots=True)
 class Visit:
-    """How often, when first and with which shapes a layer was called; on real numbers `where` is the first call."""
+    """The calls of a layer: the place of the first in their `order`, their number and shapes; `where` only if real."""
 
     order: int
     calls: int = 0
@@ -27,10 +27,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """Numbers that code took out of torch whole, as a list or an array, and that event `maker` had made.
-
-    `text` stands for them: equal texts, equal numbers.
-    """
+    """Numbers of the event `maker` that code took out of torch as a list or an array; `text` is their hash."""
 
     maker: int
     layer: str
@@ -40,14 +37,13 @@ class Handed:
 
 @dataclass
 class Trace:
-    """What one forward pass did; `outputs` are the events that made the model's outputs, `output_names` their names.
+    """The record of one forward pass; `outputs` are the events of the model's outputs, `output_names` their names.
 
-    Into `generated` events go nothing but shapes and numbers of Python.
-    `unowned` are the parameters that events read and that the pass itself has made, with what holds each. `trained`
-    are the parameters that ask for gradients in the mode of the pass, before the pass or after it. `values` are those
-    that events handed to Python, and `chance` says that numbers of Python's or NumPy's were drawn. What was `handed`
-    out went as lists and arrays.
-    `costs` are stated of operators that are not known.
+    `generated` are events that read only shapes and numbers of Python. `unowned` are parameters that an event reads and
+    the model does not register, with the name of their holder. `trained` are the parameters that require gradients in
+    the mode of the pass, before or after the pass. `values` are the numbers that events returned to Python, `handed`
+    the lists and arrays. `chance` says that Python or NumPy drew random numbers. `costs` are the stated costs of
+    unknown operators.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -78,15 +74,15 @@ class Trace:
 
     @cached_property
     def acting(self) -> list[bool]:
-        """Whether the numbers of each result reach an output, and not its shape alone.
+        """Whether the numbers of each result reach an output, and not only its shape.
 
-        What code reads as a value decides what runs or becomes a number of Python, so it acts, too.
+        A value that code reads decides what runs or becomes a number of Python. It counts as reaching an output.
         """
         ends = (*self.outputs, *self.values, *(each.maker for each in self.handed))
         return self._are_in(self.leading_to(ends, numbers=True))
 
     def leading_to(self, ends: Iterable[int], *, numbers: bool = False) -> set[int]:
-        """Return some events and all that lead to them; with `numbers`, not those whose shape alone is read."""
+        """Return the events `ends` and all that lead to them; with `numbers`, only through numbers and not shapes."""
         pending = [index for index in ends if index >= 0]
         found = set(pending)
         while pending:
@@ -102,7 +98,7 @@ class Trace:
 
     @cached_property
     def readers(self) -> dict[int, list[Event]]:
-        """Which events read the result of each."""
+        """The events that read the result of each event."""
         readers: dict[int, list[Event]] = {}
         for event in self.events:
             for index in event.inputs:
@@ -112,19 +108,16 @@ class Trace:
     @cached_property
     def dependent(self) -> list[bool]:
         """Whether the result of each event depends on an input of the model."""
-        dependent: list[bool] = []
-        for event in self.events:
-            flag = event.told.kind == "input"
-            for index in event.inputs:
-                flag = flag or dependent[index]
-            dependent.append(flag)
-        return dependent
+        return self._reached_by_inputs(numbers=False)
 
     @cached_property
     def fed(self) -> list[bool]:
-        """Whether the numbers of each result, and not its shape alone, depend on an input of the model."""
-        fed: list[bool] = []
+        """Whether the numbers of each result, and not only its shape, depend on an input of the model."""
+        return self._reached_by_inputs(numbers=True)
+
+    def _reached_by_inputs(self, *, numbers: bool) -> list[bool]:
+        reached: list[bool] = []
         for event in self.events:
-            given = not takes_shape_alone(event) and any(fed[index] for index in event.inputs)
-            fed.append(event.told.kind == "input" or given)
-        return fed
+            stops = numbers and takes_shape_alone(event)
+            reached.append(event.told.kind == "input" or (not stops and any(reached[index] for index in event.inputs)))
+        return reached

@@ -1,10 +1,10 @@
-"""Finds operations whose results leave no trace, on real numbers, in what reads them.
+"""Finds operations whose results change nothing in the operations that read them, on real numbers.
 
-A result is *silent* when nothing of the input is left in it: it is empty, a power of zero, or zero in every element
-without having been given zeros (a factor or a frozen scale of zero, a tensor less itself). An operand is *cut off*
-when it is silent, or when the result equals another operand bit by bit (`x + 1e-30 * y`, `torch.where(False, y, x)`,
-a tensor that is overwritten). Zeros that an activation, a mask or a pooling makes of a network's own numbers are
-neither: they differ from sample to sample. Parameters that can be trained should not be zero when this looks.
+A result is *silent* if it no longer depends on the input: it is empty, a power of zero, or zero in every element
+although its operands are not (a factor or a frozen scale of zero, a tensor minus itself). An operand is *cut off* if it
+is silent, or if the result equals another operand bit by bit (`x + 1e-30 * y`, `torch.where(False, y, x)`, an
+overwritten tensor). Zeros from an activation, a mask or a pooling are neither, because they differ between samples.
+Trainable parameters should not be zero in the pass.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _PRODUCTS = frozenset({
     "add", "batch_norm", "bmm", "clamp", "conv", "conv_transpose", "div", "group_norm", "instance_norm", "layer_norm",
     "lerp", "linear", "matmul", "mul", "nan_to_num", "sub",
 })  # fmt: skip
-"""Kinds whose result is zero in every element only where something makes it so."""
+"""Kinds whose result is zero in every element only if a factor, a scale or a difference is zero."""
 _SUMS = frozenset({"add", "lerp", "sub"})
 _CHOICES = frozenset({"masked_fill", "masked_scatter", "where"})
 _CONDITIONS = frozenset({"condition", "mask"})
 
 
 class Silence:
-    """Follows one pass on real tensors; `cut` are the edges, as (reader, maker), over which nothing comes."""
+    """Follows one pass on real tensors; `cut` has the pairs (reader, maker) of events between which nothing passes."""
 
     def __init__(self) -> None:
         self.cut: set[tuple[int, int]] = set()
@@ -39,17 +39,16 @@ class Silence:
 
     @staticmethod
     def before(kind: str, call: Call, mutates: bool) -> torch.Tensor | None:
-        """Return what an operation is going to write over, where that has to be compared."""
+        """Return a copy of the tensor that an operation overwrites, if `note` has to compare it."""
         target = call.get("self")
         return target.clone() if mutates and kind in _SUMS | _CHOICES and isinstance(target, torch.Tensor) else None
 
     def note(
         self, event: Event, call: Call, tensors: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor], before: Any
     ) -> None:
-        """Look at one operation and its numbers."""
-        while len(self._dependent) < event.index:  # constants, which have no operands
-            self._dependent.append(False)
-        fresh = event.kind == "factory"  # it takes the outside of its operands, not their numbers
+        """Look at one operation and its numbers; `before` is the tensor that it has overwritten."""
+        self._skip_constants(event)
+        fresh = event.kind == "factory"  # it reads the shape of its operands, not their numbers
         dependent = [index >= 0 and self._dependent[index] and not fresh for index in event.operands]
         self._dependent.append(any(dependent))
         if not outputs or not outputs[0].is_floating_point() or outputs[0].layout is not torch.strided:
@@ -65,16 +64,19 @@ class Silence:
         self._cut_off(event, [*tensors] if before is None else [before, *tensors[1:]], out)
 
     def enter(self, event: Event) -> None:
-        """Take note of an input of the model."""
-        while len(self._dependent) < event.index:
-            self._dependent.append(False)
+        """Note an input of the model."""
+        self._skip_constants(event)
         self._dependent.append(True)
+
+    def _skip_constants(self, event: Event) -> None:
+        """Note that the events before this one that were not shown are constants, which depend on no input."""
+        self._dependent += [False] * (event.index - len(self._dependent))
 
     def _is_silent(self, event: Event, call: Call, dependent: Sequence[bool], out: torch.Tensor) -> bool:
         if not out.numel():
             return True
-        heard = [index for index, depends in zip(event.operands, dependent, strict=True) if depends]
-        if any(dependent) and all(index in self._silent for index in heard):
+        varying = [index for index, depends in zip(event.operands, dependent, strict=True) if depends]
+        if any(dependent) and all(index in self._silent for index in varying):
             return True
         if event.kind == "pow" and _is_zero(call.get("exponent")):
             return True
@@ -82,8 +84,8 @@ class Silence:
             return False
         if event.kind == "dropout" and not any(dependent):
             return True
-        given = [index for index in heard if index in self._zero and index not in self._silent]
-        return event.kind in _PRODUCTS and not given
+        given_zeros = any(index in self._zero and index not in self._silent for index in varying)
+        return event.kind in _PRODUCTS and not given_zeros
 
     def _cut_off(self, event: Event, tensors: Sequence[torch.Tensor], out: torch.Tensor) -> None:
         if event.kind == "copy" and event.op == "copy_" and len(event.operands) == 2:
@@ -98,12 +100,12 @@ class Silence:
         for k, index in enumerate(event.operands):
             if k == kept or index < 0 or index == event.operands[kept] or event.roles[k] in _CONDITIONS:
                 continue
-            loud = index in self._zero and index not in self._silent  # zeros that may be others the next time
-            if self._dependent[index] and not loud:
+            may_change = index in self._zero and index not in self._silent  # zeros of this sample alone
+            if self._dependent[index] and not may_change:
                 self.cut.add((event.index, index))
 
     def _is_settled(self, event: Event) -> bool:
-        """Whether what chooses does not depend on the input."""
+        """Whether the condition or mask does not depend on the input."""
         return not any(
             index >= 0 and self._dependent[index] and role in _CONDITIONS
             for index, role in zip(event.operands, event.roles, strict=True)
@@ -115,7 +117,7 @@ def _is_zero(value: Any) -> bool:
 
 
 def _is_whole(tensor: torch.Tensor) -> bool:
-    """Whether a tensor is all that is in its memory."""
+    """Whether a tensor fills its storage."""
     return tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
 
 

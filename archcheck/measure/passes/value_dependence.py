@@ -1,8 +1,8 @@
-"""Tells whether values decide what runs in a pass: which numbers code reads, and what it draws.
+"""Tells whether values decide what runs in a pass: which numbers code reads, and which it draws.
 
-Code reads a number where torch hands it to Python (`item`, a condition, `tolist`) and where the size of a result
-depends on numbers (`nonzero`, `unique`, a mask as an index). Only numbers count that differ from pass to pass: those
-that follow from an input that can be changed, or from a draw.
+Code reads a number if torch returns it to Python (`item`, a condition, `tolist`) or if the size of a result depends on
+it (`nonzero`, `unique`, a mask as an index). Only numbers that differ between passes count: they depend on an input
+that can be changed, or on a draw.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from archcheck.measure.shapes.unknown_sizes import BOUNDS
 _BY_MASK = frozenset({"index", "where", "repeat_interleave"})
 _SIZES = frozenset(BOUNDS) - VALUES - _BY_MASK
 _NO_VALUES = frozenset({"flex_attention"})
-"""Bounds that no value of a pass decides."""
+"""Operators with bounded costs that depend on no value of a pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A number, a size or a list that code reads: the layer and the line that do, and what was read."""
+    """A number, a size or a list that code reads, with the layer and the line that read it."""
 
     layer: str
     where: Where | None
@@ -32,9 +32,9 @@ class Read:
 
 
 def reads(trace: Trace, changed: Collection[int] | None = None) -> list[Read]:
-    """Return what code reads of numbers that differ from pass to pass.
+    """Return the numbers that code reads and that differ between passes.
 
-    `changed` are the places of the inputs that can be changed, by default all.
+    `changed` are the positions of the inputs that can be changed, by default all.
     """
     reading = _reading(trace)
     if not reading and not trace.handed:
@@ -50,7 +50,7 @@ def reads(trace: Trace, changed: Collection[int] | None = None) -> list[Read]:
 
 
 def led_to_reads(trace: Trace, params: Collection[str] | None = None) -> set[int]:
-    """Return the events that lead to what code reads; with `params`, to what one of these parameters leads to."""
+    """Return the events that lead to numbers that code reads; with `params`, only to those that these influence."""
     ends = [*(event.index for event in _reading(trace)), *(each.maker for each in trace.handed)]
     if params is None:
         return trace.leading_to(ends)
@@ -78,5 +78,5 @@ def _has_size_of_values(event: Event, trace: Trace) -> bool:
 
 
 def may_differ(trace: Trace, changed: Collection[int] | None = None) -> bool:
-    """Whether values may decide what runs, so that one pass does not tell all."""
+    """Whether values may decide what runs, so that one pass may not show every operation."""
     return trace.real or trace.chance or bool(trace.bounds - _NO_VALUES) or bool(reads(trace, changed))

@@ -34,6 +34,15 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             _register(type(self))
         return super().__enter__()  # type: ignore[no-untyped-call]
 
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        """Run an operation by `run`, or an operator that takes functions by `higher_order`."""
+        run = self.run if isinstance(func, torch._ops.OpOverload) else self.higher_order
+        return run(func, args, kwargs or {})
+
+    def run(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run one operation."""
+        return func(*args, **kwargs)
+
     def higher_order(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run an operator that takes functions: the branch of `cond` inside the mode, any other as one operation."""
         if str(func.name()) != "cond":
@@ -52,4 +61,4 @@ def _register(mode: type[Dispatch]) -> None:
 
 
 def _asked(operator: Any, mode: Dispatch, *args: Any, **kwargs: Any) -> Any:
-    return mode.__torch_dispatch__(operator, (), args, kwargs)  # type: ignore[no-untyped-call]
+    return mode.__torch_dispatch__(operator, (), args, kwargs)

@@ -75,6 +75,11 @@ def metadata_of(tensor: torch.Tensor) -> TensorMetadata:
     return TensorMetadata(tuple(tensor.shape), tensor.stride(), tensor.dtype, int(tensor.storage_offset()))
 
 
+def is_floating(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds real or complex floating numbers."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
 class ShapeTensor(torch.Tensor):
     """A tensor without values that reports a real device, so that code comparing devices works.
 

@@ -7,8 +7,8 @@ such operations count, in the order in which a line uses them, if fewer numbers 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Container, Iterable, Iterator
+from functools import partial
 
 import torch
 
@@ -18,7 +18,7 @@ from archcheck.measure.passes.event import Event, takes_shape_alone
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.passes.trace import Tracer
 from archcheck.measure.passes.trace_record import Trace
-from archcheck.measure.structure.distinct_numbers import numbers_in
+from archcheck.measure.structure.distinct_numbers import numbers_in, plain_values
 from archcheck.measure.structure.numbers_used import Use, worth_of
 
 
@@ -31,14 +31,17 @@ def chosen_integers(passes: Passes, example: Example, trace: Trace) -> list[Use]
     uses = _uses(trace, _frontier(trace, parameters))
     if worth_of(uses).numbers <= MUCH:
         return []
-    with contextlib.suppress(Exception):  # what the subject raises on real numbers is reported elsewhere
-        trace = passes.traced_by(Tracer, example).trace
-        frontier = _frontier(trace, parameters)
-        told = passes.captured(example, frozenset(frontier), real=True)
-        if len(told) == len(frontier) and _numbers(told.values()) <= MUCH:
-            return []
-        return _uses(trace, frontier)
-    return uses
+    tracer = passes.tried_by(Tracer, example)
+    if tracer is None:
+        return uses
+    frontier = _frontier(tracer.trace, parameters)
+    again = passes.tried_by(partial(Tracer, wanted=frozenset(frontier)), example)
+    if again is None:
+        return uses
+    made = again.trace.captured
+    if len(made) == len(frontier) and _numbers(made.values()) <= MUCH:
+        return []
+    return _uses(tracer.trace, frontier)
 
 
 def _frontier(trace: Trace, parameters: Container[str]) -> list[int]:
@@ -91,5 +94,6 @@ def _numbers(tensors: Iterable[torch.Tensor]) -> int:
         if tensor.numel() > MUCH:
             worth = max(worth, numbers_in(tensor))
         else:
-            few.update(dict.fromkeys(tensor.reshape(-1).tolist()))
+            dense = tensor if tensor.layout is torch.strided else plain_values(tensor)
+            few.update(dict.fromkeys([] if dense is None else dense.reshape(-1).tolist()))
     return max(worth, numbers_in(torch.tensor(list(few), dtype=torch.complex128, device="cpu")) if few else 0)

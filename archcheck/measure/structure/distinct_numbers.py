@@ -61,7 +61,7 @@ def numbers_in(tensor: torch.Tensor) -> int:
 def size_of(tensor: torch.Tensor) -> Size:
     """Return the size of the shortest description of a tensor; that of all elements if they cannot be read."""
     count = tensor.numel()
-    values = _values(tensor)
+    values = plain_values(tensor)
     if values is None:
         return Size(count, count * tensor.element_size())
     sizes = [size_of(edge) for edge in _edges(values)]
@@ -131,7 +131,7 @@ def sequence_worth(items: Sequence[int]) -> int:
     return _worth(torch.tensor(items, dtype=torch.int32, device="cpu"))
 
 
-def _values(tensor: torch.Tensor) -> torch.Tensor | None:
+def plain_values(tensor: torch.Tensor) -> torch.Tensor | None:
     """Return plain numbers on the CPU; `None` if they cannot be read."""
     if tensor.device.type == "meta" or not tensor.numel():
         return None

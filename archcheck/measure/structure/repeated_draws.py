@@ -8,7 +8,7 @@ when those numbers change by a hundred thousandth. A generator that is written a
 
 from __future__ import annotations
 
-import contextlib
+from functools import partial
 
 import torch
 
@@ -16,6 +16,7 @@ from archcheck.facts.records import MUCH
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.event import NOTHING_DRAWN, Event
 from archcheck.measure.passes.forward import Passes
+from archcheck.measure.passes.trace import Tracer
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.structure.chosen_integers import chosen_integers, met_by_others
 from archcheck.measure.structure.distinct_numbers import numbers_in
@@ -41,17 +42,17 @@ def _repeated(passes: Passes, example: Example, trace: Trace) -> frozenset[Place
     if not passes.affords(trace):
         return frozenset()
     drawn: list[dict[Place, list[bytes | None]]] = []
-    with contextlib.suppress(Exception):  # what the subject raises on real numbers is reported elsewhere
-        for seed in (1, 2):
-            by_place: dict[Place, list[bytes | None]] = {}
-            again = passes.drawn(example, seed)
-            for event in again.events:
-                if draws_numbers(event, again) and event.drawn != NOTHING_DRAWN:
-                    by_place.setdefault(place_of(event), []).append(event.drawn)
-            drawn.append(by_place)
-        first, second = drawn
-        return frozenset(place for place, given in first.items() if second.get(place) == given)
-    return frozenset()
+    for seed in (1, 2):
+        tracer = passes.tried_by(Tracer, example, seed=seed)
+        if tracer is None:
+            return frozenset()
+        by_place: dict[Place, list[bytes | None]] = {}
+        for event in tracer.trace.events:
+            if draws_numbers(event, tracer.trace) and event.drawn != NOTHING_DRAWN:
+                by_place.setdefault(place_of(event), []).append(event.drawn)
+        drawn.append(by_place)
+    first, second = drawn
+    return frozenset(place for place, given in first.items() if second.get(place) == given)
 
 
 def _generators(passes: Passes, example: Example, trace: Trace) -> set[int]:
@@ -72,10 +73,9 @@ def _generators(passes: Passes, example: Example, trace: Trace) -> set[int]:
 
 
 def _captured(passes: Passes, example: Example, wanted: set[int], nudge: float) -> dict[int, torch.Tensor]:
-    """Return the results of some events in a real pass; none if it fails, which is reported elsewhere."""
-    with contextlib.suppress(Exception):
-        return passes.captured(example, frozenset(wanted), nudge)
-    return {}
+    """Return what some events give by shapes and numbers of Python alone, these larger by the share `nudge`."""
+    tracer = passes.tried_by(partial(Tracer, wanted=wanted, nudge=nudge), example, real=False)
+    return {} if tracer is None else tracer.trace.captured
 
 
 def _is_hashed(index: int, trace: Trace, values: dict[int, torch.Tensor]) -> bool:

@@ -17,6 +17,7 @@ from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import takes_shape_alone
 from archcheck.measure.passes.forward import Passes
+from archcheck.measure.passes.trace import Tracer
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.structure.sensitivity import changes_in_many_places, is_a_recurrence
 
@@ -40,13 +41,17 @@ def unfolded(passes: Passes, example: Example, trace: Trace) -> Mapping[str, int
     if not suspects or not passes.affords(trace):
         return {}
     wanted = frozenset(index for indices in suspects.values() for index in indices)
-    try:
-        plain = passes.captured(example, wanted, real=True)
-        if any(plain[index].shape != trace.events[index].shapes[0] for index in wanted):
-            return {}  # values decide what runs, and another branch ran
-        nudged = passes.captured(example, wanted, real=True, prepare=partial(_nudge, passes))
-    except Exception:  # what the subject raises on real numbers is reported elsewhere
+    make = partial(Tracer, wanted=wanted)
+    before = passes.tried_by(make, example)
+    if before is None:
         return {}
+    plain = before.trace.captured
+    if any(index not in plain or plain[index].shape != trace.events[index].shapes[0] for index in wanted):
+        return {}  # values decide what runs, and decided otherwise
+    after = passes.tried_by(make, example, prepare=partial(_nudge, passes))
+    if after is None:
+        return {}
+    nudged = after.trace.captured
     found = dict[str, int]()
     for root, indices in suspects.items():
         moved = [index for index in indices if index in nudged and changes_in_many_places(plain[index], nudged[index])]
