@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from archcheck.facts.records import IMPORT_TIMEOUT
+from archcheck.facts.option_words import IMPORT_TIMEOUT
 from archcheck.foundation import platform_support
 from archcheck.workers import sandbox
 from archcheck.workers.cache import Cache

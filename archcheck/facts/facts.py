@@ -15,7 +15,8 @@ from functools import cached_property
 from typing import Any
 
 from archcheck.facts.cross_checks import CrossCheck
-from archcheck.facts.records import WITH_MEMORY, Cost, Layer, Op, Params, Shapes, Subject, Training, ValuePasses
+from archcheck.facts.option_words import WITH_MEMORY
+from archcheck.facts.records import Cost, Layer, Op, Params, Shapes, Subject, Training, ValuePasses
 from archcheck.facts.snapshot import Committed
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.json_codec import decode, encode

@@ -33,23 +33,11 @@ TRIAL = "trial"
 HELD_OUT = "held-out"
 """What a request needs beside `TRIAL` for the facts to tell what the evaluation and the declared data hold."""
 
-IMPORT_TIMEOUT = 10.0
-"""Seconds of CPU time that the subject's own code may take to import, unless a request says otherwise."""
-
-IMPORT_TIMEOUT_WORDS = "`--import-timeout` (in a contract `import-timeout`)"
-"""How users set this limit."""
-
 IDLE = {"idle": True}
 """The attribute of an activation that always returns its input."""
 
 PART_OF = "part_of"
 """The attribute of an operation that is a part of another: the index of the whole operation."""
-
-META_WORDS = "`--meta` (in a contract `meta = true`)"
-"""How users ask for a model without memory."""
-
-WITH_MEMORY = f"leave {META_WORDS} out, and build it on a device with memory, such as the CPU"
-"""How users ask for a model with memory. In Python a model may be on the meta device without any option."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,7 @@ class ContractRun:
 
     def report(self, contract: Contract, entry: SubjectEntry) -> Report:
         """Measure and judge a subject the first time it is asked for."""
-        from archcheck.facts.records import IMPORT_TIMEOUT
+        from archcheck.facts.option_words import IMPORT_TIMEOUT
         from archcheck.judging.engine import check_subject
         from archcheck.workers.cache import Cache
         from archcheck.workers.worker_process import Worker

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archcheck.facts.records import IMPORT_TIMEOUT
+from archcheck.facts.option_words import IMPORT_TIMEOUT
 from archcheck.foundation.errors import SubjectError, one_line
 from archcheck.foundation.platform_support import can_fork, refuse_if_unable
 from archcheck.foundation.regular_files import write_all

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from archcheck.facts.records import IMPORT_TIMEOUT, IMPORT_TIMEOUT_WORDS
+from archcheck.facts.option_words import IMPORT_TIMEOUT, IMPORT_TIMEOUT_WORDS
 from archcheck.foundation.errors import described
 from archcheck.measure.loading.definitions import Definitions, names_set_by
 from archcheck.measure.loading.import_side_effects import functions_of, sign_in

@@ -17,7 +17,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 
-from archcheck.facts.records import META_WORDS
+from archcheck.facts.option_words import META_WORDS
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.operators.computation import SMALL, on_meta
 from archcheck.measure.operators.schema import Operator, operator_of

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from archcheck.facts.operator_costs import Stated
-from archcheck.facts.records import WITH_MEMORY
+from archcheck.facts.option_words import WITH_MEMORY
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading.example import Example, candidates
 from archcheck.measure.operators.cost import checked_costs

@@ -14,7 +14,8 @@ from dataclasses import replace
 from archcheck.facts.activations import activations_of
 from archcheck.facts.cross_checks import CrossCheck, Difference
 from archcheck.facts.facts import Facts
-from archcheck.facts.records import WITH_MEMORY, Op
+from archcheck.facts.option_words import WITH_MEMORY
+from archcheck.facts.records import Op
 from archcheck.foundation.errors import described
 from archcheck.foundation.installed_packages import version_of
 from archcheck.measure.loading.example import Example
