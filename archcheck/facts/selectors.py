@@ -1,4 +1,5 @@
-"""Select operations and layers by a path (`features.**`), a layer type (`Conv2d`) or a kind (`conv`, `norm`).
+"""Select operations and layers by a path (`features.**`), a layer type (`Conv2d`), a kind (`conv`, `norm`) or an
+operator (`aten::cumsum`).
 
 A path and a layer type select everything inside the layers they name. Kinds are the canonical names of executed
 operations. Groups gather kinds that a rule rarely needs apart.
@@ -46,7 +47,12 @@ def kinds_of(selector: str) -> tuple[str, ...]:
 
 def is_layer_type(selector: str) -> bool:
     """Whether the selector names a class (`Conv2d`)."""
-    return selector[:1].isupper() and "." not in selector and "*" not in selector
+    return selector[:1].isupper() and not {".", "*", ":"} & set(selector)
+
+
+def is_operator(selector: str) -> bool:
+    """Whether the selector is the full name of an operator: `aten::cumsum`, `mylib::scan`."""
+    return re.fullmatch(r"[A-Za-z_]\w*::[A-Za-z_]\w*", selector) is not None
 
 
 EVERYDAY_WORDS = {
@@ -65,11 +71,11 @@ def mistake_in(word: str) -> str | None:
     >>> mistake_in("conv"), mistake_in("batchnorm")
     (None, '"batchnorm" is not a kind; did you mean "batch_norm"?')
     """
-    if kinds_of(word) or is_layer_type(word) or {".", "*"} & set(word):
+    if kinds_of(word) or is_layer_type(word) or is_operator(word) or {".", "*"} & set(word):
         return None
     known = (*KINDS, *GROUPS)
     meant = EVERYDAY_WORDS.get(word.lower()) or nearest(word, known) or word
-    otherwise = 'write a kind ("conv"), a layer type ("Conv2d") or a path ("features.**")'
+    otherwise = 'write a kind ("conv"), a layer type ("Conv2d"), a path ("features.**") or an operator ("aten::cumsum")'
     return f"{quote(word)} is not a kind{did_you_mean(meant, known, otherwise)}"
 
 
@@ -83,6 +89,8 @@ def selects(selector: str | None, op: Op, facts: Facts) -> bool:
     if kinds := kinds_of(selector):
         # A pooling or a convolution that covers the whole map is still what it is written as.
         return op.kind in kinds or (selector in op.op and _COVERING.get(op.kind) == selector)
+    if is_operator(selector):
+        return selector in (op.op, f"aten::{op.op}")
     return instance(selector, op.layer, facts) is not None
 
 

@@ -7,6 +7,7 @@ from archcheck.rules.accuracy import MinAccuracy
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.behaviour import DeterministicInEval, FiniteOutput, IndependentOfBatch
 from archcheck.rules.budget import MaxLayerShare, MaxParams, MaxTrainableParams
+from archcheck.rules.calls import MaxCalls
 from archcheck.rules.claims import Claim, Synced
 from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory, MaxTrainingMacs
 from archcheck.rules.evidence import AugmentationReachesTheBatch, HeldOutTestIsDisjoint
@@ -15,6 +16,7 @@ from archcheck.rules.gradients import GradientsReach
 from archcheck.rules.growth import MaxGrowth
 from archcheck.rules.learning import InitialLoss, OverfitsOneBatch
 from archcheck.rules.neighbours import FollowedBy, PrecededBy
+from archcheck.rules.permitted import Allows, KernelSizes, MultipleOf
 from archcheck.rules.presence import Count, Forbids, Requires, RequiresAny
 from archcheck.rules.probabilities import LogProbabilities
 from archcheck.rules.redundancy import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
@@ -38,11 +40,15 @@ BUILTIN: tuple[type[Rule], ...] = (
     Requires,
     RequiresAny,
     Forbids,
+    Allows,
     Count,
+    MaxCalls,
     FollowedBy,
     PrecededBy,
     Head,
     Channels,
+    MultipleOf,
+    KernelSizes,
     DropoutRate,
     NoPadding,
     NoBiasBeforeNorm,
