@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from archcheck.facts.artifact_files import Artifacts
 from archcheck.facts.cross_checks import CrossCheck
 from archcheck.facts.option_words import WITH_MEMORY
 from archcheck.facts.records import Cost, Layer, Op, Params, Shapes, Subject, Training, ValuePasses
@@ -33,7 +34,7 @@ class Facts:
     neither mode calls, or whose results reach no output in either; of an unused branch, only the outermost. Where
     values decide what runs, `passes` describes the real passes, and both graphs hold everything that ran in any of
     them. `snapshot` holds the committed measures of this subject, if a rule asks for them. `texts` are the files that
-    rules read; no report holds them.
+    rules read, and `artifacts` the files whose size they judge; no report holds them.
     """
 
     subject: Subject
@@ -52,6 +53,7 @@ class Facts:
     snapshot: Committed | None = None
     passes: ValuePasses | None = None
     texts: Texts = field(default=Texts(), compare=False, metadata={"written": False})
+    artifacts: Artifacts = field(default=Artifacts(), compare=False, metadata={"written": False})
 
     def executed(self, mode: str) -> tuple[Op, ...]:
         """Return the whole executed graph of `mode`, `"eval"` or `"train"`.

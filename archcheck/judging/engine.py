@@ -19,6 +19,7 @@ from archcheck.foundation.json_codec import decode, encode
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.text_files import Texts, read_text
 from archcheck.foundation.words import visible
+from archcheck.judging.artifact_sizes import sizes_of
 from archcheck.judging.waivers import waive
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.findings import Finding, MeasurementFailure, Outcome, Report, Result, Verdict, sum_points
@@ -149,7 +150,8 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
         **({"costs": dict(entry.costs)} if entry.costs else {}),
     }
     texts = _texts(contract, entry, entry.timeout or worker.timeout)
-    facts = replace(_facts(worker.ask(request, timeout=entry.timeout)), texts=texts)
+    artifacts = sizes_of(contract.root, (each for stated in entry.rules for each in stated.rule.artifacts))
+    facts = replace(_facts(worker.ask(request, timeout=entry.timeout)), texts=texts, artifacts=artifacts)
     if snapshot.NEED not in request["needs"]:
         return facts
     file = contract.snapshot_file(entry)

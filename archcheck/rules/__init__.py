@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from archcheck.rules.accepts import Accepts
 from archcheck.rules.accuracy import MinAccuracy
+from archcheck.rules.artifacts import MaxArtifactBytes
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.behaviour import DeterministicInEval, FiniteOutput, IndependentOfBatch
 from archcheck.rules.budget import MaxLayerShare, MaxParams, MaxTrainableParams
@@ -30,6 +31,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     MaxParams,
     MaxTrainableParams,
     MaxBytes,
+    MaxArtifactBytes,
     MinSparsity,
     MaxLayerShare,
     MaxMacs,

@@ -16,6 +16,7 @@ import re
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, ClassVar
 
+from archcheck.facts.artifact_files import Artifact
 from archcheck.facts.facts import Facts
 from archcheck.facts.selectors import mistake_in
 from archcheck.foundation.words import quote
@@ -54,6 +55,11 @@ class Rule:
     @property
     def reads(self) -> tuple[str, ...]:
         """The text files that this rule judges, relative to the folder of the contract; `facts.texts` holds them."""
+        return ()
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The files whose size this rule judges; `facts.artifacts` holds them."""
         return ()
 
     def __post_init__(self) -> None:

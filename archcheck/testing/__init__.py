@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archcheck.testing.verification import (
         Example,
+        artifacts_of,
         check_file,
         examples,
         facts_of,
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
         verify_examples,
     )
 
-__all__ = ["Example", "check_file", "examples", "facts_of", "judge_example", "rule_of", "verify_examples"]
+__all__ = [
+    "Example",
+    "artifacts_of",
+    "check_file",
+    "examples",
+    "facts_of",
+    "judge_example",
+    "rule_of",
+    "verify_examples",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ A test of a rule against the examples in its docstring::
 
 from __future__ import annotations
 
+import fnmatch
 import textwrap
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from archcheck.contract import load
 from archcheck.contract.document import Document, Node
 from archcheck.contract.rule_entries import read_rules
 from archcheck.contract.toml_lines import key_lines
+from archcheck.facts.artifact_files import Artifacts, FileSize
 from archcheck.facts.facts import Facts
 from archcheck.facts.snapshot import Committed
 from archcheck.facts.snapshot_measures import measures_of
@@ -70,7 +72,7 @@ def judge_example(rule: type[Rule], example: Example, **names: Any) -> Outcome:
 
     A line `forward = lambda model, x: …` replaces the forward pass of the model. `was = …` is another model, whose
     measures are in the committed snapshot. `texts = { "README.md" = "…" }` are files beside the contract, in which the
-    subject is called `net`.
+    subject is called `net`. `artifacts = { "model.pt" = 1_000 }` are the sizes of other files there.
     """
     model = _build(example.model or "", names)
     if "forward" in example.lines:
@@ -86,6 +88,9 @@ def judge_example(rule: type[Rule], example: Example, **names: Any) -> Outcome:
         facts = facts_of(model, example=example_input)
         named = replace(facts.subject, name="net")
         return _judge(replace(facts, subject=named, texts=_texts(example.lines["texts"])), stated)
+    if "artifacts" in example.lines:
+        facts = facts_of(model, example=example_input)
+        return _judge(replace(facts, artifacts=artifacts_of(example.lines["artifacts"], stated)), stated)
     return check(model, example=example_input, rules=[stated]).outcomes[0]
 
 
@@ -97,6 +102,15 @@ def _texts(source: str) -> Texts:
     contents = tomllib.loads(f"texts = {source}")["texts"]
     files = {name: Text(shown=name, content=content) for name, content in contents.items()}
     return Texts(files=files, subjects=("net",))
+
+
+def artifacts_of(source: str, rule: Rule) -> Artifacts:
+    """Return the files of `artifacts = { "model.pt" = 1_000 }` that a rule asks for, of these sizes."""
+    sizes = tomllib.loads(f"sizes = {source}")["sizes"]
+    files = {name: FileSize(shown=name, bytes=size, stored=size) for name, size in sizes.items()}
+    return Artifacts(
+        sizes={each: tuple(files[name] for name in fnmatch.filter(files, each.pattern)) for each in rule.artifacts}
+    )
 
 
 def verify_examples(rule: type[Rule], **names: Any) -> None:

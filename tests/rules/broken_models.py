@@ -67,6 +67,8 @@ def on_disk(example: Example, folder: Path, worker: Worker) -> Report:
     (folder / "model.py").write_text(source_of(example))
     for name, content in tomllib.loads(f"texts = {example.lines.get('texts', '{}')}")["texts"].items():
         (folder / name).write_text(content)
+    for name, size in tomllib.loads(f"sizes = {example.lines.get('artifacts', '{}')}")["sizes"].items():
+        (folder / name).write_bytes(bytes(size))
     (folder / "archcheck.toml").write_text(CONTRACT.format(input=example.input, rule=example.rule))
     with chdir(folder):
         (report,) = check_contract(load(Path("archcheck.toml")), worker=worker)

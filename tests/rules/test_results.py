@@ -33,7 +33,7 @@ from archcheck.measure import measure_model
 from archcheck.rules import BUILTIN
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.findings import Finding, Result
-from archcheck.testing import rule_of
+from archcheck.testing import artifacts_of, rule_of
 from tests.rules.broken_models import source_of
 from tests.rules.result_cases import cases
 
@@ -112,6 +112,8 @@ def facts_of(example: Example, rule: Rule, folder: Path) -> Facts:
             files = {name: Text(shown=name, content=content) for name, content in contents.items()}
             named = replace(facts.subject, name="net")
             return replace(facts, subject=named, texts=Texts(files=files, subjects=("net",)))
+        if "artifacts" in example.lines:
+            return replace(facts, artifacts=artifacts_of(example.lines["artifacts"], rule))
         if "was" in example.lines:
             before = eval(example.lines["was"], {"torch": torch, "nn": nn, "F": F})
             committed = measures_of(measure_model(before, example=inputs(example)))
