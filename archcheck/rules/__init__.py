@@ -20,6 +20,7 @@ from archcheck.rules.neighbours import FollowedBy, PrecededBy
 from archcheck.rules.permitted import Allows, KernelSizes, MultipleOf
 from archcheck.rules.presence import Count, Forbids, Requires, RequiresAny
 from archcheck.rules.probabilities import LogProbabilities
+from archcheck.rules.records import Beats
 from archcheck.rules.redundancy import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
 from archcheck.rules.shape import KeepsBatch, MinReceptiveField, OutputShape
 from archcheck.rules.storage import MaxBytes, MinSparsity
@@ -74,6 +75,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     StateDictRoundTrip,
     Exports,
     MinAccuracy,
+    Beats,
     RecordMatchesModel,
     AugmentationReachesTheBatch,
     HeldOutTestIsDisjoint,
