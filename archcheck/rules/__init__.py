@@ -9,6 +9,7 @@ from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.behaviour import DeterministicInEval, FiniteOutput, IndependentOfBatch
 from archcheck.rules.budget import MaxLayerShare, MaxParams, MaxTrainableParams
 from archcheck.rules.calls import MaxCalls
+from archcheck.rules.causality import MaxLookAhead
 from archcheck.rules.claims import Claim, Synced
 from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory, MaxTrainingMacs
 from archcheck.rules.evidence import AugmentationReachesTheBatch, HeldOutTestIsDisjoint
@@ -65,6 +66,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     KeepsBatch,
     Accepts,
     MinReceptiveField,
+    MaxLookAhead,
     FiniteOutput,
     DeterministicInEval,
     IndependentOfBatch,

@@ -12,6 +12,7 @@ from archcheck.measure.behaviour.evaluation import deterministic_in_eval, finite
 from archcheck.measure.behaviour.export import exports
 from archcheck.measure.behaviour.gradients import gradients_reach
 from archcheck.measure.behaviour.learning import initial_loss, overfits_one_batch
+from archcheck.measure.behaviour.look_ahead import look_ahead
 from archcheck.measure.behaviour.outputs import keeps_batch, log_probabilities
 from archcheck.measure.behaviour.padding import padded_maps
 from archcheck.measure.behaviour.probe_context import ProbeContext
@@ -31,6 +32,7 @@ PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
     "overfits-one-batch": overfits_one_batch,
     "state-dict-round-trip": state_dict_round_trip,
     "state-bytes": state_bytes,
+    "look-ahead": look_ahead,
     "exports": exports,
 }
 """Name -> function of the context and the parameters of a rule, which returns JSON values."""

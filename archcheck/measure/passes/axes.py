@@ -112,7 +112,7 @@ def _first_reader(trace: Trace, index: int) -> Event | None:
             continue
         shapes = trace.events[index].shapes
         unsqueezed = shapes and event.shapes == ((1, *shapes[0]),)  # a sample that becomes a batch of one
-        if not unsqueezed and (event.kind not in _UNTOUCHED or event.shapes != shapes):
+        if not unsqueezed and event.kind != "pad" and (event.kind not in _UNTOUCHED or event.shapes != shapes):
             return event
         same.add(event.index)
     return None
