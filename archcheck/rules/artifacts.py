@@ -8,7 +8,7 @@ from archcheck.facts.artifact_files import Artifact, Codec
 from archcheck.facts.facts import Facts
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Result
-from archcheck.rules.queries.bounds import check_limit, excess, share_line
+from archcheck.rules.queries.bounds import excess, share_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class MaxArtifactBytes(Rule):
     """
 
     narrows = False
-    limit: int = field(metadata={"unit": "bytes"})
+    limit: int = field(metadata={"unit": "bytes", "least": 0})
     files: tuple[str, ...]
     codec: Codec | None = None
     level: int | None = None
@@ -56,7 +56,6 @@ class MaxArtifactBytes(Rule):
     def __post_init__(self) -> None:
         """Refuse a rule without files, and settings that say nothing."""
         Rule.__post_init__(self)
-        check_limit(self.limit)
         if isinstance(self.files, str) or not self.files or not all(file.strip() for file in self.files):
             raise ValueError('`files` names at least one file, such as "model.pt"')
         if self.codec is None and (self.level is not None or self.compressed):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from archcheck.facts.facts import Facts, lineage
 from archcheck.facts.records import Layer, Op
@@ -57,13 +57,7 @@ class MaxCalls(Rule):
     """
 
     each_pass = True
-    limit: int
-
-    def __post_init__(self) -> None:
-        """Refuse a limit below one."""
-        Rule.__post_init__(self)
-        if self.limit < 1:
-            raise ValueError(f"`limit` must be at least 1, found {self.limit}")
+    limit: int = field(metadata={"least": 1})
 
     def check(self, facts: Facts) -> Result:
         """Compare the calls of layers, and the reads of parameters."""

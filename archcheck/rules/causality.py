@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from archcheck.facts.facts import Facts
@@ -12,6 +12,7 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import amount
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.placed_findings import model_finding
 from archcheck.rules.queries.probe_answers import probed
 
 
@@ -47,16 +48,10 @@ class MaxLookAhead(Rule):
     """
 
     narrows = False
-    limit: int
+    limit: int = field(metadata={"least": 0})
     axis: str = "length"
     input: int | str | None = None
     output_axis: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a limit below zero."""
-        Rule.__post_init__(self)
-        if self.limit < 0:
-            raise ValueError(f"`limit` must be at least 0, found {self.limit}")
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -90,10 +85,9 @@ class MaxLookAhead(Rule):
     def _finding(self, worst: Mapping[str, Any], facts: Facts, *, moved: bool) -> Finding:
         trained = ", once parameters that start at zero are trained" if moved else ""
         hop = f" (an output for each {worst['hop']:g} inputs)" if worst["hop"] != 1 else ""
-        return Finding(
-            message=f"the output at {worst['position']:,} depends on the input at {worst['seen']:,}{trained}: a "
+        return model_finding(
+            facts,
+            f"the output at {worst['position']:,} depends on the input at {worst['seen']:,}{trained}: a "
             f"look-ahead of {amount(int(worst['farthest']), 'positions')}{hop}, at most {self.limit:,} are allowed",
-            layer="",
-            where=facts.subject.where,
-            fix="pad on the left only, mask attention, use no statistics over time, or raise max-look-ahead",
+            "pad on the left only, mask attention, use no statistics over time, or raise max-look-ahead",
         )

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
-from archcheck.facts.selectors import KINDS, selects
+from archcheck.facts.selectors import KINDS as KNOWN_KINDS
+from archcheck.facts.selectors import selects
 from archcheck.foundation.words import listed
-from archcheck.rules.base import Rule
-from archcheck.rules.findings import Finding, Result
-from archcheck.rules.queries.graphs import dependent_on_input, has_weight, label, live, place
+from archcheck.rules.base import KINDS, Rule
+from archcheck.rules.findings import Result
+from archcheck.rules.queries.graphs import dependent_on_input, has_weight, label, live
 from archcheck.rules.queries.padded_axes import CONVOLUTIONS, PositionAxes
+from archcheck.rules.queries.placed_findings import op_finding
 from archcheck.rules.queries.scope import demand_reach
 from archcheck.rules.queries.spelled import wholes
 from archcheck.rules.queries.value_passes import share
@@ -53,7 +55,7 @@ class Allows(Rule):
         input = [1, 4]
     """
 
-    kinds: tuple[str, ...] = field(metadata={"kinds": True})
+    kinds: tuple[str, ...] = field(metadata=KINDS)
 
     def check(self, facts: Facts) -> Result:
         """Look at every operation of both modes."""
@@ -69,11 +71,11 @@ class Allows(Rule):
                 if not any(selects(kind, each, facts) for kind in self.kinds for each in (op, *whole[op.index])):
                     foreign.setdefault((op.kind, op.layer, op.op, op.where), (op, mode))
         findings = tuple(
-            Finding(
-                message=f"{label(op, facts)} executes {_name(op)}, which is not allowed{share(facts, [op], mode)}",
-                layer=op.layer,
-                where=place(op, facts),
-                fix=f"replace it by {listed(self.kinds)}, or add {_name(op)} to allows",
+            op_finding(
+                op,
+                facts,
+                f"{label(op, facts)} executes {_name(op)}, which is not allowed{share(facts, [op], mode)}",
+                f"replace it by {listed(self.kinds)}, or add {_name(op)} to allows",
             )
             for op, mode in foreign.values()
         )
@@ -98,7 +100,7 @@ def _made_without_weights(ops: Sequence[Op], facts: Facts) -> list[bool]:
 
 def _name(op: Op) -> str:
     """Return the word that allows an operation: its kind, or its operator if it has no kind."""
-    if op.kind in KINDS and op.kind != "unknown":
+    if op.kind in KNOWN_KINDS and op.kind != "unknown":
         return op.kind
     return op.op if "::" in op.op else f"aten::{op.op}"
 
@@ -144,11 +146,11 @@ class KernelSizes(Rule):
             unfolded = {op.index for op in PositionAxes(facts.ops).spelled()}
             ops = [op for op in ops if op.kind in _SLIDING or op.index in unfolded]
         findings = tuple(
-            Finding(
-                message=f"{label(op, facts)} has a kernel of {_text(kernel)}, not {self._wanted(len(kernel))}",
-                layer=op.layer,
-                where=place(op, facts),
-                fix=f"give it a kernel of {self._wanted(len(kernel))}, or change kernel-sizes",
+            op_finding(
+                op,
+                facts,
+                f"{label(op, facts)} has a kernel of {_text(kernel)}, not {self._wanted(len(kernel))}",
+                f"give it a kernel of {self._wanted(len(kernel))}, or change kernel-sizes",
             )
             for op in ops
             if not any(_fits(size, kernel := _kernel(op)) for size in self.sizes)
@@ -203,13 +205,7 @@ class MultipleOf(Rule):
         input = [1, 3, 8, 8]
     """
 
-    channels: int
-
-    def __post_init__(self) -> None:
-        """Refuse what everything is a multiple of."""
-        Rule.__post_init__(self)
-        if self.channels < 2:
-            raise ValueError(f"`channels` must be at least 2, found {self.channels}")
+    channels: int = field(metadata={"least": 2})
 
     def check(self, facts: Facts) -> Result:
         """Look at the channels of every live layer that another one reads."""
@@ -221,11 +217,11 @@ class MultipleOf(Rule):
         }
         inner = [op for op in _read_by_others(facts.ops, mixing) if selects(self.on, op, facts)]
         findings = tuple(
-            Finding(
-                message=f"{label(op, facts)} has {_channels(op)} output channels, no multiple of {self.channels}",
-                layer=op.layer,
-                where=place(op, facts),
-                fix=f"give it {-(-_channels(op) // self.channels) * self.channels}, or change multiple-of",
+            op_finding(
+                op,
+                facts,
+                f"{label(op, facts)} has {_channels(op)} output channels, no multiple of {self.channels}",
+                f"give it {-(-_channels(op) // self.channels) * self.channels}, or change multiple-of",
             )
             for op in inner
             if _channels(op) % self.channels

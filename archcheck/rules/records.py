@@ -10,7 +10,7 @@ from typing import Any
 
 from archcheck.facts.facts import Facts
 from archcheck.foundation.errors import NotMeasured
-from archcheck.foundation.files import json_of
+from archcheck.foundation.json_documents import json_of
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.statistics.confidence_intervals import LEAST_SPREAD
 from archcheck.foundation.statistics.two_samples import Comparison, welch
@@ -18,8 +18,6 @@ from archcheck.foundation.words import amount, quote
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.training_runs import accuracies, faults_of_runs, result_of
-
-_SHARE: Mapping[str, Any] = {"unit": "share"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +53,8 @@ class Beats(Rule):
 
     narrows = False
     record: str
-    by: float = field(default=0.0, metadata=_SHARE)
-    level: float = field(default=0.01, metadata=_SHARE)
+    by: float = field(default=0.0, metadata={"unit": "share", "least": 0})
+    level: float = field(default=0.01, metadata={"unit": "share"})
     metric: str | None = None
     lower: bool = False
     own: str | None = None
@@ -65,8 +63,6 @@ class Beats(Rule):
     def __post_init__(self) -> None:
         """Refuse a margin below zero, a level that proves nothing, and a pointer that is none."""
         Rule.__post_init__(self)
-        if not 0 <= self.by < float("inf"):
-            raise ValueError(f"`by` must be at least 0, found {self.by:g}")
         if not 0 < self.level < 0.5:
             raise ValueError(f"`level` is a share above 0 and below 0.5, found {self.level:g}")
         if self.runs and not self.runs.startswith("/"):

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.behaviour.example_variants import noise
-from archcheck.measure.behaviour.probe_context import Bench, called, main_in
+from archcheck.measure.behaviour.probe_context import ProbeContext, main_in
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.axes import Chosen, Varied, choose, goes_with
 from archcheck.measure.passes.changed_parameters import nudge
@@ -38,7 +38,7 @@ _LARGE = 30.0
 
 
 def look_ahead(
-    bench: Bench,
+    context: ProbeContext,
     *,
     axis: str = "length",
     input: int | str | None = None,  # noqa: A002 - the key of the contract
@@ -52,9 +52,9 @@ def look_ahead(
     `trained` is the same with parameters that were moved a little. `problem` says why nothing can be said.
     """
     try:
-        chosen = choose(bench.example, input, bench.trace, bench.tree)
+        chosen = choose(context.example, input, context.trace, context.tree)
         along = chosen.axis(axis)
-        outside = _output_axis(bench, chosen, along, output_axis)
+        outside = _output_axis(context, chosen, along, output_axis)
     except ValueError as error:
         return {"problem": str(error)}
     if chosen.tensor.shape[along] < 2:
@@ -62,24 +62,24 @@ def look_ahead(
             "problem": f"the input has one position along axis {along}, so nothing lies ahead of another",
             "fix": "give an example of several positions, or name another `axis`",
         }
-    as_is, trained = (_Search(bench, chosen, along, outside, moved=moved).run(limit) for moved in (False, True))
+    as_is, trained = (_Search(context, chosen, along, outside, moved=moved).run(limit) for moved in (False, True))
     return {**as_is, "trained": trained}
 
 
-def _output_axis(bench: Bench, chosen: Chosen, along: int, wanted: int | None) -> int:
+def _output_axis(context: ProbeContext, chosen: Chosen, along: int, wanted: int | None) -> int:
     """Return the axis of the main output whose extent follows that of the input.
 
     Raises:
         ValueError: there is none.
     """
-    before = _main(bench, bench.example).shape
+    before = _main(context, context.example).shape
     if wanted is not None:
         if not -len(before) <= wanted < len(before):
             raise ValueError(f"the output has {len(before)} axes, and none has the number {wanted}")
         return wanted % len(before)
     extent = chosen.tensor.shape[along]
     try:
-        after = _main(bench, Varied(chosen, (along,)).example_at(bench.example, (2 * extent,), values=True)).shape
+        after = _main(context, Varied(chosen, (along,)).example_at(context.example, (2 * extent,), values=True)).shape
     except Exception:  # whatever a model does that takes no longer input
         after = before
     grown = [axis for axis, (old, new) in enumerate(zip(before, after, strict=False)) if old != new]
@@ -91,8 +91,8 @@ def _output_axis(bench: Bench, chosen: Chosen, along: int, wanted: int | None) -
     return min(grown, key=lambda axis: (abs(axis - along), axis))
 
 
-def _main(bench: Bench, example: Example) -> torch.Tensor:
-    main = main_in(bench.outputs(example))
+def _main(context: ProbeContext, example: Example) -> torch.Tensor:
+    main = main_in(context.outputs(example))
     if main is None or not main.dim():
         raise ValueError("the model returns no tensor with axes")
     return main
@@ -101,11 +101,11 @@ def _main(bench: Bench, example: Example) -> torch.Tensor:
 class _Search:
     """Looks for the cut after which an output looks farthest ahead, by the bounds that other cuts give."""
 
-    def __init__(self, bench: Bench, chosen: Chosen, along: int, outside: int, *, moved: bool) -> None:
-        self.bench, self.chosen, self.along, self.outside, self.moved = bench, chosen, along, outside, moved
-        self.others = (noise(bench.example, 1), noise(bench.example, 2).mapped(_enlarged))
-        self.most = max(_FEWEST, min(_PASSES, AFFORDABLE // bench.macs) // len(self.others))
-        self.plain = self._rows(bench.example)
+    def __init__(self, context: ProbeContext, chosen: Chosen, along: int, outside: int, *, moved: bool) -> None:
+        self.context, self.chosen, self.along, self.outside, self.moved = context, chosen, along, outside, moved
+        self.others = (noise(context.example, 1), noise(context.example, 2).mapped(_enlarged))
+        self.most = max(_FEWEST, min(_PASSES, AFFORDABLE // context.macs) // len(self.others))
+        self.plain = self._rows(context.example)
         self.earliest: dict[int, int] = {}
 
     def run(self, limit: int) -> dict[str, Any]:
@@ -169,12 +169,12 @@ class _Search:
 
     @property
     def _eps(self) -> float:
-        dtype = getattr(torch, self.bench.dtype({}), torch.float32)
+        dtype = getattr(torch, self.context.dtype({}), torch.float32)
         return torch.finfo(dtype).eps if dtype.is_floating_point else 2.0**-23
 
     def _exchanged(self, other: Example, cut: int) -> Example:
         """Return the example whose numbers from a position on are those of another one."""
-        numbers = dict(zip(map(id, inputs_of(self.bench.example)), inputs_of(other), strict=True))
+        numbers = dict(zip(map(id, inputs_of(self.context.example)), inputs_of(other), strict=True))
 
         def join(tensor: torch.Tensor) -> torch.Tensor:
             given = numbers[id(tensor)]
@@ -184,7 +184,7 @@ class _Search:
             kept = tensor.narrow(self.along, 0, cut)
             return torch.cat([kept, given.narrow(self.along, cut, late)], self.along)
 
-        return self.bench.example.mapped(join)
+        return self.context.example.mapped(join)
 
     def _rows(self, example: Example) -> torch.Tensor:
         """Return the main output as a matrix: a row of numbers for each position."""
@@ -194,18 +194,18 @@ class _Search:
         return real.detach().double().movedim(self.outside, 0).flatten(1)
 
     def _outputs(self, example: Example) -> Any:
-        with self.bench.passes.untouched(values=True):
+        with self.context.passes.untouched(values=True):
             if self.moved:
-                _move(self.bench)
+                _move(self.context)
             seed_all(0)
-            set_mode(self.bench.tree, training=False)
-            return called(self.bench.model, example)
+            set_mode(self.context.tree, training=False)
+            return example.given_to(self.context.model)
 
 
-def _move(bench: Bench) -> None:
+def _move(context: ProbeContext) -> None:
     """Move the trained parameters a little, those that begin at nothing by more than they are."""
     generator = torch.Generator().manual_seed(1)
-    for _, tensor in bench.tree.parameters():
+    for _, tensor in context.tree.parameters():
         if tensor.requires_grad and tensor.is_floating_point() and tensor.numel():
             nudge(tensor, max(_MOVED, _MOVED * float(tensor.abs().mean())), generator, up=True)
 
