@@ -20,6 +20,7 @@ from archcheck.foundation.suffixes import is_file
 from archcheck.foundation.whole_files import is_stream
 from archcheck.judging.engine import find_models, measure_target
 from archcheck.judging.first_contract import Draft, contract_text
+from archcheck.judging.presets import MODEL, preset_names, preset_summary, preset_text
 from archcheck.workers.worker_process import Worker
 
 PREFIX = "tool.archcheck."
@@ -27,9 +28,16 @@ PREFIX = "tool.archcheck."
 
 def init(options: Namespace) -> int:
     """Print or write a contract that the models of a target keep today."""
+    if options.preset == "list":
+        write("".join(f"{name:<16}{preset_summary(name)}\n" for name in preset_names()))
+        return 0
     output: Path | None = options.output
     if output and not is_stream(output) and (output.exists() or output.is_symlink()):
         raise ArchcheckError(f"{show_path(output)} exists and is left alone; name another file, or leave --output out")
+    if options.preset:
+        return _preset(options)
+    if not options.target:
+        raise ArchcheckError("`archcheck init` needs a model or a preset: `archcheck init model.py`; see `--help`")
     toml(_stated(options))  # what a contract cannot hold is refused before anything is measured
     with worker_of(options) as worker:
         drafts = list(_drafts(worker, options))
@@ -44,6 +52,21 @@ def init(options: Namespace) -> int:
     save(contract_text(drafts, prefix=prefix, place="`archcheck check` holds them to it."), output)
     if not is_stream(output):
         write(f"written to {show_path(output)}; `archcheck check --config {show_path(output)}` judges by it\n")
+    return 0
+
+
+def _preset(options: Namespace) -> int:
+    """Print or write the contract of a preset, without measuring anything."""
+    if options.input or options.args or options.meta:
+        raise ArchcheckError("a preset states its own input; leave --input, --args and --meta out, and edit the file")
+    output: Path | None = options.output
+    model = _seen_from(options.target, output) if options.target else MODEL
+    if output is None:
+        write(preset_text(options.preset, model))
+        return 0
+    save(preset_text(options.preset, model, prefix=PREFIX if output.name == SHARED_FILE else ""), output)
+    if not is_stream(output):
+        write(f"written to {show_path(output)}; edit its comments' lines, then `archcheck check` judges by it\n")
     return 0
 
 

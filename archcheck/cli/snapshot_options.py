@@ -52,7 +52,15 @@ def add_diff(parser: ArgumentParser) -> None:
 def add_init(parser: ArgumentParser) -> None:
     """Add the words of `init`."""
     parser.add_argument(
-        "target", metavar="TARGET", help="the model: file.py, notebook.ipynb, file.py:Class or pkg.mod:factory"
+        "target",
+        nargs="?",
+        metavar="TARGET",
+        help="the model: file.py, notebook.ipynb, file.py:Class or pkg.mod:factory",
+    )
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="write the contract of a community instead, such as mnist-course; `list` shows all of them",
     )
     parser.add_argument(
         "--input", action="append", type=input_of, metavar="SHAPE[:DTYPE]", help="as for `archcheck report`"

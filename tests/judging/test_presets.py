@@ -1,0 +1,190 @@
+"""The contracts of communities, on made entries that keep and break each of their lines."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+
+from archcheck.contract import load
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.judging.engine import check_contract
+from archcheck.judging.presets import preset_names, preset_summary, preset_text
+from archcheck.workers.worker_process import Worker
+
+HEAD = """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+torch.manual_seed(0)
+
+
+"""
+
+MNIST = (
+    HEAD
+    + """\
+class Net(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, width, 3), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(0.1),
+            nn.Conv2d(width, 10, 3), nn.BatchNorm2d(10), nn.ReLU(),
+        )
+
+    def forward(self, x):
+        return F.log_softmax(self.features(x).mean((2, 3)), 1)
+"""
+)
+
+ADDER = (
+    HEAD
+    + """\
+def positions(count, width):
+    angles = torch.arange(count)[:, None] / 100 ** (torch.arange(0, width, 2) / width)
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+class Adder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(12, 8)
+        self.query, self.key, self.value = (nn.Linear(8, 8, bias=False) for _ in range(3))
+        self.mix = nn.Linear(8, 8)
+        self.register_buffer("positions", positions(40, 8))
+
+    def forward(self, tokens):
+        x = self.embed(tokens) + self.positions[: tokens.shape[1]]
+        mask = torch.ones(len(x[0]), len(x[0])).triu(1).bool()
+        scores = (self.query(x) @ self.key(x).transpose(1, 2)).masked_fill(mask, float("-inf"))
+        x = x + scores.softmax(-1) @ self.value(x)
+        x = x + self.mix(x).relu()
+        return x @ self.embed.weight.T
+"""
+)
+
+GOLF = ADDER.replace("Embedding(12, 8)", "Embedding(1024, 8)").replace("positions(40, 8)", "positions(200, 8)")
+
+KEPT = {
+    "mnist-course": {"model.py": MNIST},
+    "adderboard": {"model.py": ADDER},
+    "parameter-golf": {
+        "model.py": GOLF,
+        "train_gpt.py": "import torch\n",
+        "final_model.int8.ptz": bytes(1_000),
+        "record.json": json.dumps({"runs": [{"val_loss": loss} for loss in (1.231, 1.229, 1.230)]}),
+        "submission.json": json.dumps({"runs": [{"val_loss": loss} for loss in (1.211, 1.209, 1.210)]}),
+    },
+}
+"""An entry for each preset that keeps all of its lines."""
+
+BROKEN = {
+    "mnist-course": {
+        "max-params": ("width=8", "width=300"),
+        "requires": ("nn.Dropout(0.1)", "nn.Dropout(0.0)"),
+        "requires-any": (".mean((2, 3))", "[:, :, 3, 4]"),
+        "output-shape": ("width, 10, 3), nn.BatchNorm2d(10)", "width, 11, 3), nn.BatchNorm2d(11)"),
+        "no-hidden-weights": ("F.log_softmax(", "F.log_softmax(WEIGHTS.sum() * "),
+        "no-unused-params": ("        self.features", "        self.more = nn.Linear(3, 4)\n        self.features"),
+    },
+    "adderboard": {
+        "max-params": ("self.mix = nn.Linear(8, 8)", "self.mix = nn.Sequential(nn.Linear(8, 99), nn.Linear(99, 8))"),
+        "requires": ("scores.softmax(-1) @ self.value(x)", "scores.relu().nan_to_num() @ self.value(x)"),
+        "max-look-ahead": (".triu(1)", ".triu(2)"),
+        "max-calls": (
+            "x = x + self.mix(x).relu()",
+            "for _ in range(10):\n            x = x + self.mix(x).relu()",
+        ),
+        "no-hidden-weights": ("positions(40, 8))", "torch.randn(40, 8))"),
+        "deterministic-in-eval": ("self.mix(x).relu()", "F.dropout(self.mix(x).relu(), 0.1, True)"),
+    },
+    "parameter-golf": {
+        "max-artifact-bytes": ("final_model.int8.ptz", bytes(16_000_000)),
+        "beats": ("submission.json", json.dumps({"runs": [{"val_loss": loss} for loss in (1.226, 1.224, 1.225)]})),
+        "max-look-ahead": (".triu(1)", ".triu(2)"),
+        "deterministic-in-eval": ("self.mix(x).relu()", "F.dropout(self.mix(x).relu(), 0.1, True)"),
+    },
+}
+"""For each line of a preset, what breaks it: a change of the model, or another file."""
+
+WEIGHTS = "WEIGHTS = torch.randn(100)\n\n\n"
+
+
+@pytest.fixture(scope="module")
+def worker():
+    worker = Worker()
+    yield worker
+    worker.close()
+
+
+def verdicts(folder, worker, preset, files):
+    for name, content in files.items():
+        if isinstance(content, bytes):
+            (folder / name).write_bytes(content)
+        else:
+            (folder / name).write_text(content)
+    (folder / "archcheck.toml").write_text(preset_text(preset))
+    with chdir(folder):
+        (report,) = check_contract(load(Path("archcheck.toml")), worker=worker)
+    assert report.error is None, report.error
+    return {outcome.instance: outcome.verdict.value for outcome in report.outcomes}
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_an_entry_keeps_every_line(preset, tmp_path, worker):
+    found = verdicts(tmp_path, worker, preset, KEPT[preset])
+    assert set(found.values()) == {"kept"}, found
+    assert {name.partition(" ")[0] for name in found} == set(BROKEN[preset])
+
+
+@pytest.mark.parametrize(("preset", "rule"), [(preset, rule) for preset in BROKEN for rule in BROKEN[preset]])
+def test_each_line_can_be_broken(preset, rule, tmp_path, worker):
+    place, change = BROKEN[preset][rule]
+    files = dict(KEPT[preset])
+    if place in files:
+        files[place] = change
+    else:
+        assert place in files["model.py"]
+        files["model.py"] = files["model.py"].replace(place, change).replace(HEAD, HEAD + WEIGHTS)
+    assert verdicts(tmp_path, worker, preset, files)[rule] == "broken"
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_a_preset_says_its_source_and_reads_as_toml(preset):
+    text = preset_text(preset, "entry.py:Net", prefix="tool.archcheck.")
+    (subject,) = tomllib.loads(text)["tool"]["archcheck"]["subjects"].values()
+    assert subject["model"] == "entry.py:Net"
+    assert preset_summary(preset) == text.splitlines()[0].removeprefix("# ")
+    assert "Source: " in text or preset == "mnist-course"
+
+
+def test_the_command_writes_what_can_be_checked(tmp_path, archcheck):
+    (tmp_path / "model.py").write_text(MNIST)
+    done = archcheck("init", "--preset", "mnist-course", "model.py", "--output", "archcheck.toml", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert archcheck("check", cwd=tmp_path).returncode == 0
+    listed = archcheck("init", "--preset", "list", cwd=tmp_path).stdout
+    assert [line.split()[0] for line in listed.splitlines()] == list(preset_names())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--preset", "dcase"), "is not a preset"),
+        (("--preset", "mnist-course", "--input", "1,3"), "a preset states its own input"),
+        ((), "needs a model or a preset"),
+    ],
+)
+def test_what_no_preset_is_gets_one_line(arguments, says, tmp_path, archcheck):
+    done = archcheck("init", *arguments, cwd=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert says in done.stderr
+
+
+def test_an_unknown_preset_has_a_suggestion():
+    with pytest.raises(ArchcheckError, match='did you mean "mnist-course"'):
+        preset_text("mnist-curse")
