@@ -233,42 +233,6 @@ def test_data_that_are_prepared_are_not_normalised():
     assert counted(nn.Sequential(prepare, nn.Conv2d(4, 2, 1)), IMAGE, *ALL) == [0, 0]
 
 
-def heads(self, x):
-    query, key, value = (layer(x).view(2, 5, 2, 4).transpose(1, 2) for layer in (self.query, self.key, self.value))
-    scores = (query @ key.mT / 2).masked_fill(torch.ones(5, 5).triu(1) > 0, float("-inf"))
-    return (self.drop(F.softmax(scores, -1)) @ value).transpose(1, 2).reshape(2, 5, 8)
-
-
-def summed(self, x):
-    query, key, value = (layer(x).view(2, 5, 2, 4) for layer in (self.query, self.key, self.value))
-    scores = torch.einsum("bihd,bjhd->bhij", query, key).softmax(-1)
-    return torch.einsum("bhij,bjhd->bihd", scores, value).reshape(2, 5, 8)
-
-
-def spelled(self, x):
-    scores = self.query(x) @ self.key(x).mT
-    scores = (scores - scores.amax(-1, keepdim=True)).exp()
-    return scores / scores.sum(-1, keepdim=True) @ self.value(x)
-
-
-ATTENTIONS = {
-    "heads and a mask": (heads, 1),
-    "sums": (summed, 1),
-    "a softmax that is spelled": (spelled, 1),
-    "a layer that returns its weights": (lambda self, x: self.layer(x, x, x)[0], 1),
-    "no product of activations": (lambda self, x: self.query(x)[..., :5].softmax(-1) @ self.value(x), 0),
-    "no softmax": (lambda self, x: self.query(x) @ self.key(x).mT @ self.value(x), 0),
-}
-
-
-@pytest.mark.parametrize("name", ATTENTIONS)
-def test_an_attention_is_one_however_it_is_written(name):
-    forward, expected = ATTENTIONS[name]
-    parts = {part: nn.Linear(8, 8) for part in ("query", "key", "value")}
-    model = Apply(forward, **parts, drop=nn.Dropout(0.1), layer=nn.MultiheadAttention(8, 2, batch_first=True))
-    assert counted(model, SERIES, "attention") == [expected, expected]
-
-
 @pytest.mark.parametrize(
     "pooled",
     [

@@ -115,7 +115,7 @@ class _Meaning:
         self._layouts: dict[int, str] = {}  # by event
         self.masks = Masks(trace)
         self._spelled = handwritten_macs(trace)
-        self.handwritten = HandwrittenKinds(trace)
+        self.handwritten = HandwrittenKinds(trace, self._spelled)
 
     def macs(self, event: Event) -> int:
         """Return the multiply-accumulates of an event, as far as they are known."""

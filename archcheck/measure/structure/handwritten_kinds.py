@@ -6,14 +6,14 @@
   margins of a loss do not.
 * A *normalisation* divides by a deviation of what it divides; the axes of the deviation determine its kind.
 * A *softmax* divides exponentials by their sum.
-* An *attention* multiplies by the softmax of a product of two activations.
+* An *attention* adds up values with weights from a softmax of pairs (see `handwritten_attention`).
 
 The last operation of each gets the kind; the others are parts of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 
@@ -21,6 +21,7 @@ from archcheck.facts.selectors import GROUPS
 from archcheck.measure.operators.vocabulary import base_name
 from archcheck.measure.passes.event import Event
 from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.structure.handwritten_attention import Attentions
 from archcheck.measure.structure.handwritten_dropout import number_of
 from archcheck.measure.structure.handwritten_norms import Deviations, Handwritten, activations
 
@@ -37,21 +38,21 @@ _CARRYING = frozenset({"reshape", "permute", "copy", "slice", "cat", "pad", "add
 _BEFORE = frozenset({*GROUPS["weights"], *GROUPS["norm"], *GROUPS["pool"], *GROUPS["activation"], "input"})
 _BLOCKING = frozenset({"sqrt", "rsqrt", "log", "log2", "log10", "log1p", "reciprocal", "pow", "exp", "neg"})
 """Operators that follow a clamp at zero in distances and probabilities, not an activation."""
-_SCALING = frozenset({"mul", "div", "add", "sub", "masked_fill", "where", "dropout", *("reshape", "permute", "copy")})
 
 
 class HandwrittenKinds:
     """The handwritten kinds of a trace, by the event that ends each."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, products: Collection[int]) -> None:
+        """`products` are the elementwise operations that are products."""
         self._trace, self._events = trace, trace.events
         self.found: dict[int, Handwritten] = {}
         self._axes: dict[int, int] = {}  # of softmaxes
-        deviations = Deviations(trace)
+        deviations, attentions = Deviations(trace), Attentions(trace, self.found, products)
         for event in self._events:
             if not (trace.live[event.index] and trace.dependent[event.index] and event.shapes):
                 continue
-            found = deviations.normalisation(event) or self._attention(event) or self._shares(event)
+            found = deviations.normalisation(event) or attentions.ended_by(event) or self._shares(event)
             found = found or self._rectified(event)
             if found is not None:
                 self.found[event.index] = found
@@ -172,34 +173,3 @@ class HandwrittenKinds:
             return None
         self._axes[event.index] = dims[0]
         return Handwritten("softmax", top.inputs[0], frozenset(parts | {summed.index}))
-
-    # --- attention --------------------------------------------------------------------------------------
-
-    def _attention(self, event: Event) -> Handwritten | None:
-        """Return an attention that ends in a product of its weights and its values."""
-        if event.kind != "matmul" or len(activations(event, self._trace)) < 2:
-            return None
-        for index in activations(event, self._trace):
-            softmax = self._back_to("softmax", index)
-            if self._kind(softmax) != "softmax":
-                continue
-            scores = self.found[softmax].origin if softmax in self.found else self._events[softmax].operands[0]
-            product = self._events[self._back_to("matmul", scores)]
-            if product.kind == "matmul" and len(activations(product, self._trace)) > 1:
-                return Handwritten("attention", -1, frozenset())
-        return None
-
-    def _kind(self, index: int) -> str:
-        return self.found[index].kind if index in self.found else self._events[index].kind
-
-    def _back_to(self, kind: str, index: int) -> int:
-        """Go back from `index` through scalings and masks; return the first event of a kind, or where that ends."""
-        for _ in range(_FAR - 1):
-            event = self._events[index]
-            if kind in (event.kind, self._kind(index)) or event.kind not in _SCALING:
-                break
-            before = [each for each in activations(event, self._trace) if self._events[each].dtype != "bool"]
-            if not before:
-                break
-            index = max(before, key=lambda each: len(self._events[each].shapes[0]) if self._events[each].shapes else 0)
-        return index
