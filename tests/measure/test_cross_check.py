@@ -271,4 +271,4 @@ def test_without_memory_fvcore_counts_what_torch_can_trace_and_says_what_to_do_o
     with torch.device("meta"):
         linear, convolution = nn.Linear(4, 4), nn.Conv2d(1, 4, 3)
     assert checked(linear, rand(2, 4)).total_fvcore == 32
-    assert "fvcore needs real numbers, so leave `--meta`" in checked(convolution, rand(1, 1, 8, 8)).error
+    assert "fvcore needs real numbers: leave `--meta`" in checked(convolution, rand(1, 1, 8, 8)).error
