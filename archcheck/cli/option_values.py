@@ -28,6 +28,17 @@ def format_of(word: str) -> str:
     raise argparse.ArgumentTypeError(f"{quote(word)} is not a format{hint}")
 
 
+def convention_of(word: str) -> str:
+    """Return the name of a tool whose way of counting is known."""
+    from archcheck.facts.conventions.comparison import check_convention
+
+    try:
+        check_convention(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return word
+
+
 def output_of(word: str) -> Path:
     """Return the path to write to. A path that cannot be written is an error here, before anything is measured."""
     file = Path(word)

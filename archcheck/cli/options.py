@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from archcheck.cli.option_values import argument_of, format_of, input_of, output_of, positive, shard_of, whole_of
+from archcheck.cli.option_values import (
+    argument_of,
+    convention_of,
+    format_of,
+    input_of,
+    output_of,
+    positive,
+    shard_of,
+    whole_of,
+)
 from archcheck.cli.output import write
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.words import did_you_mean, nearest, quote
@@ -154,6 +163,14 @@ def _add_report(adder: Any, run: Command) -> None:
     )
     parser.add_argument(
         "--cross-check", action="store_true", help="also count with fvcore, and explain each difference"
+    )
+    parser.add_argument(
+        "--as",
+        dest="convention",
+        type=convention_of,
+        metavar="TOOL",
+        help="also show the number that this tool prints, and why it differs: torchinfo, fvcore, ptflops, thop, "
+        "flop-counter, deepspeed, torch-scan or timm",
     )
     parser.add_argument("--paranoid", action="store_true", help=_PARANOID)
     _add_common(parser)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from archcheck.cli.contract_file import contract_of
 from archcheck.cli.output import note
 from archcheck.cli.worker_options import worker_of
+from archcheck.facts.calls import CALLS
 from archcheck.facts.records import CROSS_CHECK, PARANOID, RECORD, TRAINING, TRIAL
 from archcheck.foundation.errors import ArchcheckError, ContractError, SubjectError
 from archcheck.foundation.json_codec import encode
@@ -44,9 +45,9 @@ def reports_of(options: Namespace) -> tuple[Report, ...]:
 
 def _list_tensors(worker: Worker, options: Namespace) -> Report:
     """Report what is in a file of tensors."""
-    for name in ("input", "args", "weights", "cross_check", "meta"):
+    for name in ("input", "args", "weights", "cross_check", "convention", "meta"):
         if getattr(options, name):
-            word = name.replace("_", "-")
+            word = "as" if name == "convention" else name.replace("_", "-")
             raise ArchcheckError(
                 f"--{word} is of no use for {options.target}, which holds tensors and no structure; name the "
                 f"architecture, as in `archcheck report model.py:Net --weights {options.target}`"
@@ -156,7 +157,7 @@ def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Nam
 
 
 def _needs(options: Namespace) -> list[str]:
-    asked = {CROSS_CHECK: options.cross_check, PARANOID: options.paranoid}
+    asked = {CROSS_CHECK: options.cross_check, PARANOID: options.paranoid, CALLS: options.convention}
     return [need for need, wanted in asked.items() if wanted]
 
 

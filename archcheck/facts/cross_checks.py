@@ -1,4 +1,4 @@
-"""The counts of fvcore for the same model, as a part of the facts."""
+"""The counts of other tools for the same model, as a part of the facts."""
 
 from __future__ import annotations
 
@@ -45,3 +45,31 @@ class CrossCheck:
     differences: tuple[Difference, ...] = ()
     error: str | None = None
     version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """A place where a tool counts another number than the true one, both in the unit of the tool, and why."""
+
+    layer: str
+    op: str
+    ours: int
+    theirs: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCount:
+    """The number that a tool prints for the measured forward pass, rebuilt by its formulas, of `version`.
+
+    `total` is in the `unit` of the tool, `None` where the tool fails, for the reason in `error`. `macs` are the true
+    multiply-accumulates.
+    """
+
+    tool: str
+    unit: str
+    version: str
+    macs: int
+    total: int | None
+    differences: tuple[Departure, ...] = ()
+    error: str | None = None

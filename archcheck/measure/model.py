@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from archcheck.facts.calls import CALLS
 from archcheck.facts.facts import Facts, diff_ops
 from archcheck.facts.main_output import main_output
 from archcheck.facts.probe_names import parsed
@@ -31,6 +32,7 @@ from archcheck.measure.passes.lazy import passes_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.restore import same_torch
 from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.peers.calls import recorded_calls
 from archcheck.measure.peers.cross_check import cross_check
 from archcheck.measure.second_look import suspicions
 from archcheck.measure.second_look.other_branches import along, ways_of
@@ -119,6 +121,8 @@ def _measured(
     facts = settled(facts, bench, taken, second.used)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
+    if CALLS in needs:
+        facts = replace(facts, calls=recorded_calls(passes, chosen, affordable=passes.affords(evaluation)))
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured + taken.unmeasured)
 
 

@@ -1,18 +1,19 @@
-"""Render the counts of fvcore: a line for the totals, and a table of differences grouped by reason."""
+"""Render the counts of other tools: a line for the totals, and a table of differences grouped by reason."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from archcheck.facts.cross_checks import UNEXPLAINED, CrossCheck, Difference
+from archcheck.facts.cross_checks import UNEXPLAINED, CrossCheck, Departure, Difference, ToolCount
+from archcheck.facts.facts import Facts
 from archcheck.render.wording import count, listed
 
 SHOWN = 12
 """How many rows are written out; `--format json` has them all."""
-TITLES = ("layer", "operator", "archcheck", "fvcore", "why")
-FIGURES = ("archcheck", "fvcore")
+FIGURES = (2, 3)
+"""The columns that hold figures."""
 _MODEL = "(the model)"
 
 
@@ -23,9 +24,70 @@ class Row:
     layers: str
     op: str
     ours: str
-    fvcore: str
+    theirs: str
     reason: str
     alarming: bool = False
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The texts of the columns."""
+        return self.layers, self.op, self.ours, self.theirs, self.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What one tool counts in all."""
+
+    label: str
+    text: str
+    doubtful: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Where a tool counts otherwise."""
+
+    tool: str
+    rows: tuple[Row, ...]
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The titles of the columns."""
+        return "layer", "operator", "archcheck", self.tool, "why"
+
+
+def lines(facts: Facts) -> Iterator[Line]:
+    """Yield the line of each tool whose number was asked for."""
+    if facts.cross_check:
+        yield Line(label="cross-check", text=verdict(facts.cross_check), doubtful=is_doubtful(facts.cross_check))
+    for each in facts.tool_counts:
+        yield Line(label=f"as {each.tool}", text=tool_verdict(each), doubtful=each.total is None)
+
+
+def tables(facts: Facts) -> Iterator[Table]:
+    """Yield the table of each tool that counts something otherwise."""
+    if facts.cross_check and facts.cross_check.differences:
+        yield Table(tool="fvcore", rows=tuple(rows(facts.cross_check)))
+    for each in facts.tool_counts:
+        if each.differences:
+            yield Table(tool=each.tool, rows=tuple(tool_rows(each)))
+
+
+def tool_verdict(found: ToolCount) -> str:
+    """Return the number of a tool beside the true one, or why the tool has none."""
+    if found.total is None:
+        return f"{found.tool} {found.version} prints no number: {found.error}"
+    true = f"archcheck counts {found.macs:,} multiply-accumulates"
+    return f"{found.total:,} {found.unit}, as {found.tool} {found.version} prints; {true}"
+
+
+def tool_rows(found: ToolCount) -> Iterator[Row]:
+    """Return the rows of the table of a tool's differences, the largest first."""
+    groups: defaultdict[tuple[str, str], list[Departure]] = defaultdict(list)
+    for each in found.differences:
+        groups[each.op, each.reason].append(each)
+    ranked = sorted(groups.values(), key=lambda own: -abs(sum(each.ours - each.theirs for each in own)))
+    yield from _shown([_row(own[0].op, own, own[0].reason, [each.theirs for each in own]) for own in ranked])
 
 
 def verdict(check: CrossCheck) -> str:
@@ -55,22 +117,26 @@ def rows(check: CrossCheck) -> Iterator[Row]:
     groups: defaultdict[tuple[str, str, str], list[Difference]] = defaultdict(list)
     for difference in sorted(check.differences, key=lambda each: each.explained):
         groups[difference.quantity, difference.op, difference.reason].append(difference)
-    for number, members in enumerate(groups.values()):
-        if number == SHOWN:
-            rest = f"{len(groups) - SHOWN:,} more; --format json has them all"
-            yield Row(layers=rest, op="", ours="", fvcore="", reason="")
-            return
-        yield _row(members)
+    found = []
+    for (quantity, op, reason), own in groups.items():
+        outputs = " (activations)" if quantity == "activations" else ""
+        found.append(_row(op + outputs, own, reason, [each.fvcore for each in own]))
+    yield from _shown(found)
 
 
-def _row(members: list[Difference]) -> Row:
-    first = members[0]
-    outputs = " (activations)" if first.quantity == "activations" else ""
+def _shown(found: Sequence[Row]) -> Iterator[Row]:
+    yield from found[:SHOWN]
+    if len(found) > SHOWN:
+        rest = f"{len(found) - SHOWN:,} more; --format json has them all"
+        yield Row(layers=rest, op="", ours="", theirs="", reason="")
+
+
+def _row(op: str, members: Sequence[Difference | Departure], reason: str, theirs: Iterable[int]) -> Row:
     return Row(
         layers=listed([each.layer or _MODEL for each in members], most=1),
-        op=first.op + outputs,
+        op=op,
         ours=f"{sum(each.ours for each in members):,}",
-        fvcore=f"{sum(each.fvcore for each in members):,}",
-        reason=first.reason,
-        alarming=first.reason == UNEXPLAINED,
+        theirs=f"{sum(theirs):,}",
+        reason=reason,
+        alarming=reason == UNEXPLAINED,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from archcheck.facts.cross_checks import CrossCheck
+from archcheck.facts.facts import Facts
 from archcheck.render import cross_check, tensor_file
 from archcheck.render.options import Options
 from archcheck.render.outcome_lines import MOST
@@ -44,8 +44,8 @@ def _subject(report: Report) -> Iterator[str]:
         yield totals
     if report.facts and report.facts.passes:
         yield "\n".join(f"- {line.label}: {escape(line.text)}" for line in decided(report.facts))
-    if report.facts and report.facts.cross_check:
-        yield from _cross_check(report.facts.cross_check)
+    if report.facts:
+        yield from _tools(report.facts)
     if report.outcomes:
         yield _table(report)
 
@@ -65,12 +65,11 @@ def _totals(report: Report) -> str:
     return ", ".join(parts)
 
 
-def _cross_check(check: CrossCheck) -> Iterator[str]:
-    yield escape(cross_check.verdict(check))
-    if check.differences:
-        head = [f"| {' | '.join(cross_check.TITLES)} |", "|---|---|---|---|---|"]
-        cells = [(row.layers, row.op, row.ours, row.fvcore, row.reason) for row in cross_check.rows(check)]
-        yield "\n".join(head + [f"| {' | '.join(map(escape, each))} |" for each in cells])
+def _tools(facts: Facts) -> Iterator[str]:
+    yield from (escape(each.text) for each in cross_check.lines(facts))
+    for table in cross_check.tables(facts):
+        head = [f"| {' | '.join(table.titles)} |", "|---|---|---|---|---|"]
+        yield "\n".join(head + [f"| {' | '.join(map(escape, row.cells))} |" for row in table.rows])
 
 
 def _table(report: Report) -> str:

@@ -12,7 +12,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from archcheck.facts.cross_checks import CrossCheck
 from archcheck.facts.facts import Facts
 from archcheck.facts.weight_files import Weights
 from archcheck.render import cross_check, tensor_file, totals
@@ -107,9 +106,9 @@ def _facts(facts: Facts, options: Options) -> Iterator[RenderableType]:
             *totals.evidence(facts),
         ]
     )
-    if facts.cross_check and facts.cross_check.differences:
+    for each in cross_check.tables(facts):
         yield ""
-        yield _differences(facts.cross_check)
+        yield _differences(each)
 
 
 def _tensors(weights: Weights) -> Iterator[RenderableType]:
@@ -156,15 +155,14 @@ def _layers(layers: Sequence[Row], width: int) -> Table:
     return table
 
 
-def _differences(check: CrossCheck) -> Table:
-    """Return the table of what fvcore counts otherwise. Figures are never cut; words are folded."""
+def _differences(found: cross_check.Table) -> Table:
+    """Return the table of what a tool counts otherwise. Figures are never cut; words are folded."""
     table = _table()
-    for title in cross_check.TITLES:
-        figures = title in cross_check.FIGURES
+    for column, title in enumerate(found.titles):
+        figures = column in cross_check.FIGURES
         table.add_column(title, justify="right" if figures else "left", no_wrap=figures, overflow="fold")
-    for row in cross_check.rows(check):
-        cells = (row.layers, row.op, row.ours, row.fvcore, row.reason)
-        table.add_row(*map(_text, cells), style=ALARM if row.alarming else "")
+    for row in found.rows:
+        table.add_row(*map(_text, row.cells), style=ALARM if row.alarming else "")
     return table
 
 

@@ -96,9 +96,8 @@ def totals(facts: Facts) -> Iterator[Line]:
         yield Line(label="uncounted", text=f"{listed(cost.uncounted, SHOWN)}: cost unknown", alarming=True)
     if cost.bounds:
         yield Line(label="bounds", text=f"sizes depend on data: {listed(cost.bounds, SHOWN)}", alarming=True)
-    if facts.cross_check:
-        text, doubtful = cross_check.verdict(facts.cross_check), cross_check.is_doubtful(facts.cross_check)
-        yield Line(label="cross-check", text=text, alarming=doubtful)
+    for each in cross_check.lines(facts):
+        yield Line(label=each.label, text=each.text, alarming=each.doubtful)
     if facts.shape.receptive_field:
         yield Line(label="receptive field", text=f"{shape_text(facts.shape.receptive_field)} input positions")
 

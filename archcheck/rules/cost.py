@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from archcheck.facts.activations import activations_of
+from archcheck.facts.calls import CALLS
+from archcheck.facts.conventions.comparison import check_convention
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
 from archcheck.facts.selectors import selects
@@ -15,6 +17,7 @@ from archcheck.rules.base import Rule
 from archcheck.rules.findings import Result
 from archcheck.rules.queries.bounds import check_limit, demand_counted, demand_known, excess, hidden_bytes, layer_line
 from archcheck.rules.queries.scope import reach
+from archcheck.rules.queries.tool_counts import held_to_tool
 from archcheck.rules.queries.value_passes import largest_of
 
 
@@ -56,6 +59,10 @@ class MaxMacs(_Macs):
     Where values decide what runs, the model runs at least 16 times on varied inputs. The largest of these passes
     counts, and a note says so.
 
+    `as` names a tool, and the number that this tool prints is held to the limit: `{ limit = "30M", as = "torchinfo" }`.
+    A note says the true number, and what the tool counts otherwise. The page `counting` lists the tools. In Python the
+    parameter is `as_`.
+
     Example, kept:
         rule = max-macs = "1k"
         model = nn.Conv2d(1, 2, 3)
@@ -67,14 +74,37 @@ class MaxMacs(_Macs):
         input = [1, 1, 8, 8]
         says = 648 multiply-accumulates, limit 600 (+48, +8.0 %)
 
+    Example, broken:
+        rule = max-macs = { limit = 700, as = "torchinfo" }
+        model = nn.Conv2d(1, 2, 3)
+        input = [1, 1, 8, 8]
+        says = 720 mult-adds of torchinfo, limit 700 (+20, +2.9 %)
+
     Example, vacuous:
         rule = max-macs = { limit = 600, on = "conv" }
         model = nn.Linear(3, 4)
         input = [1, 3]
     """
 
+    as_: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a limit below zero, an unknown tool, and free operations of a tool that knows its own."""
+        _Macs.__post_init__(self)
+        if self.as_ is not None:
+            check_convention(self.as_)
+            if self.free:
+                raise ValueError(f"`free` has no meaning beside `as`: what {self.as_} does not know is free there")
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The record of calls, where a tool counts."""
+        return () if self.as_ is None else (CALLS,)
+
     def check(self, facts: Facts) -> Result:
         """Compare the sum over the executed operations with `limit`."""
+        if self.as_ is not None:
+            return held_to_tool(self, facts, self.as_, self.limit)
         ops = [op for op in facts.ops if selects(self.on, op, facts)]
         found = _of_largest_pass(facts, self.on, lambda own: sum(op.macs for op in own))
         if found <= self.limit:

@@ -67,7 +67,7 @@ class Measured:
     lines: tuple[totals.Line, ...]
     layers: tuple[LayerRow, ...]
     cut: bool
-    differences: tuple[cross_check.Row, ...]
+    differences: tuple[cross_check.Table, ...]
     drawing: Drawing | None
     ops: int
     differing: int | None
@@ -159,7 +159,7 @@ def _measured(facts: Facts, options: Options, paper: Paper) -> Measured:
         ),
         layers=layers,
         cut=cut,
-        differences=tuple(cross_check.rows(facts.cross_check)) if facts.cross_check else (),
+        differences=tuple(cross_check.tables(facts)),
         drawing=draw(facts, planned) if planned else None,
         ops=len(facts.ops),
         differing=len(facts.train_ops) if facts.train_length else None,
