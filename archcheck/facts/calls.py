@@ -106,6 +106,8 @@ def first_shape(value: Outline) -> tuple[int, ...] | None:
     """Return the shape of the first tensor of an outline, however deep it lies."""
     if (shape := shape_of(value)) is not None:
         return shape
+    if isinstance(value, Mapping) and "packed" in value:
+        return tuple(value["packed"])
     parts = value.get("items", ()) if isinstance(value, Mapping) else value
     if isinstance(parts, Sequence) and not isinstance(parts, str):
         return next((found for part in parts if (found := first_shape(part)) is not None), None)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from counted_networks import NETWORKS
 from counting_tools import PACKAGES, say
+from packaging.version import Version
 
 from archcheck.facts.calls import CALLS
 from archcheck.facts.conventions.comparison import CONVENTIONS, counted_as
@@ -52,7 +53,8 @@ def missing(tool):
     except ImportError as error:  # thop asks for `distutils`, which newer Pythons have only with setuptools
         return f"{package} cannot be imported: {error}"
     found = metadata.version(package)
-    return "" if found == known else f"the formulas are those of {package} {known}, and {found} is installed"
+    same = Version(found) == Version(known)
+    return "" if same else f"the formulas are those of {package} {known}, and {found} is installed"
 
 
 def installed():
