@@ -73,8 +73,8 @@ class Calls:
 
     `layers` and `functions` are calls in Python. `kernels` are the operators that products become below autograd, and
     `operators` those that the code asks torch for. `positional` says that the example gives its inputs by position.
-    `failure` is the error of a pass with gradients, where only one without them succeeds. `untraceable` names a part of
-    the state that is no tensor.
+    `failure` is the error of a pass with gradients, where only one without them succeeds, and `unseen` that of the pass
+    that records `operators`. `untraceable` names a part of the state that is no tensor.
     """
 
     modules: tuple[Module, ...]
@@ -84,6 +84,7 @@ class Calls:
     operators: tuple[Call, ...]
     positional: bool = True
     failure: str | None = None
+    unseen: str | None = None
     untraceable: str | None = None
 
     @property

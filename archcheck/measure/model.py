@@ -16,7 +16,7 @@ from archcheck.facts.main_output import main_output
 from archcheck.facts.probe_names import parsed
 from archcheck.facts.records import CROSS_CHECK, PARANOID, Shapes, Subject, Tensor, ValuePasses
 from archcheck.facts.stated_costs import Stated as StatedCost
-from archcheck.foundation.errors import SubjectError
+from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.behaviour import accepted_inputs
 from archcheck.measure.behaviour.probe_context import Bench
 from archcheck.measure.behaviour.probes import PROBES, run_probe
@@ -122,7 +122,10 @@ def _measured(
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
     if CALLS in needs:
-        facts = replace(facts, calls=recorded_calls(passes, chosen, affordable=passes.affords(evaluation)))
+        try:
+            facts = replace(facts, calls=recorded_calls(passes, chosen, affordable=passes.affords(evaluation)))
+        except Exception as error:  # of the subject's, such as one without memory whose code looks at values
+            unmeasured += (f"{CALLS}: {described(error)}",)
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured + taken.unmeasured)
 
 

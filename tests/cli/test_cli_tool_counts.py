@@ -145,5 +145,5 @@ def test_what_holds_no_record_of_calls_is_refused_in_one_line(archcheck, tmp_pat
     assert made.returncode == 0
     run = archcheck("report", "plain.json", "--as", "torchinfo", cwd=tmp_path)
     assert (run.returncode, run.stdout) == (2, "")
-    assert "the calls that torchinfo counts were not recorded; measure the model again" in run.stderr
+    assert "the calls that torchinfo counts were not recorded; measure the code of the model" in run.stderr
     assert run.stderr.count("\n") == 1

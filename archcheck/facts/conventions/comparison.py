@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from archcheck.facts.calls import Calls
+from archcheck.facts.calls import CALLS, Calls
 from archcheck.facts.conventions import deepspeed, flop_counter, fvcore, ptflops, thop, torch_scan, torchinfo
 from archcheck.facts.conventions.counting import Convention, Entry, Refused, family
 from archcheck.facts.cross_checks import Departure, ToolCount
@@ -53,8 +53,10 @@ def counted_as(facts: Facts, name: str, on: str | None = None) -> ToolCount:
     """
     convention = CONVENTIONS[name]
     if facts.calls is None:
+        reasons = [text for text in facts.unmeasured if text.startswith(f"{CALLS}: ")]
         raise NotMeasured(
-            f"the calls that {name} counts were not recorded", fix="measure the model again; a saved report has none"
+            "; ".join([f"the calls that {name} counts were not recorded", *reasons]),
+            fix="measure the code of the model; an exported program and a report without `--as` have no record",
         )
     one = facts.in_pass(0)
     ops = [op for op in one.ops if op.macs and selects(on, op, one)]

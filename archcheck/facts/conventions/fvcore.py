@@ -31,6 +31,8 @@ def entries(calls: Calls) -> Iterator[Entry]:
         raise Refused(
             f"torch's tracer, which fvcore uses, fails at `{calls.untraceable}`: it is part of the state, no tensor"
         )
+    if calls.unseen is not None:
+        raise Refused(f"archcheck could not record the operators that fvcore sees: {calls.unseen}")
     for call in calls.operators:
         formula = _FORMULAS[call.function]
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -45,32 +45,46 @@ _BY_WORD = "padding"
 def recorded_calls(passes: Passes, example: Example, *, affordable: bool) -> Calls:
     """Return the calls of forward passes on `example`.
 
-    Counters differ in what they run under, which decides what attention becomes: gradients and hooks keep it from its
-    fast path. So each record has a pass of its own. Only shapes are computed where the arithmetic is not `affordable`.
-    Raises whatever the model raises.
+    Only shapes are computed where the arithmetic is not `affordable`, unless the code looks at values. Raises whatever
+    the model raises.
     """
-    run = _Run(passes, example, affordable)
-    failure = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            layers, functions = run.python_calls(torch.enable_grad())
-        except Exception as error:  # code that cannot run with gradients
-            failure = described(error)
-            layers, functions = run.python_calls(torch.no_grad())
-        kernels = run.kernels() if failure is None else []
+        if not affordable and not passes.on_meta:
+            with suppress(Exception):  # whatever the subject raises where there are no numbers
+                return _recorded(passes, example, affordable=False)
+        return _recorded(passes, example, affordable=True)
+
+
+def _recorded(passes: Passes, example: Example, *, affordable: bool) -> Calls:
+    """Return the calls of forward passes on `example`.
+
+    Counters differ in what they run under, which decides what attention becomes: gradients and hooks keep it from its
+    fast path. So each record has a pass of its own.
+    """
+    run = _Run(passes, example, affordable)
+    failure, unseen, kernels, operators = None, None, list[Call](), list[Call]()
+    try:
+        layers, functions = run.python_calls(torch.enable_grad())
+        kernels = run.kernels()
+    except Exception as error:  # code that cannot run with gradients
+        failure = described(error)
+        layers, functions = run.python_calls(torch.no_grad())
+    try:
         operators = run.operators()
-        modules = tuple(run.modules)
-        return Calls(
-            modules=modules,
-            layers=tuple(layers),
-            functions=tuple(functions),
-            kernels=tuple(kernels),
-            operators=tuple(operators),
-            positional=not example.kwargs,
-            failure=failure,
-            untraceable=_untraceable(passes),
-        )
+    except Exception as error:  # code that differentiates in its forward pass
+        unseen = described(error)
+    return Calls(
+        modules=tuple(run.modules),
+        layers=tuple(layers),
+        functions=tuple(functions),
+        kernels=tuple(kernels),
+        operators=tuple(operators),
+        positional=not example.kwargs,
+        failure=failure,
+        unseen=unseen,
+        untraceable=_untraceable(passes),
+    )
 
 
 def _untraceable(passes: Passes) -> str | None:
@@ -87,12 +101,14 @@ class _Run:
         self._passes = passes
         self._example = example
         self._affordable = affordable
+        self._given = example
         self.modules: list[Module] = []
 
     def python_calls(self, gradients: AbstractContextManager[Any]) -> tuple[list[Call], list[Call]]:
         """Return the calls of layers and of functions, with hooks on every layer."""
         layers, functions, stack = list[Call](), list[Call](), [""]
-        with self._ready(), gradients, self._hooked(stack, layers), replaced(functions, stack):
+        shapes = self._passes.on_meta or not self._affordable
+        with self._ready(), gradients, self._hooked(stack, layers), replaced(functions, stack, by_shapes=shapes):
             self._forward()
             self.modules = list(modules_of(self._passes.tree))  # a lazy layer has weights now
         return layers, functions
@@ -113,9 +129,12 @@ class _Run:
 
     @contextmanager
     def _ready(self) -> Iterator[None]:
-        """Set the model to evaluation, with the fast path of attention where gradients do not keep counters from it."""
+        """Set the model to evaluation, with the fast path of attention where gradients do not keep counters from it.
+
+        What stands in for numbers comes before the modes that watch, which are asked first then.
+        """
         before = torch.backends.mha.get_fastpath_enabled()
-        with self._passes.untouched(values=True):
+        with self._passes.untouched(values=True), self._memory() as self._given:
             set_mode(self._passes.tree, training=False)
             trained = any(tensor.requires_grad for _, tensor in self._passes.tree.parameters())
             torch.backends.mha.set_fastpath_enabled(not trained)
@@ -124,11 +143,23 @@ class _Run:
             finally:
                 torch.backends.mha.set_fastpath_enabled(before)
 
+    @contextmanager
+    def _memory(self) -> Iterator[Example]:
+        """Give the inputs: with numbers, or with shapes alone and without memory for what the model makes."""
+        if self._passes.on_meta:
+            with without_memory():
+                yield self._example.mapped(to_meta)
+        elif self._affordable:
+            yield self._example.copied()
+        else:
+            from torch._subclasses.fake_tensor import FakeTensorMode
+
+            with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+                yield self._example.mapped(fake.from_tensor)
+
     def _forward(self) -> None:
         seed_all(0)
-        memory, given = _inputs(self._passes, self._example, self._affordable)
-        with memory:
-            self._passes.model(*given.args, **given.kwargs)
+        self._passes.model(*self._given.args, **self._given.kwargs)
 
     @contextmanager
     def _hooked(self, stack: list[str], layers: list[Call]) -> Iterator[None]:
@@ -137,18 +168,6 @@ class _Run:
                 if not isinstance(node.module, torch.jit.ScriptModule):
                     hooks.enter_context(hooked(node, stack, layers))
             yield
-
-
-def _inputs(passes: Passes, example: Example, affordable: bool) -> tuple[AbstractContextManager[Any], Example]:
-    """Return what to run under, and the inputs: with numbers, or with shapes alone."""
-    if passes.on_meta:
-        return without_memory(), example.mapped(to_meta)
-    if affordable:
-        return nullcontext(), example.copied()
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
-    return fake, example.mapped(fake.from_tensor)
 
 
 class _Mode(Dispatch):
@@ -185,7 +204,7 @@ class _Kernels(_Mode):  # type: ignore[no-untyped-call]
     names = _KERNELS
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        if isinstance(func, torch._ops.OpOverload):
+        if isinstance(func, torch._ops.OpOverload) and func.namespace != "prim":  # that asks for a device
             with self:
                 parts = func.decompose(*args, **(kwargs or {}))
             if parts is not NotImplemented:

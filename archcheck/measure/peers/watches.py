@@ -7,7 +7,7 @@ So the functions are replaced here for one pass, too, and put back after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from archcheck.facts.calls import Call
 from archcheck.measure.passes.forward import Passes
 from archcheck.measure.peers.outlines import outline
+from archcheck.measure.shapes.dispatch_mode import Dispatch
 from archcheck.measure.subject.module_tree import Node
 
 F = torch.nn.functional
@@ -111,16 +112,24 @@ def closed() -> Iterator[list[None]]:
 
 
 @contextmanager
-def replaced(calls: list[Call], stack: list[str]) -> Iterator[None]:
-    """Note the calls of functions that counters replace."""
+def replaced(calls: list[Call], stack: list[str], *, by_shapes: bool) -> Iterator[None]:
+    """Note the calls of functions that counters replace.
+
+    What computes shapes in place of numbers (`by_shapes`) calls them, too: once more each, and to work out an operator.
+    Neither is noted.
+    """
     kept: list[tuple[Any, str, Any]] = []
+    running: list[object] | None = [] if by_shapes else None
     try:
         for owner, place, names in _FUNCTIONS:
             for name in names:
                 if (function := getattr(owner, name, None)) is not None:
                     kept.append((owner, name, vars(owner).get(name)))
-                    setattr(owner, name, _noting(function, f"{place}.{name}", calls, stack))
-        yield
+                    setattr(
+                        owner, name, _noting(function, f"{place}.{name}", calls, stack, running if by_shapes else None)
+                    )
+        with nullcontext() if running is None else _Inside(running):
+            yield
     finally:
         for owner, name, before in reversed(kept):
             if before is None:  # inherited: `torch.Tensor` has most of its methods from its base
@@ -129,11 +138,47 @@ def replaced(calls: list[Call], stack: list[str]) -> Iterator[None]:
                 setattr(owner, name, before)
 
 
-def _noting(function: Callable[..., Any], name: str, calls: list[Call], stack: list[str]) -> Callable[..., Any]:
-    @wraps(function)
-    def noting(*args: Any, **kwargs: Any) -> Any:
+_INSIDE = object()
+
+
+class _Inside(Dispatch):  # type: ignore[no-untyped-call]
+    """Marks that an operator is worked out."""
+
+    def __init__(self, running: list[object]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._running = running
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        self._running.append(_INSIDE)
+        try:
+            return func(*args, **(kwargs or {}))
+        finally:
+            self._running.pop()
+
+
+def _noting(
+    function: Callable[..., Any],
+    name: str,
+    calls: list[Call],
+    stack: list[str],
+    running: list[object] | None,
+) -> Callable[..., Any]:
+    def note(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         inputs, keywords = tuple(map(outline, args)), {key: outline(value) for key, value in kwargs.items()}
         calls.append(Call(layer=stack[-1], function=name, inputs=inputs, keywords=keywords))
-        return function(*args, **kwargs)
+
+    @wraps(function)
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        if running is None:
+            note(args, kwargs)
+            return function(*args, **kwargs)
+        call = name, tuple(map(id, (*args, *kwargs.values())))
+        if call not in running and _INSIDE not in running:
+            note(args, kwargs)
+        running.append(call)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            running.pop()
 
     return noting
