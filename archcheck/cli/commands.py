@@ -35,8 +35,8 @@ def report(options: Namespace) -> int:
         from archcheck.cli.targets import reports_of
 
         reports = reports_of(options)
-    if options.convention:
-        reports = _counted(reports, options.convention)
+    if options.tool:
+        reports = _counted(reports, options.tool)
     show(reports, options.format, options.output, saved=saved, depth=options.depth)
     return 0 if any(one.facts or one.weights for one in reports) else 2
 

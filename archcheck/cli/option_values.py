@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archcheck.contract.entries import InputSpec, check_dtype, check_sizes
+from archcheck.facts.cross_checks import check_tool
 from archcheck.foundation.files import is_stream
 from archcheck.foundation.words import did_you_mean, quote
 from archcheck.judging.shards import Shard
@@ -28,12 +29,10 @@ def format_of(word: str) -> str:
     raise argparse.ArgumentTypeError(f"{quote(word)} is not a format{hint}")
 
 
-def convention_of(word: str) -> str:
+def tool_of(word: str) -> str:
     """Return the name of a tool whose way of counting is known."""
-    from archcheck.facts.conventions.comparison import check_convention
-
     try:
-        check_convention(word)
+        check_tool(word)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return word

@@ -45,9 +45,9 @@ def reports_of(options: Namespace) -> tuple[Report, ...]:
 
 def _list_tensors(worker: Worker, options: Namespace) -> Report:
     """Report what is in a file of tensors."""
-    for name in ("input", "args", "weights", "cross_check", "convention", "meta"):
+    for name in ("input", "args", "weights", "cross_check", "tool", "meta"):
         if getattr(options, name):
-            word = "as" if name == "convention" else name.replace("_", "-")
+            word = "as" if name == "tool" else name.replace("_", "-")
             raise ArchcheckError(
                 f"--{word} is of no use for {options.target}, which holds tensors and no structure; name the "
                 f"architecture, as in `archcheck report model.py:Net --weights {options.target}`"
@@ -157,7 +157,7 @@ def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Nam
 
 
 def _needs(options: Namespace) -> list[str]:
-    asked = {CROSS_CHECK: options.cross_check, PARANOID: options.paranoid, CALLS: options.convention}
+    asked = {CROSS_CHECK: options.cross_check, PARANOID: options.paranoid, CALLS: options.tool}
     return [need for need, wanted in asked.items() if wanted]
 
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from archcheck.foundation.words import did_you_mean, listed, quote
+
+TOOLS = ("torchinfo", "fvcore", "ptflops", "thop", "flop-counter", "deepspeed", "torch-scan", "timm")
+"""The tools whose way of counting is known."""
+
 UNEXPLAINED = "unexplained"
 """The reason of a difference of which nothing is known."""
 
@@ -73,3 +78,10 @@ class ToolCount:
     total: int | None
     differences: tuple[Departure, ...] = ()
     error: str | None = None
+
+
+def check_tool(name: str) -> None:
+    """Raise `ValueError` unless this names one of `TOOLS`."""
+    if name not in TOOLS:
+        hint = did_you_mean(name, TOOLS, f"the tools are {listed(TOOLS)}")
+        raise ValueError(f"{quote(name)} is not a tool whose way of counting is known{hint}")

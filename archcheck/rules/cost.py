@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from archcheck.facts.activations import activations_of
 from archcheck.facts.calls import CALLS
-from archcheck.facts.conventions.comparison import check_convention
+from archcheck.facts.cross_checks import check_tool
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
 from archcheck.facts.selectors import selects
 from archcheck.foundation.errors import NotMeasured
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Result
-from archcheck.rules.queries.bounds import check_limit, demand_counted, demand_known, excess, hidden_bytes, layer_line
+from archcheck.rules.queries.bounds import check_limit, demand_counted, demand_known, excess, hidden_bytes
+from archcheck.rules.queries.contributors import largest_layers, largest_maps
 from archcheck.rules.queries.scope import reach
-from archcheck.rules.queries.tool_counts import held_to_tool
 from archcheck.rules.queries.value_passes import largest_of
 
 
@@ -92,7 +91,7 @@ class MaxMacs(_Macs):
         """Refuse a limit below zero, an unknown tool, and free operations of a tool that knows its own."""
         _Macs.__post_init__(self)
         if self.as_ is not None:
-            check_convention(self.as_)
+            check_tool(self.as_)
             if self.free:
                 raise ValueError(f"`free` has no meaning beside `as`: what {self.as_} does not know is free there")
 
@@ -104,6 +103,8 @@ class MaxMacs(_Macs):
     def check(self, facts: Facts) -> Result:
         """Compare the sum over the executed operations with `limit`."""
         if self.as_ is not None:
+            from archcheck.rules.queries.tool_counts import held_to_tool  # most contracts name no tool
+
             return held_to_tool(self, facts, self.as_, self.limit)
         ops = [op for op in facts.ops if selects(self.on, op, facts)]
         found = _of_largest_pass(facts, self.on, lambda own: sum(op.macs for op in own))
@@ -116,7 +117,7 @@ class MaxMacs(_Macs):
             found=found,
             limit=self.limit,
             unit="multiply-accumulates",
-            most=_largest(facts, ops, lambda own: sum(op.macs for op in own), found),
+            most=largest_layers(facts, ops, lambda own: sum(op.macs for op in own), found),
             notes=(*((f"sizes that depend on data were bounded: {bounds}",) if bounds else ()), *largest_of(facts)),
         )
 
@@ -227,7 +228,7 @@ class MaxActivations(Rule):
             found=found,
             limit=self.limit,
             unit="activations",
-            most=_largest(facts, ops, activations_of, found),
+            most=largest_layers(facts, ops, activations_of, found),
             notes=largest_of(facts),
         )
 
@@ -281,26 +282,5 @@ class MaxPeakMemory(Rule):
             found=found,
             limit=self.limit,
             unit="bytes at the peak",
-            most=_largest_maps(facts) if found > self.limit else (),
+            most=largest_maps(facts) if found > self.limit else (),
         )  # fmt: skip
-
-
-def _largest(
-    facts: Facts, ops: Sequence[Op], amount: Callable[[Sequence[Op]], int], total: int, count: int = 3
-) -> tuple[str, ...]:
-    """Return the lines of the layers whose operations contribute most."""
-    by_layer: dict[str, list[Op]] = {}
-    for op in ops:
-        by_layer.setdefault(op.layer, []).append(op)
-    ranked = sorted(((amount(own), path) for path, own in by_layer.items()), key=lambda item: -item[0])
-    layers = [(facts.layer(path), held) for held, path in ranked[:count] if held]
-    return tuple(layer_line(layer, held, total) for layer, held in layers if layer is not None)
-
-
-def _largest_maps(facts: Facts, count: int = 3) -> tuple[str, ...]:
-    """Return the lines of the layers that give the largest outputs."""
-    outputs = [(max(map(math.prod, layer.output_shapes)), layer) for layer in facts.layers if layer.output_shapes]
-    leaves = [each for each in outputs if not facts.has_children(each[1].path)]
-    ranked = sorted(leaves, key=lambda item: item[0], reverse=True)[:count]
-    names = [(layer.path or "the model itself", layer.type, str(layer.where or ""), size) for size, layer in ranked]
-    return tuple("  ".join(filter(None, (path, kind, f"{size:,} elements out", at))) for path, kind, at, size in names)

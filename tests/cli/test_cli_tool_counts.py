@@ -115,8 +115,11 @@ def test_a_limit_holds_the_number_of_the_tool_or_says_why_there_is_none(archchec
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ('{ limit = 1, as = "torchinf" }', '"torchinf" is not a convention of counting; did you mean "torchinfo"?'),
-        ('{ limit = 1, as = "nothing-like" }', "the conventions are"),
+        (
+            '{ limit = 1, as = "torchinf" }',
+            '"torchinf" is not a tool whose way of counting is known; did you mean "torchinfo"?',
+        ),
+        ('{ limit = 1, as = "nothing-like" }', "the tools are"),
         ('{ limit = 1, as = "thop", free = ["erf"] }', "`free` has no meaning beside `as`"),
         ("{ limit = 1, as = 3 }", '"as" must be a string, found 3'),
     ],
@@ -133,7 +136,8 @@ def test_a_mistake_on_the_command_line_is_one_line(archcheck, folder):
     run = archcheck("report", "attention.py", "--as", "fvcor", cwd=folder)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr == (
-        'archcheck: error: argument --as: "fvcor" is not a convention of counting; did you mean "fvcore"?; '
+        'archcheck: error: argument --as: "fvcor" is not a tool whose way of counting is known; did you mean '
+        '"fvcore"?; '
         "see `archcheck report --help`\n"
     )
 

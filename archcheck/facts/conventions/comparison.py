@@ -14,7 +14,6 @@ from archcheck.facts.facts import Facts, lineage
 from archcheck.facts.records import Op
 from archcheck.facts.selectors import instance, kinds_of, selects
 from archcheck.foundation.errors import NotMeasured
-from archcheck.foundation.words import did_you_mean, listed, quote
 
 CONVENTIONS: Mapping[str, Convention] = {
     each.name: each
@@ -29,20 +28,13 @@ CONVENTIONS: Mapping[str, Convention] = {
         fvcore.TIMM,
     )
 }
-"""The name of a tool -> how it counts."""
+"""The name of a tool, of those in `TOOLS` -> how it counts."""
 
 _PRODUCTS = frozenset({"conv", "conv_transpose", "linear", "bilinear", "matmul", "attention", "lstm", "gru", "rnn"})
 """Kinds that tools give other names to: a linear layer is `addmm` below autograd."""
 
 Key = tuple[str, str]
 """The path of a layer, and a kind."""
-
-
-def check_convention(name: str) -> None:
-    """Raise `ValueError` unless this is the name of a convention."""
-    if name not in CONVENTIONS:
-        hint = did_you_mean(name, CONVENTIONS, f"the conventions are {listed(CONVENTIONS)}")
-        raise ValueError(f"{quote(name)} is not a convention of counting{hint}")
 
 
 def counted_as(facts: Facts, name: str, on: str | None = None) -> ToolCount:

@@ -34,12 +34,11 @@ def entries(calls: Calls) -> Iterator[Entry]:
         module = calls.by_path[call.layer]
         if module.exactly in _RECURRENT and len(first_input(call, module)) < 2:
             raise Refused(f"DeepSpeed takes recurrent layers of a batch only, and `{call.layer}` has none")
-    alone = calls.by_path[""].exactly in _RECURRENT  # a recurrent layer at the top: nothing is listened to
     for call in calls.functions:
         if (formula := _FUNCTIONS.get(call.function)) is None:
             continue
         amount = applied(formula, call)
-        if amount and not alone:
+        if amount:
             yield Entry(layer=call.layer, operator=family(call.function), amount=amount, reason=_why(call.function))
 
 

@@ -51,15 +51,39 @@ def _torchvision(name, size, *, count=1, **arguments):
 
 
 for name, size in {
-    "alexnet": 64, "resnet18": 32, "vgg11_bn": 32, "squeezenet1_1": 32, "mobilenet_v2": 32, "mobilenet_v3_small": 32,
-    "shufflenet_v2_x0_5": 32, "efficientnet_b0": 32, "mnasnet0_5": 32, "regnet_y_400mf": 32, "densenet121": 32,
-    "convnext_tiny": 32, "swin_t": 32,
+    "resnet18": 32, "squeezenet1_1": 32, "mobilenet_v2": 32, "mobilenet_v3_small": 32,
+    "shufflenet_v2_x0_5": 32, "efficientnet_b0": 32, "mnasnet0_5": 32, "regnet_y_400mf": 32,
 }.items():  # fmt: skip
     _torchvision(name, size)
-_torchvision("vit_b_32", 32, image_size=32)
 _torchvision("googlenet", 32, init_weights=False, aux_logits=False)
 _torchvision("lraspp_mobilenet_v3_large", 32, weights_backbone=None)
 _torchvision("deeplabv3_mobilenet_v3_large", 32, weights_backbone=None)
+
+
+@network(IMAGE)
+def vision_transformer():
+    return torchvision.models.VisionTransformer(32, 16, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16)
+
+
+@network(IMAGE)
+def swin_transformer():
+    return torchvision.models.SwinTransformer([2, 2], 8, [2, 2], [2, 2], [4, 4])
+
+
+@network(IMAGE)
+def convnext():
+    settings = [torchvision.models.convnext.CNBlockConfig(*each) for each in ((8, 16, 1), (16, None, 1))]
+    return torchvision.models.ConvNeXt(settings)
+
+
+@network(IMAGE)
+def densenet():
+    return torchvision.models.DenseNet(8, (2, 2), 8)
+
+
+@network((1, 3, 64, 64))
+def alexnet():
+    return torchvision.models.AlexNet(10)
 
 
 @network(IMAGE)

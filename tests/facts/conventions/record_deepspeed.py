@@ -17,11 +17,12 @@ from counting_tools import say
 RECORD = Path(__file__).with_name("deepspeed.json")
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        print("counted", json.dumps(say("deepspeed", *NETWORKS[sys.argv[1]]())))
+    if sys.argv[1:2] == ["--one"]:
+        print("counted", json.dumps(say("deepspeed", *NETWORKS[sys.argv[2]]())))
     else:
-        counts = {}
-        for name in NETWORKS:
-            told = subprocess.run([sys.executable, __file__, name], capture_output=True, text=True, check=True).stdout
-            counts[name] = json.loads(told.rpartition("counted ")[2])
-        RECORD.write_text(json.dumps(counts, indent=1) + "\n")
+        known = json.loads(RECORD.read_text()) if sys.argv[1:] else {}  # names: these anew, the others as they are
+        for name in sys.argv[1:] or NETWORKS:
+            command = [sys.executable, __file__, "--one", name]
+            told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            known[name] = json.loads(told.rpartition("counted ")[2])
+        RECORD.write_text(json.dumps({name: known[name] for name in NETWORKS}, indent=1) + "\n")

@@ -16,6 +16,7 @@ from packaging.version import Version
 
 from archcheck.facts.calls import CALLS
 from archcheck.facts.conventions.comparison import CONVENTIONS, counted_as
+from archcheck.facts.cross_checks import TOOLS
 from archcheck.facts.facts import Facts
 from archcheck.measure import measure_model
 
@@ -75,8 +76,9 @@ def test_each_tool_counts_what_its_convention_says(name):
     assert {tool for tool, total in found.items() if total is None} == WITHOUT_NUMBER.get(name, set()) & {*tools}
 
 
-def test_there_are_networks_enough():
+def test_there_are_networks_enough_and_a_convention_of_each_tool():
     assert len(NETWORKS) >= 40
+    assert tuple(CONVENTIONS) == TOOLS
 
 
 @pytest.mark.parametrize("name", NETWORKS)
