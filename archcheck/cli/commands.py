@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from archcheck.cli.contract_file import contract_of, known_rules_of
 from archcheck.cli.option_values import refuse_given
 from archcheck.cli.output import Progress, note, print_error, show, write
 from archcheck.facts.records import PARANOID
-from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.errors import ArchcheckError, NotMeasured
 from archcheck.foundation.words import amount, quote, visible
 
 if TYPE_CHECKING:
@@ -38,8 +38,28 @@ def report(options: Namespace) -> int:
         from archcheck.cli.targets import reports_of
 
         reports = reports_of(options)
+    if options.tool:
+        reports = _counted(reports, options.tool)
     show(reports, options.format, options.output, saved=saved, depth=options.depth)
     return 0 if any(one.facts or one.weights for one in reports) else 2
+
+
+def _counted(reports: Sequence[Report], tool: str) -> tuple[Report, ...]:
+    """Return reports with the number that a tool prints."""
+    from archcheck.facts.conventions.comparison import counted_as
+
+    found = []
+    for each in reports:
+        if each.facts is None:
+            found.append(each)
+            continue
+        try:
+            count = counted_as(each.facts, tool)
+        except NotMeasured as error:
+            raise ArchcheckError(f"{each.subject}: {error}; {error.fix}") from None
+        others = tuple(known for known in each.facts.tool_counts if known.tool != tool)
+        found.append(replace(each, facts=replace(each.facts, tool_counts=(*others, count))))
+    return tuple(found)
 
 
 def read_reports(file: Path) -> tuple[Report, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archcheck.contract.specifications import InputSpec, check_dtype, check_sizes
+from archcheck.facts.cross_checks import check_tool
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.whole_files import is_stream
 from archcheck.foundation.words import did_you_mean, quote
@@ -37,7 +38,8 @@ def refuse_given(options: argparse.Namespace, names: Iterable[str], why: str) ->
     """Raise `ArchcheckError` for the first of these options that is given. `why` follows its name."""
     for name in names:
         if getattr(options, name):
-            raise ArchcheckError(f"--{name.replace('_', '-')} {why}")
+            word = "as" if name == "tool" else name.replace("_", "-")  # `as` is a word of Python
+            raise ArchcheckError(f"--{word} {why}")
 
 
 def _known(word: str, formats: Iterable[str], what: str) -> str:
@@ -45,6 +47,15 @@ def _known(word: str, formats: Iterable[str], what: str) -> str:
         return word
     hint = did_you_mean(word, formats, f"the formats are {', '.join(formats)}")
     raise argparse.ArgumentTypeError(f"{quote(word)} is not {what}{hint}")
+
+
+def tool_of(word: str) -> str:
+    """Return the name of a tool whose way of counting is known."""
+    try:
+        check_tool(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return word
 
 
 def output_of(word: str) -> Path:

@@ -8,14 +8,25 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from archcheck.cli.option_values import argument_of, format_of, input_of, output_of, positive, shard_of, whole_of
+from archcheck.cli.option_values import (
+    argument_of,
+    format_of,
+    input_of,
+    output_of,
+    positive,
+    shard_of,
+    tool_of,
+    whole_of,
+)
 from archcheck.cli.output import write
+from archcheck.facts.cross_checks import TOOLS
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.words import did_you_mean, nearest, quote
 
 _PARANOID = "measure each model a second time, on real numbers and without the trace, and compare the results"
 _SECONDS = "time limit of one subject in seconds; 120 by default"
 
+_AS = f"also show the number that this tool prints, and why it differs: {', '.join(TOOLS[:-1])} or {TOOLS[-1]}"
 _NO_CACHE = "ignore the cache, and do not write to it"
 _FORMATS = "text, concise, json, markdown, github, sarif or html"
 
@@ -166,6 +177,7 @@ def _add_report(adder: Any, run: Command) -> None:
     parser.add_argument(
         "--cross-check", action="store_true", help="also count with fvcore, and explain each difference"
     )
+    parser.add_argument("--as", dest="tool", type=tool_of, metavar="TOOL", help=_AS)
     parser.add_argument("--paranoid", action="store_true", help=_PARANOID)
     _add_common(parser)
 

@@ -14,6 +14,7 @@ from archcheck.cli.contract_file import contract_of
 from archcheck.cli.option_values import refuse_given
 from archcheck.cli.output import note
 from archcheck.cli.worker_options import worker_of
+from archcheck.facts.calls import CALLS
 from archcheck.facts.records import CROSS_CHECK, PARANOID, RECORD, TRAINING, TRIAL
 from archcheck.foundation.errors import ArchcheckError, ContractError, SubjectError
 from archcheck.foundation.json_codec import encode
@@ -49,7 +50,7 @@ def _list_tensors(worker: Worker, options: Namespace) -> Report:
         f"is of no use for {options.target}, which holds tensors and no structure; name the architecture, as in "
         f"`archcheck report model.py:Net --weights {options.target}`"
     )
-    refuse_given(options, ("input", "args", "weights", "cross_check", "meta"), why)
+    refuse_given(options, ("input", "args", "weights", "cross_check", "tool", "meta"), why)
     return Report(subject=Path(options.target).name, weights=measure_weights(worker, options.target))
 
 
@@ -155,7 +156,7 @@ def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Nam
 
 
 def _needs(options: Namespace) -> list[str]:
-    asked = {CROSS_CHECK: options.cross_check, PARANOID: options.paranoid}
+    asked = {CROSS_CHECK: options.cross_check, PARANOID: options.paranoid, CALLS: options.tool}
     return [need for need, wanted in asked.items() if wanted]
 
 

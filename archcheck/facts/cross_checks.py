@@ -1,8 +1,13 @@
-"""The counts of fvcore for the same model, as a part of the facts."""
+"""The counts of other tools for the same model, as a part of the facts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from archcheck.foundation.words import did_you_mean, listed, quote
+
+TOOLS = ("torchinfo", "fvcore", "ptflops", "thop", "flop-counter", "deepspeed", "torch-scan", "timm")
+"""The tools whose way of counting is known."""
 
 UNEXPLAINED = "unexplained"
 """The reason of a difference that nothing explains."""
@@ -45,3 +50,38 @@ class CrossCheck:
     differences: tuple[Difference, ...] = ()
     error: str | None = None
     version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """A place where a tool counts another number than the true one, both in the unit of the tool, and why."""
+
+    layer: str
+    op: str
+    ours: int
+    theirs: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCount:
+    """The number that a tool prints for the measured forward pass, rebuilt by its formulas, of `version`.
+
+    `total` is in the `unit` of the tool, `None` where the tool fails, for the reason in `error`. `macs` are the true
+    multiply-accumulates.
+    """
+
+    tool: str
+    unit: str
+    version: str
+    macs: int
+    total: int | None
+    differences: tuple[Departure, ...] = ()
+    error: str | None = None
+
+
+def check_tool(name: str) -> None:
+    """Raise `ValueError` unless this names one of `TOOLS`."""
+    if name not in TOOLS:
+        hint = did_you_mean(name, TOOLS, f"the tools are {listed(TOOLS)}")
+        raise ValueError(f"{quote(name)} is not a tool whose way of counting is known{hint}")

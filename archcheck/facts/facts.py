@@ -15,7 +15,8 @@ from functools import cached_property
 from typing import Any
 
 from archcheck.facts.artifact_files import Artifacts
-from archcheck.facts.cross_checks import CrossCheck
+from archcheck.facts.calls import Calls
+from archcheck.facts.cross_checks import CrossCheck, ToolCount
 from archcheck.facts.option_words import WITH_MEMORY
 from archcheck.facts.records import Cost, Layer, Op, Params, Shapes, Subject, Training, ValuePasses
 from archcheck.facts.snapshot import Committed
@@ -33,8 +34,9 @@ class Facts:
     from it, out of `train_length`. Use `executed` to read a whole graph. `unused_layers` are the paths of layers that
     neither mode calls, or whose results reach no output in either; of an unused branch, only the outermost. Where
     values decide what runs, `passes` describes the real passes, and both graphs hold everything that ran in any of
-    them. `snapshot` holds the committed measures of this subject, if a rule asks for them. `texts` are the files that
-    rules read, and `artifacts` the files whose size they judge; no report holds them.
+    them. `snapshot` holds the committed measures of this subject, if a rule asks for them. `calls` is what other
+    counters watch, if one of their numbers is asked for, and `tool_counts` are these numbers. `texts` are the files
+    that rules read, and `artifacts` the files whose size they judge; no report holds them.
     """
 
     subject: Subject
@@ -52,6 +54,8 @@ class Facts:
     unmeasured: tuple[str, ...] = ()
     snapshot: Committed | None = None
     passes: ValuePasses | None = None
+    calls: Calls | None = None
+    tool_counts: tuple[ToolCount, ...] = ()
     texts: Texts = field(default=Texts(), compare=False, metadata={"written": False})
     artifacts: Artifacts = field(default=Artifacts(), compare=False, metadata={"written": False})
 

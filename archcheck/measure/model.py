@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 
+from archcheck.facts.calls import CALLS
 from archcheck.facts.facts import Facts, diff_ops
 from archcheck.facts.main_output import main_output
 from archcheck.facts.operator_costs import Stated as StatedCost
 from archcheck.facts.probe_names import parsed
 from archcheck.facts.records import CROSS_CHECK, PARANOID, Shapes, Subject, Tensor, ValuePasses
-from archcheck.foundation.errors import SubjectError
+from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.behaviour import accepted_inputs
 from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.probes import PROBES, run_probe
@@ -31,6 +32,7 @@ from archcheck.measure.passes.lazy import passes_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.restore import torch_state_kept
 from archcheck.measure.passes.trace_record import Trace
+from archcheck.measure.peers.calls import recorded_calls
 from archcheck.measure.peers.cross_check import cross_check
 from archcheck.measure.second_look.code_branches import branches_of, follow_branches
 from archcheck.measure.second_look.marked_operations import NOTHING, SecondLook
@@ -122,6 +124,11 @@ def _measured(
     facts = settled(facts, context, taken, second.mark_dead)
     if CROSS_CHECK in needs:
         facts = replace(facts, cross_check=cross_check(passes, chosen, facts.in_pass(0)))
+    if CALLS in needs:
+        try:
+            facts = replace(facts, calls=recorded_calls(passes, chosen, affordable=passes.affords(evaluation)))
+        except Exception as error:  # of the subject's, such as one without memory whose code looks at values
+            unmeasured += (f"{CALLS}: {described(error)}",)
     return replace(facts, behaviour=behaviour, unmeasured=unmeasured + taken.unmeasured)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from archcheck.facts.cross_checks import CrossCheck
+from archcheck.facts.facts import Facts
 from archcheck.foundation.words import amount
-from archcheck.render import fvcore_comparison, tensor_file
+from archcheck.render import tensor_file, tool_comparison
 from archcheck.render.options import Options
 from archcheck.render.outcome_lines import MOST
 from archcheck.render.totals import decided
@@ -45,8 +45,8 @@ def _subject(report: Report) -> Iterator[str]:
         yield totals
     if report.facts and report.facts.passes:
         yield "\n".join(f"- {line.label}: {escape(line.text)}" for line in decided(report.facts))
-    if report.facts and report.facts.cross_check:
-        yield from _cross_check(report.facts.cross_check)
+    if report.facts:
+        yield from _tools(report.facts)
     if report.outcomes:
         yield _rules(report)
 
@@ -66,10 +66,10 @@ def _totals(report: Report) -> str:
     return ", ".join(parts)
 
 
-def _cross_check(check: CrossCheck) -> Iterator[str]:
-    yield escape(fvcore_comparison.verdict(check))
-    if check.differences:
-        yield table(fvcore_comparison.TITLES, [map(escape, row.cells) for row in fvcore_comparison.rows(check)])
+def _tools(facts: Facts) -> Iterator[str]:
+    yield from (escape(each.text) for each in tool_comparison.lines(facts))
+    for found in tool_comparison.tables(facts):
+        yield table(found.titles, [map(escape, row.cells) for row in found.rows])
 
 
 def table(titles: Sequence[str], rows: Iterable[Iterable[str]]) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.weight_files import Weights
-from archcheck.render import fvcore_comparison, tensor_file, totals
+from archcheck.render import tensor_file, tool_comparison, totals
 from archcheck.render.layer_table import Row, table
 from archcheck.render.options import Options
 from archcheck.render.outcome_lines import detail_lines
@@ -99,10 +99,10 @@ def _facts(facts: Facts, options: Options) -> Iterator[RenderableType]:
     yield _layers([*table(facts, options.depth)], options.width or UNBOUNDED)
     yield ""
     yield _lines(totals.lines(facts))
-    if facts.cross_check and facts.cross_check.differences:
-        rows = [(row.cells, ALARM if row.alarming else "") for row in fvcore_comparison.rows(facts.cross_check)]
+    for found in tool_comparison.tables(facts):
+        rows = [(row.cells, ALARM if row.alarming else "") for row in found.rows]
         yield ""
-        yield _table_of(fvcore_comparison.TITLES, fvcore_comparison.FIGURES, rows)
+        yield _table_of(found.titles, ("archcheck", found.tool), rows)
 
 
 def _tensors(weights: Weights) -> Iterator[RenderableType]:

@@ -10,7 +10,7 @@ from archcheck.facts.facts import Facts
 from archcheck.facts.records import NUMBER_BYTES, Choice, Hidden, Params, Tensor, Training
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import amount, shape_text
-from archcheck.render import fvcore_comparison
+from archcheck.render import tool_comparison
 from archcheck.render.layer_table import why_unused
 from archcheck.render.wording import listed
 from archcheck.rules.queries.dropouts import dropouts
@@ -108,9 +108,8 @@ def _sums(facts: Facts) -> Iterator[Line]:
         yield Line(label="uncounted", text=f"{listed(cost.uncounted, SHOWN)}: cost unknown", alarming=True)
     if cost.bounds:
         yield Line(label="bounds", text=f"sizes depend on data: {listed(cost.bounds, SHOWN)}", alarming=True)
-    if facts.cross_check:
-        text, doubtful = fvcore_comparison.verdict(facts.cross_check), fvcore_comparison.is_doubtful(facts.cross_check)
-        yield Line(label="cross-check", text=text, alarming=doubtful)
+    for each in tool_comparison.lines(facts):
+        yield Line(label=each.label, text=each.text, alarming=each.doubtful)
     if facts.shape.receptive_field:
         yield Line(label="receptive field", text=f"{shape_text(facts.shape.receptive_field)} input positions")
 

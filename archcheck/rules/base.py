@@ -127,5 +127,5 @@ def is_required(parameter: Field[Any]) -> bool:
 
 
 def key_of(parameter: str) -> str:
-    """Return the TOML key of a field name."""
-    return parameter.replace("_", "-")
+    """Return the TOML key of a field name; `as_` is `as`, which is a word of Python's."""
+    return parameter.removesuffix("_").replace("_", "-")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from archcheck.facts.activations import activations_of
+from archcheck.facts.calls import CALLS
+from archcheck.facts.cross_checks import check_tool
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
 from archcheck.facts.selectors import selects
 from archcheck.foundation.errors import NotMeasured
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Result
-from archcheck.rules.queries.bounds import demand_counted, demand_known, excess, hidden_bytes, layer_line
+from archcheck.rules.queries.bounds import demand_counted, demand_known, excess, hidden_bytes
+from archcheck.rules.queries.contributors import largest_layers, largest_maps
 from archcheck.rules.queries.scope import reach
 from archcheck.rules.queries.value_passes import largest_of
 
@@ -43,6 +45,10 @@ class MaxMacs(Rule):
     Where values decide what runs, the model runs at least 16 times on varied inputs. The largest of these passes
     counts, and a note says so.
 
+    `as` names a tool, and the number that this tool prints is held to the limit: `{ limit = "30M", as = "torchinfo" }`.
+    A note says the true number, and what the tool counts otherwise. The page `counting` lists the tools. In Python the
+    parameter is `as_`.
+
     Example, kept:
         rule = max-macs = "1k"
         model = nn.Conv2d(1, 2, 3)
@@ -54,6 +60,12 @@ class MaxMacs(Rule):
         input = [1, 1, 8, 8]
         says = 648 multiply-accumulates, limit 600 (+48, +8.0 %)
 
+    Example, broken:
+        rule = max-macs = { limit = 700, as = "torchinfo" }
+        model = nn.Conv2d(1, 2, 3)
+        input = [1, 1, 8, 8]
+        says = 720 mult-adds of torchinfo, limit 700 (+20, +2.9 %)
+
     Example, vacuous:
         rule = max-macs = { limit = 600, on = "conv" }
         model = nn.Linear(3, 4)
@@ -62,9 +74,27 @@ class MaxMacs(Rule):
 
     limit: int = field(metadata={"unit": "macs", "least": 0})
     free: tuple[str, ...] = ()
+    as_: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown tool, and free operations of a tool that knows its own."""
+        Rule.__post_init__(self)
+        if self.as_ is not None:
+            check_tool(self.as_)
+            if self.free:
+                raise ValueError(f"`free` has no meaning beside `as`: what {self.as_} does not know is free there")
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The record of calls, where a tool counts."""
+        return () if self.as_ is None else (CALLS,)
 
     def check(self, facts: Facts) -> Result:
         """Compare the sum over the executed operations with `limit`."""
+        if self.as_ is not None:
+            from archcheck.rules.queries.tool_counts import held_to_tool  # most contracts name no tool
+
+            return held_to_tool(self, facts, self.as_, self.limit)
         ops = [op for op in facts.ops if selects(self.on, op, facts)]
         found = _of_largest_pass(facts, self.on, lambda own: sum(op.macs for op in own))
         if found <= self.limit:
@@ -76,7 +106,7 @@ class MaxMacs(Rule):
             found=found,
             limit=self.limit,
             unit="multiply-accumulates",
-            most=_largest(facts, ops, lambda own: sum(op.macs for op in own), found),
+            most=largest_layers(facts, ops, lambda own: sum(op.macs for op in own), found),
             notes=(*((f"sizes that depend on data were bounded: {bounds}",) if bounds else ()), *largest_of(facts)),
         )
 
@@ -184,7 +214,7 @@ class MaxActivations(Rule):
             found=found,
             limit=self.limit,
             unit="activations",
-            most=_largest(facts, ops, activations_of, found),
+            most=largest_layers(facts, ops, activations_of, found),
             notes=largest_of(facts),
         )
 
@@ -231,26 +261,5 @@ class MaxPeakMemory(Rule):
             found=found,
             limit=self.limit,
             unit=unit,
-            most=_largest_maps(facts) if found > self.limit else (),
+            most=largest_maps(facts) if found > self.limit else (),
         )
-
-
-def _largest(
-    facts: Facts, ops: Sequence[Op], amount: Callable[[Sequence[Op]], int], total: int, count: int = 3
-) -> tuple[str, ...]:
-    """Return the lines of the layers whose operations contribute most."""
-    by_layer: dict[str, list[Op]] = {}
-    for op in ops:
-        by_layer.setdefault(op.layer, []).append(op)
-    ranked = sorted(((amount(own), path) for path, own in by_layer.items()), key=lambda item: -item[0])
-    layers = [(facts.layer(path), held) for held, path in ranked[:count] if held]
-    return tuple(layer_line(layer, held, total) for layer, held in layers if layer is not None)
-
-
-def _largest_maps(facts: Facts, count: int = 3) -> tuple[str, ...]:
-    """Return the lines of the layers that give the largest outputs."""
-    outputs = [(max(map(math.prod, layer.output_shapes)), layer) for layer in facts.layers if layer.output_shapes]
-    leaves = [each for each in outputs if not facts.has_children(each[1].path)]
-    ranked = sorted(leaves, key=lambda item: item[0], reverse=True)[:count]
-    names = [(layer.path or "the model itself", layer.type, str(layer.where or ""), size) for size, layer in ranked]
-    return tuple("  ".join(filter(None, (path, kind, f"{size:,} elements out", at))) for path, kind, at, size in names)

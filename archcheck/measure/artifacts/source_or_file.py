@@ -28,7 +28,7 @@ class Opened:
     """A model, a function that makes an example input, and notes on both.
 
     `construction` is the trace of how the model was built, and `file_bytes` the size of the file with its weights, if
-    there are any.
+    there are any. The layers of an `exported` program have only the names of their classes.
     """
 
     model: torch.nn.Module
@@ -36,6 +36,7 @@ class Opened:
     notes: tuple[str, ...] = ()
     construction: Construction | None = None
     file_bytes: int | None = None
+    exported: bool = False
 
 
 def subject_of(request: Mapping[str, Any]) -> Opened:
@@ -102,7 +103,7 @@ def open_artifact(target: str, root: str) -> Opened:
         refuse(target, f"is {what}", "export the model with torch 2.8 or newer")
     program = read_program(archive)
     model = module_of(program)
-    return Opened(model=model, example=partial(_example, program), notes=(_note(program, model),))
+    return Opened(model=model, example=partial(_example, program), notes=(_note(program, model),), exported=True)
 
 
 LARGEST = 1 << 31

@@ -187,7 +187,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
             name=request.get("name"),
             target=request["target"],
             root=request["root"],
-            needs=request.get("needs") or (),
+            needs=_needs(request, loaded),
             confirm=True,
             costs=request.get("costs"),
             construction=loaded.construction,
@@ -196,6 +196,13 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     encoded = _with_evidence(_as_loaded(facts, loaded, request), loaded.model, request)
     unaltered()
     return encoded
+
+
+def _needs(request: Mapping[str, Any], loaded: Opened) -> list[str]:
+    """Return what is asked for; other counters go by classes of layers, and an exported program has none."""
+    from archcheck.facts.calls import CALLS
+
+    return [need for need in request.get("needs") or () if need != CALLS or not loaded.exported]
 
 
 def _as_loaded(facts: Facts, loaded: Opened, request: Mapping[str, Any]) -> Facts:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from archcheck.facts.facts import Facts
 from archcheck.foundation.words import amount
-from archcheck.render import fvcore_comparison, tensor_file, totals
+from archcheck.render import tensor_file, tool_comparison, totals
 from archcheck.render.html.drawing import Drawing, draw
 from archcheck.render.html.evidence import Evidence, evidence_of
 from archcheck.render.html.plan import PageBudget, plan
@@ -68,7 +68,7 @@ class Measured:
     lines: tuple[totals.Line, ...]
     layers: tuple[LayerRow, ...]
     cut: bool
-    differences: tuple[fvcore_comparison.Row, ...]
+    differences: tuple[tool_comparison.Table, ...]
     drawing: Drawing | None
     ops: int
     differing: int | None
@@ -155,7 +155,7 @@ def _measured(facts: Facts, options: Options, budget: PageBudget) -> Measured:
         lines=tuple(totals.lines(facts)),
         layers=layers,
         cut=cut,
-        differences=tuple(fvcore_comparison.rows(facts.cross_check)) if facts.cross_check else (),
+        differences=tuple(tool_comparison.tables(facts)),
         drawing=draw(facts, planned) if planned else None,
         ops=len(facts.ops),
         differing=len(facts.train_ops) if facts.train_length else None,

@@ -2,7 +2,7 @@ import json
 
 from archcheck.facts.cross_checks import Difference
 from archcheck.render import render
-from archcheck.render.fvcore_comparison import SHOWN, is_doubtful, rows, verdict
+from archcheck.render.tool_comparison import SHOWN, is_doubtful, rows, verdict
 from archcheck.rules.findings import Report, reports_from_json
 from tests.render.samples import cross_checked, differences, plain_net
 
@@ -40,12 +40,12 @@ def test_a_difference_may_leave_the_totals_as_they_are() -> None:
 
 def test_layers_that_differ_in_a_number_are_one_row_and_the_unexplained_comes_first() -> None:
     odd, attention, outputs = rows(check(*differences()))
-    assert (odd.layers, odd.op, odd.ours, odd.fvcore, odd.reason) == (
+    assert (odd.layers, odd.op, odd.ours, odd.theirs, odd.reason) == (
         "(the model)", "linear", "640", "1,280", "unexplained",
     )  # fmt: skip
     assert odd.alarming
     assert not attention.alarming
-    assert (attention.layers, attention.ours, attention.fvcore) == ("blocks.*.attention x3", "4,608", "0")
+    assert (attention.layers, attention.ours, attention.theirs) == ("blocks.*.attention x3", "4,608", "0")
     assert outputs.op == "scaled_dot_product_attention (activations)"
     assert is_doubtful(check(*differences()))
 
