@@ -17,7 +17,7 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.measure import measure_model
 from archcheck.measure.loading.example import given
 from archcheck.measure.passes.lazy import passes_of
-from archcheck.measure.passes.restore import same_torch
+from archcheck.measure.passes.restore import torch_state_kept
 from archcheck.measure.peers.calls import recorded_calls
 from archcheck.rules import MaxMacs
 
@@ -132,7 +132,7 @@ def test_code_that_looks_at_values_runs_for_real_however_large_and_not_without_m
         return self.linear(x) if x.sum().item() > 0 else x
 
     model = Apply(run, linear=nn.Linear(2, 2, bias=False))
-    with same_torch():
+    with torch_state_kept():
         calls = recorded_calls(
             passes_of(model, given(torch.ones(1, 2)), None), given(torch.ones(1, 2)), affordable=False
         )
@@ -169,7 +169,7 @@ def test_a_model_too_large_for_a_real_pass_is_counted_by_shapes_to_the_same_numb
         model, inputs = NETWORKS[name]()
         facts = measure_model(model, example=inputs, needs=[CALLS])
         passes = passes_of(model, given(inputs), None)
-        with same_torch():
+        with torch_state_kept():
             calls = recorded_calls(passes, given(inputs), affordable=False)
         by_shapes = replace(facts, calls=calls)
         assert {tool: counted_as(by_shapes, tool).total for tool in CONVENTIONS} == {
