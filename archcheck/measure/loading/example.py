@@ -16,6 +16,7 @@ from archcheck.measure.loading.load import load_object
 from archcheck.measure.shapes.containers import is_record, map_tensors
 from archcheck.measure.shapes.noise import integers, normal, uniform
 from archcheck.measure.shapes.replays import replayed
+from archcheck.measure.subject.absent_devices import note_on, run_without_devices
 from archcheck.measure.subject.module_tree import Tree
 
 
@@ -80,14 +81,14 @@ def _called(target: str, root: str) -> Any:
     if not callable(function):
         raise SubjectError("input", f"`{target}` is a {type(function).__name__}, not a function that makes an input")
     try:
-        example = function()
+        example, moves = run_without_devices(function)
     except SubjectError:
         raise
     except Exception as error:  # whatever the subject raises
         raise SubjectError("input", f"`{target}` could not make an input{place(error)}: {described(error)}") from error
     if example is None:
         raise SubjectError("input", f"`{target}` gave nothing; it must return the input, or several as a tuple")
-    return example
+    return replace(given(example), note=note_on(moves)) if moves else example
 
 
 def _tensor(spec: Mapping[str, Any]) -> torch.Tensor:

@@ -43,6 +43,7 @@ from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.notebooks import code_cells
 from archcheck.measure.loading.pretrained import without_downloads
 from archcheck.measure.operators.meta import needs_numbers, refused, without_memory
+from archcheck.measure.subject.absent_devices import note_on, run_without_devices
 from archcheck.measure.subject.import_guard import Refused, harmless
 from archcheck.measure.subject.ownership import claim, claim_module, watch_installed
 
@@ -81,15 +82,20 @@ def load_noted(target: str, root: str, args: Mapping[str, Any], *, meta: bool = 
         module, name = load_module(target, root)
         value = attribute(module, name or _only_root(module, target), target)
         guessed = Guess({})
-        try:
+
+        def built() -> torch.nn.Module:
+            nonlocal guessed
             with _refusing_side_effects(target) if careful else nullcontext():
                 if careful and _is_constructor(value):
                     guessed = guess(value, module, args)  # this may make objects of the file's classes
-                model = build(value, target, {**guessed.args, **args}, meta=meta)
+                return build(value, target, {**guessed.args, **args}, meta=meta)
+
+        try:
+            model, moves = run_without_devices(built)
         except SubjectError as error:
             raise explained_error(error, target, guessed.notes) from error
     away = [f"pretrained weights were not downloaded, random ones replace them: {file}" for file in absent]
-    notes = [*execution.notes(), *guessed.notes, *away, stubs.note()]
+    notes = [*execution.notes(), *guessed.notes, *away, note_on([*execution.moves(), *moves]), stubs.note()]
     return Loaded(model, tuple(note for note in notes if note), construction)
 
 
