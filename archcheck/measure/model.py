@@ -45,8 +45,8 @@ from archcheck.measure.structure.pass_cost import cost_of
 from archcheck.measure.structure.receptive_field import receptive_field
 from archcheck.measure.structure.training_cost import step_macs
 from archcheck.measure.structure.value_branches import choices
-from archcheck.measure.subject.absent_devices import note_on, run_without_devices
 from archcheck.measure.subject.compiled import original, uncompiled
+from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.memory_trimming import give_back
 from archcheck.measure.subject.source_places import class_where, relative
 

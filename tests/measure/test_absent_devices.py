@@ -16,7 +16,8 @@ from archcheck.measure.loading import execution
 from archcheck.measure.loading.example import example_of
 from archcheck.measure.loading.load import load_noted
 from archcheck.measure.second_look.tampering import Seal
-from archcheck.measure.subject.absent_devices import _is_absent, run_without_devices
+from archcheck.measure.subject.absent_devices import _is_absent
+from archcheck.measure.subject.device_fallback import run_without_devices
 from archcheck.rules import MaxParams
 
 GPU = "cuda" if _is_absent("cuda") else "xpu"

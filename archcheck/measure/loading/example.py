@@ -16,7 +16,7 @@ from archcheck.measure.loading.load import load_object
 from archcheck.measure.shapes.containers import is_record, map_tensors
 from archcheck.measure.shapes.noise import integers, normal, uniform
 from archcheck.measure.shapes.replays import replayed
-from archcheck.measure.subject.absent_devices import note_on, run_without_devices
+from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.module_tree import Tree
 
 

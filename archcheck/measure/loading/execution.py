@@ -23,7 +23,8 @@ from archcheck.measure.loading.import_side_effects import functions_of, sign_in
 from archcheck.measure.loading.parser_defaults import defaults
 from archcheck.measure.loading.safe_statements import DEFAULTS
 from archcheck.measure.loading.stubs import STUBS
-from archcheck.measure.subject.absent_devices import Move, run_without_devices
+from archcheck.measure.subject.absent_devices import Move
+from archcheck.measure.subject.device_fallback import run_without_devices
 from archcheck.measure.subject.import_guard import Clock, Refused, TooLong, harmless, limited
 from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.source_text import file_of, is_cell, keep_classes, place, text_of

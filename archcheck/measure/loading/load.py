@@ -43,7 +43,7 @@ from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.notebooks import code_cells
 from archcheck.measure.loading.pretrained import without_downloads
 from archcheck.measure.operators.meta import needs_numbers, refused, without_memory
-from archcheck.measure.subject.absent_devices import note_on, run_without_devices
+from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.import_guard import Refused, harmless
 from archcheck.measure.subject.ownership import claim, claim_module, watch_installed
 

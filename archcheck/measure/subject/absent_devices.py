@@ -1,19 +1,17 @@
-"""Run code that asks for a GPU on a machine without one: what it moves there stays on the CPU.
+"""Replace devices that this machine does not have by the CPU.
 
-Code runs as it is first. If it fails, and the error speaks of a device, it runs once more with absent devices replaced:
-`.cuda()`, `.to("cuda")`, `device="cuda"`, `with torch.device("cuda")` and the functions of `torch.cuda` that need a
-device. So nothing is replaced where a GPU is there, where code handles its absence, or where no code asks for one. An
-error that has another cause stays as it was. Afterwards torch is as before.
+This covers `.cuda()`, `.to("cuda")`, `device="cuda"`, `with torch.device("cuda")`, weights that were saved on a device,
+and the functions of `torch.cuda` that need one; likewise for other accelerators. Afterwards torch is as before.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -21,15 +19,10 @@ from torch.utils import _device
 
 from archcheck.foundation.source_place import Where
 from archcheck.measure.subject.source_places import place_of
-from archcheck.measure.subject.source_text import place
 
-Result = TypeVar("Result")
-
-_ACCELERATORS = ("cuda", "mps", "xpu", "npu", "hpu", "mlu", "musa", "mtia", "hip", "ipu", "xla")
-_NAMED = re.compile(rf"(?:{'|'.join(_ACCELERATORS)})(?::\d+)?")
-_TENSOR_TYPE = re.compile(rf"torch\.(?:{'|'.join(_ACCELERATORS)})\.(\w+Tensor)")
-_SPOKEN_OF = re.compile(rf"{'|'.join(_ACCELERATORS)}|gpu|nvidia|device|accelerator", re.IGNORECASE)
-"""What every error of torch about an absent device speaks of."""
+ACCELERATORS = ("cuda", "mps", "xpu", "npu", "hpu", "mlu", "musa", "mtia", "hip", "ipu", "xla")
+_NAMED = re.compile(rf"(?:{'|'.join(ACCELERATORS)})(?::\d+)?")
+_TENSOR_TYPE = re.compile(rf"torch\.(?:{'|'.join(ACCELERATORS)})\.(\w+Tensor)")
 _TENSOR_TYPES = (
     *("Tensor", "FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "LongTensor", "IntTensor"),
     *("ShortTensor", "CharTensor", "ByteTensor", "BoolTensor"),
@@ -60,68 +53,6 @@ def _is_absent(kind: str) -> bool:
 _absent: dict[str, bool] = {}
 
 
-def run_without_devices(
-    run: Callable[[], Result],
-    *,
-    before_again: Callable[[], object] = lambda: None,
-    problems: Callable[[Result], Iterable[str]] = lambda result: (),
-) -> tuple[Result, tuple[Move, ...]]:
-    """Return the result of `run`, and the places that ask for absent devices.
-
-    If `run` fails for an absent device, or has `problems` that speak of one, it runs again with the devices replaced.
-    `before_again` undoes what it has done by then.
-    """
-    failure: Exception | None = None
-    numbers = torch.get_rng_state()
-    try:
-        result = run()
-        if not any(map(_SPOKEN_OF.search, problems(result))):
-            return result, ()
-    except Exception as error:
-        if not _speaks_of_device(error):
-            raise
-        failure = error
-    before_again()
-    torch.set_rng_state(numbers)
-    moves: dict[Move, None] = {}
-    try:
-        with _on_cpu(moves):
-            again = run()
-    except Exception:
-        if failure is None:
-            return result, ()
-        if moves:  # the device was not what it failed for in the end
-            raise
-    else:
-        if moves:
-            return again, tuple(moves)
-        if failure is None:
-            return result, ()
-    raise failure
-
-
-def _speaks_of_device(error: BaseException | None) -> bool:
-    while error is not None:
-        if _SPOKEN_OF.search(str(error)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def note_on(moves: Iterable[Move]) -> str | None:
-    """Return the report's note about the places that ask for absent devices, `None` if there are none."""
-    shown = dict.fromkeys(moves)
-    if not shown:
-        return None
-    devices = ", ".join(dict.fromkeys(f"`{move.device}`" for move in shown))
-    files: dict[str, list[int]] = {}
-    for move in shown:
-        if move.where is not None:
-            files.setdefault(move.where.file, []).append(move.where.line)
-    at = ", ".join(place(file, *sorted(set(lines))) for file, lines in files.items())
-    return f"no {devices} here: what is moved there stays on the CPU{f' ({at})' if at else ''}"
-
-
 class _OnCpu(TorchFunctionMode):
     """Replaces absent devices among the arguments of torch's functions by the CPU."""
 
@@ -132,7 +63,7 @@ class _OnCpu(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Run one function of torch."""
         name = getattr(func, "__name__", "")
-        if name in _ACCELERATORS and args and isinstance(args[0], torch.Tensor) and _is_absent(name):
+        if name in ACCELERATORS and args and isinstance(args[0], torch.Tensor) and _is_absent(name):
             self.record(name, sys._getframe())
             return args[0]
         moves = name == "to" or name == "type"
@@ -148,7 +79,7 @@ class _OnCpu(TorchFunctionMode):
     def replaced(self, value: Any, *, text: bool = True) -> Any:
         """Return an argument with the CPU for an absent device. With `text`, a text or a number may name a device."""
         if isinstance(value, torch.device):
-            if value.type in _ACCELERATORS and _is_absent(value.type):
+            if value.type in ACCELERATORS and _is_absent(value.type):
                 self.record(value.type, sys._getframe())
                 return _CPU
         elif text and isinstance(value, str):
@@ -211,7 +142,7 @@ class _GeneratorType(type):
 
 
 @contextmanager
-def _on_cpu(moves: dict[Move, None]) -> Iterator[None]:
+def on_cpu(moves: dict[Move, None]) -> Iterator[None]:
     """Replace absent devices by the CPU until the end of the block; add the places that ask for them to `moves`."""
     mode = _OnCpu(moves)
     with ExitStack() as stack:
@@ -225,7 +156,7 @@ def _on_cpu(moves: dict[Move, None]) -> Iterator[None]:
 
 def _replacements(mode: _OnCpu) -> Iterator[tuple[Any, str, Any]]:
     """Yield what is replaced: the holder, the name, and the replacement."""
-    for kind in _ACCELERATORS:
+    for kind in ACCELERATORS:
         holder = getattr(torch, kind, None)
         if holder is None or not _is_absent(kind):
             continue
@@ -285,7 +216,7 @@ def _stored_on_cpu(mode: _OnCpu) -> Iterator[None]:
 
     def restored(storage: Any, location: str) -> Any:
         kind = location.partition(":")[0]
-        if kind not in _ACCELERATORS or not _is_absent(kind):
+        if kind not in ACCELERATORS or not _is_absent(kind):
             return None
         mode.record(kind, sys._getframe())
         return storage
@@ -301,9 +232,9 @@ def _stored_on_cpu(mode: _OnCpu) -> Iterator[None]:
 @contextmanager
 def _default_on_cpu(mode: _OnCpu) -> Iterator[None]:
     """Make the CPU the default device if the default device is absent."""
-    context = getattr(getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None), "device_context", None)
+    context: Any = getattr(getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None), "device_context", None)
     device = getattr(context, "device", None)
-    if not isinstance(device, torch.device) or device.type not in _ACCELERATORS or not _is_absent(device.type):
+    if not isinstance(device, torch.device) or device.type not in ACCELERATORS or not _is_absent(device.type):
         yield
         return
     context.device = _CPU
