@@ -94,7 +94,7 @@ def test_files_of_the_same_name_are_told_apart(write):
     [
         ("gone.py", "not-found", "there is no file `gone.py`"),
         ("model.py:Nett", "no-model", "there is no `Nett` in `model.py`; did you mean `model.py:Net`?"),
-        ("model.py:number", "no-model", "is a int, not a torch.nn.Module"),
+        ("model.py:number", "no-model", "is an int, not a torch.nn.Module"),
         ("model.py:factory", "construct", "needs `width` to be built; give `--args width=…`"),
         ("nosuch.module:Net", "import", "needs the module `nosuch`"),
         ("whatever", "not-found", "write `file.py`, `file.py:Class` or `package.module:Class`"),

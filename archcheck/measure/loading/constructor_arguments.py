@@ -95,7 +95,7 @@ def guess(value: Any, module: ModuleType, args: Mapping[str, Any]) -> Guess:
     missing = missing_arguments(value, args)
     if not missing:
         return Guess({})
-    found = _called(value, module, args, missing)
+    found = called(value, module, args)
     if found is not None:
         return found
     given: dict[str, Any] = {}
@@ -127,8 +127,9 @@ def _parameters(value: Any) -> list[inspect.Parameter]:
     return list(signature.parameters.values()) if signature else []
 
 
-def _called(value: Any, module: ModuleType, args: Mapping[str, Any], missing: list[str]) -> Guess | None:
+def called(value: Any, module: ModuleType, args: Mapping[str, Any] = {}) -> Guess | None:
     """Return the arguments of the first call in the file that has values for all missing parameters."""
+    missing = missing_arguments(value, args)
     name = getattr(value, "__name__", "")
     for file, call, names in _calls(module, name):
         bound = _bound(value, call, names)

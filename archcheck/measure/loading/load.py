@@ -21,6 +21,7 @@ import torch
 
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
+from archcheck.measure.loading.bundles import is_bundle, may_hold_models, model_in
 from archcheck.measure.loading.construction_trace import Construction
 from archcheck.measure.loading.constructor_arguments import Guess, guess, missing_arguments, unknown_argument
 from archcheck.measure.loading.errors import (
@@ -39,6 +40,7 @@ from archcheck.measure.loading.imports import (
     search_first,
     search_last,
 )
+from archcheck.measure.loading.main_model import built_by_program, main_model
 from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.notebooks import code_cells
 from archcheck.measure.loading.pretrained import without_downloads
@@ -80,22 +82,23 @@ def load_noted(target: str, root: str, args: Mapping[str, Any], *, meta: bool = 
     construction = None if meta else Construction()
     with _loading(careful) as absent, construction or nullcontext():
         module, name = load_module(target, root)
-        value = attribute(module, name or _only_root(module, target), target)
+        name, only = (name, None) if name else _only_root(module, target)
+        value, within = _resolved(module, name, target)
         guessed = Guess({})
 
-        def built() -> torch.nn.Module:
+        def built() -> tuple[torch.nn.Module, str | None]:
             nonlocal guessed
             with _refusing_side_effects(target) if careful else nullcontext():
-                if careful and _is_constructor(value):
+                if careful and is_constructor(value):
                     guessed = guess(value, module, args)  # this may make objects of the file's classes
-                return build(value, target, {**guessed.args, **args}, meta=meta)
+                return build(value, target, {**guessed.args, **args}, meta=meta, within=within)
 
         try:
-            model, moves = run_without_devices(built)
+            (model, held), moves = run_without_devices(built)
         except SubjectError as error:
             raise explained_error(error, target, guessed.notes) from error
     away = [f"pretrained weights were not downloaded, random ones replace them: {file}" for file in absent]
-    notes = [*execution.notes(), *guessed.notes, *away, note_on([*execution.moves(), *moves]), stubs.note()]
+    notes = [*execution.notes(), only, *guessed.notes, held, *away, note_on([*execution.moves(), *moves]), stubs.note()]
     return Loaded(model, tuple(note for note in notes if note), construction)
 
 
@@ -106,11 +109,14 @@ def _loading(careful: bool) -> AbstractContextManager[list[str]]:
     return without_downloads() if careful else nullcontext([])
 
 
-def _only_root(module: ModuleType, target: str) -> str:
+def _only_root(module: ModuleType, target: str) -> tuple[str, str | None]:
+    """Return the only root model of a file, or with a note the only one that the program of the file builds."""
     found = root_models(module)
+    if len(found) > 1 and len(built := built_by_program(module, found)) == 1:
+        return built[0], f"`{built[0]}` is the one of {len(found)} models that the program of the file builds"
     if len(found) != 1:
         raise not_one_model_error(target, found, module)
-    return found[0]
+    return found[0], None
 
 
 @contextmanager
@@ -128,10 +134,6 @@ def _refusing_side_effects(target: str) -> Iterator[None]:
         ) from error
 
 
-def _is_constructor(value: object) -> bool:
-    return callable(value) and (isinstance(value, type) or not isinstance(value, torch.nn.Module))
-
-
 def find(target: str, root: str, *, careful: bool = False) -> list[str]:
     """Return the named targets for `target`: one for each root model of a file, or the target if it has a name."""
     match = _FILE.match(target)
@@ -143,6 +145,13 @@ def find(target: str, root: str, *, careful: bool = False) -> list[str]:
     if not found:
         raise not_one_model_error(target, found, module)
     return [f"{target}:{name}" for name in found]
+
+
+def find_main(target: str, root: str) -> str:
+    """Return which of the targets that `find` returns for a file is its main model."""
+    with _loading(careful=True):
+        module, _ = load_module(target, root)
+    return f"{target}:{main_model(module, root_models(module))}"
 
 
 def load_module(target: str, root: str) -> tuple[ModuleType, str | None]:
@@ -182,14 +191,29 @@ def attribute(module: ModuleType, name: str, target: str) -> Any:
     return value
 
 
-def build(value: Any, target: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
-    """Return the model: an instance as it is, else what a class or factory returns. `meta` takes no memory."""
-    if isinstance(value, torch.nn.Module) and not isinstance(value, type):
-        return value
-    if not callable(value):
-        raise SubjectError(
-            "no-model", f"`{target}` is a {type(value).__name__}, not a torch.nn.Module or a function that makes one"
-        )
+def _resolved(module: ModuleType, name: str, target: str) -> tuple[Any, tuple[str, ...]]:
+    """Return what a name in a module stands for, and the last names, which lead into the bundle that it is or makes."""
+    value: Any = module
+    parts = name.split(".")
+    for index, part in enumerate(parts):
+        if not hasattr(value, part):
+            if index and may_hold_models(value):
+                return value, tuple(parts[index:])
+            raise missing_name_error(module, part, target, value)
+        value = getattr(value, part)
+    return value, ()
+
+
+def build(
+    value: Any, target: str, args: Mapping[str, Any], *, meta: bool = False, within: tuple[str, ...] = ()
+) -> tuple[torch.nn.Module, str | None]:
+    """Return the model, and a note if it is in a bundle: an instance as it is, else what a class or factory returns.
+
+    `meta` takes no memory. `within` are the names that lead to the model in what is returned.
+    """
+    whole = target.removesuffix("".join(f".{name}" for name in within))
+    if not is_constructor(value):
+        return model_in(value, whole, within, made=False)
     if unknown := unknown_argument(value, args):
         raise SubjectError("construct", f"`{target}` {unknown}")
     missing = missing_arguments(value, args)
@@ -201,7 +225,7 @@ def build(value: Any, target: str, args: Mapping[str, Any], *, meta: bool = Fals
         )
     try:
         with without_memory() if meta else nullcontext():
-            model = value(**args)
+            made = value(**args)
     except Exception as error:
         if meta and needs_numbers(error):
             raise refused(target, place(error), error) from error
@@ -209,9 +233,13 @@ def build(value: Any, target: str, args: Mapping[str, Any], *, meta: bool = Fals
         hint = f"; it was given {given}: `--args` or `args` in the contract change that" if given else ""
         said = f"`{target}` could not be built{place(error)}: {described(error)}{hint}"
         raise SubjectError("construct", said) from error
-    if not isinstance(model, torch.nn.Module):
-        raise SubjectError("no-model", f"`{target}` made a {type(model).__name__}, not a torch.nn.Module")
-    return model
+    return model_in(made, whole, within, made=True)
+
+
+def is_constructor(value: object) -> bool:
+    """Whether a value makes a model when it is called: a class or a function, and no model or bundle."""
+    is_made = isinstance(value, torch.nn.Module) or is_bundle(value)
+    return callable(value) and (isinstance(value, type) or not is_made)
 
 
 def _import_file(path: Path, shown: str, root: str) -> ModuleType:
