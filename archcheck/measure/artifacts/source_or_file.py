@@ -19,7 +19,7 @@ from archcheck.measure.artifacts.program import Program, read_program
 from archcheck.measure.artifacts.run import Exported, module_of
 from archcheck.measure.artifacts.weights import load_weights
 from archcheck.measure.loading.construction_trace import Construction
-from archcheck.measure.loading.example import Example, dtype_name, example_of, from_specs
+from archcheck.measure.loading.example import Example, dtype_name, example_of, first_input, from_specs
 from archcheck.measure.loading.load import load_noted
 
 
@@ -71,7 +71,9 @@ def _opened(request: Mapping[str, Any]) -> Opened:
     if ends(target, PICKLED):
         note = "loaded under --unsafe: the code that the file names has run"
         return Opened(model=_pickled(target, root, request), example=example, notes=(note,))
-    loaded = load_noted(target, root, args, meta=bool(request.get("meta")), careful=bool(request.get("careful")))
+    careful, meta = bool(request.get("careful")), bool(request.get("meta"))
+    given = partial(first_input, request.get("input"), root)
+    loaded = load_noted(target, root, args, meta=meta, careful=careful, given=given)
     return Opened(model=loaded.model, example=example, notes=loaded.notes, construction=loaded.construction)
 
 

@@ -13,7 +13,8 @@ from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.words import shape_text
 from archcheck.measure.loading.errors import place
 from archcheck.measure.loading.load import load_object
-from archcheck.measure.shapes.containers import is_record, map_tensors
+from archcheck.measure.loading.usual_arguments import Input
+from archcheck.measure.shapes.containers import is_record, map_tensors, tensors_in
 from archcheck.measure.shapes.noise import integers, normal, uniform
 from archcheck.measure.shapes.replays import replayed
 from archcheck.measure.subject.device_fallback import note_on, run_without_devices
@@ -74,6 +75,22 @@ def example_of(given: Any, root: str) -> Any:
     if given is None:
         return None
     return _called(given, root) if isinstance(given, str) else from_specs(given)
+
+
+def first_input(asked: Any, root: str) -> Input | None:
+    """Return the first tensor that a contract or `--input` asks for, so that arguments may agree with it."""
+    if not asked:
+        return None
+    if not isinstance(asked, str):
+        spec = asked[0]
+        highest = int(2 if spec.get("high") is None else spec["high"]) - 1
+        return Input(tuple(spec["shape"]), highest if "int" in (spec.get("dtype") or "") else None)
+    example = given(example_of(asked, root))
+    first = next(iter(tensors_in((example.args, dict(example.kwargs)))), None)
+    if first is None:
+        return None
+    integral = not (first.is_floating_point() or first.is_complex() or first.dtype == torch.bool)
+    return Input(tuple(first.shape), int(first.max().item()) if integral and first.numel() else None)
 
 
 def _called(target: str, root: str) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,7 @@ from archcheck.measure.loading.main_model import built_by_program, main_model
 from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.notebooks import code_cells
 from archcheck.measure.loading.pretrained import without_downloads
+from archcheck.measure.loading.usual_arguments import Input
 from archcheck.measure.operators.meta import needs_numbers, refused, without_memory
 from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.import_guard import Refused, harmless
@@ -73,24 +74,33 @@ def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False)
     return load_noted(target, root, args, meta=meta).model
 
 
-def load_noted(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False, careful: bool = False) -> Loaded:
+def load_noted(
+    target: str,
+    root: str,
+    args: Mapping[str, Any],
+    *,
+    meta: bool = False,
+    careful: bool = False,
+    given: Callable[[], Input | None] = lambda: None,
+) -> Loaded:
     """Return the model that `target` names, as `load` does, with notes on how it was loaded.
 
     `careful` is for a file without a contract: it may have no side effects while it is loaded, and missing arguments
-    are guessed and noted.
+    are guessed and noted. With a contract that names only a file, those are taken that the file or the input tells.
+    `given` returns the given input.
     """
     construction = None if meta else Construction()
     with _loading(careful) as absent, construction or nullcontext():
-        module, name = load_module(target, root)
-        name, only = (name, None) if name else _only_root(module, target)
+        module, named = load_module(target, root)
+        name, only = (named, None) if named else _only_root(module, target)
         value, within = _resolved(module, name, target)
         guessed = Guess({})
 
         def built() -> tuple[torch.nn.Module, str | None]:
             nonlocal guessed
             with _refusing_side_effects(target) if careful else nullcontext():
-                if careful and is_constructor(value):
-                    guessed = guess(value, module, args)  # this may make objects of the file's classes
+                if (careful or named is None) and is_constructor(value):
+                    guessed = guess(value, module, args, given, usual=careful)  # may make objects of the file's classes
                 return build(value, target, {**guessed.args, **args}, meta=meta, within=within)
 
         try:

@@ -118,6 +118,9 @@ def _makers(module: ModuleType, tree: ast.Module, name: str, instances: list[str
         return made
     if called(value, module) is not None:
         return [name]
+    factories = _factories(module, tree, {name}, bundles=True)
+    if made := [each for each in factories if called(vars(module)[each], module) is not None]:
+        return made
     bundles = [each for each in _bundles(module, tree) if name in _names_of(tree, each)]
     return list(_factories(module, tree, {name}, ready=True, bundles=True)) or bundles or [name]
 
