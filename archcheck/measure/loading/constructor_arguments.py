@@ -5,23 +5,18 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from archcheck.foundation.words import nearest
 from archcheck.measure.loading.assumed_settings import AssumedSettings, read_all
 from archcheck.measure.loading.execution import RUNS, Run
 from archcheck.measure.loading.import_side_effects import dotted
 from archcheck.measure.loading.parser_defaults import defaults, evaluate
+from archcheck.measure.loading.signatures import missing_arguments, parameters_of
+from archcheck.measure.loading.stated_settings import NAMES, has_settings_class, is_named_as_settings, settings_for
 from archcheck.measure.loading.usual_arguments import Input, assumed
 from archcheck.measure.subject.source_text import place
-
-_SETTINGS = frozenset({
-    "config", "configs", "cfg", "conf", "args", "arg", "opt", "opts", "option", "options", "hparams", "hp", "params",
-    "hyperparams",
-})  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,29 +35,6 @@ class Guess:
             for name, settings in self.settings.items()
         ]
         return (*self.said, *read)
-
-
-def missing_arguments(value: Any, args: Mapping[str, Any]) -> list[str]:
-    """Return the parameters of a class or function that have no default and are not given."""
-    return [
-        parameter.name
-        for parameter in _parameters(value)
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY, parameter.POSITIONAL_ONLY)
-        and parameter.name not in args
-    ]
-
-
-def unknown_argument(value: Any, args: Mapping[str, Any]) -> str | None:
-    """Return a message about the first of `args` that a class or function does not take; `None` if it takes all."""
-    parameters = _parameters(value)
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    unknown = [name for name in args if name not in known]
-    if not unknown or _signature(value) is None or any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    match = nearest(unknown[0], known)
-    takes = f"it takes {', '.join(f'`{name}`' for name in known)}" if known else "it takes none"
-    return f"takes no argument `{unknown[0]}`; " + (f"did you mean `{match}`?" if match else takes)
 
 
 def guess(
@@ -85,17 +57,17 @@ def guess(
     guessed: list[str] = []
     unknown: dict[str, AssumedSettings] = {}
     example = given()
-    for parameter in (each for each in _parameters(value) if each.name in missing):
+    for parameter in (each for each in parameters_of(value) if each.name in missing):
         name = parameter.name
-        if (settings := _settings(parameter, module)) is not None:
+        if (settings := settings_for(parameter, module, example, usual=usual)) is not None:
             chosen[name] = settings[0]
             notes.append(f"`{name}` is {settings[1]}")
         elif (known := assumed(name, example, parameter.annotation)) is not None and (known.told or usual):
             chosen[name] = _fitting(name, known.value, chosen)
             (told if known.told else guessed).append(f"{name}={chosen[name]!r}")
-        elif known is None and usual and _is_named_as_settings(parameter):
+        elif known is None and usual and is_named_as_settings(parameter) and not has_settings_class(module):
             chosen[name] = unknown[name] = AssumedSettings(example, name)
-            read_all(unknown[name], RUNS[module.__name__].trees if module.__name__ in RUNS else (), _SETTINGS)
+            read_all(unknown[name], RUNS[module.__name__].trees if module.__name__ in RUNS else (), NAMES)
     if told:
         notes.insert(0, f"built with {', '.join(told)}: as the input has it")
     if guessed:
@@ -107,18 +79,6 @@ def _fitting(name: str, value: Any, chosen: Mapping[str, Any]) -> Any:
     """Return a value that fits the others: there are as many numbers of heads as depths."""
     depths = chosen.get("depths")
     return [value] * len(depths) if isinstance(depths, list) and "head" in name and isinstance(value, int) else value
-
-
-def _signature(value: Any) -> inspect.Signature | None:
-    try:
-        return inspect.signature(value)
-    except (TypeError, ValueError):  # of compiled code
-        return None
-
-
-def _parameters(value: Any) -> list[inspect.Parameter]:
-    signature = _signature(value)
-    return list(signature.parameters.values()) if signature else []
 
 
 def called(value: Any, module: ModuleType, args: Mapping[str, Any] = {}) -> Guess | None:
@@ -144,11 +104,11 @@ def _calls(module: ModuleType, name: str) -> Iterator[tuple[str, ast.Call, Mappi
             if getattr(statement, "name", None) == name:
                 continue
             found = [n for n in ast.walk(statement) if isinstance(n, ast.Call) and dotted(n.func) == name]
-            local = _constants(statement, vars(module), run) if found and run else {}
+            local = constants(statement, vars(module), run) if found and run else {}
             yield from ((file, call, {**vars(module), **local}) for call in found)
 
 
-def _constants(statement: ast.stmt, names: Mapping[str, Any], run: Run) -> dict[str, Any]:
+def constants(statement: ast.AST, names: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Return the names that a statement assigns to known values, each with its first value."""
     known: dict[str, Any] = {}
     if isinstance(statement, ast.FunctionDef):
@@ -196,46 +156,3 @@ def _bound(value: Any, call: ast.Call, names: Mapping[str, Any]) -> tuple[dict[s
         return {}, []
     unknown = [name for name, each in bound.arguments.items() if each is _UNKNOWN]
     return {name: each for name, each in bound.arguments.items() if each is not _UNKNOWN}, unknown
-
-
-def _is_named_as_settings(parameter: inspect.Parameter) -> bool:
-    return parameter.name.lower().strip("_") in _SETTINGS
-
-
-def _settings(parameter: inspect.Parameter, module: ModuleType) -> tuple[Any, str] | None:
-    """Return settings for a parameter and their description: an object or class of the file, or parser defaults."""
-    named = _is_named_as_settings(parameter)
-    names = vars(module)
-    annotated = names.get(parameter.annotation) if isinstance(parameter.annotation, str) else parameter.annotation
-    if _is_settings_class(annotated, module, strict=False) and (made := _made(annotated)):
-        return made
-    if not named:
-        return None
-    if parameter.name in names and not callable(names[parameter.name]):
-        return names[parameter.name], f"that of {RUNS[module.__name__].shown}" if module.__name__ in RUNS else "its own"
-    for value in names.values():
-        if _is_settings_class(value, module, strict=True) and (made := _made(value)):
-            return made
-    run = RUNS.get(module.__name__)
-    read = defaults(run.trees, names) if run else None
-    return (Namespace(**vars(read)), "the defaults of the argument parser of this file") if read else None
-
-
-def _made(settings: Any) -> tuple[Any, str] | None:
-    """Return an object of a settings class and its description; `None` if the class cannot be called."""
-    try:
-        return settings(), f"{settings.__name__}() of this file"
-    except Exception:  # whatever the subject raises
-        return None
-
-
-def _is_settings_class(value: Any, module: ModuleType, *, strict: bool) -> bool:
-    """Whether a class of the file holds settings and needs no arguments. With `strict`, it must be a dataclass or have
-    a name that says so.
-    """
-    if not isinstance(value, type) or value.__module__ != module.__name__ or missing_arguments(value, {}):
-        return False
-    if dataclasses.is_dataclass(value):
-        return True
-    plain = value.__bases__ == (object,) and "forward" not in vars(value)
-    return plain and (not strict or value.__name__.lower().endswith((*_SETTINGS, "parameters", "settings")))

@@ -13,6 +13,7 @@ from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.words import shape_text
 from archcheck.measure.loading.errors import place
 from archcheck.measure.loading.load import load_object
+from archcheck.measure.loading.program_input import ProgramInput
 from archcheck.measure.loading.usual_arguments import Input
 from archcheck.measure.shapes.containers import is_record, map_tensors, tensors_in
 from archcheck.measure.shapes.noise import integers, normal, uniform
@@ -23,11 +24,15 @@ from archcheck.measure.subject.module_tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Positional and keyword inputs of one forward pass, and a note on how they were found."""
+    """Positional and keyword inputs of one forward pass, and a note on how they were found.
+
+    A `suggested` example is replaced by an inferred one if the model does not take it.
+    """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     note: str | None = None
+    suggested: bool = False
 
     def mapped(self, function: Callable[[Any], Any], whole: tuple[type, ...] = ()) -> Example:
         """Return the example with `function` applied to its tensors, and to objects of the classes in `whole`."""
@@ -64,6 +69,13 @@ def from_specs(specs: Sequence[Mapping[str, Any]]) -> Example:
         SubjectError: torch lacks a dtype, or a tensor does not fit into memory.
     """
     return Example(tuple(_tensor(spec) for spec in specs), {})
+
+
+def suggested(stated: ProgramInput) -> Example:
+    """Return the example that the program of a file states."""
+    example = from_specs(stated.specs)
+    shapes = ", ".join(f"{shape_text(each.shape)} ({dtype_name(each.dtype)})" for each in example.args)
+    return replace(example, note=f"input {shapes} as at {stated.where}", suggested=True)
 
 
 def example_of(given: Any, root: str) -> Any:

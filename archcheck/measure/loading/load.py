@@ -19,17 +19,16 @@ from typing import Any
 
 import torch
 
-from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure.loading import execution, stubs
-from archcheck.measure.loading.bundles import is_bundle, may_hold_models, model_in
+from archcheck.measure.loading.building import build, is_constructor, resolved
 from archcheck.measure.loading.construction_trace import Construction
-from archcheck.measure.loading.constructor_arguments import Guess, guess, missing_arguments, unknown_argument
+from archcheck.measure.loading.constructor_arguments import Guess, guess
 from archcheck.measure.loading.errors import (
     explained_error,
     import_error,
     missing_name_error,
     not_one_model_error,
-    place,
 )
 from archcheck.measure.loading.imports import (
     above,
@@ -44,8 +43,8 @@ from archcheck.measure.loading.main_model import built_by_program, main_model
 from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.notebooks import code_cells
 from archcheck.measure.loading.pretrained import without_downloads
+from archcheck.measure.loading.program_input import ProgramInput, program_input
 from archcheck.measure.loading.usual_arguments import Input
-from archcheck.measure.operators.meta import needs_numbers, refused, without_memory
 from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.import_guard import Refused, harmless
 from archcheck.measure.subject.ownership import claim, claim_module, watch_installed
@@ -56,11 +55,12 @@ _MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model, with notes on how it was loaded, and the trace of its construction."""
+    """A model, with notes on how it was loaded, the trace of its construction, and the input of its file's program."""
 
     model: torch.nn.Module
     notes: tuple[str, ...] = ()
     construction: Construction | None = None
+    stated: ProgramInput | None = None
 
 
 def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
@@ -93,14 +93,18 @@ def load_noted(
     with _loading(careful) as absent, construction or nullcontext():
         module, named = load_module(target, root)
         name, only = (named, None) if named else _only_root(module, target)
-        value, within = _resolved(module, name, target)
+        value, within = resolved(module, name, target)
+        stated = program_input(module, name)
         guessed = Guess({})
+
+        def asked() -> Input | None:
+            return given() or (stated.first if stated else None)
 
         def built() -> tuple[torch.nn.Module, str | None]:
             nonlocal guessed
             with _refusing_side_effects(target) if careful else nullcontext():
                 if (careful or named is None) and is_constructor(value):
-                    guessed = guess(value, module, args, given, usual=careful)  # may make objects of the file's classes
+                    guessed = guess(value, module, args, asked, usual=careful)  # may make objects of the file's classes
                 return build(value, target, {**guessed.args, **args}, meta=meta, within=within)
 
         try:
@@ -109,7 +113,7 @@ def load_noted(
             raise explained_error(error, target, guessed.notes) from error
     away = [f"pretrained weights were not downloaded, random ones replace them: {file}" for file in absent]
     notes = [*execution.notes(), only, *guessed.notes, held, *away, note_on([*execution.moves(), *moves]), stubs.note()]
-    return Loaded(model, tuple(note for note in notes if note), construction)
+    return Loaded(model, tuple(note for note in notes if note), construction, stated)
 
 
 def _loading(careful: bool) -> AbstractContextManager[list[str]]:
@@ -199,57 +203,6 @@ def attribute(module: ModuleType, name: str, target: str) -> Any:
             raise missing_name_error(module, part, target, value)
         value = getattr(value, part)
     return value
-
-
-def _resolved(module: ModuleType, name: str, target: str) -> tuple[Any, tuple[str, ...]]:
-    """Return what a name in a module stands for, and the last names, which lead into the bundle that it is or makes."""
-    value: Any = module
-    parts = name.split(".")
-    for index, part in enumerate(parts):
-        if not hasattr(value, part):
-            if index and may_hold_models(value):
-                return value, tuple(parts[index:])
-            raise missing_name_error(module, part, target, value)
-        value = getattr(value, part)
-    return value, ()
-
-
-def build(
-    value: Any, target: str, args: Mapping[str, Any], *, meta: bool = False, within: tuple[str, ...] = ()
-) -> tuple[torch.nn.Module, str | None]:
-    """Return the model, and a note if it is in a bundle: an instance as it is, else what a class or factory returns.
-
-    `meta` takes no memory. `within` are the names that lead to the model in what is returned.
-    """
-    whole = target.removesuffix("".join(f".{name}" for name in within))
-    if not is_constructor(value):
-        return model_in(value, whole, within, made=False)
-    if unknown := unknown_argument(value, args):
-        raise SubjectError("construct", f"`{target}` {unknown}")
-    missing = missing_arguments(value, args)
-    if missing:
-        names = ", ".join(f"`{name}`" for name in missing)
-        example = " ".join(f"{name}=…" for name in missing)
-        raise SubjectError(
-            "construct", f"`{target}` needs {names} to be built; give `--args {example}` or `args` in the contract"
-        )
-    try:
-        with without_memory() if meta else nullcontext():
-            made = value(**args)
-    except Exception as error:
-        if meta and needs_numbers(error):
-            raise refused(target, place(error), error) from error
-        given = ", ".join(f"{name}={value!r}" for name, value in args.items())
-        hint = f"; it was given {given}: `--args` or `args` in the contract change that" if given else ""
-        said = f"`{target}` could not be built{place(error)}: {described(error)}{hint}"
-        raise SubjectError("construct", said) from error
-    return model_in(made, whole, within, made=True)
-
-
-def is_constructor(value: object) -> bool:
-    """Whether a value makes a model when it is called: a class or a function, and no model or bundle."""
-    is_made = isinstance(value, torch.nn.Module) or is_bundle(value)
-    return callable(value) and (isinstance(value, type) or not is_made)
 
 
 def _import_file(path: Path, shown: str, root: str) -> ModuleType:

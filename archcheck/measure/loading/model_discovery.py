@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from archcheck.measure.loading.bundles import is_bundle
-from archcheck.measure.loading.constructor_arguments import called, missing_arguments
+from archcheck.measure.loading.constructor_arguments import called
 from archcheck.measure.loading.execution import RUNS
 from archcheck.measure.loading.import_side_effects import Function, dotted, functions_of, names_in, sign_in
+from archcheck.measure.loading.signatures import missing_arguments
 from archcheck.measure.subject.source_text import parse
 
 _BEHIND = ("to", "cuda", "cpu", "eval", "float", "train")
