@@ -17,7 +17,7 @@ from archcheck.measure.loading.import_side_effects import Function, dotted, func
 from archcheck.measure.loading.signatures import missing_arguments
 from archcheck.measure.subject.source_text import parse
 
-_BEHIND = ("to", "cuda", "cpu", "eval", "float", "train")
+_BEHIND = ("to", "cuda", "cpu", "eval", "float", "half", "train", "requires_grad_")
 """Methods that return the model itself."""
 
 
@@ -199,12 +199,12 @@ def _returns(function: Function, makers: set[str], own: bool, tree: ast.Module |
         for target in _targets(node)
     }
     returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value is not None]
-    if any(_makes(value, makers, own) or dotted(value) in made for value in returned):
+    if any(_makes(value, makers, own) or dotted(_original(value)) in made for value in returned):
         return True
     if tree is None:
         return False
     parts = [part for value in returned for part in _parts(value, tree)]
-    in_bundle = any(_makes(part, makers, own) or dotted(part) in made for part in parts)
+    in_bundle = any(_makes(part, makers, own) or dotted(_original(part)) in made for part in parts)
     return in_bundle and not _does_more(function, tree)
 
 
@@ -231,6 +231,13 @@ def _makes(value: ast.expr, makers: set[str], own: bool) -> bool:
         return value.func.attr in _BEHIND and _makes(value.func.value, makers, own)
     first, _, last = name.rpartition(".")
     return not own and (last == "Sequential" or first.endswith("models"))
+
+
+def _original(value: ast.expr) -> ast.expr:
+    """Return `net` for `net.to(device).eval()`."""
+    while isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in _BEHIND:
+        value = value.func.value
+    return value
 
 
 def _ordered(tree: ast.Module, names: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -78,6 +79,9 @@ class _OnCpu(TorchFunctionMode):
 
     def replaced(self, value: Any, *, text: bool = True) -> Any:
         """Return an argument with the CPU for an absent device. With `text`, a text or a number may name a device."""
+        if isinstance(value, _TensorType):
+            value.used(sys._getframe())
+            return value.original
         if isinstance(value, torch.device):
             if value.type in ACCELERATORS and _is_absent(value.type):
                 self.record(value.type, sys._getframe())
@@ -141,6 +145,20 @@ class _GeneratorType(type):
         return isinstance(instance, cls.original)
 
 
+class _TensorType(type):
+    """Makes a type such as `torch.cuda.FloatTensor` stand for that of the CPU."""
+
+    used: Callable[[FrameType | None], None]
+    original: Any
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        cls.used(sys._getframe())
+        return cls.original(*args, **kwargs)
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.original)
+
+
 @contextmanager
 def on_cpu(moves: dict[Move, None]) -> Iterator[None]:
     """Replace absent devices by the CPU until the end of the block; add the places that ask for them to `moves`."""
@@ -165,7 +183,8 @@ def _replacements(mode: _OnCpu) -> Iterator[tuple[Any, str, Any]]:
                 yield holder, name, _recording(mode, kind, answer)
         for name in _TENSOR_TYPES:
             if hasattr(holder, name):
-                yield holder, name, getattr(torch, name)
+                used = partial(mode.record, kind)
+                yield holder, name, _TensorType(name, (), {"used": used, "original": getattr(torch, name)})
     context = _device.DeviceContext
     original = context.__init__
 
