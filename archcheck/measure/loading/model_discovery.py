@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -115,6 +116,7 @@ def _makers(module: ModuleType, tree: ast.Module, name: str, instances: list[str
     if value is None or not missing_arguments(value, {}):
         return [name]
     made = [each for each in instances if type(vars(module)[each]) is value]
+    made = made or [each for node in tree.body for each in _defined(node) if _is_bound(vars(module).get(each), value)]
     if made := made or list(_factories(module, tree, {name}, ready=True)):
         return made
     if called(value, module) is not None:
@@ -124,6 +126,11 @@ def _makers(module: ModuleType, tree: ast.Module, name: str, instances: list[str
         return made
     bundles = [each for each in _bundles(module, tree) if name in _names_of(tree, each)]
     return list(_factories(module, tree, {name}, ready=True, bundles=True)) or bundles or [name]
+
+
+def _is_bound(maker: object, value: type) -> bool:
+    """Whether a value is `functools.partial(Net, ...)` with all arguments of the class."""
+    return isinstance(maker, functools.partial) and maker.func is value and not missing_arguments(maker, {})
 
 
 def _bundles(module: ModuleType, tree: ast.Module) -> Iterator[str]:
@@ -195,8 +202,8 @@ def _returns(function: Function, makers: set[str], own: bool, tree: ast.Module |
     made = {
         target
         for node in ast.walk(function)
-        if isinstance(node, ast.Assign) and _makes(node.value, makers, own)
-        for target in _targets(node)
+        if isinstance(node, ast.Assign)
+        for target in _targets_of_models(node, makers, own)
     }
     returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value is not None]
     if any(_makes(value, makers, own) or dotted(_original(value)) in made for value in returned):
@@ -208,6 +215,17 @@ def _returns(function: Function, makers: set[str], own: bool, tree: ast.Module |
     return in_bundle and not _does_more(function, tree)
 
 
+def _targets_of_models(node: ast.Assign, makers: set[str], own: bool) -> list[str]:
+    """Return the names that an assignment gives a model, one by one in `net, ema = Net(), Net()`."""
+    if _makes(node.value, makers, own):
+        return _targets(node)
+    first = node.targets[0]
+    if not isinstance(first, ast.Tuple) or not isinstance(node.value, ast.Tuple):
+        return []
+    pairs = zip(first.elts, node.value.elts, strict=False)
+    return [name for target, value in pairs if _makes(value, makers, own) for name in names_in(target)]
+
+
 def _parts(value: ast.expr, tree: ast.Module) -> Iterator[ast.expr]:
     """Yield the parts of a bundle: of a tuple, a list, a dict, or an object of a class of the file that is no model."""
     if isinstance(value, ast.Tuple | ast.List):
@@ -216,6 +234,7 @@ def _parts(value: ast.expr, tree: ast.Module) -> Iterator[ast.expr]:
         yield from value.values
     elif isinstance(value, ast.Call):
         plain = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and not _would_be_model(node)}
+        plain |= {name for node in tree.body if _makes_class(node) for name in _defined(node)}
         if dotted(value.func).rpartition(".")[2] in plain | {"dict", "SimpleNamespace"}:
             yield from (*value.args, *(each.value for each in value.keywords))
 
@@ -231,6 +250,13 @@ def _makes(value: ast.expr, makers: set[str], own: bool) -> bool:
         return value.func.attr in _BEHIND and _makes(value.func.value, makers, own)
     first, _, last = name.rpartition(".")
     return not own and (last == "Sequential" or first.endswith("models"))
+
+
+def _makes_class(node: ast.stmt) -> bool:
+    """Whether a statement is `Out = namedtuple("Out", ...)`, or makes a dataclass likewise."""
+    value = node.value if isinstance(node, ast.Assign) else None
+    made = dotted(value.func).rpartition(".")[2] if isinstance(value, ast.Call) else ""
+    return made in ("namedtuple", "NamedTuple", "make_dataclass")
 
 
 def _original(value: ast.expr) -> ast.expr:

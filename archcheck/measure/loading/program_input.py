@@ -20,8 +20,16 @@ from archcheck.measure.loading.usual_arguments import Input
 from archcheck.measure.subject.source_text import place
 
 _FLOATS = ("randn", "rand", "zeros", "ones", "empty", "Tensor", "FloatTensor", "full")
-_SAME = ("cuda", "to", "cpu", "contiguous", "clone", "detach", "requires_grad_", "float", "type")
-_TYPES = {"half": "float16", "bfloat16": "bfloat16", "double": "float64", "long": "int64", "int": "int32"}
+_SAME = ("cuda", "to", "cpu", "contiguous", "clone", "detach", "requires_grad_", "type")
+_TYPES = {
+    "float": "float32",
+    "half": "float16",
+    "bfloat16": "bfloat16",
+    "double": "float64",
+    "long": "int64",
+    "int": "int32",
+}
+"""Methods that convert a tensor -> the dtype."""
 _SUMMARIES = ("summary", "get_model_complexity_info")
 """Functions of other packages that take a model and the shape of its input."""
 _LARGEST = 1 << 28

@@ -18,7 +18,7 @@ from archcheck.measure.subject.source_text import place
 
 Result = TypeVar("Result")
 
-_SPOKEN_OF = re.compile(rf"{'|'.join(ACCELERATORS)}|gpu|nvidia|device|accelerator", re.IGNORECASE)
+_SPOKEN_OF = re.compile(rf"(?<![a-z])(?:{'|'.join(ACCELERATORS)})|gpu|nvidia|device|accelerator", re.IGNORECASE)
 """What every error of torch about an absent device speaks of."""
 
 
