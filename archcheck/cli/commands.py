@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def report(options: Namespace) -> int:
-    """Show what a target is. The exit code is 2 only if nothing was measured."""
+    """Show what a target is. The exit code is 2 only if nothing was measured, or not the main model."""
     if not options.target.strip():
         raise ArchcheckError("the target is empty; name a file such as model.py, or a subject of the contract")
     file = Path(options.target)
@@ -33,15 +33,15 @@ def report(options: Namespace) -> int:
         # A saved report is shown as it was measured, so these would have no effect.
         why = f"needs the model itself, and {options.target} is a saved report; name the model's file, or leave the "
         refuse_given(options, ("input", "args", "weights", "cross_check", "paranoid", "meta"), f"{why}option out")
-        reports = read_reports(file)
+        reports, main_failed = read_reports(file), False
     else:
         from archcheck.cli.targets import reports_of
 
-        reports = reports_of(options)
+        reports, main_failed = reports_of(options)
     if options.tool:
         reports = _counted(reports, options.tool)
     show(reports, options.format, options.output, saved=saved, depth=options.depth)
-    return 0 if any(one.facts or one.weights for one in reports) else 2
+    return 0 if any(one.facts or one.weights for one in reports) and not main_failed else 2
 
 
 def _counted(reports: Sequence[Report], tool: str) -> tuple[Report, ...]:

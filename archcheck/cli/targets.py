@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archcheck.cli.contract_file import contract_of
 from archcheck.cli.option_values import refuse_given
@@ -20,7 +20,7 @@ from archcheck.foundation.errors import ArchcheckError, ContractError, SubjectEr
 from archcheck.foundation.json_codec import encode
 from archcheck.foundation.suffixes import PICKLED, TENSORS, ends, is_file
 from archcheck.foundation.words import quote
-from archcheck.judging.engine import check_subject, find_models, measure_target, measure_weights
+from archcheck.judging.engine import check_subject, find_main_model, find_models, measure_target, measure_weights
 from archcheck.rules.findings import MeasurementFailure, Report
 from archcheck.workers.worker_process import Worker
 
@@ -31,17 +31,39 @@ Place = tuple[Path | None, str]
 """A file and the name within it; the name is empty for a whole file."""
 
 
-def reports_of(options: Namespace) -> tuple[Report, ...]:
+class Reports(NamedTuple):
+    """The reports of a target, and whether its main model failed: then its report is the first."""
+
+    reports: tuple[Report, ...]
+    main_failed: bool
+
+
+def reports_of(options: Namespace) -> Reports:
     """Return a report for each model of the target.
 
     Raises `ArchcheckError` when the target names nothing.
     """
     with worker_of(options) as worker:
         if _is_name(options.target):
-            return (_check(worker, *_named(options), options),)
-        if ends(options.target, TENSORS) or (ends(options.target, PICKLED) and not options.unsafe):
-            return (_list_tensors(worker, options),)
-        return tuple(_report_models(worker, options))
+            reports = (_check(worker, *_named(options), options),)
+        elif ends(options.target, TENSORS) or (ends(options.target, PICKLED) and not options.unsafe):
+            reports = (_list_tensors(worker, options),)
+        else:
+            return _with_main(worker, options, list(_report_models(worker, options)))
+        return Reports(reports, reports[0].error is not None)
+
+
+def _with_main(worker: Worker, options: Namespace, measured: list[tuple[str, Report]]) -> Reports:
+    """Return the reports in their order, or with that of the main model first if it could not be measured.
+
+    What is measured beside it is a helper, such as a loss: the file was not measured.
+    """
+    failed = [report for _, report in measured if report.error]
+    if failed and len(failed) < len(measured):
+        main = find_main_model(worker, options.target)
+        failed = [report for target, report in measured if report.error and target == main]
+    others = [report for _, report in measured if not any(report is each for each in failed)]
+    return Reports((*failed, *others), bool(failed))
 
 
 def _list_tensors(worker: Worker, options: Namespace) -> Report:
@@ -70,14 +92,15 @@ def _named(options: Namespace) -> tuple[Contract, SubjectEntry]:
         raise ArchcheckError(f"there is no file {quote(options.target)}, and {error}") from None
 
 
-def _report_models(worker: Worker, options: Namespace) -> Iterator[Report]:
+def _report_models(worker: Worker, options: Namespace) -> Iterator[tuple[str, Report]]:
+    """Yield each model of the target with its report."""
     contract = _contract_covering(options)
     for target in _models(worker, options.target):
         entries = _entries(contract, target)
         if contract and entries:
-            yield from (_check(worker, contract, entry, options) for entry in entries)
+            yield from ((target, _check(worker, contract, entry, options)) for entry in entries)
         else:
-            yield _measure(worker, target, options)
+            yield target, _measure(worker, target, options)
 
 
 def _contract_covering(options: Namespace) -> Contract | None:

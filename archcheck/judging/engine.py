@@ -195,6 +195,11 @@ def find_models(worker: Worker, target: str) -> tuple[str, ...]:
     return tuple(worker.ask({"do": "find", "target": target, "root": str(Path.cwd()), "careful": True}))
 
 
+def find_main_model(worker: Worker, target: str) -> str:
+    """Return which of the targets that `find_models` returns is the main model of the file."""
+    return str(worker.ask({"do": "find", "target": target, "root": str(Path.cwd()), "careful": True, "main": True}))
+
+
 def needs_of(rules: Iterable[Rule]) -> frozenset[str]:
     """Return what these rules need beyond the graph."""
     return frozenset(need for rule in rules for need in rule.needs)

@@ -48,6 +48,7 @@ from archcheck.measure.structure.receptive_field import receptive_field
 from archcheck.measure.structure.training_cost import step_macs
 from archcheck.measure.structure.value_branches import choices
 from archcheck.measure.subject.compiled import original, uncompiled
+from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.memory_trimming import give_back
 from archcheck.measure.subject.source_places import class_where, relative
 
@@ -82,11 +83,17 @@ def measure_model(
     chosen = example if isinstance(example, Example) or example is None else given(example)
     model = original(model)
     target = target or f"{type(model).__module__}:{type(model).__qualname__}"
-    with torch_state_kept(), uncompiled(), plain_branches():
-        facts = _measured(
+
+    def measured() -> Facts:
+        return _measured(
             passes_of(model, chosen, costs), chosen, tuple(needs),
             confirm=confirm, target=target, root=root or str(Path.cwd()), fresh=fresh, construction=construction,
         )  # fmt: skip
+
+    with torch_state_kept(), uncompiled(), plain_branches():
+        facts, moves = run_without_devices(measured, problems=lambda facts: facts.unmeasured)
+    if note := note_on(moves):
+        facts = facts.noting(note)
     return replace(facts, subject=replace(facts.subject, name=name or type(model).__name__))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -9,8 +10,9 @@ import torch
 
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.loading import execution
-from archcheck.measure.loading.load import find, load, load_noted
+from archcheck.measure.loading.load import find, find_main, load, load_noted
 from archcheck.measure.loading.pretrained import without_downloads
+from archcheck.measure.loading.usual_arguments import Input
 
 NET = """
 import torch.nn as nn
@@ -94,7 +96,7 @@ def test_files_of_the_same_name_are_told_apart(write):
     [
         ("gone.py", "not-found", "there is no file `gone.py`"),
         ("model.py:Nett", "no-model", "there is no `Nett` in `model.py`; did you mean `model.py:Net`?"),
-        ("model.py:number", "no-model", "is a int, not a torch.nn.Module"),
+        ("model.py:number", "no-model", "is an int, not a torch.nn.Module"),
         ("model.py:factory", "construct", "needs `width` to be built; give `--args width=…`"),
         ("nosuch.module:Net", "import", "needs the module `nosuch`"),
         ("whatever", "not-found", "write `file.py`, `file.py:Class` or `package.module:Class`"),
@@ -182,3 +184,118 @@ def test_a_module_that_is_marked_as_missing_is_in_nobodys_way(monkeypatch):
     with without_downloads() as absent:
         assert torch.hub.load_state_dict_from_url("https://example.invalid/net.pth") == {}
     assert absent == ["net.pth"]
+
+
+ENTRY = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, in_chans, wide):
+        super().__init__()
+        self.conv = nn.Conv2d(in_chans, wide, 3)
+    def forward(self, x):
+        return self.conv(x)
+"""
+PROGRAM = """
+if __name__ == "__main__":
+    net = Net(3, 7)
+    net(torch.randn(1, 3, 24, 32))
+"""
+
+
+def image(channels=3):
+    return lambda: Input((1, channels, 64, 64))
+
+
+def test_a_contract_of_a_whole_file_takes_what_its_program_says(write):
+    loaded = load_noted("model.py", write(ENTRY + PROGRAM), {}, given=image())
+    assert loaded.model.conv.weight.shape == (7, 3, 3, 3)
+    assert loaded.notes == ("built as at model.py:13: `Net(3, 7)`",)
+    assert loaded.stated is not None
+    assert (loaded.stated.specs, loaded.stated.where) == ([{"shape": (1, 3, 24, 32)}], "model.py:14")
+
+
+def test_a_contract_of_a_whole_file_takes_what_the_input_tells_and_guesses_nothing(write):
+    root = write(ENTRY.replace("wide, 3", "8, 3").replace(", wide", ""))
+    assert load_noted("model.py", root, {}, given=image(5)).notes == ("built with in_chans=5: as the input has it",)
+    execution.RUNS.clear()
+    with pytest.raises(SubjectError, match="needs `in_chans` to be built"):
+        load_noted("model.py", root, {})
+    execution.RUNS.clear()
+    with pytest.raises(SubjectError, match="needs `num_classes` to be built"):
+        load_noted("other.py", write(ENTRY.replace("wide", "num_classes"), "other.py"), {}, given=image())
+
+
+def test_a_contract_of_a_whole_file_takes_the_only_model_that_its_program_builds(write):
+    other = ENTRY.replace("class Net", "class Teacher").replace("self, in_chans, wide", "self, in_chans=3, wide=4")
+    loaded = load_noted("model.py", write(ENTRY + other + PROGRAM), {})
+    assert type(loaded.model).__name__ == "Net"
+    assert loaded.notes[0] == "`Net` is the one of 2 models that the program of the file builds"
+    execution.RUNS.clear()
+    with pytest.raises(SubjectError, match=r"defines several models; name one: `other.py:Net`, `other.py:Teacher`"):
+        load_noted("other.py", write(ENTRY + other, "other.py"), {})
+
+
+BUNDLES = """
+import torch
+from torch import nn
+
+def both():
+    return nn.Conv2d(3, 4, 3), {"critic": nn.Conv2d(3, 1, 3)}
+
+class Entry:
+    def __init__(self):
+        self.net, self.old = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 5, 3)
+
+SAVED = {"ema": nn.Conv2d(3, 6, 3), "net": nn.Conv2d(3, 7, 3)}
+nothing = {"name": 1}
+
+class Slot:
+    __slots__ = ("x",)
+slot = Slot()
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "width"),
+    [("both.0", 4), ("both.1", 1), ("both.1.critic", 1), ("Entry.net", 4), ("Entry.old", 5), ("SAVED.ema", 6)],
+)
+def test_names_that_lead_into_a_bundle(write, target, width):
+    assert load(f"model.py:{target}", write(BUNDLES), {}).weight.shape[0] == width
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("both", "made a tuple with 2 models; name one: `model.py:both.0` (Conv2d), `model.py:both.1.critic` (Conv2d)"),
+        ("both.2", "there is no `2` in a tuple, which `model.py:both` makes"),
+        ("both.1.net", "there is no `1.net` in a dict, which `model.py:both` makes"),
+        (
+            "Entry",
+            "an Entry with 2 models; name one: `model.py:Entry.net` (Conv2d), `model.py:Entry.old` (Conv2d)",
+        ),
+        ("SAVED", "is a dict with 2 models; name one: `model.py:SAVED.ema` (Conv2d), `model.py:SAVED.net` (Conv2d)"),
+        ("SAVED.neta", "there is no `neta` in a dict, which is `model.py:SAVED`"),
+        ("nothing", "`model.py:nothing` is a dict, not a torch.nn.Module or a function that makes one"),
+        ("slot", "`model.py:slot` is a Slot, not a torch.nn.Module or a function that makes one"),
+        ("absent.net", "there is no `absent` in `model.py`"),
+    ],
+)
+def test_wrong_names_in_a_bundle(write, target, says):
+    with pytest.raises(SubjectError, match=re.escape(says)):
+        load(f"model.py:{target}", write(BUNDLES), {})
+
+
+@pytest.mark.parametrize(
+    ("after", "main"),
+    [
+        ("", "Second"),  # among equals the last
+        ("class Third(First):\n    pass\n", "Third"),
+        ("def train():\n    return First()\nif __name__ == '__main__':\n    train()\n", "First"),
+        ("class EdgeLoss(nn.Module):\n    pass\n", "Second"),
+    ],
+)
+def test_the_main_model_of_a_file(write, after, main):
+    text = "from torch import nn\nclass First(nn.Module):\n    pass\nclass Second(nn.Module):\n    pass\n"
+    assert find_main("model.py", write(text + after)) == f"model.py:{main}"

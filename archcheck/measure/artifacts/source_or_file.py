@@ -19,7 +19,7 @@ from archcheck.measure.artifacts.program import Program, read_program
 from archcheck.measure.artifacts.run import Exported, module_of
 from archcheck.measure.artifacts.weights import load_weights
 from archcheck.measure.loading.construction_trace import Construction
-from archcheck.measure.loading.example import Example, dtype_name, example_of, from_specs
+from archcheck.measure.loading.example import Example, dtype_name, example_of, first_input, from_specs, suggested
 from archcheck.measure.loading.load import load_noted
 
 
@@ -61,7 +61,7 @@ def _size(target: str, root: str) -> int:
 
 def _opened(request: Mapping[str, Any]) -> Opened:
     target, root, args = request["target"], request["root"], request.get("args") or {}
-    example = partial(example_of, request.get("input"), root)
+    example: Callable[[], Any] = partial(example_of, request.get("input"), root)
     if args and ends(target, EXPORTED + TENSORS + PICKLED):
         raise SubjectError("construct", f"`{target}` is built already; leave `--args` or `args` out")
     if ends(target, EXPORTED):
@@ -72,7 +72,11 @@ def _opened(request: Mapping[str, Any]) -> Opened:
     if ends(target, PICKLED):
         note = "loaded under --unsafe: the code that the file names has run"
         return Opened(model=_pickled(target, root, request), example=example, notes=(note,))
-    loaded = load_noted(target, root, args, meta=bool(request.get("meta")), careful=bool(request.get("careful")))
+    careful, meta = bool(request.get("careful")), bool(request.get("meta"))
+    given = partial(first_input, request.get("input"), root)
+    loaded = load_noted(target, root, args, meta=meta, careful=careful, given=given)
+    if loaded.stated is not None and request.get("input") is None:
+        example = partial(suggested, loaded.stated)
     return Opened(model=loaded.model, example=example, notes=loaded.notes, construction=loaded.construction)
 
 

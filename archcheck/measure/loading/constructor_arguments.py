@@ -5,138 +5,94 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
-from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from archcheck.foundation.words import nearest
-from archcheck.measure.loading.execution import RUNS
+from archcheck.measure.loading.assumed_settings import AssumedSettings, read_all
+from archcheck.measure.loading.execution import RUNS, Run
 from archcheck.measure.loading.import_side_effects import dotted
 from archcheck.measure.loading.parser_defaults import defaults, evaluate
+from archcheck.measure.loading.signatures import missing_arguments, parameters_of
+from archcheck.measure.loading.stated_settings import NAMES, has_settings_class, is_named_as_settings, settings_for
+from archcheck.measure.loading.usual_arguments import Input, assumed
 from archcheck.measure.subject.source_text import place
-
-_USUAL: Mapping[str, Any] = {
-    name: value
-    for names, value in (
-        ("numclasses nclasses nbclasses classes numclass nclass classnum classcount numlabels nlabels outputdim", 10),
-        ("outputsize outdim noutputs numoutputs outputs outfeatures nout outsize outputfeatures", 10),
-        ("inchannels inchannel inputchannels inputchannel inputnc inchans channels nchannels numchannels inch inc", 3),
-        ("imgchannels imagechannels channelsimg nc channelsin cin colordim", 3),
-        ("outchannels outchannel outputchannels outch outc channelsout cout planes filters numfilters", 16),
-        ("inputdim inputsize infeatures indim ninputs numinputs nfeatures numfeatures inputfeatures insize nin", 32),
-        ("hiddendim hiddensize nhidden hidden hiddenunits numhidden hiddenfeatures hidsize hiddenchannels", 64),
-        ("numlayers nlayers nlayer layersnum numblocks nblocks", 2),
-        ("vocabsize nvocab numembeddings ntoken ntokens ntokensvocab vocab vocablen inputvocabsize", 1000),
-        ("srcvocabsize tgtvocabsize trgvocabsize sourcevocabsize targetvocabsize srcvocab tgtvocab", 1000),
-        ("embeddingdim embeddim embedsize embdim embsize dmodel dim nembd ninp modeldim embed embeddingsize", 64),
-        ("numheads nheads nhead heads nhead headsnum", 4),
-        ("dropout dropoutp dropoutrate dropoutprob droprate dropprob dropp pdrop pdropout", 0.1),
-        ("maxlen maxlength seqlen seqlength blocksize contextlength maxseqlen sequencelength contextsize", 128),
-        ("dimfeedforward dff ffndim nhid feedforwarddim mlpdim ffdim dinner", 128),
-        ("latentdim zdim nz latentsize noisedim codedim zsize", 32),
-        ("imagesize imgsize imsize", 32),
-        ("patchsize", 4),
-        ("ngf ndf basechannels features basewidth", 32),
-        ("statedim statesize obsdim obssize nobservations numstates nstates observationdim", 8),
-        ("actiondim actionsize nactions numactions actdim actsize actionspace", 4),
-        ("kernelsize kernel ksize", 3),
-        ("stride", 1),
-        ("paddingidx padidx padtoken padidxsrc srcpadidx trgpadidx", 0),
-        ("pretrained bidirectional", False),
-        ("weights", None),
-        ("device", "cpu"),
-    )
-    for name in names.split()
-}
-_OF_TYPE: Mapping[Any, Any] = {int: 16, float: 0.1, bool: False, "int": 16, "float": 0.1, "bool": False}
-_SETTINGS = frozenset({
-    "config", "configs", "cfg", "conf", "args", "arg", "opt", "opts", "option", "options", "hparams", "hp", "params",
-    "hyperparams",
-})  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Guess:
-    """Guessed arguments, and the report's notes about them."""
+    """Guessed arguments, and the report's notes about them; `settings` are objects that no file states, by name."""
 
     args: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    settings: Mapping[str, AssumedSettings] = dataclasses.field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes. Once the model is built, they name every value that it has read from settings."""
+        read = [
+            f"`{name}` is stated by no file; assumed: {', '.join(f'{key}={value!r}' for key, value in settings.read())}"
+            for name, settings in self.settings.items()
+        ]
+        return (*self.said, *read)
 
 
-def missing_arguments(value: Any, args: Mapping[str, Any]) -> list[str]:
-    """Return the parameters of a class or function that have no default and are not given."""
-    return [
-        parameter.name
-        for parameter in _parameters(value)
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY, parameter.POSITIONAL_ONLY)
-        and parameter.name not in args
-    ]
-
-
-def unknown_argument(value: Any, args: Mapping[str, Any]) -> str | None:
-    """Return a message about the first of `args` that a class or function does not take; `None` if it takes all."""
-    parameters = _parameters(value)
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    unknown = [name for name in args if name not in known]
-    if not unknown or _signature(value) is None or any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    match = nearest(unknown[0], known)
-    takes = f"it takes {', '.join(f'`{name}`' for name in known)}" if known else "it takes none"
-    return f"takes no argument `{unknown[0]}`; " + (f"did you mean `{match}`?" if match else takes)
-
-
-def guess(value: Any, module: ModuleType, args: Mapping[str, Any]) -> Guess:
+def guess(
+    value: Any, module: ModuleType, args: Mapping[str, Any], given: Callable[[], Input | None], *, usual: bool = True
+) -> Guess:
     """Return arguments for the missing parameters: those of a call in the file, its settings, or usual values.
 
-    A parameter for which there is none of these stays missing.
+    `given` returns the given input, which usual values agree with. Without `usual`, only values are taken that the file
+    or the input tells. A parameter for which there is none of these stays missing.
     """
     missing = missing_arguments(value, args)
     if not missing:
         return Guess({})
-    found = _called(value, module, args, missing)
+    found = called(value, module, args)
     if found is not None:
         return found
-    given: dict[str, Any] = {}
-    notes, usual = [], []
-    for parameter in _parameters(value):
-        if parameter.name not in missing:
-            continue
-        settings = _settings(parameter, module)
-        if settings is not None:
-            given[parameter.name] = settings[0]
-            notes.append(f"`{parameter.name}` is {settings[1]}")
-        elif (known := _usual(parameter)) is not None:
-            given[parameter.name] = known[0]
-            usual.append(f"{parameter.name}={known[0]!r}")
-    if usual:
-        notes.insert(0, f"built with {', '.join(usual)}: usual values, guessed; `--args` gives others")
-    return Guess(given, tuple(notes))
+    chosen: dict[str, Any] = {}
+    notes: list[str] = []
+    told: list[str] = []
+    guessed: list[str] = []
+    unknown: dict[str, AssumedSettings] = {}
+    example = given()
+    for parameter in (each for each in parameters_of(value) if each.name in missing):
+        name = parameter.name
+        if (settings := settings_for(parameter, module, example, usual=usual)) is not None:
+            chosen[name] = settings[0]
+            notes.append(f"`{name}` is {settings[1]}")
+        elif (known := assumed(name, example, parameter.annotation)) is not None and (known.told or usual):
+            chosen[name] = _fitting(name, known.value, chosen)
+            (told if known.told else guessed).append(f"{name}={chosen[name]!r}")
+        elif known is None and usual and is_named_as_settings(parameter) and not has_settings_class(module):
+            chosen[name] = unknown[name] = AssumedSettings(example, name)
+            read_all(unknown[name], RUNS[module.__name__].trees if module.__name__ in RUNS else (), NAMES)
+    if told:
+        notes.insert(0, f"built with {', '.join(told)}: as the input has it")
+    if guessed:
+        notes.insert(0, f"built with {', '.join(guessed)}: usual values, guessed; `--args` gives others")
+    return Guess(chosen, tuple(notes), unknown)
 
 
-def _signature(value: Any) -> inspect.Signature | None:
-    try:
-        return inspect.signature(value)
-    except (TypeError, ValueError):  # of compiled code
-        return None
+def _fitting(name: str, value: Any, chosen: Mapping[str, Any]) -> Any:
+    """Return a value that fits the others: there are as many numbers of heads as depths."""
+    depths = chosen.get("depths")
+    return [value] * len(depths) if isinstance(depths, list) and "head" in name and isinstance(value, int) else value
 
 
-def _parameters(value: Any) -> list[inspect.Parameter]:
-    signature = _signature(value)
-    return list(signature.parameters.values()) if signature else []
-
-
-def _called(value: Any, module: ModuleType, args: Mapping[str, Any], missing: list[str]) -> Guess | None:
+def called(value: Any, module: ModuleType, args: Mapping[str, Any] = {}) -> Guess | None:
     """Return the arguments of the first call in the file that has values for all missing parameters."""
+    missing = missing_arguments(value, args)
     name = getattr(value, "__name__", "")
     for file, call, names in _calls(module, name):
-        bound = _bound(value, call, names)
-        if bound is not None and all(each in bound for each in missing):
+        bound, unknown = _bound(value, call, names)
+        if all(each in bound for each in missing):
             chosen = {key: each for key, each in bound.items() if key in missing or not args}
             text = " ".join(ast.unparse(call).split())
             shown = text if len(text) <= 60 else f"{text[:57]}..."
-            return Guess(chosen, (f"built as at {place(file, call.lineno)}: `{shown}`",))
+            left = f", without {', '.join(f'`{each}`' for each in unknown)}" if unknown else ""
+            return Guess(chosen, (f"built as at {place(file, call.lineno)}: `{shown}`{left}",))
     return None
 
 
@@ -148,79 +104,55 @@ def _calls(module: ModuleType, name: str) -> Iterator[tuple[str, ast.Call, Mappi
             if getattr(statement, "name", None) == name:
                 continue
             found = [n for n in ast.walk(statement) if isinstance(n, ast.Call) and dotted(n.func) == name]
-            local = _constants(statement, vars(module)) if found else {}
+            local = constants(statement, vars(module), run) if found and run else {}
             yield from ((file, call, {**vars(module), **local}) for call in found)
 
 
-def _constants(statement: ast.stmt, names: Mapping[str, Any]) -> dict[str, Any]:
+def constants(statement: ast.AST, names: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Return the names that a statement assigns to known values, each with its first value."""
     known: dict[str, Any] = {}
+    if isinstance(statement, ast.FunctionDef):
+        given = statement.args
+        named = [*zip(reversed([*given.posonlyargs, *given.args]), reversed(given.defaults), strict=False)]
+        named += [(each, value) for each, value in zip(given.kwonlyargs, given.kw_defaults, strict=True) if value]
+        found = ((each.arg, evaluate(value, names)) for each, value in named)
+        known.update({name: value for name, (value, told) in found if told})
     for node in ast.walk(statement):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             value, told = evaluate(node.value, {**names, **known})
+            if not told and isinstance(node.value, ast.Call) and dotted(node.value.func).endswith(".parse_args"):
+                value = defaults(run.trees, names)
+                told = value is not None
             if told:
                 known.setdefault(node.targets[0].id, value)
     return known
 
 
-def _bound(value: Any, call: ast.Call, names: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the arguments of a call by parameter name, `None` if one of them is not known."""
-    positional = [evaluate(each, names) for each in call.args]
-    keywords = [(each.arg, evaluate(each.value, names)) for each in call.keywords]
-    if not all(known for _, known in positional) or not all(arg and told[1] for arg, told in keywords):
-        return None
+_UNKNOWN = object()
+"""Stands for an argument whose value only running the file tells."""
+
+
+def _bound(value: Any, call: ast.Call, names: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the known arguments of a call by parameter name, and the names of the others."""
+    positional: list[Any] = []
+    keywords: dict[str, Any] = {}
+    for argument in call.args:
+        starred = isinstance(argument, ast.Starred)
+        found, known = evaluate(argument.value if isinstance(argument, ast.Starred) else argument, names)
+        if starred and not (known and isinstance(found, list | tuple)):
+            return {}, []
+        positional += found if starred else [found if known else _UNKNOWN]
+    for keyword in call.keywords:
+        found, known = evaluate(keyword.value, names)
+        if keyword.arg is None and not (known and isinstance(found, Mapping)):
+            return {}, []
+        keywords.update(found if keyword.arg is None else {keyword.arg: found if known else _UNKNOWN})
     try:
-        bound = inspect.signature(value).bind(*(each for each, _ in positional), **{str(k): v[0] for k, v in keywords})
+        bound = inspect.signature(value).bind(*positional, **keywords)
     except (TypeError, ValueError):
-        return None
+        return {}, []
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
-    plain = all(bound.signature.parameters[name].kind not in kinds for name in bound.arguments)
-    return dict(bound.arguments) if plain else None
-
-
-def _settings(parameter: inspect.Parameter, module: ModuleType) -> tuple[Any, str] | None:
-    """Return settings for a parameter and their description: an object or class of the file, or parser defaults."""
-    named = parameter.name.lower().strip("_") in _SETTINGS
-    names = vars(module)
-    annotated = names.get(parameter.annotation) if isinstance(parameter.annotation, str) else parameter.annotation
-    if _is_settings_class(annotated, module, strict=False) and (made := _made(annotated)):
-        return made
-    if not named:
-        return None
-    if parameter.name in names and not callable(names[parameter.name]):
-        return names[parameter.name], f"that of {RUNS[module.__name__].shown}" if module.__name__ in RUNS else "its own"
-    for value in names.values():
-        if _is_settings_class(value, module, strict=True) and (made := _made(value)):
-            return made
-    run = RUNS.get(module.__name__)
-    read = defaults(run.trees, names) if run else None
-    return (Namespace(**vars(read)), "the defaults of the argument parser of this file") if read else None
-
-
-def _made(settings: Any) -> tuple[Any, str] | None:
-    """Return an object of a settings class and its description; `None` if the class cannot be called."""
-    try:
-        return settings(), f"{settings.__name__}() of this file"
-    except Exception:  # whatever the subject raises
-        return None
-
-
-def _is_settings_class(value: Any, module: ModuleType, *, strict: bool) -> bool:
-    """Whether a class of the file holds settings and needs no arguments. With `strict`, it must be a dataclass or have
-    a name that says so.
-    """
-    if not isinstance(value, type) or value.__module__ != module.__name__ or missing_arguments(value, {}):
-        return False
-    if dataclasses.is_dataclass(value):
-        return True
-    plain = value.__bases__ == (object,) and "forward" not in vars(value)
-    return plain and (not strict or value.__name__.lower().endswith((*_SETTINGS, "parameters", "settings")))
-
-
-def _usual(parameter: inspect.Parameter) -> tuple[Any] | None:
-    """Return the usual value for a parameter's name or type, in a tuple; `None` if there is none."""
-    key = parameter.name.lower().replace("_", "")
-    if key in _USUAL:
-        return (_USUAL[key],)
-    found = _OF_TYPE.get(parameter.annotation) if isinstance(parameter.annotation, type | str) else None
-    return None if found is None else (found,)
+    if any(bound.signature.parameters[name].kind in kinds for name in bound.arguments):
+        return {}, []
+    unknown = [name for name, each in bound.arguments.items() if each is _UNKNOWN]
+    return {name: each for name, each in bound.arguments.items() if each is not _UNKNOWN}, unknown

@@ -13,19 +13,26 @@ from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.words import shape_text
 from archcheck.measure.loading.errors import place
 from archcheck.measure.loading.load import load_object
-from archcheck.measure.shapes.containers import is_record, map_tensors
+from archcheck.measure.loading.program_input import ProgramInput
+from archcheck.measure.loading.usual_arguments import Input
+from archcheck.measure.shapes.containers import is_record, map_tensors, tensors_in
 from archcheck.measure.shapes.noise import integers, normal, uniform
 from archcheck.measure.shapes.replays import replayed
+from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.module_tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Positional and keyword inputs of one forward pass, and a note on how they were found."""
+    """Positional and keyword inputs of one forward pass, and a note on how they were found.
+
+    A `suggested` example is replaced by an inferred one if the model does not take it.
+    """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     note: str | None = None
+    suggested: bool = False
 
     def mapped(self, function: Callable[[Any], Any], whole: tuple[type, ...] = ()) -> Example:
         """Return the example with `function` applied to its tensors, and to objects of the classes in `whole`."""
@@ -64,6 +71,13 @@ def from_specs(specs: Sequence[Mapping[str, Any]]) -> Example:
     return Example(tuple(_tensor(spec) for spec in specs), {})
 
 
+def suggested(stated: ProgramInput) -> Example:
+    """Return the example that the program of a file states."""
+    example = from_specs(stated.specs)
+    shapes = ", ".join(f"{shape_text(each.shape)} ({dtype_name(each.dtype)})" for each in example.args)
+    return replace(example, note=f"input {shapes} as at {stated.where}", suggested=True)
+
+
 def example_of(given: Any, root: str) -> Any:
     """Return the example that a contract or `--input` asks for: from a function or from specs; `None` to infer it.
 
@@ -75,19 +89,35 @@ def example_of(given: Any, root: str) -> Any:
     return _called(given, root) if isinstance(given, str) else from_specs(given)
 
 
+def first_input(asked: Any, root: str) -> Input | None:
+    """Return the first tensor that a contract or `--input` asks for, so that arguments may agree with it."""
+    if not asked:
+        return None
+    if not isinstance(asked, str):
+        spec = asked[0]
+        highest = int(2 if spec.get("high") is None else spec["high"]) - 1
+        return Input(tuple(spec["shape"]), highest if "int" in (spec.get("dtype") or "") else None)
+    example = given(example_of(asked, root))
+    first = next(iter(tensors_in((example.args, dict(example.kwargs)))), None)
+    if first is None:
+        return None
+    integral = not (first.is_floating_point() or first.is_complex() or first.dtype == torch.bool)
+    return Input(tuple(first.shape), int(first.max().item()) if integral and first.numel() else None)
+
+
 def _called(target: str, root: str) -> Any:
     function = load_object(target, root)
     if not callable(function):
         raise SubjectError("input", f"`{target}` is a {type(function).__name__}, not a function that makes an input")
     try:
-        example = function()
+        example, moves = run_without_devices(function)
     except SubjectError:
         raise
     except Exception as error:  # whatever the subject raises
         raise SubjectError("input", f"`{target}` could not make an input{place(error)}: {described(error)}") from error
     if example is None:
         raise SubjectError("input", f"`{target}` gave nothing; it must return the input, or several as a tuple")
-    return example
+    return replace(given(example), note=note_on(moves)) if moves else example
 
 
 def _tensor(spec: Mapping[str, Any]) -> torch.Tensor:

@@ -23,6 +23,8 @@ from archcheck.measure.loading.import_side_effects import functions_of, sign_in
 from archcheck.measure.loading.parser_defaults import defaults
 from archcheck.measure.loading.safe_statements import DEFAULTS
 from archcheck.measure.loading.stubs import STUBS
+from archcheck.measure.subject.absent_devices import Move
+from archcheck.measure.subject.device_fallback import run_without_devices
 from archcheck.measure.subject.import_guard import Clock, Refused, TooLong, harmless, limited
 from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.source_text import file_of, is_cell, keep_classes, place, text_of
@@ -36,7 +38,8 @@ class Run:
 
     `why` is the reason for running only the definitions, and `lines` are the files and lines that were left out.
     `unset` holds the names that these lines set, `broken` the classes that could not be made, and `unread` the cells
-    with syntax errors. `read` tells that the defaults of a parser were used.
+    with syntax errors. `read` tells that the defaults of a parser were used. `moves` are the places that ask for an
+    absent device.
     """
 
     files: tuple[str, ...]
@@ -49,6 +52,7 @@ class Run:
     read_files: tuple[str, ...] = ()
     trees: tuple[ast.Module, ...] = ()
     read: bool = False
+    moves: tuple[Move, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -116,15 +120,21 @@ def run(module: ModuleType, files: Sequence[str]) -> None:
     if record.why is None:
         before = dict(module.__dict__)
         try:
-            with _guarded(record):
-                for file, tree in trees.items():
-                    exec(compile(tree, file, "exec", dont_inherit=True), module.__dict__)
+            _, record.moves = run_without_devices(
+                lambda: _run_whole(module, trees, record), before_again=lambda: _undo(module, before)
+            )
             return
         except BaseException as error:
             record.failure, record.why = error, _reason(error, record)
             _undo(module, before)
     with _guarded(record, _DEFINITIONS):
         _run_definitions(module, trees, whole, record)
+
+
+def _run_whole(module: ModuleType, trees: Mapping[str, ast.Module], record: Run) -> None:
+    with _guarded(record):
+        for file, tree in trees.items():
+            exec(compile(tree, file, "exec", dont_inherit=True), module.__dict__)
 
 
 def _undo(module: ModuleType, before: Mapping[str, Any]) -> None:
@@ -237,7 +247,8 @@ def _remember_left_out(definitions: Definitions, file: str, record: Run) -> None
 def _run_statement(statement: ast.stmt, file: str, names: dict[str, Any], record: Run) -> None:
     code = compile(ast.Module(body=[statement], type_ignores=[]), file, "exec", dont_inherit=True)
     try:
-        exec(code, names)
+        _, moves = run_without_devices(lambda: exec(code, names))
+        record.moves += moves
     except TooLong:
         raise
     except BaseException as error:
@@ -277,3 +288,8 @@ def has_failed() -> bool:
 def notes() -> list[str]:
     """Return the report's notes about all files of the subject that were run."""
     return [note for each in RUNS.values() if is_own(each.files[0]) for note in each.notes]
+
+
+def moves() -> list[Move]:
+    """Return the places that asked for absent devices when the files of the subject were run."""
+    return [move for each in RUNS.values() for move in each.moves]

@@ -24,7 +24,8 @@ _DOTTED = {
 _CALLED = {"train": "trains", "train_model": "trains", "training": "trains", "fit": "trains", "train_loop": "trains"}
 """Names of functions that tell their effect wherever the function comes from, if the call's result is not used."""
 
-Functions = Mapping[str, ast.FunctionDef | ast.AsyncFunctionDef]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Functions = Mapping[str, Function]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ def sign_in(tree: ast.Module, functions: Functions) -> Sign | None:
     return None
 
 
-def functions_of(tree: ast.Module) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+def functions_of(tree: ast.Module) -> dict[str, Function]:
     """Return the functions of a file by name."""
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +19,16 @@ from typing import Any
 
 import torch
 
-from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure.loading import execution, stubs
+from archcheck.measure.loading.building import build, is_constructor, resolved
 from archcheck.measure.loading.construction_trace import Construction
-from archcheck.measure.loading.constructor_arguments import Guess, guess, missing_arguments, unknown_argument
+from archcheck.measure.loading.constructor_arguments import Guess, guess
 from archcheck.measure.loading.errors import (
     explained_error,
     import_error,
     missing_name_error,
     not_one_model_error,
-    place,
 )
 from archcheck.measure.loading.imports import (
     above,
@@ -39,10 +39,13 @@ from archcheck.measure.loading.imports import (
     search_first,
     search_last,
 )
+from archcheck.measure.loading.main_model import built_by_program, main_model
 from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.notebooks import code_cells
 from archcheck.measure.loading.pretrained import without_downloads
-from archcheck.measure.operators.meta import needs_numbers, refused, without_memory
+from archcheck.measure.loading.program_input import ProgramInput, program_input
+from archcheck.measure.loading.usual_arguments import Input
+from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.import_guard import Refused, harmless
 from archcheck.measure.subject.ownership import claim, claim_module, watch_installed
 
@@ -52,11 +55,12 @@ _MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model, with notes on how it was loaded, and the trace of its construction."""
+    """A model, with notes on how it was loaded, the trace of its construction, and the input of its file's program."""
 
     model: torch.nn.Module
     notes: tuple[str, ...] = ()
     construction: Construction | None = None
+    stated: ProgramInput | None = None
 
 
 def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
@@ -70,27 +74,46 @@ def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False)
     return load_noted(target, root, args, meta=meta).model
 
 
-def load_noted(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False, careful: bool = False) -> Loaded:
+def load_noted(
+    target: str,
+    root: str,
+    args: Mapping[str, Any],
+    *,
+    meta: bool = False,
+    careful: bool = False,
+    given: Callable[[], Input | None] = lambda: None,
+) -> Loaded:
     """Return the model that `target` names, as `load` does, with notes on how it was loaded.
 
     `careful` is for a file without a contract: it may have no side effects while it is loaded, and missing arguments
-    are guessed and noted.
+    are guessed and noted. With a contract that names only a file, those are taken that the file or the input tells.
+    `given` returns the given input.
     """
     construction = None if meta else Construction()
     with _loading(careful) as absent, construction or nullcontext():
-        module, name = load_module(target, root)
-        value = attribute(module, name or _only_root(module, target), target)
+        module, named = load_module(target, root)
+        name, only = (named, None) if named else _only_root(module, target)
+        value, within = resolved(module, name, target)
+        stated = program_input(module, name)
         guessed = Guess({})
-        try:
+
+        def asked() -> Input | None:
+            return given() or (stated.first if stated else None)
+
+        def built() -> tuple[torch.nn.Module, str | None]:
+            nonlocal guessed
             with _refusing_side_effects(target) if careful else nullcontext():
-                if careful and _is_constructor(value):
-                    guessed = guess(value, module, args)  # this may make objects of the file's classes
-                model = build(value, target, {**guessed.args, **args}, meta=meta)
+                if (careful or named is None) and is_constructor(value):
+                    guessed = guess(value, module, args, asked, usual=careful)  # may make objects of the file's classes
+                return build(value, target, {**guessed.args, **args}, meta=meta, within=within)
+
+        try:
+            (model, held), moves = run_without_devices(built)
         except SubjectError as error:
             raise explained_error(error, target, guessed.notes) from error
     away = [f"pretrained weights were not downloaded, random ones replace them: {file}" for file in absent]
-    notes = [*execution.notes(), *guessed.notes, *away, stubs.note()]
-    return Loaded(model, tuple(note for note in notes if note), construction)
+    notes = [*execution.notes(), only, *guessed.notes, held, *away, note_on([*execution.moves(), *moves]), stubs.note()]
+    return Loaded(model, tuple(note for note in notes if note), construction, stated)
 
 
 def _loading(careful: bool) -> AbstractContextManager[list[str]]:
@@ -100,11 +123,14 @@ def _loading(careful: bool) -> AbstractContextManager[list[str]]:
     return without_downloads() if careful else nullcontext([])
 
 
-def _only_root(module: ModuleType, target: str) -> str:
+def _only_root(module: ModuleType, target: str) -> tuple[str, str | None]:
+    """Return the only root model of a file, or with a note the only one that the program of the file builds."""
     found = root_models(module)
+    if len(found) > 1 and len(built := built_by_program(module, found)) == 1:
+        return built[0], f"`{built[0]}` is the one of {len(found)} models that the program of the file builds"
     if len(found) != 1:
         raise not_one_model_error(target, found, module)
-    return found[0]
+    return found[0], None
 
 
 @contextmanager
@@ -122,10 +148,6 @@ def _refusing_side_effects(target: str) -> Iterator[None]:
         ) from error
 
 
-def _is_constructor(value: object) -> bool:
-    return callable(value) and (isinstance(value, type) or not isinstance(value, torch.nn.Module))
-
-
 def find(target: str, root: str, *, careful: bool = False) -> list[str]:
     """Return the named targets for `target`: one for each root model of a file, or the target if it has a name."""
     match = _FILE.match(target)
@@ -137,6 +159,13 @@ def find(target: str, root: str, *, careful: bool = False) -> list[str]:
     if not found:
         raise not_one_model_error(target, found, module)
     return [f"{target}:{name}" for name in found]
+
+
+def find_main(target: str, root: str) -> str:
+    """Return which of the targets that `find` returns for a file is its main model."""
+    with _loading(careful=True):
+        module, _ = load_module(target, root)
+    return f"{target}:{main_model(module, root_models(module))}"
 
 
 def load_module(target: str, root: str) -> tuple[ModuleType, str | None]:
@@ -174,38 +203,6 @@ def attribute(module: ModuleType, name: str, target: str) -> Any:
             raise missing_name_error(module, part, target, value)
         value = getattr(value, part)
     return value
-
-
-def build(value: Any, target: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
-    """Return the model: an instance as it is, else what a class or factory returns. `meta` takes no memory."""
-    if isinstance(value, torch.nn.Module) and not isinstance(value, type):
-        return value
-    if not callable(value):
-        raise SubjectError(
-            "no-model", f"`{target}` is a {type(value).__name__}, not a torch.nn.Module or a function that makes one"
-        )
-    if unknown := unknown_argument(value, args):
-        raise SubjectError("construct", f"`{target}` {unknown}")
-    missing = missing_arguments(value, args)
-    if missing:
-        names = ", ".join(f"`{name}`" for name in missing)
-        example = " ".join(f"{name}=…" for name in missing)
-        raise SubjectError(
-            "construct", f"`{target}` needs {names} to be built; give `--args {example}` or `args` in the contract"
-        )
-    try:
-        with without_memory() if meta else nullcontext():
-            model = value(**args)
-    except Exception as error:
-        if meta and needs_numbers(error):
-            raise refused(target, place(error), error) from error
-        given = ", ".join(f"{name}={value!r}" for name, value in args.items())
-        hint = f"; it was given {given}: `--args` or `args` in the contract change that" if given else ""
-        said = f"`{target}` could not be built{place(error)}: {described(error)}{hint}"
-        raise SubjectError("construct", said) from error
-    if not isinstance(model, torch.nn.Module):
-        raise SubjectError("no-model", f"`{target}` made a {type(model).__name__}, not a torch.nn.Module")
-    return model
 
 
 def _import_file(path: Path, shown: str, root: str) -> ModuleType:

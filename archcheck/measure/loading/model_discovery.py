@@ -1,21 +1,24 @@
-"""Find the root models of a file: classes that no other class of it uses, and functions that make models."""
+"""Find the root models of a file: models that no other one uses, functions that make models, and bundles with one."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 
-from archcheck.measure.loading.constructor_arguments import missing_arguments
+from archcheck.measure.loading.bundles import is_bundle
+from archcheck.measure.loading.constructor_arguments import called
 from archcheck.measure.loading.execution import RUNS
-from archcheck.measure.loading.import_side_effects import dotted, functions_of, names_in
+from archcheck.measure.loading.import_side_effects import Function, dotted, functions_of, names_in, sign_in
+from archcheck.measure.loading.signatures import missing_arguments
 from archcheck.measure.subject.source_text import parse
 
-_BEHIND = ("to", "cuda", "cpu", "eval", "float", "train")
+_BEHIND = ("to", "cuda", "cpu", "eval", "float", "half", "train", "requires_grad_")
 """Methods that return the model itself."""
 
 
@@ -24,10 +27,10 @@ def root_models(module: ModuleType) -> list[str]:
 
     These are its classes that no other class of it uses, and its instances of other classes. A class that needs
     arguments is replaced by its instances, or by functions without arguments that make one. If there are neither
-    classes nor instances, these are the functions that return a model. Classes whose definition failed are included if
-    they look like models.
+    classes nor instances, these are the functions that return a model, alone or in a bundle; if there are none, the
+    bundles. Classes whose definition failed are included if they look like models.
     """
-    tree = _tree_of(module)
+    tree = tree_of(module)
     classes = _classes(module)
     instances = dict(_instances(module, tree))
     of_own = [name for name, value in instances.items() if type(value).__module__ == module.__name__]
@@ -35,10 +38,13 @@ def root_models(module: ModuleType) -> list[str]:
     used = _used(tree, classes) | _mentioned(tree, others) | _handed_over(tree, {*classes})
     free = [name for name in classes if name not in used] or ([] if others else list(classes))
     found = [maker for name in free for maker in _makers(module, tree, name, of_own)] + others
-    return _ordered(tree, found or list(_factories(module, tree, {*classes})))
+    found = (
+        found or list(_factories(module, tree, {*classes})) or list(_factories(module, tree, {*classes}, bundles=True))
+    )
+    return _ordered(tree, found or list(_bundles(module, tree)))
 
 
-def _tree_of(module: ModuleType) -> ast.Module:
+def tree_of(module: ModuleType) -> ast.Module:
     """Return the syntax tree of a module, an empty one if its source is not known."""
     run = RUNS.get(module.__name__)
     if run is not None:
@@ -56,7 +62,7 @@ def _classes(module: ModuleType) -> list[str]:
     ]
     run = RUNS.get(module.__name__)
     failed = run.broken if run else {}
-    return [*own, *(name for node in _tree_of(module).body if (name := _would_be_model(node)) in failed)]
+    return [*own, *(name for node in tree_of(module).body if (name := _would_be_model(node)) in failed)]
 
 
 def _would_be_model(node: ast.stmt) -> str:
@@ -84,9 +90,9 @@ def _targets(node: ast.Assign) -> list[str]:
     return [name for target in node.targets for name in names_in(target)]
 
 
-def _used(tree: ast.Module, classes: Iterable[str]) -> set[str]:
-    """Return the classes that the body or the bases of another class name."""
-    others = (node for node in tree.body if isinstance(node, ast.ClassDef))
+def _used(tree: ast.Module, classes: Collection[str]) -> set[str]:
+    """Return the classes that the body or the bases of another one of them name."""
+    others = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name in classes)
     return {name for node in others for name in names_in(node) if name != node.name}.intersection(classes)
 
 
@@ -110,16 +116,67 @@ def _makers(module: ModuleType, tree: ast.Module, name: str, instances: list[str
     if value is None or not missing_arguments(value, {}):
         return [name]
     made = [each for each in instances if type(vars(module)[each]) is value]
-    return made or list(_factories(module, tree, {name}, ready=True)) or [name]
+    made = made or [each for node in tree.body for each in _defined(node) if _is_bound(vars(module).get(each), value)]
+    if made := made or list(_factories(module, tree, {name}, ready=True)):
+        return made
+    if called(value, module) is not None:
+        return [name]
+    factories = _factories(module, tree, {name}, bundles=True)
+    if made := [each for each in factories if called(vars(module)[each], module) is not None]:
+        return made
+    bundles = [each for each in _bundles(module, tree) if name in _names_of(tree, each)]
+    return list(_factories(module, tree, {name}, ready=True, bundles=True)) or bundles or [name]
 
 
-def _factories(module: ModuleType, tree: ast.Module, classes: set[str], *, ready: bool = False) -> Iterator[str]:
+def _is_bound(maker: object, value: type) -> bool:
+    """Whether a value is `functools.partial(Net, ...)` with all arguments of the class."""
+    return isinstance(maker, functools.partial) and maker.func is value and not missing_arguments(maker, {})
+
+
+def _bundles(module: ModuleType, tree: ast.Module) -> Iterator[str]:
+    """Yield the objects and containers of a module with models, and its classes of such objects that need nothing."""
+    for node in tree.body:
+        for name in _targets(node) if isinstance(node, ast.Assign) else ():
+            if is_bundle(vars(module).get(name)):
+                yield name
+        if isinstance(node, ast.ClassDef) and _keeps_model(node, tree):
+            value = vars(module).get(node.name)
+            if isinstance(value, type) and not missing_arguments(value, {}):
+                yield node.name
+
+
+def _keeps_model(node: ast.ClassDef, tree: ast.Module) -> bool:
+    """Whether a class that is no model makes one when it is built, and does nothing else that shows."""
+    classes = {name for each in tree.body if (name := _would_be_model(each))}
+    made = next((each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"), node)
+    makers = classes | _making(tree, classes)
+    makes = any(_makes(each, makers, bool(classes)) for each in ast.walk(made) if isinstance(each, ast.expr))
+    return makes and node.name not in classes and not _does_more(made, tree)
+
+
+def _does_more(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, tree: ast.Module) -> bool:
+    """Whether code has other effects than to make things: it trains, downloads or writes."""
+    return sign_in(ast.Module(body=node.body, type_ignores=[]), functions_of(tree)) is not None
+
+
+def _names_of(tree: ast.Module, name: str) -> set[str]:
+    """Return the names in the statements that define a name."""
+    return {each for node in tree.body if name in _defined(node) for each in names_in(node)}
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    return _targets(node) if isinstance(node, ast.Assign) else [getattr(node, "name", "")]
+
+
+def _factories(
+    module: ModuleType, tree: ast.Module, classes: set[str], *, ready: bool = False, bundles: bool = False
+) -> Iterator[str]:
     """Yield the functions that return a model and that no other one calls; with `ready`, those without arguments.
 
     A function returns a model if it returns a call of `classes`, of a container of torch, of a network of torchvision
-    or of another such function.
+    or of another such function. With `bundles`, it may return the model in a bundle.
     """
-    functions, makes = functions_of(tree), _making(tree, classes)
+    functions, makes = functions_of(tree), _making(tree, classes, bundles=bundles)
     called = {dotted(each.func) for n in makes for each in ast.walk(functions[n]) if isinstance(each, ast.Call)}
     for name in functions:
         value = vars(module).get(name)
@@ -129,25 +186,57 @@ def _factories(module: ModuleType, tree: ast.Module, classes: set[str], *, ready
                 yield name
 
 
-def _making(tree: ast.Module, classes: set[str]) -> set[str]:
-    """Return the names of the functions that return a model."""
+def _making(tree: ast.Module, classes: set[str], *, bundles: bool = False) -> set[str]:
+    """Return the names of the functions that return a model, with `bundles` also those that return a bundle with it."""
     functions = functions_of(tree)
     makes, known = set[str](), -1
     while known < len(makes):
         known = len(makes)
-        makes |= {name for name, node in functions.items() if _returns(node, classes | makes, bool(classes))}
+        makers, within = classes | makes, tree if bundles else None
+        makes |= {name for name, node in functions.items() if _returns(node, makers, bool(classes), within)}
     return makes
 
 
-def _returns(function: ast.AST, makers: set[str], own: bool) -> bool:
+def _returns(function: Function, makers: set[str], own: bool, tree: ast.Module | None) -> bool:
+    """Whether a function returns a model, or with the tree of its file, a bundle with one, such as a tuple."""
     made = {
         target
         for node in ast.walk(function)
-        if isinstance(node, ast.Assign) and _makes(node.value, makers, own)
-        for target in _targets(node)
+        if isinstance(node, ast.Assign)
+        for target in _targets_of_models(node, makers, own)
     }
     returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value is not None]
-    return any(_makes(value, makers, own) or dotted(value) in made for value in returned)
+    if any(_makes(value, makers, own) or dotted(_original(value)) in made for value in returned):
+        return True
+    if tree is None:
+        return False
+    parts = [part for value in returned for part in _parts(value, tree)]
+    in_bundle = any(_makes(part, makers, own) or dotted(_original(part)) in made for part in parts)
+    return in_bundle and not _does_more(function, tree)
+
+
+def _targets_of_models(node: ast.Assign, makers: set[str], own: bool) -> list[str]:
+    """Return the names that an assignment gives a model, one by one in `net, ema = Net(), Net()`."""
+    if _makes(node.value, makers, own):
+        return _targets(node)
+    first = node.targets[0]
+    if not isinstance(first, ast.Tuple) or not isinstance(node.value, ast.Tuple):
+        return []
+    pairs = zip(first.elts, node.value.elts, strict=False)
+    return [name for target, value in pairs if _makes(value, makers, own) for name in names_in(target)]
+
+
+def _parts(value: ast.expr, tree: ast.Module) -> Iterator[ast.expr]:
+    """Yield the parts of a bundle: of a tuple, a list, a dict, or an object of a class of the file that is no model."""
+    if isinstance(value, ast.Tuple | ast.List):
+        yield from value.elts
+    elif isinstance(value, ast.Dict):
+        yield from value.values
+    elif isinstance(value, ast.Call):
+        plain = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and not _would_be_model(node)}
+        plain |= {name for node in tree.body if _makes_class(node) for name in _defined(node)}
+        if dotted(value.func).rpartition(".")[2] in plain | {"dict", "SimpleNamespace"}:
+            yield from (*value.args, *(each.value for each in value.keywords))
 
 
 def _makes(value: ast.expr, makers: set[str], own: bool) -> bool:
@@ -163,9 +252,23 @@ def _makes(value: ast.expr, makers: set[str], own: bool) -> bool:
     return not own and (last == "Sequential" or first.endswith("models"))
 
 
+def _makes_class(node: ast.stmt) -> bool:
+    """Whether a statement is `Out = namedtuple("Out", ...)`, or makes a dataclass likewise."""
+    value = node.value if isinstance(node, ast.Assign) else None
+    made = dotted(value.func).rpartition(".")[2] if isinstance(value, ast.Call) else ""
+    return made in ("namedtuple", "NamedTuple", "make_dataclass")
+
+
+def _original(value: ast.expr) -> ast.expr:
+    """Return `net` for `net.to(device).eval()`."""
+    while isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in _BEHIND:
+        value = value.func.value
+    return value
+
+
 def _ordered(tree: ast.Module, names: list[str]) -> list[str]:
     order: dict[str, int] = {}
     for index, node in enumerate(tree.body):
-        for name in _targets(node) if isinstance(node, ast.Assign) else [getattr(node, "name", "")]:
+        for name in _defined(node):
             order.setdefault(name, index)
     return sorted(dict.fromkeys(names), key=lambda name: order.get(name, -1))

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 import ast
+import math
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
+from types import SimpleNamespace
 from typing import Any
+
+import torch
 
 from archcheck.measure.loading.import_side_effects import dotted
 
@@ -13,6 +19,10 @@ _SAFE = {
     each.__name__: each
     for each in (int, float, str, bool, list, tuple, dict, set, range, min, max, len, round, abs, sum, sorted)
 }
+
+_MAKERS = (SimpleNamespace, argparse.Namespace, OrderedDict, torch.device)
+SETTINGS_ENDS = ("config", "configs", "cfg", "args", "params", "hparams", "options", "parameters", "settings")
+"""How the names of classes end that hold settings."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,12 +76,27 @@ def _keywords(call: ast.Call, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evaluate(node: ast.expr, names: Mapping[str, Any]) -> tuple[Any, bool]:
-    """Return the value of an expression of constants and `names`, and whether it is known without a call."""
-    plain = not any(isinstance(each, ast.Call | ast.Await | ast.NamedExpr | ast.Lambda) for each in ast.walk(node))
-    if not plain:
+    """Return the value of an expression of constants and `names`, and whether it is known without running the file.
+
+    Calls of small functions of Python are known, and those that make settings of known values.
+    """
+    inside = list(ast.walk(node))
+    plain = not any(isinstance(each, ast.Await | ast.NamedExpr | ast.Lambda) for each in inside)
+    if not plain or not all(_is_known(each.func, names) for each in inside if isinstance(each, ast.Call)):
         return None, False
     try:
         code = compile(ast.Expression(body=node), "<default>", "eval")
         return eval(code, {"__builtins__": {}, **_SAFE, **names}), True
     except Exception:  # a missing name, or an error of the arithmetic
         return None, False
+
+
+def _is_known(callee: ast.expr, names: Mapping[str, Any]) -> bool:
+    """Whether a call only makes a value: by a function of Python, or a class of settings."""
+    first, *rest = dotted(callee).split(".")
+    value = names.get(first, _SAFE.get(first))
+    for part in rest:
+        value = getattr(value, part, None)
+    if any(value is each for each in (*_SAFE.values(), *_MAKERS, math.sqrt, math.ceil, math.floor, math.log2)):
+        return True
+    return isinstance(value, type) and (is_dataclass(value) or value.__name__.lower().endswith(SETTINGS_ENDS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -65,8 +65,11 @@ class Passes:
         Raises:
             SubjectError: no example is given, and none can be inferred or none fits.
         """
-        if example is not None:
+        if example is not None and not example.suggested:
             return example, self.trace(example, training=False)
+        if example is not None:
+            with suppress(SubjectError):
+                return example, self.trace(example, training=False)
         failure: SubjectError | None = None
         for candidate in candidates(self.tree):
             try:

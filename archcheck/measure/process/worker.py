@@ -237,10 +237,12 @@ def _with_evidence(facts: Facts, model: Any, request: Mapping[str, Any]) -> dict
 
 
 def _find(request: Mapping[str, Any], send: Send) -> Any:
-    from archcheck.measure.loading.load import find
+    from archcheck.measure.loading.load import find, find_main
     from archcheck.measure.subject.compiled import without_compiler
 
     without_compiler()
+    if request.get("main"):
+        return find_main(request["target"], request["root"])
     return find(request["target"], request["root"], careful=bool(request.get("careful")))
 
 

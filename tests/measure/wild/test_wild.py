@@ -2,7 +2,8 @@
 
 `# Net: 784*10 + 10` are its parameters, written as they are counted by hand; `# Net: error: text` the one line of what
 cannot be measured; `# note: text` and `# no note: text` what a note says or none says; `# where:` and `# layer PATH:`
-places; `# target:` what is named; `# unused:` layers. A notebook says it in its first cell, a folder in
+places; `# target:` what is named; `# unused:` layers; `# exit:` the exit code; `# first:` the subject that comes first.
+`# input:` is the one flag that the file of an entry gets. A notebook says it in its first cell, a folder in
 `expected.txt`. One worker serves them all, as many files are given to one command; `test_wild_process.py` runs some as
 a process each.
 """
@@ -25,7 +26,7 @@ from archcheck.workers.worker_process import Worker
 from archcheck.render.schema import report_schema
 
 HERE = Path(__file__).parent
-KINDS = ("scripts", "missing", "made", "notebooks", "packages")
+KINDS = ("scripts", "missing", "made", "entries", "notebooks", "packages")
 CASES = [
     pytest.param(kind, file.name, id=f"{kind}/{file.name}")
     for kind in KINDS
@@ -60,10 +61,11 @@ def report(worker, monkeypatch, capsys):
         def __exit__(self, *error):
             pass
 
-    def run(target):
+    def run(target, flags=(), codes=(0, 2)):
         monkeypatch.setattr(targets, "worker_of", lambda options: Shared())
-        code = main(["report", target, "--format", "json"])
+        code = main(["report", target, *flags, "--format", "json"])
         said = capsys.readouterr()
+        assert code in codes
         if not said.out:
             assert code == 2
             assert "Traceback" not in said.err
@@ -116,7 +118,11 @@ def test_a_report_without_a_flag(kind, name, places, report, monkeypatch):
     folder = path if path.is_dir() else path.parent
     monkeypatch.chdir(folder)
     before = everything_in(places)
-    reports, error = report(target)
+    said = {what: text for what, _, text in (line.partition(": ") for line in lines) if what in ("input", "exit", "first")}
+    lines = [line for line in lines if line.partition(": ")[0] not in said]
+    flags = ("--input", said["input"]) if "input" in said else ()
+    reports, error = report(target, flags, (int(said["exit"]),) if "exit" in said else (0, 2))
+    assert "first" not in said or reports[0]["subject"] == said["first"]
     assert everything_in(places) == before
     assert lines
     if not reports:

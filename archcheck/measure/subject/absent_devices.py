@@ -1,0 +1,264 @@
+"""Replace devices that this machine does not have by the CPU.
+
+This covers `.cuda()`, `.to("cuda")`, `device="cuda"`, `with torch.device("cuda")`, weights that were saved on a device,
+and the functions of `torch.cuda` that need one; likewise for other accelerators. Afterwards torch is as before.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any, NamedTuple
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils import _device
+
+from archcheck.foundation.source_place import Where
+from archcheck.measure.subject.source_places import place_of
+
+ACCELERATORS = ("cuda", "mps", "xpu", "npu", "hpu", "mlu", "musa", "mtia", "hip", "ipu", "xla")
+_NAMED = re.compile(rf"(?:{'|'.join(ACCELERATORS)})(?::\d+)?")
+_TENSOR_TYPE = re.compile(rf"torch\.(?:{'|'.join(ACCELERATORS)})\.(\w+Tensor)")
+_TENSOR_TYPES = (
+    *("Tensor", "FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "LongTensor", "IntTensor"),
+    *("ShortTensor", "CharTensor", "ByteTensor", "BoolTensor"),
+)
+_CPU = torch.device("cpu")
+
+
+class Move(NamedTuple):
+    """A place where code asks for a device that is not there; `None` if no file of the subject asks."""
+
+    device: str
+    where: Where | None
+
+
+def _is_absent(kind: str) -> bool:
+    """Whether this machine has no device of a kind, such as `cuda`."""
+    if kind not in _absent:
+        try:
+            with torch._C.DisableTorchFunction():
+                torch.empty(0, device=kind)
+        except Exception:  # torch has no special class for it
+            _absent[kind] = True
+        else:
+            _absent[kind] = False
+    return _absent[kind]
+
+
+_absent: dict[str, bool] = {}
+
+
+class _OnCpu(TorchFunctionMode):
+    """Replaces absent devices among the arguments of torch's functions by the CPU."""
+
+    def __init__(self, moves: dict[Move, None]) -> None:
+        super().__init__()
+        self._moves = moves
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        """Run one function of torch."""
+        name = getattr(func, "__name__", "")
+        if name in ACCELERATORS and args and isinstance(args[0], torch.Tensor) and _is_absent(name):
+            self.record(name, sys._getframe())
+            return args[0]
+        moves = name == "to" or name == "type"
+        new_args = tuple(self.replaced(each, text=moves and index == 1) for index, each in enumerate(args))
+        new_kwargs = {key: self.replaced(each, text=key in ("device", "dtype")) for key, each in (kwargs or {}).items()}
+        if name == "pin_memory" or new_kwargs.get("pin_memory"):
+            if name == "pin_memory" and _is_absent("cuda"):
+                self.record("cuda", sys._getframe())
+                return args[0]
+            new_kwargs["pin_memory"] = not _is_absent("cuda")
+        return func(*new_args, **new_kwargs)
+
+    def replaced(self, value: Any, *, text: bool = True) -> Any:
+        """Return an argument with the CPU for an absent device. With `text`, a text or a number may name a device."""
+        if isinstance(value, _TensorType):
+            value.used(sys._getframe())
+            return value.original
+        if isinstance(value, torch.device):
+            if value.type in ACCELERATORS and _is_absent(value.type):
+                self.record(value.type, sys._getframe())
+                return _CPU
+        elif text and isinstance(value, str):
+            if _NAMED.fullmatch(value) and _is_absent(kind := value.partition(":")[0]):
+                self.record(kind, sys._getframe())
+                return "cpu"
+            if (match := _TENSOR_TYPE.fullmatch(value)) and _is_absent(kind := value.split(".")[1]):
+                self.record(kind, sys._getframe())
+                return f"torch.{match[1]}"
+        elif text and type(value) is int and _is_absent("cuda"):
+            self.record("cuda", sys._getframe())
+            return "cpu"
+        return value
+
+    def record(self, kind: str, frame: FrameType | None) -> None:
+        """Remember that code asks for a device, at the place that calls `frame`."""
+        self._moves[Move(kind, place_of(frame))] = None
+
+
+class _Idle:
+    """Replaces a stream, an event or the choice of a device: it does nothing."""
+
+    def __enter__(self) -> _Idle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: 0.0 if name == "elapsed_time" else name == "query"
+
+
+_ANSWERS: Mapping[str, Callable[..., Any]] = {
+    "current_device": lambda: 0,
+    "get_device_name": lambda device=None: "cpu",
+    **dict.fromkeys(
+        ("synchronize", "set_device", "empty_cache", "init", "reset_peak_memory_stats", "ipc_collect"),
+        lambda *args, **kwargs: None,
+    ),
+    **dict.fromkeys(
+        ("device", "stream", "Stream", "Event", "current_stream", "default_stream"), lambda *args, **kwargs: _Idle()
+    ),
+}
+"""What the functions of `torch.cuda` and its like return without a device."""
+
+
+class _GeneratorType(type):
+    """Makes `torch.Generator` give one of the CPU for an absent device, and know all generators."""
+
+    replaced: Callable[..., Any]
+    original: Any
+
+    def __call__(cls, device: Any = "cpu") -> Any:
+        return cls.original(device=cls.replaced(device))
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.original)
+
+
+class _TensorType(type):
+    """Makes a type such as `torch.cuda.FloatTensor` stand for that of the CPU."""
+
+    used: Callable[[FrameType | None], None]
+    original: Any
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        cls.used(sys._getframe())
+        return cls.original(*args, **kwargs)
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.original)
+
+
+@contextmanager
+def on_cpu(moves: dict[Move, None]) -> Iterator[None]:
+    """Replace absent devices by the CPU until the end of the block; add the places that ask for them to `moves`."""
+    mode = _OnCpu(moves)
+    with ExitStack() as stack:
+        for holder, name, replacement in _replacements(mode):
+            stack.enter_context(_replaced_attribute(holder, name, replacement))
+        stack.enter_context(_stored_on_cpu(mode))
+        stack.enter_context(_default_on_cpu(mode))
+        stack.enter_context(mode)
+        yield
+
+
+def _replacements(mode: _OnCpu) -> Iterator[tuple[Any, str, Any]]:
+    """Yield what is replaced: the holder, the name, and the replacement."""
+    for kind in ACCELERATORS:
+        holder = getattr(torch, kind, None)
+        if holder is None or not _is_absent(kind):
+            continue
+        for name, answer in _ANSWERS.items():
+            if hasattr(holder, name):
+                yield holder, name, _recording(mode, kind, answer)
+        for name in _TENSOR_TYPES:
+            if hasattr(holder, name):
+                used = partial(mode.record, kind)
+                yield holder, name, _TensorType(name, (), {"used": used, "original": getattr(torch, name)})
+    context = _device.DeviceContext
+    original = context.__init__
+
+    def enter_cpu(self: Any, device: Any) -> None:
+        original(self, mode.replaced(torch.device(device)))
+
+    yield context, "__init__", enter_cpu
+    yield torch, "Generator", _GeneratorType("Generator", (), {"replaced": mode.replaced, "original": torch.Generator})
+    yield torch.UntypedStorage, "cuda", lambda self, *args, **kwargs: self
+    to = torch.nn.Module.to
+
+    def move(self: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.nn.Module:
+        # The method parses its arguments in C++, which knows neither every name of a device nor the mode.
+        given = tuple(mode.replaced(each, text=index == 0) for index, each in enumerate(args))
+        return to(self, *given, **{key: mode.replaced(each, text=key == "device") for key, each in kwargs.items()})
+
+    yield torch.nn.Module, "to", move
+
+
+def _recording(mode: _OnCpu, kind: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+    def answered(*args: Any, **kwargs: Any) -> Any:
+        mode.record(kind, sys._getframe())
+        return answer(*args, **kwargs)
+
+    return answered
+
+
+@contextmanager
+def _replaced_attribute(holder: Any, name: str, replacement: Any) -> Iterator[None]:
+    """Replace an attribute until the end of the block, unless other code replaces it meanwhile."""
+    own = name in vars(holder)
+    before = getattr(holder, name)
+    setattr(holder, name, replacement)
+    try:
+        yield
+    finally:
+        if vars(holder).get(name) is replacement:
+            setattr(holder, name, before) if own else delattr(holder, name)
+
+
+@contextmanager
+def _stored_on_cpu(mode: _OnCpu) -> Iterator[None]:
+    """Load what was saved on an absent device, or is mapped to one, to the CPU."""
+    registry = getattr(torch.serialization, "_package_registry", None)
+    if not isinstance(registry, list):
+        yield
+        return
+
+    def restored(storage: Any, location: str) -> Any:
+        kind = location.partition(":")[0]
+        if kind not in ACCELERATORS or not _is_absent(kind):
+            return None
+        mode.record(kind, sys._getframe())
+        return storage
+
+    entry = (-1, lambda storage: None, restored)  # the first entry that answers decides
+    registry.insert(0, entry)
+    try:
+        yield
+    finally:
+        registry[:] = [each for each in registry if each is not entry]
+
+
+@contextmanager
+def _default_on_cpu(mode: _OnCpu) -> Iterator[None]:
+    """Make the CPU the default device if the default device is absent."""
+    context: Any = getattr(getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None), "device_context", None)
+    device = getattr(context, "device", None)
+    if not isinstance(device, torch.device) or device.type not in ACCELERATORS or not _is_absent(device.type):
+        yield
+        return
+    context.device = _CPU
+    mode.record(device.type, None)
+    try:
+        yield
+    finally:
+        context.device = device

@@ -1,0 +1,18 @@
+# input: 1,3,48,64
+# Net: 3*64*9 + 64 + 64*48*9 + 48
+# note: usual values, guessed
+# note: as the input has it
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+class Net(nn.Module):
+    def __init__(self, num_in_ch, num_out_ch, num_feat, upscale):
+        super().__init__()
+        self.head = nn.Conv2d(num_in_ch, num_feat, 3, padding=1)
+        self.tail = nn.Conv2d(num_feat, num_out_ch * upscale ** 2, 3, padding=1)
+        self.up = nn.PixelShuffle(upscale)
+
+    def forward(self, x):
+        return self.up(self.tail(F.relu(self.head(x))))

@@ -1,0 +1,17 @@
+# Net: 3*4*9 + 4
+# note: input 1x3x50x50 (float32) as at
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+class Net(nn.Module):
+    def __init__(self, a, b):
+        super().__init__()
+        self.c = nn.Conv2d(a, b, 3, padding=1)
+    def forward(self, x):
+        return self.c(x)
+if __name__ == '__main__':
+    from torchsummary import summary
+    net = Net(3, 4)
+    summary(net.cuda(), (3, 50, 50))
