@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from archcheck.rules.accepts import Accepts
 from archcheck.rules.accuracy import MinAccuracy
+from archcheck.rules.arena import MaxArena
 from archcheck.rules.artifacts import MaxArtifactBytes
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.behaviour import DeterministicInEval, FiniteOutput, IndependentOfBatch
@@ -40,6 +41,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     MaxTrainingMacs,
     MaxActivations,
     MaxPeakMemory,
+    MaxArena,
     MaxGrowth,
     Requires,
     RequiresAny,

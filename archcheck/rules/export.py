@@ -20,7 +20,7 @@ from archcheck.rules.queries.probe_answers import (
     within,
 )
 
-Format = Literal["torch.export", "onnx"]
+Format = Literal["torch.export", "onnx", "executorch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +106,16 @@ def _notes(measured: Mapping[str, Any]) -> Iterator[str]:
 class Exports(Rule):
     """The model can be exported to each of `to`, and the exported program gives the same outputs.
 
-    `torch.export` needs only torch. `onnx` (`exports = ["torch.export", "onnx"]`) exports with `torch.export` first. It
-    needs the packages `onnx` and `onnxscript`, and the ONNX checker reads the result. A model cannot be exported if its
-    Python code branches on values, prints them, or converts tensors to NumPy. The export uses the example in evaluation
-    mode, with its shapes. It imports the compiler of torch, which takes some seconds.
+    `torch.export` needs only torch. The others write what `torch.export` gives, and run it in their runtime, such as
+    `exports = ["torch.export", "onnx"]`:
+
+    - `onnx` needs the packages `onnx` and `onnxscript`. The ONNX checker reads the result, and `onnxruntime` runs it.
+      Where that package is not installed or lacks a kernel, the slow reference evaluator of `onnx` does.
+    - `executorch` needs the package `executorch`. XNNPACK runs what it can, and the portable kernels run the rest.
+
+    A model cannot be exported if its Python code branches on values, prints them, or converts tensors to NumPy. The
+    export uses the example in evaluation mode, with its shapes. It imports the compiler of torch, which takes some
+    seconds.
 
     `tolerance` bounds the largest difference between the outputs of the model and those of the exported program,
     divided by the largest number in them. The exported program runs the same operations, but with others around them.
@@ -160,12 +166,17 @@ class Exports(Rule):
             limit=0,
             unit="formats that fail",
             kept=f"exported to {' and '.join(told)} with the same outputs",
+            notes=tuple(f"{each}: run by {by}" for each, measured in told.items() if (by := _foreign_runner(measured))),
         )
 
     def _findings(self, to: str, measured: Mapping[str, Any], facts: Facts) -> Iterator[Finding]:
         layer, where, _ = place_in_answer(measured["at"], facts)
         limit = other_shapes(measured["dtype"], self.tolerance)
-        if measured["error"]:
+        if measured["error"] and not measured.get("runs", True):
+            message = f"{measured['run_by']} cannot run the program of {to}: {measured['error']}"
+            fix = f"use operators and dtypes that {measured['run_by']} has"
+            yield Finding(message=message, layer="", where=where, fix=fix)
+        elif measured["error"]:
             place = f" in `{layer}`" if layer else ""
             fix = "let no Python depend on values: `torch.where`, `torch.cond`, sizes instead of numbers"
             yield Finding(message=f"{to} fails{place}: {measured['error']}", layer=layer, where=where, fix=fix)
@@ -173,3 +184,9 @@ class Exports(Rule):
             apart = distance_text(measured["distance"])
             fix = "look for state, random numbers and values that were fixed when it was exported"
             yield Finding(message=f"the program of {to} gives another output ({apart})", layer="", where=where, fix=fix)
+
+
+def _foreign_runner(measured: Mapping[str, Any]) -> str | None:
+    """Return what ran the exported program, `None` for torch itself or nothing."""
+    by = measured.get("run_by", "torch")
+    return None if by == "torch" or measured["error"] else str(by)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,11 @@ import torch
 from torch import nn
 
 from archcheck.facts.facts import Facts
+from archcheck.foundation.errors import SubjectError
 from archcheck.judging.engine import check
 from archcheck.measure import measure_model
+from archcheck.measure.behaviour import other_runtimes
+from archcheck.measure.loading.example import given
 from archcheck.rules import Exports, StateDictRoundTrip
 from archcheck.rules.findings import Verdict
 from archcheck.testing import check_file
@@ -208,18 +214,139 @@ def test_a_value_that_is_fixed_when_it_is_exported_gives_another_output():
     assert outcome.summary.startswith("the program of torch.export gives another output (by ")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("onnx") is not None, reason="onnx is installed")
-def test_onnx_that_is_not_installed_is_an_error_and_what_to_do():
+def without(monkeypatch, *names):
+    """Let these packages be missing."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in names else find(name, *rest))
+
+
+@pytest.mark.parametrize(
+    ("to", "missing", "said"),
+    [
+        ("onnx", ("onnx", "onnxscript"), "the export to ONNX needs the packages `onnx` and `onnxscript`"),
+        ("executorch", ("executorch",), "the export to ExecuTorch needs the package `executorch`"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_an_error_and_what_to_do(to, missing, said, monkeypatch):
+    without(monkeypatch, *missing)
+    outcome = judged(nn.Linear(6, 4), Exports(to=(to,)))
+    assert outcome.verdict is Verdict.ERROR
+    assert outcome.summary == f"{said}, not installed here"
+
+
+def installed(*names):
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+def why_no_onnx():
+    try:
+        other_runtimes.TARGETS["onnx"].demand()
+    except SubjectError as error:
+        return str(error)
+    return ""
+
+
+writes_onnx = pytest.mark.skipif(bool(why_no_onnx()), reason=why_no_onnx())
+
+
+class Several(nn.Linear):
+    """Several outputs of several dtypes, some of them complex, from arguments by keyword."""
+
+    def forward(self, *, x, times=2):
+        return {"scaled": super().forward(x) * times, "place": x.argmax(1), "rest": (torch.fft.rfft(x), x)}
+
+
+@writes_onnx
+@installed("onnxruntime")
+@pytest.mark.parametrize(
+    ("model", "example"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(0.5)), torch.randn(1, 1, 8, 8)),
+        (nn.LSTM(6, 5), torch.randn(4, 2, 6)),
+        (Several(6, 4), {"x": ROWS}),
+        (nn.Linear(6, 4).double(), ROWS.double()),
+    ],
+)
+def test_a_program_in_onnx_runs_in_its_runtime(model, example):
+    outcome = judged(model, Exports(to=("onnx",)), example)
+    assert outcome.headline == "kept exports: exported to onnx with the same outputs"
+    assert outcome.notes == ("onnx: run by onnxruntime",)
+
+
+@writes_onnx
+@installed("onnxruntime")
+def test_a_contract_runs_the_program_in_a_process_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("ARCHCHECK_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "model.py").write_text(MODEL.format(line="self.register_buffer('mask', torch.ones(6))"))
+    contract = CONTRACT.replace("state-dict-round-trip = true", 'exports = ["onnx"]')
+    (tmp_path / "archcheck.toml").write_text(contract)
+    run = subprocess.run([sys.executable, "-m", "archcheck", "check"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "exported to onnx with the same outputs" in run.stdout
+    assert "run by onnxruntime" in run.stdout
+
+
+@writes_onnx
+def test_what_onnx_cannot_hold_is_broken():
+    assert judged(Branches(), Exports(to=("onnx",))).summary.startswith("onnx fails")
+
+
+@writes_onnx
+def test_without_the_runtime_the_evaluator_of_onnx_compares(monkeypatch):
+    without(monkeypatch, "onnxruntime")
+    outcome = judged(nn.Sequential(nn.Linear(6, 4), nn.Tanh()), Exports(to=("torch.export", "onnx")))
+    assert outcome.headline == "kept exports: exported to torch.export and onnx with the same outputs"
+    assert outcome.notes == ("onnx: run by the reference evaluator of onnx",)
+
+
+@installed("executorch")
+def test_a_program_for_executorch_runs_in_its_runtime():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    outcome = judged(model, Exports(to=("executorch",)), torch.randn(1, 1, 8, 8))
+    assert outcome.headline == "kept exports: exported to executorch with the same outputs"
+    assert outcome.notes == ("executorch: run by the runtime of ExecuTorch",)
+    assert judged(Branches(), Exports(to=("executorch",))).summary.startswith("executorch fails")
+
+
+@pytest.mark.parametrize(
+    ("to", "package"),
+    [
+        pytest.param("onnx", "onnxruntime", marks=[writes_onnx, installed("onnxruntime")]),
+        pytest.param("executorch", "the runtime of ExecuTorch", marks=installed("executorch")),
+    ],
+)
+def test_another_program_gives_another_output(to, package, monkeypatch):
+    other = torch.export.export(nn.Linear(6, 4), (ROWS,))
+    target = other_runtimes.TARGETS[to]
+    swapped = replace(target, write=lambda program: target.write(other))
+    monkeypatch.setitem(other_runtimes.TARGETS, to, swapped)
+    outcome = judged(nn.Linear(6, 4), Exports(to=(to,)))
+    assert outcome.summary.startswith(f"the program of {to} gives another output (by ")
+    assert outcome.notes == (f"{to}: run by {package}",)
+
+
+def test_an_exporter_that_lacks_a_package_accuses_nobody(monkeypatch):
+    def lacks(program):
+        raise ModuleNotFoundError("No module named 'onnx_ir'", name="onnx_ir")
+
+    target = other_runtimes.Target(demand=lambda: None, write=lacks, runners=dict)
+    monkeypatch.setitem(other_runtimes.TARGETS, "onnx", target)
     outcome = judged(nn.Linear(6, 4), Exports(to=("onnx",)))
     assert outcome.verdict is Verdict.ERROR
-    assert outcome.summary.startswith("the export to ONNX")
-    assert outcome.summary.endswith("needs the packages `onnx` and `onnxscript`, not installed here")
+    assert outcome.summary == "the exporter lacks a package: ModuleNotFoundError: No module named 'onnx_ir'"
 
 
-@pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="onnx and onnxscript are not installed")
-def test_onnx_is_written_and_checked():
-    assert judged(nn.Linear(6, 4), Exports(to=("torch.export", "onnx"))).verdict is Verdict.KEPT
-    assert judged(Branches(), Exports(to=("onnx",))).summary.startswith("onnx fails")
+def test_a_runtime_without_a_kernel_gives_way_to_the_next():
+    def lacks(*args):
+        raise NotImplementedError("no kernel for it")
+
+    example = given(ROWS)
+    name, outputs, failure = other_runtimes.run_by_first({"first": lacks, "second": torch.tanh}, example)
+    assert (name, failure) == ("second", None)
+    assert torch.equal(outputs[""], ROWS.tanh())
+    name, outputs, failure = other_runtimes.run_by_first({"first": lacks, "second": lacks}, example)
+    assert (name, outputs, str(failure)) == ("first", {}, "no kernel for it")
 
 
 def test_an_export_to_nothing_is_refused():

@@ -188,6 +188,9 @@ def test_each_format_is_judged_by_its_own_export():
     failed = {**both, rule.needs[1]: {**good, "error": "ValueError: no"}}
     (finding,) = rule.check(replace(SMALL, behaviour=failed)).findings
     assert finding.message == "onnx fails: ValueError: no"
+    lacking = {**both, rule.needs[1]: {**good, "error": "no kernel", "runs": False, "run_by": "onnxruntime"}}
+    (finding,) = rule.check(replace(SMALL, behaviour=lacking)).findings
+    assert finding.message == "onnxruntime cannot run the program of onnx: no kernel"
 
 
 def test_how_tables_differ():
