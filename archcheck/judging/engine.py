@@ -162,7 +162,12 @@ def _texts(contract: Contract, entry: SubjectEntry, limit: float) -> Texts:
     """Read the text files that the rules of a subject judge. They are read each time and never cached."""
     files = {file: Path(contract.root, file) for stated in entry.rules for file in stated.rule.reads}
     read = {file: read_text(path, show_path(path)) for file, path in files.items()}
-    return Texts(files=read, subjects=tuple(each.name for each in contract.subjects), limit=limit)
+    return Texts(
+        files=read,
+        proven=tuple(each for stated in entry.rules for each in stated.rule.proves),
+        subjects=tuple(each.name for each in contract.subjects),
+        limit=limit,
+    )
 
 
 def measure_target(worker: Worker, target: str, **options: Any) -> Facts:

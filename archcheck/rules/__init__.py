@@ -27,6 +27,7 @@ from archcheck.rules.shape import KeepsBatch, MinReceptiveField, OutputShape
 from archcheck.rules.storage import MaxBytes, MinSparsity
 from archcheck.rules.structure import Channels, DropoutRate, Head, NoPadding
 from archcheck.rules.training import RecordMatchesModel
+from archcheck.rules.unproven import NoUnprovenNumbers
 from archcheck.rules.weights import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
 
 BUILTIN: tuple[type[Rule], ...] = (
@@ -82,6 +83,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     AugmentationReachesTheBatch,
     HeldOutTestIsDisjoint,
     Claim,
+    NoUnprovenNumbers,
     Synced,
 )
 """Every builtin rule, group by group, in the order of the documentation."""

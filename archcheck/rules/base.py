@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from archcheck.facts.artifact_files import Artifact
 from archcheck.facts.facts import Facts
 from archcheck.facts.selectors import mistake_in
+from archcheck.foundation.text_files import Stated
 from archcheck.foundation.words import quote
 from archcheck.rules.findings import MOST_POINTS, Result, plain
 
@@ -55,6 +56,13 @@ class Rule:
     @property
     def reads(self) -> tuple[str, ...]:
         """The text files that this rule judges, relative to the folder of the contract; `facts.texts` holds them."""
+        return ()
+
+    @property
+    def proves(self) -> tuple[Stated, ...]:
+        """The numbers in these files that the rule holds to what proves them; `facts.texts.proven` holds those of all
+        rules.
+        """
         return ()
 
     @property

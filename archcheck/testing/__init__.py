@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         facts_of,
         judge_example,
         rule_of,
+        texts_of,
         verify_examples,
     )
 
@@ -28,6 +29,7 @@ __all__ = [
     "facts_of",
     "judge_example",
     "rule_of",
+    "texts_of",
     "verify_examples",
 ]
 
