@@ -23,6 +23,7 @@ from archcheck.rules.presence import Count, Forbids, Requires, RequiresAny
 from archcheck.rules.probabilities import LogProbabilities
 from archcheck.rules.records import Beats
 from archcheck.rules.redundancy import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
+from archcheck.rules.score import Score
 from archcheck.rules.shape import KeepsBatch, MinReceptiveField, OutputShape
 from archcheck.rules.storage import MaxBytes, MinSparsity
 from archcheck.rules.structure import Channels, DropoutRate, Head, NoPadding
@@ -41,6 +42,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     MaxTrainingMacs,
     MaxActivations,
     MaxPeakMemory,
+    Score,
     MaxGrowth,
     Requires,
     RequiresAny,

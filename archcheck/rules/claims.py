@@ -16,7 +16,8 @@ from archcheck.foundation.text_files import Stated, Text
 from archcheck.foundation.words import amount, quote
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
-from archcheck.rules.queries.figures import RECORD, figure_text, find_figure, needs_training, table
+from archcheck.rules.queries.figure_formulas import figure_of, needs_record
+from archcheck.rules.queries.figures import RECORD, figure_text, table
 from archcheck.rules.queries.proofs import Proven, Source, holds, of_figure, of_files, of_source, source_of
 
 
@@ -36,7 +37,8 @@ class Claim(Rule):
     `params.bytes`, `cost.macs`, `cost.training_macs`, `cost.fvcore_flops`, `cost.activations`,
     `cost.peak_activation_bytes`, `dropout` (the rate of every dropout that takes effect), `training.accuracy` (the mean
     over the recorded seeds), `training.seeds`, `training.epochs`, `training.correct`, `training.total`, and any number
-    of the record, such as `training.record.recipe.settings.batch_size`. `bytes-of` names files, or patterns of files,
+    of the record, such as `training.record.recipe.settings.batch_size`; or a formula of figures, as in `score`:
+    `params.total / 1M`. `bytes-of` names files, or patterns of files,
     whose sizes add up to the number. `proof` is the number in another file: `{ file = "train.log", pattern = 'loss
     ([\d.]+)', take = "last" }`, or with a `pointer`. `take` says how several numbers become one: `last`, `first`,
     `min`, `max`, `mean` or `sum`.
@@ -50,7 +52,7 @@ class Claim(Rule):
     Example, kept:
         rule = claim = { file = "README.md", pattern = '([\d,.]+k?) parameters', fact = "params.total" }
         texts = { "README.md" = "A layer of 1,010 parameters, or about 1.0k parameters." }
-        model = nn.Sequential(nn.Linear(100, 10))
+        model = nn.Linear(100, 10)
         input = [1, 100]
 
     Example, broken:
@@ -105,7 +107,7 @@ class Claim(Rule):
         if (self.fact is not None) + bool(self.bytes_of) + bool(self.proof) != 1:
             raise ValueError("give one of `fact`, `bytes-of` and `proof`: what proves the number")
         if self.fact is not None:
-            find_figure(self.fact)
+            figure_of(self.fact)
         if self.proof:
             source_of(self.proof)
 
@@ -116,7 +118,7 @@ class Claim(Rule):
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
         """The training record, if the figure comes from it."""
-        return ("training",) if self.fact is not None and needs_training(self.fact) else ()
+        return ("training",) if self.fact is not None and needs_record(self.fact) else ()
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -137,7 +139,7 @@ class Claim(Rule):
     def check(self, facts: Facts) -> Result:
         """Compare every number that the text states with what proves it."""
         text, source = facts.texts[self.file], self._source
-        unit = find_figure(self.fact).unit if self.fact is not None else "bytes" if self.bytes_of else "number"
+        unit = figure_of(self.fact).unit if self.fact is not None else "bytes" if self.bytes_of else "number"
         stated, proven = source.numbers(facts, unit), self._proven(facts)
         findings = [finding for claim in stated for finding in self._judged(claim, proven, text)]
         if not stated and not self.allow_empty:
@@ -147,7 +149,7 @@ class Claim(Rule):
             findings=tuple(findings),
             found=[claim.written for claim in stated],
             limit=proven.shown,
-            kept=f"{text.shown} says {', '.join(claim.written for claim in stated)}{self._at}: {proven.told}",
+            kept=f"{text.shown} says {', '.join(claim.written for claim in stated)}{self._source.at}: {proven.told}",
         )
 
     def _proven(self, facts: Facts) -> Proven:
@@ -155,14 +157,10 @@ class Claim(Rule):
             return of_figure(self.fact, facts)
         return of_source(*source_of(self.proof), facts) if self.proof else of_files(self.artifacts, facts)
 
-    @property
-    def _at(self) -> str:
-        return "" if self.pointer is None else f" at {self.pointer or 'the top'}"
-
     def _judged(self, claim: numbers_in_text.Claim, proven: Proven, text: Text) -> Iterator[Finding]:
         if claim.value is None:
             could = f"that {self.fact} could be" if self.fact is not None else "that can be compared"
-            message = f"{text.shown} says {quote(claim.written)}{self._at}, which is not a number {could}"
+            message = f"{text.shown} says {quote(claim.written)}{self._source.at}, which is not a number {could}"
             lead = (
                 "lead `pointer` to the number"
                 if self.pattern is None
@@ -171,7 +169,7 @@ class Claim(Rule):
             fix = f"{lead} that stands there" + (f", or write {proven.shown}" if proven.shown else "")
             yield Finding(message=message, where=claim.where, fix=fix)
         elif not self._holds(claim, proven):
-            message = f"{text.shown} says {claim.written}{self._at}, and {proven.told}"
+            message = f"{text.shown} says {claim.written}{self._source.at}, and {proven.told}"
             right = f"write {proven.shown}" if proven.values else f"take {claim.written} away"
             mend = "mend the model" if self.fact is not None else "mend what proves it"
             yield Finding(message=message, where=claim.where, fix=f"{right}, or {mend}")

@@ -18,7 +18,8 @@ from archcheck.foundation.source_place import Where
 from archcheck.foundation.structured_documents import nearest_to
 from archcheck.foundation.text_files import Text
 from archcheck.foundation.words import amount, did_you_mean, listed, quote
-from archcheck.rules.queries.figures import find_figure, value_text
+from archcheck.rules.queries.figure_formulas import figure_of
+from archcheck.rules.queries.figures import value_text
 
 TAKES: Mapping[str, Callable[[Sequence[Fraction]], Fraction]] = MappingProxyType({
     "last": lambda values: values[-1],
@@ -49,6 +50,11 @@ class Source:
             check_pointer(self.pointer)
         elif (problem := _problem_in(self.pattern or "")) is not None:
             raise ValueError(f"`pattern` {problem}")
+
+    @property
+    def at(self) -> str:
+        """The place in the file, for messages; findings point at the line of a pattern."""
+        return "" if self.pointer is None else f" at {self.pointer or 'the top'}"
 
     def numbers(self, facts: Facts, unit: str) -> tuple[Claim, ...]:
         """Return what stands there. Raises `NotMeasured` if that cannot be found out."""
@@ -101,7 +107,7 @@ class Proven:
 
 def of_figure(path: str, facts: Facts) -> Proven:
     """Return the values of a figure."""
-    values = find_figure(path).of(facts)
+    values = figure_of(path).of(facts)
     shown = ", ".join(value_text(path, value, exact=True) for value in values) or "none"
     return Proven(told=f"{path} is {shown}", shown=shown, values=values)
 
