@@ -11,25 +11,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archcheck.testing.verification import (
         Example,
-        artifacts_of,
         check_file,
         examples,
         facts_of,
         judge_example,
         rule_of,
-        texts_of,
         verify_examples,
     )
 
 __all__ = [
     "Example",
-    "artifacts_of",
     "check_file",
     "examples",
     "facts_of",
     "judge_example",
     "rule_of",
-    "texts_of",
     "verify_examples",
 ]
 

@@ -32,7 +32,8 @@ from archcheck.measure import measure_model
 from archcheck.rules import BUILTIN
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.findings import Finding, Result
-from archcheck.testing import artifacts_of, rule_of, texts_of
+from archcheck.testing import rule_of
+from archcheck.testing.verification import artifacts_of, texts_of
 from tests.rules.broken_models import source_of
 from tests.rules.result_cases import cases
 
