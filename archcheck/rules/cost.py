@@ -69,7 +69,7 @@ class MaxMacs(Rule):
 
     Example, broken:
         rule = max-macs = { limit = 700, as = "torchinfo" }
-        model = nn.Conv2d(1, 2, 3)
+        model = nn.Sequential(nn.Conv2d(1, 2, 3))
         input = [1, 1, 8, 8]
         says = 720 mult-adds of torchinfo, limit 700 (+20, +2.9 %)
 

@@ -152,3 +152,11 @@ def test_a_contract_in_another_process(tmp_path):
     assert report.outcomes[0].summary == (
         "32,000 multiply-accumulates per 16,000 positions (64,000 for 32,000), limit 30,000 (+2,000, +6.7 %)"
     )
+
+
+def test_the_number_of_a_tool_has_a_share_too():
+    rule = MaxMacs(limit=0, as_="torchinfo", per={"axis": "time", "size": 50})
+    broken = outcome(CONV, torch.zeros(1, 1, 100), rule)  # torchinfo counts a bias as one more for each output
+    assert broken.summary.startswith("400 mult-adds of torchinfo per 50 positions (800 for 100), limit 0")
+    kept = outcome(CONV, torch.zeros(1, 1, 100), MaxMacs(limit=400, as_="torchinfo", per={"axis": -1, "size": 50}))
+    assert (kept.verdict, kept.found) == ("kept", 400)
