@@ -36,17 +36,23 @@ def read_json(file: Path, shown: str, repair: str, *, streams: bool = False) -> 
         raise ArchcheckError(f"{shown} is {error}; {repair}") from None
 
 
-def json_of(data: bytes) -> Any:
+def json_of(data: bytes, *, numbers: bool = True) -> Any:
     """Return the JSON document in the bytes of a file, at most `DEEPEST` levels deep and with finite numbers only.
 
-    Raises `ValueError` for anything else. The message continues "it is ...".
+    Without `numbers`, each number is the text that stands there, and may be infinite or none. Raises `ValueError` for
+    anything else. The message continues "it is ...".
     """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"not text: byte 0x{error.object[error.start]:02x} at {error.start} is not UTF-8") from None
     try:
-        document = json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_refuse)
+        document = json.loads(
+            text,
+            parse_int=_integer if numbers else str,
+            parse_float=_finite if numbers else str,
+            parse_constant=_refuse if numbers else str,
+        )
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ValueError(f"damaged: not JSON at {where} ({error.msg.lower()})") from None

@@ -60,6 +60,12 @@ UNITS: Mapping[str, Unit] = MappingProxyType({
         preferred=("%",),
         whole=False,
     ),
+    "number": Unit(
+        factors=MappingProxyType({**_COUNT, **_BYTES, "B": Decimal(1), "bytes": Decimal(1), "": Decimal(1),
+                                  "%": Decimal("0.01")}),
+        examples=("1.33M", "50 %"),
+        whole=False,
+    ),
 })  # fmt: skip
 """The units that a field may name in its metadata."""
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.regular_files import open_regular
 from archcheck.foundation.source_place import Where
+from archcheck.foundation.suffixes import TENSORS, ends
 from archcheck.foundation.whole_files import read_bytes
 from archcheck.foundation.words import quote
 
@@ -42,13 +44,25 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """Numbers in a `file`, at a `pattern` or a JSON `pointer`, that a rule holds to what proves them, named `by`."""
+
+    file: str
+    pattern: str | None = None
+    pointer: str | None = None
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
     """The files that rules asked for, by the names that they use, and the `subjects` that markers may name.
 
-    `limit` is the number of seconds for matching one pattern.
+    `proven` are the numbers in them that the rules of the subject hold to something. `limit` is the number of seconds
+    for matching one pattern.
     """
 
     files: Mapping[str, Text] = field(default_factory=dict)
+    proven: tuple[Stated, ...] = ()
     subjects: tuple[str, ...] = ()
     limit: float = 120.0
 
@@ -60,9 +74,13 @@ class Texts:
 
 
 def read_text(file: Path, shown: str) -> Text:
-    """Return the text of a UTF-8 file. If it cannot be read, the text has a `problem`."""
+    """Return the text of a UTF-8 file; of a safetensors file that is its header. If it cannot be read, the text has a
+    `problem`.
+    """
     try:
-        return Text(shown=shown, content=read_bytes(file, LARGEST).decode())
+        return Text(
+            shown=shown, content=(_header(file) if ends(file.name, TENSORS) else read_bytes(file, LARGEST)).decode()
+        )
     except FileNotFoundError:
         problem = f"there is no file {shown}"
     except UnicodeDecodeError as error:
@@ -70,3 +88,15 @@ def read_text(file: Path, shown: str) -> Text:
     except (OSError, ValueError) as error:  # a name with a null character raises `ValueError`
         problem = f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}"
     return Text(shown=shown, problem=problem)
+
+
+def _header(file: Path) -> bytes:
+    """Return the JSON at the beginning of a safetensors file: its length in eight bytes, and then itself."""
+    with open_regular(file) as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > LARGEST:
+            raise ValueError("it is not a safetensors file, or its header is too long")
+        data = stream.read(length)
+    if len(data) < length or not data.startswith(b"{"):
+        raise ValueError("it is not a safetensors file")
+    return data

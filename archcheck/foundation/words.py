@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -54,7 +55,7 @@ def amount(number: int, unit: str) -> str:
     >>> amount(13_086, "parameters"), amount(1, "bytes of parameters and buffers")
     ('13,086 parameters', '1 byte of parameters and buffers')
     """
-    noun = unit.partition(" of ")[0].partition(" at ")[0]
+    noun = re.split(" of | at | per ", unit)[0]
     return f"{number:,} {noun.removesuffix('s') + unit.removeprefix(noun) if number == 1 else unit}"
 
 

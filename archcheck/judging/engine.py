@@ -22,7 +22,7 @@ from archcheck.foundation.words import visible
 from archcheck.judging.artifact_sizes import sizes_of
 from archcheck.judging.waivers import waive
 from archcheck.rules.base import Rule, rule_name
-from archcheck.rules.findings import Finding, MeasurementFailure, Outcome, Report, Result, Verdict, sum_points
+from archcheck.rules.findings import Finding, MeasurementFailure, Outcome, Report, Result, Verdict, figures, sum_points
 from archcheck.rules.queries.scope import unreached
 from archcheck.rules.queries.value_passes import checked
 from archcheck.workers.worker_process import Worker
@@ -162,7 +162,12 @@ def _texts(contract: Contract, entry: SubjectEntry, limit: float) -> Texts:
     """Read the text files that the rules of a subject judge. They are read each time and never cached."""
     files = {file: Path(contract.root, file) for stated in entry.rules for file in stated.rule.reads}
     read = {file: read_text(path, show_path(path)) for file, path in files.items()}
-    return Texts(files=read, subjects=tuple(each.name for each in contract.subjects), limit=limit)
+    return Texts(
+        files=read,
+        proven=tuple(each for stated in entry.rules for each in stated.rule.proves),
+        subjects=tuple(each.name for each in contract.subjects),
+        limit=limit,
+    )
 
 
 def measure_target(worker: Worker, target: str, **options: Any) -> Facts:
@@ -245,7 +250,7 @@ def _outcome(stated: Stated, result: Result, verdict: Verdict) -> Outcome:
         found=result.found,
         limit=result.limit,
         unit=result.unit,
-        kept=result.kept if verdict is Verdict.KEPT else None,
+        kept=_kept(stated.rule, result) if verdict is Verdict.KEPT else None,
         findings=result.findings,
         most=result.most,
         notes=result.notes,
@@ -253,6 +258,13 @@ def _outcome(stated: Stated, result: Result, verdict: Verdict) -> Outcome:
         points=stated.rule.points,
         contract=stated.where if stated.where.line else None,  # a rule that was given in Python stands nowhere
     )
+
+
+def _kept(rule: Rule, result: Result) -> str | None:
+    """Return the sentence for a kept rule, if its figures alone do not say it: those of a part name that."""
+    if result.kept is None and rule.on and result.unit:
+        return figures(result.found, result.limit, f"{result.unit} in `{rule.on}`")
+    return result.kept
 
 
 def exit_code(reports: Iterable[Report]) -> int:

@@ -24,10 +24,12 @@ from archcheck.rules.presence import Count, Forbids, Requires, RequiresAny
 from archcheck.rules.probabilities import LogProbabilities
 from archcheck.rules.records import Beats
 from archcheck.rules.redundancy import NoBiasBeforeNorm, NoDoubleActivation, NoDropoutBeforeNorm
+from archcheck.rules.score import Score
 from archcheck.rules.shape import KeepsBatch, MinReceptiveField, OutputShape
 from archcheck.rules.storage import MaxBytes, MinSparsity
 from archcheck.rules.structure import Channels, DropoutRate, Head, NoPadding
 from archcheck.rules.training import RecordMatchesModel
+from archcheck.rules.unproven import NoUnprovenNumbers
 from archcheck.rules.weights import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
 
 BUILTIN: tuple[type[Rule], ...] = (
@@ -42,6 +44,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     MaxActivations,
     MaxPeakMemory,
     MaxArena,
+    Score,
     MaxGrowth,
     Requires,
     RequiresAny,
@@ -84,6 +87,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     AugmentationReachesTheBatch,
     HeldOutTestIsDisjoint,
     Claim,
+    NoUnprovenNumbers,
     Synced,
 )
 """Every builtin rule, group by group, in the order of the documentation."""

@@ -13,12 +13,14 @@ from __future__ import annotations
 import inspect
 import math
 import re
+from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, ClassVar
 
 from archcheck.facts.artifact_files import Artifact
 from archcheck.facts.facts import Facts
 from archcheck.facts.selectors import mistake_in
+from archcheck.foundation.text_files import Stated
 from archcheck.foundation.words import quote
 from archcheck.rules.findings import MOST_POINTS, Result, plain
 
@@ -33,7 +35,8 @@ class Rule:
     `because` is the author's reason, shown when the rule is broken. `on` is a selector that limits what the rule looks
     at; rules about the whole model refuse it. `allow_empty` keeps a rule that examined nothing from being vacuous.
     `points` is the worth of the rule in a grade. A field with `kinds` in its metadata holds words that select
-    operations. A field with `least` takes no number below it, and no infinite one.
+    operations. A field with `least` takes no number below it, and no infinite one. A field with `check` takes what that
+    function does not refuse.
 
     A subclass that defines `__post_init__` begins it with `Rule.__post_init__(self)`.
     """
@@ -58,6 +61,13 @@ class Rule:
         return ()
 
     @property
+    def proves(self) -> tuple[Stated, ...]:
+        """The numbers in these files that the rule holds to what proves them; `facts.texts.proven` holds those of all
+        rules.
+        """
+        return ()
+
+    @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """The files whose size this rule judges; `facts.artifacts` holds them."""
         return ()
@@ -72,6 +82,8 @@ class Rule:
             raise ValueError(f"`points` must be at most {MOST_POINTS:,}, found {self.points:g}")
         for parameter in fields(self):
             value = getattr(self, parameter.name)
+            if check := parameter.metadata.get("check"):
+                _check_value(check, parameter.name, value)
             if parameter.metadata.get("kinds"):
                 _check_kinds(parameter, value)
             least = parameter.metadata.get("least")
@@ -81,6 +93,13 @@ class Rule:
     def check(self, facts: Facts) -> Result:
         """Judge `facts`. A pure function: no torch, no files, no state."""
         raise TypeError(f"{type(self).__name__} must define `check`")
+
+
+def _check_value(check: Callable[[Any], None], name: str, value: Any) -> None:
+    try:
+        check(value)
+    except ValueError as error:
+        raise ValueError(f"`{key_of(name)}` {error}") from None
 
 
 def _check_kinds(parameter: Field[Any], value: Any) -> None:

@@ -3,44 +3,56 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 
+from archcheck.facts.artifact_files import Artifact
 from archcheck.facts.facts import Facts
 from archcheck.foundation import numbers_in_text
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.markers import Region, as_block, regions
-from archcheck.foundation.regular_expressions import Unmatched
 from archcheck.foundation.source_place import Where
-from archcheck.foundation.text_files import Text
+from archcheck.foundation.text_files import Stated, Text
 from archcheck.foundation.words import amount, quote
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
-from archcheck.rules.queries.figures import Values, figure_text, find_figure, needs_training, table, value_text
+from archcheck.rules.queries.figure_formulas import figure_of, needs_record
+from archcheck.rules.queries.figures import RECORD, figure_text, table
+from archcheck.rules.queries.proofs import Proven, Source, holds, of_figure, of_files, of_source, source_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim(Rule):
-    r"""Every number that `pattern` finds in the text `file` is what was measured as `fact`.
+    r"""Every number at a `pattern` or a `pointer` in `file` is what proves it: a figure, the size of files, or a number
+    in another file.
 
-    `pattern` is a regular expression with one group, the number. It may be written as `13,086`, `15k`, `1.33 M` or
-    `99.4 %`; a share above 1 is read as percent. `^` and `$` match at every line. `fact` is the path of a figure:
-    `params.total`, `params.trainable`, `params.frozen`, `params.hidden_total`, `params.effective` (those that are not
-    zero), `params.buffers`, `params.bytes`, `cost.macs`, `cost.training_macs`, `cost.fvcore_flops`, `cost.activations`,
+    `pattern` is a regular expression with one group, the number. `^` and `$` match at every line. `pointer` is a JSON
+    pointer to a number in JSON, JSON Lines, YAML, TOML, the front matter of Markdown, or the metadata of a safetensors
+    file: `/params`, `/model-index/0/results/0/metrics/0/value`, `/__metadata__/total_parameters`. A step `*` stands for
+    every key and every index. A number may be written as `13,086`, `15k`, `1.33 M`, `6e-4` or `99.4 %`, also in quotes;
+    a share above 1 is read as percent.
+
+    One of three keys says what proves it. `fact` is the path of a figure: `params.total`, `params.trainable`,
+    `params.frozen`, `params.hidden_total`, `params.effective` (those that are not zero), `params.buffers`,
+    `params.bytes`, `cost.macs`, `cost.training_macs`, `cost.fvcore_flops`, `cost.activations`,
     `cost.peak_activation_bytes`, `dropout` (the rate of every dropout that takes effect), `training.accuracy` (the mean
     over the recorded seeds), `training.seeds`, `training.epochs`, `training.correct`, `training.total`, and any number
-    of the record, such as `training.record.recipe.settings.batch_size`. A number is right when it is the measured
-    number, rounded to the written digits: 1.33M is right for 1,328,360, and 15k is wrong for 13,086. With `tolerance`,
-    the number may differ by at most that share of the measured value; `"0 %"` allows no rounding. A pattern that finds
-    nothing breaks the rule.
+    of the record, such as `training.record.recipe.settings.batch_size`; or a formula of figures, as in `score`:
+    `params.total / 1M`. `bytes-of` names files, or patterns of files,
+    whose sizes add up to the number. `proof` is the number in another file: `{ file = "train.log", pattern = 'loss
+    ([\d.]+)', take = "last" }`, or with a `pointer`. `take` says how several numbers become one: `last`, `first`,
+    `min`, `max`, `mean` or `sum`.
+
+    A number is right when it is the proven one, rounded to the written digits: 1.33M is right for 1,328,360, and 15k is
+    wrong for 13,086. With `tolerance`, the number may differ by at most that share of the proven value; `"0 %"` allows
+    no rounding. A pattern or a pointer that finds nothing breaks the rule.
 
     In a contract: `claim = [{ file = "README.md", pattern = '([\d,]+) parameters', fact = "params.total" }]`
 
     Example, kept:
         rule = claim = { file = "README.md", pattern = '([\d,.]+k?) parameters', fact = "params.total" }
         texts = { "README.md" = "A layer of 1,010 parameters, or about 1.0k parameters." }
-        model = nn.Sequential(nn.Linear(100, 10))
+        model = nn.Linear(100, 10)
         input = [1, 100]
 
     Example, broken:
@@ -57,6 +69,19 @@ class Claim(Rule):
         input = [1, 4]
         says = nothing in README.md matches "dropout of ([\\d.]+)"
 
+    Example, broken:
+        rule = claim = { file = "a.json", pointer = "/a", proof = { file = "log", pattern = '(1.+)', take = "min" } }
+        texts = { "a.json" = "{\"a\": 1.214}", "log" = "1.31\n1.2276" }
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+        says = a.json says 1.214 at /a, and log:2 says 1.2276
+
+    Example, kept:
+        rule = claim = { file = "README.md", pointer = "/model-index/0/results/0/value", fact = "params.total" }
+        texts = { "README.md" = "---\nmodel-index:\n- results:\n  - value: 16\n---\n# A model card" }
+        model = nn.Linear(3, 4)
+        input = [1, 3]
+
     Example, error:
         rule = claim = { file = "README.md", pattern = '([\d,]+) parameters', fact = "params.total" }
         model = nn.Linear(10, 10)
@@ -66,83 +91,99 @@ class Claim(Rule):
 
     narrows = False
     file: str
-    pattern: str
-    fact: str
+    pattern: str | None = None
+    pointer: str | None = None
+    fact: str | None = None
+    bytes_of: tuple[str, ...] = ()
+    proof: Mapping[str, str] = field(default_factory=dict)
     tolerance: float | None = field(default=None, metadata={"unit": "share", "least": 0})
 
     def __post_init__(self) -> None:
-        """Refuse an invalid pattern and an unknown fact."""
+        """Refuse an invalid place, an unknown fact, and a claim that nothing or several things prove."""
         Rule.__post_init__(self)
-        if not self.file.strip():
-            raise ValueError("`file` must not be empty")
-        try:
-            groups = re.compile(self.pattern, re.MULTILINE).groups
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"`pattern` is not a regular expression: {error}") from None
-        if groups != 1:
-            raise ValueError(f"`pattern` needs one group, the number, found {groups}; write (?:…) for any other")
-        find_figure(self.fact)
+        _ = self._source
+        if isinstance(self.bytes_of, str) or not all(file.strip() for file in self.bytes_of):
+            raise ValueError('`bytes-of` is a list of files, such as ["model.pt"]')
+        if (self.fact is not None) + bool(self.bytes_of) + bool(self.proof) != 1:
+            raise ValueError("give one of `fact`, `bytes-of` and `proof`: what proves the number")
+        if self.fact is not None:
+            figure_of(self.fact)
+        if self.proof:
+            source_of(self.proof)
+
+    @property
+    def _source(self) -> Source:
+        return Source(file=self.file, pattern=self.pattern, pointer=self.pointer)
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
         """The training record, if the figure comes from it."""
-        return ("training",) if needs_training(self.fact) else ()
+        return ("training",) if self.fact is not None and needs_record(self.fact) else ()
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The file."""
-        return (self.file,)
+        """The file, and the one that proves it."""
+        return (self.file, source_of(self.proof)[0].file) if self.proof else (self.file,)
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The files whose size the text states."""
+        return tuple(Artifact(pattern=each) for each in dict.fromkeys(self.bytes_of))
+
+    @property
+    def proves(self) -> tuple[Stated, ...]:
+        """The numbers that are proven, for rules about all numbers of a text."""
+        by = self.fact or ", ".join(self.bytes_of) or source_of(self.proof)[0].file
+        return (Stated(file=self.file, pattern=self.pattern, pointer=self.pointer, by=by),)
 
     def check(self, facts: Facts) -> Result:
-        """Compare every number that the pattern finds with what was measured."""
-        text, figure = facts.texts[self.file], find_figure(self.fact)
-        try:
-            stated = tuple(numbers_in_text.claims_in(text, self.pattern, figure.unit, facts.texts.limit))
-        except Unmatched as problem:
-            raise NotMeasured(
-                f"the pattern {quote(self.pattern)} of claim {problem} in {text.shown}",
-                where=Where(file=text.shown, line=1),
-                fix="write it so that no repetition stands within another, or raise `--timeout`",
-            ) from None
-        values = figure.of(facts)
-        findings = [finding for claim in stated for finding in self._judged(claim, values, text)]
+        """Compare every number that the text states with what proves it."""
+        text, source = facts.texts[self.file], self._source
+        unit = figure_of(self.fact).unit if self.fact is not None else "bytes" if self.bytes_of else "number"
+        stated, proven = source.numbers(facts, unit), self._proven(facts)
+        findings = [finding for claim in stated for finding in self._judged(claim, proven, text)]
         if not stated and not self.allow_empty:
             findings = [self._nothing(text)]
         return Result(
             examined=len(stated),
             findings=tuple(findings),
             found=[claim.written for claim in stated],
-            limit=self._shown(values),
-            kept=f"{text.shown} says {', '.join(claim.written for claim in stated)}: {self.fact} is "
-            f"{self._shown(values)}",
+            limit=proven.shown,
+            kept=f"{text.shown} says {', '.join(claim.written for claim in stated)}{self._source.at}: {proven.told}",
         )
 
-    def _judged(self, claim: numbers_in_text.Claim, values: Values, text: Text) -> Iterator[Finding]:
-        shown = self._shown(values)
-        if claim.value is None:
-            message = f"{text.shown} says {quote(claim.written)}, which is not a number that {self.fact} could be"
-            fix = f"let the group of `pattern` catch the number that stands there, or write {shown}"
-            yield Finding(message=message, where=claim.where, fix=fix)
-        elif not values or not all(self._holds(claim, value) for value in values):
-            message = f"{text.shown} says {claim.written}, and {self.fact} is {shown}"
-            fix = f"write {shown}, or mend the model" if values else f"take {claim.written} away, or mend the model"
-            yield Finding(message=message, where=claim.where, fix=fix)
+    def _proven(self, facts: Facts) -> Proven:
+        if self.fact is not None:
+            return of_figure(self.fact, facts)
+        return of_source(*source_of(self.proof), facts) if self.proof else of_files(self.artifacts, facts)
 
-    def _holds(self, claim: numbers_in_text.Claim, value: Fraction) -> bool:
-        room = None if self.tolerance is None else Fraction(str(self.tolerance))
-        assert claim.value is not None
-        percent = claim.of_one and claim.value > 1 and value <= 1 and not self.fact.startswith("training.record.")
-        return claim.holds(100 * value if percent else value, room)
+    def _judged(self, claim: numbers_in_text.Claim, proven: Proven, text: Text) -> Iterator[Finding]:
+        if claim.value is None:
+            could = f"that {self.fact} could be" if self.fact is not None else "that can be compared"
+            message = f"{text.shown} says {quote(claim.written)}{self._source.at}, which is not a number {could}"
+            lead = (
+                "lead `pointer` to the number"
+                if self.pattern is None
+                else "let the group of `pattern` catch the number"
+            )
+            fix = f"{lead} that stands there" + (f", or write {proven.shown}" if proven.shown else "")
+            yield Finding(message=message, where=claim.where, fix=fix)
+        elif not self._holds(claim, proven):
+            message = f"{text.shown} says {claim.written}{self._source.at}, and {proven.told}"
+            right = f"write {proven.shown}" if proven.values else f"take {claim.written} away"
+            mend = "mend the model" if self.fact is not None else "mend what proves it"
+            yield Finding(message=message, where=claim.where, fix=f"{right}, or {mend}")
+
+    def _holds(self, claim: numbers_in_text.Claim, proven: Proven) -> bool:
+        of_record = self.fact is not None and self.fact.startswith(RECORD)
+        return holds(claim, proven, self.tolerance, percent=bool(self.proof) or (claim.of_one and not of_record))
 
     def _nothing(self, text: Text) -> Finding:
         return Finding(
-            message=f"nothing in {text.shown} matches {quote(self.pattern)}",
+            message=self._source.nothing_in(text),
             where=Where(file=text.shown, line=1),
-            fix="write the figure there, or change the pattern of claim",
+            fix=f"write the figure there, or change the {'pattern' if self.pointer is None else 'pointer'} of claim",
         )
-
-    def _shown(self, values: Values) -> str:
-        return ", ".join(value_text(self.fact, value, exact=True) for value in values) or "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

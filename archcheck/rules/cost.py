@@ -16,6 +16,7 @@ from archcheck.rules.base import Rule
 from archcheck.rules.findings import Result
 from archcheck.rules.queries.bounds import demand_counted, demand_known, excess, hidden_bytes
 from archcheck.rules.queries.contributors import largest_layers, largest_maps
+from archcheck.rules.queries.per_extent import Per, Shared, check_per, needs_of, shared
 from archcheck.rules.queries.scope import reach
 from archcheck.rules.queries.value_passes import largest_of
 
@@ -49,6 +50,12 @@ class MaxMacs(Rule):
     A note says the true number, and what the tool counts otherwise. The page `counting` lists the tools. In Python the
     parameter is `as_`.
 
+    `per` states the limit for a stretch of the input, such as a second of sound: `per = { axis = "length", size =
+    16_000 }`. The cost of the example is divided by its extent along that axis, and multiplied by `size`. `axis` is
+    `length` (or `time`), `height`, `width`, `depth`, `batch`, or the number of an axis; `input` is the position (from
+    0) or the keyword of another input. A longer stretch than the example is an error for attention, whose cost grows
+    faster than the input.
+
     Example, kept:
         rule = max-macs = "1k"
         model = nn.Conv2d(1, 2, 3)
@@ -62,9 +69,15 @@ class MaxMacs(Rule):
 
     Example, broken:
         rule = max-macs = { limit = 700, as = "torchinfo" }
-        model = nn.Conv2d(1, 2, 3)
+        model = nn.Sequential(nn.Conv2d(1, 2, 3))
         input = [1, 1, 8, 8]
         says = 720 mult-adds of torchinfo, limit 700 (+20, +2.9 %)
+
+    Example, broken:
+        rule = max-macs = { limit = "30k", per = { axis = "time", size = 16_000 } }
+        model = nn.Conv1d(1, 2, 1)
+        input = [1, 1, 32_000]
+        says = 32,000 multiply-accumulates per 16,000 positions (64,000 for 32,000), limit 30,000 (+2,000, +6.7 %)
 
     Example, vacuous:
         rule = max-macs = { limit = 600, on = "conv" }
@@ -75,6 +88,7 @@ class MaxMacs(Rule):
     limit: int = field(metadata={"unit": "macs", "least": 0})
     free: tuple[str, ...] = ()
     as_: str | None = None
+    per: Per = field(default_factory=dict, metadata={"check": check_per})
 
     def __post_init__(self) -> None:
         """Refuse an unknown tool, and free operations of a tool that knows its own."""
@@ -86,28 +100,30 @@ class MaxMacs(Rule):
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The record of calls, where a tool counts."""
-        return () if self.as_ is None else (CALLS,)
+        """The record of calls, where a tool counts, and the probe of an axis that `per` names."""
+        return (*needs_of(self.per), *((CALLS,) if self.as_ is not None else ()))
 
     def check(self, facts: Facts) -> Result:
         """Compare the sum over the executed operations with `limit`."""
         if self.as_ is not None:
             from archcheck.rules.queries.tool_counts import held_to_tool  # most contracts name no tool
 
-            return held_to_tool(self, facts, self.as_, self.limit)
+            return held_to_tool(self, facts, self.as_, self.limit, self.per)
         ops = [op for op in facts.ops if selects(self.on, op, facts)]
         found = _of_largest_pass(facts, self.on, lambda own: sum(op.macs for op in own))
-        if found <= self.limit:
+        share = shared(self, self.per, facts, ops, Shared(found=found, unit="multiply-accumulates"))
+        if share.found <= self.limit:
             demand_counted(facts, self.on, self.free)
         bounds = ", ".join(facts.cost.bounds)
+        bounded = (f"sizes that depend on data were bounded: {bounds}",) if bounds else ()
         return Result(
             examined=reach(facts, self.on),
-            findings=excess(self, facts, found, self.limit, "multiply-accumulates"),
-            found=found,
+            findings=excess(self, facts, share.found, self.limit, share.unit, aside=share.aside),
+            found=share.found,
             limit=self.limit,
-            unit="multiply-accumulates",
+            unit=share.unit,
             most=largest_layers(facts, ops, lambda own: sum(op.macs for op in own), found),
-            notes=(*((f"sizes that depend on data were bounded: {bounds}",) if bounds else ()), *largest_of(facts)),
+            notes=(*share.notes, *bounded, *largest_of(facts)),
         )
 
 
@@ -143,23 +159,30 @@ class MaxTrainingMacs(Rule):
     narrows = False
     limit: int = field(metadata={"unit": "macs", "least": 0})
     free: tuple[str, ...] = ()
+    per: Per = field(default_factory=dict, metadata={"check": check_per})
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The probe of an axis that `per` names."""
+        return needs_of(self.per)
 
     def check(self, facts: Facts) -> Result:
         """Compare the cost of a step with `limit`."""
         forward, found = _largest_sum(facts.executed("train")), facts.cost.training_macs
         if found is None:
             raise NotMeasured("the cost of a training step was not measured")
-        if found <= self.limit:
+        parts = f"{forward:,} forward, {found - forward:,} backward"
+        whole = Shared(found=found, unit="multiply-accumulates in a training step", parts=parts)
+        share = shared(self, self.per, facts, facts.executed("train"), whole)
+        if share.found <= self.limit:
             demand_known(facts, facts.cost.training_uncounted, self.free)
-        unit = "multiply-accumulates in a training step"
-        parts = f" ({forward:,} forward, {found - forward:,} backward)"
         return Result(
             examined=found,
-            findings=excess(self, facts, found, self.limit, unit, aside=parts, remedy=_CHEAPER),
-            found=found,
+            findings=excess(self, facts, share.found, self.limit, share.unit, aside=share.aside, remedy=_CHEAPER),
+            found=share.found,
             limit=self.limit,
-            unit=unit,
-            notes=largest_of(facts, "train"),
+            unit=share.unit,
+            notes=(*share.notes, *largest_of(facts, "train")),
         )
 
 
@@ -183,7 +206,8 @@ class MaxActivations(Rule):
     """At most `limit` elements of activations: those of the outputs of convolutions and matrix products.
 
     This is the convention of published tables. Among the figures that can be counted, it predicts the time on a GPU
-    best (Radosavovic et al., "Designing Network Design Spaces", 2020). The count is for the whole batch of the example.
+    best (Radosavovic et al., "Designing Network Design Spaces", 2020). The count is for the whole batch of the example;
+    for `per` see `max-macs`.
 
     Example, kept:
         rule = max-activations = 72
@@ -203,19 +227,26 @@ class MaxActivations(Rule):
     """
 
     limit: int = field(metadata={"unit": "elements", "least": 0})
+    per: Per = field(default_factory=dict, metadata={"check": check_per})
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The probe of an axis that `per` names."""
+        return needs_of(self.per)
 
     def check(self, facts: Facts) -> Result:
         """Compare the sum over the executed operations with `limit`."""
         ops = [op for op in facts.ops if selects(self.on, op, facts)]
         found = _of_largest_pass(facts, self.on, activations_of)
+        share = shared(self, self.per, facts, ops, Shared(found=found, unit="activations"))
         return Result(
             examined=reach(facts, self.on),
-            findings=excess(self, facts, found, self.limit, "activations"),
-            found=found,
+            findings=excess(self, facts, share.found, self.limit, share.unit, aside=share.aside),
+            found=share.found,
             limit=self.limit,
-            unit="activations",
+            unit=share.unit,
             most=largest_layers(facts, ops, activations_of, found),
-            notes=largest_of(facts),
+            notes=(*share.notes, *largest_of(facts)),
         )
 
 

@@ -11,9 +11,11 @@ from typing import Any
 from archcheck.facts.facts import Facts
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.json_documents import json_of
+from archcheck.foundation.json_pointers import check_pointer, value_at
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.statistics.confidence_intervals import LEAST_SPREAD
 from archcheck.foundation.statistics.two_samples import Comparison, welch
+from archcheck.foundation.text_files import Stated
 from archcheck.foundation.words import amount, quote
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
@@ -65,8 +67,7 @@ class Beats(Rule):
         Rule.__post_init__(self)
         if not 0 < self.level < 0.5:
             raise ValueError(f"`level` is a share above 0 and below 0.5, found {self.level:g}")
-        if self.runs and not self.runs.startswith("/"):
-            raise ValueError(f'`runs` is a JSON pointer, such as "/runs", found {quote(self.runs)}')
+        check_pointer(self.runs, "runs")
         if not self.record.strip() or (self.own is not None and not self.own.strip()):
             raise ValueError("`record` and `own` name files")
 
@@ -79,6 +80,11 @@ class Beats(Rule):
     def reads(self) -> tuple[str, ...]:
         """The files of the records."""
         return (self.record, self.own) if self.own else (self.record,)
+
+    @property
+    def proves(self) -> tuple[Stated, ...]:
+        """The runs of both: they are compared."""
+        return tuple(Stated(file=file, pointer=self.runs, by="beats") for file in self.reads)
 
     def check(self, facts: Facts) -> Result:
         """Compare the two means."""
@@ -134,7 +140,7 @@ class Beats(Rule):
             document = json_of(text.demand().encode())
         except ValueError as error:
             raise self._unread(f"{text.shown} is {error}", text.shown) from None
-        runs = _at(document, self.runs)
+        runs = value_at(document, self.runs)
         runs = list(runs.values()) if isinstance(runs, Mapping) else runs
         if not isinstance(runs, list):
             raise self._unread(f"{text.shown} has no list of runs at {quote(self.runs)}", text.shown)
@@ -159,7 +165,7 @@ class Beats(Rule):
     def _values(self, runs: Any, shown: str) -> Iterator[float]:
         path = "" if self.metric is None else "/" + self.metric.replace(".", "/")
         for number, run in enumerate(runs):
-            value = _at(run, path)
+            value = value_at(run, path)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 named = f" {quote(self.metric)}" if self.metric else ""
                 raise self._unread(f"run {number} in {shown} has no number{named}", shown)
@@ -172,16 +178,3 @@ class Beats(Rule):
     def _unread(self, message: str, shown: str) -> NotMeasured:
         where = None if shown.startswith("the ") else Where(file=shown, line=1)
         return NotMeasured(message, where=where, fix="mend the record, or what `beats` says of it")
-
-
-def _at(document: Any, pointer: str) -> Any:
-    """Return what a JSON pointer leads to (RFC 6901), or `None`."""
-    for step in pointer.split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(document, Mapping):
-            document = document.get(key)
-        elif isinstance(document, list) and key.isdecimal() and int(key) < len(document):
-            document = document[int(key)]
-        else:
-            return None
-    return document

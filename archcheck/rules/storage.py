@@ -9,12 +9,13 @@ from typing import Literal
 from archcheck.facts.facts import Facts
 from archcheck.facts.storage import StoredTensor
 from archcheck.foundation.errors import NotMeasured
+from archcheck.foundation.words import quote
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Result
 from archcheck.rules.queries.bounds import by_dtype, excess, hidden_bytes, percent, share_line
 from archcheck.rules.queries.placed_findings import model_finding
 from archcheck.rules.queries.probe_answers import probed
-from archcheck.rules.queries.scope import params_on
+from archcheck.rules.queries.scope import params_on, stored_on
 
 _UNITS = {
     None: "bytes of parameters and buffers",
@@ -44,6 +45,8 @@ class MaxBytes(Rule):
     * `file`: the size on disk of the file that the weights came from: an exported program, or the file that `weights`
       names. Without `of`, the numbers in an exported program count like those of any other network.
 
+    With `on`, only the parameters and buffers of the selected layers count.
+
     Example, kept:
         rule = max-bytes = "1 KiB"
         model = nn.BatchNorm1d(4)
@@ -61,15 +64,26 @@ class MaxBytes(Rule):
         input = [2, 4]
         says = 40 bytes of buffers, limit 39 (+1, +2.6 %)
 
+    Example, broken:
+        rule = max-bytes = { limit = 60, of = "parameters", on = "1" }
+        model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4))
+        input = [1, 3]
+        says = 80 bytes of parameters in `1`, limit 60 (+20, +33.3 %)
+
     Example, vacuous:
         rule = max-bytes = "1 KiB"
         model = nn.ReLU()
         input = [1, 3]
     """
 
-    narrows = False
     limit: int = field(metadata={"unit": "bytes", "least": 0})
     of: Literal["parameters", "buffers", "state", "file"] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a part of a file."""
+        Rule.__post_init__(self)
+        if self.on is not None and self.of in ("state", "file"):
+            raise ValueError(f"`on` selects no part of a file; leave out `of = {quote(self.of)}`")
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -78,7 +92,7 @@ class MaxBytes(Rule):
 
     def check(self, facts: Facts) -> Result:
         """Compare the bytes of what counts with `limit`."""
-        hidden = 0 if self.of in ("buffers", "file") else hidden_bytes(facts)
+        hidden = 0 if self.of in ("buffers", "file") else hidden_bytes(facts, self.on)
         sizes = self._sizes(facts, hidden)
         found, unit = sum(sizes.values()), _UNITS[self.of]
         ranked = sorted(sizes.items(), key=lambda item: item[1], reverse=True)
@@ -95,7 +109,7 @@ class MaxBytes(Rule):
     def _sizes(self, facts: Facts, hidden: int) -> Mapping[str, int]:
         """Return the bytes by dtype, or by what else takes them."""
         beside = {"hidden weights": hidden} if hidden else {}
-        if self.of is None:
+        if self.of is None and self.on is None:
             return dict(by_dtype(facts, hidden))
         if self.of == "file":
             if facts.params.file_bytes is None:
@@ -107,8 +121,8 @@ class MaxBytes(Rule):
             counted = _by_dtype([each for each in facts.params.storage if each.saved])
             around = max(0, told["bytes"] - told["tensors"])
             return {**counted, "names and what is around the numbers": around, **beside} if counted else beside
-        sorts = ("buffer",) if self.of == "buffers" else ("parameter", "packed")
-        return {**_by_dtype([each for each in facts.params.storage if each.sort in sorts]), **beside}
+        left_out = {"buffers": ("parameter", "packed"), "parameters": ("buffer",)}.get(self.of or "", ())
+        return {**_by_dtype([each for each in stored_on(facts, self.on) if each.sort not in left_out]), **beside}
 
 
 def _by_dtype(tensors: list[StoredTensor]) -> dict[str, int]:

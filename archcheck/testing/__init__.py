@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archcheck.testing.verification import (
         Example,
-        artifacts_of,
         check_file,
         examples,
         facts_of,
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Example",
-    "artifacts_of",
     "check_file",
     "examples",
     "facts_of",

@@ -39,6 +39,7 @@ from archcheck.foundation.text_files import Text, Texts
 from archcheck.judging.engine import check, check_contract, judge, stated_in_python
 from archcheck.judging.engine import measure as facts_of
 from archcheck.judging.rule_pages import Example, examples
+from archcheck.rules import find
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.findings import Outcome, Report
 
@@ -72,7 +73,8 @@ def judge_example(rule: type[Rule], example: Example, **names: Any) -> Outcome:
 
     A line `forward = lambda model, x: …` replaces the forward pass of the model. `was = …` is another model, whose
     measures are in the committed snapshot. `texts = { "README.md" = "…" }` are files beside the contract, in which the
-    subject is called `net`. `artifacts = { "model.pt" = 1_000 }` are the sizes of other files there.
+    subject is called `net`; `beside = …` is another rule about them. `artifacts = { "model.pt" = 1_000 }` are the sizes
+    of other files there.
     """
     model = _build(example.model or "", names)
     if "forward" in example.lines:
@@ -87,7 +89,7 @@ def judge_example(rule: type[Rule], example: Example, **names: Any) -> Outcome:
     if "texts" in example.lines:
         facts = facts_of(model, example=example_input)
         named = replace(facts.subject, name="net")
-        return _judge(replace(facts, subject=named, texts=_texts(example.lines["texts"])), stated)
+        return _judge(replace(facts, subject=named, texts=texts_of(example)), stated)
     if "artifacts" in example.lines:
         facts = facts_of(model, example=example_input)
         return _judge(replace(facts, artifacts=artifacts_of(example.lines["artifacts"], stated)), stated)
@@ -98,10 +100,13 @@ def _judge(facts: Facts, rule: Rule) -> Outcome:
     return judge(facts, [stated_in_python(rule)])[0]
 
 
-def _texts(source: str) -> Texts:
-    contents = tomllib.loads(f"texts = {source}")["texts"]
+def texts_of(example: Example) -> Texts:
+    """Return the files of `texts = { "README.md" = "…" }`, and what a rule `beside` proves in them."""
+    contents = tomllib.loads(f"texts = {example.lines['texts']}")["texts"]
     files = {name: Text(shown=name, content=content) for name, content in contents.items()}
-    return Texts(files=files, subjects=("net",))
+    line = example.lines.get("beside", "")
+    beside = find(line.partition("=")[0].strip())
+    return Texts(files=files, subjects=("net",), proven=rule_of(line, beside).proves if beside else ())
 
 
 def artifacts_of(source: str, rule: Rule) -> Artifacts:

@@ -247,7 +247,7 @@ claim = [
         ("file = 'R.md', pattern = '1', fact = 'params.total'", "`pattern` needs one group, the number, found 0"),
         ("file = 'R.md', pattern = '(.)(.)', fact = 'params.total'", "`pattern` needs one group, the number, found 2"),
         ("file = ' ', pattern = '(.)', fact = 'params.total'", "`file` must not be empty"),
-        ("file = 'R.md', pattern = '(.)'", '"claim" needs "fact"'),
+        ("file = 'R.md', pattern = '(.)'", "give one of `fact`, `bytes-of` and `proof`"),
         ("file = 'R.md', pattern = '(.)', fact = 'params.total', tolerance = -0.1", "`tolerance` must be at least 0"),
         ("file = 'R.md', pattern = '(.)', fact = 'params.total', tolerance = '5 kB'", '"tolerance" must be'),
         ("file = 'R.md', pattern = '(.)', fact = 'params.total', on = 'fc'", "`on` narrows nothing here"),

@@ -16,6 +16,9 @@ from archcheck.rules import (
     Forbids,
     Head,
     LogProbabilities,
+    MaxActivations,
+    MaxBytes,
+    MaxMacs,
     MaxParams,
     MinAccuracy,
     NoHiddenWeights,
@@ -218,3 +221,68 @@ def test_a_rule_about_the_model_as_a_whole_refuses_on(cls, values, line):
     assert cls(**values).on is None
     with pytest.raises(ContractError, match="`on` narrows nothing here"):
         rule_of(line, cls)
+
+
+class TwoParts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv1d(1, 4, 3, padding=1), nn.BatchNorm1d(4), nn.ReLU())
+        self.decoder = nn.Sequential(nn.Conv1d(4, 4, 1), nn.Conv1d(4, 1, 3, padding=1))
+        self.aside = [nn.Conv1d(1, 1, 1, bias=False)]
+
+    def forward(self, x):
+        return self.decoder(self.encoder(self.aside[0](x)))
+
+
+SOUND = torch.zeros(1, 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("rule", "encoder", "decoder", "unit"),
+    [
+        (MaxParams, 24, 33, "parameters"),
+        (MaxMacs, 120, 280, "multiply-accumulates"),
+        (MaxActivations, 40, 50, "activations"),
+        (MaxBytes, 96 + 40, 132, "bytes of parameters and buffers"),
+    ],
+)
+def test_each_part_has_totals_of_its_own_and_is_named(rule, encoder, decoder, unit):
+    for part, found in (("encoder.**", encoder), ("decoder.**", decoder), ("decoder", decoder)):
+        broken = outcome(rule(limit=found - 1, on=part), TwoParts(), SOUND)
+        assert broken.summary.startswith(f"{found} {unit} in `{part}`, limit {found - 1} (+1, ")
+        kept = outcome(rule(limit=found, on=part), TwoParts(), SOUND)
+        assert (kept.verdict, kept.kept) == ("kept", f"{found} {unit} in `{part}`, limit {found}")
+        assert (kept.found, kept.unit) == (found, unit)
+
+
+@pytest.mark.parametrize(
+    ("of", "on", "found"),
+    [
+        ("parameters", "encoder", 96), ("buffers", "encoder", 40), ("buffers", "decoder", 0),
+        ("parameters", "norm", 32),
+        (None, "norm", 72), (None, "BatchNorm1d", 72), (None, "conv", 64 + 80 + 52 + 4), (None, "encoder.0.weight", 48),
+        (None, "encoder.1.running_mean", 16), ("parameters", None, 96 + 132 + 4), (None, "**", 136 + 132),
+    ],
+)  # fmt: skip
+def test_bytes_of_a_part_are_of_parameters_and_buffers_alone(of, on, found):
+    assert outcome(MaxBytes(limit=0, of=of, on=on), TwoParts(), SOUND).found == found
+
+
+def test_tied_and_quantised_weights_have_bytes_in_each_part():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encode, self.decode = nn.Linear(6, 6, bias=False).half(), nn.Linear(6, 6, bias=False).half()
+            self.decode.weight = self.encode.weight
+
+        def forward(self, x):
+            return self.decode(self.encode(x.half()))
+
+    for on in ("encode", "decode", None):
+        assert outcome(MaxBytes(limit=0, on=on), Tied(), torch.zeros(1, 6)).found == 72
+
+
+@pytest.mark.parametrize("of", ["state", "file"])
+def test_a_file_has_no_parts(of):
+    with pytest.raises(ValueError, match="`on` selects no part of a file"):
+        MaxBytes(limit=1, of=of, on="encoder")

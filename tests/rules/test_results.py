@@ -27,13 +27,13 @@ from archcheck.facts.facts import Facts
 from archcheck.facts.snapshot import Committed
 from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import NotMeasured
-from archcheck.foundation.text_files import Text, Texts
 from archcheck.judging.rule_pages import Example, examples
 from archcheck.measure import measure_model
 from archcheck.rules import BUILTIN
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.findings import Finding, Result
-from archcheck.testing import artifacts_of, rule_of
+from archcheck.testing import rule_of
+from archcheck.testing.verification import artifacts_of, texts_of
 from tests.rules.broken_models import source_of
 from tests.rules.result_cases import cases
 
@@ -108,10 +108,7 @@ def facts_of(example: Example, rule: Rule, folder: Path) -> Facts:
         torch.manual_seed(0)
         facts = measure_model(built(folder / "model.py"), example=inputs(example), needs=rule.needs, confirm=True)
         if "texts" in example.lines:
-            contents = tomllib.loads(f"texts = {example.lines['texts']}")["texts"]
-            files = {name: Text(shown=name, content=content) for name, content in contents.items()}
-            named = replace(facts.subject, name="net")
-            return replace(facts, subject=named, texts=Texts(files=files, subjects=("net",)))
+            return replace(facts, subject=replace(facts.subject, name="net"), texts=texts_of(example))
         if "artifacts" in example.lines:
             return replace(facts, artifacts=artifacts_of(example.lines["artifacts"], rule))
         if "was" in example.lines:

@@ -11,6 +11,7 @@ from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.behaviour.evaluation import deterministic_in_eval, finite_output, independent_of_batch
 from archcheck.measure.behaviour.export import exports
 from archcheck.measure.behaviour.gradients import gradients_reach
+from archcheck.measure.behaviour.input_axes import input_axis
 from archcheck.measure.behaviour.learning import initial_loss, overfits_one_batch
 from archcheck.measure.behaviour.look_ahead import look_ahead
 from archcheck.measure.behaviour.outputs import keeps_batch, log_probabilities
@@ -33,6 +34,7 @@ PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
     "state-dict-round-trip": state_dict_round_trip,
     "state-bytes": state_bytes,
     "look-ahead": look_ahead,
+    "input-axis": input_axis,
     "exports": exports,
 }
 """Name -> function of the context and the parameters of a rule, which returns JSON values."""

@@ -14,17 +14,19 @@ from archcheck.foundation.words import amount, listed, quote
 from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.findings import Finding
 from archcheck.rules.queries.placed_findings import model_finding
+from archcheck.rules.queries.scope import hidden_on
 
 
 def excess(
     rule: Rule, facts: Facts, found: int, limit: int, unit: str, *, aside: str = "", remedy: str = ""
 ) -> tuple[Finding, ...]:
-    """Return the finding that `found` is above `limit`, or nothing."""
+    """Return the finding that `found` is above `limit`, or nothing. The part that `on` selects is named."""
     over = found - limit
     if over <= 0:
         return ()
     share = f", {percent_more(limit, found)}" if limit else ""
-    message = f"{amount(found, unit)}{aside}, limit {limit:,} (+{over:,}{share})"
+    part = f" in `{rule.on}`" if rule.on else ""
+    message = f"{amount(found, unit)}{part}{aside}, limit {limit:,} (+{over:,}{share})"
     return (model_finding(facts, message, f"{remedy or f'remove {amount(over, unit)}'}, or raise {rule_name(rule)}"),)
 
 
@@ -68,12 +70,12 @@ _USUAL = 4
 """Bytes of an element of float32. A hidden weight of unknown dtype counts as one."""
 
 
-def hidden_bytes(facts: Facts) -> int:
+def hidden_bytes(facts: Facts, on: str | None = None) -> int:
     """Return the bytes of the hidden weights that are no buffers, at the precision of the operation that reads them."""
     readers = {(op.layer, op.op): op for op in facts.ops}
     return sum(
         weight.elements * _width(readers.get((weight.layer, weight.used_by)))
-        for weight in facts.params.hidden
+        for weight in hidden_on(facts, on)
         if not weight.buffer
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Hidden, Op
 from archcheck.facts.selectors import kinds_of, matches_path, selects, selects_layer
+from archcheck.facts.storage import StoredTensor
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import did_you_mean, quote
 from archcheck.rules.base import Rule
@@ -54,6 +55,16 @@ def params_on(facts: Facts, on: str | None) -> dict[str, int]:
         for name, size in facts.params.sizes.items()
         if name in read or any(_owns(on, each, facts) for each in groups.get(name, (name,)))
     }
+
+
+def stored_on(facts: Facts, on: str | None) -> tuple[StoredTensor, ...]:
+    """Return the stored tensors that `on` points at: its parameters, and the buffers of its layers."""
+    names = params_on(facts, on)
+    return tuple(
+        each
+        for each in facts.params.storage
+        if on is None or (_owns(on, each.name, facts) if each.sort == "buffer" else each.name in names)
+    )
 
 
 def hidden_on(facts: Facts, on: str | None) -> tuple[Hidden, ...]:

@@ -5,19 +5,23 @@ from __future__ import annotations
 from archcheck.facts.conventions.comparison import counted_as
 from archcheck.facts.cross_checks import ToolCount
 from archcheck.facts.facts import Facts
+from archcheck.facts.selectors import selects
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import amount
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Result
 from archcheck.rules.queries.bounds import excess
+from archcheck.rules.queries.per_extent import Per, Shared, shared
 from archcheck.rules.queries.scope import reach
 
 _SHOWN = 3
 """How many differences a note tells."""
 
 
-def held_to_tool(rule: Rule, facts: Facts, tool: str, limit: int) -> Result:
+def held_to_tool(rule: Rule, facts: Facts, tool: str, limit: int, per: Per) -> Result:
     """Compare the number that `tool` prints with `limit`; a note says the true one, and the largest differences.
+
+    With `per`, its share is compared.
 
     Raises:
         NotMeasured: the tool fails at this network, or its calls were not recorded.
@@ -29,14 +33,15 @@ def held_to_tool(rule: Rule, facts: Facts, tool: str, limit: int) -> Result:
             where=facts.subject.where,
             fix="change what it fails at, or leave `as` out to bound the true multiply-accumulates",
         )
-    unit = f"{count.unit} of {tool}"
+    ops = [op for op in facts.ops if selects(rule.on, op, facts)]
+    share = shared(rule, per, facts, ops, Shared(found=count.total, unit=f"{count.unit} of {tool}"))
     return Result(
         examined=reach(facts, rule.on),
-        findings=excess(rule, facts, count.total, limit, unit),
-        found=count.total,
+        findings=excess(rule, facts, share.found, limit, share.unit, aside=share.aside),
+        found=share.found,
         limit=limit,
-        unit=unit,
-        notes=tuple(_notes(facts, count)),
+        unit=share.unit,
+        notes=(*share.notes, *_notes(facts, count)),
     )
 
 
