@@ -83,7 +83,7 @@ class FollowedBy(_Neighbours):
         readers = consumers(facts.ops)
         layers = lasts(live(facts, self.layer, self.on), self.layer, readers, facts)
         wrong = partial(wrong_follower, by=self.by, readers=readers, facts=facts, direct=self.position == "direct")
-        return self._judge(layers, wrong, facts, said="followed", fix=f"put {self.by} after it, or exempt it")
+        return self._judge(layers, wrong, facts, said="followed", fix=f"put {self.by} after it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ class PrecededBy(_Neighbours):
         wrong = partial(
             wrong_predecessor, by=self.by, dependent=dependent, facts=facts, direct=self.position == "direct"
         )
-        return self._judge(layers, wrong, facts, said="preceded", fix=f"put {self.by} before it, or exempt it")
+        return self._judge(layers, wrong, facts, said="preceded", fix=f"put {self.by} before it")
 
 
 def _is_exempt(op: Op, layers: Sequence[Op], exempt: Sequence[str], facts: Facts) -> bool:
