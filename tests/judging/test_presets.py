@@ -69,7 +69,64 @@ class Adder(nn.Module):
 
 GOLF = ADDER.replace("Embedding(12, 8)", "Embedding(1024, 8)").replace("positions(40, 8)", "positions(200, 8)")
 
+SCENES = (
+    HEAD
+    + """\
+class Net(nn.Module):
+    def __init__(self, width=16):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, width, 3, stride=4), nn.BatchNorm2d(width), nn.ReLU(),
+            nn.Conv2d(width, width, 3, stride=2), nn.BatchNorm2d(width), nn.ReLU(),
+        )
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x):
+        x = self.features(x).flatten(2).transpose(1, 2)
+        return self.head(x.mean(1))
+"""
+)
+
+UPSCALED = (
+    HEAD
+    + """\
+class Net(nn.Module):
+    def __init__(self, num_in_ch=3, num_out_ch=3, upscale=4, width=32):
+        super().__init__()
+        self.first = nn.Conv2d(num_in_ch, width, 3, padding="same")
+        self.body = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU())
+        self.last = nn.Conv2d(width, num_out_ch * upscale**2, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(upscale)
+
+    def forward(self, x):
+        return self.shuffle(self.last(self.body(self.first(x))))
+"""
+)
+
+KEYWORDS = (
+    HEAD
+    + """\
+def block(width):
+    return nn.Sequential(
+        nn.Conv2d(width, width, 3, padding=1, groups=width), nn.BatchNorm2d(width), nn.ReLU(),
+        nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.ReLU(),
+    )
+
+
+class Net(nn.Sequential):
+    def __init__(self, width=64):
+        super().__init__(
+            nn.Conv2d(1, width, (10, 4), stride=2, padding=(5, 1)), nn.BatchNorm2d(width), nn.ReLU(),
+            block(width), block(width), block(width), block(width),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 12),
+        )
+"""
+)
+
 KEPT = {
+    "dcase-task1": {"model.py": SCENES},
+    "ntire-esr": {"model.py": UPSCALED},
+    "tinyml-kws": {"model.py": KEYWORDS},
     "mnist-course": {"model.py": MNIST},
     "adderboard": {"model.py": ADDER},
     "parameter-golf": {
@@ -83,6 +140,39 @@ KEPT = {
 """An entry for each preset that keeps all of its lines."""
 
 BROKEN = {
+    "dcase-task1": {
+        "max-bytes": ("nn.Linear(width, 10)", "nn.Sequential(nn.Linear(width, 1600), nn.Linear(1600, 10))"),
+        "max-macs-1": ("stride=4", "stride=1, padding=9"),
+        "max-macs-2": (
+            "x.mean(1)",
+            "((x.repeat(1, 9, 1) @ x.repeat(1, 9, 1).transpose(1, 2)) @ x.repeat(1, 9, 1)).mean(1)",
+        ),
+        "no-hidden-weights": ("self.head(x.mean(1))", "self.head(x.mean(1)) + WEIGHTS[:10] @ WEIGHTS.view(10, 10)"),
+        "output-shape": ("nn.Linear(width, 10)", "nn.Linear(width, 11)"),
+        "independent-of-batch": ("self.head(x.mean(1))", "self.head(x.mean(1) - x.mean((0, 1)))"),
+    },
+    "ntire-esr": {
+        "output-shape": ("upscale=4", "upscale=2"),
+        "no-hidden-weights": ("self.first(x)", "self.first(x * WEIGHTS.sum() + WEIGHTS.max())"),
+        "finite-output": ("self.body(self.first(x))", "self.body(self.first(x)).log()"),
+        "score": ("width=32", "width=200"),
+    },
+    "tinyml-kws": {
+        "max-params": ("nn.Linear(width, 12)", "nn.Linear(width, 2048), nn.Linear(2048, 12)"),
+        "max-arena": ("stride=2", "stride=1"),
+        "max-macs": ("stride=2", "stride=1"),
+        "multiple-of": ("width=64", "width=60"),
+        "forbids": (
+            "nn.BatchNorm2d(width), nn.ReLU(),\n            block",
+            "nn.BatchNorm2d(width), nn.SiLU(),\n            block",
+        ),
+        "no-hidden-weights": (
+            "class Net(nn.Sequential):",
+            "class Net(nn.Sequential):\n    def forward(self, x):\n"
+            "        return super().forward(x * WEIGHTS[:98].view(49, 2).repeat(1, 5))\n",
+        ),
+        "output-shape": ("nn.Linear(width, 12)", "nn.Linear(width, 10)"),
+    },
     "mnist-course": {
         "max-params": ("width=8", "width=300"),
         "requires": ("nn.Dropout(0.1)", "nn.Dropout(0.0)"),
