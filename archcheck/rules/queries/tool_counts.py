@@ -56,7 +56,7 @@ def _notes(facts: Facts, count: ToolCount) -> list[str]:
         others = f" and {len(members) - 1:,} more" if len(members) > 1 else ""
         notes.append(f"{op} in {members[0][0] or 'the model itself'}{others}: {theirs:,} for {ours:,}; {reason}")
     if len(ranked) > _SHOWN:
-        notes.append(f"`archcheck report --as {count.tool}` lists {len(ranked) - _SHOWN:,} more differences")
+        notes.append(f"`archcheck report --as {count.tool}` lists {amount(len(ranked) - _SHOWN, 'differences')} more")
     if facts.passes is not None:
         notes.append("values decide what runs: the pass on the example counts")
     return notes
