@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from archcheck.cli.late_imports import Command, imported_late
 from archcheck.cli.option_values import (
     argument_of,
     format_of,
@@ -29,18 +29,6 @@ _SECONDS = "time limit of one subject in seconds; 120 by default"
 _AS = f"also show the number that this tool prints, and why it differs: {', '.join(TOOLS[:-1])} or {TOOLS[-1]}"
 _NO_CACHE = "ignore the cache, and do not write to it"
 _FORMATS = "text, concise, json, markdown, github, sarif or html"
-
-Command = Callable[[argparse.Namespace], int]
-
-
-def _later(module: str, name: str) -> Command:
-    """Return the command `name` of a module that is imported only when the command runs."""
-
-    def run(options: argparse.Namespace) -> int:
-        command: Command = getattr(import_module(f"archcheck.cli.{module}"), name)
-        return command(options)
-
-    return run
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -229,20 +217,20 @@ def _add_kept(adder: Any) -> None:
     snapshot = _add(
         adder,
         "snapshot",
-        _later("snapshot", "snapshot"),
+        imported_late("snapshot", "snapshot"),
         "write the measures of the subjects to the snapshot file, which you commit",
     )
     snapshot_options.add_snapshot(snapshot)
     _add_config(snapshot)
     text = "show the differences between two saved reports or snapshots"
-    snapshot_options.add_diff(_add(adder, "diff", _later("snapshot", "diff"), text))
+    snapshot_options.add_diff(_add(adder, "diff", imported_late("snapshot", "diff"), text))
     text = "print a first contract that the model keeps today, with some headroom"
-    init = _add(adder, "init", _later("init", "init"), text)
+    init = _add(adder, "init", imported_late("init", "init"), text)
     snapshot_options.add_init(init)
     sync = _add(
         adder,
         "sync",
-        _later("sync", "sync"),
+        imported_late("sync", "sync"),
         "write the measured figures between the markers in text files, and into badges",
     )
     snapshot_options.add_sync(sync)
