@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from archcheck.contract.checkpoints import each_checkpoint
 from archcheck.contract.document import LARGEST, Node, parse
 from archcheck.contract.fields import check_keys
 from archcheck.contract.plugins import installed_rules, read_plugins
@@ -48,13 +49,21 @@ class Contract:
     subjects: tuple[SubjectEntry, ...]
     snapshot: str = SNAPSHOT_FILE
 
-    def subject(self, name: str) -> SubjectEntry:
-        """Return the subject of that name. Raises `ArchcheckError` when there is none."""
-        entries = {entry.name: entry for entry in self.subjects}
-        if name in entries:
-            return entries[name]
-        hint = did_you_mean(name, entries, f"it has {listed(entries)}")
+    def named(self, name: str) -> tuple[SubjectEntry, ...]:
+        """Return the subject of that name, or each checkpoint of it. Raises `ArchcheckError` when there is none."""
+        if found := tuple(entry for entry in self.subjects if name in (entry.name, entry.family)):
+            return found
+        names = [entry.name for entry in self.subjects]
+        hint = did_you_mean(name, names, f"it has {listed(names)}")
         raise ArchcheckError(f"{quote(name)} is not a subject of {self.file}{hint}")
+
+    def subject(self, name: str) -> SubjectEntry:
+        """Return the subject of that name. Raises `ArchcheckError` when there is none, or several checkpoints of it."""
+        first, *others = self.named(name)
+        if others:
+            names = listed(entry.name for entry in (first, *others))
+            raise ArchcheckError(f"{quote(name)} has several checkpoints; name one of {names}")
+        return first
 
     def snapshot_file(self, entry: SubjectEntry) -> Path:
         """Return the file of a subject's committed measures: its own, or the one beside the contract."""
@@ -126,7 +135,7 @@ def _read_contract(node: Node, known: Mapping[str, type[Rule]], root: Path) -> t
         section = ".".join((*map(str, node.path), "subjects.NAME"))
         node.complain(f"no subject is named; add [{section}] with a model")
     entries = (read_subject(child, shared, known) for child in (subjects or {}).values())
-    return tuple(entry for entry in entries if entry)
+    return tuple(each for entry in entries if entry for each in each_checkpoint(entry, root))
 
 
 def _contract_node(document: Node, name: str) -> Node:

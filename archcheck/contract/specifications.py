@@ -57,6 +57,14 @@ def check_filled(text: str) -> None:
         raise ValueError("must not be empty")
 
 
+def check_files(files: str | tuple[str, ...]) -> None:
+    """Raise `ValueError` for no file, and for one without a name."""
+    if not files:
+        raise ValueError("must name a file")
+    for file in (files,) if isinstance(files, str) else files:
+        check_filled(file)
+
+
 def check_positive(number: float) -> None:
     """Raise `ValueError` unless the number is positive."""
     if number <= 0:
@@ -127,13 +135,15 @@ class SubjectEntry:
     """A subject as a contract names it.
 
     `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or the name of a
-    function that makes one. `weights` is a file with its tensors. `meta` builds it without memory. `unsafe` loads a
+    function that makes one. `weights` is a file with its tensors; several, or a pattern, are as many
+    entries of one `family` (see `checkpoints`). `meta` builds it without memory. `unsafe` loads a
     pickle; only the command line can set it. `timeout` is in seconds. `import_timeout` limits the import of its own
     code, in seconds of CPU time. `costs` are multiply-accumulates of its own operators by name (see `operator_costs`).
     `snapshot` is the file of its committed measures; by default it lies beside the contract (`Contract.snapshot`).
     """
 
     name: str = field(metadata={"key": False})
+    family: str | None = field(default=None, metadata={"key": False})
     model: str = field(metadata={"check": check_filled})
     input: tuple[InputSpec, ...] | str | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
@@ -142,7 +152,7 @@ class SubjectEntry:
     waivers: tuple[Waiver, ...] = ()
     timeout: float | None = field(default=None, metadata={"check": check_positive})
     import_timeout: float | None = field(default=None, metadata={"check": check_positive})
-    weights: str | None = field(default=None, metadata={"check": check_filled})
+    weights: str | tuple[str, ...] | None = field(default=None, metadata={"check": check_files})
     meta: bool = False
     costs: Mapping[str, StatedCost] = field(default_factory=dict)
     unsafe: bool = field(default=False, metadata={"key": False})

@@ -97,7 +97,8 @@ def check_contract(contract: Contract, names: Sequence[str] = (), *, worker: Wor
 
 def chosen_entries(contract: Contract, names: Sequence[str] = ()) -> tuple[SubjectEntry, ...]:
     """Return the named subjects, each once, or all of them. Raises `ArchcheckError` for an unknown name."""
-    return tuple(contract.subject(name) for name in dict.fromkeys(names)) or contract.subjects
+    named = {entry.name: entry for name in names for entry in contract.named(name)}
+    return tuple(named.values()) or contract.subjects
 
 
 def check_entry(worker: Worker, contract: Contract, entry: SubjectEntry, *, needs: Iterable[str] = ()) -> Report:
