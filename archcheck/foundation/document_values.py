@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice
@@ -25,6 +27,8 @@ _MOST = 1_000_000
 _TOO_DEEP = "is nested too deeply to be read"
 _TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]|[^\s\[\]{},:"\ufeff]+', re.DOTALL)
 _YAML_BREAKS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_TOML_HEADER = re.compile(r"\s*\[+([^\[\]]+)\]")
+_TOML_KEY = re.compile(r"""(?:^|[\s{,.])("[^"]+"|'[^']+'|[\w-]+)\s*=""")
 
 Kind = Literal["number", "text", "other"]
 
@@ -151,10 +155,11 @@ def in_toml(text: str) -> Iterator[Leaf]:
         raise ValueError(f"is damaged: not TOML ({str(error)[:100].lower()})") from None
     lines = text.splitlines(keepends=True)
     starts = [0, *accumulate(map(len, lines))]
+    places = _TomlLines(lines)
     for path, value in _plain_leaves(document, ()):
         number = isinstance(value, int | _Written) and not isinstance(value, bool)
         kind: Kind = "number" if number else "text" if type(value) is str else "other"
-        yield Leaf(path=path, written=str(value), kind=kind, position=starts[_toml_line(lines, path)])
+        yield Leaf(path=path, written=str(value), kind=kind, position=starts[places.of(path)])
 
 
 def _plain_leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
@@ -171,16 +176,30 @@ class _Written(str):
     __slots__ = ()
 
 
-def _toml_line(lines: Sequence[str], path: Path) -> int:
-    """Return the index of the line that states a key, which `tomllib` does not tell: the first below its header."""
-    words = [rf"""["']?{re.escape(step)}["']?""" for step in path if not step.isdecimal()]
-    number = next((int(step) for step in reversed(path[:-1]) if step.isdecimal()), 0)
-    header = re.compile(r"\s*(\[+)\s*" + r"\s*\.\s*".join(words[:-1]) + r"\s*\]")
-    stated = re.compile(rf"(?:^|[\s{{,.]){words[-1]}\s*=" if words else "$^")
-    headers = [index for index, line in enumerate(lines) if words[1:] and header.match(line)]
-    start = headers[min(number, len(headers) - 1)] if headers else 0
-    order = [*range(start, len(lines)), *range(start)]
-    return next((index for index in order if stated.search(lines[index])), 0)
+class _TomlLines:
+    """Where keys and headers of tables stand in TOML, which `tomllib` does not tell: line by line, so nearly always."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._keys, self._headers = defaultdict[str, list[int]](list), defaultdict[Path, list[int]](list)
+        for index, line in enumerate(lines):
+            if header := _TOML_HEADER.match(line):
+                self._headers[tuple(map(_unquoted, header[1].split(".")))].append(index)
+            for found in _TOML_KEY.finditer(line):
+                self._keys[_unquoted(found[1])].append(index)
+
+    def of(self, path: Path) -> int:
+        """Return the index of the line that states a value: the first with its key below the header of its table."""
+        names = tuple(step for step in path if not step.isdecimal())
+        number = next((int(step) for step in reversed(path[:-1]) if step.isdecimal()), 0)
+        headers = self._headers.get(names[:-1], [0])
+        start = headers[min(number, len(headers) - 1)]
+        lines = self._keys.get(names[-1], [0]) if names else [0]
+        below = bisect_left(lines, start)
+        return lines[below if below < len(lines) else 0]
+
+
+def _unquoted(word: str) -> str:
+    return word.strip().strip("\"'")
 
 
 def _check_length(content: str, most: int) -> None:
