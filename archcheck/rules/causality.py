@@ -24,7 +24,7 @@ class MaxLookAhead(Rule):
     output positions change. It does so with the parameters as they are, and with all of them moved a little, because
     weights that start at zero do not stay there. A mask that `forward` applies stays one.
 
-    The positions lie along `axis`: `length` (the default), `height`, `width`, `depth`, or the number of an axis.
+    The positions lie along `axis`: `length` (the default, or `time`), `height`, `width`, `depth`, or a number.
     `output-axis` is the number of that axis in the output, if it cannot be found by a longer input. `input` is the
     position (from 0) or the keyword of the input. An output of one position for each `hop` input positions may depend
     on these without looking ahead: position `t` on the input up to `(t + 1) * hop - 1`. The outputs of a network that

@@ -112,6 +112,7 @@ def test_other_axes_are_named_or_numbered():
     assert outcome(model, MaxLookAhead(limit=0, axis="height"), image).verdict is Verdict.KEPT
     assert outcome(model, MaxLookAhead(limit=0, axis="width"), image).found == 1
     assert outcome(model, MaxLookAhead(limit=0, axis="-1"), image).found == 1
+    assert outcome(nn.Conv1d(1, 4, 3, padding=1), MaxLookAhead(limit=0, axis="time")).found == 1
     moved = Run(lambda self, x: self.c(x).transpose(1, 2), c=nn.Conv1d(1, 64, 3, padding=1))
     assert outcome(moved, MaxLookAhead(limit=0, output_axis=1)).found == 1
     assert outcome(moved, MaxLookAhead(limit=0)).found == 1

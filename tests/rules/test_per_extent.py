@@ -97,7 +97,7 @@ def test_attention_is_not_told_by_a_shorter_example():
 @pytest.mark.parametrize(
     ("per", "says"),
     [
-        ({"axis": "height", "size": 1}, "has no axis `height`"),
+        ({"axis": "height", "size": 1}, "has no axis `height` but"),
         ({"axis": 3, "size": 1}, "has no positions along axis 3"),
         ({"axis": "length", "size": 1, "input": 1}, "there is no input `1`"),
         ({"axis": 0, "size": 1, "input": 1}, "no input 1"),
@@ -160,3 +160,11 @@ def test_the_number_of_a_tool_has_a_share_too():
     assert broken.summary.startswith("400 mult-adds of torchinfo per 50 positions (800 for 100), limit 0")
     kept = outcome(CONV, torch.zeros(1, 1, 100), MaxMacs(limit=400, as_="torchinfo", per={"axis": -1, "size": 50}))
     assert (kept.verdict, kept.found) == ("kept", 400)
+
+
+def test_the_message_says_what_the_contract_says():
+    found = outcome(nn.Conv2d(1, 2, 1), torch.zeros(1, 1, 8, 8), macs(axis="time", size=1))
+    assert found.summary == (
+        'the input 1x1x8x8 has no axis `time` but "batch", "channels", "height" and "width"; '
+        "give another by its number in `axis`"
+    )

@@ -21,7 +21,7 @@ def input_axis(
     """Return the `extent` of the example input along an axis, or the `problem` that there is none."""
     try:
         chosen = choose(context.example, input, context.trace, context.tree)
-        extent = chosen.tensor.shape[chosen.axis(axis)]
+        extent = chosen.tensor.shape[chosen.axis(axis, "axis")]
     except ValueError as error:
-        return {"problem": str(error), "fix": "name another `axis` or `input`, or give the axis by its number"}
+        return {"problem": str(error), "fix": "name another `axis` or `input` of `per`"}
     return {"extent": extent} if extent else {"problem": f"the input has no positions along `{axis}`"}

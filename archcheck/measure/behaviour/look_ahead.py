@@ -53,7 +53,7 @@ def look_ahead(
     """
     try:
         chosen = choose(context.example, input, context.trace, context.tree)
-        along = chosen.axis(axis)
+        along = chosen.axis(axis, "axis")
         outside = _output_axis(context, chosen, along, output_axis)
     except ValueError as error:
         return {"problem": str(error)}

@@ -20,6 +20,7 @@ from archcheck.measure.shapes.tensor import META, is_floating
 from archcheck.measure.subject.module_tree import Tree
 
 _SPATIAL = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+_SAME = {"time": "length"}
 _UNTOUCHED = frozenset({"add", "sub", "mul", "div", "dropout", "copy", "layer_norm", "identity", "relu"})
 """Kinds of operations that keep the meaning of axes if they keep the shape."""
 _STATISTICS = frozenset({"sum", "mean", "max", "amax", "amin", "std", "var", "var_mean", "std_mean", "norm"})
@@ -39,8 +40,8 @@ class Chosen:
         """The axis that counts samples, `None` if no axis certainly does."""
         return next((axis for axis, names in enumerate(self.names) if names == ("batch",)), None)
 
-    def axis(self, name: str) -> int:
-        """Return the axis with the name or the number `name`.
+    def axis(self, name: str, key: str = "axes") -> int:
+        """Return the axis with the name or the number `name`. Messages call it `key`, as the rule does.
 
         Raises:
             ValueError: there is no such axis.
@@ -50,11 +51,11 @@ class Chosen:
                 return int(name) % len(self.names)
             raise ValueError(f"the input {self._text} has no axis {name}")
         for axis, names in enumerate(self.names):
-            if name in names:
+            if _SAME.get(name, name) in names:
                 return axis
         known = listed(each for names in self.names for each in names)
         raise ValueError(
-            f"the input {self._text} has no axis `{name}` but {known}; give another by its number in `axes`"
+            f"the input {self._text} has no axis `{name}` but {known}; give another by its number in `{key}`"
         )
 
     @property

@@ -19,8 +19,7 @@ from archcheck.rules.queries.probe_answers import probed
 
 Per = Mapping[str, int | str]
 """As a contract states it: `{ axis = "length", size = 16_000 }`."""
-NAMES = ("length", "height", "width", "depth", "batch", "channels")
-_SAME = {"time": "length"}
+NAMES = ("length", "time", "height", "width", "depth", "batch", "channels")
 _KEYS = ("axis", "size", "input")
 _FASTER = ("attention", "matmul")
 """Kinds of operations whose cost may grow faster than the input, if both operands are computed from it."""
@@ -47,8 +46,7 @@ def check_per(per: Per) -> None:
 
 
 def _axis(per: Per) -> str:
-    axis = str(per["axis"])
-    return _SAME.get(axis, axis)
+    return str(per["axis"])
 
 
 def _size(per: Per) -> int:
