@@ -86,7 +86,9 @@ def test_the_instance_is_the_outermost_layer_that_is_meant(facts):
 def test_words_that_point_at_nothing_are_told_with_what_was_meant():
     assert mistake_in("fc") == '"fc" is not a kind; did you mean "linear"?'
     assert mistake_in("features.*") is None
-    assert mistake_in("xyzxyz").endswith('a layer type ("Conv2d") or a path ("features.**")')
+    assert mistake_in("xyzxyz").endswith(
+        'a layer type ("Conv2d"), a path ("features.**") or an operator ("aten::cumsum")'
+    )
 
 
 def test_the_examples_of_the_selectors_hold():
