@@ -42,7 +42,8 @@ RULES = {
     'requires = ["conv", "fc"]': '"fc" is not a kind; did you mean "linear"?',
     'requires = "xyzxyz"': '"xyzxyz" is not a kind; '
     'write a kind ("conv"), a layer type ("Conv2d"), a path ("features.**") or an operator ("aten::cumsum")',
-    'requires = ""': '"" is not a kind; write a kind ("conv"), a layer type ("Conv2d"), a path ("features.**") or an operator ("aten::cumsum")',
+    'requires = ""': '"" is not a kind; '
+    'write a kind ("conv"), a layer type ("Conv2d"), a path ("features.**") or an operator ("aten::cumsum")',
     'followed-by = { layer = "conv", by = "bn" }': '"bn" is not a kind; did you mean "batch_norm"?',
     'followed-by = { layer = "conv", by = "relu", position = "near" }': '"position" must be "direct" or '
     '"before-weights", found "near"',
