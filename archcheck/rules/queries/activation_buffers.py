@@ -21,6 +21,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from archcheck.facts.records import IDLE, PART_OF, Op
+from archcheck.rules.queries.graphs import varying
 from archcheck.rules.queries.memory_plan import Buffer
 
 _VIEWS = frozenset({
@@ -65,13 +66,10 @@ class _Memory:
     def __init__(self, ops: Sequence[Op], outputs: Sequence[int]) -> None:
         self._ops, self._outputs = ops, frozenset(outputs)
         self.fused: list[int] = []
-        self._varies: list[bool] = []
-        for op in ops:
-            reads = any(self._varies[index] for index in op.inputs)
-            self._varies.append(op.kind in ("input", "random") or (op.kind not in ("constant", "factory") and reads))
+        self._varies = varying(ops)
         self._same = [op.index for op in ops]  # the operation whose very value this is
         for op in ops:
-            if _is_identity(op):
+            if is_identity(op):
                 self._same[op.index] = self._same[op.inputs[0]]
         self._readers = self._read_by()
         self._owners: list[int] = []
@@ -81,7 +79,7 @@ class _Memory:
     def _read_by(self) -> list[set[int]]:
         readers: list[set[int]] = [set() for _ in self._ops]
         for op in self._ops:
-            for index in op.inputs if op.live and not _is_identity(op) else ():
+            for index in op.inputs if op.live and not is_identity(op) else ():
                 readers[self._same[index]].add(op.index)
         for index in self._outputs:
             readers[self._same[index]].add(-1)
@@ -91,7 +89,7 @@ class _Memory:
         if not op.inputs:
             return op.index
         source = op.inputs[0]
-        if _is_identity(op) or op.op.removesuffix("_") in _VIEWS:
+        if is_identity(op) or op.op.removesuffix("_") in _VIEWS:
             return self._owners[source]
         if self._is_fused(op):
             self.fused.append(op.index)
@@ -134,7 +132,7 @@ class _Memory:
         return used | {self._owners[index]: len(self._ops) for index in self._outputs}
 
 
-def _is_identity(op: Op) -> bool:
+def is_identity(op: Op) -> bool:
     """Whether the result of an operation is its first input, in another form at most."""
     if not op.inputs:
         return False
