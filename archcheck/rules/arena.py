@@ -95,8 +95,8 @@ class MaxArena(Rule):
 
 
 def _notes(plan: MemoryPlan, at: Op, fused: Counter[str], facts: Facts) -> Iterator[str]:
-    where = place(at, facts)
-    peak = f"{plan.alive:,} bytes are alive at {label(at, facts)}" + (f" {where}" if where else "")
+    named, where = label(at, facts), str(place(at, facts) or "")
+    peak = f"{plan.alive:,} bytes are alive at {named}" + ("" if named.endswith(where) else f" {where}")
     yield peak if plan.alive == plan.arena else f"{peak}, and no plan takes less"
     if fused:
         yield f"fused into the operation before: {', '.join(f'{count:,} {kind}' for kind, count in fused.items())}"

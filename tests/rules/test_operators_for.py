@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from archcheck.judging.engine import check
+from archcheck.measure import measure_model
 from archcheck.measure.operators.vocabulary import FACTORIES, FREE, KINDS, RANDOM, WHOLE
 from archcheck.rules import OperatorsFor
 from archcheck.rules.findings import Verdict
@@ -25,6 +27,9 @@ ROOT = Path(__file__).parents[2]
 TARGETS = get_args(Target)
 IMAGE = torch.zeros(1, 4, 8, 8)
 VOLUME = torch.zeros(1, 1, 4, 4, 4)
+
+
+LINEAR = measure_model(nn.Linear(3, 4), example=torch.zeros(1, 3))
 
 
 class Run(nn.Module):
@@ -130,6 +135,26 @@ def test_what_a_converter_removes_or_computes_beforehand_needs_no_operator():
     assert told.kept == "tflite-micro has the operators of all 2 operations: ADD, MUL"
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("op", "kind", "lacked_by"),
+    [
+        ("quantized::conv2d", "conv", set()),
+        ("quantized::conv2d_relu", "conv", set()),
+        ("quantized::conv1d_dynamic", "conv", set()),
+        ("quantized::linear_relu_dynamic", "linear", set()),
+        ("quantized::batch_norm2d_relu", "batch_norm", set()),
+        ("quantized::add_relu", "add", set()),
+        ("quantized::cat", "cat", set()),
+        ("quantized::conv3d_relu", "conv", set(TARGETS) - {"onnx-opset-17"}),
+        ("quantized::layer_norm", "layer_norm", {"tflite-micro", "executorch-xnnpack"}),
+    ],
+)
+def test_operators_on_packed_weights_count_as_those_in_float(op, kind, lacked_by, target):
+    linear = next(each for each in LINEAR.ops if each.kind == "linear")
+    assert (not operator_list(target).counterparts(replace(linear, op=op, kind=kind))) == (target in lacked_by)
+
+
 def test_a_part_of_the_model():
     model = nn.Sequential(Net(nn.SiLU), nn.GELU())
     assert outcome(model, "tflite-micro", on="0").found == ["silu"]
@@ -212,9 +237,21 @@ class Net(torch.nn.Module):
         return self.then(x)
 
 
-for then in (F.silu, F.gelu, F.hardswish, F.elu, lambda x: x.log_softmax(-1), lambda x: F.layer_norm(x, (8,)),
-             lambda x: F.adaptive_avg_pool2d(x, 1), lambda x: F.adaptive_avg_pool2d(x, 2),
-             lambda x: x.chunk(2, 1)[0] + 1, lambda x: x.mean((2, 3), keepdim=True), lambda x: x.mean((2, 3)), lambda x: F.pixel_shuffle(x, 2)):
+CASES = (
+    F.silu,
+    F.gelu,
+    F.hardswish,
+    F.elu,
+    lambda x: x.log_softmax(-1),
+    lambda x: F.layer_norm(x, (8,)),
+    lambda x: F.adaptive_avg_pool2d(x, 1),
+    lambda x: F.adaptive_avg_pool2d(x, 2),
+    lambda x: x.chunk(2, 1)[0] + 1,
+    lambda x: x.mean((2, 3), keepdim=True),
+    lambda x: x.mean((2, 3)),
+    lambda x: F.pixel_shuffle(x, 2),
+)
+for then in CASES:
     model, x = Net(then).eval(), torch.rand(1, 4, 8, 8)
     lowered = to_edge_transform_and_lower(torch.export.export(model, (x,)), partitioner=[XnnpackPartitioner()])
     called = [str(node.target) for node in lowered.exported_program().graph.nodes if node.op == "call_function"]

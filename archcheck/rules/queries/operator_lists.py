@@ -15,6 +15,9 @@ from importlib.resources import files
 
 from archcheck.facts.records import Op
 
+_FUSED = ("_relu", "_leaky_relu", "_tanh", "_add", "_dynamic", "_fp16", "_scalar")
+"""What follows the name of an operator on packed weights: what is computed with it, and how."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorList:
@@ -32,15 +35,25 @@ class OperatorList:
 
     def counterparts(self, op: Op) -> tuple[str, ...]:
         """Return the operators of the target that an operation becomes; empty if the target lacks it."""
-        name = out_of_place(op.op)
+        name = self.listed_name(op)
         if name in self.lacks or not _is_so(self.only_as.get(name, ""), op):
             return ()
         same = self.inventory & {name, f"{name}_copy"} if self.same_names else ()
         return self.operators.get(name) or tuple(sorted(same))
 
+    def listed_name(self, op: Op) -> str:
+        """Return the name to look up. An operator on packed int8 weights counts as that in float."""
+        name = out_of_place(op.op)
+        if not name.startswith("quantized::"):
+            return name
+        plain = name.removeprefix("quantized::")
+        while plain not in self.operators and plain not in self.lacks and plain.endswith(_FUSED):
+            plain = plain.rpartition("_")[0]
+        return plain if plain in self.operators or plain in self.lacks else op.kind
+
     def why_not(self, op: Op) -> str:
         """Return why the target lacks an operation, or that its list does not name it."""
-        name = out_of_place(op.op)
+        name = self.listed_name(op)
         if name in self.only_as:
             return f"it has {self.only_as[name].replace(' ', ' with ')} only"
         return self.lacks.get(name, "it is not on the list")
