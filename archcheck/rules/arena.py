@@ -35,8 +35,9 @@ class MaxArena(Rule):
     `bits` is 8 by default, as after quantisation to int8. Whole numbers that the network itself computes with, such as
     token ids, count at least their own width, and 32 bits at most. The plan is that of a converted network:
 
-    - a batch normalisation is folded into the convolution or linear layer before it, and a ReLU or ReLU6 into the
-      operation before it (these, pooling, and elementwise arithmetic), if nothing else reads the result in between;
+    - a batch normalisation, or a scale or shift of each channel, is folded into the convolution or linear layer before
+      it, and a ReLU or ReLU6 into the operation before it (these, pooling, and elementwise arithmetic), if nothing else
+      reads the result in between;
     - views such as `flatten` and slices, in-place operations, dropout and fake quantisation take no memory;
     - what is the same for any input, such as a mask, is stored with the weights;
     - a transposition and an explicit padding take memory, and an attention takes it for its scores.
