@@ -106,4 +106,5 @@ class OperatorsFor(Rule):
     def _executed(self, facts: Facts) -> list[Op]:
         """Return what runs on a device: what reaches an output and depends on an input or on chance."""
         runs = varying(facts.ops)
-        return [op for op in facts.ops if op.live and op.kind != "input" and runs[op.index] and not is_identity(op)]
+        made = [op for op in facts.ops if op.live and op.kind != "input" and op.shapes]  # a size is no tensor
+        return [op for op in made if runs[op.index] and not is_identity(op)]
