@@ -28,6 +28,7 @@ from archcheck.rules.score import Score
 from archcheck.rules.shape import KeepsBatch, MinReceptiveField, OutputShape
 from archcheck.rules.storage import MaxBytes, MinSparsity
 from archcheck.rules.structure import Channels, DropoutRate, Head, NoPadding
+from archcheck.rules.targets import OperatorsFor
 from archcheck.rules.training import RecordMatchesModel
 from archcheck.rules.unproven import NoUnprovenNumbers
 from archcheck.rules.weights import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
@@ -50,6 +51,7 @@ BUILTIN: tuple[type[Rule], ...] = (
     RequiresAny,
     Forbids,
     Allows,
+    OperatorsFor,
     Count,
     MaxCalls,
     FollowedBy,

@@ -35,8 +35,9 @@ class MaxArena(Rule):
     `bits` is 8 by default, as after quantisation to int8. Whole numbers that the network itself computes with, such as
     token ids, count at least their own width, and 32 bits at most. The plan is that of a converted network:
 
-    - a batch normalisation is folded into the convolution or linear layer before it, and a ReLU or ReLU6 into the
-      operation before it (these, pooling, and elementwise arithmetic), if nothing else reads the result in between;
+    - a batch normalisation, or a scale or shift of each channel, is folded into the convolution or linear layer before
+      it, and a ReLU or ReLU6 into the operation before it (these, pooling, and elementwise arithmetic), if nothing else
+      reads the result in between;
     - views such as `flatten` and slices, in-place operations, dropout and fake quantisation take no memory;
     - what is the same for any input, such as a mask, is stored with the weights;
     - a transposition and an explicit padding take memory, and an attention takes it for its scores.
@@ -95,8 +96,8 @@ class MaxArena(Rule):
 
 
 def _notes(plan: MemoryPlan, at: Op, fused: Counter[str], facts: Facts) -> Iterator[str]:
-    where = place(at, facts)
-    peak = f"{plan.alive:,} bytes are alive at {label(at, facts)}" + (f" {where}" if where else "")
+    named, where = label(at, facts), str(place(at, facts) or "")
+    peak = f"{plan.alive:,} bytes are alive at {named}" + ("" if named.endswith(where) else f" {where}")
     yield peak if plan.alive == plan.arena else f"{peak}, and no plan takes less"
     if fused:
         yield f"fused into the operation before: {', '.join(f'{count:,} {kind}' for kind, count in fused.items())}"

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
-from archcheck.facts.selectors import KINDS as KNOWN_KINDS
 from archcheck.facts.selectors import selects
 from archcheck.foundation.words import listed
 from archcheck.rules.base import KINDS, Rule
 from archcheck.rules.findings import Result
-from archcheck.rules.queries.graphs import dependent_on_input, has_weight, label, live
+from archcheck.rules.queries.graphs import dependent_on_input, has_weight, label, live, word_for
 from archcheck.rules.queries.padded_axes import CONVOLUTIONS, PositionAxes
 from archcheck.rules.queries.placed_findings import op_finding
 from archcheck.rules.queries.scope import demand_reach
@@ -74,15 +73,15 @@ class Allows(Rule):
             op_finding(
                 op,
                 facts,
-                f"{label(op, facts)} executes {_name(op)}, which is not allowed{share(facts, [op], mode)}",
-                f"replace it by {listed(self.kinds)}, or add {_name(op)} to allows",
+                f"{label(op, facts)} executes {word_for(op)}, which is not allowed{share(facts, [op], mode)}",
+                f"replace it by {listed(self.kinds)}, or add {word_for(op)} to allows",
             )
             for op, mode in foreign.values()
         )
         return Result(
             examined=examined,
             findings=findings,
-            found=sorted({_name(op) for op, _ in foreign.values()}) if foreign else None,
+            found=sorted({word_for(op) for op, _ in foreign.values()}) if foreign else None,
             limit=list(self.kinds),
             kept=f"all {examined:,} operations are allowed",
         )
@@ -96,13 +95,6 @@ def _made_without_weights(ops: Sequence[Op], facts: Facts) -> list[bool]:
         varies = op.kind in ("input", "random") or any(name in weights for name in op.params)
         made.append(not varies and all(made[index] for index in op.inputs))
     return made
-
-
-def _name(op: Op) -> str:
-    """Return the word that allows an operation: its kind, or its operator if it has no kind."""
-    if op.kind in KNOWN_KINDS and op.kind != "unknown":
-        return op.kind
-    return op.op if "::" in op.op else f"aten::{op.op}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,18 @@ def arena(then, example=IMAGE, bits=8, alignment=1, on=None, **layers):
     return outcome(Run(then, **layers), example, rule).found
 
 
+class FrozenNorm(nn.Module):
+    """A normalisation with fixed numbers, as networks for detection have it."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.rand(8))
+        self.register_buffer("shift", torch.rand(8))
+
+    def forward(self, x):
+        return x * self.scale.reshape(1, -1, 1, 1) + self.shift.reshape(1, -1, 1, 1)
+
+
 def conv(channels=4, out=None):
     return nn.Conv2d(channels, out or channels, 3, padding=1)
 
@@ -101,6 +113,15 @@ def test_a_separable_keyword_net(width, planned, eager):
         (lambda self, x: F.relu(F.linear(x, self.w.weight)), {"w": nn.Linear(8, 16)}, 256 + 512),
         (lambda self, x: F.relu(x + x), {}, 512),
         (lambda self, x: F.relu(F.max_pool2d(x, 2)), {}, 256 + 64),
+        (
+            lambda self, x: F.relu(self.n(self.a(x)) * 2 + torch.ones(8, 1, 1)),
+            {"a": conv(4, 8), "n": FrozenNorm()},
+            768,
+        ),
+        (lambda self, x: self.w(x) / torch.full((16,), 3.0), {"w": nn.Linear(8, 16)}, 256 + 512),
+        (lambda self, x: self.a(x) * torch.rand(1, 8, 1, 1), {"a": conv(4, 8)}, 512 + 8 + 512),
+        (lambda self, x: self.a(x) * torch.ones(8, 8), {"a": conv(4, 8)}, 512 + 512),
+        (lambda self, x: 2 * torch.ones(8, 1, 1) / self.a(x), {"a": conv(4, 8)}, 512 + 512),
         # Not fused: something else reads the map, or the order is another one.
         (lambda self, x: (y := self.a(x), F.relu(y))[1] + y, {"a": conv()}, 768),
         (lambda self, x: (y := self.a(x), F.relu(y)), {"a": conv()}, 512),

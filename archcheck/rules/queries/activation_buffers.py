@@ -6,7 +6,8 @@ These take no buffer:
 
 * what depends on no input, because a converter computes it once and stores it with the weights;
 * views (`flatten`, `reshape`, a slice), copies to another dtype or device, dropout in evaluation, fake quantisation;
-* a batch normalisation after a convolution or a linear layer, which is folded into its weights;
+* a batch normalisation, or a scale or shift by stored numbers of each channel, after a convolution or a linear layer,
+  which is folded into its weights;
 * a ReLU or ReLU6 after a convolution, a linear layer, a pooling or elementwise arithmetic, which clamps its result.
 
 The last two hold only if nothing else reads the result in between. An in-place operation writes where it reads. A
@@ -21,6 +22,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from archcheck.facts.records import IDLE, PART_OF, Op
+from archcheck.rules.queries.graphs import varying
 from archcheck.rules.queries.memory_plan import Buffer
 
 _VIEWS = frozenset({
@@ -39,6 +41,7 @@ _COPIES = frozenset({
 _CHANNELWISE = ("conv", "global_conv", "conv_transpose", "linear")
 _CLAMPING = (*_CHANNELWISE, "add", "sub", "mul", "div", "avg_pool", "max_pool", "global_avg_pool", "batch_norm")
 _CLAMPS = ("relu", "relu6")
+_AFFINE = ("mul", "div", "add", "sub")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +68,13 @@ class _Memory:
     def __init__(self, ops: Sequence[Op], outputs: Sequence[int]) -> None:
         self._ops, self._outputs = ops, frozenset(outputs)
         self.fused: list[int] = []
-        self._varies: list[bool] = []
-        for op in ops:
-            reads = any(self._varies[index] for index in op.inputs)
-            self._varies.append(op.kind in ("input", "random") or (op.kind not in ("constant", "factory") and reads))
+        self._varies = varying(ops)
         self._same = [op.index for op in ops]  # the operation whose very value this is
         for op in ops:
-            if _is_identity(op):
+            if is_identity(op):
                 self._same[op.index] = self._same[op.inputs[0]]
         self._readers = self._read_by()
+        self._weighted: dict[int, str] = {}  # products with weights, and what is folded into them: the kind
         self._owners: list[int] = []
         for op in ops:
             self._owners.append(self._owner(op))
@@ -81,7 +82,7 @@ class _Memory:
     def _read_by(self) -> list[set[int]]:
         readers: list[set[int]] = [set() for _ in self._ops]
         for op in self._ops:
-            for index in op.inputs if op.live and not _is_identity(op) else ():
+            for index in op.inputs if op.live and not is_identity(op) else ():
                 readers[self._same[index]].add(op.index)
         for index in self._outputs:
             readers[self._same[index]].add(-1)
@@ -91,19 +92,41 @@ class _Memory:
         if not op.inputs:
             return op.index
         source = op.inputs[0]
-        if _is_identity(op) or op.op.removesuffix("_") in _VIEWS:
+        if is_identity(op) or op.op.removesuffix("_") in _VIEWS:
             return self._owners[source]
-        if self._is_fused(op):
+        if (before := self._fused_into(op)) is not None:
             self.fused.append(op.index)
-            return self._owners[source]
+            return self._owners[before]
         written = [index for index in op.inputs if self._ops[index].shapes[:1] == op.shapes[:1]]
         in_place = op.op.endswith("_") and not op.op.endswith("__")
         return self._owners[written[0]] if in_place and written else op.index
 
-    def _is_fused(self, op: Op) -> bool:
-        before = self._ops[self._same[op.inputs[0]]]
-        takes = _CHANNELWISE if op.kind == "batch_norm" else _CLAMPING if op.kind in _CLAMPS else ()
-        return op.live and before.kind in takes and self._readers[before.index] == {op.index}
+    def _fused_into(self, op: Op) -> int | None:
+        """Return the operation that an operation becomes a part of, `None` for none."""
+        sources = [self._same[index] for index in op.inputs if self._varies[index]]
+        if not op.live or len(sources) != 1 or self._readers[sources[0]] != {op.index}:
+            return None
+        before = self._ops[sources[0]]
+        if before.kind in _CHANNELWISE:
+            self._weighted[before.index] = before.kind
+        kind = self._weighted.get(before.index)
+        if kind and (op.kind == "batch_norm" or self._scales_channels(op, 1 if "conv" in kind else -1)):
+            self._weighted[op.index] = kind
+            return before.index
+        return before.index if op.kind in _CLAMPS and before.kind in _CLAMPING else None
+
+    def _scales_channels(self, op: Op, axis: int) -> bool:
+        """Whether an operation scales or shifts its input by stored numbers, one or one for each channel."""
+        stored = [shape for index in op.inputs if not self._varies[index] for shape in self._ops[index].shapes]
+        if (
+            op.kind not in _AFFINE
+            or op.params
+            or not op.shapes
+            or (op.kind == "div" and not self._varies[op.inputs[0]])
+        ):
+            return False
+        axes = [(1,) * (len(op.shapes[0]) - len(shape)) + shape for shape in stored]
+        return all(math.prod(shape) == shape[axis] for shape in axes if shape)
 
     def buffers(self, bits: int, chosen: Container[int]) -> Iterator[Buffer]:
         """Yield the buffers that the chosen operations read or write, while these run."""
@@ -134,7 +157,7 @@ class _Memory:
         return used | {self._owners[index]: len(self._ops) for index in self._outputs}
 
 
-def _is_identity(op: Op) -> bool:
+def is_identity(op: Op) -> bool:
     """Whether the result of an operation is its first input, in another form at most."""
     if not op.inputs:
         return False

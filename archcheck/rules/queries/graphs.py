@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import PART_OF, Op
-from archcheck.facts.selectors import GROUPS, selects
+from archcheck.facts.selectors import GROUPS, KINDS, selects
 from archcheck.foundation.source_place import Where
 
 TRANSPARENT = frozenset({
@@ -24,6 +24,13 @@ def label(op: Op, facts: Facts) -> str:
     if layer is not None and layer.path and not facts.has_children(layer.path):
         return f"`{layer.path}` ({layer.type})"
     return f"`{op.op}` at {op.where}" if op.where else f"`{op.op}`"
+
+
+def word_for(op: Op) -> str:
+    """Return the word that selects what an operation is: its kind, or its operator if it has no kind."""
+    if op.kind in KINDS and op.kind != "unknown":
+        return op.kind
+    return op.op if "::" in op.op else f"aten::{op.op}"
 
 
 def place(op: Op, facts: Facts) -> Where | None:
@@ -53,6 +60,15 @@ def dependent_on_input(ops: Sequence[Op]) -> list[bool]:
         made = op.kind in ("constant", "factory", "random")
         dependent.append(not made and (op.kind == "input" or any(dependent[index] for index in op.inputs)))
     return dependent
+
+
+def varying(ops: Sequence[Op]) -> list[bool]:
+    """Return for each operation whether its result depends on an input or on chance. A converter stores any other."""
+    varies: list[bool] = []
+    for op in ops:
+        reads = any(varies[index] for index in op.inputs)
+        varies.append(op.kind in ("input", "random") or (op.kind not in ("constant", "factory") and reads))
+    return varies
 
 
 def has_weight(op: Op, ops: Sequence[Op], dependent: Sequence[bool]) -> bool:
