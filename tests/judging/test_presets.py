@@ -162,6 +162,7 @@ BROKEN = {
         "max-arena": ("stride=2", "stride=1"),
         "max-macs": ("stride=2", "stride=1"),
         "multiple-of": ("width=64", "width=60"),
+        "operators-for": ("nn.Flatten()", "nn.Flatten(), nn.Mish()"),
         "forbids": (
             "nn.BatchNorm2d(width), nn.ReLU(),\n            block",
             "nn.BatchNorm2d(width), nn.SiLU(),\n            block",
