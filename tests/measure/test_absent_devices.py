@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from archcheck import check, measure
+from archcheck.facts.records import PARANOID
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.loading import execution
 from archcheck.measure.loading.example import example_of
 from archcheck.measure.loading.load import load_noted
+from archcheck.measure.model import measure_model
 from archcheck.measure.second_look.tampering import Seal
 from archcheck.measure.subject.absent_devices import _is_absent
 from archcheck.measure.subject.device_fallback import run_without_devices
@@ -198,6 +200,14 @@ def test_a_model_that_was_built_before():
     assert any(f"no `{GPU}` here" in note and "test_absent_devices.py" in note for note in report.facts.subject.notes)
     with pytest.raises((RuntimeError, AssertionError)):
         model(example)
+
+
+@pytest.mark.parametrize("forward", ["return self.fc(x.GPU())", "return self.fc(x + torch.ones(3, device='GPU'))"])
+def test_a_second_look_hides_archcheck_and_keeps_the_devices_replaced(loaded, forward):
+    model = loaded(net(forward=forward)).model
+    facts = measure_model(model, example=torch.zeros(2, 3), needs=[PARANOID], confirm=True)
+    assert any(f"no `{GPU}` here" in note for note in facts.subject.notes)
+    assert not any("not confirmed" in note or "it failed" in note for note in facts.subject.notes)
 
 
 def test_nothing_of_it_stays(loaded):

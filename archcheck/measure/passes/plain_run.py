@@ -21,6 +21,7 @@ from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.random_state import seed_all
 from archcheck.measure.passes.replaced_attributes import replaced
 from archcheck.measure.passes.restore import default_device
+from archcheck.measure.subject.absent_devices import join_in_thread
 
 _SIGNS = ("ARCHCHECK", "PYTEST")
 """Prefixes of environment variables that reveal a measurement."""
@@ -37,9 +38,14 @@ def outputs(model: torch.nn.Module, example: Example) -> Any:
     seed_all(0)
     copied = example.copied()
     call = partial(model, *copied.args, **copied.kwargs)
-    # A new thread begins with torch's own default device.
-    with ThreadPoolExecutor(1, initializer=torch.set_default_device, initargs=(default_device(),)) as pool, _hidden():
+    with ThreadPoolExecutor(1, initializer=_begin, initargs=(default_device(),)) as pool, _hidden():
         return pool.submit(call).result()
+
+
+def _begin(device: torch.device | None) -> None:
+    """Prepare a new thread, which begins with torch's own default device and without replaced devices."""
+    torch.set_default_device(device)
+    join_in_thread()
 
 
 def in_sight(model: torch.nn.Module, example: Example) -> Any:

@@ -103,6 +103,10 @@ class _OnCpu(TorchFunctionMode):
         self._moves[Move(kind, place_of(frame))] = None
 
 
+_active: list[_OnCpu] = []
+"""The modes that replace devices now, the innermost last."""
+
+
 class _Idle:
     """Replaces a stream, an event or the choice of a device: it does nothing."""
 
@@ -164,12 +168,20 @@ def on_cpu(moves: dict[Move, None]) -> Iterator[None]:
     """Replace absent devices by the CPU until the end of the block; add the places that ask for them to `moves`."""
     mode = _OnCpu(moves)
     with ExitStack() as stack:
+        _active.append(mode)
+        stack.callback(_active.pop)
         for holder, name, replacement in _replacements(mode):
             stack.enter_context(_replaced_attribute(holder, name, replacement))
         stack.enter_context(_stored_on_cpu(mode))
         stack.enter_context(_default_on_cpu(mode))
         stack.enter_context(mode)
         yield
+
+
+def join_in_thread() -> None:
+    """Replace absent devices in this new thread, too, if they are replaced now: torch's modes are those of a thread."""
+    if _active:
+        _active[-1].__enter__()  # type: ignore[no-untyped-call]
 
 
 def _replacements(mode: _OnCpu) -> Iterator[tuple[Any, str, Any]]:
