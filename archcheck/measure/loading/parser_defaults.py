@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.loading.import_side_effects import dotted
+from archcheck.measure.loading.stubs import Stub, StubModule
 
 _SAFE = {
     each.__name__: each
@@ -81,7 +82,9 @@ def evaluate(node: ast.expr, names: Mapping[str, Any]) -> tuple[Any, bool]:
     Calls of small functions of Python are known, and those that make settings of known values.
     """
     inside = list(ast.walk(node))
-    plain = not any(isinstance(each, ast.Await | ast.NamedExpr | ast.Lambda) for each in inside)
+    plain = not any(
+        isinstance(each, ast.Await | ast.NamedExpr | ast.Lambda) or _is_absent(each, names) for each in inside
+    )
     if not plain or not all(_is_known(each.func, names) for each in inside if isinstance(each, ast.Call)):
         return None, False
     try:
@@ -89,6 +92,11 @@ def evaluate(node: ast.expr, names: Mapping[str, Any]) -> tuple[Any, bool]:
         return eval(code, {"__builtins__": {}, **_SAFE, **names}), True
     except Exception:  # a missing name, or an error of the arithmetic
         return None, False
+
+
+def _is_absent(node: ast.AST, names: Mapping[str, Any]) -> bool:
+    """Whether a node names a package that is not installed, which code that never runs does not need."""
+    return isinstance(node, ast.Name) and type(names.get(node.id)) in (Stub, StubModule)
 
 
 def _is_known(callee: ast.expr, names: Mapping[str, Any]) -> bool:

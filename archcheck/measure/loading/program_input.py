@@ -9,6 +9,7 @@ import ast
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -32,6 +33,8 @@ _TYPES = {
 """Methods that convert a tensor -> the dtype."""
 _SUMMARIES = ("summary", "get_model_complexity_info")
 """Functions of other packages that take a model and the shape of its input."""
+_PROFILERS = ("profile", "FlopCountAnalysis", "ActivationCountAnalysis", "flop_count", "summary", "trace", "export")
+"""Functions that take a model and its input."""
 _LARGEST = 1 << 28
 """Elements of an input at most."""
 
@@ -79,11 +82,15 @@ class _Scope:
     """Code with the tensors and the models that it makes."""
 
     def __init__(self, code: ast.AST, names: Mapping[str, Any], run: Run, tree: ast.Module, model: str) -> None:
-        self._code = code
-        self._names = {**names, **constants(code, names, run)}
+        self._code, self._module, self._run = code, names, run
         self._makers = {model, *(name for name, node in functions_of(tree).items() if model in names_in(node))}
         self._models = {model}
-        self._tensors: dict[str, Spec] = {}
+        self._tensors: dict[str, list[Spec]] = {}
+
+    @cached_property
+    def _names(self) -> Mapping[str, Any]:
+        """The names of the module, and those that the code assigns to known values."""
+        return {**self._module, **constants(self._code, self._module, self._run)}
 
     def input(self) -> tuple[int, list[Spec]] | None:
         """Return the line and the tensors of the first call of a model with known tensors."""
@@ -96,9 +103,9 @@ class _Scope:
         return None
 
     def _assign(self, name: str, value: ast.expr) -> None:
-        spec = self._tensor(value)
-        if spec is not None:
-            self._tensors.setdefault(name, spec)
+        specs = self._several(value)
+        if specs:
+            self._tensors.setdefault(name, specs)
         elif self._is_model(value):
             self._models.add(name)
 
@@ -115,13 +122,27 @@ class _Scope:
         function = call.func
         if isinstance(function, ast.Attribute) and function.attr == "forward":
             function = function.value
-        if dotted(function).rpartition(".")[2] in _SUMMARIES:
-            return self._summarised(call)
+        last = dotted(function).rpartition(".")[2]
+        if last in _SUMMARIES and (specs := self._summarised(call)):
+            return specs
+        if last in _PROFILERS:
+            stated = [each.value for each in call.keywords if each.arg in ("inputs", "input_data", "args")]
+            stated = stated or call.args[1:2]
+            return self._several(stated[0]) if stated and call.args and self._is_model(call.args[0]) else None
         made = isinstance(function, ast.Call) and self._is_model(function)
-        if not call.args or call.keywords or not (made or dotted(function) in self._models):
+        if call.keywords or not (made or dotted(function) in self._models):
             return None
-        specs = [self._tensor(each) for each in call.args]
-        return [spec for spec in specs if spec is not None] if all(specs) else None
+        return self._several(ast.Tuple(elts=call.args, ctx=ast.Load()))
+
+    def _several(self, value: ast.expr) -> list[Spec] | None:
+        """Return the specifications of a tensor or of a tuple of tensors, `None` if one is not known."""
+        if isinstance(value, ast.Starred | ast.Name):
+            return self._tensors.get(dotted(value.value if isinstance(value, ast.Starred) else value))
+        if not isinstance(value, ast.Tuple | ast.List):
+            spec = self._tensor(value)
+            return None if spec is None else [spec]
+        parts = [self._several(each) for each in value.elts]
+        return [spec for part in parts for spec in part or ()] if parts and all(parts) else None
 
     def _summarised(self, call: ast.Call) -> list[Spec] | None:
         """Return the input of a summary: the shape of one sample, or of a batch."""
@@ -134,7 +155,8 @@ class _Scope:
     def _tensor(self, value: ast.expr) -> Spec | None:
         """Return the specification of a tensor that an expression makes."""
         if isinstance(value, ast.Name):
-            return self._tensors.get(value.id)
+            known = self._tensors.get(value.id, [])
+            return known[0] if len(known) == 1 else None
         if not isinstance(value, ast.Call):
             return None
         module, _, name = dotted(value.func).rpartition(".")

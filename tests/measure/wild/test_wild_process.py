@@ -70,3 +70,11 @@ def test_a_contract_holds_a_file_that_trains_to_its_promises(tmp_path):
     assert done.returncode == 1
     assert "kept max-params net: 90 parameters" in done.stdout
     assert "broken requires" in done.stdout
+
+
+def test_the_main_model_that_fails_comes_before_a_helper_that_is_measured(tmp_path):
+    shutil.copy(HERE / "entries" / "main_student_fails.py", tmp_path)
+    done = run("main_student_fails.py", "--input", "1,3,32,32", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("archcheck: error: Student: the forward pass failed in `c` (Conv2d)")
+    assert done.stdout.index("Student") < done.stdout.index("Teacher  main_student_fails.py:Teacher")
