@@ -24,12 +24,16 @@ from archcheck.rules import MaxParams
 
 GPU = "cuda" if _is_absent("cuda") else "xpu"
 """A device that this machine does not have."""
+EXAMPLE = torch.zeros(2, 3)  # made before any subject sets a default device
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
 
 
 @pytest.fixture(autouse=True)
 def _fresh():
     execution.RUNS.clear()
+    yield
+    torch.set_default_device(None)
+    torch.set_default_tensor_type(torch.FloatTensor)
 
 
 @pytest.fixture
@@ -68,7 +72,10 @@ AT_IMPORT = [
     "generator = torch.Generator(device='GPU')\ntable = torch.randn(3, generator=generator, device='GPU')",
     "with torch.GPU.device(0):\n    table = torch.zeros(3).to(device='GPU', dtype=torch.float16)",
     "stream = torch.GPU.Stream()\nwith torch.GPU.stream(stream):\n    table = torch.zeros(3, device='GPU')",
+    "torch.set_default_tensor_type('torch.GPU.FloatTensor')\ntable = torch.zeros(3)",
     "side = nn.Linear(2, 2).to('GPU').half()",
+    "table = torch.zeros(3).type(torch.GPU.FloatTensor)",
+    "table = torch.GPU.LongTensor([1, 2])",
     "side = nn.Linear(2, 2, device='GPU')",
     "side = nn.DataParallel(nn.Linear(2, 2), device_ids=[0]).to('GPU')",
 ]
@@ -76,10 +83,9 @@ AT_IMPORT = [
 
 @pytest.mark.parametrize("before", AT_IMPORT)
 def test_at_import(loaded, before):
-    notes = notes_of(loaded(net(before=before)), torch.zeros(2, 3))
+    notes = notes_of(loaded(net(before=before)), EXAMPLE)
     assert any(re.search(rf"^no `{GPU}` here: .* \(net\.py:\d", note) for note in notes), notes
     assert not any("definitions only" in note for note in notes)
-    torch.set_default_device(None)
 
 
 @pytest.mark.parametrize(

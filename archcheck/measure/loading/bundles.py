@@ -122,11 +122,16 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
         fields = [field.name for field in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
         own = getattr(value, "__dict__", {})
         properties = [name for name in _NAMES if isinstance(getattr(type(value), name, None), property)]
-        for name in dict.fromkeys([*fields, *(own if isinstance(own, dict) else ()), *properties]):
+        shared = [name for base in type(value).__mro__ for name, each in vars(base).items() if _is_model(each)]
+        for name in dict.fromkeys([*fields, *(own if isinstance(own, dict) else ()), *shared, *properties]):
             try:
                 yield name, getattr(value, name)
             except Exception:  # whatever a property of the subject raises
                 continue
+
+
+def _is_model(value: object) -> bool:
+    return isinstance(value, torch.nn.Module)
 
 
 def _chosen(found: list[Held]) -> list[Held]:

@@ -146,12 +146,12 @@ def _bundles(module: ModuleType, tree: ast.Module) -> Iterator[str]:
 
 
 def _keeps_model(node: ast.ClassDef, tree: ast.Module) -> bool:
-    """Whether a class that is no model makes one when it is built, and does nothing else that shows."""
+    """Whether a class that is no model makes one, and does nothing else that shows when it is built."""
     classes = {name for each in tree.body if (name := _would_be_model(each))}
-    made = next((each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"), node)
+    built = next((each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"), node)
     makers = classes | _making(tree, classes)
-    makes = any(_makes(each, makers, bool(classes)) for each in ast.walk(made) if isinstance(each, ast.expr))
-    return makes and node.name not in classes and not _does_more(made, tree)
+    makes = any(_makes(each, makers, bool(classes)) for each in ast.walk(node) if isinstance(each, ast.expr))
+    return makes and node.name not in classes and not _does_more(built, tree)
 
 
 def _does_more(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, tree: ast.Module) -> bool:

@@ -212,7 +212,7 @@ def _as_loaded(facts: Facts, loaded: Opened, request: Mapping[str, Any]) -> Fact
     if loaded.file_bytes is not None:
         facts = replace(facts, params=replace(facts.params, file_bytes=loaded.file_bytes))
     for note in loaded.notes:
-        facts = facts.noting(note)
+        facts = facts if note in facts.subject.notes else facts.noting(note)
     if request.get("meta") and facts.params.bytes and not facts.subject.meta:
         facts = facts.noting("measured as it is, with memory: it was built before, or names a device of its own")
     return facts

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import FrameType
@@ -19,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _device
 
 from archcheck.foundation.source_place import Where
+from archcheck.measure.subject.device_stand_ins import ANSWERS, GeneratorType, TensorType
 from archcheck.measure.subject.source_places import place_of
 
 ACCELERATORS = ("cuda", "mps", "xpu", "npu", "hpu", "mlu", "musa", "mtia", "hip", "ipu", "xla")
@@ -79,7 +81,7 @@ class _OnCpu(TorchFunctionMode):
 
     def replaced(self, value: Any, *, text: bool = True) -> Any:
         """Return an argument with the CPU for an absent device. With `text`, a text or a number may name a device."""
-        if isinstance(value, _TensorType):
+        if isinstance(value, TensorType):
             value.used(sys._getframe())
             return value.original
         if isinstance(value, torch.device):
@@ -107,62 +109,6 @@ _active: list[_OnCpu] = []
 """The modes that replace devices now, the innermost last."""
 
 
-class _Idle:
-    """Replaces a stream, an event or the choice of a device: it does nothing."""
-
-    def __enter__(self) -> _Idle:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return lambda *args, **kwargs: 0.0 if name == "elapsed_time" else name == "query"
-
-
-_ANSWERS: Mapping[str, Callable[..., Any]] = {
-    "current_device": lambda: 0,
-    "get_device_name": lambda device=None: "cpu",
-    **dict.fromkeys(
-        ("synchronize", "set_device", "empty_cache", "init", "reset_peak_memory_stats", "ipc_collect"),
-        lambda *args, **kwargs: None,
-    ),
-    **dict.fromkeys(
-        ("device", "stream", "Stream", "Event", "current_stream", "default_stream"), lambda *args, **kwargs: _Idle()
-    ),
-}
-"""What the functions of `torch.cuda` and its like return without a device."""
-
-
-class _GeneratorType(type):
-    """Makes `torch.Generator` give one of the CPU for an absent device, and know all generators."""
-
-    replaced: Callable[..., Any]
-    original: Any
-
-    def __call__(cls, device: Any = "cpu") -> Any:
-        return cls.original(device=cls.replaced(device))
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, cls.original)
-
-
-class _TensorType(type):
-    """Makes a type such as `torch.cuda.FloatTensor` stand for that of the CPU."""
-
-    used: Callable[[FrameType | None], None]
-    original: Any
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        cls.used(sys._getframe())
-        return cls.original(*args, **kwargs)
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, cls.original)
-
-
 @contextmanager
 def on_cpu(moves: dict[Move, None]) -> Iterator[None]:
     """Replace absent devices by the CPU until the end of the block; add the places that ask for them to `moves`."""
@@ -170,6 +116,7 @@ def on_cpu(moves: dict[Move, None]) -> Iterator[None]:
     with ExitStack() as stack:
         _active.append(mode)
         stack.callback(_active.pop)
+        stack.enter_context(_default_type_of_cpu(mode))  # before its names are replaced
         for holder, name, replacement in _replacements(mode):
             stack.enter_context(_replaced_attribute(holder, name, replacement))
         stack.enter_context(_stored_on_cpu(mode))
@@ -190,13 +137,13 @@ def _replacements(mode: _OnCpu) -> Iterator[tuple[Any, str, Any]]:
         holder = getattr(torch, kind, None)
         if holder is None or not _is_absent(kind):
             continue
-        for name, answer in _ANSWERS.items():
+        for name, answer in ANSWERS.items():
             if hasattr(holder, name):
                 yield holder, name, _recording(mode, kind, answer)
         for name in _TENSOR_TYPES:
             if hasattr(holder, name):
                 used = partial(mode.record, kind)
-                yield holder, name, _TensorType(name, (), {"used": used, "original": getattr(torch, name)})
+                yield holder, name, TensorType(name, (), {"used": used, "original": getattr(torch, name)})
     context = _device.DeviceContext
     original = context.__init__
 
@@ -204,7 +151,7 @@ def _replacements(mode: _OnCpu) -> Iterator[tuple[Any, str, Any]]:
         original(self, mode.replaced(torch.device(device)))
 
     yield context, "__init__", enter_cpu
-    yield torch, "Generator", _GeneratorType("Generator", (), {"replaced": mode.replaced, "original": torch.Generator})
+    yield torch, "Generator", GeneratorType("Generator", (), {"replaced": mode.replaced, "original": torch.Generator})
     yield torch.UntypedStorage, "cuda", lambda self, *args, **kwargs: self
     to = torch.nn.Module.to
 
@@ -274,3 +221,28 @@ def _default_on_cpu(mode: _OnCpu) -> Iterator[None]:
         yield
     finally:
         context.device = device
+
+
+@contextmanager
+def _default_type_of_cpu(mode: _OnCpu) -> Iterator[None]:
+    """Make the default tensor type one of the CPU if it is one of an absent device."""
+    ask = getattr(torch._C, "_get_default_device", None)  # of the type, which no public function tells
+    kind = str(ask()).partition(":")[0] if ask else "cpu"
+    if kind not in ACCELERATORS or not _is_absent(kind):
+        yield
+        return
+    names = {torch.float64: "DoubleTensor", torch.float16: "HalfTensor", torch.bfloat16: "BFloat16Tensor"}
+    name = names.get(torch.get_default_dtype(), "FloatTensor")
+    _set_tensor_type(f"torch.{name}")
+    mode.record(kind, None)
+    try:
+        yield
+    finally:
+        if str(ask() if ask else kind) == "cpu":
+            _set_tensor_type(f"torch.{kind}.{name}")
+
+
+def _set_tensor_type(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch advises against the type that the subject has set
+        torch.set_default_tensor_type(name)
