@@ -153,6 +153,8 @@ def _replacements(mode: _OnCpu) -> Iterator[tuple[Any, str, Any]]:
     yield context, "__init__", enter_cpu
     yield torch, "Generator", GeneratorType("Generator", (), {"replaced": mode.replaced, "original": torch.Generator})
     yield torch.UntypedStorage, "cuda", lambda self, *args, **kwargs: self
+    set_type = torch.set_default_tensor_type
+    yield torch, "set_default_tensor_type", lambda kind: set_type(mode.replaced(kind))
     to = torch.nn.Module.to
 
     def move(self: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.nn.Module:
