@@ -49,11 +49,11 @@ def test_report_shows_every_model_of_a_file_with_its_subjects_and_is_no_gate(arc
     assert list(reports) == ["good", "bad", "Deep"]
     assert [one["verdict"] for one in reports["bad"]["outcomes"]] == ["broken", "vacuous"]
     assert reports["Deep"]["error"]["kind"] == "construct"
-    assert "archcheck: error: `networks.py:Deep` needs `depth`" in run.stderr
+    assert "archcheck: error: `networks.py:Deep` needs `corners`" in run.stderr
 
 
 def test_report_takes_arguments_and_input(archcheck):
-    run = archcheck("report", "networks.py:Deep", "--args", "depth=3", "--input", "2,3")
+    run = archcheck("report", "networks.py:Deep", "--args", "corners=3", "--input", "2,3")
     assert run.returncode == 0
     assert "12 (12 trainable" in run.stdout
     assert "2x3 float32" in run.stdout

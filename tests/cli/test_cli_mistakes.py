@@ -60,7 +60,7 @@ def line_of(run):
         (["report", "empty.py"], ["empty.py", "torch.nn.Module"]),
         (["report", "syntax.py"], ["syntax.py:1", "syntax"]),
         (["report", "missing.py"], ["no_such_package", "install"]),
-        (["report", "net.py:Deep"], ["`depth`", "--args depth="]),
+        (["report", "net.py:Deep"], ["`corners`", "--args corners="]),
         (["report", "net.py:Net", "--input", "1,3,8,8"], ["net.py", "1x3x8x8"]),
         (["report", "net.py:Nat"], ["Nat", "Net"]),
         (["report", "slow.py", "--timeout", "6"], ["slow.py", "6 s", "--timeout"]),

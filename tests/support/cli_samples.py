@@ -30,9 +30,9 @@ NETWORKS = """
             return self.fc(self.block(x).mean((2, 3)))
 
     class Deep(nn.Module):
-        def __init__(self, depth):
+        def __init__(self, corners):
             super().__init__()
-            self.fc = nn.Linear(depth, depth)
+            self.fc = nn.Linear(corners, corners)
 
         def forward(self, x):
             return self.fc(x)
