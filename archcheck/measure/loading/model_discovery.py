@@ -141,16 +141,21 @@ def _bundles(module: ModuleType, tree: ast.Module) -> Iterator[str]:
                 yield name
         if isinstance(node, ast.ClassDef) and _keeps_model(node, tree):
             value = vars(module).get(node.name)
-            if isinstance(value, type) and not missing_arguments(value, {}):
+            made = any(type(each) is value for each in vars(module).values())
+            if isinstance(value, type) and not made and not missing_arguments(value, {}):
                 yield node.name
 
 
 def _keeps_model(node: ast.ClassDef, tree: ast.Module) -> bool:
     """Whether a class that is no model makes one, and does nothing else that shows when it is built."""
     classes = {name for each in tree.body if (name := _would_be_model(each))}
-    built = next((each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"), node)
+    methods = {each.name: each for each in node.body if isinstance(each, ast.FunctionDef)}
+    built: ast.ClassDef | ast.FunctionDef = methods.get("__init__", node)
+    used = {each.attr for each in ast.walk(built) if isinstance(each, ast.Attribute)}
+    run = [built, *(method for name, method in methods.items() if name in used)]
     makers = classes | _making(tree, classes)
-    makes = any(_makes(each, makers, bool(classes)) for each in ast.walk(node) if isinstance(each, ast.expr))
+    parts = (part for code in run for part in ast.walk(code) if isinstance(part, ast.expr))
+    makes = any(_makes(part, makers, bool(classes)) for part in parts)
     return makes and node.name not in classes and not _does_more(built, tree)
 
 
