@@ -88,7 +88,7 @@ def test_a_limit_below_zero_is_refused(cls):
         cls(limit=-1)
 
 
-@pytest.mark.parametrize("cls", [MaxBytes, MaxPeakMemory])
+@pytest.mark.parametrize("cls", [MaxPeakMemory])
 def test_what_is_of_the_whole_refuses_on(cls):
     with pytest.raises(ValueError, match="the rule judges the model as a whole"):
         cls(limit=1, on="fc")
