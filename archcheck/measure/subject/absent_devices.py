@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
+from torch import overrides
 from torch.overrides import TorchFunctionMode
 from torch.utils import _device
 
@@ -31,6 +32,14 @@ _TENSOR_TYPES = (
     *("ShortTensor", "CharTensor", "ByteTensor", "BoolTensor"),
 )
 _CPU = torch.device("cpu")
+
+
+class _stack:  # noqa: N801 - a name for functions that torch does not type
+    """The function modes of this thread."""
+
+    modes: Callable[[], list[Any]] = staticmethod(overrides._get_current_function_mode_stack)
+    pop: Callable[[], Any] = staticmethod(overrides._pop_mode)
+    push: Callable[[Any], None] = staticmethod(overrides._push_mode)
 
 
 class Move(NamedTuple):
@@ -121,8 +130,20 @@ def on_cpu(moves: dict[Move, None]) -> Iterator[None]:
             stack.enter_context(_replaced_attribute(holder, name, replacement))
         stack.enter_context(_stored_on_cpu(mode))
         stack.enter_context(_default_on_cpu(mode))
-        stack.enter_context(mode)
+        mode.__enter__()  # type: ignore[no-untyped-call]
+        stack.callback(_leave, mode)
         yield
+
+
+def _leave(mode: _OnCpu) -> None:
+    """End a mode, wherever it is on torch's stack: a default device that code has set may lie on top of it."""
+    if mode not in _stack.modes():
+        return
+    above = []
+    while (top := _stack.pop()) is not mode:
+        above.append(top)
+    for each in reversed(above):
+        _stack.push(each)
 
 
 def join_in_thread() -> None:
@@ -153,6 +174,17 @@ def _replacements(mode: _OnCpu) -> Iterator[tuple[Any, str, Any]]:
     yield context, "__init__", enter_cpu
     yield torch, "Generator", GeneratorType("Generator", (), {"replaced": mode.replaced, "original": torch.Generator})
     yield torch.UntypedStorage, "cuda", lambda self, *args, **kwargs: self
+    set_device = torch.set_default_device
+
+    def set_beneath(device: Any) -> None:
+        # Some releases end the former default device by taking whatever is on top of the stack.
+        _leave(mode)
+        try:
+            set_device(device)
+        finally:
+            mode.__enter__()  # type: ignore[no-untyped-call]
+
+    yield torch, "set_default_device", set_beneath
     set_type = torch.set_default_tensor_type
     yield torch, "set_default_tensor_type", lambda kind: set_type(mode.replaced(kind))
     to = torch.nn.Module.to
