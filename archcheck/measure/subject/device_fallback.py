@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import torch
 
+from archcheck.foundation.errors import described
 from archcheck.measure.subject.absent_devices import ACCELERATORS, Move, on_cpu
 from archcheck.measure.subject.source_text import place
 
@@ -63,9 +64,11 @@ def run_without_devices(
 
 
 def _speaks_of_device(error: BaseException | None) -> bool:
-    while error is not None:
-        if _SPOKEN_OF.search(str(error)):
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        if _SPOKEN_OF.search(described(error)):  # the text of a subject's own error may raise one itself
             return True
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return False
 

@@ -199,8 +199,8 @@ SUBJECTS: dict[str, tuple[str, str]] = {
     ),
     # --- wants another machine -----------------------------------------------------------------------------------
     "needs-a-package": (_net("no_such_package.make()", imports="import no_such_package"), "no_such_package"),
-    "needs-a-gpu": (_net("self.cuda()"), "CUDA|NVIDIA"),
-    "computes-on-a-gpu": (_net(forward="x = x.to(torch.device('cuda'))"), "(?i)CUDA|NVIDIA|device"),
+    "needs-a-gpu": (_net("torch.cuda.get_device_properties(0)"), "CUDA|NVIDIA"),
+    "computes-on-a-gpu": (_net(forward="x = x.to(torch.device('cuda'))"), JUDGED),
     "parses-arguments": (
         _net(top="import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('data')\n"
              "args = parser.parse_args()"), rf"called sys.exit\(2\)|{JUDGED}"
