@@ -56,10 +56,11 @@ class OperatorsFor(Rule):
         model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.SiLU())
         input = [1, 1, 8, 8]
 
-    Example, vacuous:
+    Example, error:
         rule = operators-for = { target = "onnx-opset-17", on = "linear" }
         model = nn.Conv2d(1, 8, 3)
         input = [1, 1, 8, 8]
+        says = `on` = "linear" selects nothing
     """
 
     target: Target
