@@ -17,7 +17,7 @@ from archcheck.facts.records import Tensor
 from archcheck.facts.selectors import GROUPS, mistake_in
 from archcheck.foundation.words import shape_text
 from archcheck.judging.engine import judge, stated_in_python
-from archcheck.rules.base import Rule, key_of, parameters, rule_name
+from archcheck.rules.base import Rule, default_of, key_of, parameters, rule_name
 from archcheck.rules.budget import MaxParams
 from archcheck.rules.cost import MaxMacs, MaxPeakMemory
 from archcheck.rules.findings import Outcome, Verdict
@@ -147,7 +147,7 @@ def roomy(number: int) -> int:
 def _stated(rule: Rule) -> str:
     """Return the value of a rule in a contract, by its first field or, if it has none, `true`."""
     names = [parameter.name for parameter in parameters(type(rule))]
-    defaults = {each.name: each.default for each in fields(rule)}
+    defaults = {each.name: default_of(each) for each in fields(rule)}
     given = {name: getattr(rule, name) for name in names if getattr(rule, name) != defaults[name]}
     if given and list(given) == names[:1]:
         return toml(given[names[0]])

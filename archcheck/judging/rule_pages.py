@@ -19,13 +19,23 @@ import re
 import textwrap
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from archcheck.contract.values import describe, toml
 from archcheck.foundation.quantities import expected
-from archcheck.rules.base import COMMON, Rule, documentation, is_required, key_of, parameters, promise, rule_name
+from archcheck.rules.base import (
+    COMMON,
+    Rule,
+    default_of,
+    documentation,
+    is_required,
+    key_of,
+    parameters,
+    promise,
+    rule_name,
+)
 
 __all__ = ["Example", "examples", "markdown", "page", "promise"]
 
@@ -161,5 +171,5 @@ def _allowed(row: Field[Any], kind: Any) -> str:
 def _default(row: Field[Any]) -> str:
     if is_required(row):
         return "required"
-    value = row.default_factory() if row.default_factory is not MISSING else row.default
+    value = default_of(row)
     return "optional" if value is None else f"default {toml(value)}"

@@ -145,6 +145,11 @@ def is_required(parameter: Field[Any]) -> bool:
     return parameter.default is MISSING and parameter.default_factory is MISSING
 
 
+def default_of(parameter: Field[Any]) -> Any:
+    """Return the default of a field, `MISSING` for a field without one."""
+    return parameter.default if parameter.default_factory is MISSING else parameter.default_factory()
+
+
 def key_of(parameter: str) -> str:
     """Return the TOML key of a field name; `as_` is `as`, which is a word of Python's."""
     return parameter.removesuffix("_").replace("_", "-")

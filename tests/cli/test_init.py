@@ -223,7 +223,7 @@ def test_a_file_that_exists_is_left_alone(archcheck, folder):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("init",), "the following arguments are required: TARGET"),
+        (("init",), "needs a model or a preset"),
         (("init", "gone.py"), "gone.py"),
         (("init", "networks.py:Cnn", "--args", "width={1}"), "cannot"),
     ],
