@@ -8,6 +8,7 @@ operations. Groups gather kinds that a rule rarely needs apart.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 from archcheck.facts.facts import Facts, lineage
@@ -120,6 +121,12 @@ def instance(selector: str, path: str, facts: Facts) -> str | None:
         if matches_path(selector, around) or (layer is not None and layer.type == selector):
             return around
     return None
+
+
+def outermost(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers that lie in no other one of `layers`."""
+    paths = {layer.path for layer in layers}
+    return [layer for layer in layers if paths.isdisjoint({*lineage(layer.path)} - {layer.path})]
 
 
 def matches_path(pattern: str, path: str) -> bool:

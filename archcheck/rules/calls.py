@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from archcheck.facts.facts import Facts, lineage
 from archcheck.facts.records import Layer, Op
-from archcheck.facts.selectors import selects, selects_layer
+from archcheck.facts.selectors import outermost, selects, selects_layer
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.graphs import place
@@ -65,7 +65,7 @@ class MaxCalls(Rule):
             return Result(examined=0, limit=self.limit)
         layers = [each for each in facts.layers if each.params and each.called and selects_layer(self.on, each, facts)]
         reads = self._reads(facts)
-        often = _outermost([layer for layer in layers if layer.calls > self.limit])
+        often = outermost([layer for layer in layers if layer.calls > self.limit])
         findings = [self._of_layer(layer) for layer in often]
         inside = {layer.path for layer in often}
         for (parameter, _), ops in reads.items():
@@ -108,9 +108,3 @@ class MaxCalls(Rule):
             where=ops[0].where or place(ops[0], facts),
             fix=f"give each of them a parameter of its own, or raise max-calls to {len(ops):,}",
         )
-
-
-def _outermost(layers: Sequence[Layer]) -> list[Layer]:
-    """Return the layers that lie in no other one of them."""
-    paths = {layer.path for layer in layers}
-    return [layer for layer in layers if paths.isdisjoint({*lineage(layer.path)} - {layer.path})]

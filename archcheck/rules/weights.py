@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import MUCH, NUMBER_BYTES, Hidden, Layer
-from archcheck.facts.selectors import selects_layer
+from archcheck.facts.selectors import outermost, selects_layer
 from archcheck.foundation.words import amount, listed
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
@@ -221,7 +221,7 @@ class NoUnusedLayers(Rule):
         """List every unused layer; of an unused branch, only the outermost."""
         demand_reach(self, facts)
         layers = [layer for layer in facts.layers if selects_layer(self.on, layer, facts)]
-        unused = _outermost([layer for layer in layers if facts.is_unused(layer.path)])
+        unused = outermost([layer for layer in layers if facts.is_unused(layer.path)])
         if unused:
             facts.executed("train")  # without it, what only training uses would look unused
         return Result(
@@ -242,15 +242,6 @@ def _unsettled(facts: Facts) -> tuple[str, ...]:
         return ()
     why = "these are too few to tell" if passes.few else "values choose among others like it, which take turns"
     return (f"{listed([f'`{path}`' for path in passes.unsettled])}: never ran{in_passes(facts)}; {why}",)
-
-
-def _outermost(layers: Iterable[Layer]) -> list[Layer]:
-    """Return the layers that lie in no other, given in the order of the tree."""
-    outermost: list[Layer] = []
-    for layer in layers:
-        if not (outermost and layer.path.startswith(f"{outermost[-1].path}.")):
-            outermost.append(layer)
-    return outermost
 
 
 def _unused_layer_finding(layer: Layer, facts: Facts) -> Finding:
