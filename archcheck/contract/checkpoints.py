@@ -23,7 +23,8 @@ def each_checkpoint(entry: SubjectEntry, root: Path) -> tuple[SubjectEntry, ...]
     files = tuple(dict.fromkeys(file for pattern in patterns for file in _files(pattern, root)))
     named = Counter(PurePath(file).name for file in files)
     return tuple(
-        replace(entry, name=f"{entry.name}[{_short(file, named)}]", family=entry.name, weights=file) for file in files
+        replace(entry, name=f"{entry.name}[{_short(file, named)}]", family=entry.family or entry.name, weights=file)
+        for file in files
     )
 
 

@@ -1,8 +1,8 @@
 """Read a TOML table into a dataclass: the field `within_epochs` is the key `within-epochs`.
 
 The metadata of a field may say more. `check` is a function that raises `ValueError` for a forbidden value. `kinds`
-marks words that select operations. `unit` says what the value counts, so that text such as `"20k"` is allowed. `key` is
-`False` for a field that no table holds.
+marks words that select operations. `kind` is the annotation to read by, if it is not that of the field. `unit` says
+what the value counts, so that text such as `"20k"` is allowed. `key` is `False` for a field that no table holds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def build(cls: type[T], nodes: Mapping[str, Node], at: Node, owner: str, **given
     check_keys(nodes, options, owner)
     _check_complete(nodes, options, at, owner)
     wanted = [(options[key], node) for key, node in nodes.items() if key in options]
-    read = {option.name: _read_field(cls, option, node) for option, node in wanted if option.name not in given}
+    read = {option.name: read_field(cls, option, node) for option, node in wanted if option.name not in given}
     if len(at.document.problems) > complaints:
         return None
     try:
@@ -63,9 +63,11 @@ def _check_complete(nodes: Mapping[str, Node], options: Mapping[str, Field[Any]]
             at.complain(f"{owner} needs {quote(key)}")
 
 
-def _read_field(cls: type, option: Field[Any], node: Node) -> Any:
+def read_field(cls: type, option: Field[Any], node: Node) -> Any:
+    """Return the value of one field. Every mistake is a complaint, and then the result is `None` or of no use."""
     complaints = len(node.document.problems)
-    kind, unit = get_type_hints(cls)[option.name], option.metadata.get("unit")
+    kind = option.metadata.get("kind") or get_type_hints(cls)[option.name]
+    unit = option.metadata.get("unit")
     value = _read_quantity(node, kind, unit) if unit else node.read(kind)
     if option.metadata.get("kinds"):
         _check_kinds(node)

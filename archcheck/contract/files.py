@@ -24,6 +24,7 @@ from archcheck.contract.plugins import installed_rules, read_plugins
 from archcheck.contract.rule_entries import read_rules
 from archcheck.contract.specifications import SubjectEntry
 from archcheck.contract.subject_entries import read_subject
+from archcheck.contract.subject_patterns import each_model
 from archcheck.foundation.errors import ArchcheckError, ContractError, Problem
 from archcheck.foundation.whole_files import read_bytes
 from archcheck.foundation.words import did_you_mean, listed, quote
@@ -50,7 +51,7 @@ class Contract:
     snapshot: str = SNAPSHOT_FILE
 
     def named(self, name: str) -> tuple[SubjectEntry, ...]:
-        """Return the subject of that name, or each checkpoint of it. Raises `ArchcheckError` when there is none."""
+        """Return the subject of that name, or each of that family. Raises `ArchcheckError` when there is none."""
         if found := tuple(entry for entry in self.subjects if name in (entry.name, entry.family)):
             return found
         names = [entry.name for entry in self.subjects]
@@ -58,11 +59,11 @@ class Contract:
         raise ArchcheckError(f"{quote(name)} is not a subject of {self.file}{hint}")
 
     def subject(self, name: str) -> SubjectEntry:
-        """Return the subject of that name. Raises `ArchcheckError` when there is none, or several checkpoints of it."""
+        """Return the subject of that name. Raises `ArchcheckError` when there is none, or several of that name."""
         first, *others = self.named(name)
         if others:
             names = listed(entry.name for entry in (first, *others))
-            raise ArchcheckError(f"{quote(name)} has several checkpoints; name one of {names}")
+            raise ArchcheckError(f"{quote(name)} stands for several subjects; name one of {names}")
         return first
 
     def snapshot_file(self, entry: SubjectEntry) -> Path:
@@ -135,7 +136,8 @@ def _read_contract(node: Node, known: Mapping[str, type[Rule]], root: Path) -> t
         section = ".".join((*map(str, node.path), "subjects.NAME"))
         node.complain(f"no subject is named; add [{section}] with a model")
     entries = (read_subject(child, shared, known) for child in (subjects or {}).values())
-    return tuple(each for entry in entries if entry for each in each_checkpoint(entry, root))
+    models = (each for entry in entries if entry for each in each_model(entry, root))
+    return tuple(each for model in models for each in each_checkpoint(model, root))
 
 
 def _contract_node(document: Node, name: str) -> Node:

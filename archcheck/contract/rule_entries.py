@@ -7,14 +7,15 @@ field takes a list itself. `true` states a rule without parameters, and `false` 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import Field, fields
 from typing import Any, get_type_hints
 
 from archcheck.contract.document import Node
-from archcheck.contract.fields import build
+from archcheck.contract.fields import build, read_field
 from archcheck.contract.specifications import Stated
 from archcheck.contract.values import list_depth
 from archcheck.foundation.words import did_you_mean, nearest, quote
-from archcheck.rules.base import Rule, key_of, parameters, rule_name
+from archcheck.rules.base import Band, Rule, key_of, parameters, rule_name
 
 LIST_THEM = "`archcheck rules` lists them"
 
@@ -64,13 +65,42 @@ def _state(cls: type[Rule], node: Node, instance: str) -> Stated | None:
 def _read_rule(cls: type[Rule], node: Node) -> Rule | None:
     owner = quote(rule_name(cls))
     if isinstance(node.value, dict):
-        return build(cls, node.table() or {}, node, owner)
+        nodes = node.table() or {}
+        if "points" in nodes and isinstance(nodes["points"].value, list):
+            return _read_banded(cls, nodes, node, owner)
+        return build(cls, nodes, node, owner)
     if node.value is True:
         return build(cls, {}, node, owner)
     if not _first(cls):
         node.complain(f"{owner} takes no value; write true to state it")
         return None
     return build(cls, {key_of(name): node for name in _first(cls)}, node, owner)
+
+
+def _read_banded(cls: type[Rule], nodes: dict[str, Node], node: Node, owner: str) -> Rule | None:
+    """Read a rule whose points are bands. Its own limit, where it has none, is that of the band with most points."""
+    limit = next((option for option in fields(cls) if option.name == "limit"), None)
+    if limit is None:
+        nodes["points"].complain_of_value(f"in bands are for a rule with a `limit`; give {owner} one number")
+        return None
+    complaints = len(node.document.problems)
+    items = list(nodes["points"].items())
+    if not items:
+        nodes["points"].complain_of_value("must be a number or a list of bands, found an empty list")
+    bands = tuple(filter(None, (_read_band(cls, limit, item) for item in items)))
+    if len(node.document.problems) > complaints:
+        return None
+    best = max(range(len(bands)), key=lambda at: bands[at].points)
+    nodes.setdefault("limit", items[best].child("limit"))
+    return build(cls, nodes, node, owner, points=bands)
+
+
+def _read_band(cls: type[Rule], limit: Field[Any], node: Node) -> Band | None:
+    table = node.table()
+    if table is None:
+        return None
+    given = {"limit": read_field(cls, limit, table["limit"])} if "limit" in table else {}
+    return build(Band, table, node, "a band", **given)
 
 
 def _first(cls: type[Rule]) -> list[str]:

@@ -135,15 +135,17 @@ class SubjectEntry:
     """A subject as a contract names it.
 
     `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or the name of a
-    function that makes one. `weights` is a file with its tensors; several, or a pattern, are as many
-    entries of one `family` (see `checkpoints`). `meta` builds it without memory. `unsafe` loads a
-    pickle; only the command line can set it. `timeout` is in seconds. `import_timeout` limits the import of its own
-    code, in seconds of CPU time. `costs` are multiply-accumulates of its own operators by name (see `operator_costs`).
-    `snapshot` is the file of its committed measures; by default it lies beside the contract (`Contract.snapshot`).
+    function that makes one. `weights` is a file with its tensors; several, or a pattern, are as many entries of one
+    `family` (see `checkpoints`). So are the files of a pattern in `model`; what its wildcards match is the `member`
+    (see `subject_patterns`). `meta` builds it without memory. `unsafe` loads a pickle; only the command line can set
+    it. `timeout` is in seconds. `import_timeout` limits the import of its own code, in seconds of CPU time. `costs` are
+    multiply-accumulates of its own operators by name (see `operator_costs`). `snapshot` is the file of its
+    committed measures; by default it lies beside the contract (`Contract.snapshot`).
     """
 
     name: str = field(metadata={"key": False})
     family: str | None = field(default=None, metadata={"key": False})
+    member: str | None = field(default=None, metadata={"key": False})
     model: str = field(metadata={"check": check_filled})
     input: tuple[InputSpec, ...] | str | None = None
     args: Mapping[str, Any] = field(default_factory=dict)

@@ -126,7 +126,7 @@ def check_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, ne
 
 def _graded(report: Report, rules: Iterable[Rule]) -> Report:
     """Add the points of `rules` and the earned points. A subject that cannot be measured earns nothing."""
-    points = [rule.points for rule in rules if rule.points is not None]
+    points = [worth for rule in rules if (worth := rule.worth) is not None]
     if not points:
         return report
     earned = [outcome.earned for outcome in report.outcomes if outcome.earned is not None]
@@ -228,7 +228,17 @@ def _judge_one(facts: Facts, stated: Stated) -> Outcome:
         where = stated.where if stated.where.line else None
         fix = "mend `on`, or give the rule `allow-empty = true`"
         result = replace(result, findings=(Finding(message=mistake, where=where, fix=fix),))
-    return _outcome(stated, result, verdict)
+    return _outcome(stated, result, verdict, _earned_by_band(stated.rule, facts, verdict))
+
+
+def _earned_by_band(rule: Rule, facts: Facts, verdict: Verdict) -> float | None:
+    """Return the points of the best band whose limit is kept, or `None` for a rule without bands."""
+    if not isinstance(rule.points, tuple):
+        return None
+    if verdict not in (Verdict.KEPT, Verdict.BROKEN):
+        return 0.0
+    kept = (points for banded, points in rule.banded() if _verdict(banded, checked(banded, facts)) is Verdict.KEPT)
+    return next(kept, 0.0)
 
 
 def _error(stated: Stated, finding: Finding) -> Outcome:
@@ -243,7 +253,7 @@ def _verdict(rule: Rule, result: Result) -> Verdict:
     return Verdict.KEPT
 
 
-def _outcome(stated: Stated, result: Result, verdict: Verdict) -> Outcome:
+def _outcome(stated: Stated, result: Result, verdict: Verdict, earned: float | None = None) -> Outcome:
     return Outcome(
         rule=rule_name(stated.rule),
         instance=stated.instance,
@@ -256,7 +266,9 @@ def _outcome(stated: Stated, result: Result, verdict: Verdict) -> Outcome:
         most=result.most,
         notes=result.notes,
         because=stated.rule.because,
-        points=stated.rule.points,
+        points=stated.rule.worth,
+        earned=earned,
+        title=stated.rule.title,
         contract=stated.where if stated.where.line else None,  # a rule that was given in Python stands nowhere
     )
 

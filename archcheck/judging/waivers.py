@@ -34,6 +34,10 @@ def waive(waivers: Iterable[Waiver], outcomes: Iterable[Outcome]) -> tuple[Outco
 def _earned(outcome: Outcome) -> float | None:
     if outcome.points is None:
         return None
+    if outcome.verdict is Verdict.WAIVED:
+        return outcome.points
+    if outcome.earned is not None:  # by a band
+        return outcome.earned
     return 0.0 if outcome.fails else outcome.points
 
 

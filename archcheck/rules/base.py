@@ -13,8 +13,8 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from archcheck.facts.artifact_files import Artifact
@@ -28,13 +28,22 @@ KINDS = {"kinds": True}
 """The metadata of a field that holds words that select operations."""
 
 
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Points for a rule that is kept with this limit: part of a grade for a little too much."""
+
+    limit: Any
+    points: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """The base class of all rules. Subclasses are frozen dataclasses and define `check`.
 
     `because` is the author's reason, shown when the rule is broken. `on` is a selector that limits what the rule looks
     at; rules about the whole model refuse it. `allow_empty` keeps a rule that examined nothing from being vacuous.
-    `points` is the worth of the rule in a grade. A field with `kinds` in its metadata holds words that select
+    `points` is the worth of the rule in a grade, or bands of it for several limits. `title` is what those who are
+    graded read instead of the name of the rule. A field with `kinds` in its metadata holds words that select
     operations. A field with `least` takes no number below it, and no infinite one. A field with `check` takes what that
     function does not refuse.
 
@@ -44,7 +53,8 @@ class Rule:
     because: str | None = None
     on: str | None = None
     allow_empty: bool = False
-    points: float | None = None
+    points: float | tuple[Band, ...] | None = field(default=None, metadata={"kind": float | None})
+    title: str | None = None
 
     prohibition: ClassVar[bool] = False
     """Whether finding nothing to look at means that the rule is kept."""
@@ -76,10 +86,9 @@ class Rule:
         """Refuse `on` where it has no meaning, invalid points, unknown kinds, and numbers that are too small."""
         if self.on is not None and not self.narrows:
             raise ValueError("`on` narrows nothing here: the rule judges the model as a whole")
-        if self.points is not None and not 0 < self.points < math.inf:
-            raise ValueError(f"`points` must be positive, found {self.points:g}")
-        if self.points is not None and self.points > MOST_POINTS:
-            raise ValueError(f"`points` must be at most {MOST_POINTS:,}, found {self.points:g}")
+        if self.title is not None and not self.title.strip():
+            raise ValueError("`title` must not be empty")
+        self._check_points()
         for parameter in fields(self):
             value = getattr(self, parameter.name)
             if check := parameter.metadata.get("check"):
@@ -90,9 +99,44 @@ class Rule:
             if least is not None and value is not None and not least <= value < math.inf:
                 raise ValueError(f"`{key_of(parameter.name)}` must be at least {least}, found {plain(value)}")
 
+    def _check_points(self) -> None:
+        if isinstance(self.points, tuple):
+            if not self.points:
+                raise ValueError("`points` must hold a band")
+            for points in (band.points for band in self.points):
+                _check_worth(points)
+            for banded in self.banded():  # so that the rule refuses a limit that it cannot have
+                del banded
+        elif self.points is not None:
+            _check_worth(self.points)
+
+    @property
+    def worth(self) -> float | None:
+        """The points for the rule as a whole: those of the best band."""
+        return max(band.points for band in self.points) if isinstance(self.points, tuple) else self.points
+
+    def banded(self) -> Iterator[tuple[Rule, float]]:
+        """Yield this rule with the limit of each band, and its points; the best band first.
+
+        Raises `ValueError` when the rule has no field `limit`, or refuses a limit.
+        """
+        bands = self.points if isinstance(self.points, tuple) else ()
+        if bands and not hasattr(self, "limit"):
+            raise ValueError("`points` in bands are for a rule with a `limit`; give it one number")
+        for band in sorted(bands, key=lambda band: -band.points):
+            changed: Any = {"limit": band.limit, "points": None}
+            yield replace(self, **changed), band.points
+
     def check(self, facts: Facts) -> Result:
         """Judge `facts`. A pure function: no torch, no files, no state."""
         raise TypeError(f"{type(self).__name__} must define `check`")
+
+
+def _check_worth(points: float) -> None:
+    if not 0 < points < math.inf:
+        raise ValueError(f"`points` must be positive, found {points:g}")
+    if points > MOST_POINTS:
+        raise ValueError(f"`points` must be at most {MOST_POINTS:,}, found {points:g}")
 
 
 def _check_value(check: Callable[[Any], None], name: str, value: Any) -> None:

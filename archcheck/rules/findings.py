@@ -74,8 +74,9 @@ class Outcome:
     """One rule of a contract with its verdict.
 
     `instance` distinguishes several instances of a rule (`max-params`, `followed-by-2`). `contract` is the line that
-    states it. `waived` are the findings that a waiver accepts, and `waiver` is its reason and its last day. `points` is
-    the worth of the rule, and `earned` is that or zero; both are `None` for a rule without points.
+    states it. `title` is what those who are graded read instead of it. `waived` are the findings that a waiver accepts,
+    and `waiver` is its reason and its last day. `points` is the worth of the rule, and `earned` is that, zero, or the
+    points of a band; both are `None` for a rule without points.
     """
 
     rule: str
@@ -90,6 +91,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     because: str | None = None
     contract: Where | None = None
+    title: str | None = None
     waived: tuple[Finding, ...] = ()
     waiver: str | None = None
     points: float | None = None

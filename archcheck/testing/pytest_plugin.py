@@ -225,8 +225,8 @@ class RuleItem(pytest.Item):
         self.report = run.report(subject.contract, subject.entry)
         if self.report.error:
             self.user_properties.append(("verdict", "error"))
-            if self.stated.rule.points is not None:
-                self.user_properties += [("points", _written(self.stated.rule.points)), ("earned", "0.0")]
+            if (worth := self.stated.rule.worth) is not None:
+                self.user_properties += [("points", _written(worth)), ("earned", "0.0")]
             message = visible(self.report.error.message)
             self._fail(message, f"{subject.name}: {message}")
 

@@ -20,7 +20,7 @@ from tests.support.fuzzing import examples
 MOST = 50_000_000
 """Bytes of memory at most for reading a file of some ten thousand bytes."""
 
-SETTINGS = settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
