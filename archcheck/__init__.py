@@ -3,9 +3,9 @@
 Importing it imports neither torch nor anything else outside the standard library; names are looked up when
 they are used::
 
-    from archcheck import check, rules
+    from archcheck import check
 
-    check(model, example=x, rules=[rules.MaxParams(limit=20_000)]).verify()
+    check(model, example=x, rules={"max-params": "20k", "requires": ["dropout"]}).verify()
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
     from archcheck import rules
+    from archcheck.api import check, measure, render
     from archcheck.facts.facts import Facts
     from archcheck.foundation.errors import ArchcheckError, ContractError, SubjectError
-    from archcheck.judging.engine import check, measure
     from archcheck.rules.base import Rule
     from archcheck.rules.findings import BrokenContract, Finding, Report, Result, Verdict
 
@@ -41,6 +41,7 @@ __all__ = [
     "__version__",
     "check",
     "measure",
+    "render",
     "rules",
 ]
 
@@ -55,8 +56,9 @@ _HOMES = {
     "Rule": "rules.base",
     "SubjectError": "foundation.errors",
     "Verdict": "rules.findings",
-    "check": "judging.engine",
-    "measure": "judging.engine",
+    "check": "api",
+    "measure": "api",
+    "render": "api",
 }
 
 
@@ -73,10 +75,10 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """Keeps `archcheck.measure` the function, which importing the package of that name would replace."""
+    """Keeps `measure` and `render` functions, which importing the packages of these names would replace."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name != "measure" or not isinstance(value, ModuleType):
+        if name not in ("measure", "render") or not isinstance(value, ModuleType):
             super().__setattr__(name, value)
 
 

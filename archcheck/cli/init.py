@@ -13,7 +13,7 @@ from archcheck.cli.output import print_subject_error, save, write
 from archcheck.cli.worker_options import worker_of
 from archcheck.contract.document import show_path
 from archcheck.contract.files import OWN_FILE, SHARED_FILE
-from archcheck.contract.values import toml
+from archcheck.foundation.annotated_values import toml
 from archcheck.foundation.errors import ArchcheckError, SubjectError
 from archcheck.foundation.json_codec import encode
 from archcheck.foundation.suffixes import is_file

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from archcheck.contract.toml_lines import KeyPath, key_lines
-from archcheck.contract.values import Mismatch, coerce, show
+from archcheck.foundation.annotated_values import Mismatch, coerce, show
 from archcheck.foundation.errors import ArchcheckError, ContractError, Problem
 from archcheck.foundation.json_documents import is_deep
 from archcheck.foundation.source_place import Where
@@ -33,7 +33,7 @@ class Document:
 
     def line(self, path: KeyPath) -> int:
         """Return the line of a value, or of the nearest table around it."""
-        around = (path[:length] for length in range(len(path), 0, -1))
+        around = (path[:length] for length in range(len(path), -1, -1))
         return next((self.lines[outer] for outer in around if outer in self.lines), 1)
 
 

@@ -1,8 +1,9 @@
 """Read a TOML table into a dataclass: the field `within_epochs` is the key `within-epochs`.
 
 The metadata of a field may say more. `check` is a function that raises `ValueError` for a forbidden value. `kinds`
-marks words that select operations. `kind` is the annotation to read by, if it is not that of the field. `unit` says
-what the value counts, so that text such as `"20k"` is allowed. `key` is `False` for a field that no table holds.
+marks words that select operations. `kind` is the annotation to read by, and `shown` its words, if they are not those of
+the field. `unit` says what the value counts, so that text such as `"20k"` is allowed. `key` is `False` for a field that
+no table holds.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import Field, fields, replace
 from typing import Any, TypeVar, get_type_hints
 
 from archcheck.contract.document import Node
-from archcheck.contract.values import Mismatch, coerce
 from archcheck.facts.selectors import mistake_in
+from archcheck.foundation.annotated_values import Mismatch, coerce
 from archcheck.foundation.quantities import expected, parse
 from archcheck.foundation.words import did_you_mean, listed, nearest, quote
 from archcheck.rules.base import COMMON, is_required, key_of

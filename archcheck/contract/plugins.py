@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any, get_type_hints
 
 from archcheck.contract.document import Node
-from archcheck.contract.values import Mismatch, coerce
+from archcheck.foundation.annotated_values import Mismatch, coerce
 from archcheck.foundation.errors import described
 from archcheck.foundation.words import quote
 from archcheck.rules.base import Rule, key_of, parameters, rule_name

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any, get_type_hints
 
-from archcheck.contract.document import Node
+from archcheck.contract.document import Document, Node
 from archcheck.contract.fields import build, read_field
 from archcheck.contract.specifications import Stated
-from archcheck.contract.values import list_depth
+from archcheck.foundation.annotated_values import as_toml, list_depth
+from archcheck.foundation.errors import ContractError
+from archcheck.foundation.source_place import Where
 from archcheck.foundation.words import did_you_mean, nearest, quote
 from archcheck.rules.base import Band, Rule, key_of, parameters, rule_name
 
@@ -34,6 +36,18 @@ def read_rules(node: Node, known: Mapping[str, type[Rule]]) -> dict[str, Instanc
             meant = nearest(name, known) or name  # so that a waiver of it is not a second mistake
             stated.setdefault(meant, {meant: None})
     return stated
+
+
+def rules_in_python(stated: Mapping[str, Any], where: Where, known: Mapping[str, type[Rule]]) -> tuple[Stated, ...]:
+    """Return the rules of a table that Python code at `where` states, as a contract would.
+
+    Raises `ContractError` with every mistake.
+    """
+    document = Document(file=where.file, lines={(): where.line})
+    rules = read_rules(Node(document=document, path=(), value=as_toml(stated)), known)
+    if document.problems:
+        raise ContractError(*document.problems)
+    return tuple(each for instances in rules.values() for each in instances.values() if each)
 
 
 def _read_instances(cls: type[Rule], node: Node) -> Instances:

@@ -12,8 +12,8 @@ from archcheck.contract.document import Node
 from archcheck.contract.fields import build
 from archcheck.contract.rule_entries import Instances, read_rules
 from archcheck.contract.specifications import InputSpec, SubjectEntry, TrainingSpec, Waiver, is_function
-from archcheck.contract.values import show
 from archcheck.facts.operator_costs import Stated, check_cost, check_operator
+from archcheck.foundation.annotated_values import show
 from archcheck.foundation.quantities import parse
 from archcheck.foundation.words import did_you_mean, listed, quote
 from archcheck.rules.base import Rule, parameters

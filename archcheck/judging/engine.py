@@ -58,7 +58,7 @@ def check(
     model: torch.nn.Module,
     *,
     example: Any = None,
-    rules: Iterable[Rule],
+    rules: Iterable[Rule | Stated],
     name: str | None = None,
     costs: Mapping[str, StatedCost] | None = None,
 ) -> Report:
@@ -70,10 +70,10 @@ def check(
     """
     from archcheck.measure import measure_model
 
-    chosen = tuple(rules)
+    stated = tuple(rule if isinstance(rule, Stated) else stated_in_python(rule) for rule in rules)
+    chosen = tuple(each.rule for each in stated)
     facts = measure_model(model, example=example, name=name, needs=needs_of(chosen), confirm=True, costs=costs)
-    outcomes = judge(facts, tuple(map(stated_in_python, chosen)))
-    return _graded(Report(subject=facts.subject.name, facts=facts, outcomes=outcomes), chosen)
+    return graded(Report(subject=facts.subject.name, facts=facts, outcomes=judge(facts, stated)), chosen)
 
 
 def stated_in_python(rule: Rule) -> Stated:
@@ -121,10 +121,10 @@ def check_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, ne
         report = Report(subject=entry.name, error=MeasurementFailure(kind=error.kind, message=str(error)))
     else:
         report = Report(subject=entry.name, facts=facts, outcomes=judge(facts, entry.rules, entry.waivers))
-    return _graded(report, [stated.rule for stated in entry.rules])
+    return graded(report, [stated.rule for stated in entry.rules])
 
 
-def _graded(report: Report, rules: Iterable[Rule]) -> Report:
+def graded(report: Report, rules: Iterable[Rule]) -> Report:
     """Add the points of `rules` and the earned points. A subject that cannot be measured earns nothing."""
     points = [worth for rule in rules if (worth := rule.worth) is not None]
     if not points:
@@ -150,13 +150,21 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
         **import_limit(entry),
         **({"costs": dict(entry.costs)} if entry.costs else {}),
     }
-    texts = _texts(contract, entry, entry.timeout or worker.timeout)
+    beside = files_beside(contract, entry, entry.timeout or worker.timeout)
+    return replace(_facts(worker.ask(request, timeout=entry.timeout)), **beside)
+
+
+def files_beside(contract: Contract, entry: SubjectEntry, limit: float) -> dict[str, Any]:
+    """Return the fields of the facts that come from files beside the contract: texts, artifacts and the snapshot.
+
+    Reading a text ends after `limit` seconds.
+    """
     artifacts = sizes_of(contract.root, (each for stated in entry.rules for each in stated.rule.artifacts))
-    facts = replace(_facts(worker.ask(request, timeout=entry.timeout)), texts=texts, artifacts=artifacts)
-    if snapshot.NEED not in request["needs"]:
-        return facts
+    found = {"texts": _texts(contract, entry, limit), "artifacts": artifacts}
+    if snapshot.NEED not in needs_of(stated.rule for stated in entry.rules):
+        return found
     file = contract.snapshot_file(entry)
-    return replace(facts, snapshot=snapshot.committed(file, entry.name, show_path(file)))
+    return {**found, "snapshot": snapshot.committed(file, entry.name, show_path(file))}
 
 
 def _texts(contract: Contract, entry: SubjectEntry, limit: float) -> Texts:

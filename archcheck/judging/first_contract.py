@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from archcheck.contract.values import toml, toml_key
 from archcheck.facts.facts import Facts
 from archcheck.facts.main_output import main_output
 from archcheck.facts.records import Tensor
 from archcheck.facts.selectors import GROUPS, mistake_in
+from archcheck.foundation.annotated_values import toml, toml_key
 from archcheck.foundation.words import shape_text
 from archcheck.judging.engine import judge, stated_in_python
 from archcheck.rules.base import Rule, default_of, key_of, parameters, rule_name

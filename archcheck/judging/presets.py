@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from archcheck.contract.values import toml
+from archcheck.foundation.annotated_values import toml
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.words import did_you_mean, quote
 

@@ -23,7 +23,7 @@ from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from archcheck.contract.values import describe, toml
+from archcheck.foundation.annotated_values import describe, toml
 from archcheck.foundation.quantities import expected
 from archcheck.rules.base import (
     COMMON,
@@ -165,7 +165,7 @@ def _table(title: str, rows: Sequence[Field[Any]], rule: type[Rule]) -> str:
 
 def _allowed(row: Field[Any], kind: Any) -> str:
     unit = row.metadata.get("unit")
-    return expected(unit) if unit else describe(kind)
+    return str(row.metadata.get("shown") or (expected(unit) if unit else describe(kind)))
 
 
 def _default(row: Field[Any]) -> str:

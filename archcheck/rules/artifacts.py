@@ -56,7 +56,7 @@ class MaxArtifactBytes(Rule):
     def __post_init__(self) -> None:
         """Refuse a rule without files, and settings that say nothing."""
         Rule.__post_init__(self)
-        if isinstance(self.files, str) or not self.files or not all(file.strip() for file in self.files):
+        if not self.files or not all(file.strip() for file in self.files):
             raise ValueError('`files` names at least one file, such as "model.pt"')
         if self.codec is None and (self.level is not None or self.compressed):
             raise ValueError("`level` and `compressed` say how `codec` compresses, and there is no `codec`")

@@ -13,19 +13,22 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
 from archcheck.facts.artifact_files import Artifact
 from archcheck.facts.facts import Facts
 from archcheck.facts.selectors import mistake_in
+from archcheck.foundation.annotated_values import in_python
 from archcheck.foundation.text_files import Stated
-from archcheck.foundation.words import quote
 from archcheck.rules.findings import MOST_POINTS, Result, plain
 
 KINDS = {"kinds": True}
 """The metadata of a field that holds words that select operations."""
+
+
+_POINTS = {"kind": float | None, "shown": "a number, or a list of bands"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Rule:
     because: str | None = None
     on: str | None = None
     allow_empty: bool = False
-    points: float | tuple[Band, ...] | None = field(default=None, metadata={"kind": float | None})
+    points: float | tuple[Band, ...] | None = field(default=None, metadata=_POINTS)
     title: str | None = None
 
     prohibition: ClassVar[bool] = False
@@ -84,6 +87,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         """Refuse `on` where it has no meaning, invalid points, unknown kinds, and numbers that are too small."""
+        self._convert()
         if self.on is not None and not self.narrows:
             raise ValueError("`on` narrows nothing here: the rule judges the model as a whole")
         if self.title is not None and not self.title.strip():
@@ -99,7 +103,28 @@ class Rule:
             if least is not None and value is not None and not least <= value < math.inf:
                 raise ValueError(f"`{key_of(parameter.name)}` must be at least {least}, found {plain(value)}")
 
+    def _convert(self) -> None:
+        """Give each field the type of its annotation, as a contract does: a list becomes a tuple, `"20k"` a number."""
+        for parameter, kind in _annotated(type(self)):
+            value = getattr(self, parameter.name)
+            if value is parameter.default or (parameter.name == "points" and isinstance(value, tuple | list)):
+                continue
+            if isinstance(value, float) and not math.isfinite(value):
+                continue  # `least` refuses it with more to say
+            try:
+                found = in_python(value, kind, parameter.metadata.get("unit"))
+            except ValueError as error:
+                if isinstance(value, tuple | list | Mapping):  # the rule knows better what it wants in it
+                    continue
+                raise ValueError(f"`{key_of(parameter.name)}` {error}") from None
+            except TypeError:  # an annotation of somebody's own rule
+                continue
+            if found is not value:
+                object.__setattr__(self, parameter.name, found)
+
     def _check_points(self) -> None:
+        if isinstance(self.points, list | tuple):
+            object.__setattr__(self, "points", tuple(map(_band, self.points)))
         if isinstance(self.points, tuple):
             if not self.points:
                 raise ValueError("`points` must hold a band")
@@ -132,6 +157,26 @@ class Rule:
         raise TypeError(f"{type(self).__name__} must define `check`")
 
 
+def _annotated(cls: type[Rule]) -> tuple[tuple[Field[Any], Any], ...]:
+    """Return each field of a rule and its annotation; none if annotations of somebody's own rule cannot be read."""
+    if cls not in _ANNOTATED:
+        try:
+            hints = get_type_hints(cls)
+        except Exception:
+            hints = {}
+        kinds = ((each, each.metadata.get("kind") or hints.get(each.name)) for each in fields(cls))
+        _ANNOTATED[cls] = tuple((each, kind) for each, kind in kinds if kind is not None)
+    return _ANNOTATED[cls]
+
+
+def _band(stated: Any) -> Band:
+    """Return a band that Python code states: a `Band`, `(limit, points)`, or a table as in a contract."""
+    try:
+        return stated if isinstance(stated, Band) else Band(**stated) if isinstance(stated, dict) else Band(*stated)
+    except TypeError:
+        raise ValueError(f"`points` in bands are {{'limit': …, 'points': …}}, found {stated!r}") from None
+
+
 def _check_worth(points: float) -> None:
     if not 0 < points < math.inf:
         raise ValueError(f"`points` must be positive, found {points:g}")
@@ -147,16 +192,16 @@ def _check_value(check: Callable[[Any], None], name: str, value: Any) -> None:
 
 
 def _check_kinds(parameter: Field[Any], value: Any) -> None:
-    several = not isinstance(value, str)
-    if not several and str(parameter.type).startswith("tuple"):
-        raise ValueError(f"`{key_of(parameter.name)}` is a tuple of words, found {quote(value)} alone")
-    words = tuple(value) if several else (value,)
+    words = (value,) if isinstance(value, str) else tuple(value)
     if not words:
         raise ValueError(f"`{key_of(parameter.name)}` is empty: the rule would look at nothing")
     mistakes = [mistake for word in words if (mistake := mistake_in(word)) is not None]
     if mistakes:
         raise ValueError("; ".join(mistakes))
 
+
+_ANNOTATED: dict[type[Rule], tuple[tuple[Field[Any], Any], ...]] = {}
+"""The fields of each rule that was made, because annotations are slow to read."""
 
 COMMON = tuple(field.name for field in fields(Rule))
 """The keys that every rule has."""

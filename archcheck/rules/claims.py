@@ -231,7 +231,7 @@ class Synced(Rule):
     def __post_init__(self) -> None:
         """Refuse a rule without files."""
         Rule.__post_init__(self)
-        if isinstance(self.files, str) or not self.files or not all(file.strip() for file in self.files):
+        if not self.files or not all(file.strip() for file in self.files):
             raise ValueError("`files` names at least one text, such as README.md")
 
     @property

@@ -6,7 +6,7 @@ import enum
 import math
 import reprlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -207,8 +207,25 @@ class BrokenContract(ArchcheckError, AssertionError):  # noqa: N818 - it is a ve
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        lines = [visible(outcome.headline) for outcome in report.outcomes if outcome.fails]
-        super().__init__("\n".join(lines) or f"{visible(report.subject)}: could not be checked")
+        lines = [line for outcome in report.outcomes if outcome.fails for line in _explained(report, outcome)]
+        super().__init__("\n".join(map(visible, lines)) or f"{visible(report.subject)}: could not be checked")
+
+
+def _explained(report: Report, outcome: Outcome) -> Iterator[str]:
+    """Yield what fails, and for each finding where it is and what to do."""
+    yield outcome.headline
+    for number, finding in enumerate(outcome.findings):
+        if number:
+            yield f"  {finding.message}"
+        built = report.facts.built_at(finding.layer) if report.facts and finding.layer is not None else None
+        if place := finding.where or built or (report.facts.subject.where if report.facts else None):
+            yield f"  at {place}" + (f", layer {finding.layer}" if finding.layer else "")
+        if finding.fix:
+            yield f"  fix: {finding.fix}"
+    if outcome.because:
+        yield f"  why: {outcome.because}"
+    if outcome.contract and outcome.contract.line:
+        yield f"  stated at {outcome.contract}"
 
 
 def sum_points(points: Iterable[float]) -> float:

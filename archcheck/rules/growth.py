@@ -72,7 +72,7 @@ class MaxGrowth(Rule):
         """Refuse an invalid limit, measures that do not grow, and measures that are unknown for layers."""
         Rule.__post_init__(self)
         _room(self.limit, 0)
-        if isinstance(self.of, str) or not self.of:
+        if not self.of:
             raise ValueError("`of` names at least one measure, such as params")
         known = GROWING if self.on is None else OF_LAYERS
         for name in self.of:

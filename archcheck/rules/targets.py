@@ -69,8 +69,6 @@ class OperatorsFor(Rule):
     def __post_init__(self) -> None:
         """Refuse words in `also` that select nothing in any model."""
         Rule.__post_init__(self)
-        if isinstance(self.also, str):
-            raise ValueError(f'`also` is a list of words, such as ["{self.also}"]')
         if mistakes := [mistake for word in self.also if (mistake := mistake_in(word)) is not None]:
             raise ValueError("; ".join(mistakes))
 

@@ -59,7 +59,7 @@ class NoUnprovenNumbers(Rule):
     def __post_init__(self) -> None:
         """Refuse a rule without files, and pointers that are none."""
         Rule.__post_init__(self)
-        if isinstance(self.files, str) or not self.files or not all(file.strip() for file in self.files):
+        if not self.files or not all(file.strip() for file in self.files):
             raise ValueError("`files` names at least one document, such as submission.json")
         for pointer in self.ignore:
             check_pointer(pointer, "ignore")

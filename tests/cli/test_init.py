@@ -9,7 +9,7 @@ import pytest
 
 from archcheck.cli.init import _seen_from
 from archcheck.contract import load
-from archcheck.contract.values import toml
+from archcheck.foundation.annotated_values import toml
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.judging.first_contract import roomy
 from tests.support.cli_samples import write

@@ -15,7 +15,7 @@ RULES = {
     "zzz = 5": '"zzz" is not a rule; `archcheck rules` lists them',
     "max-params = { limt = 5 }": '"limt" is not a key of "max-params"; did you mean "limit"?',
     "max-params = { limit = 5, zzz = 1 }": '"zzz" is not a key of "max-params"; '
-    'it has "limit", "because", "on", "allow-empty" and "points"',
+    'it has "limit", "because", "on", "allow-empty", "points" and "title"',
     "min-accuracy = { limit = 1, within_epochs = 2 }": '"within_epochs" is not a key of "min-accuracy"; '
     'did you mean "within-epochs"?',
     'max-params = { because = "x" }': '"max-params" needs "limit"',

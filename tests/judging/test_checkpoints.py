@@ -91,7 +91,7 @@ def test_an_absolute_pattern_is_one_too(folder):
 
 def test_one_name_for_several_is_told(folder):
     read = contract(folder, '["w/a.pt", "w/b.pt"]')
-    with pytest.raises(ArchcheckError, match=r'several checkpoints; name one of "net\[a.pt\]" and "net\[b.pt\]"'):
+    with pytest.raises(ArchcheckError, match=r'several subjects; name one of "net\[a.pt\]" and "net\[b.pt\]"'):
         read.subject("net")
     assert read.subject("net[b.pt]").weights == "w/b.pt"
     with pytest.raises(ArchcheckError, match="is not a subject of"):

@@ -55,10 +55,11 @@ Parameters:
 
 On every rule:
 
-    because      a string       optional
-    on           a string       optional
-    allow-empty  true or false  default false
-    points       a number       optional
+    because      a string                      optional
+    on           a string                      optional
+    allow-empty  true or false                 default false
+    points       a number, or a list of bands  optional
+    title        a string                      optional
 
 Example, kept:
 

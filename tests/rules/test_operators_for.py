@@ -163,12 +163,9 @@ def test_a_part_of_the_model():
     assert "selects nothing" in outcome(model, "tflite-micro", on="7").summary
 
 
-@pytest.mark.parametrize(
-    ("also", "said"),
-    [("silu", r'`also` is a list of words, such as \["silu"\]'), (("sillu",), "not a kind; did you mean")],
-)
-def test_words_that_select_nothing_are_refused(also, said):
-    with pytest.raises(ValueError, match=said):
+@pytest.mark.parametrize("also", ["sillu", ("sillu",)])
+def test_words_that_select_nothing_are_refused(also):
+    with pytest.raises(ValueError, match="not a kind; did you mean"):
         OperatorsFor(target="tflite-micro", also=also)
 
 

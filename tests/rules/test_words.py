@@ -24,9 +24,8 @@ def test_a_misspelt_kind_is_refused(cls):
         cls(kinds=("conv", "linaer"))
 
 
-def test_a_word_alone_is_no_tuple_of_letters():
-    with pytest.raises(ValueError, match='`kinds` is a tuple of words, found "linear" alone'):
-        Forbids(kinds="linear")
+def test_a_word_alone_is_one_word():
+    assert Forbids(kinds="linear").kinds == ("linear",)
 
 
 @pytest.mark.parametrize("values", [{"layer": "cnov", "by": "batch_norm"}, {"layer": "conv", "by": "bn"}])
@@ -37,7 +36,7 @@ def test_a_field_of_one_word_is_checked(values):
 
 def test_paths_types_and_lists_are_words():
     assert Requires(kinds=("Conv2d", "features.**", "norm")).kinds == ("Conv2d", "features.**", "norm")
-    assert Requires(kinds=["conv"]).kinds == ["conv"]
+    assert Requires(kinds=["conv"]).kinds == ("conv",)
 
 
 def test_a_contract_says_it_once():

@@ -9,12 +9,16 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import numbers
 import re
 import types
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import PurePath
 from typing import Any, Literal, Union, get_args, get_origin
 
 from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.quantities import expected, parse
 from archcheck.foundation.words import quote
 
 ONE_AND_MANY: dict[Any, tuple[str, str]] = {
@@ -60,6 +64,44 @@ def coerce(value: Any, kind: Any) -> Any:
         raise Mismatch(kind, unfit.found, unfit.path) from None
 
 
+def in_python(value: Any, kind: Any, unit: str | None) -> Any:
+    """Return `value`, as Python code states it, as a `kind`: also a list or a set for a tuple, and a whole float or an
+    integer of another library for an integer. `unit` says what it counts, so that it may be text such as `"20k"`.
+
+    Raises `ValueError` when the value does not fit, `TypeError` when `kind` is not one of those understood.
+    """
+    plain = as_toml(value)
+    try:
+        return coerce(plain, kind)
+    except Mismatch as mismatch:
+        if isinstance(plain, float) and plain.is_integer() and abs(plain) < 2**53:
+            with suppress(Mismatch):
+                return coerce(int(plain), kind)
+        if unit is None:
+            raise
+        if isinstance(plain, str):
+            return coerce(parse(plain, unit), kind)
+        if isinstance(plain, list) and any(isinstance(item, str) for item in plain):
+            return coerce([parse(item, unit) if isinstance(item, str) else item for item in plain], kind)
+        raise ValueError(f"must be {expected(unit)}, found {mismatch.found}") from None
+
+
+def as_toml(value: Any) -> Any:
+    """Return a value of Python as `tomllib` would read it: lists for tuples and sets, plain numbers, text for paths."""
+    if isinstance(value, Mapping):
+        return {str(key): as_toml(item) for key, item in value.items()}
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, tuple | list | set | frozenset):
+        items = sorted(value) if isinstance(value, set | frozenset) else value
+        return [as_toml(item) for item in items]
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool | float | int):
+        return float(value)
+    return value
+
+
 def describe(kind: Any, *, many: bool = False) -> str:
     """Return what an annotation allows, for people: `a list of strings`. `None` is left out, because TOML cannot write
     it.
@@ -93,6 +135,8 @@ def show(value: Any) -> str:
         return "a list" if value else "an empty list"
     if isinstance(value, int) and abs(value) >= LARGE:
         return "a huge integer"
+    if value is None:
+        return "None"  # of Python; TOML has nothing of the kind
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value).lower()
 
 

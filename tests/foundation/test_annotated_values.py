@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from archcheck.contract.values import Mismatch, coerce, list_depth
+from archcheck.foundation.annotated_values import Mismatch, coerce, list_depth
 
 DAY = datetime.date(2030, 1, 31)
 
