@@ -74,6 +74,14 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Add `%%archcheck` to a notebook: `%load_ext archcheck` calls this."""
+    from archcheck.api import check, measure
+    from archcheck.integrations.notebook import load
+
+    load(shell, measure, check)
+
+
 class _Package(ModuleType):
     """Keeps `measure` and `render` functions, which importing the packages of these names would replace."""
 

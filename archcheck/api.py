@@ -12,7 +12,9 @@ from archcheck.contract.document import show_path
 from archcheck.contract.rule_entries import rules_in_python
 from archcheck.facts.facts import Facts
 from archcheck.facts.operator_costs import Stated as StatedCost
+from archcheck.foundation import display
 from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.notebook_cells import cell_name, cells_run, running_cell
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.words import listed, quote
 from archcheck.judging.engine import check as check_rules
@@ -102,11 +104,17 @@ def _table(rule: Any) -> Mapping[str, Any]:
 
 
 def _caller() -> Where:
-    """Return the line outside this package that is being run."""
+    """Return the line outside this package that is being run; in a notebook, the cell and its line."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "archcheck":
         frame = frame.f_back
-    return Where(file=show_path(Path(frame.f_code.co_filename)), line=frame.f_lineno)
+    file = frame.f_code.co_filename
+    cell = cells_run().get(file)
+    if cell is not None:
+        return Where(file=cell_name(cell), line=frame.f_lineno)
+    if frame.f_globals.get("__name__", "").partition(".")[0] == "IPython":  # a magic, which is the first line of a cell
+        return Where(file=running_cell() or file, line=1)
+    return Where(file=show_path(Path(file)), line=frame.f_lineno)
 
 
 def render(reports: Report | Facts | Sequence[Report], format: str = "text", **options: Any) -> str:  # noqa: A002
@@ -117,11 +125,35 @@ def render(reports: Report | Facts | Sequence[Report], format: str = "text", **o
     Raises:
         ArchcheckError: there is no such format or option.
     """
-    if isinstance(reports, Facts):
-        reports = Report(subject=reports.subject.name, facts=reports)
-    chosen = (reports,) if isinstance(reports, Report) else tuple(reports) if isinstance(reports, Iterable) else ()
+    if isinstance(reports, Facts | Report):
+        chosen = _reports(reports)
+    else:
+        chosen = tuple(reports) if isinstance(reports, Iterable) else ()
     if not all(isinstance(each, Report) for each in chosen) or not chosen:
         raise ArchcheckError(f"`render` takes what `check` or `measure` returned, or several of it, found {reports!r}")
     if unknown := options.keys() - _CHOICES:
         raise ArchcheckError(f"{quote(min(unknown))} is not an option of `render`; it has {listed(sorted(_CHOICES))}")
     return render_reports(chosen, format, **options)
+
+
+def _reports(value: Facts | Report) -> tuple[Report, ...]:
+    return (value if isinstance(value, Report) else Report(subject=value.subject.name, facts=value),)
+
+
+def _as_text(value: Facts | Report) -> str:
+    return render_reports(_reports(value))
+
+
+def _as_html(value: Facts | Report) -> str:
+    from archcheck.render.notebook import as_html
+
+    return as_html(_reports(value))
+
+
+def _as_rich(value: Facts | Report) -> Any:
+    from archcheck.render.notebook import as_rich
+
+    return as_rich(_reports(value))
+
+
+display.register(text=_as_text, html=_as_html, rich=_as_rich)

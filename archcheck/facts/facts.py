@@ -20,14 +20,15 @@ from archcheck.facts.cross_checks import CrossCheck, ToolCount
 from archcheck.facts.option_words import WITH_MEMORY
 from archcheck.facts.records import Cost, Layer, Op, Params, Shapes, Subject, Training, ValuePasses
 from archcheck.facts.snapshot import Committed
+from archcheck.foundation.display import Displayed
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.json_codec import decode, encode
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.text_files import Texts
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: the cached properties need a `__dict__`
-class Facts:
+@dataclass(frozen=True, kw_only=True, repr=False)  # no slots: the cached properties need a `__dict__`
+class Facts(Displayed):
     """Everything that was measured of one subject.
 
     `ops` is the graph executed in evaluation mode. `train_ops` are the operations of the training graph that differ
@@ -188,6 +189,12 @@ class Facts:
         """Return plain JSON values under the names of the fields."""
         encoded: dict[str, Any] = encode(self)
         return encoded
+
+    @property
+    def headline(self) -> str:
+        """The subject and its size on one line."""
+        figures = f"{self.params.total:,} parameters, {self.cost.macs:,} multiply-accumulates"
+        return f"Facts of {self.subject.name}: {figures}"
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Facts:

@@ -49,6 +49,7 @@ from archcheck.measure.structure.training_cost import step_macs
 from archcheck.measure.structure.value_branches import choices
 from archcheck.measure.subject.compiled import original, uncompiled
 from archcheck.measure.subject.device_fallback import note_on, run_without_devices
+from archcheck.measure.subject.kernel_cells import keep_kernel_cells
 from archcheck.measure.subject.memory_trimming import give_back
 from archcheck.measure.subject.source_places import class_where, relative
 
@@ -81,6 +82,7 @@ def measure_model(
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
     chosen = example if isinstance(example, Example) or example is None else given(example)
+    keep_kernel_cells()
     model = original(model)
     target = target or f"{type(model).__module__}:{type(model).__qualname__}"
 

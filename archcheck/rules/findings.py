@@ -12,6 +12,7 @@ from typing import Any
 
 from archcheck.facts.facts import Facts, check_graph
 from archcheck.facts.weight_files import Weights
+from archcheck.foundation.display import Displayed
 from archcheck.foundation.errors import ArchcheckError, SubjectError
 from archcheck.foundation.json_codec import decode, encode
 from archcheck.foundation.source_place import Where
@@ -144,8 +145,8 @@ class MeasurementFailure:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Report(Displayed):
     """A subject, its facts (or why there are none) and the outcome of every rule of its contract.
 
     A file of tensors without structure has `weights` instead of facts. `points` is the sum of the points of its rules,
@@ -183,6 +184,14 @@ class Report:
         if self.exit_code:
             raise BrokenContract(self)
         return self
+
+    @property
+    def headline(self) -> str:
+        """The subject and how many rules have each verdict, on one line."""
+        if self.error:
+            return f"Report of {self.subject}: could not be measured"
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in self.totals.items() if count)
+        return f"Report of {self.subject}: {verdicts}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values. A report without facts has `error` or `weights` instead.

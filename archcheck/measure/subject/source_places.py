@@ -14,7 +14,7 @@ import torch
 
 from archcheck.foundation.source_place import Where
 from archcheck.measure.subject.ownership import is_own
-from archcheck.measure.subject.source_text import class_in_cell
+from archcheck.measure.subject.source_text import class_in_cell, shown_file
 
 
 def relative(where: Where | None, root: str) -> Where | None:
@@ -75,7 +75,7 @@ _TORCH = os.path.join(Path(torch.__file__).parent, "")  # noqa: PTH118
 @cache
 def is_outside_torch(file: str) -> bool:
     """Whether a file is neither torch's nor archcheck's: the subject's, or another package's."""
-    return not file.startswith((_OURS, _TORCH, "<"))
+    return not file.startswith((_OURS, _TORCH, "<")) or file.startswith("<ipython-input-")
 
 
 def nearest(frames: Iterable[FrameType]) -> FrameType | None:
@@ -117,5 +117,5 @@ def line_of(frame: FrameType) -> Where:
     code, instruction = frame.f_code, frame.f_lasti
     known = _lines.get((id(code), instruction))
     if known is None or known[0] is not code:
-        known = _lines[id(code), instruction] = code, Where(file=code.co_filename, line=frame.f_lineno)
+        known = _lines[id(code), instruction] = code, Where(file=shown_file(code.co_filename), line=frame.f_lineno)
     return known[1]

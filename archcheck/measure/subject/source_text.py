@@ -19,6 +19,7 @@ _LONGEST = 40
 """How many characters of the first line of a cell are quoted."""
 _cells: dict[str, str] = {}
 _first_lines: dict[str, str] = {}
+_names: dict[str, str] = {}
 _classes: dict[tuple[str, str], tuple[str, int]] = {}
 
 
@@ -30,6 +31,17 @@ def keep_cell(file: str, text: str, source: str) -> None:
     _cells[file] = text
     _first_lines[file] = next((line.strip() for line in source.splitlines() if line.strip()), "")
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+
+
+def keep_name(file: str, shown: str) -> None:
+    """Remember under which name a file is shown, such as the cell of a kernel that was compiled under another name."""
+    _names[file] = shown
+    parse.cache_clear()  # a cell that is run again has another text
+
+
+def shown_file(file: str) -> str:
+    """Return the name under which a file is shown."""
+    return _names.get(file, file)
 
 
 def keep_classes(module: str, file: str, tree: ast.Module) -> None:
