@@ -12,8 +12,11 @@ from dataclasses import replace
 
 from archcheck.contract import Waiver
 from archcheck.facts.selectors import matches_path
-from archcheck.foundation.words import listed
+from archcheck.foundation.words import amount, listed
 from archcheck.rules.findings import Finding, Outcome, Verdict, plain
+
+SOON = 14
+"""Days before its last one on which a waiver is noted to expire soon."""
 
 _Complaint = tuple[int, Finding]
 """The index of the outcome that gets the finding, and the finding."""
@@ -87,7 +90,17 @@ def _waived(waiver: Waiver, outcome: Outcome) -> Outcome:
         findings=left,
         waived=outcome.waived + _accepted(waiver, outcome),
         waiver="; ".join(filter(None, (outcome.waiver, _reason(waiver)))),
+        notes=outcome.notes + _warning(waiver),
     )
+
+
+def _warning(waiver: Waiver) -> tuple[str, ...]:
+    """Return a note if a waiver expires soon: then its rule is broken."""
+    days = (waiver.until - datetime.date.today()).days if waiver.until else SOON + 1
+    if days > SOON:
+        return ()
+    when = f"in {amount(days, 'days')}" if days else "at the end of today"
+    return (f"the waiver at {waiver.where} expires {when}; mend the model, or give the waiver a later `until`",)
 
 
 def _reason(waiver: Waiver) -> str:

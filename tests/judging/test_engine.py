@@ -211,6 +211,17 @@ def test_points_are_positive(points):
         MaxParams(limit=1, points=points)
 
 
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [(0, "expires at the end of today"), (1, "expires in 1 day;"), (14, "expires in 14 days;"), (15, None)],
+)
+def test_a_waiver_that_expires_soon_is_noted(facts, days, said):
+    until = datetime.date.today() + datetime.timedelta(days=days)
+    waived = outcome(facts, NoPadding(), waiver(until=until))
+    assert waived.verdict is Verdict.WAIVED
+    assert [said in note for note in waived.notes] == ([] if said is None else [True])
+
+
 def test_an_expired_waiver_no_longer_waives(facts):
     expired = outcome(facts, NoPadding(), waiver(until=datetime.date(2020, 1, 1)))
     assert expired.verdict is Verdict.BROKEN
