@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
-from archcheck.measure.loading.import_side_effects import is_main_guard, names_in
-from archcheck.measure.loading.model_discovery import tree_of
+from archcheck.measure.loading.import_side_effects import is_main_guard
+from archcheck.measure.loading.model_discovery import composition_of, tree_of
 
 _HELPERS = ("loss", "criterion", "metric")
 """How the names of modules end that are no networks."""
@@ -20,8 +20,7 @@ def main_model(module: ModuleType, found: Sequence[str]) -> str:
     them, or several, this is the one with the most of the file's definitions as its parts; among equals, the last. A
     loss is a helper.
     """
-    tree = tree_of(module)
-    reached = _reached(tree)
+    reached = composition_of(module).reached
     networks = [name for name in found if not name.lower().endswith(_HELPERS)] or found
     built = built_by_program(module, networks) or networks
     return max(enumerate(built), key=lambda each: (len(reached.get(each[1], ())), each[0]))[1]
@@ -29,32 +28,11 @@ def main_model(module: ModuleType, found: Sequence[str]) -> str:
 
 def built_by_program(module: ModuleType, found: Iterable[str]) -> list[str]:
     """Return the models that the program of a file names, itself or through functions and classes that it uses."""
-    tree = tree_of(module)
-    reached = _reached(tree)
+    tree, composition = tree_of(module), composition_of(module)
     program = [node for node in tree.body if is_main_guard(node)] or [node for node in tree.body if _runs(node)]
-    named = {name for node in program for name in names_in(node)}
-    named |= {each for name in named for each in reached.get(name, ())}
+    named = {name for node in program for name in composition.named_in(node)}
+    named |= {each for name in named for each in composition.reached.get(name, ())}
     return [name for name in found if name in named]
-
-
-def _reached(tree: ast.Module) -> Mapping[str, set[str]]:
-    """Return the definitions of a file that each of its definitions uses, also through others."""
-    direct: dict[str, set[str]] = {}
-    for node in tree.body:
-        for name in _defined(node):
-            direct.setdefault(name, set()).update(names_in(node))
-    direct = {name: {each for each in used if each in direct and each != name} for name, used in direct.items()}
-    known = -1
-    while known < (now := sum(map(len, direct.values()))):
-        known = now
-        direct = {name: used.union(*(direct[each] for each in used)) - {name} for name, used in direct.items()}
-    return direct
-
-
-def _defined(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.Assign):
-        return [name for target in node.targets for name in names_in(target)]
-    return [node.name] if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) else []
 
 
 def _runs(node: ast.stmt) -> bool:
