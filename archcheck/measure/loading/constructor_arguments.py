@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -26,6 +27,11 @@ class Guess:
     args: Mapping[str, Any]
     said: tuple[str, ...] = ()
     settings: Mapping[str, AssumedSettings] = dataclasses.field(default_factory=dict)
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The notes, for an error: nothing was built with the arguments."""
+        return tuple(re.sub("^built ", "tried ", note) for note in self.notes)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -12,14 +12,16 @@ import torch
 
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
+from archcheck.measure.loading.causes import cause_of
 from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.suggestions import suggestion
+from archcheck.measure.loading.unset_names import unset_name
 from archcheck.measure.subject.import_guard import Refused, TooLong
 from archcheck.measure.subject.source_text import place as shown_place
 
 
 @contextmanager
-def explained(target: str) -> Iterator[None]:
+def explained(target: str, guesses: tuple[str, ...] = ()) -> Iterator[None]:
     """Make errors of measuring `target` name the missing package, or the line that was not run.
 
     If the subject computed with a missing package, raise an error even if the subject went on.
@@ -27,7 +29,7 @@ def explained(target: str) -> Iterator[None]:
     try:
         yield
     except SubjectError as error:
-        raise explained_error(error, target) from error
+        raise explained_error(error, target, guesses) from error
     if stubs.STUBS.needed:
         raise _needs_package(target, stubs.STUBS.needed)
 
@@ -36,7 +38,7 @@ def explained_error(error: SubjectError, target: str, guesses: tuple[str, ...] =
     """Return an error with its possible cause: a missing package, a line that was not run, or guessed arguments."""
     if stubs.STUBS.needed:
         return _needs_package(target, stubs.STUBS.needed)
-    said = [why] if (why := execution.unset_name(error)) else []
+    said = [why] if (why := cause_of(error)) and why not in error.message else []
     return SubjectError(error.kind, "; ".join([error.message, *said, *guesses]))
 
 
@@ -52,7 +54,7 @@ def missing_name_error(module: ModuleType, name: str, target: str, holder: objec
         if isinstance(error, stubs.MissingPackage):
             at = execution.raised_at(error)
             return SubjectError("import", f"`{target}` {error.msg}{f' (at {at})' if at else ''}")
-        why = execution.unset_name(error)
+        why = unset_name(error)
         return import_error(error, target, f"; {why}" if why else "")
     if run is not None and name in run.unset:
         return SubjectError("no-model", f"`{target}`: `{name}` is set at {run.set_at(name)}; guard what runs there")

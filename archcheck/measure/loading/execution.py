@@ -62,7 +62,7 @@ class Run:
     def set_at(self, name: str) -> str | None:
         """The place where a missing name is set, and why that was not run; `None` for any other name."""
         at = self.unset.get(name)
-        if at is None or self.failure is None or not at.endswith(_NOT_RUN):
+        if at is None or self.why is None or not at.endswith(_NOT_RUN):
             return at
         return f"{at}, as {self.why}"
 
@@ -267,17 +267,6 @@ def _ranges(places: Sequence[tuple[str, int]]) -> list[str]:
     files = dict.fromkeys(file for file, _ in shown[:9])
     found = [place(file, *sorted(line for each, line in shown[:9] if each == file)) for file in files]
     return [*found, f"and {len(shown) - 9} more"] if len(shown) > 9 else found
-
-
-def unset_name(error: BaseException | None) -> str | None:
-    """Return why a name is missing that caused an error or one of its causes; `None` if no missing name is known."""
-    while error is not None:
-        if isinstance(error, NameError) and error.name:
-            found = next((at for run in RUNS.values() if (at := run.set_at(error.name))), None)
-            if found:
-                return f"`{error.name}` is set at {found}"
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def has_failed() -> bool:

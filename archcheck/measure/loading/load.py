@@ -44,6 +44,7 @@ from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.notebooks import code_cells
 from archcheck.measure.loading.pretrained import without_downloads
 from archcheck.measure.loading.program_input import ProgramInput, program_input
+from archcheck.measure.loading.signatures import missing_arguments
 from archcheck.measure.loading.usual_arguments import Input
 from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.import_guard import Refused, harmless
@@ -55,12 +56,16 @@ _MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model, with notes on how it was loaded, the trace of its construction, and the input of its file's program."""
+    """A model, with notes on how it was loaded, the trace of its construction, and the input of its file's program.
+
+    `guessed` are those notes that tell guessed arguments.
+    """
 
     model: torch.nn.Module
     notes: tuple[str, ...] = ()
     construction: Construction | None = None
     stated: ProgramInput | None = None
+    guessed: tuple[str, ...] = ()
 
 
 def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
@@ -110,10 +115,11 @@ def load_noted(
         try:
             (model, held), moves = run_without_devices(built)
         except SubjectError as error:
-            raise explained_error(error, target, guessed.notes) from error
+            tried = () if missing_arguments(value, {**guessed.args, **args}) else guessed.tried
+            raise explained_error(error, target, tried) from error
     away = [f"pretrained weights were not downloaded, random ones replace them: {file}" for file in absent]
     notes = [*execution.notes(), only, *guessed.notes, held, *away, note_on([*execution.moves(), *moves]), stubs.note()]
-    return Loaded(model, tuple(note for note in notes if note), construction, stated)
+    return Loaded(model, tuple(note for note in notes if note), construction, stated, guessed.notes)
 
 
 def _loading(careful: bool) -> AbstractContextManager[list[str]]:

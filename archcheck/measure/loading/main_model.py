@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 
@@ -10,20 +11,32 @@ from archcheck.measure.loading.import_side_effects import is_main_guard
 from archcheck.measure.loading.model_discovery import composition_of, tree_of
 
 _HELPERS = ("loss", "criterion", "metric")
-"""How the names of modules end that are no networks."""
+"""Words in the names of modules that are no networks."""
+_MODELS = ("model", "net", "network")
+"""What the main one of several models is called."""
 
 
 def main_model(module: ModuleType, found: Sequence[str]) -> str:
     """Return the main model among the root models of a module.
 
     This is the one that the program of the file builds, under `__main__` or at its end. If the program builds none of
-    them, or several, this is the one with the most of the file's definitions as its parts; among equals, the last. A
-    loss is a helper.
+    them, or several, this is the one with the most of the file's definitions as its parts; among equals, the one that
+    is called `model` or `net`, else the last. A loss is a helper.
     """
     reached = composition_of(module).reached
-    networks = [name for name in found if not name.lower().endswith(_HELPERS)] or found
+    networks = [name for name in found if not _is_helper(name)] or found
     built = built_by_program(module, networks) or networks
-    return max(enumerate(built), key=lambda each: (len(reached.get(each[1], ())), each[0]))[1]
+
+    def weight(place: int, name: str) -> tuple[int, bool, int]:
+        return len(reached.get(name, ())), name.lower() in _MODELS, place
+
+    return max(enumerate(built), key=lambda each: weight(*each))[1]
+
+
+def _is_helper(name: str) -> bool:
+    """Whether a name is that of a loss: `DiceLoss`, `loss_net`."""
+    words = re.findall("[A-Z]?[a-z]+|[A-Z]+", name)
+    return any(word.lower() in _HELPERS for word in words) or name.lower().endswith(_HELPERS)
 
 
 def built_by_program(module: ModuleType, found: Iterable[str]) -> list[str]:
