@@ -16,6 +16,7 @@ from archcheck.measure.loading.causes import cause_of
 from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.suggestions import suggestion
 from archcheck.measure.loading.unset_names import unset_name
+from archcheck.measure.subject.asked_calls import asked_by
 from archcheck.measure.subject.import_guard import Refused, TooLong
 from archcheck.measure.subject.source_text import place as shown_place
 
@@ -70,7 +71,9 @@ def import_error(error: BaseException, shown: str, more: str = "") -> SubjectErr
     """Return the error for a file that cannot be imported."""
     at = place(error)
     if isinstance(error, Refused):
-        return SubjectError("import", f"`{shown}` {error} while it is imported{at}, which a report does not let it do")
+        return SubjectError(
+            "import", f"`{shown}` {error} while it is imported{at}{asked_by(error)}, which a report does not let it do"
+        )
     if isinstance(error, TooLong):
         return SubjectError("import", f"`{shown}` could not be imported: {error}")
     if isinstance(error, SyntaxError):
@@ -88,9 +91,11 @@ def import_error(error: BaseException, shown: str, more: str = "") -> SubjectErr
 
 
 def place(error: BaseException) -> str:
-    """Return ` at file.py:12`, the last line outside of Python's own import machinery, torch and archcheck."""
+    """Return ` at file.py:12`, the last line of the subject, or else of code outside of torch and archcheck."""
     own = str(Path(__file__).parents[1])
     torch_folder = str(Path(torch.__file__).parent)
+    if own_place := execution.raised_at(error):
+        return f" at {own_place}"
     found = ""
     for frame in traceback.extract_tb(error.__traceback__):
         if not frame.filename.startswith(("<", own, torch_folder)) and "/importlib/" not in frame.filename:

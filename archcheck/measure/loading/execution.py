@@ -24,6 +24,7 @@ from archcheck.measure.loading.parser_defaults import defaults
 from archcheck.measure.loading.safe_statements import DEFAULTS
 from archcheck.measure.loading.stubs import STUBS
 from archcheck.measure.subject.absent_devices import Move
+from archcheck.measure.subject.asked_calls import asked_by
 from archcheck.measure.subject.device_fallback import run_without_devices
 from archcheck.measure.subject.import_guard import Clock, Refused, TooLong, harmless, limited
 from archcheck.measure.subject.ownership import is_own
@@ -192,7 +193,7 @@ def _side_effect(trees: dict[str, ast.Module], whole: ast.Module) -> str | None:
 def _reason(error: BaseException, record: Run) -> str:
     at = f" ({where})" if (where := raised_at(error)) else ""
     if isinstance(error, Refused):
-        return f"it {error} when it is imported{at}"
+        return f"it {error} when it is imported{at}{asked_by(error)}"
     if isinstance(error, TooLong):
         return str(error)
     if isinstance(error, SystemExit):
