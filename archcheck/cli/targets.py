@@ -93,14 +93,21 @@ def _renamed(report: Report, name: str) -> Report:
 
 def _without_helpers(measured: list[tuple[str, Report]], main: str) -> list[tuple[str, Report]]:
     """Return the reports without those of blocks that could not be built or run, which the main one then names."""
-    left = [target for target, report in measured if _is_helper(report)]
+    left = {target: report.error.message for target, report in measured if report.error and _is_helper(report)}
     if not left:
         return measured
-    names = listed(target.rpartition(":")[2] for target in left[:_SHOWN])
-    names += f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
-    text = f"not measured beside it: {names}; `archcheck report {left[0]}` says why"
+    text = f"not measured beside it: {_listed(left)}"
     kept = [(target, report) for target, report in measured if target not in left]
     return [(target, _noting(report, text) if target == main else report) for target, report in kept]
+
+
+def _listed(left: dict[str, str]) -> str:
+    """Return the names of blocks that were not measured, or of a single one with the reason."""
+    names = [target.rpartition(":")[2] for target in left]
+    if len(left) == 1:
+        return f"{quote(names[0])}: {next(iter(left.values()))}"
+    more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+    return f"{listed(names[:_SHOWN])}{more}; `archcheck report {next(iter(left))}` says why"
 
 
 def _is_helper(report: Report) -> bool:

@@ -92,11 +92,13 @@ def _optional(tree: ast.Module) -> Iterator[tuple[str, str]]:
         imported += [name.name for each in node.body if isinstance(each, ast.Import) for name in each.names]
         for each in (inner for handler in node.handlers for inner in handler.body if isinstance(inner, ast.Assign)):
             if isinstance(each.value, ast.Constant) and each.value.value is None:
-                yield from ((t.id, imported[0]) for t in each.targets if isinstance(t, ast.Name) and imported)
+                yield from (
+                    (t.id, imported[0].partition(".")[0]) for t in each.targets if isinstance(t, ast.Name) and imported
+                )
 
 
 def _is_installed(name: str) -> bool:
     try:
-        return find_spec(name.partition(".")[0]) is not None
+        return find_spec(name) is not None
     except (ImportError, ValueError):
         return False
