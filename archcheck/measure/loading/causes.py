@@ -21,6 +21,8 @@ from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.source_text import parse
 
 _NETWORK = re.compile(r"internet|urlopen|getaddrinfo|name resolution|HTTP Error|max retries|connection", re.IGNORECASE)
+_UNWRITTEN = 'is missing the required "forward" function'
+"""What torch says of a model without a `forward`."""
 _DRIVER = re.compile(r"\bdriver|\bCPU\b")
 
 
@@ -44,8 +46,10 @@ def cause_of(error: BaseException) -> str | None:
 
 def is_due_to_input(error: BaseException) -> bool:
     """Whether another input may mend an error."""
-    others = (ImportError, OSError, NotImplementedError, MemoryError)
-    return not isinstance(error, others) and cause_of(error) is None and not isinstance(error, NameError)
+    if isinstance(error, ImportError | OSError) or _UNWRITTEN in described(error):
+        return False
+    unset = isinstance(error, NameError) and not isinstance(error, UnboundLocalError)
+    return not unset and cause_of(error) is None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -63,8 +67,9 @@ def _is_of_network(error: BaseException) -> bool:
 
 
 def _is_of_device(error: BaseException) -> bool:
-    is_there = torch.accelerator.is_available()
-    return not is_there and (speaks_of_device(error) or bool(_DRIVER.search(described(error))))
+    if torch.accelerator.is_available() or not isinstance(error, RuntimeError | AssertionError):
+        return False  # a `NotImplementedError` is a `RuntimeError`; a `ValueError` is about the input
+    return speaks_of_device(error) or bool(_DRIVER.search(described(error)))
 
 
 def _absent_package(error: BaseException) -> tuple[str, str] | None:

@@ -42,7 +42,7 @@ def settings_for(
     if not is_named_as_settings(parameter.name):
         return None
     shown = f"of {run.shown}" if run else "of its module"
-    if parameter.name in names and not callable(names[parameter.name]):
+    if names.get(parameter.name) is not None and not callable(names[parameter.name]):
         return names[parameter.name], f"that {shown}"
     reads = reads_of(value, parameter.name, run.trees if run else ())
     for code, settings in settings_objects(module, parameter.name):
