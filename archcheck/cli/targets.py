@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from archcheck.facts.records import CROSS_CHECK, PARANOID, RECORD, TRAINING, TRI
 from archcheck.foundation.errors import ArchcheckError, ContractError, SubjectError
 from archcheck.foundation.json_codec import encode
 from archcheck.foundation.suffixes import PICKLED, TENSORS, ends, is_file
-from archcheck.foundation.words import quote
+from archcheck.foundation.words import listed, quote
 from archcheck.judging.engine import check_subject, find_main_model, find_models, measure_target, measure_weights
 from archcheck.rules.findings import MeasurementFailure, Report
 from archcheck.workers.worker_process import Worker
@@ -27,6 +28,10 @@ from archcheck.workers.worker_process import Worker
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
 
+_NOT_BUILT = ("construct", "input", "forward", "import", "no-model")
+"""Why a block is not measured that needs arguments, other inputs, or a package."""
+_SHOWN = 6
+"""How many of them are named."""
 Place = tuple[Path | None, str]
 """A file and the name within it; the name is empty for a whole file."""
 
@@ -56,14 +61,57 @@ def reports_of(options: Namespace) -> Reports:
 def _with_main(worker: Worker, options: Namespace, measured: list[tuple[str, Report]]) -> Reports:
     """Return the reports in their order, or with that of the main model first if it could not be measured.
 
-    What is measured beside it is a helper, such as a loss: the file was not measured.
+    What is measured beside it is a helper, such as a loss: the file was not measured. If the main model was measured,
+    a note of its report names the others that could not be.
     """
+    measured = _told_apart(measured)
     failed = [report for _, report in measured if report.error]
     if failed and len(failed) < len(measured):
         main = find_main_model(worker, options.target)
         failed = [report for target, report in measured if report.error and target == main]
+        if not failed:
+            measured = _without_helpers(measured, main)
     others = [report for _, report in measured if not any(report is each for each in failed)]
     return Reports((*failed, *others), bool(failed))
+
+
+def _told_apart(measured: list[tuple[str, Report]]) -> list[tuple[str, Report]]:
+    """Return the reports with the names of the targets where models are called the same, such as `Sequential`."""
+    times = Counter(report.subject for _, report in measured if report.facts and not report.outcomes)
+    return [
+        (target, _renamed(report, target.rpartition(":")[2]) if times[report.subject] > 1 else report)
+        for target, report in measured
+    ]
+
+
+def _renamed(report: Report, name: str) -> Report:
+    if report.facts is None or report.outcomes:
+        return report
+    facts = replace(report.facts, subject=replace(report.facts.subject, name=name))
+    return replace(report, subject=name, facts=facts)
+
+
+def _without_helpers(measured: list[tuple[str, Report]], main: str) -> list[tuple[str, Report]]:
+    """Return the reports without those of blocks that could not be built or run, which the main one then names."""
+    left = {target: report.error.message for target, report in measured if report.error and _is_helper(report)}
+    if not left:
+        return measured
+    text = f"not measured beside it: {_listed(left)}"
+    kept = [(target, report) for target, report in measured if target not in left]
+    return [(target, _noting(report, text) if target == main else report) for target, report in kept]
+
+
+def _listed(left: dict[str, str]) -> str:
+    """Return the names of blocks that were not measured, or of a single one with the reason."""
+    names = [target.rpartition(":")[2] for target in left]
+    if len(left) == 1:
+        return f"{quote(names[0])}: {next(iter(left.values()))}"
+    more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+    return f"{listed(names[:_SHOWN])}{more}; `archcheck report {next(iter(left))}` says why"
+
+
+def _is_helper(report: Report) -> bool:
+    return report.error is not None and report.error.kind in _NOT_BUILT and not report.outcomes
 
 
 def _list_tensors(worker: Worker, options: Namespace) -> Report:

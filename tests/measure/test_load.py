@@ -183,7 +183,7 @@ def test_a_module_that_is_marked_as_missing_is_in_nobodys_way(monkeypatch):
     monkeypatch.setitem(sys.modules, "nothing", None)  # as Python has it for what must not be imported
     with without_downloads() as absent:
         assert torch.hub.load_state_dict_from_url("https://example.invalid/net.pth") == {}
-    assert absent == ["net.pth"]
+    assert absent.notes == ["pretrained weights were not downloaded, random ones replace them: net.pth"]
 
 
 ENTRY = """

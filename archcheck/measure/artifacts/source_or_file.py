@@ -28,7 +28,8 @@ class Opened:
     """A model, a function that makes an example input, and notes on both.
 
     `construction` is the trace of how the model was built, and `file_bytes` the size of the file with its weights, if
-    there are any. The layers of an `exported` program have only the names of their classes.
+    there are any. The layers of an `exported` program have only the names of their classes. `guessed` are the
+    notes that tell guessed arguments.
     """
 
     model: torch.nn.Module
@@ -37,6 +38,7 @@ class Opened:
     construction: Construction | None = None
     file_bytes: int | None = None
     exported: bool = False
+    guessed: tuple[str, ...] = ()
 
 
 def subject_of(request: Mapping[str, Any]) -> Opened:
@@ -77,7 +79,13 @@ def _opened(request: Mapping[str, Any]) -> Opened:
     loaded = load_noted(target, root, args, meta=meta, careful=careful, given=given)
     if loaded.stated is not None and request.get("input") is None:
         example = partial(suggested, loaded.stated)
-    return Opened(model=loaded.model, example=example, notes=loaded.notes, construction=loaded.construction)
+    return Opened(
+        model=loaded.model,
+        example=example,
+        notes=loaded.notes,
+        construction=loaded.construction,
+        guessed=loaded.guessed,
+    )
 
 
 def _pickled(target: str, root: str, request: Mapping[str, Any]) -> torch.nn.Module:

@@ -31,6 +31,9 @@ class AssumedSettings:
             values[name] = AssumedSettings(self.__dict__["_given"], whole) if found is None else found.value
         return values[name]
 
+    def __repr__(self) -> str:
+        return "settings with usual values"
+
     def __setattr__(self, name: str, value: Any) -> None:
         self.__dict__["_values"][name] = value
 

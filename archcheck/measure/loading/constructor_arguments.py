@@ -5,17 +5,22 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
+
+import torch
 
 from archcheck.measure.loading.assumed_settings import AssumedSettings, read_all
 from archcheck.measure.loading.execution import RUNS, Run
 from archcheck.measure.loading.import_side_effects import dotted
 from archcheck.measure.loading.parser_defaults import defaults, evaluate
+from archcheck.measure.loading.settings_objects import NAMES, is_named_as_settings
 from archcheck.measure.loading.signatures import missing_arguments, parameters_of
-from archcheck.measure.loading.stated_settings import NAMES, has_settings_class, is_named_as_settings, settings_for
-from archcheck.measure.loading.usual_arguments import Input, assumed
+from archcheck.measure.loading.stated_settings import has_settings_class, settings_for
+from archcheck.measure.loading.stubs import Stub
+from archcheck.measure.loading.usual_arguments import Assumed, Input, assumed
 from archcheck.measure.subject.source_text import place
 
 
@@ -26,6 +31,11 @@ class Guess:
     args: Mapping[str, Any]
     said: tuple[str, ...] = ()
     settings: Mapping[str, AssumedSettings] = dataclasses.field(default_factory=dict)
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The notes, for an error: nothing was built with the arguments."""
+        return tuple(re.sub("^built ", "tried ", note) for note in self.notes)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -45,7 +55,7 @@ def guess(
     `given` returns the given input, which usual values agree with. Without `usual`, only values are taken that the file
     or the input tells. A parameter for which there is none of these stays missing.
     """
-    missing = missing_arguments(value, args)
+    missing = missing_arguments(value, args) + _stubbed(value, args)
     if not missing:
         return Guess({})
     found = called(value, module, args)
@@ -59,13 +69,14 @@ def guess(
     example = given()
     for parameter in (each for each in parameters_of(value) if each.name in missing):
         name = parameter.name
-        if (settings := settings_for(parameter, module, example, usual=usual)) is not None:
-            chosen[name] = settings[0]
-            notes.append(f"`{name}` is {settings[1]}")
-        elif (known := assumed(name, example, parameter.annotation)) is not None and (known.told or usual):
+        known = assumed(name, example, parameter.annotation)
+        if (stated := _stated(parameter, value, module, example, known, usual=usual)) is not None:
+            chosen[name] = stated[0]
+            notes.append(f"`{name}` is {stated[1]}")
+        elif known is not None and (known.told or usual):
             chosen[name] = _fitting(name, known.value, chosen)
             (told if known.told else guessed).append(f"{name}={chosen[name]!r}")
-        elif known is None and usual and is_named_as_settings(parameter) and not has_settings_class(module):
+        elif known is None and usual and name.lower().strip("_") in NAMES and not has_settings_class(module):
             chosen[name] = unknown[name] = AssumedSettings(example, name)
             read_all(unknown[name], RUNS[module.__name__].trees if module.__name__ in RUNS else (), NAMES)
     if told:
@@ -73,6 +84,50 @@ def guess(
     if guessed:
         notes.insert(0, f"built with {', '.join(guessed)}: usual values, guessed; `--args` gives others")
     return Guess(chosen, tuple(notes), unknown)
+
+
+def _stated(
+    parameter: inspect.Parameter,
+    value: Any,
+    module: ModuleType,
+    example: Input | None,
+    known: Assumed | None,
+    *,
+    usual: bool,
+) -> tuple[Any, str] | None:
+    """Return what the file states for a parameter, and a description: settings, a constant, or a part of the model."""
+    if (settings := settings_for(parameter, value, module, example, usual=usual)) is not None:
+        return settings
+    if known is not None and known.told:
+        return None
+    run = RUNS.get(module.__name__)
+    for name in (parameter.name, parameter.name.upper()) if run else ():
+        if isinstance(constant := vars(module).get(name), int | float | str | list | tuple):
+            return constant, f"{constant!r}: `{name}` of {run.shown if run else 'its file'}"
+    part = parameter.annotation
+    part = vars(module).get(part) if isinstance(part, str) else part
+    if not usual or part is value or not isinstance(part, type) or part.__module__ != module.__name__:
+        return None
+    if not issubclass(part, torch.nn.Module):
+        return None
+    arguments = guess(part, module, {}, lambda: example)
+    try:
+        made = part(**arguments.args)
+    except Exception:  # whatever the subject raises
+        return None
+    return (
+        made,
+        f"an object of `{part.__name__}` of this file, guessed{''.join(f' ({note})' for note in arguments.notes)}",
+    )
+
+
+def _stubbed(value: Any, args: Mapping[str, Any]) -> list[str]:
+    """Return the parameters for settings whose default is of a module that is not here."""
+    return [
+        each.name
+        for each in parameters_of(value)
+        if isinstance(each.default, Stub) and each.name not in args and is_named_as_settings(each.name)
+    ]
 
 
 def _fitting(name: str, value: Any, chosen: Mapping[str, Any]) -> Any:

@@ -12,14 +12,17 @@ import torch
 
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.measure.loading import execution, stubs
+from archcheck.measure.loading.causes import cause_of
 from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.suggestions import suggestion
+from archcheck.measure.loading.unset_names import unset_name
+from archcheck.measure.subject.asked_calls import asked_by
 from archcheck.measure.subject.import_guard import Refused, TooLong
 from archcheck.measure.subject.source_text import place as shown_place
 
 
 @contextmanager
-def explained(target: str) -> Iterator[None]:
+def explained(target: str, guesses: tuple[str, ...] = ()) -> Iterator[None]:
     """Make errors of measuring `target` name the missing package, or the line that was not run.
 
     If the subject computed with a missing package, raise an error even if the subject went on.
@@ -27,7 +30,7 @@ def explained(target: str) -> Iterator[None]:
     try:
         yield
     except SubjectError as error:
-        raise explained_error(error, target) from error
+        raise explained_error(error, target, guesses) from error
     if stubs.STUBS.needed:
         raise _needs_package(target, stubs.STUBS.needed)
 
@@ -36,7 +39,7 @@ def explained_error(error: SubjectError, target: str, guesses: tuple[str, ...] =
     """Return an error with its possible cause: a missing package, a line that was not run, or guessed arguments."""
     if stubs.STUBS.needed:
         return _needs_package(target, stubs.STUBS.needed)
-    said = [why] if (why := execution.unset_name(error)) else []
+    said = [why] if (why := cause_of(error)) and why not in error.message else []
     return SubjectError(error.kind, "; ".join([error.message, *said, *guesses]))
 
 
@@ -52,7 +55,7 @@ def missing_name_error(module: ModuleType, name: str, target: str, holder: objec
         if isinstance(error, stubs.MissingPackage):
             at = execution.raised_at(error)
             return SubjectError("import", f"`{target}` {error.msg}{f' (at {at})' if at else ''}")
-        why = execution.unset_name(error)
+        why = unset_name(error)
         return import_error(error, target, f"; {why}" if why else "")
     if run is not None and name in run.unset:
         return SubjectError("no-model", f"`{target}`: `{name}` is set at {run.set_at(name)}; guard what runs there")
@@ -68,7 +71,9 @@ def import_error(error: BaseException, shown: str, more: str = "") -> SubjectErr
     """Return the error for a file that cannot be imported."""
     at = place(error)
     if isinstance(error, Refused):
-        return SubjectError("import", f"`{shown}` {error} while it is imported{at}, which a report does not let it do")
+        return SubjectError(
+            "import", f"`{shown}` {error} while it is imported{at}{asked_by(error)}, which a report does not let it do"
+        )
     if isinstance(error, TooLong):
         return SubjectError("import", f"`{shown}` could not be imported: {error}")
     if isinstance(error, SyntaxError):
@@ -86,9 +91,11 @@ def import_error(error: BaseException, shown: str, more: str = "") -> SubjectErr
 
 
 def place(error: BaseException) -> str:
-    """Return ` at file.py:12`, the last line outside of Python's own import machinery, torch and archcheck."""
+    """Return ` at file.py:12`, the last line of the subject, or else of code outside of torch and archcheck."""
     own = str(Path(__file__).parents[1])
     torch_folder = str(Path(torch.__file__).parent)
+    if own_place := execution.raised_at(error):
+        return f" at {own_place}"
     found = ""
     for frame in traceback.extract_tb(error.__traceback__):
         if not frame.filename.startswith(("<", own, torch_folder)) and "/importlib/" not in frame.filename:

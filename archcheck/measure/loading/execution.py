@@ -24,6 +24,7 @@ from archcheck.measure.loading.parser_defaults import defaults
 from archcheck.measure.loading.safe_statements import DEFAULTS
 from archcheck.measure.loading.stubs import STUBS
 from archcheck.measure.subject.absent_devices import Move
+from archcheck.measure.subject.asked_calls import asked_by
 from archcheck.measure.subject.device_fallback import run_without_devices
 from archcheck.measure.subject.import_guard import Clock, Refused, TooLong, harmless, limited
 from archcheck.measure.subject.ownership import is_own
@@ -62,7 +63,7 @@ class Run:
     def set_at(self, name: str) -> str | None:
         """The place where a missing name is set, and why that was not run; `None` for any other name."""
         at = self.unset.get(name)
-        if at is None or self.failure is None or not at.endswith(_NOT_RUN):
+        if at is None or self.why is None or not at.endswith(_NOT_RUN):
             return at
         return f"{at}, as {self.why}"
 
@@ -192,7 +193,7 @@ def _side_effect(trees: dict[str, ast.Module], whole: ast.Module) -> str | None:
 def _reason(error: BaseException, record: Run) -> str:
     at = f" ({where})" if (where := raised_at(error)) else ""
     if isinstance(error, Refused):
-        return f"it {error} when it is imported{at}"
+        return f"it {error} when it is imported{at}{asked_by(error)}"
     if isinstance(error, TooLong):
         return str(error)
     if isinstance(error, SystemExit):
@@ -267,17 +268,6 @@ def _ranges(places: Sequence[tuple[str, int]]) -> list[str]:
     files = dict.fromkeys(file for file, _ in shown[:9])
     found = [place(file, *sorted(line for each, line in shown[:9] if each == file)) for file in files]
     return [*found, f"and {len(shown) - 9} more"] if len(shown) > 9 else found
-
-
-def unset_name(error: BaseException | None) -> str | None:
-    """Return why a name is missing that caused an error or one of its causes; `None` if no missing name is known."""
-    while error is not None:
-        if isinstance(error, NameError) and error.name:
-            found = next((at for run in RUNS.values() if (at := run.set_at(error.name))), None)
-            if found:
-                return f"`{error.name}` is set at {found}"
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def has_failed() -> bool:

@@ -42,9 +42,11 @@ from archcheck.measure.loading.imports import (
 from archcheck.measure.loading.main_model import built_by_program, main_model
 from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.notebooks import code_cells
-from archcheck.measure.loading.pretrained import without_downloads
+from archcheck.measure.loading.pretrained import Downloads, without_downloads
 from archcheck.measure.loading.program_input import ProgramInput, program_input
+from archcheck.measure.loading.signatures import missing_arguments
 from archcheck.measure.loading.usual_arguments import Input
+from archcheck.measure.subject.asked_calls import asked_by
 from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.import_guard import Refused, harmless
 from archcheck.measure.subject.ownership import claim, claim_module, watch_installed
@@ -55,12 +57,16 @@ _MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model, with notes on how it was loaded, the trace of its construction, and the input of its file's program."""
+    """A model, with notes on how it was loaded, the trace of its construction, and the input of its file's program.
+
+    `guessed` are those notes that tell guessed arguments.
+    """
 
     model: torch.nn.Module
     notes: tuple[str, ...] = ()
     construction: Construction | None = None
     stated: ProgramInput | None = None
+    guessed: tuple[str, ...] = ()
 
 
 def load(target: str, root: str, args: Mapping[str, Any], *, meta: bool = False) -> torch.nn.Module:
@@ -90,7 +96,7 @@ def load_noted(
     `given` returns the given input.
     """
     construction = None if meta else Construction()
-    with _loading(careful) as absent, construction or nullcontext():
+    with _loading(careful) as left, construction or nullcontext():
         module, named = load_module(target, root)
         name, only = (named, None) if named else _only_root(module, target)
         value, within = resolved(module, name, target)
@@ -110,17 +116,25 @@ def load_noted(
         try:
             (model, held), moves = run_without_devices(built)
         except SubjectError as error:
-            raise explained_error(error, target, guessed.notes) from error
-    away = [f"pretrained weights were not downloaded, random ones replace them: {file}" for file in absent]
-    notes = [*execution.notes(), only, *guessed.notes, held, *away, note_on([*execution.moves(), *moves]), stubs.note()]
-    return Loaded(model, tuple(note for note in notes if note), construction, stated)
+            tried = () if missing_arguments(value, {**guessed.args, **args}) else guessed.tried
+            raise explained_error(error, target, tried) from error
+    notes = [
+        *execution.notes(),
+        only,
+        *guessed.notes,
+        held,
+        *left.notes,
+        note_on([*execution.moves(), *moves]),
+        stubs.note(),
+    ]
+    return Loaded(model, tuple(note for note in notes if note), construction, stated, guessed.notes)
 
 
-def _loading(careful: bool) -> AbstractContextManager[list[str]]:
-    """Prepare for loading a subject. The context gives the files that are not downloaded if `careful`."""
+def _loading(careful: bool) -> AbstractContextManager[Downloads]:
+    """Prepare for loading a subject. The context gives what is not downloaded if `careful`."""
     execution.SETTINGS.careful = careful
     stubs.forget()
-    return without_downloads() if careful else nullcontext([])
+    return without_downloads() if careful else nullcontext(Downloads())
 
 
 def _only_root(module: ModuleType, target: str) -> tuple[str, str | None]:
@@ -141,10 +155,11 @@ def _refusing_side_effects(target: str) -> Iterator[None]:
             yield
     except Refused as error:
         where = execution.raised_at(error)
+        advice = "let it be built without that" if error.connects else "judge it through a contract"
         raise SubjectError(
             "construct",
-            f"`{target}` {error} when it is built{f' at {where}' if where else ''}, which a report does not let it do; "
-            "judge it through a contract",
+            f"`{target}` {error} when it is built{f' at {where}' if where else ''}{asked_by(error)}, which a report "
+            f"does not let it do; {advice}",
         ) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.loading.bundles import is_bundle
+from archcheck.measure.loading.composition import Composition
 from archcheck.measure.loading.constructor_arguments import called
 from archcheck.measure.loading.execution import RUNS
 from archcheck.measure.loading.import_side_effects import Function, dotted, functions_of, names_in, sign_in
@@ -35,13 +36,18 @@ def root_models(module: ModuleType) -> list[str]:
     instances = dict(_instances(module, tree))
     of_own = [name for name, value in instances.items() if type(value).__module__ == module.__name__]
     others = [name for name in instances if name not in of_own]
-    used = _used(tree, classes) | _mentioned(tree, others) | _handed_over(tree, {*classes})
+    used = composition_of(module).parts() | _mentioned(tree, others) | _handed_over(tree, {*classes})
     free = [name for name in classes if name not in used] or ([] if others else list(classes))
     found = [maker for name in free for maker in _makers(module, tree, name, of_own)] + others
     found = (
         found or list(_factories(module, tree, {*classes})) or list(_factories(module, tree, {*classes}, bundles=True))
     )
     return _ordered(tree, found or list(_bundles(module, tree)))
+
+
+def composition_of(module: ModuleType) -> Composition:
+    """Return which definitions of a module are parts of others."""
+    return Composition(tree_of(module), _classes(module))
 
 
 def tree_of(module: ModuleType) -> ast.Module:
@@ -88,12 +94,6 @@ def _is_model(value: object) -> bool:
 
 def _targets(node: ast.Assign) -> list[str]:
     return [name for target in node.targets for name in names_in(target)]
-
-
-def _used(tree: ast.Module, classes: Collection[str]) -> set[str]:
-    """Return the classes that the body or the bases of another one of them name."""
-    others = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name in classes)
-    return {name for node in others for name in names_in(node) if name != node.name}.intersection(classes)
 
 
 def _mentioned(tree: ast.Module, instances: list[str]) -> set[str]:

@@ -5,51 +5,59 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from argparse import Namespace
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 from archcheck.measure.loading.execution import RUNS
 from archcheck.measure.loading.parser_defaults import defaults
+from archcheck.measure.loading.settings_objects import (
+    NAMES,
+    answers,
+    is_named,
+    is_named_as_settings,
+    reads_of,
+    settings_objects,
+)
 from archcheck.measure.loading.signatures import missing_arguments, parameters_of
 from archcheck.measure.loading.usual_arguments import Input, assumed
 
-NAMES = frozenset({
-    "config", "configs", "cfg", "conf", "args", "arg", "opt", "opts", "option", "options", "hparams", "hp", "params",
-    "hyperparams",
-})  # fmt: skip
-"""How parameters for settings are called."""
-
-
-def is_named_as_settings(parameter: inspect.Parameter) -> bool:
-    """Whether a parameter has a usual name of settings."""
-    return parameter.name.lower().strip("_") in NAMES
+Found = tuple[Any, str]
+"""Settings, and what they are, for a note."""
 
 
 def settings_for(
-    parameter: inspect.Parameter, module: ModuleType, given: Input | None, *, usual: bool
-) -> tuple[Any, str] | None:
-    """Return settings for a parameter and their description: an object or class of the file, or parser defaults.
+    parameter: inspect.Parameter, value: Any, module: ModuleType, given: Input | None, *, usual: bool
+) -> Found | None:
+    """Return settings for a parameter of `value` and their description: of the file's objects, classes or parser.
 
-    With `usual`, a class of settings may need arguments that have usual values; these agree with the given input.
+    Those are preferred that have everything that `value` reads of the parameter. With `usual`, a class of settings may
+    need arguments that have usual values; these agree with the given input.
     """
-    named = is_named_as_settings(parameter)
     names = vars(module)
+    run = RUNS.get(module.__name__)
     annotated = names.get(parameter.annotation) if isinstance(parameter.annotation, str) else parameter.annotation
     if _is_settings_class(annotated, module, strict=False) and (made := _made(annotated, given, usual=usual)):
         return made
-    if not named:
+    if not is_named_as_settings(parameter.name):
         return None
-    if parameter.name in names and not callable(names[parameter.name]):
-        return names[parameter.name], f"that of {RUNS[module.__name__].shown}" if module.__name__ in RUNS else "its own"
-    for value in names.values():
-        if _is_settings_class(value, module, strict=True) and (made := _made(value, given, usual=usual)):
-            return made
-    run = RUNS.get(module.__name__)
+    shown = f"of {run.shown}" if run else "of its module"
+    if names.get(parameter.name) is not None and not callable(names[parameter.name]):
+        return names[parameter.name], f"that {shown}"
+    reads = reads_of(value, parameter.name, run.trees if run else ())
+    for code, settings in settings_objects(module, parameter.name):
+        if answers(settings, reads) if reads else is_named(code):
+            return settings, f"`{code}` {shown}"
+    objects = [each for settings in _settings_classes(module) if (each := _made(settings, given, usual=usual))]
+    if fitting := next((each for each in objects if answers(each[0], reads)), None):
+        return fitting
     read = defaults(run.trees, names) if run else None
-    return (Namespace(**vars(read)), "the defaults of the argument parser of this file") if read else None
+    if read and (not objects or answers(read, reads)):
+        return Namespace(**vars(read)), "the defaults of the argument parser of this file"
+    return objects[0] if objects else None
 
 
-def _made(settings: Any, given: Input | None, *, usual: bool) -> tuple[Any, str] | None:
+def _made(settings: Any, given: Input | None, *, usual: bool) -> Found | None:
     """Return an object of a settings class and its description; `None` if the class cannot be called."""
     missing = missing_arguments(settings, {})
     values = {
@@ -69,14 +77,23 @@ def _made(settings: Any, given: Input | None, *, usual: bool) -> tuple[Any, str]
 
 def has_settings_class(module: ModuleType) -> bool:
     """Whether a file has a class of settings: then other settings would not be those of the file."""
-    return any(_is_settings_class(value, module, strict=True) for value in vars(module).values())
+    return any(True for _ in _settings_classes(module))
+
+
+def _settings_classes(module: ModuleType) -> Iterator[Any]:
+    return (value for value in vars(module).values() if _is_settings_class(value, module, strict=True))
 
 
 def _is_settings_class(value: Any, module: ModuleType, *, strict: bool) -> bool:
-    """Whether a class of the file holds settings. With `strict`, it must be a dataclass or have a name that says so."""
+    """Whether a class of the file holds settings. With `strict`, it must say so by its kind or its name.
+
+    A dataclass, a named tuple and a model of pydantic say so.
+    """
     if not isinstance(value, type) or value.__module__ != module.__name__:
         return False
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) or hasattr(value, "model_fields") or hasattr(value, "_fields"):
         return True
-    plain = value.__bases__ == (object,) and "forward" not in vars(value)
-    return plain and (not strict or value.__name__.lower().endswith((*NAMES, "parameters", "settings")))
+    plain = "forward" not in vars(value) and all(
+        base is object or _is_settings_class(base, module, strict=False) for base in value.__bases__
+    )
+    return plain and (not strict or value.__name__.lower().endswith((*NAMES, "parameters")))

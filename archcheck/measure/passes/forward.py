@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 import torch
 
 from archcheck.facts.operator_costs import Stated
-from archcheck.facts.option_words import WITH_MEMORY
-from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.errors import SubjectError
 from archcheck.measure.loading.example import Example, candidates
 from archcheck.measure.operators.cost import checked_costs
 from archcheck.measure.operators.meta import is_without_memory
 from archcheck.measure.operators.operator_results import shapes_of
 from archcheck.measure.operators.sparse_cost import is_sparse
 from archcheck.measure.passes.exported_values import watched
-from archcheck.measure.passes.forward_errors import failed_in, shapes_are_wrong
+from archcheck.measure.passes.forward_errors import forward_error, raise_unless_input, shapes_are_wrong
+from archcheck.measure.passes.forward_inputs import refuse_several
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.random_state import drawn, seed_all
@@ -70,11 +70,13 @@ class Passes:
         if example is not None:
             with suppress(SubjectError):
                 return example, self.trace(example, training=False)
+        refuse_several(self.model, next(candidates(self.tree), None))
         failure: SubjectError | None = None
         for candidate in candidates(self.tree):
             try:
                 return candidate, self.trace(candidate, training=False)
             except SubjectError as error:
+                raise_unless_input(error)
                 failure = failure or error
         if failure is None:
             raise SubjectError(
@@ -278,16 +280,6 @@ def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
     if is_floating(tensor) and not is_sparse(tensor):
         return tracer.memory.shape_tensor_like(tensor)
     return tensor.clone()
-
-
-def forward_error(example: Example, error: Exception, tree: Tree, *, meta: bool = False) -> SubjectError:
-    """Return the error of a failed forward pass, with the layer, the line and the shapes of the input."""
-    shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
-    message = f"the forward pass failed{failed_in(error, tree)} on input {shapes}: {described(error)}"
-    hint = f"; if it takes real numbers, {WITH_MEMORY}" if meta else ""
-    return SubjectError(
-        "forward", f"{message}; does the input fit the model? (`input` in the contract, `--input` here){hint}"
-    )
 
 
 def inputs_of(example: Example) -> list[torch.Tensor]:

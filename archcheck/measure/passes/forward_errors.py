@@ -7,10 +7,15 @@ from traceback import walk_tb
 
 import torch
 
-from archcheck.foundation.errors import described
+from archcheck.facts.option_words import WITH_MEMORY
+from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.source_place import Where
+from archcheck.measure.loading.causes import cause_of, is_due_to_input
+from archcheck.measure.loading.example import Example
+from archcheck.measure.passes.forward_inputs import misfit
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes import layer_shapes, operator_shapes, shape_rules
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.subject.module_tree import Tree
 from archcheck.measure.subject.source_places import is_outside_torch, nearest
 from archcheck.measure.subject.source_text import place as shown_place
@@ -58,6 +63,26 @@ def failed_in(error: BaseException, tree: Tree) -> str:
     path, where = fault_of(error, tree).layer, raised_at(error)
     layer = f" in `{path}` ({tree.type_of(path)})" if path else ""
     return layer + (f" at {shown_place(where.file, where.line)}" if where else "")
+
+
+def forward_error(example: Example, error: Exception, tree: Tree, *, meta: bool = False) -> SubjectError:
+    """Return the error of a failed forward pass, with the layer, the line, the shapes of the input, and what to do."""
+    tensors = tensors_in((example.args, dict(example.kwargs)))
+    shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in tensors) or "no tensor"
+    message = f"the forward pass failed{failed_in(error, tree)} on input {shapes}: {described(error)}"
+    said = [message]
+    if is_due_to_input(error):
+        asks = "does the input fit the model? (`input` in the contract, `--input` here)"
+        said.append(misfit(tree.model, example) or asks)
+    elif why := cause_of(error):
+        said.append(why)
+    return SubjectError("forward", "; ".join([*said, *([f"if it takes real numbers, {WITH_MEMORY}"] if meta else [])]))
+
+
+def raise_unless_input(error: SubjectError) -> None:
+    """Raise an error of a forward pass again if no other input mends it."""
+    if error.__cause__ is not None and not is_due_to_input(error.__cause__):
+        raise error
 
 
 def shapes_are_wrong(error: Exception) -> bool:

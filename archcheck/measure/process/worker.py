@@ -180,7 +180,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     torch.manual_seed(0)  # for the weights of an untrained subject, so that a report repeats to the last digit
     loaded = subject_of(request)
     unaltered()
-    with explained(request["target"]):
+    with explained(request["target"], loaded.guessed):
         facts = measure_model(
             loaded.model,
             example=loaded.example(),

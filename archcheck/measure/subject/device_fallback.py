@@ -41,7 +41,7 @@ def run_without_devices(
         if not any(map(_SPOKEN_OF.search, problems(result))):
             return result, ()
     except Exception as error:
-        if not _speaks_of_device(error):
+        if not speaks_of_device(error):
             raise
         failure = error
     before_again()
@@ -63,7 +63,8 @@ def run_without_devices(
     raise failure
 
 
-def _speaks_of_device(error: BaseException | None) -> bool:
+def speaks_of_device(error: BaseException | None) -> bool:
+    """Whether an error or one of its causes speaks of a device."""
     seen = set[int]()
     while error is not None and id(error) not in seen:
         if _SPOKEN_OF.search(described(error)):  # the text of a subject's own error may raise one itself

@@ -24,15 +24,28 @@ _IDLE = 0.02
 """The share of CPU time between two samples below which the code waited. Code that computes has more, even on a busy
 machine."""
 
-_CHANGES = frozenset(
-    {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "shutil.rmtree"}
-)
+_CHANGES = {
+    "os.mkdir": "makes the folder",
+    "os.remove": "removes",
+    "os.rename": "renames",
+    "os.rmdir": "removes the folder",
+    "os.truncate": "truncates",
+    "os.link": "links",
+    "os.symlink": "links",
+    "shutil.rmtree": "removes the folder",
+}
+"""Audit events of a change -> what the code does."""
+_CONNECTS = "connects to the network"
 CONNECTS = frozenset({"socket.connect", "socket.getaddrinfo"})
 STARTS = frozenset({"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.exec", "os.posix_spawn"})
 
 
 class Refused(BaseException):
-    """A file tried to do something that it may not do while it is imported."""
+    """A file tried to do something that it may not do while it is imported. `connects` tells that it was to connect."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.connects = what == _CONNECTS
 
 
 class TooLong(BaseException):
@@ -74,9 +87,9 @@ def _trace(event: str, arguments: tuple[Any, ...]) -> str | None:
         return f"writes `{_name(path)}`" if writes and not _name(path).startswith("/dev/") else None
     if event in _CHANGES:
         known = event == "os.mkdir" and os.path.isdir(arguments[0])  # noqa: PTH112 - then mkdir fails without effect
-        return None if known else f"{event.partition('.')[2]}s `{_name(arguments[0])}`"
+        return None if known else f"{_CHANGES[event]} `{_name(arguments[0])}`"
     if event in CONNECTS:
-        return "connects to the network"
+        return _CONNECTS
     return "starts a process" if event in STARTS else None
 
 

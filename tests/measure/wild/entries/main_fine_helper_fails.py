@@ -2,7 +2,7 @@
 # first: Net
 # input: 1,3,16,16
 # Net: 3*4*9 + 4
-# EdgeLoss: error: missing 1 required positional argument
+# note: not measured beside it: "EdgeLoss": the forward pass failed on input 1x3x16x16: TypeError: EdgeLoss.forward() missing 1 required positional argument: 'y'; `forward` takes 2 inputs, "x" and "y"; give each by an `--input`
 
 import torch
 import torch.nn as nn

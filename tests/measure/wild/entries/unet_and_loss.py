@@ -3,7 +3,7 @@
 # UNet: 3*8*9 + 8 + 8*10 + 10
 # note: n_classes=10: usual values, guessed
 # note: n_channels=3: as the input has it
-# DiceLoss: error: needs `weight` to be built
+# note: not measured beside it: "DiceLoss": `unet_and_loss.py:DiceLoss` needs `weight` to be built
 
 import torch
 import torch.nn as nn

@@ -1,5 +1,5 @@
 # Net: 1*4*9 + 4 + 4*10 + 10
-# Broken: error: could not be built at broken_beside_good.py:20: NameError
+# note: not measured beside it: "Broken": `broken_beside_good.py:Broken` could not be built at broken_beside_good.py:20: NameError
 
 import torch
 import torch.nn as nn

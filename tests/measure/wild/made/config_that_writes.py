@@ -1,4 +1,4 @@
-# Net: error: mkdirs `runs` when it is built at config_that_writes.py:12
+# Net: error: makes the folder `runs` when it is built at config_that_writes.py:12
 
 import os
 

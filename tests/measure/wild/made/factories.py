@@ -1,5 +1,5 @@
-# ResNet: 3*4*9 + 4 + 2*4*4*9 + 4*10 + 10
-# ResNet: 3*4*9 + 4 + 4*4*4*9 + 4*10 + 10
+# resnet2: 3*4*9 + 4 + 2*4*4*9 + 4*10 + 10
+# resnet4: 3*4*9 + 4 + 4*4*4*9 + 4*10 + 10
 # target: factories.py:resnet2
 # target: factories.py:resnet4
 

@@ -1,4 +1,4 @@
-# Net: error: built with hidden_size=64, num_heads=4, num_layers=2
+# Net: error: tried with hidden_size=64, num_heads=4, num_layers=2
 
 import torch
 import torch.nn as nn

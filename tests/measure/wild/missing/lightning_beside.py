@@ -1,5 +1,5 @@
 # Net: 1*4*9 + 4 + 4*10 + 10
-# Lit: error: needs `pytorch_lightning.LightningModule`
+# note: not measured beside it: "Lit": `lightning_beside.py:Lit` needs `pytorch_lightning.LightningModule`
 
 import torch
 import torch.nn as nn
