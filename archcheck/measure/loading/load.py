@@ -8,11 +8,13 @@ imports work. If necessary, only the definitions of a file run (see `execution`)
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +24,7 @@ import torch
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.loading import execution, stubs
 from archcheck.measure.loading.building import build, is_constructor, resolved
+from archcheck.measure.loading.configurations import OwnCode
 from archcheck.measure.loading.construction_trace import Construction
 from archcheck.measure.loading.constructor_arguments import Guess, guess
 from archcheck.measure.loading.errors import (
@@ -42,8 +45,9 @@ from archcheck.measure.loading.imports import (
 from archcheck.measure.loading.main_model import built_by_program, main_model
 from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.notebooks import code_cells
-from archcheck.measure.loading.pretrained import without_downloads
+from archcheck.measure.loading.pretrained_models import Weights
 from archcheck.measure.loading.program_input import ProgramInput, program_input
+from archcheck.measure.loading.published_weights import published_weights
 from archcheck.measure.loading.usual_arguments import Input
 from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.import_guard import Refused, harmless
@@ -90,7 +94,7 @@ def load_noted(
     `given` returns the given input.
     """
     construction = None if meta else Construction()
-    with _loading(careful) as absent, construction or nullcontext():
+    with _loading(root, careful, meta) as away, construction or nullcontext():
         module, named = load_module(target, root)
         name, only = (named, None) if named else _only_root(module, target)
         value, within = resolved(module, name, target)
@@ -111,16 +115,32 @@ def load_noted(
             (model, held), moves = run_without_devices(built)
         except SubjectError as error:
             raise explained_error(error, target, guessed.notes) from error
-    away = [f"pretrained weights were not downloaded, random ones replace them: {file}" for file in absent]
     notes = [*execution.notes(), only, *guessed.notes, held, *away, note_on([*execution.moves(), *moves]), stubs.note()]
     return Loaded(model, tuple(note for note in notes if note), construction, stated)
 
 
-def _loading(careful: bool) -> AbstractContextManager[list[str]]:
-    """Prepare for loading a subject. The context gives the files that are not downloaded if `careful`."""
+@contextmanager
+def _loading(root: str, careful: bool, meta: bool = False) -> Iterator[list[str]]:
+    """Prepare for loading a subject. The context gives notes on published weights that are not loaded.
+
+    A model without memory loads none, and one of a `careful` request those on this machine.
+    """
     execution.SETTINGS.careful = careful
     stubs.forget()
-    return without_downloads() if careful else nullcontext([])
+    weights = Weights.NONE if meta else Weights.PRESENT if careful else Weights.ALL
+    with published_weights(weights, partial(_class_in, root)) as notes:
+        yield notes
+
+
+def _class_in(root: str, file: Path, name: str) -> Any:
+    return load_object(f"{os.path.relpath(file, root)}:{name}", root)
+
+
+@contextmanager
+def loading_checkpoint(target: str, root: str, *, careful: bool) -> Iterator[OwnCode]:
+    """Prepare for building the network of a configuration. The context gives a loader for the code beside it."""
+    with _loading(root, careful, meta=True), _refusing_side_effects(target) if careful else nullcontext():
+        yield partial(_class_in, root)
 
 
 def _only_root(module: ModuleType, target: str) -> tuple[str, str | None]:
@@ -153,7 +173,7 @@ def find(target: str, root: str, *, careful: bool = False) -> list[str]:
     match = _FILE.match(target)
     if match is None or match["name"]:
         return [target]
-    with _loading(careful):
+    with _loading(root, careful):
         module, _ = load_module(target, root)
     found = root_models(module)
     if not found:
@@ -163,7 +183,7 @@ def find(target: str, root: str, *, careful: bool = False) -> list[str]:
 
 def find_main(target: str, root: str) -> str:
     """Return which of the targets that `find` returns for a file is its main model."""
-    with _loading(careful=True):
+    with _loading(root, careful=True):
         module, _ = load_module(target, root)
     return f"{target}:{main_model(module, root_models(module))}"
 

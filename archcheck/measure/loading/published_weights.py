@@ -1,0 +1,125 @@
+"""Load a subject with those published weights that a request wants: none, those on this machine, or all."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from archcheck.foundation.errors import SubjectError
+from archcheck.measure.loading.configurations import OwnCode
+from archcheck.measure.loading.hub_folders import hub_folder
+from archcheck.measure.loading.import_hooks import changed_modules
+from archcheck.measure.loading.pretrained import without_downloads
+from archcheck.measure.loading.pretrained_models import PretrainedModels, Weights, absent_error, calling_line
+
+_REPLACED = "pretrained weights were not downloaded, random ones replace them"
+
+
+@contextmanager
+def published_weights(weights: Weights, own_code: OwnCode | None = None) -> Iterator[list[str]]:
+    """Load only these published weights, and yield a list to which notes about the others are added.
+
+    `own_code` loads classes from files beside a configuration that is in a folder of the user's.
+    """
+    notes: list[str] = []
+    models = PretrainedModels(weights=weights, own_code=own_code, notes=notes)
+    changes = models.changes()
+    if weights is Weights.ALL:
+        with changed_modules(changes), _kept_on_meta():
+            yield notes
+        return
+    changes |= {"timm.models._builder": _timm_weights(notes), "timm.models._factory": _timm_names}
+    with without_downloads() as files, _without_repositories(notes), changed_modules(changes), _kept_on_meta():
+        try:
+            yield notes
+        finally:
+            notes += [f"{_REPLACED}: {file}" for file in files]
+
+
+def _timm_weights(notes: list[str]) -> Callable[[ModuleType], Iterator[tuple[Any, str, Any]]]:
+    def load(model: Any, pretrained_cfg: Any = None, *args: Any, **kwargs: Any) -> None:
+        config = pretrained_cfg or getattr(model, "pretrained_cfg", None) or {}
+        name = config.get("architecture") if isinstance(config, dict) else None
+        notes.append(f"{_REPLACED}: {name or type(model).__name__} of timm{calling_line()[0]}")
+
+    def changes(module: ModuleType) -> Iterator[tuple[Any, str, Any]]:
+        yield module, "load_pretrained", load
+
+    return changes
+
+
+def _timm_names(module: ModuleType) -> Iterator[tuple[Any, str, Any]]:
+    """Take the configuration of `hf-hub:NAME` from this machine."""
+
+    def load(name: str, *args: Any, **kwargs: Any) -> Any:
+        at, beside = calling_line()
+        repository, _, revision = name.partition("@")
+        folder = hub_folder(repository, *beside, revision=revision or None)
+        if folder is None:
+            raise absent_error(f'timm.create_model("hf-hub:{name}")', at, repository)
+        return module.load_model_config_from_path(str(folder.path))
+
+    if hasattr(module, "load_model_config_from_hf") and hasattr(module, "load_model_config_from_path"):
+        yield module, "load_model_config_from_hf", load
+
+
+@contextmanager
+def _without_repositories(notes: list[str]) -> Iterator[None]:
+    """Take networks that `torch.hub.load` finds in `pytorch/vision` from torchvision, and run no other repository."""
+    original = torch.hub.load
+
+    def load(repo_or_dir: str, model: str, *args: Any, source: str = "github", **kwargs: Any) -> Any:
+        if source == "local":
+            return original(repo_or_dir, model, *args, source=source, **kwargs)
+        at, call = calling_line()[0], f'torch.hub.load("{repo_or_dir}", "{model}")'
+        made = _of_torchvision(model) if repo_or_dir.partition(":")[0] == "pytorch/vision" else None
+        if made is None:
+            raise SubjectError(
+                "construct",
+                f"`{call}`{at} runs the code of a repository, which is not downloaded here; clone it and load the "
+                'clone, with `source="local"`',
+            )
+        hub_only = ("force_reload", "trust_repo", "verbose", "skip_validation")
+        notes.append(f"`{call}`{at} is the `{model}` of the torchvision that is installed")
+        return made(*args, **{key: value for key, value in kwargs.items() if key not in hub_only})
+
+    torch.hub.load = load
+    try:
+        yield
+    finally:
+        torch.hub.load = original
+
+
+def _of_torchvision(name: str) -> Any:
+    try:
+        return getattr(importlib.import_module("torchvision.models"), name, None)
+    except ImportError:
+        return None
+
+
+@contextmanager
+def _kept_on_meta() -> Iterator[None]:
+    """Leave tensors without numbers where they are when code moves a model to a device."""
+    original = torch.nn.Module._apply
+
+    def apply(self: torch.nn.Module, change: Callable[[Any], Any], *args: Any, **kwargs: Any) -> Any:
+        def tried(tensor: torch.Tensor) -> torch.Tensor:
+            try:
+                return change(tensor)  # type: ignore[no-any-return]
+            except NotImplementedError:
+                if tensor.is_meta:
+                    return tensor
+                raise
+
+        return original(self, tried, *args, **kwargs)
+
+    torch.nn.Module._apply = apply  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.nn.Module._apply = original  # type: ignore[method-assign]
