@@ -54,16 +54,23 @@ def read_configuration(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _LARGEST:
         raise ValueError(f"larger than the {_LARGEST:,} bytes that a configuration may have")
     try:
-        table = json.loads(read_bytes(path).decode("utf-8-sig"))
+        table = json.loads(read_bytes(path).decode("utf-8-sig"), object_hook=_with_floats)
     except UnicodeDecodeError:
         raise ValueError("not text in UTF-8") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON at line {error.lineno}, column {error.colno} ({error.msg.lower()})") from None
+    except TypeError:
+        raise ValueError("no configuration: its `__float__` is no number") from None
     except RecursionError:
         raise ValueError("nested too deeply to be read") from None
     if not isinstance(table, dict):
         raise ValueError(f"a {type(table).__name__} of JSON, not a table")
     return table
+
+
+def _with_floats(table: dict[str, Any]) -> Any:
+    """Return the number that transformers writes as `{"__float__": "Infinity"}`, or the table as it is."""
+    return float(table["__float__"]) if table.keys() == {"__float__"} else table
 
 
 def _table(path: Path) -> dict[str, Any] | None:

@@ -39,5 +39,8 @@ def open_checkpoint(
     model.eval()
     shown = Path(target) if is_folder else Path(target).parent
     stored = tensors_beside(file.parent, shown)
-    compared = compare(stored, model, found) if stored else ()
+    compared: tuple[str, ...] = ()
+    if stored:
+        changed = f"the tensors of {stored.shown} were not compared, because arguments change the configuration"
+        compared = (changed,) if args else compare(stored, model, found)
     return model, (*notes, *compared), stored.bytes if stored else None

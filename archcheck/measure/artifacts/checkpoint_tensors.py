@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,13 +61,13 @@ def tensors_beside(folder: Path, shown: Path) -> StoredTensors | None:
 
 
 def _parts(index: Path, shown: str) -> tuple[str, ...]:
-    try:
-        parts = dict.fromkeys(json.loads(index.read_bytes())["weight_map"].values())
+    with suppress(ValueError, KeyError, AttributeError, TypeError):
+        parts = tuple(dict.fromkeys(json.loads(index.read_bytes())["weight_map"].values()))
         if all(Path(part).name == part for part in parts):
-            return tuple(parts)
-    except (ValueError, KeyError, AttributeError, TypeError):
-        pass
-    refuse(shown, "is not an index: its `weight_map` must name a file beside it for each tensor", "download it again")
+            return parts
+    return refuse(
+        shown, "is not an index: its `weight_map` must name a file beside it for each tensor", "download it again"
+    )
 
 
 def _shapes(file: Path, shown: str) -> Iterator[tuple[str, tuple[Shape, torch.dtype]]]:

@@ -144,8 +144,10 @@ def configuration_object(
     kind = found.table.get("model_type")
     if kind not in package.CONFIG_MAPPING and preferred is None:
         said = f"has the `model_type` `{kind}`, which" if kind else "has no `model_type`, so"
-        found.refuse(f"{said} transformers {package.__version__} does not know; install a version that does", "no-model")
-    config_class = package.CONFIG_MAPPING[kind] if kind in package.CONFIG_MAPPING else preferred
+        found.refuse(
+            f"{said} transformers {package.__version__} does not know; install a version that does", "no-model"
+        )
+    config_class = package.CONFIG_MAPPING.get(kind, preferred)
     return _with_values(found, config_class, args)
 
 

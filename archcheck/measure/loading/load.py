@@ -25,6 +25,7 @@ from archcheck.foundation.errors import SubjectError
 from archcheck.measure.loading import execution, stubs
 from archcheck.measure.loading.building import build, is_constructor, resolved
 from archcheck.measure.loading.configurations import OwnCode
+from archcheck.measure.loading.configured_classes import ConfiguredClass, configured_class
 from archcheck.measure.loading.construction_trace import Construction
 from archcheck.measure.loading.constructor_arguments import Guess, guess
 from archcheck.measure.loading.errors import (
@@ -45,14 +46,16 @@ from archcheck.measure.loading.imports import (
 from archcheck.measure.loading.main_model import built_by_program, main_model
 from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.notebooks import code_cells
-from archcheck.measure.loading.pretrained_models import Weights
+from archcheck.measure.loading.pretrained_models import PretrainedModels, Weights
 from archcheck.measure.loading.program_input import ProgramInput, program_input
 from archcheck.measure.loading.published_weights import published_weights
 from archcheck.measure.loading.usual_arguments import Input
+from archcheck.measure.operators.meta import needs_numbers
 from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.import_guard import Refused, harmless
 from archcheck.measure.subject.ownership import claim, claim_module, watch_installed
 
+_Built = tuple[torch.nn.Module, str | None]
 _FILE = re.compile(r"^(?P<file>.+\.(?:py|ipynb))(?::(?P<name>[\w.]+))?$")
 _MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
 
@@ -94,42 +97,69 @@ def load_noted(
     `given` returns the given input.
     """
     construction = None if meta else Construction()
-    with _loading(root, careful, meta) as away, construction or nullcontext():
+    with _loading(root, careful, meta) as published, construction or nullcontext():
         module, named = load_module(target, root)
         name, only = (named, None) if named else _only_root(module, target)
         value, within = resolved(module, name, target)
         stated = program_input(module, name)
         guessed = Guess({})
+        configured: ConfiguredClass | None = None
 
         def asked() -> Input | None:
             return given() or (stated.first if stated else None)
 
-        def built() -> tuple[torch.nn.Module, str | None]:
-            nonlocal guessed
+        def built() -> _Built:
+            nonlocal guessed, configured
             with _refusing_side_effects(target) if careful else nullcontext():
+                if configured := configured_class(value, target, args, root):
+                    return build(configured.build, target, {}, meta=meta or configured.published)
                 if (careful or named is None) and is_constructor(value):
                     guessed = guess(value, module, args, asked, usual=careful)  # may make objects of the file's classes
                 return build(value, target, {**guessed.args, **args}, meta=meta, within=within)
 
         try:
-            (model, held), moves = run_without_devices(built)
+            (model, held), moves = run_without_devices(partial(_with_numbers, built, published, again=careful))
         except SubjectError as error:
             raise explained_error(error, target, guessed.notes) from error
-    notes = [*execution.notes(), only, *guessed.notes, held, *away, note_on([*execution.moves(), *moves]), stubs.note()]
+    settings = configured.note if configured else None
+    notes = [
+        *execution.notes(),
+        only,
+        settings,
+        *guessed.notes,
+        held,
+        *published.said,
+        note_on([*execution.moves(), *moves]),
+        stubs.note(),
+    ]
     return Loaded(model, tuple(note for note in notes if note), construction, stated)
 
 
 @contextmanager
-def _loading(root: str, careful: bool, meta: bool = False) -> Iterator[list[str]]:
-    """Prepare for loading a subject. The context gives notes on published weights that are not loaded.
+def _loading(root: str, careful: bool, meta: bool = False) -> Iterator[PretrainedModels]:
+    """Prepare for loading a subject. The context gives what is noted on published weights that are not loaded.
 
     A model without memory loads none, and one of a `careful` request those on this machine.
     """
     execution.SETTINGS.careful = careful
     stubs.forget()
     weights = Weights.NONE if meta else Weights.PRESENT if careful else Weights.ALL
-    with published_weights(weights, partial(_class_in, root)) as notes:
-        yield notes
+    with published_weights(weights, partial(_class_in, root)) as published:
+        yield published
+
+
+def _with_numbers(build: Callable[[], _Built], published: PretrainedModels, *, again: bool) -> _Built:
+    """Return what `build` makes, if it must `again` with random numbers in place of weights that are not there."""
+    try:
+        return build()
+    except SubjectError as error:
+        if not (published.absent and not published.random and needs_numbers(error)):
+            raise
+        if not again:
+            raise SubjectError(error.kind, "; ".join([error.message, *published.notes])) from error
+    published.random = True
+    published.notes.clear()
+    return build()
 
 
 def _class_in(root: str, file: Path, name: str) -> Any:

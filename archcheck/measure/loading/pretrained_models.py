@@ -8,12 +8,14 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
+from archcheck.facts.option_words import NOT_LOADED
 from archcheck.foundation.errors import SubjectError
 from archcheck.foundation.model_configurations import CONFIGURATION
 from archcheck.measure.loading.configurations import Configuration, OwnCode, built, configuration
@@ -37,16 +39,29 @@ _OF_THE_HUB = (
     "trust_remote_code", "code_revision", "resume_download",
 )  # fmt: skip
 """Arguments of `from_pretrained` that only say how to download."""
+REPLACED = "pretrained weights were not downloaded, random ones replace them"
 _NOT_HERE = "which is not on this machine"
 
 
 @dataclass(slots=True, kw_only=True)
 class PretrainedModels:
-    """Answers calls of `from_pretrained`, and notes which network was built without its weights."""
+    """Answers calls of `from_pretrained`, and notes which network was built without its weights.
+
+    `absent` counts such networks. They have no numbers, or with `random` random ones. `files` are those of torch's hub
+    that were not downloaded.
+    """
 
     weights: Weights
     own_code: OwnCode | None = None
+    random: bool = False
+    absent: int = 0
     notes: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """All notes for the report."""
+        return (*dict.fromkeys(self.notes), *(f"{REPLACED}: {file}" for file in self.files))
 
     def changes(self) -> dict[str, Change]:
         """Return the changes to the modules of transformers."""
@@ -60,7 +75,7 @@ class PretrainedModels:
         owner = getattr(module, "PreTrainedConfig", None) or module.PretrainedConfig
         original = owner._get_config_dict.__func__
 
-        def get(cls: Any, name: Any, **kwargs: Any) -> Any:
+        def get(cls: Any, /, name: Any, **kwargs: Any) -> Any:
             def read(folder: HubFolder) -> Any:
                 local = {key: value for key, value in kwargs.items() if key not in _OF_THE_HUB}
                 return original(cls, str(folder.path), **local)
@@ -78,7 +93,7 @@ class PretrainedModels:
     def _changed(self, owner: Any) -> tuple[Any, str, Any]:
         original = owner.from_pretrained.__func__
 
-        def from_pretrained(cls: Any, name: Any, *args: Any, **kwargs: Any) -> Any:
+        def from_pretrained(cls: Any, /, name: Any, *args: Any, **kwargs: Any) -> Any:
             def load(folder: HubFolder) -> Any:
                 local = {key: value for key, value in kwargs.items() if key not in _OF_THE_HUB}
                 if self.weights is not Weights.NONE and folder.has_weights:
@@ -99,7 +114,7 @@ class PretrainedModels:
         if self.weights is Weights.ALL:
             try:
                 return download()
-            except OSError:  # what transformers raises for every file that it does not get
+            except (OSError, SubjectError):  # what transformers raises for a file that it does not get, and this does
                 why = "which is neither on this machine nor could it be downloaded"
         at, beside = calling_line()
         folder = hub_folder(str(name), *beside, revision=kwargs.get("revision"))
@@ -114,13 +129,19 @@ class PretrainedModels:
         own_code = self.own_code if folder.given else None
         found = configuration(folder.path / CONFIGURATION, folder.shown, own_code)
         at, _ = calling_line()
-        self.notes.append(
-            f'`{cls.__name__}.from_pretrained("{name}")`{at} is the architecture of {folder.shown}: its weights are '
-            "not loaded, and rules that need numbers cannot be judged"
-        )
-        told = {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": [], "error_msgs": []}
+        call = f'`{cls.__name__}.from_pretrained("{name}")`{at}'
+        numbers = "random ones replace them" if self.random else "rules that need numbers cannot be judged"
+        self.notes.append(f"{call} has the architecture of {folder.shown}; {NOT_LOADED}: {numbers}")
+        self.absent += 1
+        told: dict[str, list[str]] = {
+            "missing_keys": [],
+            "unexpected_keys": [],
+            "mismatched_keys": [],
+            "error_msgs": [],
+        }
         informed = kwargs.pop("output_loading_info", False)
-        model = _without_weights(cls, found, args, kwargs).eval()
+        with nullcontext() if self.random else without_memory():
+            model = _without_weights(cls, found, args, kwargs).eval()
         return (model, told) if informed else model
 
 
@@ -135,11 +156,10 @@ def _without_weights(cls: Any, found: Configuration, args: tuple[Any, ...], kwar
     if not hasattr(config, "to_dict"):
         auto = getattr(cls, "config_class", None) or package.AutoConfig
         config, kwargs = auto.from_pretrained(str(found.file.parent), return_unused_kwargs=True, **kwargs)
-    with without_memory():
-        if not hasattr(cls, "_from_config"):
-            return cls.from_config(config)
-        taken = {key: value for key, value in kwargs.items() if key in inspect.signature(cls.__init__).parameters}
-        return cls(config, *args, **taken) if args else cls._from_config(config, **taken)
+    if not hasattr(cls, "_from_config"):
+        return cls.from_config(config)
+    taken = {key: value for key, value in kwargs.items() if key in inspect.signature(cls.__init__).parameters}
+    return cls(config, *args, **taken) if args else cls._from_config(config, **taken)
 
 
 def absent_error(call: str, at: str, name: str, why: str = _NOT_HERE) -> SubjectError:

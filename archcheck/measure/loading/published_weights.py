@@ -11,41 +11,41 @@ from typing import Any
 import torch
 
 from archcheck.foundation.errors import SubjectError
+from archcheck.measure.loading import absent_processors
 from archcheck.measure.loading.configurations import OwnCode
 from archcheck.measure.loading.hub_folders import hub_folder
 from archcheck.measure.loading.import_hooks import changed_modules
 from archcheck.measure.loading.pretrained import without_downloads
-from archcheck.measure.loading.pretrained_models import PretrainedModels, Weights, absent_error, calling_line
-
-_REPLACED = "pretrained weights were not downloaded, random ones replace them"
+from archcheck.measure.loading.pretrained_models import REPLACED, PretrainedModels, Weights, absent_error, calling_line
 
 
 @contextmanager
-def published_weights(weights: Weights, own_code: OwnCode | None = None) -> Iterator[list[str]]:
-    """Load only these published weights, and yield a list to which notes about the others are added.
+def published_weights(weights: Weights, own_code: OwnCode | None = None) -> Iterator[PretrainedModels]:
+    """Load only these published weights, and yield the object that notes which others were not loaded.
 
     `own_code` loads classes from files beside a configuration that is in a folder of the user's.
     """
-    notes: list[str] = []
-    models = PretrainedModels(weights=weights, own_code=own_code, notes=notes)
+    models = PretrainedModels(weights=weights, own_code=own_code)
+    notes = models.notes
     changes = models.changes()
     if weights is Weights.ALL:
         with changed_modules(changes), _kept_on_meta():
-            yield notes
+            yield models
         return
+    changes |= absent_processors.changes()
     changes |= {"timm.models._builder": _timm_weights(notes), "timm.models._factory": _timm_names}
     with without_downloads() as files, _without_repositories(notes), changed_modules(changes), _kept_on_meta():
         try:
-            yield notes
+            yield models
         finally:
-            notes += [f"{_REPLACED}: {file}" for file in files]
+            models.files += files
 
 
 def _timm_weights(notes: list[str]) -> Callable[[ModuleType], Iterator[tuple[Any, str, Any]]]:
     def load(model: Any, pretrained_cfg: Any = None, *args: Any, **kwargs: Any) -> None:
         config = pretrained_cfg or getattr(model, "pretrained_cfg", None) or {}
         name = config.get("architecture") if isinstance(config, dict) else None
-        notes.append(f"{_REPLACED}: {name or type(model).__name__} of timm{calling_line()[0]}")
+        notes.append(f"{REPLACED}: {name or type(model).__name__} of timm{calling_line()[0]}")
 
     def changes(module: ModuleType) -> Iterator[tuple[Any, str, Any]]:
         yield module, "load_pretrained", load
@@ -71,7 +71,7 @@ def _timm_names(module: ModuleType) -> Iterator[tuple[Any, str, Any]]:
 @contextmanager
 def _without_repositories(notes: list[str]) -> Iterator[None]:
     """Take networks that `torch.hub.load` finds in `pytorch/vision` from torchvision, and run no other repository."""
-    original = torch.hub.load
+    original: Callable[..., Any] = torch.hub.load
 
     def load(repo_or_dir: str, model: str, *args: Any, source: str = "github", **kwargs: Any) -> Any:
         if source == "local":
@@ -105,7 +105,7 @@ def _of_torchvision(name: str) -> Any:
 @contextmanager
 def _kept_on_meta() -> Iterator[None]:
     """Leave tensors without numbers where they are when code moves a model to a device."""
-    original = torch.nn.Module._apply
+    original: Callable[..., Any] = torch.nn.Module._apply
 
     def apply(self: torch.nn.Module, change: Callable[[Any], Any], *args: Any, **kwargs: Any) -> Any:
         def tried(tensor: torch.Tensor) -> torch.Tensor:
@@ -118,7 +118,7 @@ def _kept_on_meta() -> Iterator[None]:
 
         return original(self, tried, *args, **kwargs)
 
-    torch.nn.Module._apply = apply  # type: ignore[method-assign]
+    torch.nn.Module._apply = apply  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:
