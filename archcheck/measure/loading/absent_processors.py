@@ -7,7 +7,12 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from archcheck.foundation.errors import SubjectError
+from archcheck.measure.loading.hub_folders import hub_folder
 from archcheck.measure.loading.import_hooks import Change
+from archcheck.measure.loading.pretrained_models import OF_THE_HUB, calling_line
+
+_FILES = ("tokenizer", "vocab", "merges", "spiece", "sentencepiece", "preprocessor_config", "processor_config")
+"""How the names of the files begin that a tokenizer or processor is made of."""
 
 
 class AbsentProcessor:
@@ -44,9 +49,11 @@ def _changed(module: ModuleType, name: str) -> Iterator[tuple[Any, str, Any]]:
     original = owner.from_pretrained.__func__
 
     def from_pretrained(cls: Any, /, source: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return original(cls, source, *args, **{**kwargs, "local_files_only": True})
-        except Exception:  # each class has errors of its own for files that are not there
-            return AbsentProcessor(f'{cls.__name__}.from_pretrained("{source}")')
+        folder = hub_folder(str(source), *calling_line()[1], revision=kwargs.get("revision"))
+        # Without its files, transformers would make a tokenizer of no words.
+        if folder is not None and any(each.name.startswith(_FILES) for each in folder.path.iterdir()):
+            local = {key: value for key, value in kwargs.items() if key not in OF_THE_HUB}
+            return original(cls, str(folder.path), *args, **local, local_files_only=True)
+        return AbsentProcessor(f'{cls.__name__}.from_pretrained("{source}")')
 
     yield owner, "from_pretrained", classmethod(from_pretrained)

@@ -147,7 +147,8 @@ def configuration_object(
         found.refuse(
             f"{said} transformers {package.__version__} does not know; install a version that does", "no-model"
         )
-    config_class = package.CONFIG_MAPPING.get(kind, preferred)
+    # Its `get` finds nothing: it imports a class only when that is subscripted.
+    config_class = package.CONFIG_MAPPING[kind] if kind in package.CONFIG_MAPPING else preferred  # noqa: SIM401
     return _with_values(found, config_class, args)
 
 

@@ -34,7 +34,7 @@ class Weights(Enum):
     ALL = "all"
 
 
-_OF_THE_HUB = (
+OF_THE_HUB = (
     "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token", "use_auth_token",
     "trust_remote_code", "code_revision", "resume_download",
 )  # fmt: skip
@@ -68,7 +68,7 @@ class PretrainedModels:
         return {
             "transformers.configuration_utils": self._configurations,
             "transformers.modeling_utils": self._models,
-            "transformers.models.auto.auto_factory": self._auto_models,
+            "transformers.models.auto.modeling_auto": self._auto_models,
         }
 
     def _configurations(self, module: ModuleType) -> Iterator[tuple[Any, str, Any]]:
@@ -77,7 +77,7 @@ class PretrainedModels:
 
         def get(cls: Any, /, name: Any, **kwargs: Any) -> Any:
             def read(folder: HubFolder) -> Any:
-                local = {key: value for key, value in kwargs.items() if key not in _OF_THE_HUB}
+                local = {key: value for key, value in kwargs.items() if key not in OF_THE_HUB}
                 return original(cls, str(folder.path), **local)
 
             return self._answer(cls, name, kwargs, lambda: original(cls, name, **kwargs), read)
@@ -88,14 +88,17 @@ class PretrainedModels:
         yield self._changed(module.PreTrainedModel)
 
     def _auto_models(self, module: ModuleType) -> Iterator[tuple[Any, str, Any]]:
-        yield self._changed(module._BaseAutoModelClass)
+        """Change each class of its own: transformers gives each one a copy of the method."""
+        for owner in list(vars(module).values()):
+            if isinstance(owner, type) and hasattr(owner, "_model_mapping") and "from_pretrained" in vars(owner):
+                yield self._changed(owner)
 
     def _changed(self, owner: Any) -> tuple[Any, str, Any]:
         original = owner.from_pretrained.__func__
 
         def from_pretrained(cls: Any, /, name: Any, *args: Any, **kwargs: Any) -> Any:
             def load(folder: HubFolder) -> Any:
-                local = {key: value for key, value in kwargs.items() if key not in _OF_THE_HUB}
+                local = {key: value for key, value in kwargs.items() if key not in OF_THE_HUB}
                 if self.weights is not Weights.NONE and folder.has_weights:
                     return original(cls, str(folder.path), *args, **local, local_files_only=True)
                 return self._architecture(cls, name, folder, args, local)
