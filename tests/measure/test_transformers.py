@@ -242,6 +242,22 @@ def test_weights_on_this_machine_are_loaded(bert):
     assert loaded.equal(model.bert.encoder.layer[0].output.dense.weight)
 
 
+def test_a_contract_judges_the_architecture_where_weights_cannot_be_downloaded(bert):
+    target = user_file(bert)
+    file = bert / "net.py"
+    code = file.read_text().replace('("org/bert").to', '("org/bert", local_files_only=True).to')
+    file.write_text(code.replace('AutoTokenizer.from_pretrained("org/bert")', "None"))
+    subject = opened(bert, target, careful=False)
+    assert next(subject.model.body.parameters()).is_meta
+    assert subject.notes[0].startswith('`AutoModel.from_pretrained("org/bert")` at net.py:9 has the architecture of')
+    shutil.rmtree(bert / "bert")
+    said = refused(bert, target, careful=False)
+    assert said.startswith(
+        '`AutoModel.from_pretrained("org/bert")` at net.py:9 needs the configuration of `org/bert`, '
+    )
+    assert "which is neither on this machine nor could it be downloaded" in said
+
+
 def test_a_name_without_a_configuration_is_one_line(bert):
     target = user_file(bert)
     shutil.rmtree(bert / "bert")

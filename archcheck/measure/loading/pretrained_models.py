@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -57,6 +57,8 @@ class PretrainedModels:
     absent: int = 0
     notes: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    outer: str | None = None
+    """The call of the user's that a library answers by others of its own."""
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -116,7 +118,8 @@ class PretrainedModels:
         why = _NOT_HERE
         if self.weights is Weights.ALL:
             try:
-                return download()
+                with self._within(cls, name):
+                    return download()
             except (OSError, SubjectError):  # what transformers raises for a file that it does not get, and this does
                 why = "which is neither on this machine nor could it be downloaded"
         at, beside = calling_line()
@@ -124,15 +127,26 @@ class PretrainedModels:
         if folder is None and Path(str(name)).is_file():
             return download()
         if folder is None:
-            raise absent_error(f'{cls.__name__}.from_pretrained("{name}")', at, str(name), why)
+            raise absent_error(self._call(cls, name), at, str(name), why)
         return use(folder)
+
+    def _call(self, cls: Any, name: Any) -> str:
+        return self.outer or f'{cls.__name__}.from_pretrained("{name}")'
+
+    @contextmanager
+    def _within(self, cls: Any, name: Any) -> Iterator[None]:
+        before, self.outer = self.outer, self._call(cls, name)
+        try:
+            yield
+        finally:
+            self.outer = before
 
     def _architecture(self, cls: Any, name: Any, folder: HubFolder, args: tuple[Any, ...], kwargs: Any) -> Any:
         """Return a network without its weights: with the class that is asked for, as its configuration has it."""
         own_code = self.own_code if folder.given else None
         found = configuration(folder.path / CONFIGURATION, folder.shown, own_code)
         at, _ = calling_line()
-        call = f'`{cls.__name__}.from_pretrained("{name}")`{at}'
+        call = f"`{self._call(cls, name)}`{at}"
         numbers = "random ones replace them" if self.random else "rules that need numbers cannot be judged"
         self.notes.append(f"{call} has the architecture of {folder.shown}; {NOT_LOADED}: {numbers}")
         self.absent += 1
