@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archcheck.foundation.suffixes import SOURCE, ends
+from archcheck.foundation.suffixes import is_file
 
 IMPORT_TIMEOUT = 10.0
 """Seconds of CPU time that the subject's own code may take to import, unless a request says otherwise."""
@@ -26,6 +26,6 @@ def with_memory(target: str, notes: Sequence[str]) -> str:
     """Return how users get numbers for what was built without memory: by an option, or because it was published so."""
     if any(NOT_LOADED in note for note in notes):
         return "download its weights, so that the code of the file loads them"
-    if target.startswith("transformers:") or not (":" in target or ends(target, SOURCE)):
+    if target.startswith("transformers:") or not (":" in target or is_file(target)):
         return "a configuration has no numbers: judge a function of a file of yours that builds the model or loads it"
     return WITH_MEMORY
