@@ -15,6 +15,7 @@ from archcheck.cli.option_values import refuse_given
 from archcheck.cli.output import Progress, note, print_error, show, write
 from archcheck.facts.records import PARANOID
 from archcheck.foundation.errors import ArchcheckError, NotMeasured
+from archcheck.foundation.model_configurations import configuration_file
 from archcheck.foundation.words import amount, quote, visible
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def report(options: Namespace) -> int:
     if not options.target.strip():
         raise ArchcheckError("the target is empty; name a file such as model.py, or a subject of the contract")
     file = Path(options.target)
-    saved = file.suffix == ".json" and file.exists()
+    saved = file.suffix == ".json" and file.exists() and not configuration_file(file)
     if saved:
         # A saved report is shown as it was measured, so these would have no effect.
         why = f"needs the model itself, and {options.target} is a saved report; name the model's file, or leave the "

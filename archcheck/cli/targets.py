@@ -19,6 +19,7 @@ from archcheck.facts.calls import CALLS
 from archcheck.facts.records import CROSS_CHECK, PARANOID, RECORD, TRAINING, TRIAL
 from archcheck.foundation.errors import ArchcheckError, ContractError, SubjectError
 from archcheck.foundation.json_codec import encode
+from archcheck.foundation.model_configurations import configuration_file
 from archcheck.foundation.suffixes import PICKLED, TENSORS, ends, is_file
 from archcheck.foundation.words import listed, quote
 from archcheck.judging.engine import check_subject, find_main_model, find_models, measure_target, measure_weights
@@ -189,6 +190,8 @@ def place(root: Path, target: str) -> Place:
     """Return the file of `file.py:Net` or `pkg.mod:Net` below `root` and the name in it. The file is `None` if there is
     none.
     """
+    if configuration := configuration_file(root / target):
+        return configuration.resolve(), ""
     head, colon, name = target.rpartition(":")
     head, name = (head, name) if colon else (name, "")
     candidates = [root / head]

@@ -17,7 +17,7 @@ from typing import Any
 from archcheck.facts.artifact_files import Artifacts
 from archcheck.facts.calls import Calls
 from archcheck.facts.cross_checks import CrossCheck, ToolCount
-from archcheck.facts.option_words import WITH_MEMORY
+from archcheck.facts.option_words import with_memory
 from archcheck.facts.records import Cost, Layer, Op, Params, Shapes, Subject, Training, ValuePasses
 from archcheck.facts.snapshot import Committed
 from archcheck.foundation.display import Displayed
@@ -114,7 +114,10 @@ class Facts(Displayed):
     def demand_numbers(self) -> None:
         """Raise `NotMeasured` when the model was built without memory, so that nothing can be computed with it."""
         if self.subject.meta:
-            raise NotMeasured("this takes real numbers, and the model was built without memory", fix=WITH_MEMORY)
+            raise NotMeasured(
+                "this takes real numbers, and the model was built without memory",
+                fix=with_memory(self.subject.target, self.subject.notes),
+            )
 
     def noting(self, text: str) -> Facts:
         """Return these facts with one more note."""

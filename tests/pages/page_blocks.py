@@ -43,6 +43,7 @@ ELSEWHERE = {
     ("pull-requests", "yaml", "- uses: ./.github"): "test_page_ci.py",
     ("pull-requests", "yaml", "name: model check"): "../action/test_workflows.py",
     ("pull-requests", "yaml", "repos:"): "test_page_ci.py",
+    ("targets", "console", "$ archcheck report bert-tiny"): "../measure/test_transformers.py",
     ("texts", "html", "<!-- archcheck: mnist -->"): "test_readme.py",
 }
 """Page, language and beginning of each block that a test of its own looks at, and where that test is."""

@@ -26,9 +26,10 @@ _REASON = "is a pickle, and reading it runs the code that it names"
 _WAYS = "save `model.state_dict()` with safetensors, or the program with `torch.export.save`; `--unsafe` runs it"
 
 
-def read_state(path: Path, shown: str) -> tuple[dict[str, torch.Tensor], str | None]:
+def read_state(path: Path, shown: str, *, mapped: bool = False) -> tuple[dict[str, torch.Tensor], str | None]:
     """Return the tensors of a pickle by name, and the key of their table, if they are in one.
 
+    With `mapped`, the numbers in a zip archive stay on the disk until they are used.
     Torch's restricted reader makes only tensors and plain values, and calls nothing else.
 
     Raises:
@@ -36,7 +37,7 @@ def read_state(path: Path, shown: str) -> tuple[dict[str, torch.Tensor], str | N
     """
     _refuse_code(path, shown)
     try:
-        found = unpickled(path, weights_only=True)
+        found = unpickled(path, weights_only=True, mapped=mapped and is_zip(path))
     except MemoryError:
         refuse(
             shown, f"claims more than fits into memory, in {path.stat().st_size:,} bytes", "save it again, or give more"
@@ -128,11 +129,11 @@ def is_script(path: Path) -> bool:
     return "constants.pkl" in names or any(name.startswith("code/") for name in names)
 
 
-def unpickled(file: Path | io.BytesIO, *, weights_only: bool) -> Any:
+def unpickled(file: Path | io.BytesIO, *, weights_only: bool, mapped: bool = False) -> Any:
     """Return the content of a pickle from torch's reader, without warnings; with `weights_only` this runs no code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.load(file, weights_only=weights_only, map_location="cpu")
+        return torch.load(file, weights_only=weights_only, map_location="cpu", mmap=mapped)
 
 
 def refuse_without_structure(shown: str, what: str = "tensors") -> NoReturn:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from archcheck.foundation.errors import SubjectError
 from archcheck.foundation.suffixes import EXPORTED, PICKLED, TENSORS, ends
 from archcheck.foundation.words import shape_text
 from archcheck.measure.artifacts.archive import Archive, is_zip, refuse, regular_file
+from archcheck.measure.artifacts.checkpoint_folder import checkpoint_file, open_checkpoint
 from archcheck.measure.artifacts.pickles import read_state, refuse_without_structure, run_pickle
 from archcheck.measure.artifacts.program import Program, read_program
 from archcheck.measure.artifacts.run import Exported, module_of
@@ -64,6 +66,8 @@ def _size(target: str, root: str) -> int:
 def _opened(request: Mapping[str, Any]) -> Opened:
     target, root, args = request["target"], request["root"], request.get("args") or {}
     example: Callable[[], Any] = partial(example_of, request.get("input"), root)
+    if file := checkpoint_file(target, root):
+        return _checkpoint(request, file, example)
     if args and ends(target, EXPORTED + TENSORS + PICKLED):
         raise SubjectError("construct", f"`{target}` is built already; leave `--args` or `args` out")
     if ends(target, EXPORTED):
@@ -86,6 +90,12 @@ def _opened(request: Mapping[str, Any]) -> Opened:
         construction=loaded.construction,
         guessed=loaded.guessed,
     )
+
+
+def _checkpoint(request: Mapping[str, Any], file: Path, example: Callable[[], Any]) -> Opened:
+    args, careful = request.get("args") or {}, bool(request.get("careful"))
+    model, notes, size = open_checkpoint(request["target"], file, request["root"], args, careful=careful)
+    return Opened(model=model, example=example, notes=notes, file_bytes=size)
 
 
 def _pickled(target: str, root: str, request: Mapping[str, Any]) -> torch.nn.Module:

@@ -51,6 +51,8 @@ def build(
     try:
         with without_memory() if meta else nullcontext():
             made = value(**args)
+    except SubjectError:  # of `from_pretrained`, which says all
+        raise
     except Exception as error:
         if meta and needs_numbers(error):
             raise refused(target, place(error), error) from error

@@ -70,6 +70,8 @@ def missing_name_error(module: ModuleType, name: str, target: str, holder: objec
 def import_error(error: BaseException, shown: str, more: str = "") -> SubjectError:
     """Return the error for a file that cannot be imported."""
     at = place(error)
+    if isinstance(error, SubjectError):  # of `from_pretrained`, which says all
+        return error
     if isinstance(error, Refused):
         return SubjectError(
             "import", f"`{shown}` {error} while it is imported{at}{asked_by(error)}, which a report does not let it do"

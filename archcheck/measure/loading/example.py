@@ -11,6 +11,7 @@ import torch
 
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.words import shape_text
+from archcheck.measure.loading.configured_inputs import configured_inputs
 from archcheck.measure.loading.errors import place
 from archcheck.measure.loading.load import load_object
 from archcheck.measure.loading.program_input import ProgramInput
@@ -158,11 +159,13 @@ def _drawn(spec: Mapping[str, Any], dtype: torch.dtype) -> torch.Tensor:
 
 
 def candidates(tree: Tree) -> Iterator[Example]:
-    """Yield inputs that the first layer suggests, the most likely first.
+    """Yield inputs that a configuration or the first layer suggests, the most likely first.
 
+    A network of transformers, timm or diffusers has a configuration, and an input that it does not tell is an error.
     The first layer with weights determines the rank and the channels. Sizes are those of common data sets: 28 for one
     channel (MNIST), 32 and 224 for three (CIFAR, ImageNet), ordered by the layer's stride.
     """
+    yield from (Example((), inputs, note) for inputs, note in configured_inputs(tree.nodes[0].module))
     for node in tree.nodes:
         shapes = _input_shapes(node.module)
         for shape, dtype in shapes:

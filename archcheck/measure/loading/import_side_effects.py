@@ -15,7 +15,7 @@ _METHODS = {
 }
 _DOTTED = {
     **dict.fromkeys(("plt.show", "pyplot.show", "cv2.imshow", "cv2.waitKey"), "shows plots"),
-    **dict.fromkeys(("requests.get", "wget.download", "gdown.download", "hub.load"), "downloads"),
+    **dict.fromkeys(("requests.get", "wget.download", "gdown.download"), "downloads"),
     **dict.fromkeys(("torch.save", "np.save", "pickle.dump", "json.dump", "SummaryWriter"), "writes files"),
     **dict.fromkeys(("wandb.init", "wandb.login", "drive.mount", "mlflow.start_run"), "connects to a service"),
     **dict.fromkeys(("os.system", "subprocess.run", "subprocess.call", "subprocess.Popen"), "starts processes"),

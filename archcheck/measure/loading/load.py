@@ -8,11 +8,13 @@ imports work. If necessary, only the definitions of a file run (see `execution`)
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +24,8 @@ import torch
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.loading import execution, stubs
 from archcheck.measure.loading.building import build, is_constructor, resolved
+from archcheck.measure.loading.configurations import OwnCode
+from archcheck.measure.loading.configured_classes import ConfiguredClass, configured_class
 from archcheck.measure.loading.construction_trace import Construction
 from archcheck.measure.loading.constructor_arguments import Guess, guess
 from archcheck.measure.loading.errors import (
@@ -42,8 +46,9 @@ from archcheck.measure.loading.imports import (
 from archcheck.measure.loading.main_model import built_by_program, main_model
 from archcheck.measure.loading.model_discovery import root_models
 from archcheck.measure.loading.notebooks import code_cells
-from archcheck.measure.loading.pretrained import Downloads, without_downloads
+from archcheck.measure.loading.pretrained_models import PretrainedModels, Weights
 from archcheck.measure.loading.program_input import ProgramInput, program_input
+from archcheck.measure.loading.published_weights import published_weights, with_numbers
 from archcheck.measure.loading.signatures import missing_arguments
 from archcheck.measure.loading.usual_arguments import Input
 from archcheck.measure.subject.asked_calls import asked_by
@@ -51,6 +56,7 @@ from archcheck.measure.subject.device_fallback import note_on, run_without_devic
 from archcheck.measure.subject.import_guard import Refused, harmless
 from archcheck.measure.subject.ownership import claim, claim_module, watch_installed
 
+_Built = tuple[torch.nn.Module, str | None]
 _FILE = re.compile(r"^(?P<file>.+\.(?:py|ipynb))(?::(?P<name>[\w.]+))?$")
 _MODULE = re.compile(r"^(?P<module>[\w.]+):(?P<name>[\w.]+)$")
 
@@ -96,45 +102,67 @@ def load_noted(
     `given` returns the given input.
     """
     construction = None if meta else Construction()
-    with _loading(careful) as left, construction or nullcontext():
+    with _loading(root, careful, meta) as published, construction or nullcontext():
         module, named = load_module(target, root)
         name, only = (named, None) if named else _only_root(module, target)
         value, within = resolved(module, name, target)
         stated = program_input(module, name)
         guessed = Guess({})
+        configured: ConfiguredClass | None = None
 
         def asked() -> Input | None:
             return given() or (stated.first if stated else None)
 
-        def built() -> tuple[torch.nn.Module, str | None]:
-            nonlocal guessed
+        def built() -> _Built:
+            nonlocal guessed, configured
             with _refusing_side_effects(target) if careful else nullcontext():
+                if configured := configured_class(value, target, args, root):
+                    return build(configured.build, target, {}, meta=meta or configured.published)
                 if (careful or named is None) and is_constructor(value):
                     guessed = guess(value, module, args, asked, usual=careful)  # may make objects of the file's classes
                 return build(value, target, {**guessed.args, **args}, meta=meta, within=within)
 
         try:
-            (model, held), moves = run_without_devices(built)
+            (model, held), moves = run_without_devices(partial(with_numbers, built, published, again=careful))
         except SubjectError as error:
             tried = () if missing_arguments(value, {**guessed.args, **args}) else guessed.tried
             raise explained_error(error, target, tried) from error
+    settings = configured.note if configured else None
     notes = [
         *execution.notes(),
         only,
+        settings,
         *guessed.notes,
         held,
-        *left.notes,
+        *published.said,
         note_on([*execution.moves(), *moves]),
         stubs.note(),
     ]
     return Loaded(model, tuple(note for note in notes if note), construction, stated, guessed.notes)
 
 
-def _loading(careful: bool) -> AbstractContextManager[Downloads]:
-    """Prepare for loading a subject. The context gives what is not downloaded if `careful`."""
+@contextmanager
+def _loading(root: str, careful: bool, meta: bool = False) -> Iterator[PretrainedModels]:
+    """Prepare for loading a subject. The context gives what is noted on published weights that are not loaded.
+
+    A model without memory loads none, and one of a `careful` request those on this machine.
+    """
     execution.SETTINGS.careful = careful
     stubs.forget()
-    return without_downloads() if careful else nullcontext(Downloads())
+    weights = Weights.NONE if meta else Weights.PRESENT if careful else Weights.ALL
+    with published_weights(weights, partial(_class_in, root)) as published:
+        yield published
+
+
+def _class_in(root: str, file: Path, name: str) -> Any:
+    return load_object(f"{os.path.relpath(file, root)}:{name}", root)
+
+
+@contextmanager
+def loading_checkpoint(target: str, root: str, *, careful: bool) -> Iterator[OwnCode]:
+    """Prepare for building the network of a configuration. The context gives a loader for the code beside it."""
+    with _loading(root, careful, meta=True), _refusing_side_effects(target) if careful else nullcontext():
+        yield partial(_class_in, root)
 
 
 def _only_root(module: ModuleType, target: str) -> tuple[str, str | None]:
@@ -168,7 +196,7 @@ def find(target: str, root: str, *, careful: bool = False) -> list[str]:
     match = _FILE.match(target)
     if match is None or match["name"]:
         return [target]
-    with _loading(careful):
+    with _loading(root, careful):
         module, _ = load_module(target, root)
     found = root_models(module)
     if not found:
@@ -178,7 +206,7 @@ def find(target: str, root: str, *, careful: bool = False) -> list[str]:
 
 def find_main(target: str, root: str) -> str:
     """Return which of the targets that `find` returns for a file is its main model."""
-    with _loading(careful=True):
+    with _loading(root, careful=True):
         module, _ = load_module(target, root)
     return f"{target}:{main_model(module, root_models(module))}"
 

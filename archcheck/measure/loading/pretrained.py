@@ -17,6 +17,7 @@ from urllib.parse import urlparse
 import torch
 from torch.nn.modules.module import _IncompatibleKeys
 
+REPLACED = "pretrained weights were not downloaded, random ones replace them"
 _STATES = ("load_state_dict_from_url", "load_url")
 """The names of torch's function that loads weights from an address."""
 _WEIGHTS = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".th", ".pkl", ".safetensors")
@@ -70,7 +71,7 @@ class Downloads:
     @property
     def notes(self) -> list[str]:
         """The report's notes."""
-        away = [f"pretrained weights were not downloaded, random ones replace them: {file}" for file in self._weights]
+        away = [f"{REPLACED}: {file}" for file in self._weights]
         return [*away, *self._models]
 
     def state(self, file: str) -> _Absent:

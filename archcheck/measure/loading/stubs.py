@@ -37,7 +37,7 @@ _DISTRIBUTIONS = {
         *("keras", "kornia", "librosa", "lightning", "matplotlib", "monai", "mlflow", "networkx", "nltk", "numba"),
         *("numpy", "omegaconf", "optuna", "pandas", "plotly", "requests", "scipy", "seaborn", "spacy", "tensorboard"),
         *("tensorboardX", "tensorflow", "tiktoken", "timm", "tokenizers", "torchaudio", "torchinfo", "torchmetrics"),
-        *("torchsummary", "torchtext", "torchviz", "torchvision", "tqdm", "transformers", "wandb", "yacs"),
+        *("torchsummary", "torchtext", "torchviz", "torchvision", "tqdm", "transformers", "wandb", "yacs", "diffusers"),
     )
 }
 """Imported name -> distribution to install. Other names get no advice, because a stranger may own them."""
@@ -69,7 +69,8 @@ STUBS = Stubs()
 def install(name: str) -> str:
     """Return why a module is missing and what to do about it, as the end of a sentence."""
     package = name.partition(".")[0]
-    if package in sys.modules and not isinstance(sys.modules[package], StubModule):
+    known = sys.modules.get(package)
+    if known is not None and not isinstance(known, StubModule):
         return f"which the `{package}` that is installed here has not; install the version that it is written for"
     if package == "google":
         return "which is there on Colab alone; leave it out of what the model needs"
