@@ -142,7 +142,7 @@ def _add_report(adder: Any, run: Command) -> None:
         type=input_of,
         metavar="SHAPE[:DTYPE]",
         help="shape of an input, for example 1,1,28,28 or 1,16:int64; repeat it for each input; by default it is "
-        "inferred from the first layer",
+        "inferred from the layers that receive it",
     )
     parser.add_argument(
         "--args",

@@ -7,10 +7,13 @@ from traceback import walk_tb
 
 import torch
 
-from archcheck.foundation.errors import described
+from archcheck.facts.option_words import WITH_MEMORY
+from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.source_place import Where
+from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.shapes import layer_shapes, operator_shapes, shape_rules
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.subject.module_tree import Tree
 from archcheck.measure.subject.source_places import is_outside_torch, nearest
 from archcheck.measure.subject.source_text import place as shown_place
@@ -80,3 +83,18 @@ def loss_of_batch(trace: Trace, batch: int) -> tuple[str, Where | None]:
 
 def _holds(shapes: tuple[tuple[int, ...], ...], batch: int) -> bool:
     return bool(shapes) and shapes[0][:1] == (batch,)
+
+
+def forward_error(example: Example, error: Exception, tree: Tree, *, meta: bool = False) -> SubjectError:
+    """Return the error of a failed forward pass, with the layer, the line and the shapes of the input."""
+    shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
+    message = f"the forward pass failed{failed_in(error, tree)} on input {shapes}: {described(error)}"
+    hint = f"; if it takes real numbers, {WITH_MEMORY}" if meta else ""
+    return SubjectError(
+        "forward", f"{message}; does the input fit the model? (`input` in the contract, `--input` here){hint}"
+    )
+
+
+def inputs_of(example: Example) -> list[torch.Tensor]:
+    """Return the tensors of an example, positional ones first."""
+    return [*tensors_in(example.args), *tensors_in(dict(example.kwargs))]

@@ -11,7 +11,8 @@ import torch
 from archcheck.facts.operator_costs import Stated
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.meta import is_without_memory, without_memory
-from archcheck.measure.passes.forward import Passes, forward_error
+from archcheck.measure.passes.forward import Passes
+from archcheck.measure.passes.forward_errors import forward_error
 from archcheck.measure.subject.module_tree import Tree
 
 
