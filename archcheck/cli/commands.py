@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 
 
 def report(options: Namespace) -> int:
-    """Show what a target is. The exit code is 2 only if nothing was measured, or not the main model."""
-    if not options.target.strip():
+    """Show what targets are. The exit code is 2 only if nothing was measured of one, or not its main model."""
+    if not all(target.strip() for target in options.targets):
         raise ArchcheckError("the target is empty; name a file such as model.py, or a subject of the contract")
-    file = Path(options.target)
-    saved = file.suffix == ".json" and file.exists()
-    if saved:
+    file = next((Path(each) for each in options.targets if each.endswith(".json") and Path(each).exists()), None)
+    saved = file is not None
+    if file is not None:
+        if len(options.targets) > 1:
+            raise ArchcheckError(f"{file} is a saved report, which is shown alone; `archcheck merge` joins several")
         # A saved report is shown as it was measured, so these would have no effect.
-        why = f"needs the model itself, and {options.target} is a saved report; name the model's file, or leave the "
+        why = f"needs the model itself, and {file} is a saved report; name the model's file, or leave the "
         refuse_given(options, ("input", "args", "weights", "cross_check", "paranoid", "meta"), f"{why}option out")
         reports, main_failed = read_reports(file), False
     else:
