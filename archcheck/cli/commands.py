@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 
 
 def report(options: Namespace) -> int:
-    """Show what a target is. The exit code is 2 only if nothing was measured, or not the main model."""
-    if not options.target.strip():
+    """Show what targets are. The exit code is 2 only if nothing was measured of one, or not its main model."""
+    if not all(target.strip() for target in options.targets):
         raise ArchcheckError("the target is empty; name a file such as model.py, or a subject of the contract")
-    file = Path(options.target)
-    saved = file.suffix == ".json" and file.exists() and not configuration_file(file)
-    if saved:
+    file = next((Path(each) for each in options.targets if _is_saved(Path(each))), None)
+    saved = file is not None
+    if file is not None:
+        if len(options.targets) > 1:
+            raise ArchcheckError(f"{file} is a saved report, which is shown alone; `archcheck merge` joins several")
         # A saved report is shown as it was measured, so these would have no effect.
-        why = f"needs the model itself, and {options.target} is a saved report; name the model's file, or leave the "
+        why = f"needs the model itself, and {file} is a saved report; name the model's file, or leave the "
         refuse_given(options, ("input", "args", "weights", "cross_check", "paranoid", "meta"), f"{why}option out")
         reports, main_failed = read_reports(file), False
     else:
@@ -43,6 +45,11 @@ def report(options: Namespace) -> int:
         reports = _counted(reports, options.tool)
     show(reports, options.format, options.output, saved=saved, depth=options.depth)
     return 0 if any(one.facts or one.weights for one in reports) and not main_failed else 2
+
+
+def _is_saved(file: Path) -> bool:
+    """Whether a target is a saved report, and not the configuration of a network."""
+    return file.suffix == ".json" and file.exists() and not configuration_file(file)
 
 
 def _counted(reports: Sequence[Report], tool: str) -> tuple[Report, ...]:

@@ -131,10 +131,11 @@ def _add_report(adder: Any, run: Command) -> None:
         "show the layers, the executed operations and the costs of a model; a broken rule does not fail it",
     )
     parser.add_argument(
-        "target",
+        "targets",
+        nargs="+",
         metavar="TARGET",
-        help="what to show: file.py, notebook.ipynb, file.py:Class, pkg.mod:Class, model.pt2, weights.safetensors, a "
-        "subject of the contract, or a saved JSON report",
+        help="what to show: file.py, notebook.ipynb, file.py:Class, pkg.mod:Class, a folder of files, model.pt2, "
+        "weights.safetensors, a subject of the contract, or a saved JSON report",
     )
     parser.add_argument(
         "--input",
@@ -142,7 +143,7 @@ def _add_report(adder: Any, run: Command) -> None:
         type=input_of,
         metavar="SHAPE[:DTYPE]",
         help="shape of an input, for example 1,1,28,28 or 1,16:int64; repeat it for each input; by default it is "
-        "inferred from the first layer",
+        "inferred from the layers that receive it",
     )
     parser.add_argument(
         "--args",

@@ -1,4 +1,4 @@
-"""`archcheck report TARGET`: find and measure the subject of a contract, or the models of a file or module."""
+"""`archcheck report TARGET…`: find and measure the subject of a contract, or the models of a file or module."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from archcheck.cli.contract_file import contract_of
 from archcheck.cli.option_values import refuse_given
 from archcheck.cli.output import note
+from archcheck.cli.several_targets import single_targets, told_apart
 from archcheck.cli.worker_options import worker_of
 from archcheck.facts.calls import CALLS
 from archcheck.facts.records import CROSS_CHECK, PARANOID, RECORD, TRAINING, TRIAL
@@ -45,18 +46,45 @@ class Reports(NamedTuple):
 
 
 def reports_of(options: Namespace) -> Reports:
-    """Return a report for each model of the target.
+    """Return a report for each model of the targets, which one worker measures in processes of their own.
 
-    Raises `ArchcheckError` when the target names nothing.
+    Raises `ArchcheckError` when a target names nothing.
     """
+    targets = [(each, target) for target in options.targets for each in single_targets(target)]
     with worker_of(options) as worker:
-        if _is_name(options.target):
-            reports = (_check(worker, *_named(options), options),)
-        elif ends(options.target, TENSORS) or (ends(options.target, PICKLED) and not options.unsafe):
-            reports = (_list_tensors(worker, options),)
-        else:
-            return _with_main(worker, options, list(_report_models(worker, options)))
-        return Reports(reports, reports[0].error is not None)
+        if len(targets) == 1:
+            return _reports_of_one(worker, Namespace(**vars(options), target=targets[0][0]))
+        found: list[tuple[str, Report]] = []
+        failed = False
+        for each, named in targets:
+            try:
+                reports, main_failed = _reports_of_one(worker, Namespace(**vars(options), target=each))
+            except SubjectError as error:
+                if error.kind == "no-model" and each != named:  # a folder holds other files, too
+                    continue
+                if error.kind == "not-found" and each == named:
+                    raise
+                reports, main_failed = (_failed(each, error),), True
+            found += [(each, report) for report in reports]
+            failed = failed or main_failed
+    if not found:
+        raise ArchcheckError(f"no file in {listed(options.targets)} defines a model; name one, as in `model.py:Net`")
+    return Reports(told_apart(found), failed)
+
+
+def _reports_of_one(worker: Worker, options: Namespace) -> Reports:
+    """Return a report for each model of `options.target`."""
+    if _is_name(options.target):
+        reports = (_check(worker, *_named(options), options),)
+    elif ends(options.target, TENSORS) or (ends(options.target, PICKLED) and not options.unsafe):
+        reports = (_list_tensors(worker, options),)
+    else:
+        return _with_main(worker, options, list(_report_models(worker, options)))
+    return Reports(reports, reports[0].error is not None)
+
+
+def _failed(subject: str, error: SubjectError) -> Report:
+    return Report(subject=subject, error=MeasurementFailure(kind=error.kind, message=error.message))
 
 
 def _with_main(worker: Worker, options: Namespace, measured: list[tuple[str, Report]]) -> Reports:
@@ -253,6 +281,5 @@ def _measure(worker: Worker, target: str, options: Namespace) -> Report:
     try:
         facts = measure_target(worker, target, **request)
     except SubjectError as error:
-        name = target.rpartition(":")[2] or target
-        return Report(subject=name, error=MeasurementFailure(kind=error.kind, message=error.message))
+        return _failed(target.rpartition(":")[2] or target, error)
     return Report(subject=facts.subject.name, facts=facts)

@@ -27,7 +27,8 @@ from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.operator_results import dtype_of
 from archcheck.measure.operators.schema import VALUES
 from archcheck.measure.passes.branches import plain_branches
-from archcheck.measure.passes.forward import Passes, inputs_of
+from archcheck.measure.passes.forward import Passes
+from archcheck.measure.passes.forward_errors import inputs_of
 from archcheck.measure.passes.lazy import passes_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.restore import torch_state_kept

@@ -237,7 +237,7 @@ def test_no_verdict_is_headed_where_no_rule_judged(archcheck, checked):
         (["report", "--inputs", "1,1,8,8", "networks.py"], 'did you mean "--input"?'),
         (["check", "--zzz=3"], '"--zzz" is not an option of `archcheck check`; see `archcheck check --help`'),
         (["report", "networks.py", "-x"], '"-x" is not an option of `archcheck report`; see `archcheck report --help`'),
-        (["report", "networks.py", "b"], '"b" is one argument too many for `archcheck report`; see'),
+        (["explain", "networks.py", "b"], '"b" is one argument too many for `archcheck explain`; see'),
         (["--versoin"], 'did you mean "--version"?'),
     ],
 )

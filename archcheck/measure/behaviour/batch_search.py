@@ -18,7 +18,7 @@ from archcheck.measure.behaviour.embedding_bags import bags_in
 from archcheck.measure.behaviour.probe_context import ProbeContext, main_in
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.axes import choose, goes_with
-from archcheck.measure.passes.forward import inputs_of
+from archcheck.measure.passes.forward_errors import inputs_of
 from archcheck.measure.shapes.containers import is_record, tensors_in
 
 _FEWEST_AXES_OF_A_BATCH = 4

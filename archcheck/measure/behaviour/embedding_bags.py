@@ -10,7 +10,7 @@ import torch
 
 from archcheck.measure.behaviour.batches import Batch, holds_integers
 from archcheck.measure.loading.example import Example
-from archcheck.measure.passes.forward import inputs_of
+from archcheck.measure.passes.forward_errors import inputs_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from archcheck.foundation.words import shape_text
 from archcheck.measure.behaviour.embedding_bags import are_offsets
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.operator_results import dtype_of
-from archcheck.measure.passes.forward import inputs_of
+from archcheck.measure.passes.forward_errors import inputs_of
 from archcheck.measure.shapes.fixed_inputs import fixed_in
 from archcheck.measure.shapes.layouts import Change, on_values
 from archcheck.measure.shapes.noise import integers, normal, uniform

@@ -16,7 +16,7 @@ from archcheck.measure.behaviour.outputs import class_axis
 from archcheck.measure.behaviour.probe_context import Outputs, ProbeContext, main_in
 from archcheck.measure.behaviour.training_batches import count, on_batch, training_outputs
 from archcheck.measure.loading.example import Example
-from archcheck.measure.passes.forward import inputs_of
+from archcheck.measure.passes.forward_errors import inputs_of
 from archcheck.measure.shapes.noise import permutation, uniform
 
 START_SAMPLES, START_BUDGET = 32, 60e9

@@ -21,7 +21,8 @@ from archcheck.measure.behaviour.probe_context import ProbeContext, main_in
 from archcheck.measure.loading.example import Example
 from archcheck.measure.passes.axes import Chosen, Varied, choose, goes_with
 from archcheck.measure.passes.changed_parameters import nudge
-from archcheck.measure.passes.forward import AFFORDABLE, inputs_of
+from archcheck.measure.passes.forward import AFFORDABLE
+from archcheck.measure.passes.forward_errors import inputs_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.random_state import seed_all
 from archcheck.measure.shapes.layouts import on_values

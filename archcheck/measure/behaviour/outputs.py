@@ -17,7 +17,7 @@ from archcheck.measure.behaviour.batches import Batch
 from archcheck.measure.behaviour.example_variants import demand_changeable
 from archcheck.measure.behaviour.probe_context import ProbeContext, main_in
 from archcheck.measure.loading.example import Example
-from archcheck.measure.passes.forward import inputs_of
+from archcheck.measure.passes.forward_errors import inputs_of
 from archcheck.measure.shapes.containers import is_record
 
 

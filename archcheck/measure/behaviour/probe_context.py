@@ -13,7 +13,8 @@ from archcheck.facts.main_output import main_output
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.operator_results import dtype_of
-from archcheck.measure.passes.forward import Passes, inputs_of
+from archcheck.measure.passes.forward import Passes
+from archcheck.measure.passes.forward_errors import inputs_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.random_state import seed_all
 from archcheck.measure.passes.trace_record import Trace

@@ -21,7 +21,8 @@ from archcheck.measure.behaviour.example_variants import centred, negated, noise
 from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.training_batches import BatchRefused, on_batch
 from archcheck.measure.loading.example import Example
-from archcheck.measure.passes.forward import AFFORDABLE, inputs_of
+from archcheck.measure.passes.forward import AFFORDABLE
+from archcheck.measure.passes.forward_errors import inputs_of
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.passes.value_dependence import may_differ, reads
 from archcheck.measure.shapes.noise import normal

@@ -1,9 +1,8 @@
-"""Example inputs: given by the contract, made by a function of the subject, or inferred from the first layer."""
+"""Example inputs: given by the contract, made by a function of the subject, or stated by the program of its file."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +10,6 @@ import torch
 
 from archcheck.foundation.errors import SubjectError, described
 from archcheck.foundation.words import shape_text
-from archcheck.measure.loading.configured_inputs import configured_inputs
 from archcheck.measure.loading.errors import place
 from archcheck.measure.loading.load import load_object
 from archcheck.measure.loading.program_input import ProgramInput
@@ -20,7 +18,6 @@ from archcheck.measure.shapes.containers import is_record, map_tensors, tensors_
 from archcheck.measure.shapes.noise import integers, normal, uniform
 from archcheck.measure.shapes.replays import replayed
 from archcheck.measure.subject.device_fallback import note_on, run_without_devices
-from archcheck.measure.subject.module_tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,68 +153,3 @@ def _drawn(spec: Mapping[str, Any], dtype: torch.dtype) -> torch.Tensor:
         return normal(shape, generator).to(dtype)
     bottom, top = (0.0 if low is None else low), (1.0 if high is None else high)
     return (uniform(shape, generator) * (top - bottom) + bottom).to(dtype)
-
-
-def candidates(tree: Tree) -> Iterator[Example]:
-    """Yield inputs that a configuration or the first layer suggests, the most likely first.
-
-    A network of transformers, timm or diffusers has a configuration, and an input that it does not tell is an error.
-    The first layer with weights determines the rank and the channels. Sizes are those of common data sets: 28 for one
-    channel (MNIST), 32 and 224 for three (CIFAR, ImageNet), ordered by the layer's stride.
-    """
-    yield from (Example((), inputs, note) for inputs, note in configured_inputs(tree.nodes[0].module))
-    for node in tree.nodes:
-        shapes = _input_shapes(node.module)
-        for shape, dtype in shapes:
-            what = f"{type(node.module).__name__} `{node.path or '(the model)'}`"
-            tensor = _tensor({"shape": shape} if dtype is None else {"shape": shape, "dtype": dtype})
-            note = f"input {shape_text(shape)} ({dtype_name(tensor.dtype)}) inferred from the first layer, {what}"
-            yield Example((tensor,), {}, note)
-        if shapes:
-            return
-
-
-def _input_shapes(module: torch.nn.Module) -> Sequence[tuple[tuple[int, ...], str | None]]:
-    """Return shapes with their dtypes; `None` is torch's default dtype."""
-    nn = torch.nn
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        return [((1, module.in_channels, *size), None) for size in _sizes(module)]
-    if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
-        axes = len(module.kernel_size)
-        return [((1, module.in_channels, *(size,) * axes), None) for size in (1, 4, 7, 8)]
-    if isinstance(module, nn.Linear):
-        rows = (1, module.in_features), (1, 16, module.in_features)
-        return [(shape, None) for shape in (*rows, *_images_of(module.in_features))]
-    if isinstance(module, nn.Embedding):
-        return [((1, 16), "int64"), ((16,), "int64")]
-    if isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
-        return [((1, 16, module.input_size), None)]
-    if isinstance(module, nn.TransformerEncoderLayer):
-        return [((1, 16, module.self_attn.embed_dim), None)]
-    if isinstance(module, nn.BatchNorm2d):
-        return [((1, module.num_features, size, size), None) for size in (28, 32, 64, 224)]
-    if isinstance(module, nn.BatchNorm1d):
-        return [((1, module.num_features), None), ((1, module.num_features, 128), None)]
-    return []
-
-
-def _sizes(module: Any) -> list[tuple[int, ...]]:
-    axes = len(module.kernel_size)
-    if axes == 1:
-        return [(size,) for size in (128, 1024, 16000)]
-    if axes == 3:
-        return [(16, 112, 112), (16, 32, 32)]
-    order: tuple[int, ...]
-    if module.in_channels == 1:
-        order = (28, 32, 64, 128, 224)
-    elif module.stride[0] > 1 or module.kernel_size[0] > 5:
-        order = (224, 32, 64, 96, 128, 299, 28)
-    else:
-        order = (32, 224, 64, 96, 128, 28, 299)
-    return [(size, size) for size in order]
-
-
-def _images_of(features: int) -> list[tuple[int, ...]]:
-    """Return image shapes that flatten to `features`."""
-    sizes = itertools.product((1, 3), (28, 32, 64, 96, 224, 8))
-    return [(1, channels, size, size) for channels, size in sizes if channels * size * size == features]

@@ -11,14 +11,16 @@ import torch
 
 from archcheck.facts.operator_costs import Stated
 from archcheck.foundation.errors import SubjectError
-from archcheck.measure.loading.example import Example, candidates
+from archcheck.measure.loading.configured_inputs import configured_inputs
+from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.cost import checked_costs
 from archcheck.measure.operators.meta import is_without_memory
 from archcheck.measure.operators.operator_results import shapes_of
 from archcheck.measure.operators.sparse_cost import is_sparse
 from archcheck.measure.passes.exported_values import watched
-from archcheck.measure.passes.forward_errors import forward_error, raise_unless_input, shapes_are_wrong
-from archcheck.measure.passes.forward_inputs import refuse_several
+from archcheck.measure.passes.forward_errors import forward_error, inputs_of, raise_unless_input, shapes_are_wrong
+from archcheck.measure.passes.forward_inputs import refuse_inputs_by_name
+from archcheck.measure.passes.input_search import InputSearch
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.random_state import drawn, seed_all
@@ -30,7 +32,7 @@ from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.passes.traceability import demand_traceable
 from archcheck.measure.passes.unobserved_values import Silence
 from archcheck.measure.shapes.call_signature import CallSignatures
-from archcheck.measure.shapes.containers import map_tensors, tensors_in
+from archcheck.measure.shapes.containers import map_tensors
 from archcheck.measure.shapes.tensor import ShapeTensor, is_floating
 from archcheck.measure.subject.module_tree import Tree
 
@@ -70,23 +72,14 @@ class Passes:
         if example is not None:
             with suppress(SubjectError):
                 return example, self.trace(example, training=False)
-        refuse_several(self.model, next(candidates(self.tree), None))
-        failure: SubjectError | None = None
-        for candidate in candidates(self.tree):
+        for inputs, note in configured_inputs(self.model):
+            candidate = Example((), inputs, note)
             try:
                 return candidate, self.trace(candidate, training=False)
             except SubjectError as error:
                 raise_unless_input(error)
-                failure = failure or error
-        if failure is None:
-            raise SubjectError(
-                "input",
-                "the input cannot be inferred: no first layer tells its shape; give one, as in `--input 1,3,224,224`",
-            )
-        raise SubjectError(
-            "input",
-            f"no usual input size fits; give one with `--input`, as in `--input 1,3,224,224` (first try: {failure})",
-        )
+        refuse_inputs_by_name(self.model)
+        return InputSearch(self).run()
 
     def trace(
         self,
@@ -256,12 +249,19 @@ class Passes:
 
         BatchNorm refuses a single value per channel in training. Floating inputs may be meta tensors.
         """
-        tracer = self._tracer(real=False)
+        tracer, error = self.attempt(example, training=training)
+        return tracer.trace, error
+
+    def attempt(
+        self, example: Example, *, training: bool = False, real: bool = False, differentiable: bool = False
+    ) -> tuple[Tracer, Exception | None]:
+        """Trace, and return the tracer with what ran, and the error that ended it or `None`."""
+        tracer = self._tracer(real=real)
         try:
-            self._run_under(tracer, example, training=training)
+            self._run_under(tracer, example, training=training, differentiable=differentiable)
         except Exception as error:  # whatever the subject raises
-            return tracer.trace, error
-        return tracer.trace, None
+            return tracer, error
+        return tracer, None
 
     def real_shapes(self, example: Example, *, training: bool) -> tuple[tuple[int, ...], ...]:
         """Return the shapes of the outputs of a real forward pass. Raise what the subject raises."""
@@ -280,8 +280,3 @@ def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
     if is_floating(tensor) and not is_sparse(tensor):
         return tracer.memory.shape_tensor_like(tensor)
     return tensor.clone()
-
-
-def inputs_of(example: Example) -> list[torch.Tensor]:
-    """Return the tensors of an example, positional ones first."""
-    return [*tensors_in(example.args), *tensors_in(dict(example.kwargs))]

@@ -105,3 +105,8 @@ def loss_of_batch(trace: Trace, batch: int) -> tuple[str, Where | None]:
 
 def _holds(shapes: tuple[tuple[int, ...], ...], batch: int) -> bool:
     return bool(shapes) and shapes[0][:1] == (batch,)
+
+
+def inputs_of(example: Example) -> list[torch.Tensor]:
+    """Return the tensors of an example, positional ones first."""
+    return [*tensors_in(example.args), *tensors_in(dict(example.kwargs))]

@@ -31,10 +31,10 @@ def misfit(model: torch.nn.Module, example: Example) -> str | None:
     return f"{takes}; {_how(needed, example)}"
 
 
-def refuse_several(model: torch.nn.Module, example: Example | None) -> None:
-    """Raise a `SubjectError` if a model needs several inputs, or none: then one that is inferred does not fit."""
-    if why := misfit(model, example or Example((torch.empty(()),), {})):
-        raise SubjectError("input", f"the input cannot be inferred: {why}")
+def refuse_inputs_by_name(model: torch.nn.Module) -> None:
+    """Raise a `SubjectError` if a model needs inputs by keyword, which are not inferred."""
+    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters_of(model.forward)):
+        raise SubjectError("input", f"the input cannot be inferred: {misfit(model, Example((torch.empty(()),), {}))}")
 
 
 def _binds(model: torch.nn.Module, example: Example) -> bool:

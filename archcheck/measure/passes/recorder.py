@@ -185,6 +185,13 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
             content = numbers.tobytes() if hasattr(numbers, "tobytes") else repr(numbers).encode()
             self.trace.handed.append(Handed(maker[0], layer, where, hashlib.sha256(content).hexdigest()))
 
+    def maker_of(self, tensor: torch.Tensor) -> int | None:
+        """Return the event that made a tensor or wrote to it last, `None` if no event of this pass did."""
+        if tensor.__class__ is ShapeTensor:
+            return max(tensor.made_by, tensor.block.written) if tensor.owner is self.trace else None
+        known = self._makers.get(id(tensor))
+        return known[0] if known is not None and known[1]() is tensor else None
+
     # --- inputs and outputs ---------------------------------------------------------------------------------
 
     def add_input(self, tensor: torch.Tensor) -> None:
