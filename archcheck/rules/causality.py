@@ -12,6 +12,7 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import amount
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.axis_names import check_axis
 from archcheck.rules.queries.placed_findings import model_finding
 from archcheck.rules.queries.probe_answers import probed
 
@@ -49,14 +50,16 @@ class MaxLookAhead(Rule):
 
     narrows = False
     limit: int = field(metadata={"least": 0})
-    axis: str = "length"
+    axis: int | str = field(default="length", metadata={"check": check_axis})
     input: int | str | None = None
     output_axis: int | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
         """The probe, with the axes."""
-        return (need("look-ahead", axis=self.axis, input=self.input, output_axis=self.output_axis, limit=self.limit),)
+        return (
+            need("look-ahead", axis=str(self.axis), input=self.input, output_axis=self.output_axis, limit=self.limit),
+        )
 
     def check(self, facts: Facts) -> Result:
         """Compare the farthest look-ahead with `limit`."""

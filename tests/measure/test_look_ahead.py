@@ -134,6 +134,8 @@ def test_a_long_input_is_proven_up_to_the_limit_only():
             "no axis of the output follows the input's",
         ),
         (nn.Conv1d(1, 4, 1), MaxLookAhead(limit=0), torch.randn(1, 1, 1), "the input has one position along axis 2"),
+        (nn.Conv1d(1, 4, 64), MaxLookAhead(limit=0), SIGNAL, "the output has one position along axis 2, for all 64"),
+        (nn.Conv1d(1, 4, 1), MaxLookAhead(limit=0, output_axis=0), SIGNAL, "the output has one position along axis 0"),
         (nn.Conv1d(1, 4, 1), MaxLookAhead(limit=0, axis="width"), SIGNAL, "has no axis `width`"),
         (nn.Conv1d(1, 4, 1), MaxLookAhead(limit=0, output_axis=5), SIGNAL, "the output has 3 axes"),
     ],
@@ -147,3 +149,5 @@ def test_what_has_no_future_is_an_error(model, rule, example, says):
 def test_a_limit_below_zero_is_refused():
     with pytest.raises(ValueError, match="`limit` must be at least 0"):
         MaxLookAhead(limit=-1)
+    with pytest.raises(ValueError, match=r'`axis` must be one of .*; did you mean "time"'):
+        MaxLookAhead(limit=0, axis="tim")

@@ -62,7 +62,14 @@ def look_ahead(
             "problem": f"the input has one position along axis {along}, so nothing lies ahead of another",
             "fix": "give an example of several positions, or name another `axis`",
         }
-    as_is, trained = (_Search(context, chosen, along, outside, moved=moved).run(limit) for moved in (False, True))
+    searches = [_Search(context, chosen, along, outside, moved=moved) for moved in (False, True)]
+    if len(searches[0].plain) < 2:
+        return {
+            "problem": f"the output has one position along axis {outside}, for all {chosen.tensor.shape[along]:,} of "
+            "the input, so nothing lies ahead of it",
+            "fix": "give a longer example, with several positions in the output, or name another `output-axis`",
+        }
+    as_is, trained = (search.run(limit) for search in searches)
     return {**as_is, "trained": trained}
 
 
