@@ -75,9 +75,8 @@ def _preset(options: Namespace) -> int:
     if not is_stream(output):
         found = output.name in (OWN_FILE, SHARED_FILE) and output.parent.resolve() == Path.cwd()
         config = "" if found else f" --config {show_path(output)}"
-        write(
-            f"written to {show_path(output)}; adapt it as its comments say, then `archcheck check{config}` judges by it\n"
-        )
+        judged = f"`archcheck check{config}` judges by it"
+        write(f"written to {show_path(output)}; adapt it as its comments say, then {judged}\n")
     return 0
 
 

@@ -50,6 +50,8 @@ class Rule:
     """Whether finding nothing to look at means that the rule is kept."""
     narrows: ClassVar[bool] = True
     """Whether `on` means something: whether the rule looks at parts of the model."""
+    as_a_whole: ClassVar[str] = "the rule judges the model as a whole"
+    """Why `on` is refused where it means nothing."""
     each_pass: ClassVar[bool] = False
     """Whether it judges single ways through the code: where values decide what runs, it is asked for each of them."""
     needs: ClassVar[tuple[str, ...]] = ()
@@ -75,7 +77,7 @@ class Rule:
     def __post_init__(self) -> None:
         """Refuse `on` where it has no meaning, invalid points, unknown kinds, and numbers that are too small."""
         if self.on is not None and not self.narrows:
-            raise ValueError("`on` narrows nothing here: the rule judges the model as a whole")
+            raise ValueError(f"`on` narrows nothing here: {self.as_a_whole}")
         if self.points is not None and not 0 < self.points < math.inf:
             raise ValueError(f"`points` must be positive, found {self.points:g}")
         if self.points is not None and self.points > MOST_POINTS:
