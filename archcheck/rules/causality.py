@@ -27,9 +27,10 @@ class MaxLookAhead(Rule):
 
     The positions lie along `axis`: `length` (the default, or `time`), `height`, `width`, `depth`, or a number.
     `output-axis` is the number of that axis in the output, if it cannot be found by a longer input. `input` is the
-    position (from 0) or the keyword of the input. An output of one position for each `hop` input positions may depend
-    on these without looking ahead: position `t` on the input up to `(t + 1) * hop - 1`. The outputs of a network that
-    does not pad are aligned at the end. Divide positions by the sampling rate for seconds.
+    position (from 0) or the keyword of the input. All outputs that grow with the input count. An output of one position
+    for each `hop` input positions may depend on these without looking ahead: position `t` on the input up to `(t + 1) *
+    hop - 1`. The outputs of a network that does not pad are aligned at the end. Divide positions by the sampling rate
+    for seconds.
 
     Example, kept:
         rule = max-look-ahead = 0
@@ -87,10 +88,11 @@ class MaxLookAhead(Rule):
 
     def _finding(self, worst: Mapping[str, Any], facts: Facts, *, moved: bool) -> Finding:
         trained = ", once parameters that start at zero are trained" if moved else ""
+        output = "the output" if worst.get("output") is None else f"output {worst['output']}"
         hop = f" (an output for each {worst['hop']:g} inputs)" if worst["hop"] != 1 else ""
         return model_finding(
             facts,
-            f"the output at {worst['position']:,} depends on the input at {worst['seen']:,}{trained}: a "
+            f"{output} at {worst['position']:,} depends on the input at {worst['seen']:,}{trained}: a "
             f"look-ahead of {amount(int(worst['farthest']), 'positions')}{hop}, at most {self.limit:,} are allowed",
             "pad on the left only, mask attention, use no statistics over time, or raise max-look-ahead",
         )

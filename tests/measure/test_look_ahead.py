@@ -146,6 +146,35 @@ def test_what_has_no_future_is_an_error(model, rule, example, says):
     assert says in found.summary
 
 
+def causal_with_weights(self, x):
+    mask = torch.ones(x.shape[1], x.shape[1]).triu(1).bool()
+    return self.heads(x, x, x, attn_mask=mask)
+
+
+@pytest.mark.parametrize(
+    ("model", "example", "says"),
+    [
+        (
+            Run(lambda self, x: (self.c(F.pad(x, (2, 0))), x.roll(-1, 2)), c=nn.Conv1d(1, 4, 3)),
+            SIGNAL,
+            "output 1 at 62",
+        ),
+        (
+            Run(lambda self, x: {"b": self.c(F.pad(x, (2, 0))), "a": x.roll(-2, 2)[:, :, :9]}, c=nn.Conv1d(1, 4, 3)),
+            SIGNAL,
+            "",  # the second output does not grow with the input
+        ),
+        (nn.GRU(8, 8, batch_first=True), STEPS, ""),
+        (Run(causal_with_weights, heads=nn.MultiheadAttention(8, 2, batch_first=True)), STEPS, ""),
+    ],
+    ids=["leaks beside", "of fixed size", "last state", "weights of attention"],
+)
+def test_every_output_that_grows_counts(model, example, says):
+    found = outcome(model, MaxLookAhead(limit=0), example)
+    assert found.verdict == ("broken" if says else "kept")
+    assert says in found.summary
+
+
 def test_a_limit_below_zero_is_refused():
     with pytest.raises(ValueError, match="`limit` must be at least 0"):
         MaxLookAhead(limit=-1)
