@@ -20,7 +20,6 @@ from archcheck.rules import (
     MaxBytes,
     MaxMacs,
     MaxParams,
-    MaxPeakMemory,
     MinAccuracy,
     NoHiddenWeights,
     NoPadding,
@@ -222,11 +221,6 @@ def test_a_rule_about_the_model_as_a_whole_refuses_on(cls, values, line):
     assert cls(**values).on is None
     with pytest.raises(ContractError, match="`on` narrows nothing here"):
         rule_of(line, cls)
-
-
-def test_a_peak_says_why_no_part_has_one():
-    with pytest.raises(ValueError, match="`on` narrows nothing here: a peak is one moment of the whole pass; `max-ar"):
-        MaxPeakMemory(limit=1, on="fc")
 
 
 class TwoParts(nn.Module):
