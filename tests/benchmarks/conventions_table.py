@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
+from packaging.version import Version
 
 CONVENTIONS_OF_TESTS = Path(__file__).parents[1] / "facts" / "conventions"
 sys.path.insert(0, str(CONVENTIONS_OF_TESTS))
@@ -45,7 +46,7 @@ def installed() -> list[str]:
             except ImportError as error:
                 print(f"{tool} cannot be asked here: {error}")
                 continue
-            if (version := metadata.version(package)) != known:
+            if Version(version := metadata.version(package)) != Version(known):
                 print(f"{tool}: the formulas are those of {known}, and {version} is installed")
         if package is not None or tool in ("flop-counter", "deepspeed"):
             found.append(tool)
