@@ -29,12 +29,14 @@ PREFIX = "tool.archcheck."
 def init(options: Namespace) -> int:
     """Print or write a contract that the models of a target keep today."""
     if options.preset == "list":
+        if options.target or options.output:
+            raise ArchcheckError("`--preset list` only lists the presets; leave the model and --output out")
         write("".join(f"{name:<16}{preset_summary(name)}\n" for name in preset_names()))
         return 0
     output: Path | None = options.output
     if output and not is_stream(output) and (output.exists() or output.is_symlink()):
         raise ArchcheckError(f"{show_path(output)} exists and is left alone; name another file, or leave --output out")
-    if options.preset:
+    if options.preset is not None:
         return _preset(options)
     if not options.target:
         raise ArchcheckError("`archcheck init` needs a model or a preset: `archcheck init model.py`; see `--help`")
@@ -59,14 +61,22 @@ def _preset(options: Namespace) -> int:
     """Print or write the contract of a preset, without measuring anything."""
     if options.input or options.args or options.meta:
         raise ArchcheckError("a preset states its own input; leave --input, --args and --meta out, and edit the file")
-    output: Path | None = options.output
+    output, target = options.output, options.target or ""
+    file = target if is_file(target) else target.rpartition(":")[0]
+    if is_file(file) and not Path(file).exists():
+        raise ArchcheckError(
+            f"there is no file `{file}`; name a file that exists, or leave it out and write `model` into the contract"
+        )
     model = _seen_from(options.target, output) if options.target else MODEL
     if output is None:
         write(preset_text(options.preset, model))
         return 0
     save(preset_text(options.preset, model, prefix=PREFIX if output.name == SHARED_FILE else ""), output)
     if not is_stream(output):
-        write(f"written to {show_path(output)}; edit its comments' lines, then `archcheck check` judges by it\n")
+        found = output.name in (OWN_FILE, SHARED_FILE) and output.parent.resolve() == Path.cwd()
+        config = "" if found else f" --config {show_path(output)}"
+        judged = f"`archcheck check{config}` judges by it"
+        write(f"written to {show_path(output)}; adapt it as its comments say, then {judged}\n")
     return 0
 
 

@@ -88,7 +88,8 @@ class Node:
             return coerce(self.value, kind)
         except Mismatch as mismatch:
             at_fault = replace(self, path=self.path + mismatch.path)
-            at_fault.complain(f"{quote(self.name)} {mismatch}")
+            names = " of ".join(map(quote, (*reversed(mismatch.keys), self.name)))
+            at_fault.complain(f"{names} {mismatch}")
             return None
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import quote
 
 Codec = Literal["zlib", "gzip", "bz2", "xz", "zstd", "brotli"]
+LEVELS: Mapping[Codec, tuple[int, int]] = MappingProxyType({
+    "zlib": (0, 9), "gzip": (0, 9), "bz2": (1, 9), "xz": (0, 9), "zstd": (1, 22), "brotli": (0, 11),
+})  # fmt: skip
+"""The lowest and the highest level of each codec."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +43,13 @@ class Artifacts:
     """The files that rules asked for. `problems` says why some were not measured."""
 
     sizes: Mapping[Artifact, tuple[FileSize, ...]] = field(default_factory=dict)
-    problems: Mapping[Artifact, str] = field(default_factory=dict)
+    problems: Mapping[Artifact, NotMeasured] = field(default_factory=dict)
 
     def __getitem__(self, asked: Artifact) -> tuple[FileSize, ...]:
         """Return the files of a pattern. Raises `NotMeasured` if there are none, or one cannot be read."""
         if asked in self.problems:
-            raise NotMeasured(self.problems[asked], fix="write that file, or change `files` of the rule")
+            problem = self.problems[asked]
+            raise NotMeasured(str(problem), fix=problem.fix)
         if asked not in self.sizes:
             raise NotMeasured(f"{quote(asked.pattern)} was not measured; judge through a contract in its folder")
         return self.sizes[asked]

@@ -243,7 +243,8 @@ class Cost:
     results take at one time, without parameters. `training_macs` are those of one training step on that input, forward
     and backward: a product costs its forward again for the gradient of each operand that needs one. They are `None` if
     the forward pass in training could not be measured. Where values decide what runs, each figure is that of the
-    largest pass.
+    largest pass. `backward` are the multiply-accumulates of the gradients in each pass in training, as pairs of the
+    index of an operation in the training graph and its part.
     """
 
     macs: int
@@ -254,6 +255,7 @@ class Cost:
     bounds: tuple[str, ...] = ()
     training_macs: int | None = None
     training_uncounted: tuple[str, ...] = ()
+    backward: tuple[tuple[tuple[int, int], ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

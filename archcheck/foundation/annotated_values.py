@@ -35,12 +35,19 @@ LARGE = 10**20
 
 
 class Mismatch(ValueError):  # noqa: N818 - the name says what it is
-    """A value that its annotation does not allow. `path` leads to the wrong item, and `found` shows it."""
+    """A value that its annotation does not allow. `path` leads to the wrong item, and `found` shows it.
+
+    The message goes on after the key. Of a table it goes on after `keys`, too: the keys inside it that lead there.
+    """
 
     def __init__(self, kind: Any, found: Any, path: tuple[int | str, ...]) -> None:
         self.path = path
         self.found = show(found)
-        inside = " in it" if path else ""
+        self.keys: tuple[str, ...] = ()
+        while len(self.keys) < len(path) and isinstance(key := path[len(self.keys)], str):
+            self.keys += (key,)
+            kind = next((get_args(each)[1] for each in (kind, *get_args(kind)) if _is_mapping(each)), Any)
+        inside = " in it" if len(path) > len(self.keys) else ""
         super().__init__(f"must be {describe(kind)}, found {self.found}{inside}")
 
 

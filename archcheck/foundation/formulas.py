@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 
 from archcheck.foundation.words import did_you_mean, quote
 
-LONGEST = 1_000
-"""Characters of a formula at most."""
+LONGEST, DEEPEST = 1_000, 200
+"""Characters and levels of a formula at most. A sum of many numbers has a level for each."""
 
 N = TypeVar("N")
 
@@ -44,9 +44,15 @@ class Grammar(Generic[N]):
         if len(text) > LONGEST:
             raise ValueError(f"is longer than {LONGEST:,} characters")
         try:
-            return ast.parse(text.strip(), mode="eval").body
+            node = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise ValueError(f"is not a formula: {quote(text)}; {self.allowed}") from None
+        level = [node]
+        for _ in range(DEEPEST):
+            level = [part for each in level for part in _parts(each)]
+        if level:
+            raise ValueError(f"has more than {DEEPEST} levels of signs, brackets and terms")
+        return node
 
     def names(self, node: ast.expr) -> Iterator[ast.expr]:
         """Yield the expressions that name values, in their order."""

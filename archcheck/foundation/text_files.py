@@ -45,12 +45,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
-    """Numbers in a `file`, at a `pattern` or a JSON `pointer`, that a rule holds to what proves them, named `by`."""
+    """Numbers in a `file`, at a `pattern` or a JSON `pointer`, that a rule holds to what proves them, named `by`.
+
+    Numbers below the pointer belong to them, except if it leads to the number `itself`.
+    """
 
     file: str
     pattern: str | None = None
     pointer: str | None = None
     by: str
+    itself: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

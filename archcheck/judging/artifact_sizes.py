@@ -9,43 +9,49 @@ from pathlib import Path
 from typing import Any
 
 from archcheck.contract.document import show_path
-from archcheck.facts.artifact_files import Artifact, Artifacts, Codec, FileSize
+from archcheck.facts.artifact_files import LEVELS, Artifact, Artifacts, Codec, FileSize
+from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.regular_files import open_regular
 from archcheck.foundation.words import quote
 
 _CHUNK = 1 << 20
-_LEVELS = {"zlib": (0, 9), "gzip": (0, 9), "bz2": (1, 9), "xz": (0, 9), "zstd": (1, 22), "brotli": (0, 11)}
+_FIX = "write that file, or change what the contract names"
 
 
 def sizes_of(root: Path, asked: Iterable[Artifact]) -> Artifacts:
     """Return the sizes of the files that `asked` names below `root`, and the problems of the others."""
-    sizes, problems = dict[Artifact, tuple[FileSize, ...]](), dict[Artifact, str]()
+    sizes, problems = dict[Artifact, tuple[FileSize, ...]](), dict[Artifact, NotMeasured]()
     for artifact in dict.fromkeys(asked):
         try:
             sizes[artifact] = tuple(_size(file, artifact) for file in _files(root, artifact.pattern))
-        except _Unmeasured as problem:
-            problems[artifact] = str(problem)
+        except NotMeasured as problem:
+            problems[artifact] = problem
     return Artifacts(sizes=sizes, problems=problems)
 
 
-class _Unmeasured(Exception):  # noqa: N818 - it is the text of a problem
-    pass
-
-
 def _files(root: Path, pattern: str) -> list[Path]:
-    """Return the files of a pattern, sorted; of a folder those in it. Raises `_Unmeasured` if there are none."""
+    """Return the files of a pattern, sorted, each once and without links; of a folder those in it.
+
+    Raises `NotMeasured` if there are none.
+    """
     try:
         named = [Path(pattern)] if Path(pattern).is_absolute() else sorted(root.glob(pattern))
     except (ValueError, NotImplementedError) as error:
-        raise _Unmeasured(f"{quote(pattern)} is no pattern of files: {error}") from None
+        raise NotMeasured(f"{quote(pattern)} is no pattern of files: {error}", fix=_FIX) from None
     found = [file for each in named for file in (_inside(each) if each.is_dir() else (each,)) if file.is_file()]
     if not found:
-        raise _Unmeasured(f"there is no file {quote(pattern)}")
-    return sorted(dict.fromkeys(found))
+        raise NotMeasured(f"there is no file {quote(pattern)}", fix=_FIX)
+    return sorted({file.resolve() for file in found})
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    for where, _, names in os.walk(folder):  # which follows no link to a folder
+    """Yield the files in a folder. What a link leads to counts as well, and a folder once, wherever links lead."""
+    entered = set[str]()
+    for where, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(where)) in entered:
+            folders.clear()
+            continue
+        entered.add(real)
         yield from (Path(where, name) for name in names)
 
 
@@ -57,20 +63,17 @@ def _size(file: Path, artifact: Artifact) -> FileSize:
             chunks = iter(lambda: stream.read(_CHUNK), b"")
             size = stored if artifact.codec is None else _compressed(chunks, artifact.codec, artifact.level)
     except OSError as error:
-        raise _Unmeasured(f"{shown} cannot be read: {error.strerror}") from None
+        raise NotMeasured(f"{shown} cannot be read: {error.strerror}", fix=_FIX) from None
     return FileSize(shown=shown, bytes=size, stored=stored)
 
 
 def _compressed(chunks: Iterator[bytes], codec: Codec, level: int | None) -> int:
     """Return how many bytes a codec makes of a file, a chunk at a time."""
-    compress, flush = _compressor(codec, _LEVELS[codec][1] if level is None else level)
+    compress, flush = _compressor(codec, LEVELS[codec][1] if level is None else level)
     return sum(len(compress(chunk)) for chunk in chunks) + len(flush())
 
 
 def _compressor(codec: Codec, level: int) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
-    low, high = _LEVELS[codec]
-    if not low <= level <= high:
-        raise _Unmeasured(f"{codec} has the levels {low} to {high}, found {level}")
     if codec in ("zlib", "gzip"):  # a gzip file is a zlib stream in another frame, of window bits above 15
         made = _module("zlib", codec).compressobj(level, wbits=15 if codec == "zlib" else 31)
     elif codec == "bz2":
@@ -89,4 +92,5 @@ def _module(name: str, codec: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        raise _Unmeasured(f'`codec = "{codec}"` needs the package {name}; install it: `pip install {name}`') from None
+        message, fix = f'`codec = "{codec}"` needs the package {name}', f"install it: `pip install {name}`"
+        raise NotMeasured(message, fix=fix) from None

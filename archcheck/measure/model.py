@@ -46,7 +46,7 @@ from archcheck.measure.structure.merged_passes import MergedPasses, merged
 from archcheck.measure.structure.numbers_used import with_new_numbers
 from archcheck.measure.structure.pass_cost import cost_of
 from archcheck.measure.structure.receptive_field import receptive_field
-from archcheck.measure.structure.training_cost import step_macs
+from archcheck.measure.structure.training_cost import backward_macs
 from archcheck.measure.structure.value_branches import choices
 from archcheck.measure.subject.compiled import original, uncompiled
 from archcheck.measure.subject.device_fallback import note_on, run_without_devices
@@ -181,7 +181,13 @@ def _facts(
         ops=ops,
         train_ops=diff_ops(ops, train_ops),
         train_length=len(train_ops),
-        cost=cost_of(taken.evaluation, union.passes, taken.training, [step_macs(each, tree) for each in in_training]),
+        cost=cost_of(
+            taken.evaluation,
+            union.passes,
+            taken.training,
+            train_union,
+            [backward_macs(each, tree) for each in in_training],
+        ),
         shape=Shapes(
             inputs=tuple(Tensor(shape=tuple(each.shape), dtype=dtype_of(each)) for each in inputs_of(example)),
             outputs=tuple(Tensor(shape=shape, dtype=dtype) for shape, dtype in evaluation.output_tensors),

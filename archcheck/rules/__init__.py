@@ -12,7 +12,7 @@ from archcheck.rules.budget import MaxLayerShare, MaxParams, MaxTrainableParams
 from archcheck.rules.calls import MaxCalls
 from archcheck.rules.causality import MaxLookAhead
 from archcheck.rules.claims import Claim, Synced
-from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory, MaxTrainingMacs
+from archcheck.rules.cost import MaxActivations, MaxMacs, MaxPeakMemory
 from archcheck.rules.evidence import AugmentationReachesTheBatch, HeldOutTestIsDisjoint
 from archcheck.rules.export import Exports, StateDictRoundTrip
 from archcheck.rules.gradients import GradientsReach
@@ -30,6 +30,7 @@ from archcheck.rules.storage import MaxBytes, MinSparsity
 from archcheck.rules.structure import Channels, DropoutRate, Head, NoPadding
 from archcheck.rules.targets import OperatorsFor
 from archcheck.rules.training import RecordMatchesModel
+from archcheck.rules.training_cost import MaxTrainingMacs
 from archcheck.rules.unproven import NoUnprovenNumbers
 from archcheck.rules.weights import NoFrozenParams, NoHiddenWeights, NoUnusedLayers, NoUnusedParams
 

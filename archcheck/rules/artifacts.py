@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from archcheck.facts.artifact_files import Artifact, Codec
+from archcheck.facts.artifact_files import LEVELS, Artifact, Codec
 from archcheck.facts.facts import Facts
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Result
@@ -16,8 +16,8 @@ class MaxArtifactBytes(Rule):
     """The files of a submission together take at most `limit` bytes on disk.
 
     `files` are names or glob patterns, relative to the folder of the contract: code and weights alike. A folder counts
-    all files in it. A file that several patterns match counts once. `limit` is a number of bytes, or text with a
-    decimal unit (`"16 MB"` is 16,000,000 bytes) or a binary one (`"16 MiB"` is 16,777,216 bytes).
+    all files in it. A file to which several patterns or links lead counts once. `limit` is a number of bytes, or text
+    with a decimal unit (`"16 MB"` is 16,000,000 bytes) or a binary one (`"16 MiB"` is 16,777,216 bytes).
 
     With `codec`, files count as the codec compresses them, each on its own: `zlib`, `gzip`, `bz2`, `xz`, and, with the
     packages `zstandard` and `brotli`, `zstd` and `brotli`. `level` is that of the codec, by default its highest.
@@ -60,6 +60,10 @@ class MaxArtifactBytes(Rule):
             raise ValueError('`files` names at least one file, such as "model.pt"')
         if self.codec is None and (self.level is not None or self.compressed):
             raise ValueError("`level` and `compressed` say how `codec` compresses, and there is no `codec`")
+        if self.codec is not None and self.level is not None:
+            low, high = LEVELS[self.codec]
+            if not low <= self.level <= high:
+                raise ValueError(f"{self.codec} has the levels {low} to {high}, found {self.level}")
         if unknown := set(self.compressed) - set(self.files):
             raise ValueError(f"`compressed` repeats patterns of `files`, and {sorted(unknown)[0]!r} is none of them")
 

@@ -63,6 +63,8 @@ class Rule:
     """Whether finding nothing to look at means that the rule is kept."""
     narrows: ClassVar[bool] = True
     """Whether `on` means something: whether the rule looks at parts of the model."""
+    as_a_whole: ClassVar[str] = "the rule judges the model as a whole"
+    """Why `on` is refused where it means nothing."""
     each_pass: ClassVar[bool] = False
     """Whether it judges single ways through the code: where values decide what runs, it is asked for each of them."""
     needs: ClassVar[tuple[str, ...]] = ()
@@ -89,7 +91,7 @@ class Rule:
         """Refuse `on` where it has no meaning, invalid points, unknown kinds, and numbers that are too small."""
         self._convert()
         if self.on is not None and not self.narrows:
-            raise ValueError("`on` narrows nothing here: the rule judges the model as a whole")
+            raise ValueError(f"`on` narrows nothing here: {self.as_a_whole}")
         if self.title is not None and not self.title.strip():
             raise ValueError("`title` must not be empty")
         self._check_points()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,8 +23,9 @@ class MaxCalls(Rule):
     A layer that runs again and again is a loop that is written out, such as one pass for each digit of a sum. Calls of
     layers with parameters count, and so do the operations of one kind that read the same parameter, whatever their
     layers are: `F.linear(x, self.fc.weight)` in a loop is one, and so are several layers that share their weights. An
-    embedding and a linear layer that share a weight are of different kinds. Layers without weights, such as `nn.ReLU`,
-    may run as often as they like. The steps inside one LSTM or GRU are one operation.
+    embedding and a linear layer that share a weight are of different kinds. Parts of a parameter, such as `self.w[0]`
+    and `self.w[1]`, are one read as long as they are no more than the whole parameter together. Layers without weights,
+    such as `nn.ReLU`, may run as often as they like. The steps inside one LSTM or GRU are one operation.
 
     Example, kept:
         rule = max-calls = 1
@@ -69,9 +71,10 @@ class MaxCalls(Rule):
         findings = [self._of_layer(layer) for layer in often]
         inside = {layer.path for layer in often}
         for (parameter, _), ops in reads.items():
-            if len(ops) > self.limit and inside.isdisjoint(lineage(parameter.rpartition(".")[0])):
+            if _times(parameter, ops, facts) > self.limit and inside.isdisjoint(lineage(parameter.rpartition(".")[0])):
                 findings.append(self._of_parameter(parameter, ops, facts))
-        most = max([*(layer.calls for layer in layers), *map(len, reads.values())], default=0)
+        times = [_times(parameter, ops, facts) for (parameter, _), ops in reads.items()]
+        most = max([*(layer.calls for layer in layers), *times], default=0)
         return Result(
             examined=len(layers) + len(reads),
             findings=tuple(findings),
@@ -108,3 +111,11 @@ class MaxCalls(Rule):
             where=ops[0].where or place(ops[0], facts),
             fix=f"give each of them a parameter of its own, or raise max-calls to {len(ops):,}",
         )
+
+
+def _times(parameter: str, ops: Sequence[Op], facts: Facts) -> int:
+    """Return how often operations of one kind read a parameter. Slices read the share of it that they take."""
+    size = facts.params.sizes[parameter]
+    if ops[0].kind != "slice" or not size:
+        return len(ops)
+    return min(len(ops), -(-sum(math.prod(shape) for op in ops for shape in op.shapes) // size))

@@ -12,6 +12,7 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.words import amount
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.axis_names import check_axis
 from archcheck.rules.queries.placed_findings import model_finding
 from archcheck.rules.queries.probe_answers import probed
 
@@ -26,9 +27,10 @@ class MaxLookAhead(Rule):
 
     The positions lie along `axis`: `length` (the default, or `time`), `height`, `width`, `depth`, or a number.
     `output-axis` is the number of that axis in the output, if it cannot be found by a longer input. `input` is the
-    position (from 0) or the keyword of the input. An output of one position for each `hop` input positions may depend
-    on these without looking ahead: position `t` on the input up to `(t + 1) * hop - 1`. The outputs of a network that
-    does not pad are aligned at the end. Divide positions by the sampling rate for seconds.
+    position (from 0) or the keyword of the input. All outputs that grow with the input count. An output of one position
+    for each `hop` input positions may depend on these without looking ahead: position `t` on the input up to `(t + 1) *
+    hop - 1`. The outputs of a network that does not pad are aligned at the end. Divide positions by the sampling rate
+    for seconds.
 
     Example, kept:
         rule = max-look-ahead = 0
@@ -49,14 +51,16 @@ class MaxLookAhead(Rule):
 
     narrows = False
     limit: int = field(metadata={"least": 0})
-    axis: str = "length"
+    axis: int | str = field(default="length", metadata={"check": check_axis})
     input: int | str | None = None
     output_axis: int | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
         """The probe, with the axes."""
-        return (need("look-ahead", axis=self.axis, input=self.input, output_axis=self.output_axis, limit=self.limit),)
+        return (
+            need("look-ahead", axis=str(self.axis), input=self.input, output_axis=self.output_axis, limit=self.limit),
+        )
 
     def check(self, facts: Facts) -> Result:
         """Compare the farthest look-ahead with `limit`."""
@@ -84,10 +88,11 @@ class MaxLookAhead(Rule):
 
     def _finding(self, worst: Mapping[str, Any], facts: Facts, *, moved: bool) -> Finding:
         trained = ", once parameters that start at zero are trained" if moved else ""
+        output = "the output" if worst.get("output") is None else f"output {worst['output']}"
         hop = f" (an output for each {worst['hop']:g} inputs)" if worst["hop"] != 1 else ""
         return model_finding(
             facts,
-            f"the output at {worst['position']:,} depends on the input at {worst['seen']:,}{trained}: a "
+            f"{output} at {worst['position']:,} depends on the input at {worst['seen']:,}{trained}: a "
             f"look-ahead of {amount(int(worst['farthest']), 'positions')}{hop}, at most {self.limit:,} are allowed",
             "pad on the left only, mask attention, use no statistics over time, or raise max-look-ahead",
         )

@@ -108,8 +108,8 @@ class Claim(Rule):
             raise ValueError("give one of `fact`, `bytes-of` and `proof`: what proves the number")
         if self.fact is not None:
             figure_of(self.fact)
-        if self.proof:
-            source_of(self.proof)
+        if self.proof and source_of(self.proof)[0].is_same(self._source):
+            raise ValueError("`proof` leads to the claimed number itself, which proves nothing")
 
     @property
     def _source(self) -> Source:

@@ -1,4 +1,4 @@
-"""Budgets for the cost of a forward pass and of a training step: multiply-accumulates, activations, memory."""
+"""Budgets for the cost of a forward pass: multiply-accumulates, activations, memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from archcheck.facts.cross_checks import check_tool
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
 from archcheck.facts.selectors import selects
-from archcheck.foundation.errors import NotMeasured
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Result
-from archcheck.rules.queries.bounds import demand_counted, demand_known, excess, hidden_bytes
+from archcheck.rules.queries.bounds import demand_counted, excess, hidden_bytes
 from archcheck.rules.queries.contributors import largest_layers, largest_maps
 from archcheck.rules.queries.per_extent import Per, Shared, check_per, needs_of, shared
 from archcheck.rules.queries.scope import reach
@@ -127,78 +126,9 @@ class MaxMacs(Rule):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaxTrainingMacs(Rule):
-    """At most `limit` multiply-accumulates in a training step on the example input, forward and backward.
-
-    The forward operations in training mode count as in `max-macs`. In the backward pass, a product counts its forward
-    cost again for the gradient of each operand that needs one. A linear layer or convolution counts once for its
-    weight, if the weight is trained, and once for its input, if a trained parameter comes before it. A network
-    therefore costs about three forward passes, and a network with frozen first layers little more than one. Nothing
-    counts behind `detach()`, under `torch.no_grad()`, or where no output is reached. In attention and recurrent layers,
-    each product inside counts separately. The optimiser, the loss and the second forward pass of checkpointing do not
-    count. For operations of unknown cost see `max-macs`.
-
-    Example, kept:
-        rule = max-training-macs = "200"
-        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-        input = [1, 4]
-
-    Example, broken:
-        rule = max-training-macs = 100
-        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-        input = [1, 4]
-        says = 112 multiply-accumulates in a training step (48 forward, 64 backward), limit 100 (+12, +12.0 %)
-
-    Example, vacuous:
-        rule = max-training-macs = "1k"
-        model = nn.ReLU()
-        input = [1, 4]
-    """
-
-    narrows = False
-    limit: int = field(metadata={"unit": "macs", "least": 0})
-    free: tuple[str, ...] = ()
-    per: Per = field(default_factory=dict, metadata={"check": check_per})
-
-    @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The probe of an axis that `per` names."""
-        return needs_of(self.per)
-
-    def check(self, facts: Facts) -> Result:
-        """Compare the cost of a step with `limit`."""
-        forward, found = _largest_sum(facts.executed("train")), facts.cost.training_macs
-        if found is None:
-            raise NotMeasured("the cost of a training step was not measured")
-        parts = f"{forward:,} forward, {found - forward:,} backward"
-        whole = Shared(found=found, unit="multiply-accumulates in a training step", parts=parts)
-        share = shared(self, self.per, facts, facts.executed("train"), whole)
-        if share.found <= self.limit:
-            demand_known(facts, facts.cost.training_uncounted, self.free)
-        return Result(
-            examined=found,
-            findings=excess(self, facts, share.found, self.limit, share.unit, aside=share.aside, remedy=_CHEAPER),
-            found=share.found,
-            limit=self.limit,
-            unit=share.unit,
-            notes=(*share.notes, *largest_of(facts, "train")),
-        )
-
-
-def _largest_sum(ops: Sequence[Op]) -> int:
-    """Return the multiply-accumulates of the pass that takes most of them."""
-    always = sum(op.macs for op in ops if not op.runs)
-    numbers = {number for op in ops for number, _ in op.runs}
-    return always + max((sum(dict(op.runs).get(number, 0) for op in ops) for number in numbers), default=0)
-
-
 def _of_largest_pass(facts: Facts, on: str | None, amount: Callable[[Sequence[Op]], int]) -> int:
     """Return the largest amount that the operations which `on` points at have in any pass."""
     return max(amount([op for op in one.ops if selects(on, op, one)]) for one in facts.ways)
-
-
-_CHEAPER = "freeze what need not be trained, or make the network or the batch smaller"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +206,7 @@ class MaxPeakMemory(Rule):
     """
 
     narrows = False
+    as_a_whole = "a peak is one moment of the whole pass; `max-arena` with `on` plans the memory of a part alone"
     limit: int = field(metadata={"unit": "bytes", "least": 0})
     with_parameters: bool = False
 

@@ -11,7 +11,7 @@ from archcheck.facts.selectors import selects
 from archcheck.foundation.words import listed
 from archcheck.rules.base import KINDS, Rule
 from archcheck.rules.findings import Result
-from archcheck.rules.queries.graphs import dependent_on_input, has_weight, label, live, word_for
+from archcheck.rules.queries.graphs import dependent_on_input, has_weight, label, live, varying, word_for
 from archcheck.rules.queries.padded_axes import CONVOLUTIONS, PositionAxes
 from archcheck.rules.queries.placed_findings import op_finding
 from archcheck.rules.queries.scope import demand_reach
@@ -62,9 +62,9 @@ class Allows(Rule):
         examined, foreign = 0, dict[object, tuple[Op, str]]()
         for mode in ("eval", "train") if facts.train_length else ("eval",):
             ops = facts.executed(mode)
-            whole, made = wholes(ops), _made_without_weights(ops, facts)
+            whole, varies = wholes(ops), varying(ops, facts.params.sizes)
             for op in ops:
-                if op.kind in _IMPLIED or made[op.index] or not selects(self.on, op, facts):
+                if op.kind in _IMPLIED or not varies[op.index] or not selects(self.on, op, facts):
                     continue
                 examined += 1
                 if not any(selects(kind, each, facts) for kind in self.kinds for each in (op, *whole[op.index])):
@@ -85,16 +85,6 @@ class Allows(Rule):
             limit=list(self.kinds),
             kept=f"all {examined:,} operations are allowed",
         )
-
-
-def _made_without_weights(ops: Sequence[Op], facts: Facts) -> list[bool]:
-    """Return for each operation whether it has the same result for any input and any weights, as a mask has."""
-    weights = facts.params.sizes
-    made: list[bool] = []
-    for op in ops:
-        varies = op.kind in ("input", "random") or any(name in weights for name in op.params)
-        made.append(not varies and all(made[index] for index in op.inputs))
-    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

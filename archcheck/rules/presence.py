@@ -25,8 +25,8 @@ class Requires(Rule):
     """Each of `kinds` is executed, takes effect, and reaches an output.
 
     These do not count: a layer that is declared and never called, a layer whose result reaches no output, dropout of
-    rate 0, and a pooling of a map that has one position already. A dropout that stays on in evaluation breaks
-    `dropout`, even if there are others.
+    rate 0, a pooling of a map that has one position already, and an attention to a single position. A dropout that
+    stays on in evaluation breaks `dropout`, even if there are others.
     The spelling makes no difference: `F.dropout` is `dropout`, and `x.mean((2, 3))` is `global_avg_pool`.
     `linear` is a product with a weight. A 1x1 convolution on a 1x1 map counts, too, and the report says so. A
     convolution whose kernel covers a whole map of more than one position is `global_conv`, not `linear`.

@@ -83,8 +83,13 @@ class Beats(Rule):
 
     @property
     def proves(self) -> tuple[Stated, ...]:
-        """The runs of both: they are compared."""
-        return tuple(Stated(file=file, pointer=self.runs, by="beats") for file in self.reads)
+        """The numbers of both that are compared: the metric of each run, or its result on the test set, or itself."""
+        below = ("", "/test") if self.metric is None else (_pointer(self.metric),)
+        return tuple(
+            Stated(file=file, pointer=f"{self.runs}/*{each}", by="beats", itself=each != "/test")
+            for file in self.reads
+            for each in below
+        )
 
     def check(self, facts: Facts) -> Result:
         """Compare the two means."""
@@ -150,7 +155,9 @@ class Beats(Rule):
         if len(read) < len(runs):
             raise self._unread(f"{text.shown} has runs that are no tables", text.shown)
         results = [result for run in read if (result := result_of(run))]
-        if faults := [*faults_of_runs(read)] or ([] if results else ["it records no accuracies"]):
+        if not results:
+            raise self._unread(f"{text.shown} records no accuracy; name the number of a run as `metric`", text.shown)
+        if faults := [*faults_of_runs(read)]:
             raise self._unread(f"{text.shown}: {faults[0]}", text.shown)
         self._demand_two(len(results), text.shown)
         return [float(Fraction(*each)) for each in results], LEAST_SPREAD / results[0][1]
@@ -163,7 +170,7 @@ class Beats(Rule):
         return values
 
     def _values(self, runs: Any, shown: str) -> Iterator[float]:
-        path = "" if self.metric is None else "/" + self.metric.replace(".", "/")
+        path = "" if self.metric is None else _pointer(self.metric)
         for number, run in enumerate(runs):
             value = value_at(run, path)
             if isinstance(value, bool) or not isinstance(value, int | float):
@@ -178,3 +185,8 @@ class Beats(Rule):
     def _unread(self, message: str, shown: str) -> NotMeasured:
         where = None if shown.startswith("the ") else Where(file=shown, line=1)
         return NotMeasured(message, where=where, fix="mend the record, or what `beats` says of it")
+
+
+def _pointer(metric: str) -> str:
+    """Return the JSON pointer from a run to the number that `metric` names."""
+    return "/" + metric.replace(".", "/")

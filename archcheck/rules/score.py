@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -92,7 +93,7 @@ class Score(Rule):
         limit = self.at_most if above else self.at_least
         assert limit is not None
         bound = f"at {'most' if above else 'least'} {plain(limit)} is {'allowed' if above else 'asked for'}"
-        by = f" ({float(value / Fraction(repr(limit)) - 1):+.1%})".replace("%", " %") if limit > 0 else ""
+        by = _by(float(value), limit) if limit > 0 else ""
         shown = _apart(float(value), limit)
         message = f"the score is {shown}, {bound}{by}: {told}"
         return (model_finding(facts, message, f"make the figures in it {'smaller' if above else 'better'}, or change "
@@ -102,6 +103,16 @@ class Score(Rule):
         most = "" if self.at_most is None else f"at most {plain(self.at_most)}"
         least = "" if self.at_least is None else f"at least {plain(self.at_least)}"
         return " and ".join(filter(None, (least, most)))
+
+
+def _by(value: float, limit: float) -> str:
+    """Return by how much a value differs from the limit, in percent, as text in brackets."""
+    more = 100 * (value / limit - 1)
+    return f" ({more:+.1f} %)" if abs(more) < _MANY else f" ({more:+.2g} %)" if math.isfinite(more) else ""
+
+
+_MANY = 1e9
+"""Percent that are written out; more are rounded."""
 
 
 def _apart(value: float, limit: float) -> str:

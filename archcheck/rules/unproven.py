@@ -26,8 +26,9 @@ class NoUnprovenNumbers(Rule):
     The documents are of the formats in which `claim` finds numbers by a `pointer`: JSON, JSON Lines, YAML, TOML, the
     front matter of Markdown, and the metadata of a safetensors file. Numbers in quotes count, such as `"1.33 M"`; dates
     and words do not. A number is proven if a `claim` of the same subject states it, by a pointer or by a pattern; that
-    claim judges whether it is right. Runs that `beats` compares are proven, too. `ignore` are pointers to what needs no
-    proof, with everything below: `["/date", "/seeds"]`. A step `*` stands for every key and every index.
+    claim judges whether it is right. The numbers of runs that `beats` compares are proven, too. `ignore` are pointers
+    to what needs no proof, with everything below: `["/date", "/seeds"]`. A step `*` stands for every key and every
+    index.
 
     In a contract: `no-unproven-numbers = { files = ["submission.json"], ignore = ["/seed"] }`
 
@@ -116,7 +117,10 @@ def _place(stated: Stated, text: Text, limit: float) -> tuple[str, Callable[[Lea
     """Return what proves the numbers at a place, and whether a number stands there."""
     if stated.pointer is not None:
         steps = steps_of(stated.pointer)
-        return stated.by, lambda leaf: is_below(leaf.path, steps)
+        return (
+            stated.by,
+            lambda leaf: is_below(leaf.path, steps) and not (stated.itself and len(leaf.path) > len(steps)),
+        )
     try:
         found = matches(stated.pattern or "", text.demand(), limit)
     except Unmatched:  # the claim with that pattern says so

@@ -70,7 +70,10 @@ def test_a_value_that_fits(value, kind, expected):
         ("mid", Literal["low", "high"], (), 'must be "low" or "high", found "mid"'),
         (True, Literal[1, 2], (), "must be 1 or 2, found true"),
         (1, Mapping[str, Any], (), "must be a table, found 1"),
-        ({"a": "x"}, dict[str, int], ("a",), 'must be a table, found "x" in it'),
+        ({"a": "x"}, dict[str, int], ("a",), 'must be an integer, found "x"'),
+        ({"a": {"b": 1.5}}, Mapping[str, dict[str, int | str]], ("a", "b"),
+         "must be an integer or a string, found 1.5"),
+        ({"a": [1, "x"]}, dict[str, tuple[int, ...]], ("a", 1), 'must be a list of integers, found "x" in it'),
     ],
 )  # fmt: skip
 def test_a_value_that_does_not_fit(value, kind, path, message):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from archcheck.cli import main
 from archcheck.contract import load
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.judging.engine import check_contract
@@ -268,12 +269,23 @@ def test_the_command_writes_what_can_be_checked(tmp_path, archcheck):
         (("--preset", "dcase"), "is not a preset"),
         (("--preset", "mnist-course", "--input", "1,3"), "a preset states its own input"),
         ((), "needs a model or a preset"),
+        (("--preset", ""), '"" is not a preset; the presets are adderboard'),
+        (("--preset", "list", "--output", "a.toml"), "`--preset list` only lists the presets"),
+        (("--preset", "mnist-course", "nets.py:Net", "--output", "a.toml"), "there is no file `nets.py`"),
     ],
 )
-def test_what_no_preset_is_gets_one_line(arguments, says, tmp_path, archcheck):
-    done = archcheck("init", *arguments, cwd=tmp_path)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert says in done.stderr
+def test_what_no_preset_is_gets_one_line(arguments, says, tmp_path, capsys):
+    with chdir(tmp_path):
+        assert main(["init", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_contract_of_another_name_is_told_how_to_judge_by_it(tmp_path, capsys):
+    with chdir(tmp_path):
+        assert main(["init", "--preset", "mnist-course", "--output", "limits.toml"]) == 0
+    assert "`archcheck check --config limits.toml` judges by it" in capsys.readouterr().out
 
 
 def test_an_unknown_preset_has_a_suggestion():

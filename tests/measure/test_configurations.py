@@ -210,9 +210,9 @@ def test_a_repository_of_torchs_hub_is_torchvisions_or_one_line(tmp_path):
     (tmp_path / "vision.py").write_text(call.format("pytorch/vision:v0.10.0", "squeezenet1_1"))
     loaded = load_noted("vision.py", str(tmp_path), {}, careful=True)
     assert sum(each.numel() for each in loaded.model.parameters()) == 1_235_496
-    assert "at vision.py:2 is the `squeezenet1_1` of the torchvision that is installed" in loaded.notes[0]
+    assert "`squeezenet1_1` is that of the installed torchvision, with random weights" in loaded.notes[0]
     (tmp_path / "other.py").write_text(call.format("org/repository", "net"))
-    with pytest.raises(SubjectError, match=r'^`torch.hub.load\("org/repository", "net"\)` at other.py:2 runs the code'):
+    with pytest.raises(SubjectError, match=r"other.py:2.*`net` of `org/repository`, which torch.hub has not"):
         load_noted("other.py", str(tmp_path), {}, careful=True)
 
 

@@ -134,6 +134,8 @@ def test_a_long_input_is_proven_up_to_the_limit_only():
             "no axis of the output follows the input's",
         ),
         (nn.Conv1d(1, 4, 1), MaxLookAhead(limit=0), torch.randn(1, 1, 1), "the input has one position along axis 2"),
+        (nn.Conv1d(1, 4, 64), MaxLookAhead(limit=0), SIGNAL, "the output has one position along axis 2, for all 64"),
+        (nn.Conv1d(1, 4, 1), MaxLookAhead(limit=0, output_axis=0), SIGNAL, "the output has one position along axis 0"),
         (nn.Conv1d(1, 4, 1), MaxLookAhead(limit=0, axis="width"), SIGNAL, "has no axis `width`"),
         (nn.Conv1d(1, 4, 1), MaxLookAhead(limit=0, output_axis=5), SIGNAL, "the output has 3 axes"),
     ],
@@ -144,6 +146,37 @@ def test_what_has_no_future_is_an_error(model, rule, example, says):
     assert says in found.summary
 
 
+def causal_with_weights(self, x):
+    mask = torch.ones(x.shape[1], x.shape[1]).triu(1).bool()
+    return self.heads(x, x, x, attn_mask=mask)
+
+
+@pytest.mark.parametrize(
+    ("model", "example", "says"),
+    [
+        (
+            Run(lambda self, x: (self.c(F.pad(x, (2, 0))), x.roll(-1, 2)), c=nn.Conv1d(1, 4, 3)),
+            SIGNAL,
+            "output 1 at 62",
+        ),
+        (
+            Run(lambda self, x: {"b": self.c(F.pad(x, (2, 0))), "a": x.roll(-2, 2)[:, :, :9]}, c=nn.Conv1d(1, 4, 3)),
+            SIGNAL,
+            "",  # the second output does not grow with the input
+        ),
+        (nn.GRU(8, 8, batch_first=True), STEPS, ""),
+        (Run(causal_with_weights, heads=nn.MultiheadAttention(8, 2, batch_first=True)), STEPS, ""),
+    ],
+    ids=["leaks beside", "of fixed size", "last state", "weights of attention"],
+)
+def test_every_output_that_grows_counts(model, example, says):
+    found = outcome(model, MaxLookAhead(limit=0), example)
+    assert found.verdict == ("broken" if says else "kept")
+    assert says in found.summary
+
+
 def test_a_limit_below_zero_is_refused():
     with pytest.raises(ValueError, match="`limit` must be at least 0"):
         MaxLookAhead(limit=-1)
+    with pytest.raises(ValueError, match=r'`axis` must be one of .*; did you mean "time"'):
+        MaxLookAhead(limit=0, axis="tim")

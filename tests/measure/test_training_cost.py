@@ -10,8 +10,10 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
+from archcheck.judging.engine import check
 from archcheck.measure import measure_model
 from archcheck.measure.passes.gradient_mode import GradientMode
+from archcheck.rules import MaxTrainingMacs
 
 A, B = 3 * 8 * 8, 3 * 8 * 2  # linear layers of three samples
 
@@ -232,3 +234,35 @@ def test_a_model_without_memory_costs_the_same():
     with torch.device("meta"):
         model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
     assert measure_model(model, example=zeros(3, 8)).cost.training_macs == 2 * A + 3 * B
+
+
+def on(part, model, *shapes):
+    found = check(model, example=inputs(shapes), rules=[MaxTrainingMacs(limit=0, on=part)]).outcomes[0]
+    return found.found
+
+
+def test_a_part_costs_its_operations_and_their_gradients():
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 2)))
+    parts = {part: on(part, model, (3, 8)) for part in ("0", "1", "2", "2.*", "linear", "2.1")}
+    assert parts == {
+        "0": 2 * A,
+        "1": 0,
+        "2": 3 * A + 3 * B,
+        "2.*": 3 * A + 3 * B,
+        "linear": 5 * A + 3 * B,
+        "2.1": 3 * B,
+    }
+    assert on("0", nn.Sequential(frozen(nn.Linear(8, 8)), nn.Linear(8, 2)), (3, 8)) == A
+    assert on("1", nn.Sequential(frozen(nn.Linear(8, 8)), nn.Linear(8, 2)), (3, 8)) == 2 * B
+
+
+def test_of_several_passes_the_one_counts_that_takes_most_of_the_part():
+    def forward(self, x):
+        return self.b(self.a(x)) if x.sum() > 0 else self.b(self.b2(self.a(self.a(x))))
+
+    model = Apply(forward, a=nn.Linear(8, 8), b2=nn.Linear(8, 8), b=nn.Linear(8, 2))
+    assert on(None, model, (3, 8)) == 2 * A + 3 * A + 3 * A + 3 * B
+    assert on("a", model, (3, 8)) == 2 * A + 3 * A
+    assert on("b", model, (3, 8)) == 3 * B
+    rule = MaxTrainingMacs(limit=10**6, on="c")
+    assert check(model, example=inputs([(3, 8)]), rules=[rule]).outcomes[0].verdict == "vacuous"

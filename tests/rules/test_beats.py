@@ -101,6 +101,11 @@ def test_what_cannot_be_compared_is_an_error(files, says):
     assert (found.verdict, found.findings[0].message) == ("error", says)
 
 
+def test_tables_without_an_accuracy_need_a_metric():
+    found = outcome(beats(runs=""), old=[{"loss": 1}, {"loss": 2}], new=[{"loss": 1}, {"loss": 2}])
+    assert found.findings[0].message == "old.json records no accuracy; name the number of a run as `metric`"
+
+
 def test_a_run_without_the_number_is_named():
     found = outcome(beats(runs="", metric="loss"), old=[{"loss": 1}, {"loss": 2}], new=[{"loss": 1}, {"lost": 2}])
     assert found.findings[0].message == 'run 1 in new.json has no number "loss"'

@@ -88,10 +88,9 @@ def test_a_limit_below_zero_is_refused(cls):
         cls(limit=-1)
 
 
-@pytest.mark.parametrize("cls", [MaxPeakMemory])
-def test_what_is_of_the_whole_refuses_on(cls):
-    with pytest.raises(ValueError, match="the rule judges the model as a whole"):
-        cls(limit=1, on="fc")
+def test_a_peak_is_of_the_whole_and_refuses_on_with_a_reason():
+    with pytest.raises(ValueError, match="`on` narrows nothing here: a peak is one moment of the whole pass; `max-ar"):
+        MaxPeakMemory(limit=1, on="fc")
 
 
 @pytest.mark.parametrize("cls", [MaxMacs, MaxActivations, MaxTrainableParams])

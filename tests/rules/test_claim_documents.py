@@ -16,7 +16,7 @@ from archcheck.foundation.errors import ContractError
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.text_files import Text, Texts, read_text
 from archcheck.judging.engine import judge, measure
-from archcheck.rules import Claim, NoUnprovenNumbers
+from archcheck.rules import Beats, Claim, NoUnprovenNumbers
 
 FACTS = measure(nn.Linear(3, 4), example=torch.zeros(1, 3))
 """16 parameters, 64 bytes, 12 multiply-accumulates."""
@@ -216,7 +216,9 @@ def test_the_sizes_of_files_prove_a_claim():
         ("pointer = '/a', proof = { file = 'x', pattern = '.' }", "of `proof`, `pattern` needs one group"),
         ("pointer = '/a', proof = { file = 'x', patern = '(.)' }", 'not a key of `proof`; did you mean "pattern"?'),
         ("pointer = '/a', proof = { file = 'x', pattern = '(.)', take = 'median' }", "`take` is one of"),
-        ("pointer = '/a', proof = { file = 'x', pattern = 3 }", '"proof" must be'),
+        ("pointer = '/a', proof = { file = 'x', pattern = 3 }", '"pattern" of "proof" must be a string, found 3'),
+        ("pointer = '/a', proof = { file = './a.json', pointer = '/a' }", "`proof` leads to the claimed number itself"),
+        ("pattern = '(.)', proof = { file = 'a.json', pattern = '(.)' }", "`proof` leads to the claimed number itself"),
         ("pointer = '/a', bytes-of = [' ']", "`bytes-of` is a list of files"),
     ],
 )
@@ -266,6 +268,21 @@ def test_claims_of_other_files_prove_nothing_and_ignored_ones_need_no_proof():
         outcome(unproven("entry.json", "/params", "/loss", "/seed", "/*/*/a"), {"entry.json": ENTRY}).verdict
         == "vacuous"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "runs", "flagged"),
+    [
+        ({"metric": "loss"}, [{"loss": 1, "acc": 2}, {"loss": 3, "acc": 4}], ["/runs/0/acc", "/runs/1/acc"]),
+        ({"metric": "val.loss"}, [{"val": {"loss": 1, "acc": 2}}], ["/runs/0/val/acc"]),
+        ({}, [1.5, 2.5], []),
+        ({}, [{"test": {"correct": 1, "total": 2}, "params": 7}], ["/runs/0/params"]),
+    ],
+)
+def test_a_comparison_of_runs_proves_the_numbers_that_it_compares(options, runs, flagged):
+    beside = [Beats(record="old.json", own="entry.json", **options)]
+    found = outcome(unproven("entry.json"), {"entry.json": {"runs": runs}}, beside=beside)
+    assert [each.message.rpartition(" ")[2] for each in found.findings] == flagged
 
 
 def test_of_a_model_card_and_of_tensors_only_what_is_claimed_counts():

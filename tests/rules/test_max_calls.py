@@ -80,6 +80,32 @@ def test_activations_tied_embeddings_and_recurrent_layers_are_no_loops():
     assert outcome(nn.LSTM(4, 4), example=torch.randn(3, 5, 4)).verdict is Verdict.KEPT
 
 
+class Stacked(nn.Module):
+    """Weights of several layers in one parameter; `parts` are those that the layers read, in their order."""
+
+    def __init__(self, parts, count):
+        super().__init__()
+        self.parts = parts
+        self.w = nn.Parameter(torch.randn(count, 4, 4))
+
+    def forward(self, x):
+        for part in self.parts:
+            x = x @ self.w[part]
+        return x
+
+
+def test_parts_of_a_parameter_are_read_once_each():
+    assert outcome(Stacked(range(3), 3)).kept == "no layer with weights runs more than once"
+    assert outcome(Stacked([0] * 10, 3)).verdict is Verdict.BROKEN
+    assert outcome(Stacked([*range(3)] * 2, 3)).found == 2
+    fused = Run(
+        lambda self, x: F.linear(x, self.qkv.weight[:4]) + F.linear(x, self.qkv.weight[4:]), qkv=nn.Linear(4, 8)
+    )
+    assert outcome(fused).verdict is Verdict.KEPT
+    table = Run(lambda self, x: x + self.at.weight[torch.zeros(9, dtype=torch.long)].mean(0), at=nn.Embedding(2, 4))
+    assert outcome(table).found == 1
+
+
 def test_on_selects_the_layers_that_count():
     model = Run(lambda self, x: self.once(self.often(self.often(x))), often=nn.Linear(4, 4), once=nn.Linear(4, 4))
     assert outcome(model, MaxCalls(limit=1, on="once")).verdict is Verdict.KEPT

@@ -115,7 +115,10 @@ def test_an_axis_that_is_not_there_is_an_error(per, says):
     ("per", "says"),
     [
         ('{ axis = "length" }', 'needs "size"'), ("{ size = 3 }", 'needs "axis"'),
-        ('{ axis = "lenght", size = 1 }', "takes as axis one of"),
+        ('{ axis = "lenght", size = 1 }', "takes an `axis` that must be one of"),
+        ('{ axis = "lenght", size = 1 }', 'found "lenght"; did you mean "length"?'),
+        ('{ axis = 0, size = nan }', '"size" of "per" must be an integer or a string, found nan'),
+        ('{ axis = 0, size = "16 kHz" }', '"per" takes a `size` that must be an integer or text'),
         ('{ axis = 0, size = 0 }', "takes a size of at least 1"),
         ('{ axis = 0, size = "3 kB" }', "must be"), ('{ axis = 0, siz = 1 }', 'has no key "siz"; did you mean "size"?'),
         ('{ axis = 0, size = 1, input = -1 }', "takes as input its position"), ('{ axis = 0, size = 1.5 }', "must be"),

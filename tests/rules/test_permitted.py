@@ -90,6 +90,11 @@ def test_a_hand_written_norm_is_allowed_as_the_norm_it_is():
 def test_what_depends_on_neither_input_nor_weights_needs_no_permission():
     model = Run(lambda self, x: self.fc(x) + torch.arange(8.0).cos() * 2, fc=nn.Linear(8, 8))
     assert outcome(model, Allows(kinds=("linear", "add")), SEQUENCE).verdict is Verdict.KEPT
+    for made in (lambda x, _: torch.ones_like(x).cumsum(1), lambda _, w: torch.zeros_like(w)[0].cos()):
+        model = Run(lambda self, x, made=made: self.fc(x) + made(x, self.fc.weight), fc=nn.Linear(8, 8))
+        assert outcome(model, Allows(kinds=("linear", "add")), SEQUENCE).verdict is Verdict.KEPT
+    zeros = Run(lambda self, x: self.fc(x) + (x * 0).cos(), fc=nn.Linear(8, 8))
+    assert "executes mul" in outcome(zeros, Allows(kinds=("linear", "add")), SEQUENCE).summary
     noisy = Run(lambda self, x: self.fc(x) + torch.randn(8), fc=nn.Linear(8, 8))
     assert "executes random" in outcome(noisy, Allows(kinds=("linear", "add")), SEQUENCE).summary
     scaled = Run(lambda self, x: F.linear(x, self.fc.weight.tanh()), fc=nn.Linear(8, 8))

@@ -102,6 +102,7 @@ def test_only_figures_of_the_training_need_the_record():
         ("__import__('os').system('x')", "holds"), ("(lambda: params.total)()", "holds"),
         ("1j * params.total", "holds"),
         ("params.total + 1e400", "holds a number above"), ("params.total + " * 99, "is longer than 1,000 characters"),
+        ("-" * 300 + "params.total", "has more than 200 levels of signs, brackets and terms"),
         ("276,000 * params.total", 'holds "276,000"; write 276_000'), ("min(params.total, 1,000,000)", "holds"),
     ],
 )  # fmt: skip
@@ -141,3 +142,14 @@ def test_a_claim_may_state_a_formula(stated, verdict):
         found.summary
         == f"a.json says {stated} at /kilo{', and' if verdict == 'broken' else ':'} params.total / 1k is 0.016"
     )
+
+
+@pytest.mark.parametrize("formula", ["ceil({})", "floor({})", "{}", "exp({})", "sqrt({})", "{} ** 99_999_999"])
+def test_a_number_that_cannot_be_shown_is_an_error_in_one_line(formula):
+    formula = formula.format("params.total * 1e300 * 1e300")
+    found = judged(Score(formula=formula, at_most=1.0))
+    assert (found.verdict, found.findings[0].message) == (
+        "error", "the formula grows beyond what a 64-bit number holds where params.total is 16"
+    )  # fmt: skip
+    large = judged(Score(formula="params.total * 1e300", at_most=1.0)).summary
+    assert "the score is 1.6e+301, at most 1 is allowed (+1.6e+303 %)" in large

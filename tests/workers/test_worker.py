@@ -6,10 +6,12 @@ import errno
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import chdir
 from functools import partial
 from pathlib import Path
 
@@ -175,6 +177,19 @@ def test_a_crash_keeps_the_worker_and_its_torch(worker, ask):
         ask("import os\nos._exit(7)")
     assert ask(NET)["params"]["total"] == 16
     assert worker._process is process
+
+
+def test_a_worker_outlives_the_folder_in_which_it_started(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / "model.py").write_text(NET)
+    with Worker() as worker:
+        for folder in (first, second):
+            with chdir(folder):
+                answer = worker.ask({"do": "measure", "target": "model.py", "root": str(folder)})
+            assert answer["params"]["total"] == 16
+            shutil.rmtree(folder)
 
 
 def test_a_reply_to_another_request_is_dropped(monkeypatch):

@@ -8,10 +8,10 @@ that start at zero do not stay there.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
+from itertools import islice, pairwise
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from archcheck.measure.passes.forward import AFFORDABLE
 from archcheck.measure.passes.forward_errors import inputs_of
 from archcheck.measure.passes.modes import set_mode
 from archcheck.measure.passes.random_state import seed_all
+from archcheck.measure.shapes.containers import tensors_in
 from archcheck.measure.shapes.layouts import on_values
 
 NAME = "look-ahead"
@@ -34,6 +35,8 @@ _PASSES, _FEWEST = 2_000, 16
 _ROUNDING = 16
 """Roundings of a number by which an output may differ where nothing that it depends on does."""
 _MOVED = 0.01
+_OUTPUTS = 8
+"""Outputs at most that are looked at beside the main one."""
 _LARGE = 30.0
 """Factor of the second set of other numbers: those that a nearly closed gate lets through."""
 
@@ -46,8 +49,9 @@ def look_ahead(
     output_axis: int | None = None,
     limit: int = 0,
 ) -> Mapping[str, Any]:
-    """Return by how many input positions the main output looks ahead along an axis, `farthest`.
+    """Return by how many input positions an output looks ahead along an axis, `farthest`.
 
+    That is the main output, or another one that grows with the input; `output` is its number, `None` for the main one.
     `position` of the output depends on `seen` of the input. There are `outputs` positions, each for `hop` positions of
     the input. `possible` is the most that cuts which were not tried may show; it is at most `limit` where time allows.
     `trained` is the same with parameters that were moved a little. `problem` says why nothing can be said.
@@ -63,8 +67,46 @@ def look_ahead(
             "problem": f"the input has one position along axis {along}, so nothing lies ahead of another",
             "fix": "give an example of several positions, or name another `axis`",
         }
-    as_is, trained = (_Search(context, chosen, along, outside, moved=moved).run(limit) for moved in (False, True))
+    searches = [_Search(context, chosen, along, outside, moved=moved) for moved in (False, True)]
+    if len(searches[0].plain) < 2:
+        return {
+            "problem": f"the output has one position along axis {outside}, for all {chosen.tensor.shape[along]:,} of "
+            "the input, so nothing lies ahead of it",
+            "fix": "give a longer example, with several positions in the output, or name another `output-axis`",
+        }
+    found = [[search.run(limit) for search in searches]]
+    for which, beside in _others(context, chosen, along):
+        found.append(
+            [_Search(context, chosen, along, beside, moved=moved, which=which).run(limit) for moved in (False, True)]
+        )
+    as_is, trained = (
+        max(each, key=lambda one: (one["farthest"], one["possible"])) for each in zip(*found, strict=True)
+    )
     return {**as_is, "trained": trained}
+
+
+def _others(context: ProbeContext, chosen: Chosen, along: int) -> list[tuple[int, int]]:
+    """Return the outputs beside the main one that grow with the input: their number, and the axis."""
+    outputs = context.outputs(context.example)
+    main, before = main_in(outputs), [*tensors_in(outputs)]
+    if len(before) < 2:
+        return []
+    longer = Varied(chosen, (along,)).example_at(context.example, (2 * chosen.tensor.shape[along],), values=True)
+    try:
+        after = [*tensors_in(context.outputs(longer))]
+    except Exception:  # whatever a model does that takes no longer input
+        return []
+    found = list[tuple[int, int]]()
+    for which, (old, new) in enumerate(zip(before, after, strict=False)):
+        axes = [axis for axis, sizes in enumerate(zip(old.shape, new.shape, strict=False)) if sizes[0] != sizes[1]]
+        if old is not main and axes and old.shape[axes[0]] > 1 and len(found) < _OUTPUTS:
+            found.append((which, _nearest(axes, along)))
+    return found
+
+
+def _nearest(axes: Iterable[int], along: int) -> int:
+    """Return the axis of an output that goes with an axis of the input: the nearest one by its number."""
+    return min(axes, key=lambda axis: (abs(axis - along), axis))
 
 
 def _output_axis(context: ProbeContext, chosen: Chosen, along: int, wanted: int | None) -> int:
@@ -89,7 +131,7 @@ def _output_axis(context: ProbeContext, chosen: Chosen, along: int, wanted: int 
         raise ValueError(
             "no axis of the output follows the input's, so no position comes before another; name one as `output-axis`"
         )
-    return min(grown, key=lambda axis: (abs(axis - along), axis))
+    return _nearest(grown, along)
 
 
 def _main(context: ProbeContext, example: Example) -> torch.Tensor:
@@ -102,8 +144,11 @@ def _main(context: ProbeContext, example: Example) -> torch.Tensor:
 class _Search:
     """Looks for the cut after which an output looks farthest ahead, by the bounds that other cuts give."""
 
-    def __init__(self, context: ProbeContext, chosen: Chosen, along: int, outside: int, *, moved: bool) -> None:
+    def __init__(
+        self, context: ProbeContext, chosen: Chosen, along: int, outside: int, *, moved: bool, which: int | None = None
+    ) -> None:
         self.context, self.chosen, self.along, self.outside, self.moved = context, chosen, along, outside, moved
+        self.which = which
         self.others = (noise(context.example, 1), noise(context.example, 2).mapped(_enlarged))
         self.most = max(_FEWEST, min(_PASSES, AFFORDABLE // context.macs) // len(self.others))
         self.plain = self._rows(context.example)
@@ -124,7 +169,7 @@ class _Search:
 
         cuts = sorted({1, extent // 2, extent - 1} - {0})
         farthest = max(map(ahead, cuts))
-        pending = sorted(between(*pair) for pair in itertools.pairwise(cuts))
+        pending = sorted(between(*pair) for pair in pairwise(cuts))
         while pending and -pending[0][0] > max(farthest[0], limit) and len(self.earliest) < self.most:
             _, low, high = heappop(pending)
             if high - low > 1:
@@ -137,6 +182,7 @@ class _Search:
             "position": self.earliest[farthest[1]],
             "seen": farthest[1],
             "outputs": len(self.plain),
+            "output": self.which,
             "hop": hop,
             "possible": max([farthest[0], *(-bound for bound, low, high in pending if high - low > 1)]),
         }
@@ -188,9 +234,11 @@ class _Search:
         return self.context.example.mapped(join)
 
     def _rows(self, example: Example) -> torch.Tensor:
-        """Return the main output as a matrix: a row of numbers for each position."""
-        main = main_in(self._outputs(example))
-        assert main is not None
+        """Return the output as a matrix: a row of numbers for each position."""
+        outputs = self._outputs(example)
+        main = main_in(outputs) if self.which is None else next(islice(tensors_in(outputs), self.which, None), None)
+        if main is None:  # other numbers in the input lead to fewer outputs
+            return torch.zeros(0, 0)
         real = torch.view_as_real(main.resolve_conj()).flatten(-2) if main.is_complex() else main
         return real.detach().double().movedim(self.outside, 0).flatten(1)
 

@@ -37,6 +37,8 @@ def prepared(line: bytes, place: str) -> dict[str, Any]:
     from archcheck.measure.process.scratch_folder import enter_scratch_folder
 
     limit(place)
+    if not _has_folder():  # a worker outlives the folder of an earlier subject, such as a temporary one of a grader
+        os.chdir(request["root"])
     here, root = os.getcwd(), os.path.abspath(request["root"])  # noqa: PTH100, PTH109 - as strings
     file = re.match(r".+\.(?:py|ipynb)(?=:|$)", request.get("target", ""))
     beside = [os.path.dirname(os.path.join(root, file[0]))] if file else []  # noqa: PTH118, PTH120

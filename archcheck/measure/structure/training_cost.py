@@ -33,8 +33,11 @@ Group = tuple[str, ...]
 """The operands, by role, that form one side of a product."""
 
 
-def step_macs(graph: Graph, tree: Tree) -> int:
-    """Return the multiply-accumulates of a step; `graph` is its forward pass, in training mode."""
+def backward_macs(graph: Graph, tree: Tree) -> dict[int, int]:
+    """Return the multiply-accumulates of the backward pass, by the index of the operation whose gradients they give.
+
+    `graph` is the forward pass, in training mode. Operations whose gradients cost nothing are left out.
+    """
     trained = {tree.names[id(tensor)] for _, tensor in tree.parameters() if tensor.requires_grad}
     trace = graph.trace
     needed: list[list[bool]] = []  # of each event: which operands need a gradient
@@ -54,8 +57,8 @@ def step_macs(graph: Graph, tree: Tree) -> int:
             reached.add(index)
             makers = zip(trace.events[index].operands, needed[index], strict=True)
             pending += [maker for maker, needs in makers if needs and maker >= 0]
-    backward = (_backward(trace.events[index], graph.ops[index].macs, needed[index]) for index in reached)
-    return sum(op.macs for op in graph.ops) + sum(backward)
+    found = {index: _backward(trace.events[index], graph.ops[index].macs, needed[index]) for index in sorted(reached)}
+    return {index: macs for index, macs in found.items() if macs}
 
 
 def _passes_gradients(event: Event, own: Sequence[bool]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from archcheck.facts.facts import Facts
@@ -15,7 +16,8 @@ def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
     """Return the operations of `selector` that take effect.
 
     They run, they reach an output, and they do something: dropout drops in training only, global pooling covers more
-    than one position, a softmax weighs more than one number, and a ReLU gets something negative.
+    than one position, a softmax weighs more than one number, an attention more than one position, and a ReLU gets
+    something negative.
     """
     if selector == "dropout":
         return [dropout.op for dropout in dropouts(facts, on) if dropout.fault is None]
@@ -26,18 +28,46 @@ def effective(facts: Facts, selector: str, on: str | None = None) -> list[Op]:
         # A 1x1 convolution on a 1x1 map is one, too, where one is asked for.
         found += [op for op in live(facts, None, on) if is_pointwise_linear(op)]
     in_training = _sites(facts)
-    return [op for op in found if not _trivial(op) and not _rests(op, in_training)]
+    return [op for op in found if not _trivial(op, facts.ops) and not _rests(op, in_training)]
 
 
-def _trivial(op: Op) -> str | None:
+def _trivial(op: Op, ops: Sequence[Op]) -> str | None:
     """Return why an operation returns its input, or a constant, for any numbers."""
+    if op.kind == "attention" and _attends_to_one(op, ops):
+        return "attends to a single position"
     if op.attributes.get("idle"):
         return "is given nothing negative"
     if op.attributes.get("coverage") == "trivial":
         return "pools a map that is 1x1 already (trivial)"
-    if op.kind in ("softmax", "log_softmax") and op.shapes and op.shapes[0]:
-        return "is over a single number" if op.shapes[0][op.attributes["dim"]] == 1 else None
+    if op.kind in ("softmax", "log_softmax") and _is_over_one(op):
+        return "is over a single number"
     return None
+
+
+def _attends_to_one(op: Op, ops: Sequence[Op]) -> bool:
+    """Whether an attention weighs the value of one position alone, by 1."""
+    if "scores" in op.attributes:
+        return bool(op.shapes) and int(op.attributes["scores"]) == math.prod(op.shapes[0][:-1])
+    weights, pending = list[Op](), [*op.inputs]
+    for _ in range(_FAR):
+        if not pending:
+            break
+        each = ops[pending.pop(0)]
+        if each.kind == "softmax":
+            weights.append(each)
+        elif each.kind in _BETWEEN:
+            pending += each.inputs
+    return bool(weights) and all(map(_is_over_one, weights))
+
+
+def _is_over_one(softmax: Op) -> bool:
+    """Whether a softmax is over a single number."""
+    return bool(softmax.shapes and softmax.shapes[0]) and softmax.shapes[0][softmax.attributes["dim"]] == 1
+
+
+_FAR = 12
+"""Operations at most between the weights of an attention and their product with the values."""
+_BETWEEN = (*GROUPS["reshape"], "dropout", "mul", "masked_fill", "where")
 
 
 def is_pointwise_linear(op: Op) -> bool:
@@ -88,7 +118,7 @@ def _shortfall(op: Op, selector: str, facts: Facts) -> str | None:
     if selects(selector, op, facts):
         if not op.live:
             return "runs, but its result reaches no output"
-        if trivial := _trivial(op):
+        if trivial := _trivial(op, facts.ops):
             return trivial
     if selector == "linear" and op.kind == "global_conv":
         return "is a convolution over its whole map (global_conv)"

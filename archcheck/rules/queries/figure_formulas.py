@@ -20,7 +20,7 @@ from archcheck.foundation.formulas import Grammar
 from archcheck.foundation.quantities import UNITS, as_written
 from archcheck.foundation.words import amount, quote
 from archcheck.rules.queries.bounds import demand_counted, demand_known
-from archcheck.rules.queries.figures import Figure, find_figure, needs_training
+from archcheck.rules.queries.figures import Figure, find_figure, needs_training, value_text
 
 _SUFFIXES = "|".join(sorted((re.escape(each) for each in UNITS["number"].factors if each), key=len, reverse=True))
 _QUANTITY = re.compile(rf"(?<![\w.])((?:\d+(?:_\d+)*)(?:\.\d+)?[ ]?(?:{_SUFFIXES}))(?![\w(])")
@@ -152,14 +152,16 @@ class Formula:
         """Return its value. Raises `NotMeasured` if it has none, or a figure in it is unknown."""
         figures = self.figures(facts)
         try:
-            return _GRAMMAR.value(self._node, lambda node: figures[_path_of(node) or ""])
+            value = _GRAMMAR.value(self._node, lambda node: figures[_path_of(node) or ""])
+            float(value)  # an exact number may be larger than any that can be shown
+            return value
         except ZeroDivisionError:
             problem = "divides by zero"
         except OverflowError:
             problem = "grows beyond what a 64-bit number holds"
         except ValueError:
             problem = "takes a root or a logarithm that is not a real number"
-        at = ", ".join(f"{path} is {float(value):.12g}" for path, value in figures.items())
+        at = ", ".join(f"{path} is {value_text(path, value, exact=True)}" for path, value in figures.items())
         raise NotMeasured(f"the formula {problem} where {at}", where=facts.subject.where, fix="mend the formula")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import PART_OF, Op
@@ -16,6 +16,10 @@ TRANSPARENT = frozenset({
 
 They reduce, rearrange, join or rescale features; none mixes them with learned weights.
 """
+
+
+_MADE = frozenset({"constant", "factory", "random"})
+"""Kinds whose results take at most the shape of what they read."""
 
 
 def label(op: Op, facts: Facts) -> str:
@@ -55,20 +59,28 @@ def consumers(ops: Sequence[Op]) -> dict[int, list[Op]]:
 
 def dependent_on_input(ops: Sequence[Op]) -> list[bool]:
     """Return for each operation whether its values depend on an input. Zeros or noise of its shape do not."""
-    dependent: list[bool] = []
-    for op in ops:
-        made = op.kind in ("constant", "factory", "random")
-        dependent.append(not made and (op.kind == "input" or any(dependent[index] for index in op.inputs)))
-    return dependent
+    return _computed_from(ops, lambda op: op.kind == "input")
 
 
-def varying(ops: Sequence[Op]) -> list[bool]:
-    """Return for each operation whether its result depends on an input or on chance. A converter stores any other."""
-    varies: list[bool] = []
+def varying(ops: Sequence[Op], weights: Container[str] = ()) -> list[bool]:
+    """Return for each operation whether its result depends on an input, on chance, or on one of the named `weights`.
+
+    A converter stores any other. Ones of the shape of an input or of a weight depend on neither.
+    """
+    return _computed_from(
+        ops,
+        lambda op: (
+            op.kind in ("input", "random") or (op.kind not in _MADE and any(name in weights for name in op.params))
+        ),
+    )
+
+
+def _computed_from(ops: Sequence[Op], is_source: Callable[[Op], bool]) -> list[bool]:
+    """Return for each operation whether it is a source, or computes with the numbers of one."""
+    found: list[bool] = []
     for op in ops:
-        reads = any(varies[index] for index in op.inputs)
-        varies.append(op.kind in ("input", "random") or (op.kind not in ("constant", "factory") and reads))
-    return varies
+        found.append(is_source(op) or (op.kind not in _MADE and any(found[index] for index in op.inputs)))
+    return found
 
 
 def has_weight(op: Op, ops: Sequence[Op], dependent: Sequence[bool]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,12 +13,12 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.quantities import parse
 from archcheck.foundation.words import amount, did_you_mean, listed, quote
 from archcheck.rules.base import Rule
+from archcheck.rules.queries.axis_names import NAMES, check_axis
 from archcheck.rules.queries.graphs import place
 from archcheck.rules.queries.probe_answers import probed
 
 Per = Mapping[str, int | str]
 """As a contract states it: `{ axis = "length", size = 16_000 }`."""
-NAMES = ("length", "time", "height", "width", "depth", "batch", "channels")
 _KEYS = ("axis", "size", "input")
 _FASTER = ("attention", "matmul")
 """Kinds of operations whose cost may grow faster than the input, if both operands are computed from it."""
@@ -36,9 +35,10 @@ def check_per(per: Per) -> None:
             raise ValueError(f"has no key {quote(key)}{did_you_mean(key, _KEYS, f'it has {listed(_KEYS)}')}")
     if missing := [key for key in _KEYS[:2] if key not in per]:
         raise ValueError(f'needs {listed(missing)}, as in `{{ axis = "length", size = 16_000 }}`')
-    axis = _axis(per)
-    if axis not in NAMES and not re.fullmatch(r"-?\d{1,3}", axis):
-        raise ValueError(f"takes as axis one of {listed(NAMES)}, or a number, found {quote(axis)}")
+    try:
+        check_axis(per["axis"])
+    except ValueError as error:
+        raise ValueError(f"takes an `axis` that {error}") from None
     if not isinstance(per["size"], int | str) or isinstance(per["size"], bool) or _size(per) < 1:
         raise ValueError(f"takes a size of at least 1, found {per['size']}")
     if isinstance(given := per.get("input"), int) and given < 0:
@@ -51,7 +51,10 @@ def _axis(per: Per) -> str:
 
 def _size(per: Per) -> int:
     size = per["size"]
-    return int(parse(size, "elements")) if isinstance(size, str) else size
+    try:
+        return int(parse(size, "elements")) if isinstance(size, str) else size
+    except ValueError as error:
+        raise ValueError(f"takes a `size` that {error}") from None
 
 
 def needs_of(per: Per) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from posixpath import normpath
 from types import MappingProxyType
 
 from archcheck.facts.artifact_files import Artifact
@@ -55,6 +56,10 @@ class Source:
     def at(self) -> str:
         """The place in the file, for messages; findings point at the line of a pattern."""
         return "" if self.pointer is None else f" at {self.pointer or 'the top'}"
+
+    def is_same(self, other: Source) -> bool:
+        """Whether another source is at the same place of the same file, however the file is named."""
+        return normpath(self.file) == normpath(other.file) and replace(self, file=other.file) == other
 
     def numbers(self, facts: Facts, unit: str) -> tuple[Claim, ...]:
         """Return what stands there. Raises `NotMeasured` if that cannot be found out."""
