@@ -2,11 +2,11 @@ import doctest
 
 import pytest
 
-from archcheck.contract import toml_lines, values
-from archcheck.foundation import words
+from archcheck.contract import toml_lines
+from archcheck.foundation import annotated_values, words
 
 
-@pytest.mark.parametrize("module", [values, toml_lines, words], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [annotated_values, toml_lines, words], ids=lambda module: module.__name__)
 def test_the_examples_of_a_docstring_hold(module):
     outcome = doctest.testmod(module)
     assert (outcome.failed, outcome.attempted > 0) == (0, True)
