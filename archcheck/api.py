@@ -113,7 +113,8 @@ def _caller() -> Where:
     if cell is not None:
         return Where(file=cell_name(cell), line=frame.f_lineno)
     if frame.f_globals.get("__name__", "").partition(".")[0] == "IPython":  # a magic, which is the first line of a cell
-        return Where(file=running_cell() or file, line=1)
+        number = running_cell()
+        return Where(file=file if number is None else cell_name(number), line=1)
     return Where(file=show_path(Path(file)), line=frame.f_lineno)
 
 

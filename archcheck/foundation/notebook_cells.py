@@ -17,13 +17,26 @@ def cells_run() -> dict[str, int]:
     The table is a private attribute of IPython's compiler, and there is no public one: its absence costs the names.
     """
     names = getattr(getattr(_shell(), "compile", None), "_filename_map", None)
-    return dict(names) if isinstance(names, dict) else {}
+    return {**names, **_parts} if isinstance(names, dict) else {}
 
 
-def running_cell() -> str | None:
-    """Return the name of the cell that runs now, `None` outside of IPython."""
-    number = getattr(_shell(), "execution_count", None)
-    return cell_name(number) if isinstance(number, int) else None
+def running_cell() -> int | None:
+    """Return the number of the cell that runs now, `None` outside of IPython.
+
+    It is that of the last input: some releases of IPython count on before a cell runs, and some after it.
+    """
+    inputs = getattr(_shell(), "user_ns", {}).get("In")
+    return len(inputs) - 1 if isinstance(inputs, list) and inputs else None
+
+
+def keep_parts(before: dict[str, int]) -> None:
+    """Count code that was run since `cells_run` returned `before` as a part of the cell that runs now."""
+    number = running_cell()
+    if number is not None:
+        _parts.update({file: number for file, count in cells_run().items() if before.get(file) != count})
+
+
+_parts: dict[str, int] = {}
 
 
 def _shell() -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from archcheck.foundation.errors import ArchcheckError, described
+from archcheck.foundation.notebook_cells import cells_run, keep_parts
 from archcheck.foundation.words import listed
 
 Judge = Callable[..., Any]
@@ -29,8 +30,10 @@ def load(shell: Any, measure: Judge, check: Judge) -> None:
         """
         options = _arguments(line, shell)
         # A comment in the place of the line of the magic, so that the lines are those of the cell.
+        before = cells_run()
         if not shell.run_cell(f"# %%archcheck\n{cell}").success:
             return None
+        keep_parts(before)
         try:
             model = _model(shell, cell)
             return (check if {"rules", "contract"} & options.keys() else measure)(model, **options)

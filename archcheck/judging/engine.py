@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,18 +150,18 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
         **import_limit(entry),
         **({"costs": dict(entry.costs)} if entry.costs else {}),
     }
-    beside = files_beside(contract, entry, entry.timeout or worker.timeout)
+    beside = files_beside(contract, entry, request["needs"], entry.timeout or worker.timeout)
     return replace(_facts(worker.ask(request, timeout=entry.timeout)), **beside)
 
 
-def files_beside(contract: Contract, entry: SubjectEntry, limit: float) -> dict[str, Any]:
-    """Return the fields of the facts that come from files beside the contract: texts, artifacts and the snapshot.
+def files_beside(contract: Contract, entry: SubjectEntry, needs: Collection[str], limit: float) -> dict[str, Any]:
+    """Return the fields of facts that come from files beside the contract: texts, artifacts and a needed snapshot.
 
     Reading a text ends after `limit` seconds.
     """
     artifacts = sizes_of(contract.root, (each for stated in entry.rules for each in stated.rule.artifacts))
     found = {"texts": _texts(contract, entry, limit), "artifacts": artifacts}
-    if snapshot.NEED not in needs_of(stated.rule for stated in entry.rules):
+    if snapshot.NEED not in needs:
         return found
     file = contract.snapshot_file(entry)
     return {**found, "snapshot": snapshot.committed(file, entry.name, show_path(file))}

@@ -52,6 +52,6 @@ def check_by_contract(
     if {TRAINING, RECORD} & needs:
         spec = encode(entry.training) or {}
         facts = replace(facts, training=training_facts(model, spec, facts, root, evaluate=TRAINING in needs))
-    facts = replace(facts, **files_beside(contract, entry, entry.timeout or _LIMIT))
+    facts = replace(facts, **files_beside(contract, entry, needs, entry.timeout or _LIMIT))
     report = Report(subject=facts.subject.name, facts=facts, outcomes=judge(facts, entry.rules, entry.waivers))
     return graded(report, [stated.rule for stated in entry.rules])
