@@ -220,6 +220,7 @@ def _add_kept(adder: Any) -> None:
     text = "print a first contract that the model keeps today, with some headroom"
     init = _add(adder, "init", imported_late("init", "init"), text)
     snapshot_options.add_init(init)
+    _add_config(init)
     sync = _add(
         adder,
         "sync",
