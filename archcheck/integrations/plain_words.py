@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import re
 
+from archcheck.rules import BUILTIN
+from archcheck.rules.base import rule_name
 from archcheck.rules.findings import Verdict
 
-_CLAUSE = re.compile(r"; |, or |, and (?=raise |change |drop )| or (?=raise |change |drop |narrow )")
+_CLAUSE = re.compile(r"; |, or | or (?=raise |change |drop |narrow |accept )")
 _QUOTED = re.compile(r"`[^`]*`")
-_AUTHOR = re.compile(
-    r"archcheck|(?<!\w)--[a-z]|\bcontract\b|\bwaive|\ballow-empty\b|\brules?\b|\bsnapshot\b|\.toml\b|\bpath relative\b"
-    r"|\bexample input\b|\bpip install\b|\binstalled? (?:here|it)\b|\binstall\b"
+_NAMES = sorted(name for rule in BUILTIN if "-" in (name := rule_name(rule)))
+_COMMANDS = re.compile(
+    r"archcheck|(?<!\w)--[a-z]|\bcontract\b|\bwaive|\brules?\b|\.toml\b|\bpath relative\b|\bexample input\b"
 )
 """Words for the author of the contract, outside quotes."""
-_AUTHOR_QUOTED = re.compile(
-    r"`(?:--|archcheck |pip |(?:on|args|limit|costs|output|free|take|per|ignore|needs)(?:`| =))"
+_CHANGES = re.compile(
+    rf"\bsnapshot\b|\bsay so\b|\bexempt it\b|\bproves it\b|\bthe formula\b|\binstall\b|\b(?:{'|'.join(_NAMES)})\b"
+)
+"""Words of next steps that change the contract, outside quotes."""
+_QUOTED_COMMANDS = re.compile(
+    r"`(?:--|archcheck |pip |(?:on|args|limit|costs|output|free|take|per|ignore|needs|at-most|allow-empty)(?:`| =)"
+    r"|[a-z-]+ = [\[{\"])"
 )
 """Quoted words for the author. Other quoted words are names in the student's model."""
 
@@ -50,7 +57,7 @@ def said(text: str, rule: str) -> str:
     >>> said("was not done after 120 s; raise `--timeout` if it needs more", "max-params")
     'Was not done after 120 s.'
     """
-    return _sentence("; ".join(_kept(text, rule)))
+    return _sentence("; ".join(clause for clause in text.split("; ") if not _for_author(clause, rule)))
 
 
 def advice(fix: str | None, rule: str) -> str:
@@ -59,7 +66,7 @@ def advice(fix: str | None, rule: str) -> str:
     >>> advice("remove 12 parameters, or raise max-params", "max-params")
     'Remove 12 parameters.'
     """
-    return _sentence(", or ".join(_kept(fix or "", rule)))
+    return _sentence(", or ".join(filter(None, (_step(clause, rule) for clause in _CLAUSE.split(fix or "")))))
 
 
 def next_step(verdict: Verdict) -> str:
@@ -68,23 +75,31 @@ def next_step(verdict: Verdict) -> str:
 
 
 def reason_of(kind: str, message: str) -> tuple[str, str]:
-    """Return why a submission could not be measured, and what to do. `kind` is that of a `SubjectError`."""
+    """Return why a submission could not be measured, and what to do. `kind` is that of a `SubjectError`.
+
+    What follows the first semicolon of such a message is a next step for the command line.
+    """
     short, todo = _REASONS.get(kind, ("It cannot be measured", _ASK))
-    more = "; ".join(_kept(message, ""))
-    return f"{short}: {more}" if more else f"{short}.", todo
+    first = message.partition("; ")[0]
+    return f"{short}." if _for_author(first, "") else f"{short}: {first}", todo
 
 
-def _kept(text: str, rule: str) -> list[str]:
-    return [clause for clause in _CLAUSE.split(text) if clause.strip() and not _for_author(clause, rule)]
+def _step(clause: str, rule: str) -> str:
+    """Return a clause of a fix without what is for the author: all of it, what stands before a colon, or nothing."""
+    parts = (clause, clause.partition(": ")[0])
+    return next((part for part in parts if not (_for_author(part, rule) or _CHANGES.search(_plain(part)))), "")
 
 
 def _for_author(clause: str, rule: str) -> bool:
-    if _AUTHOR_QUOTED.search(clause) or _AUTHOR.search(_QUOTED.sub("", clause)):
+    if _QUOTED_COMMANDS.search(clause) or _COMMANDS.search(_plain(clause)):
         return True
-    if not rule:
-        return False
-    before = "" if "-" in rule else r"\b(?:raise|lower|change|drop|narrow|mend|of) "
-    return re.search(rf"{before}`?\b{re.escape(rule)}\b", clause) is not None
+    changed = rf"\b(?:raise|lower|change|drop|narrow|mend|out of|\w+ to) `?{re.escape(rule)}\b"
+    return bool(rule) and re.search(changed, clause) is not None
+
+
+def _plain(clause: str) -> str:
+    """Return a clause without quoted words, which may be any names of a model."""
+    return _QUOTED.sub("", clause)
 
 
 def _sentence(text: str) -> str:
