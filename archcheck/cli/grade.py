@@ -26,22 +26,21 @@ from archcheck.integrations.grades import Grade, grade_of
 from archcheck.judging.engine import chosen_entries
 from archcheck.judging.jobs import check_many
 from archcheck.rules.base import Rule
-from archcheck.rules.findings import Report
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
     from archcheck.integrations.feedback import Feedback
 
 _DOUBTFUL = ("crash", "timeout")
-"""Errors that another submission may have caused, which was measured before it or beside it."""
+"""Errors that another submission may have caused, which was measured at the same time."""
 
 
 def grade(options: Namespace) -> int:
     """Write the grades. The exit code is 0 whatever they are; what cannot be read or written raises."""
-    if not options.to and not options.feedback:
-        raise ArchcheckError("`archcheck grade` needs --to, for who reads the grades, or --feedback; see `--help`")
     if options.output and not options.to:
         raise ArchcheckError("--output needs --to, for who reads the grades; --feedback names its own folder")
+    if not options.to and not options.feedback:
+        raise ArchcheckError("`archcheck grade` needs --to, for who reads the grades, or --feedback; see `--help`")
     fields = _fields(options)
     feedback = _feedback(options)
     files = [Path(word) for word in options.subjects if Path(word).suffix == ".json" and Path(word).exists()]
@@ -126,29 +125,24 @@ def _refuse_parts_of_points(rules: Sequence[Rule]) -> None:
 
 
 def _measured(contract: Contract, entries: Sequence[SubjectEntry], options: Namespace) -> Iterator[Grade]:
-    """Yield a grade for each subject. What may have failed because of another one is measured again, on its own."""
+    """Yield a grade for each subject. What may have failed because of another one is measured again, on its own.
+
+    A worker ends all processes of a subject before it takes the next, so only subjects that are measured at the same
+    time can harm one another.
+    """
     doubtful = []
     root = str(contract.root)
+    needs = [PARANOID] if options.paranoid else []
     with workers_of(options, len(entries)) as workers, Progress(len(entries)) as progress:
-        reports = check_many(contract, entries, workers, needs=_needs(options))
+        reports = check_many(contract, entries, workers, needs=needs)
         for entry, report in zip(entries, reports, strict=True):
             yield grade_of(progress.count(report), entry, root)
-            if _is_doubtful(report, len(workers)):
+            if len(workers) > 1 and report.error and report.error.kind in _DOUBTFUL:
                 doubtful.append(entry)
-    for entry in doubtful if len(entries) > 1 else ():
+    if doubtful:
         with worker_of(options) as worker:
-            (report,) = check_many(contract, [entry], [worker], needs=_needs(options))
-        yield grade_of(report, entry, root)
-
-
-def _needs(options: Namespace) -> list[str]:
-    return [PARANOID] if options.paranoid else []
-
-
-def _is_doubtful(report: Report, jobs: int) -> bool:
-    """Whether another submission may be why this one failed. A single worker loses no time to others."""
-    kind = report.error.kind if report.error else ""
-    return kind in _DOUBTFUL and (kind != "timeout" or jobs > 1)
+            for entry, report in zip(doubtful, check_many(contract, doubtful, [worker], needs=needs), strict=True):
+                yield grade_of(report, entry, root)
 
 
 def _needs_points(options: Namespace) -> bool:
