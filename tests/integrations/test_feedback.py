@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from archcheck.integrations.class_summary import summary_of
 from archcheck.integrations.feedback import Feedback
 from archcheck.integrations.file_names import file_name
 from archcheck.integrations.grades import grade_of
-from tests.integrations.graded_samples import failed, outcome, report, small_class, too_large
+from tests.integrations.graded_samples import outcome, report, small_class, too_large
 
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "span", "section", "div", "dl", "dt", "dd",
@@ -93,7 +94,8 @@ def test_the_class_page_has_the_distribution_what_fails_most_and_who_was_not_mea
 
 
 def test_what_fails_most_leaves_out_who_could_not_be_measured() -> None:
-    grades = [grade_of(report("a", outcome())), grade_of(report("b", too_large())), grade_of(failed("c"))]
+    grades = [grade_of(report(name, each)) for name, each in (("a", outcome()), ("b", too_large()), ("c", too_large()))]
+    grades[2] = replace(grades[2], reason="it hangs")
     (rule,) = summary_of(grades).rules
     assert (rule.failed, rule.judged, rule.share) == (1, 2, 0.5)
     assert summary_of([]).average == ""
@@ -114,8 +116,15 @@ def test_names_of_files_are_distinct_safe_and_independent_of_the_class() -> None
     named = {file_name(grade) for grade in plain}
     assert len({name.lower() for name in named}) == len(plain)
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,100}", name) and ".." not in name for name in named)
-    copied = grade_of(report(file_name(plain[1]).removeprefix("homework."), outcome()))
-    assert file_name(copied) not in named, "who takes the name of another's file gets no page of another"
+
+
+def test_a_subject_that_no_pattern_makes_takes_no_page_of_another() -> None:
+    others = [grade_of(report("Ada", outcome()))]
+    for name in (file_name(others[0]), "index", "ada"):
+        others.append(grade_of(report("", outcome(), subject=name)))
+    names = [file_name(grade) for grade in others]
+    assert len({*names, "index"}) == len(others) + 1
+    assert names[-1] == "ada"
 
 
 def test_two_assignments_do_not_share_a_page() -> None:
