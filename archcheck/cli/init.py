@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from archcheck.cli.contract_file import contract_of
+from archcheck.cli.option_values import refuse_given
 from archcheck.cli.output import print_subject_error, save, write
 from archcheck.cli.worker_options import worker_of
 from archcheck.contract.document import show_path
@@ -36,6 +38,9 @@ def init(options: Namespace) -> int:
     output: Path | None = options.output
     if output and not is_stream(output) and (output.exists() or output.is_symlink()):
         raise ArchcheckError(f"{show_path(output)} exists and is left alone; name another file, or leave --output out")
+    if options.gradescope:
+        return _bundle(options)
+    refuse_given(options, ("config",), "is for `--gradescope`, whose bundle holds a contract; leave it out")
     if options.preset is not None:
         return _preset(options)
     if not options.target:
@@ -54,6 +59,29 @@ def init(options: Namespace) -> int:
     save(contract_text(drafts, prefix=prefix, place="`archcheck check` holds them to it."), output)
     if not is_stream(output):
         write(f"written to {show_path(output)}; `archcheck check --config {show_path(output)}` judges by it\n")
+    return 0
+
+
+def _bundle(options: Namespace) -> int:
+    """Write the bundle of an autograder for the contract that is there."""
+    from archcheck.contract import discover
+    from archcheck.integrations.gradescope_bundle import bundle_of, write_bundle
+
+    refuse_given(options, ("preset", "input", "args", "meta"), "is not for `--gradescope`; leave it out")
+    output = options.output or Path("autograder.zip")
+    if is_stream(output):
+        raise ArchcheckError(f"a bundle is a folder or a zip file, not {output}; name one: `--output autograder.zip`")
+    if output.exists() or output.is_symlink():
+        raise ArchcheckError(f"{show_path(output)} exists and is left alone; name another file with --output")
+    contract = contract_of(options)
+    file = options.config or discover()
+    assert file is not None  # else there was no contract to read
+    texts = bundle_of(contract, file, options.target)
+    try:
+        write_bundle(texts, output)
+    except OSError as error:
+        raise ArchcheckError(f"cannot write {show_path(output)}: {error.strerror}; choose another name") from None
+    write(f"written to {show_path(output)}; put the other files that the contract names beside {file.name} in it\n")
     return 0
 
 

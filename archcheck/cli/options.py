@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from archcheck.cli import check_options
 from archcheck.cli.late_imports import Command, imported_late
 from archcheck.cli.option_values import (
     argument_of,
@@ -14,7 +15,6 @@ from archcheck.cli.option_values import (
     input_of,
     output_of,
     positive,
-    shard_of,
     tool_of,
     whole_of,
 )
@@ -23,7 +23,6 @@ from archcheck.facts.cross_checks import TOOLS
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.words import did_you_mean, nearest, quote
 
-_PARANOID = "measure each model a second time, on real numbers and without the trace, and compare the results"
 _SECONDS = "time limit of one subject in seconds; 120 by default"
 
 _AS = f"also show the number that this tool prints, and why it differs: {', '.join(TOOLS[:-1])} or {TOOLS[-1]}"
@@ -103,6 +102,7 @@ def _parser() -> tuple[_Parser, Mapping[str, argparse.ArgumentParser]]:
     adder = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_report(adder, commands.report)
     _add_check(adder, commands.check)
+    _add_grade(adder)
     _add_merge(adder, commands.merge)
     _add_train(adder)
     _add_kept(adder)
@@ -167,31 +167,24 @@ def _add_report(adder: Any, run: Command) -> None:
         "--cross-check", action="store_true", help="also count with fvcore, and explain each difference"
     )
     parser.add_argument("--as", dest="tool", type=tool_of, metavar="TOOL", help=_AS)
-    parser.add_argument("--paranoid", action="store_true", help=_PARANOID)
+    parser.add_argument("--paranoid", action="store_true", help=check_options.PARANOID)
     _add_common(parser)
 
 
 def _add_check(adder: Any, run: Command) -> None:
     parser = _add(adder, "check", run, "judge the subjects of the contract; the exit code is 1 when a rule is broken")
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="the names of the subjects; all by default")
-    parser.add_argument(
-        "--jobs",
-        type=positive(int),
-        default=1,
-        metavar="N",
-        help="measure N subjects in parallel; each one runs in a process of its own with torch",
-    )
-    parser.add_argument(
-        "--shard",
-        type=shard_of,
-        metavar="I/N",
-        help="judge only part I of N, counted from 1; `archcheck merge` joins the reports",
-    )
-    parser.add_argument(
-        "--no-paranoid", dest="paranoid", action="store_false", help="skip the second measurement on real numbers"
-    )
-    parser.add_argument("--paranoid", action="store_true", default=True, help=f"{_PARANOID}; this is the default")
+    check_options.add_judging(parser)
     _add_common(parser)
+
+
+def _add_grade(adder: Any) -> None:
+    from archcheck.cli import grade_options
+
+    text = "grade submissions for a course; the exit code is 0 when the grades were written, whatever they are"
+    parser = _add(adder, "grade", imported_late("grade", "grade"), text)
+    grade_options.add_grade(parser)
+    _add_judged(parser)
 
 
 def _add_merge(adder: Any, run: Command) -> None:
@@ -228,6 +221,7 @@ def _add_kept(adder: Any) -> None:
     text = "print a first contract that the model keeps today, with some headroom"
     init = _add(adder, "init", imported_late("init", "init"), text)
     snapshot_options.add_init(init)
+    _add_config(init)
     sync = _add(
         adder,
         "sync",
@@ -243,6 +237,10 @@ def _add_kept(adder: Any) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     _add_format(parser, "text")
+    _add_judged(parser)
+
+
+def _add_judged(parser: argparse.ArgumentParser) -> None:
     _add_timeouts(parser, _SECONDS)
     parser.add_argument(
         "--meta",

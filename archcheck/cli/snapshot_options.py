@@ -63,6 +63,12 @@ def add_init(parser: ArgumentParser) -> None:
         help="write the contract of a community instead, such as mnist-course; `list` shows all of them",
     )
     parser.add_argument(
+        "--gradescope",
+        action="store_true",
+        help="write the bundle of an autograder on Gradescope instead, for the contract that is here: a folder or a "
+        "zip file, autograder.zip by default; TARGET is then the subject",
+    )
+    parser.add_argument(
         "--input", action="append", type=input_of, metavar="SHAPE[:DTYPE]", help="as for `archcheck report`"
     )
     parser.add_argument(

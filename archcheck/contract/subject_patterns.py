@@ -36,6 +36,27 @@ def each_model(entry: SubjectEntry, root: Path) -> tuple[SubjectEntry, ...]:
     return tuple(_member(entry, f"{file}{part}", words) for file, words in matches) or (entry,)
 
 
+def home_of(model: str, name: str) -> str:
+    """Return the folder, from that of the contract, in which `model` finds one submission that is called `name`.
+
+    For `students/*/src/model.py` it is `students/NAME`, and for a model without a pattern `.`. Raises `ValueError` for
+    a path that leaves the folder of the contract, and for a pattern that does not match `name`.
+    """
+    found = _MODEL.fullmatch(model)
+    path = PurePosixPath(found["path"] if found else model)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError("leaves the folder of the contract")
+    wild = [at for at, part in enumerate(path.parts) if _WILDCARD.search(part)]
+    if not wild:
+        return "."
+    last = min(wild[-1], len(path.parts) - 2)  # a pattern of file names is about what lies in the folder
+    folders = [_WILDCARD.sub(name, part) for part in path.parts[: last + 1]]
+    pattern = "/".join(path.parts[: last + 1])
+    if folders and not _compiled(pattern)[0].fullmatch("/".join(folders)):
+        raise ValueError(f"does not match a folder called {name}")
+    return "/".join(folders) or "."
+
+
 def _member(entry: SubjectEntry, model: str, words: Mapping[str, str]) -> SubjectEntry:
     name = words["name"]
     named = replace(entry, name=f"{entry.name}[{name}]", family=entry.name, member=name, model=model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -36,8 +37,9 @@ def check_many(
 
     pool = ThreadPoolExecutor(len(workers), thread_name_prefix="archcheck")
     try:
-        for future in [pool.submit(check, entry) for entry in entries]:
-            yield future.result()
+        futures = deque(pool.submit(check, entry) for entry in entries)
+        while futures:
+            yield futures.popleft().result()  # a report is the caller's alone, who may let it go
     except BaseException:
         for worker in workers:
             worker.cancel()

@@ -10,7 +10,6 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/sarif-v2.1.0-os.html
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -21,6 +20,7 @@ from urllib.parse import quote
 from archcheck.foundation.installed_packages import own_version
 from archcheck.foundation.source_place import Where
 from archcheck.judging.rule_pages import markdown, page
+from archcheck.render.fingerprints import fingerprint
 from archcheck.render.json import finite
 from archcheck.render.options import Options
 from archcheck.render.wording import finding_lines, from_root, one_line, place_of, stated_at, unmeasured
@@ -31,7 +31,6 @@ from archcheck.rules.findings import Finding, Outcome, Report, Verdict
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"
 FINGERPRINT = "archcheckFinding/v1"
-_FIGURE = re.compile(r"\d[\d,.]*")
 _PLACEHOLDER = re.compile(r"\{(\d+)\}")
 _LINK = re.compile(r"\[([^\[\]]*)\](?=\()")
 
@@ -164,8 +163,7 @@ def _reference(outcome: Outcome, rules: Sequence[str]) -> Json:
 def _fingerprint(report: Report, outcome: Outcome, finding: Finding | None) -> str:
     """Return a digest that stays the same for a finding in the next version of the code."""
     message, layer = (finding.message, finding.layer) if finding else (outcome.summary, None)
-    parts = [report.subject, outcome.rule, layer, _FIGURE.sub("#", message)]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    return fingerprint(report.subject, outcome.rule, layer, message)
 
 
 def _numbered(results: Iterator[Json]) -> list[Json]:

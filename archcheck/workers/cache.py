@@ -31,6 +31,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,10 @@ from archcheck.foundation.whole_files import read_bytes
 from archcheck.workers.environment import describe_environment, installed_folders
 
 SCHEMA = 1
-ENTRIES = 200
-"""How many entries are kept at most: those used last."""
+ENTRIES = 2_000
+"""How many entries are kept at most: those used last. A course needs one for each submission."""
+MOST_BYTES = 1 << 29
+"""Bytes of all entries at most."""
 DAYS = 30
 """How long an entry is kept that is not used."""
 LARGEST = 4 << 30
@@ -161,9 +164,11 @@ class Cache:
     def _prune(self) -> None:
         """Remove entries that were not used for `DAYS`, and all but the latest. Leave other files alone."""
         files = [file for file in self._folder.iterdir() if _OWN.fullmatch(file.name)]
-        ages = sorted((time.time() - file.stat().st_mtime, file) for file in files)
-        for number, (age, file) in enumerate(ages):
-            if number >= ENTRIES or age > DAYS * 86_400:
+        found = ((file, file.stat()) for file in files)
+        ages = sorted((time.time() - of.st_mtime, file, of.st_size) for file, of in found)
+        sizes = accumulate(size for _, _, size in ages)
+        for number, ((age, file, _), size) in enumerate(zip(ages, sizes, strict=True)):
+            if number >= ENTRIES or size > MOST_BYTES or age > DAYS * 86_400:
                 file.unlink(missing_ok=True)
 
 

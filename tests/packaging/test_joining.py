@@ -88,7 +88,7 @@ def test_what_a_page_names_exists(page: Path) -> None:
 
 def test_the_options_that_the_pages_name_are_options() -> None:
     archcheck = [sys.executable, "-m", "archcheck"]
-    helps = [[*archcheck, *command, "--help"] for command in ([], ["check"], ["report"], ["init"])]
+    helps = [[*archcheck, *command, "--help"] for command in ([], ["check"], ["grade"], ["report"], ["init"])]
     commands = [*helps, [sys.executable, "-m", "pytest", "--help"]]
     helped = "".join(subprocess.check_output(each, env=environment(), cwd=ROOT, text=True) for each in commands)
     named = {

@@ -1,16 +1,16 @@
-"""Fill the templates. The only module that imports jinja2."""
+"""Fill the templates of the page."""
 
 from __future__ import annotations
 
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from archcheck.render.html.curves import draw_curves
+from archcheck.render.html.environment import environment, markup
 from archcheck.render.html.evidence import Evidence, described
 from archcheck.render.html.page import Page
-from archcheck.render.wording import one_line
 from archcheck.rules.queries.outcome_text import percents
 
 
@@ -21,23 +21,10 @@ def fill(page: Page) -> str:
 
 @cache
 def _environment() -> Environment:
-    """Return the environment of the templates, which compiles them once."""
-    environment = Environment(
-        loader=PackageLoader("archcheck.render", "html"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(curves=_curves, described=described, percents=percents)
-    return environment
-
-
-def _visible(value: object) -> object:
-    """Write out control and invisible characters in a text. Markup of the templates stays as it is."""
-    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    templates = environment("archcheck.render", "html")
+    templates.globals.update(curves=_curves, described=described, percents=percents)
+    return templates
 
 
 def _curves(evidence: Evidence, name: str) -> Markup:
-    return Markup(draw_curves(evidence, name))  # numbers alone: no text of a report comes into it
+    return markup(draw_curves(evidence, name))  # numbers alone: no text of a report comes into it

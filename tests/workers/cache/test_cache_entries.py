@@ -149,6 +149,18 @@ def test_the_entries_used_last_are_kept(tmp_path):
     assert len(left) == ENTRIES + 1  # with the new one and the key
 
 
+def test_the_entries_used_last_are_kept_as_far_as_their_bytes_go(tmp_path, monkeypatch):
+    monkeypatch.setattr("archcheck.workers.cache.MOST_BYTES", 2_500)
+    names = [f"{number:064}.json" for number in range(4)]
+    aged(tmp_path / "cache", **{name: 60.0 * (number + 1) for number, name in enumerate(names)})
+    for name in names:
+        used = (tmp_path / "cache" / name).stat().st_mtime
+        (tmp_path / "cache" / name).write_bytes(bytes(1_000))
+        os.utime(tmp_path / "cache" / name, (0, used))
+    Cache(tmp_path / "cache").keep(REQUEST, ["a:b"], {})
+    assert {file.name for file in (tmp_path / "cache").iterdir()} & set(names) == set(names[:2])
+
+
 def test_old_entries_are_removed_and_other_files_are_not(tmp_path):
     day, young = 86_400.0, "0" * 64 + ".json"
     old = dict.fromkeys(("f" * 64 + ".json", ".archcheck-x.partial", "notes.json", "thesis.partial"), (DAYS + 1) * day)
