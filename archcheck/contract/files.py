@@ -12,7 +12,7 @@ that prefix falls away:
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,8 +136,17 @@ def _read_contract(node: Node, known: Mapping[str, type[Rule]], root: Path) -> t
         section = ".".join((*map(str, node.path), "subjects.NAME"))
         node.complain(f"no subject is named; add [{section}] with a model")
     entries = (read_subject(child, shared, known) for child in (subjects or {}).values())
-    models = (each for entry in entries if entry for each in each_model(entry, root))
+    models = [each for entry in entries if entry for each in each_model(entry, root)]
+    _demand_different_names(subjects or {}, models)
     return tuple(each for model in models for each in each_checkpoint(model, root))
+
+
+def _demand_different_names(stated: Mapping[str, Node], models: Sequence[SubjectEntry]) -> None:
+    """Complain about a subject that has the name of one that a pattern makes: two reports of one name mislead."""
+    for each in models:
+        if each.member is not None and each.name in stated:
+            pattern = f"{quote(each.model)}, by the pattern of {quote(each.family or '')}"
+            stated[each.name].complain(f"{quote(each.name)} is the name of {pattern}, too; choose another")
 
 
 def _contract_node(document: Node, name: str) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -23,8 +24,9 @@ def each_model(entry: SubjectEntry, root: Path) -> tuple[SubjectEntry, ...]:
     """Return an entry for each file that `model` names: `homework[ada]`, or the entry itself if it names no pattern.
 
     `*` and `?` match within a name, `**` matches folders, and `{student}` is a `*` that has a name. What they match
-    names the subject, so that no file changes the name of another. Every text of the subject and its rules may hold
-    `{name}`, which is what all wildcards together match, and the name of each named one.
+    names the subject, so that no file changes the name of another. Files of one name get their whole paths. Every
+    text of the subject and its rules may hold `{name}`, which is what all wildcards together match, and the name of
+    each named one.
 
     A pattern that matches no file stays one subject: measuring it tells that there is no such file.
     """
@@ -33,6 +35,10 @@ def each_model(entry: SubjectEntry, root: Path) -> tuple[SubjectEntry, ...]:
     if not _WILDCARD.search(pattern) or Path(root, pattern).exists():
         return (entry,)
     matches = sorted(_matches(pattern, root), key=lambda match: match[0])
+    count = Counter(words["name"] for _, words in matches)
+    for file, words in matches:
+        if count[words["name"]] > 1:  # `**/a/**` matches `x/a/y/z` and `x/y/a/z`
+            words["name"] = file
     return tuple(_member(entry, f"{file}{part}", words) for file, words in matches) or (entry,)
 
 

@@ -94,7 +94,12 @@ def in_python(value: Any, kind: Any, unit: str | None) -> Any:
 
 
 def as_toml(value: Any) -> Any:
-    """Return a value of Python as `tomllib` would read it: lists for tuples and sets, plain numbers, text for paths."""
+    """Return a value of Python as `tomllib` would read it: lists for tuples and sets, plain numbers, text for paths.
+
+    Numbers and arrays of numpy and torch become what their `tolist` gives.
+    """
+    if not isinstance(value, type) and callable(plain := getattr(value, "tolist", None)):
+        return as_toml(plain())
     if isinstance(value, Mapping):
         return {str(key): as_toml(item) for key, item in value.items()}
     if isinstance(value, PurePath):

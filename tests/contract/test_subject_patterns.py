@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from archcheck.contract import load
+from archcheck.foundation.errors import ContractError
 
 
 def _subjects(folder: Path, model: str, more: str = "", *, files: tuple[str, ...] = ()) -> dict[str, str]:
@@ -106,3 +107,20 @@ def test_the_family_stands_for_all(tmp_path: Path) -> None:
     assert [entry.name for entry in contract.named("work")] == [
         "work[ada][a.pt]", "work[ada][b.pt]", "work[ben][a.pt]", "work[ben][b.pt]",
     ]  # fmt: skip
+
+
+def test_files_that_the_wildcards_match_alike_are_named_by_their_paths(tmp_path: Path) -> None:
+    files = ("x/s/y/z/m.py", "x/y/s/z/m.py", "v/s/w/m.py")
+    assert _subjects(tmp_path, "**/s/**/m.py", files=files) == {
+        "work[v/w]": "v/s/w/m.py", "work[x/s/y/z/m.py]": "x/s/y/z/m.py", "work[x/y/s/z/m.py]": "x/y/s/z/m.py",
+    }  # fmt: skip
+
+
+def test_a_subject_may_not_have_the_name_of_one_by_pattern(tmp_path: Path) -> None:
+    more = '[subjects."work[ada]"]\nmodel = "spare.py"\n[subjects."work[eve]"]\nmodel = "spare.py"'
+    with pytest.raises(ContractError) as raised:
+        _subjects(tmp_path, "students/*/model.py", more, files=STUDENTS)
+    assert str(raised.value).endswith(
+        'archcheck.toml:3: "work[ada]" is the name of "students/ada/model.py", by the pattern of "work", too; '
+        "choose another"
+    )

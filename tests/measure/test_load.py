@@ -114,6 +114,7 @@ def test_wrong_targets(write, target, kind, says):
     ("text", "kind", "says"),
     [
         ("def f(:\n", "syntax", "has a syntax error at model.py:1: invalid syntax"),
+        ("x = 1\0\n", "syntax", "has a syntax error at model.py"),
         (
             "import torch\nimport nosuchpackage",
             "import",

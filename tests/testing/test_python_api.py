@@ -7,6 +7,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -44,6 +45,9 @@ def net(width: int = 8) -> nn.Sequential:
         ({"max-params": {"points": [{"limit": "20k", "points": 2}]}}, ["max-params"]),
         ([rules.MaxParams(limit="20k"), {"requires": "conv"}, "no-padding"], ["max-params", "requires", "no-padding"]),
         ([rules.NoPadding, rules.Requires(kinds="conv")], ["no-padding", "requires"]),
+        ({"max-params": torch.tensor(100), "no-hidden-weights": np.bool_(True)}, ["max-params", "no-hidden-weights"]),
+        ({"output-shape": np.array([1, 8, 6, 6])}, ["output-shape"]),
+        ({"max-params": {"points": ({"limit": np.int64(100), "points": np.float64(2)},)}}, ["max-params"]),
     ],
 )  # fmt: skip
 def test_rules_as_in_a_contract(stated: Any, instances: list[str]) -> None:

@@ -40,11 +40,13 @@ class Guess:
     @property
     def notes(self) -> tuple[str, ...]:
         """The notes. Once the model is built, they name every value that it has read from settings."""
-        read = [
-            f"`{name}` is stated by no file; assumed: {', '.join(f'{key}={value!r}' for key, value in settings.read())}"
-            for name, settings in self.settings.items()
-        ]
-        return (*self.said, *read)
+        read = {
+            name: ", ".join(f"{key}={value!r}" for key, value in used.read()) for name, used in self.settings.items()
+        }
+        assumed = (
+            f"`{name}` is stated by no file" + (values and f"; assumed: {values}") for name, values in read.items()
+        )
+        return (*self.said, *assumed)
 
 
 def guess(

@@ -79,7 +79,7 @@ def import_error(error: BaseException, shown: str, more: str = "") -> SubjectErr
     if isinstance(error, TooLong):
         return SubjectError("import", f"`{shown}` could not be imported: {error}")
     if isinstance(error, SyntaxError):
-        line = f"{Path(error.filename or shown).name}:{error.lineno}"
+        line = Path(error.filename or shown).name + (f":{error.lineno}" if error.lineno else "")
         return SubjectError("syntax", f"`{shown}` has a syntax error at {line}: {error.msg}")
     if isinstance(error, ModuleNotFoundError):
         missing = f"needs the module `{error.name}`{at}, which is not installed here"

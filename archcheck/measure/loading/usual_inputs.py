@@ -23,18 +23,32 @@ MORE_LENGTHS = (512, 128, 64, 32, 256, 77, 100, 1024, 2048, 8, 50, 1000, 8000, 1
 
 
 class InputSpec(NamedTuple):
-    """One input: its shape, its dtype (`None` is torch's default), the range of integers, and the axes of any size."""
+    """One input: its shape, its dtype (`None` is torch's default), the range of integers, and the axes of any size.
+
+    `divided` says that it is joined with others, and that nobody tells how many of the features are its own.
+    """
 
     shape: tuple[int, ...]
     dtype: str | None = None
     low: int | None = None
     high: int | None = None
     free: tuple[int, ...] = ()
+    divided: bool = False
 
     @property
     def size(self) -> int:
         """The extent of the axes of any size, 0 if there are none."""
         return self.shape[self.free[-1]] if self.free else 0
+
+    @property
+    def channels(self) -> int:
+        """The number of its channels, or of its features where no axis follows them; 0 if it has none."""
+        return 0 if self._channel_axis is None else self.shape[self._channel_axis]
+
+    @property
+    def _channel_axis(self) -> int | None:
+        axis = 1 if self.free and self.free[0] > 1 else len(self.shape) - 1
+        return None if self.dtype is not None or axis in self.free else axis
 
     def resized(self, size: int) -> InputSpec:
         """Return the input with another extent on its axes of any size."""
@@ -43,8 +57,8 @@ class InputSpec(NamedTuple):
 
     def with_more(self, channels: int) -> InputSpec:
         """Return the input with so many more channels, or features where no axis follows them; fewer if negative."""
-        axis = 1 if self.free and self.free[0] > 1 else len(self.shape) - 1
-        if self.dtype is not None or axis in self.free or self.shape[axis] + channels < 1:
+        axis = self._channel_axis
+        if axis is None or self.shape[axis] + channels < 1:
             return self
         return self._replace(shape=(*self.shape[:axis], self.shape[axis] + channels, *self.shape[axis + 1 :]))
 
@@ -184,6 +198,11 @@ def inputs_of_name(name: str) -> Sequence[InputSpec]:
 def is_of_graph(name: str) -> bool:
     """Whether the argument describes a graph, so that the rows of the others are its nodes."""
     return inputs_of_name(name) in (_EDGES, _ADJACENCIES)
+
+
+def extents_of(module: nn.Module) -> Iterator[tuple[str, int]]:
+    """Yield the whole numbers that a module holds, such as `hidden_size` and `out_features`, with their names."""
+    yield from ((name, value) for name, value in vars(module).items() if type(value) is int and value > 0)
 
 
 def stated_sizes(modules: Sequence[nn.Module]) -> list[int]:

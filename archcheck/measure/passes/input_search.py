@@ -10,7 +10,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +22,7 @@ from archcheck.measure.loading.example import Example, dtype_name, from_specs
 from archcheck.measure.loading.usual_inputs import InputSpec
 from archcheck.measure.passes.forward_errors import forward_error, shapes_are_wrong
 from archcheck.measure.passes.input_faults import Misfit, failure, luck
-from archcheck.measure.passes.next_inputs import NEAR, NextInputs, Point
+from archcheck.measure.passes.next_inputs import NEAR, TOLD, NextInputs, Point
 from archcheck.measure.passes.recorder import Recorder
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.passes.traceability import demand_traceable
@@ -46,10 +45,11 @@ _LARGEST = 1 << 24
 
 
 class Found(NamedTuple):
-    """Inputs that fit, with the trace of their pass."""
+    """Inputs that fit, with the trace of their pass, and the point that they are made of."""
 
     example: Example
     trace: Trace
+    point: Point
 
 
 class _Tried(NamedTuple):
@@ -79,6 +79,7 @@ class InputSearch:
         self._next = NextInputs(passes.tree)
         self._names = self._next.names
         self._failure: SubjectError | None = None
+        self._attribute: str | None = None
         self._missing: tuple[str, ...] = self._names
         self._furthest: Point = ()
         self._progress = -1
@@ -88,8 +89,8 @@ class InputSearch:
         self._operations = 0
         self._real_left = REAL_TRIES
 
-    def run(self) -> Found:
-        """Return the first inputs that fit, if possible not by luck.
+    def run(self) -> tuple[Example, Trace]:
+        """Return the first inputs that fit, if possible not by luck, with the trace of their pass.
 
         Raises:
             SubjectError: none can be inferred or none fits.
@@ -98,8 +99,7 @@ class InputSearch:
         if found is None:
             raise self._problem()
         demand_traceable(found.trace, self._tree)
-        note = self._note(found.example.args, found.trace)
-        return found._replace(example=replace(found.example, note=note))
+        return replace(found.example, note=self._note(found)), found.trace
 
     def _searched(self) -> Found | None:
         for place, point in enumerate(self._next.beginnings()):
@@ -146,7 +146,7 @@ class InputSearch:
         trace = recorder.trace
         self._operations += len(trace.events)
         if error is None:
-            found = Found(_with_numbers(point), trace)
+            found = Found(_with_numbers(point), trace, point)
             misfit = luck(trace, [spec.shape for spec in point]) or self._beyond_table(found)
             if misfit is None and len(point) > 1 and not self._accepts(found):
                 misfit = Misfit("", frozenset(range(len(point))))
@@ -156,6 +156,8 @@ class InputSearch:
             if len(self._known) <= REAL_TRIES and not is_due_to_input(error):
                 raise forward_error(example, error, self._tree, meta=self._passes.on_meta) from error
             found = None
+            if not self._failure and isinstance(error, AttributeError) and isinstance(error.obj, torch.Tensor):
+                self._attribute = error.name
             self._failure = self._failure or forward_error(example, error, self._tree, meta=self._passes.on_meta)
             misfit = failure(error, recorder, self._tree, len(point))
             error.__traceback__ = None  # it holds the tensors of the pass
@@ -216,6 +218,8 @@ class InputSearch:
                     alone = _LAST if spec.differs_in_size_alone(point[number]) else 0.5
                 self._push((*point[:number], spec, *point[number + 1 :]), (progress, tier + alone, rank), misfit)
 
+        for place, divided in enumerate(self._next.divided(point, misfit)):
+            self._push(divided, (progress, TOLD, -0.9 + place / 100), misfit)
         for one, other in itertools.permutations(sorted(misfit.inputs), 2) if misfit.missing else ():
             changed = list(point)  # one of two that are joined here, and joined in another place, too
             changed[one] = point[one].with_more(misfit.missing)
@@ -227,15 +231,18 @@ class InputSearch:
             waiting = _Waiting((*order, next(self._count)), point, bool(misfit and misfit.by_luck))
             heapq.heappush(self._queue, waiting)
 
-    def _note(self, args: Iterable[torch.Tensor], trace: Trace) -> str:
+    def _note(self, found: Found) -> str:
         """Return how the inputs were found, with the layers that tell them."""
-        shown = [f"{shape_text(tensor.shape)} ({dtype_name(tensor.dtype)})" for tensor in args]
+        trace = found.trace
+        shown = [f"{shape_text(tensor.shape)} ({dtype_name(tensor.dtype)})" for tensor in found.example.args]
         paths = dict.fromkeys(path for number in range(len(shown)) for path in self._next.receivers(trace, number))
         layers = ", ".join(f"{self._tree.type_of(path)} `{path or '(the model)'}`" for path in paths)
         if len(shown) == 1:
             return f"input {shown[0]} inferred" + (f" from the first layer, {layers}" if layers else "")
         inputs = ", ".join(f"`{name}` {each}" for name, each in zip(self._names, shown, strict=True))
-        return f"inputs {inputs} inferred from {layers or 'their names'}"
+        shared = [name for name, spec in zip(self._names, found.point, strict=True) if spec.divided]
+        guess = f"; how {' and '.join(f'`{name}`' for name in shared)} divide its features is a guess" if shared else ""
+        return f"inputs {inputs} inferred from {layers or 'their names'}{guess}"
 
     def _problem(self) -> SubjectError:
         """Return the error of a search that found nothing, with the options that would help."""
@@ -249,6 +256,11 @@ class InputSearch:
             message = f"no usual input fits {which} of {called}; give every input in this order, as in "
             function = "; one that is no tensor comes from a function, see `archcheck explain inputs`"
             return SubjectError("input", f"{message}`{' '.join(options)}`{function}{first}")
+        if self._attribute:
+            message = (
+                f"`.{self._attribute}` of `{self._names[0]}` is read, and no tensor has it; an input that is no tensor"
+            )
+            return SubjectError("input", f"{message} comes from a function, see `archcheck explain inputs`{first}")
         if not self._failure:
             message = "the input cannot be inferred: no first layer tells its shape; give one, as in"
         else:

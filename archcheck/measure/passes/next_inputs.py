@@ -17,6 +17,7 @@ from archcheck.measure.loading.usual_inputs import (
     MORE_LENGTHS,
     MORE_SIZES,
     InputSpec,
+    extents_of,
     inputs_of_layer,
     inputs_of_name,
     is_of_graph,
@@ -35,6 +36,10 @@ TOLD, NEAR, LISTED, OTHER = range(4)
 _ROUND = (32, 16, 10, 8, 4, 2)
 _WIDEST = 0.12
 """By how much a usual size may differ from the one that fits, as a logarithm."""
+
+
+_DIVISIONS = 8
+"""Ways to divide the features of a layer among its inputs that are tried at most."""
 
 
 class Candidate(NamedTuple):
@@ -91,6 +96,40 @@ class NextInputs:
             yield Candidate(OTHER, place, other)
             for changed in rearranged(other):
                 yield Candidate(OTHER, 50 + place, changed)
+
+    def divided(self, point: Point, misfit: Misfit) -> Iterator[Point]:
+        """Yield the point with the features that a layer takes divided among the inputs that are joined before it.
+
+        One of two gets an extent that the model holds, first one whose name begins like that of the argument, as in
+        `hidden` and `hidden_size`. Otherwise all get the same.
+        """
+        inputs = sorted(misfit.inputs)
+        whole = point[inputs[0]].channels
+        if len(inputs) < 2 or any(point[number].channels != whole for number in inputs):
+            return
+        if misfit.missing != -whole * (len(inputs) - 1) or whole < len(inputs):
+            return
+        parts: list[tuple[int, ...]] = []
+        if len(inputs) == 2:
+            held = [each for module in self._modules.values() for each in extents_of(module) if 1 < each[1] < whole]
+            parts += (each for name, own in held for each in self._named_parts(inputs, name, own, whole))
+            parts += ((own, whole - own) for _, own in held)
+            parts += ((whole - own, own) for _, own in held)
+        equal = whole // len(inputs)
+        parts = [*dict.fromkeys(parts)][: _DIVISIONS - 1]
+        parts.append((*[equal] * (len(inputs) - 1), whole - equal * (len(inputs) - 1)))
+        for shares in parts:
+            changed = list(point)
+            for number, share in zip(inputs, shares, strict=True):
+                changed[number] = point[number].with_more(share - whole)._replace(divided=True)
+            yield tuple(changed)
+
+    def _named_parts(self, inputs: list[int], name: str, extent: int, whole: int) -> Iterator[tuple[int, ...]]:
+        first, second = (self.names[number] for number in inputs)
+        if len(second) > 1 and name.startswith(second):
+            yield whole - extent, extent
+        elif len(first) > 1 and name.startswith(first):
+            yield extent, whole - extent
 
     def _resized(self, spec: InputSpec, misfit: Misfit) -> Iterator[Candidate]:
         """Yield an input in other sizes, those first that the disagreeing extents tell."""

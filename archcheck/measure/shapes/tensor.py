@@ -109,6 +109,7 @@ class ShapeTensor(torch.Tensor):
         return f"ShapeTensor(shape={tuple(self.shape)}, dtype={self.dtype})"
 
 
+ShapeTensor.__name__ = "Tensor"  # errors of the subject name the class: "'Tensor' object has no attribute 'x'"
 _wrapper = torch.Tensor._make_wrapper_subclass
 
 

@@ -1,6 +1,7 @@
 # exit: 0
 # Net: 3*8*9 + 8
-# note: not measured beside it: "Squeeze" and "Attention"; `archcheck report spare_blocks.py:Squeeze` says why
+# Attention: 4*4 + 4
+# note: not measured beside it: "Squeeze": `spare_blocks.py:Squeeze` needs `table`, `gate` to be built
 
 import torch
 import torch.nn as nn

@@ -1,4 +1,5 @@
-# Net: error: the input cannot be inferred: `forward` takes 2 inputs, "before" and "after"; give each by an `--input` in this order, as in `--input 1,3,32,32 --input 1,3,32,32`
+# Net: 3*8*9 + 8
+# note: inputs `before` 1x3x32x32 (float32), `after` 1x3x32x32 (float32) inferred from Conv2d `c`
 
 import torch
 import torch.nn as nn
