@@ -23,6 +23,7 @@ from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.probes import PROBES, run_probe
 from archcheck.measure.behaviour.several_passes import Several, several
 from archcheck.measure.behaviour.unused import settled
+from archcheck.measure.loading.causes import is_due_to_input
 from archcheck.measure.loading.construction_trace import Construction
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.operator_results import dtype_of
@@ -243,7 +244,8 @@ def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Tr
     try:
         return passes.trace(example.in_mode(True), training=True, real=real), ()
     except SubjectError as error:
-        return None, (f"training mode: {error}",)
+        other = example.training is None and error.__cause__ is not None and is_due_to_input(error.__cause__)
+        return None, (f"training mode: {error}{'; `training-input` gives it another one' if other else ''}",)
 
 
 def _probe(context: ProbeContext, need: str) -> Mapping[str, Any] | None:
