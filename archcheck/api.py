@@ -44,13 +44,17 @@ def check(
     subject: str | None = None,
     name: str | None = None,
     costs: Mapping[str, StatedCost] | None = None,
+    call: str | None = None,
+    training_example: Any = None,
 ) -> Report:
     """Measure `model` in this process, judge it, and return the report. `report.verify()` raises if a rule is broken.
 
     `rules` are rules, or a table as in a contract: `{"max-params": "20k", "requires": ["dropout"]}`. `contract` is a
     contract file, whose rules for `subject` the model has to keep; without `subject` it must have one alone. `example`
     is a tensor, a tuple of positional inputs or a mapping of keyword inputs; by default it is that of the subject, or
-    inferred. `costs` are multiply-accumulates of your own operators.
+    inferred. `costs` are multiply-accumulates of your own operators. `call` names the method to measure instead of
+    `forward`: `"act"`. `training_example` is the input in training mode, if it is another one; both are by default
+    those of the subject.
 
     Raises:
         ContractError: the rules or the contract have mistakes, all of them at once.
@@ -58,13 +62,14 @@ def check(
     """
     if (rules is None) == (contract is None):
         raise ArchcheckError('`check` needs either rules or a contract: rules={"max-params": "20k"}')
+    how: dict[str, Any] = {"name": name, "costs": costs, "call": call, "training_example": training_example}
     if contract is None:
         if subject is not None:
             raise ArchcheckError(f"`subject` is one of a contract; name the contract of {quote(subject)}, too")
-        return check_rules(model, example=example, rules=_stated(rules or ()), name=name, costs=costs)
+        return check_rules(model, example=example, rules=_stated(rules or ()), **how)
     read = load(Path(contract))
     entry = _entry(read, subject)
-    return check_by_contract(model, read, entry, example=example, name=name, costs=costs)
+    return check_by_contract(model, read, entry, example=example, **how)
 
 
 def _entry(contract: Contract, subject: str | None) -> SubjectEntry:

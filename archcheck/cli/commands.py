@@ -35,7 +35,9 @@ def report(options: Namespace) -> int:
             raise ArchcheckError(f"{file} is a saved report, which is shown alone; `archcheck merge` joins several")
         # A saved report is shown as it was measured, so these would have no effect.
         why = f"needs the model itself, and {file} is a saved report; name the model's file, or leave the "
-        refuse_given(options, ("input", "args", "weights", "cross_check", "paranoid", "meta"), f"{why}option out")
+        refuse_given(
+            options, ("input", "call", "args", "weights", "cross_check", "paranoid", "meta"), f"{why}option out"
+        )
         reports, main_failed = read_reports(file), False
     else:
         from archcheck.cli.targets import reports_of

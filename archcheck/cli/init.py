@@ -87,8 +87,10 @@ def _bundle(options: Namespace) -> int:
 
 def _preset(options: Namespace) -> int:
     """Print or write the contract of a preset, without measuring anything."""
-    if options.input or options.args or options.meta:
-        raise ArchcheckError("a preset states its own input; leave --input, --args and --meta out, and edit the file")
+    if options.input or options.call or options.args or options.meta:
+        raise ArchcheckError(
+            "a preset states its own input; leave --input, --call, --args and --meta out, and edit the file"
+        )
     output, target = options.output, options.target or ""
     file = target if is_file(target) else target.rpartition(":")[0]
     if is_file(file) and not Path(file).exists():
@@ -118,6 +120,8 @@ def _drafts(worker: Worker, options: Namespace) -> Iterator[Draft]:
     request: dict[str, Any] = {"args": dict(options.args or ()), "meta": options.meta}
     if options.input:
         request["input"] = encode(options.input)
+    if options.call:
+        request["call"] = options.call
     for target in find_models(worker, options.target):
         try:
             facts = measure_target(worker, target, **request)
@@ -127,7 +131,7 @@ def _drafts(worker: Worker, options: Namespace) -> Iterator[Draft]:
         name = _name(target, taken)
         taken.add(name)
         model = _seen_from(target, options.output)
-        yield Draft(name=name, model=model, facts=facts, args=request["args"], meta=options.meta)
+        yield Draft(name=name, model=model, facts=facts, args=request["args"], meta=options.meta, call=options.call)
 
 
 def _name(target: str, taken: set[str]) -> str:

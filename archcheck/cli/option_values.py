@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from archcheck.contract.specifications import InputSpec, check_dtype, check_sizes
+from archcheck.contract.specifications import InputSpec, check_dtype, check_method, check_sizes
 from archcheck.facts.cross_checks import check_tool
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.whole_files import is_stream
@@ -122,6 +122,15 @@ def input_of(word: str) -> InputSpec:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{quote(word)} {error}") from None
     return InputSpec(shape=shape, dtype=dtype)
+
+
+def method_of(word: str) -> str:
+    """Return the name of a method."""
+    try:
+        check_method(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return word
 
 
 def argument_of(word: str) -> tuple[str, Any]:

@@ -13,6 +13,7 @@ from archcheck.cli.option_values import (
     argument_of,
     format_of,
     input_of,
+    method_of,
     output_of,
     positive,
     tool_of,
@@ -25,6 +26,7 @@ from archcheck.foundation.words import did_you_mean, nearest, quote
 
 _SECONDS = "time limit of one subject in seconds; 120 by default"
 
+_METHOD = "measure this method of the model instead of forward, for example training_step"
 _AS = f"also show the number that this tool prints, and why it differs: {', '.join(TOOLS[:-1])} or {TOOLS[-1]}"
 _NO_CACHE = "ignore the cache, and do not write to it"
 _FORMATS = "text, concise, json, markdown, github, sarif or html"
@@ -145,6 +147,7 @@ def _add_report(adder: Any, run: Command) -> None:
         help="shape of an input, for example 1,1,28,28 or 1,16:int64; repeat it for each input; by default it is "
         "inferred from the layers that receive it",
     )
+    parser.add_argument("--call", type=method_of, metavar="NAME", help=_METHOD)
     parser.add_argument(
         "--args",
         action="extend",

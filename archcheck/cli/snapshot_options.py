@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
-from archcheck.cli.option_values import argument_of, format_of_differences, input_of, output_of
+from archcheck.cli.option_values import argument_of, format_of_differences, input_of, method_of, output_of
 from archcheck.foundation.words import quote
 
 
@@ -71,6 +71,7 @@ def add_init(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--input", action="append", type=input_of, metavar="SHAPE[:DTYPE]", help="as for `archcheck report`"
     )
+    parser.add_argument("--call", type=method_of, metavar="NAME", help="as for `archcheck report`")
     parser.add_argument(
         "--args", action="extend", nargs="+", type=argument_of, metavar="NAME=VALUE", help="as for `archcheck report`"
     )

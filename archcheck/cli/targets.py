@@ -149,7 +149,7 @@ def _list_tensors(worker: Worker, options: Namespace) -> Report:
         f"is of no use for {options.target}, which holds tensors and no structure; name the architecture, as in "
         f"`archcheck report model.py:Net --weights {options.target}`"
     )
-    refuse_given(options, ("input", "args", "weights", "cross_check", "tool", "meta"), why)
+    refuse_given(options, ("input", "call", "args", "weights", "cross_check", "tool", "meta"), why)
     return Report(subject=Path(options.target).name, weights=measure_weights(worker, options.target))
 
 
@@ -242,6 +242,8 @@ def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Nam
     }
     if options.input:
         changes["input"] = tuple(options.input)
+    if options.call:
+        changes["call"] = options.call
     if options.timeout:
         changes["timeout"] = options.timeout
     if options.import_timeout:
@@ -278,6 +280,8 @@ def _measure(worker: Worker, target: str, options: Namespace) -> Report:
     }
     if options.input:
         request["input"] = encode(options.input)
+    if options.call:
+        request["call"] = options.call
     try:
         facts = measure_target(worker, target, **request)
     except SubjectError as error:

@@ -6,9 +6,11 @@ import datetime
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from typing import Any
 
 from archcheck.facts.operator_costs import Stated as StatedCost
+from archcheck.foundation.json_codec import encode
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.words import did_you_mean, listed, quote
 from archcheck.rules.base import Rule
@@ -57,6 +59,12 @@ def check_filled(text: str) -> None:
         raise ValueError("must not be empty")
 
 
+def check_method(name: str) -> None:
+    """Raise `ValueError` unless this can be the name of a method."""
+    if not name.isidentifier() or iskeyword(name):
+        raise ValueError(f'must name a method of the model, such as "training_step", found {quote(name)}')
+
+
 def check_files(files: str | tuple[str, ...]) -> None:
     """Raise `ValueError` for no file, and for one without a name."""
     if not files:
@@ -86,6 +94,10 @@ class InputSpec:
     def __post_init__(self) -> None:
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError(f'"low" must be below "high", found {self.low:g} and {self.high:g}')
+
+
+Input = tuple[InputSpec, ...] | Mapping[str, InputSpec | tuple[InputSpec, ...] | bool | int | float] | str
+"""Tensors by position or by name, or a function that makes the input. A name may have several tensors, or a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +147,9 @@ class SubjectEntry:
     """A subject as a contract names it.
 
     `model` is `file.py:Class` or `pkg.mod:factory`, called with `args`. `input` is the example input, or the name of a
-    function that makes one. `weights` is a file with its tensors; several, or a pattern, are as many entries of one
-    `family` (see `checkpoints`). So are the files of a pattern in `model`; what its wildcards match is the `member`
+    function that makes one; `training_input` is that of training mode, if it is another one. `call` is the method to
+    measure instead of `forward`. `weights` is a file with its tensors; several, or a pattern, are as many entries of
+    one `family` (see `checkpoints`). So are the files of a pattern in `model`; what its wildcards match is the `member`
     (see `subject_patterns`). `meta` builds it without memory. `unsafe` loads a pickle; only the command line can set
     it. `timeout` is in seconds. `import_timeout` limits the import of its own code, in seconds of CPU time. `costs` are
     multiply-accumulates of its own operators by name (see `operator_costs`). `snapshot` is the file of its
@@ -147,7 +160,9 @@ class SubjectEntry:
     family: str | None = field(default=None, metadata={"key": False})
     member: str | None = field(default=None, metadata={"key": False})
     model: str = field(metadata={"check": check_filled})
-    input: tuple[InputSpec, ...] | str | None = None
+    input: Input | None = None
+    training_input: Input | None = None
+    call: str | None = field(default=None, metadata={"check": check_method})
     args: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingSpec | None = None
     rules: tuple[Stated, ...] = ()
@@ -165,3 +180,9 @@ class SubjectEntry:
 def import_limit(entry: SubjectEntry) -> dict[str, float]:
     """Return the import time limit for a request, or nothing if the contract gives none."""
     return {"import_timeout": entry.import_timeout} if entry.import_timeout else {}
+
+
+def called(entry: SubjectEntry) -> dict[str, Any]:
+    """Return the method and the input of training mode for a request, or nothing if the contract gives none."""
+    given = {"call": entry.call, "training-input": encode(entry.training_input)}
+    return {key: value for key, value in given.items() if value is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 from collections.abc import Collection, Mapping
@@ -11,14 +12,18 @@ from typing import Any
 from archcheck.contract.document import Node
 from archcheck.contract.fields import build
 from archcheck.contract.rule_entries import Instances, read_rules
-from archcheck.contract.specifications import InputSpec, SubjectEntry, TrainingSpec, Waiver, is_function
+from archcheck.contract.specifications import Input, InputSpec, SubjectEntry, TrainingSpec, Waiver, is_function
 from archcheck.facts.operator_costs import Stated, check_cost, check_operator
 from archcheck.foundation.annotated_values import show
 from archcheck.foundation.quantities import parse
-from archcheck.foundation.words import did_you_mean, listed, quote
-from archcheck.rules.base import Rule, parameters
+from archcheck.foundation.words import did_you_mean, listed, nearest, quote
+from archcheck.rules.base import Rule, key_of, parameters
 
-INPUT_FORMS = 'a shape such as [1, 1, 28, 28], a list of tables, or a function such as "pkg.mod:example"'
+_TENSOR_KEYS = frozenset(key_of(option.name) for option in dataclasses.fields(InputSpec))
+INPUT_FORMS = (
+    "a shape such as [1, 1, 28, 28], a list of tables, a table by name such as { image = [1, 3, 32, 32] }, or a "
+    'function such as "pkg.mod:example"'
+)
 
 
 def read_subject(node: Node, shared: Mapping[str, Instances], known: Mapping[str, type[Rule]]) -> SubjectEntry | None:
@@ -38,6 +43,7 @@ def read_subject(node: Node, shared: Mapping[str, Instances], known: Mapping[str
         name=node.name,
         where=node.where,
         input=_read_input(nodes["input"]) if "input" in nodes else None,
+        training_input=_read_input(nodes["training-input"]) if "training-input" in nodes else None,
         training=_read_training(nodes["training"]) if "training" in nodes else None,
         rules=tuple(stated for instances in rules.values() for stated in instances.values() if stated),
         costs=_read_costs(nodes["costs"]) if "costs" in nodes else {},
@@ -45,11 +51,41 @@ def read_subject(node: Node, shared: Mapping[str, Instances], known: Mapping[str
     )
 
 
-def _read_input(node: Node) -> tuple[InputSpec, ...] | str | None:
-    """Read the example input: a name, one shape, or a list that holds a table or a shape for each tensor."""
+def _read_input(node: Node) -> Input | None:
+    """Read the example input: a function, one shape, a list with a table or a shape for each tensor, or a table with
+    such values by name.
+    """
     value = node.value
     if isinstance(value, str) and is_function(value):
         return value
+    if isinstance(value, dict) and _is_by_name(value):
+        read = {name: _read_named(node.child(name)) for name in value}
+        return {name: each for name, each in read.items() if each is not None}
+    return _read_tensors(node)
+
+
+def _is_by_name(table: Mapping[str, Any]) -> bool:
+    """Whether a table holds inputs by name, and is not one tensor, perhaps with a misspelled `shape`."""
+    names = [name for name in table if name not in _TENSOR_KEYS]
+    if not names or "shape" in table:
+        return False
+    return len(names) > 1 or nearest(names[0], ["shape"]) is None
+
+
+def _read_named(node: Node) -> InputSpec | tuple[InputSpec, ...] | bool | int | float | None:
+    value = node.value
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        node.complain_of_value(f"must be a shape, a table or a number, found {show(value)}; a function gives texts")
+        return None
+    specs = _read_tensors(node)
+    several = isinstance(value, list) and any(isinstance(item, list | dict) for item in value)
+    return specs if several or not specs else specs[0]
+
+
+def _read_tensors(node: Node) -> tuple[InputSpec, ...] | None:
+    value = node.value
     parts = [isinstance(item, list | dict) for item in value] if isinstance(value, list) else []
     one_tensor = isinstance(value, dict) or (parts and not any(parts))
     if not one_tensor and not (parts and all(parts)):

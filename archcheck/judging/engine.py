@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archcheck.contract import Contract, Stated, SubjectEntry, Waiver
 from archcheck.contract.document import show_path
-from archcheck.contract.specifications import import_limit
+from archcheck.contract.specifications import called, import_limit
 from archcheck.facts import snapshot
 from archcheck.facts.facts import Facts
 from archcheck.facts.operator_costs import Stated as StatedCost
@@ -37,33 +37,31 @@ def measure(
     example: Any = None,
     confirm: bool = True,
     costs: Mapping[str, StatedCost] | None = None,
+    call: str | None = None,
+    training_example: Any = None,
 ) -> Facts:
     """Measure `model` in this process, and return the facts.
 
     `example` is a tensor, a tuple of positional inputs or a mapping of keyword inputs. Without it the input is inferred
     from the first layer. A real forward pass in each mode confirms the shapes. With `confirm=False` there is no such
     pass, and the facts have a note. The model is left unchanged. `costs` are multiply-accumulates of your own
-    operators, as in a contract.
+    operators, as in a contract. `call` names the method to measure instead of `forward`: `"act"`. `training_example` is
+    the input in training mode, if it is another one.
 
     Raises:
-        SubjectError: the forward pass failed, or the input could not be inferred.
+        SubjectError: the model has no method `call`, the forward pass failed, or the input could not be inferred.
     """
     from archcheck.measure import measure_model
 
-    facts = measure_model(model, example=example, confirm=confirm, costs=costs)
+    facts = measure_model(
+        model, example=example, confirm=confirm, costs=costs, call=call, training_example=training_example
+    )
     return facts if confirm else facts.noting("not confirmed on real numbers, as asked")
 
 
-def check(
-    model: torch.nn.Module,
-    *,
-    example: Any = None,
-    rules: Iterable[Rule | Stated],
-    name: str | None = None,
-    costs: Mapping[str, StatedCost] | None = None,
-) -> Report:
+def check(model: torch.nn.Module, *, rules: Iterable[Rule | Stated], name: str | None = None, **how: Any) -> Report:
     """Measure `model` in this process, judge it by `rules`, and return the report. `report.verify()` raises if a rule
-    is broken.
+    is broken. `how` are `example`, `training_example`, `call` and `costs`, as for `measure`.
 
     Raises:
         SubjectError: the model could not be measured.
@@ -72,7 +70,7 @@ def check(
 
     stated = tuple(rule if isinstance(rule, Stated) else stated_in_python(rule) for rule in rules)
     chosen = tuple(each.rule for each in stated)
-    facts = measure_model(model, example=example, name=name, needs=needs_of(chosen), confirm=True, costs=costs)
+    facts = measure_model(model, name=name, needs=needs_of(chosen), confirm=True, **how)
     return graded(Report(subject=facts.subject.name, facts=facts, outcomes=judge(facts, stated)), chosen)
 
 
@@ -148,6 +146,7 @@ def measure_subject(worker: Worker, contract: Contract, entry: SubjectEntry, *, 
         "needs": sorted(needs_of(stated.rule for stated in entry.rules).union(needs)),
         "training": encode(entry.training),
         **import_limit(entry),
+        **called(entry),
         **({"costs": dict(entry.costs)} if entry.costs else {}),
     }
     beside = files_beside(contract, entry, request["needs"], entry.timeout or worker.timeout)
@@ -182,7 +181,8 @@ def _texts(contract: Contract, entry: SubjectEntry, limit: float) -> Texts:
 def measure_target(worker: Worker, target: str, **options: Any) -> Facts:
     """Measure a target that no contract names; `options` are those of a request.
 
-    They are `input`, `args`, `meta`, `weights`, `unsafe`, `needs`, and `careful` for a file that nobody has prepared.
+    They are `input`, `call`, `args`, `meta`, `weights`, `unsafe`, `needs`, and `careful` for a file that nobody has
+    prepared.
     """
     request = {"do": "measure", "target": target, "root": str(Path.cwd()), **options}
     return _facts(worker.ask(request))

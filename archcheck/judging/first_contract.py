@@ -41,13 +41,14 @@ _HEADER = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A subject of the new contract: its target, its constructor arguments, and its facts."""
+    """A subject of the new contract: its target, its constructor arguments, its facts, and the measured method."""
 
     name: str
     model: str
     facts: Facts
     args: Mapping[str, Any] = field(default_factory=dict)
     meta: bool = False
+    call: str | None = None
 
 
 def contract_text(drafts: Sequence[Draft], *, prefix: str = "", place: str = "") -> str:
@@ -71,6 +72,8 @@ def _subject(draft: Draft, prefix: str) -> Iterator[str]:
         yield f"# `{name}` is left to its default: TOML has no None"
     if inputs := draft.facts.shape.inputs:
         yield f"input = {_inputs(inputs)}"
+    if draft.call:
+        yield f"call = {toml(draft.call)}"
     if draft.meta:
         yield "meta = true"
     yield f"\n[{table}.rules]"

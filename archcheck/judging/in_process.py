@@ -28,11 +28,14 @@ def check_by_contract(
     example: Any = None,
     name: str | None = None,
     costs: Mapping[str, StatedCost] | None = None,
+    call: str | None = None,
+    training_example: Any = None,
 ) -> Report:
     """Measure `model` in this process, and judge it by the rules and waivers of a subject.
 
-    `example`, `name` and `costs` are by default those of the subject. Its training record and checkpoint are read if a
-    rule needs them; a rule that needs a trial training cannot be judged, because that builds the subject anew.
+    `example`, `name`, `costs`, `call` and `training_example` are by default those of the subject. Its training record
+    and checkpoint are read if a rule needs them; a rule that needs a trial training cannot be judged, because that
+    builds the subject anew.
 
     Raises:
         SubjectError: the model could not be measured.
@@ -48,6 +51,10 @@ def check_by_contract(
         needs=needs,
         confirm=True,
         costs={**entry.costs, **(costs or {})},
+        call=call or entry.call,
+        training_example=example_of(encode(entry.training_input), root)
+        if training_example is None
+        else training_example,
     )
     if {TRAINING, RECORD} & needs:
         spec = encode(entry.training) or {}

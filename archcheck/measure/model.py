@@ -17,11 +17,13 @@ from archcheck.facts.operator_costs import Stated as StatedCost
 from archcheck.facts.probe_names import parsed
 from archcheck.facts.records import CROSS_CHECK, PARANOID, Shapes, Subject, Tensor, ValuePasses
 from archcheck.foundation.errors import SubjectError, described
+from archcheck.foundation.words import shape_text
 from archcheck.measure.behaviour import accepted_inputs
 from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.probes import PROBES, run_probe
 from archcheck.measure.behaviour.several_passes import Several, several
 from archcheck.measure.behaviour.unused import settled
+from archcheck.measure.loading.causes import is_due_to_input
 from archcheck.measure.loading.construction_trace import Construction
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.operator_results import dtype_of
@@ -51,6 +53,7 @@ from archcheck.measure.structure.value_branches import choices
 from archcheck.measure.subject.compiled import original, uncompiled
 from archcheck.measure.subject.device_fallback import note_on, run_without_devices
 from archcheck.measure.subject.kernel_cells import keep_kernel_cells
+from archcheck.measure.subject.measured_method import FORWARD, method_of, redirect, redirected
 from archcheck.measure.subject.memory_trimming import give_back
 from archcheck.measure.subject.source_places import class_where, relative
 
@@ -67,6 +70,8 @@ def measure_model(
     fresh: Callable[[], torch.nn.Module] | None = None,
     costs: Mapping[str, StatedCost] | None = None,
     construction: Construction | None = None,
+    call: str | None = None,
+    training_example: Any = None,
 ) -> Facts:
     """Measure `model` in this process and leave it as it was.
 
@@ -75,34 +80,42 @@ def measure_model(
     too. `root` is the folder that places in files are relative to. With `confirm`, a real forward pass in evaluation
     mode has to succeed and give the same shapes. `fresh` builds a new model, for probes that compare with an unused
     one. `construction` is the trace of how the model was built, if there is one. `costs` states by name what the
-    subject's own operators cost.
+    subject's own operators cost. `call` names the method to measure instead of `forward`. `training_example` is the
+    input of passes in training mode, in the same forms as `example`, if it is another one.
 
     Raises:
-        SubjectError: `model` is not a module, its forward pass failed, or its input could not be inferred.
+        SubjectError: `model` is not a module or has no method `call`, its forward pass failed, or its input could not
+            be inferred.
     """
     if not isinstance(model, torch.nn.Module):
         raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
-    chosen = example if isinstance(example, Example) or example is None else given(example)
+    chosen, training = _example(example), _example(training_example)
     keep_kernel_cells()
     model = original(model)
     target = target or f"{type(model).__module__}:{type(model).__qualname__}"
 
     def measured() -> Facts:
         return _measured(
-            passes_of(model, chosen, costs), chosen, tuple(needs),
-            confirm=confirm, target=target, root=root or str(Path.cwd()), fresh=fresh, construction=construction,
+            passes_of(model, chosen, costs), chosen, training, tuple(needs),
+            confirm=confirm, target=target, root=root or str(Path.cwd()), construction=construction,
+            fresh=fresh and (lambda: redirect(original(fresh()), call)),
         )  # fmt: skip
 
-    with torch_state_kept(), uncompiled(), plain_branches():
+    with torch_state_kept(), uncompiled(), plain_branches(), redirected(model, call):
         facts, moves = run_without_devices(measured, problems=lambda facts: facts.unmeasured)
     if note := note_on(moves):
         facts = facts.noting(note)
     return replace(facts, subject=replace(facts.subject, name=name or type(model).__name__))
 
 
+def _example(value: Any) -> Example | None:
+    return value if isinstance(value, Example) or value is None else given(value)
+
+
 def _measured(
     passes: Passes,
     example: Example | None,
+    in_training: Example | None,
     needs: Sequence[str],
     *,
     confirm: bool,
@@ -113,13 +126,16 @@ def _measured(
 ) -> Facts:
     """Return the facts. Everything else that measuring creates can be garbage-collected afterwards."""
     chosen, evaluation = passes.first(example)
+    chosen = replace(chosen, training=in_training)
     if confirm:
         evaluation = passes.confirmed(chosen, evaluation)
     training, unmeasured = _training_trace(passes, chosen, real=evaluation.real)
     # A trace of shapes alone may have read values that it had to invent.
     if confirm and training and not training.real and VALUES & training.bounds and passes.affords(training):
         training, unmeasured = _training_trace(passes, chosen, real=True)
-    context = ProbeContext(passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh)
+    context = ProbeContext(
+        passes=passes, example=chosen, trace=evaluation, root=root, fresh=fresh, training_trace=training
+    )
     behaviour = {need: told for need in needs if (told := _probe(context, need)) is not None}
     taken = several(context, training) if confirm else Several.of(evaluation, training)
     evaluation, training = taken.evaluation[0], taken.training[0] if taken.training else None
@@ -226,9 +242,10 @@ def _value_passes(
 def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:
     """Trace in training mode. A model that needs more than its input there (targets) is measured in evaluation only."""
     try:
-        return passes.trace(example, training=True, real=real), ()
+        return passes.trace(example.in_mode(True), training=True, real=real), ()
     except SubjectError as error:
-        return None, (f"training mode: {error}",)
+        other = example.training is None and error.__cause__ is not None and is_due_to_input(error.__cause__)
+        return None, (f"training mode: {error}{'; `training-input` gives it another one' if other else ''}",)
 
 
 def _probe(context: ProbeContext, need: str) -> Mapping[str, Any] | None:
@@ -245,7 +262,11 @@ def _probe(context: ProbeContext, need: str) -> Mapping[str, Any] | None:
 
 
 def _notes(passes: Passes, example: Example, traced: Trace) -> tuple[str, ...]:
-    notes = [example.note] if example.note else []
+    notes = [] if (method := method_of(passes.model)) == FORWARD else [f"measured `{method}` instead of `forward`"]
+    notes += [example.note] if example.note else []
+    if example.training is not None:
+        shown = ", ".join(f"{shape_text(each.shape)} {dtype_of(each)}" for each in inputs_of(example.training))
+        notes.append(f"input in training mode: {shown or 'no tensor'}")
     if passes.on_meta:
         notes.append("built without memory: by shapes alone, which no real forward pass confirms")
     if traced.real:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from archcheck.contract import Contract, SubjectEntry, TrainingSpec
-from archcheck.contract.specifications import import_limit
+from archcheck.contract.specifications import called, import_limit
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.json_codec import encode
 from archcheck.foundation.words import visible
@@ -103,6 +103,7 @@ class Trainer:
             "training": encode(self.spec),
             "epochs": self.epochs or self.spec.epochs,
             **import_limit(self.entry),
+            **called(self.entry),
         }
 
     def _checkpoint(self) -> Path | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from archcheck.cli import main, output, targets
-from archcheck.cli.option_values import argument_of, format_of, input_of, output_of, positive, whole_of
+from archcheck.cli.option_values import argument_of, format_of, input_of, method_of, output_of, positive, whole_of
 from archcheck.cli.options import parse
 from archcheck.contract.specifications import InputSpec
 from archcheck.foundation import installed_packages
@@ -57,6 +57,7 @@ def test_inputs_are_shapes_with_a_dtype(word, spec):
 @pytest.mark.parametrize(
     ("read", "word", "says"),
     [
+        (method_of, "model.encode", 'must name a method of the model, such as "training_step"'),
         (input_of, "1,a", "is not a shape"),
         (input_of, "", "is not a shape"),
         (input_of, "1,-3", "is not a shape"),

@@ -137,6 +137,12 @@ def test_shared_rules_hold_for_every_subject_unless_it_says_otherwise(tmp_path):
         ('{ shape = [2, 5], dtype = "int64", low = 0, high = 9 }',
          (InputSpec(shape=(2, 5), dtype="int64", low=0.0, high=9.0),)),
         ("[{ shape = [1, 3] }, { shape = [1] }]", (InputSpec(shape=(1, 3)), InputSpec(shape=(1,)))),
+        ("{ image = [1, 3], labels = { shape = [1], dtype = 'int64', high = 9 } }",
+         {"image": InputSpec(shape=(1, 3)), "labels": InputSpec(shape=(1,), dtype="int64", high=9.0)}),
+        ("{ batch = [[1, 3], { shape = [1] }], batch_idx = 0, final = true }",
+         {"batch": (InputSpec(shape=(1, 3)), InputSpec(shape=(1,))), "batch_idx": 0, "final": True}),
+        ("{ tape = [1, 3], low = [1, 3], x = [2] }",
+         {"tape": InputSpec(shape=(1, 3)), "low": InputSpec(shape=(1, 3)), "x": InputSpec(shape=(2,))}),
         ("[[1, 3], [1]]", (InputSpec(shape=(1, 3)), InputSpec(shape=(1,)))),
     ],
 )  # fmt: skip
@@ -146,6 +152,13 @@ def test_forms_of_an_input(tmp_path, text, expected):
         assert problems(tmp_path, document)
     else:
         assert read(tmp_path, document).subject("it").input == expected
+
+
+def test_a_method_and_the_input_of_training(tmp_path):
+    text = '[subjects.it]\nmodel = "m:N"\ncall = "training_step"\ntraining-input = { x = [1, 3] }'
+    entry = read(tmp_path, text).subject("it")
+    assert entry.call == "training_step"
+    assert entry.training_input == {"x": InputSpec(shape=(1, 3))}
 
 
 def test_a_file_of_any_name_may_hold_subjects_without_the_prefix(tmp_path):

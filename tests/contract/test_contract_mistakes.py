@@ -8,7 +8,10 @@ from contract_samples import KNOWN, problems
 from archcheck.contract import load
 from archcheck.foundation.errors import ArchcheckError, ContractError
 
-INPUT = 'must be a shape such as [1, 1, 28, 28], a list of tables, or a function such as "pkg.mod:example", found'
+INPUT = (
+    "must be a shape such as [1, 1, 28, 28], a list of tables, a table by name such as { image = [1, 3, 32, 32] }, "
+    'or a function such as "pkg.mod:example", found'
+)
 
 RULES = {
     "max-parms = 5": '"max-parms" is not a rule; did you mean "max-params"?',
@@ -56,8 +59,8 @@ FORMULA = "write whole numbers, `x.numel` and `x.shape[i]` of an argument or of 
 SUBJECT = {
     "inptu = [1]": '"inptu" is not a key of subject "it"; did you mean "input"?',
     "where = 1": '"where" is not a key of subject "it"; '
-    'it has "model", "input", "args", "training", "rules", "waivers", "timeout", "import-timeout", "weights", '
-    '"meta", "costs" and "snapshot"',
+    'it has "model", "input", "training-input", "call", "args", "training", "rules", "waivers", "timeout", '
+    '"import-timeout", "weights", "meta", "costs" and "snapshot"',
     'timeout = "long"': '"timeout" must be a number, found "long"',
     "timeout = 0": '"timeout" must be positive, found 0',
     "args = 5": '"args" must be a table, found 5',
@@ -85,6 +88,17 @@ SUBJECT = {
     "input = { shape = [1], dtype = 'torch.float32' }": '"dtype" names no dtype: "torch.float32"; '
     'did you mean "float32"?',
     "input = [{ dtype = 'int64' }]": 'an input needs "shape"',
+    "input = { shap = [1], dtype = 'int64' }": '"shap" is not a key of an input; did you mean "shape"?',
+    "input = { dtype = 'int64', low = 1 }": 'an input needs "shape"',
+    "input = { image = [1, 0], labels = 3 }": '"image" must hold positive sizes, found 0',
+    "input = { image = [1, 3], labels = { shape = [1], high = 'x' } }": '"high" must be a number, found "x"',
+    "input = { image = [1, 3], mode = 'mean' }": '"mode" must be a shape, a table or a number, found "mean"; '
+    "a function gives texts",
+    "input = { image = [] }": f'"image" {INPUT} an empty list',
+    "training-input = 28": f'"training-input" {INPUT} 28',
+    "call = 'model.encode'": '"call" must name a method of the model, such as "training_step", found "model.encode"',
+    "call = ''": '"call" must name a method of the model, such as "training_step", found ""',
+    "call = true": '"call" must be a string, found true',
     "input = { shape = [1], lo = 1 }": '"lo" is not a key of an input; did you mean "low"?',
     "input = { shape = [1], low = 1, high = 1 }": 'an input: "low" must be below "high", found 1 and 1',
     "training = 'run'": '"training" must be a table, found "run"',

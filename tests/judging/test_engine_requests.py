@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from archcheck.contract import load
+from archcheck.contract.specifications import InputSpec
 from archcheck.facts import snapshot
 from archcheck.facts.facts import Facts
 from archcheck.facts.snapshot_measures import measures_of
@@ -91,6 +92,21 @@ def test_a_subject_is_asked_for_as_its_contract_states_it(contract, tmp_path):
     ]
     assert worker.timeouts == [7.0]
     assert worker.requests[0]["training"]["train"] == "run.py:train"
+
+
+def test_the_method_and_the_input_of_training_are_asked_for(contract):
+    worker = Asked()
+    spec = InputSpec(shape=(4, 3))
+    given = {"input": {"x": spec, "index": 0}, "training_input": {"batch": (spec,)}, "call": "training_step"}
+    measure_subject(worker, contract, replace(contract.subject("plain"), **given))
+    (request,) = worker.requests
+    asked = {key: request[key] for key in ("input", "training-input", "call")}
+    table = {"shape": [4, 3], "dtype": None, "low": None, "high": None}
+    assert json.loads(json.dumps(asked)) == {
+        "input": {"x": table, "index": 0},
+        "training-input": {"batch": [table]},
+        "call": "training_step",
+    }
 
 
 def test_a_subject_of_which_nothing_is_said_is_asked_for_without(contract):

@@ -9,7 +9,7 @@ from torch import nn
 
 from archcheck.foundation.errors import SubjectError
 from archcheck.measure import measure_model
-from archcheck.measure.loading.example import example_of, from_specs
+from archcheck.measure.loading.example import example_of, from_specs, tensor_specs
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,17 @@ def test_specs_say_shape_type_and_range():
     assert ids.dtype == torch.int64
     assert set(ids.tolist()) <= {5, 6, 7, 8}
     assert mask.dtype == torch.bool
+
+
+def test_specs_by_name_are_keywords():
+    batch = [{"shape": [4, 3]}, {"shape": [4], "dtype": "int64"}]
+    example = from_specs({"batch": batch, "index": 0, "mask": {"shape": [4], "dtype": "bool"}})
+    assert example.args == ()
+    assert [each.shape for each in example.kwargs["batch"]] == [(4, 3), (4,)]
+    assert isinstance(example.kwargs["batch"], tuple)
+    assert example.kwargs["index"] == 0
+    assert example.kwargs["mask"].dtype == torch.bool
+    assert tensor_specs({"index": 0, "batch": batch}) == batch
 
 
 def test_an_unknown_type_is_one_line():

@@ -54,6 +54,9 @@ def accepted(
     `tried` of `count` inputs were tried, `real` of them on real numbers. `problem` says why there is no result, and
     `notes` say how it was found.
     """
+    if mode == "both" and context.in_mode(True) is not context:
+        return {"problem": "training has an input of its own; state the rule twice, for the modes `eval` and `train`"}
+    context = context.in_mode(mode == "train")
     try:
         varied = _varied(context, axes, input)
     except ValueError as error:

@@ -66,7 +66,8 @@ def _outputs(context: ProbeContext, seed: int, training: bool, change: Callable[
     with suppress(Exception), torch.no_grad(), context.passes.untouched(values=True):
         if change is not None:
             change()
-        example = noise(context.example, seed) if seed % 4 > 1 else context.example
+        given = context.example.in_mode(training)
+        example = noise(given, seed) if seed % 4 > 1 else given
         outputs = context.call(example, training=training, seed=seed)
         return {name: output.clone() for name, output in outputs.items()}
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ from archcheck.measure.shapes.containers import named_tensors, tensors_in
 from archcheck.measure.shapes.tensor import is_floating
 from archcheck.measure.subject.module_tree import Tree
 
+_TRAINING = "context of training"
+
 Outputs = dict[str, torch.Tensor]
 """The floating outputs of a pass by name, in the order in which they are returned."""
 
@@ -39,6 +41,17 @@ class ProbeContext:
     root: str
     fresh: Callable[[], torch.nn.Module] | None = None
     known: dict[str, Any] = field(default_factory=dict)
+    training_trace: Trace | None = None
+
+    def in_mode(self, training: bool) -> ProbeContext:
+        """Return the context of passes in a mode: another one if the model gets another input in training."""
+        if not training or self.example.training is None:
+            return self
+        if _TRAINING not in self.known:
+            trace = self.training_trace or self.trace
+            self.known[_TRAINING] = replace(self, example=self.example.training, trace=trace, known={})
+        found: ProbeContext = self.known[_TRAINING]
+        return found
 
     @property
     def model(self) -> torch.nn.Module:

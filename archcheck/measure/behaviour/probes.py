@@ -39,6 +39,9 @@ PROBES: Mapping[str, Callable[..., Mapping[str, Any]]] = {
 }
 """Name -> function of the context and the parameters of a rule, which returns JSON values."""
 
+_IN_TRAINING = frozenset({"gradients-reach", "initial-loss", "overfits-one-batch"})
+"""The probes that run the model in training mode, on the input that it gets there."""
+
 
 def run_probe(name: str, context: ProbeContext, **parameters: Any) -> Mapping[str, Any]:
     """Return the result of one probe, run without gradients unless it enables them.
@@ -48,7 +51,7 @@ def run_probe(name: str, context: ProbeContext, **parameters: Any) -> Mapping[st
     """
     try:
         with torch.no_grad():
-            return PROBES[name](context, **parameters)
+            return PROBES[name](context.in_mode(name in _IN_TRAINING), **parameters)
     except SubjectError as error:
         return {"problem": str(error), **({"fix": error.fix} if error.fix else {})}
     except Exception as error:  # whatever the subject raises

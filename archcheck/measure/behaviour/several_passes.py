@@ -88,7 +88,10 @@ def several(context: ProbeContext, training: Trace | None) -> Several:
     train_inputs, trained, unmeasured = list[Example](), list[Trace](), tuple[str, ...]()
     if training is not None:
         try:
-            train_inputs, trained = _passes(context, training, changed, training=True)
+            own = context.in_mode(True)
+            if own is not context and may_differ(training):
+                changed |= _changed(own)
+            train_inputs, trained = _passes(own, training, changed, training=True)
         except SubjectError as error:
             given, unmeasured = [context.trace], (f"training mode: {error}",)
     decided = [taken for trace, taken in zip(given, (evaluation, trained), strict=False) if may_differ(trace, changed)]
@@ -166,7 +169,7 @@ def _are_alike(traces: Sequence[Trace]) -> bool:
 
 def further(context: ProbeContext, training: bool) -> Iterator[Trace]:
     """Yield passes on larger batches and with other parameters, which may run what no other pass ran."""
-    left = _ALLOWANCE // 2
+    left, context = _ALLOWANCE // 2, context.in_mode(training)
     for seed in range(1, 2 * PASSES + 1):
         if left <= 0:
             break

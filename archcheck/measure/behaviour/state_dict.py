@@ -71,7 +71,7 @@ def _use(context: ProbeContext) -> bool:
             size = max(float(tensor.double().abs().mean()), 0.01)
             nudge(tensor, 0.01 * size, generator)
     try:
-        on_batch(context, 4, BUDGET, 1, lambda example, _: _trained(context, example))
+        on_batch(context.in_mode(True), 4, BUDGET, 1, lambda example, _: _trained(context, example))
     except Exception:  # the subject may need targets in training
         return False
     return True

@@ -132,8 +132,8 @@ def _plain(values: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def _identity(model: torch.nn.Module, request: Mapping[str, Any]) -> dict[str, Any]:
-    example = example_of(request.get("input"), request["root"])
-    facts = measure_model(model, example=example, confirm=True)
+    example, in_training = (example_of(request.get(key), request["root"]) for key in ("input", "training-input"))
+    facts = measure_model(model, example=example, training_example=in_training, confirm=True, call=request.get("call"))
     return {**identity(model, request["target"], request["root"]), "fingerprint": facts.subject.fingerprint}
 
 

@@ -24,13 +24,19 @@ from archcheck.measure.subject.device_fallback import note_on, run_without_devic
 class Example:
     """Positional and keyword inputs of one forward pass, and a note on how they were found.
 
-    A `suggested` example is replaced by an inferred one if the model does not take it.
+    A `suggested` example is replaced by an inferred one if the model does not take it. `training` is the example of
+    passes in training mode, if that is another one.
     """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     note: str | None = None
     suggested: bool = False
+    training: Example | None = None
+
+    def in_mode(self, training: bool) -> Example:
+        """Return the example of passes in training or in evaluation mode."""
+        return self.training if training and self.training is not None else self
 
     def mapped(self, function: Callable[[Any], Any], whole: tuple[type, ...] = ()) -> Example:
         """Return the example with `function` applied to its tensors, and to objects of the classes in `whole`."""
@@ -60,13 +66,23 @@ def given(value: Any) -> Example:
     return Example((value,), {})
 
 
-def from_specs(specs: Sequence[Mapping[str, Any]]) -> Example:
-    """Return an example of random tensors, one for each `{shape, dtype, low, high}`.
+def from_specs(specs: Sequence[Any] | Mapping[str, Any]) -> Example:
+    """Return an example of random tensors, one for each `{shape, dtype, low, high}`, by position or by name.
+
+    A name may have a list of them, which is a tuple then, or a number that is given as it is.
 
     Raises:
         SubjectError: torch lacks a dtype, or a tensor does not fit into memory.
     """
+    if isinstance(specs, Mapping):
+        return Example((), {name: _value(spec) for name, spec in specs.items()})
     return Example(tuple(_tensor(spec) for spec in specs), {})
+
+
+def _value(spec: Any) -> Any:
+    if isinstance(spec, Mapping):
+        return _tensor(spec)
+    return tuple(map(_tensor, spec)) if isinstance(spec, list | tuple) else spec
 
 
 def suggested(stated: ProgramInput) -> Example:
@@ -92,7 +108,10 @@ def first_input(asked: Any, root: str) -> Input | None:
     if not asked:
         return None
     if not isinstance(asked, str):
-        spec = asked[0]
+        specs = tensor_specs(asked)
+        if not specs:
+            return None
+        spec = specs[0]
         highest = int(2 if spec.get("high") is None else spec["high"]) - 1
         return Input(tuple(spec["shape"]), highest if "int" in (spec.get("dtype") or "") else None)
     example = given(example_of(asked, root))
@@ -101,6 +120,13 @@ def first_input(asked: Any, root: str) -> Input | None:
         return None
     integral = not (first.is_floating_point() or first.is_complex() or first.dtype == torch.bool)
     return Input(tuple(first.shape), int(first.max().item()) if integral and first.numel() else None)
+
+
+def tensor_specs(asked: Sequence[Any] | Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the tensors that an input asks for, in order."""
+    parts = asked.values() if isinstance(asked, Mapping) else asked
+    each = [part if isinstance(part, list | tuple) else [part] for part in parts]
+    return [spec for specs in each for spec in specs if isinstance(spec, Mapping)]
 
 
 def _called(target: str, root: str) -> Any:

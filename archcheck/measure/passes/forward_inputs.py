@@ -11,6 +11,7 @@ from archcheck.foundation.errors import SubjectError
 from archcheck.foundation.words import amount, listed
 from archcheck.measure.loading.example import Example, dtype_name
 from archcheck.measure.loading.signatures import parameters_of
+from archcheck.measure.subject.measured_method import method_of
 
 _USUAL = "1,3,224,224"
 """An input as `--input` takes it, where none is known."""
@@ -23,7 +24,7 @@ def misfit(model: torch.nn.Module, example: Example) -> str | None:
         return None
     needed = [each.name for each in taken if each.default is each.empty and each.kind is not each.VAR_POSITIONAL]
     by_name = [each.name for each in taken if each.kind is each.KEYWORD_ONLY and each.name in needed]
-    takes = f"`forward` takes {_named(needed or [each.name for each in taken])}"
+    takes = f"`{method_of(model)}` takes {_named(needed or [each.name for each in taken])}"
     if by_name:
         return f"{takes}; let a function return them by name, and give it as `input` in the contract"
     if not 1 < len(needed) != len(example.args):

@@ -22,6 +22,7 @@ from archcheck.measure.passes.random_state import seed_all
 from archcheck.measure.passes.replaced_attributes import replaced
 from archcheck.measure.passes.restore import default_device
 from archcheck.measure.subject.absent_devices import join_in_thread
+from archcheck.measure.subject.measured_method import as_users_call
 
 _SIGNS = ("ARCHCHECK", "PYTEST")
 """Prefixes of environment variables that reveal a measurement."""
@@ -37,9 +38,12 @@ def outputs(model: torch.nn.Module, example: Example) -> Any:
     """
     seed_all(0)
     copied = example.copied()
-    call = partial(model, *copied.args, **copied.kwargs)
-    with ThreadPoolExecutor(1, initializer=_begin, initargs=(default_device(),)) as pool, _hidden():
-        return pool.submit(call).result()
+    with (
+        as_users_call(model) as called,
+        ThreadPoolExecutor(1, initializer=_begin, initargs=(default_device(),)) as pool,
+        _hidden(),
+    ):
+        return pool.submit(partial(called, *copied.args, **copied.kwargs)).result()
 
 
 def _begin(device: torch.device | None) -> None:

@@ -173,6 +173,7 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
     from archcheck.measure.artifacts.source_or_file import subject_of
     from archcheck.measure.evidence import record, short_training  # noqa: F401 - before the subject's code runs
     from archcheck.measure.loading.errors import explained
+    from archcheck.measure.loading.example import example_of
     from archcheck.measure.model import measure_model
     from archcheck.measure.second_look.tampering import watched
     from archcheck.measure.subject.compiled import without_compiler
@@ -186,6 +187,8 @@ def _measure(request: Mapping[str, Any], send: Send) -> Any:
         facts = measure_model(
             loaded.model,
             example=loaded.example(),
+            training_example=example_of(request.get("training-input"), request["root"]),
+            call=request.get("call"),
             name=request.get("name"),
             target=request["target"],
             root=request["root"],

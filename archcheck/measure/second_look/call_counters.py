@@ -42,7 +42,7 @@ def after_many_calls(passes: Passes, example: Example) -> Iterator[str]:
         try:
             for training in (False, True):
                 set_mode(passes.tree, training)
-                plain_run.outputs(passes.model, example)
+                plain_run.outputs(passes.model, example.in_mode(training))
         except Exception:  # it fails elsewhere, too, and is reported there
             pass
         after = [_safely(number.read) for number in numbers]

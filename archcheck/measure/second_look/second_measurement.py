@@ -105,7 +105,7 @@ class SecondMeasurement:
         """Compare with passes by shapes of one and of many samples."""
         for training, trace in self._traces.items():
             for count in (1, MANY) if not trace.real else ():
-                other = self._other(count, values=False)
+                other = self._other(count, training, values=False)
                 if other is not None:
                     found, error = self._passes.try_shapes(other, training=training)
                     if error is None:
@@ -117,15 +117,16 @@ class SecondMeasurement:
             return
         with after_many_calls(self._passes, self._example) as counter:
             for training in self._traces if counter else ():
-                found, error = self._passes.try_shapes(self._example, training=training)
+                found, error = self._passes.try_shapes(self._example.in_mode(training), training=training)
                 if error is None:
                     self._demand_same(training, found, f"after many calls, as `{counter}` counts them,", later=True)
 
     def compare_on_real_numbers(self, training: bool, *examples: Example) -> WithoutEffect:
         """Compare with passes on real numbers, by default with another batch size; return what is without effect."""
         self.covered = frozenset()
-        other = None if examples else self._other(3 if batch_of(self._example) == 2 else 2, values=True)
-        for example in examples or (other, varied(self._example)):
+        own = self._example.in_mode(training)
+        other = None if examples else self._other(3 if batch_of(own) == 2 else 2, training, values=True)
+        for example in examples or (other, varied(own)):
             if example is None:
                 continue
             try:
@@ -221,11 +222,11 @@ class SecondMeasurement:
     def _demand_the_same_failure(self, training: bool, failure: Exception) -> None:
         """Refuse a model that runs while archcheck is visible to it, and fails otherwise."""
         try:
-            self._alone(self._example, training, plain_run.in_sight)
+            self._alone(self._example.in_mode(training), training, plain_run.in_sight)
         except Exception:
             return
         try:
-            self._alone(self._example, training)
+            self._alone(self._example.in_mode(training), training)
         except Exception as error:
             raise _differs(training, f"it fails when archcheck is hidden from it: {described(error)}") from failure
 
@@ -262,15 +263,16 @@ class SecondMeasurement:
                 spot = f"read{_at(where)}" if where else "which is no tensor itself"
                 raise _differs(training, f"something other than torch computes a part of the output, {spot}")
 
-    def _other(self, count: int, *, values: bool) -> Example | None:
+    def _other(self, count: int, training: bool, *, values: bool) -> Example | None:
         """Return the example with `count` samples, `None` if it is unknown which axis counts them."""
+        example = self._example.in_mode(training)
         try:
-            chosen = choose(self._example, None, self._traces[False], self._passes.tree)
+            chosen = choose(example, None, self._traces[example is not self._example], self._passes.tree)
         except ValueError:
             return None
         if chosen.batch is None or chosen.tensor.shape[chosen.batch] == count:
             return None
-        found = Varied(chosen, (chosen.batch,)).example_at(self._example, (count,), values=values)
+        found = Varied(chosen, (chosen.batch,)).example_at(example, (count,), values=values)
         return varied(found) if values else found
 
 
