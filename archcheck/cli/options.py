@@ -211,8 +211,8 @@ def _add_train(adder: Any) -> None:
 
 
 def _add_kept(adder: Any) -> None:
-    """Add the commands that keep measures, compare them and promise them."""
-    from archcheck.cli import snapshot_options
+    """Add the commands that keep measures, compare them and promise them, and the servers."""
+    from archcheck.cli import server_options, snapshot_options
 
     snapshot = _add(
         adder,
@@ -235,7 +235,7 @@ def _add_kept(adder: Any) -> None:
     )
     snapshot_options.add_sync(sync)
     _add_config(sync)
-    for parser in (snapshot, init, sync):
+    for parser in (snapshot, init, sync, *server_options.add_servers(adder, _add)):
         _add_timeouts(parser, _SECONDS)
         parser.add_argument("--no-cache", action="store_true", help=_NO_CACHE)
 

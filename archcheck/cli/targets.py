@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from archcheck.foundation.json_codec import encode
 from archcheck.foundation.suffixes import PICKLED, TENSORS, ends, is_file
 from archcheck.foundation.words import listed, quote
 from archcheck.judging.engine import check_subject, find_main_model, find_models, measure_target, measure_weights
+from archcheck.judging.target_files import place, subjects_in
 from archcheck.rules.findings import MeasurementFailure, Report
 from archcheck.workers.worker_process import Worker
 
@@ -32,8 +32,6 @@ _NOT_BUILT = ("construct", "input", "forward", "import", "no-model")
 """Why a block is not measured that needs arguments, other inputs, or a package."""
 _SHOWN = 6
 """How many of them are named."""
-Place = tuple[Path | None, str]
-"""A file and the name within it; the name is empty for a whole file."""
 
 
 class Reports(NamedTuple):
@@ -181,21 +179,7 @@ def _entries(contract: Contract | None, target: str) -> list[SubjectEntry]:
     if contract is None:
         return []
     file, name = place(Path.cwd(), target)
-    places = ((entry, place(contract.root, entry.model)) for entry in contract.subjects)
-    return [entry for entry, (of, called) in places if file and of == file and called in (name, "")]
-
-
-def place(root: Path, target: str) -> Place:
-    """Return the file of `file.py:Net` or `pkg.mod:Net` below `root` and the name in it. The file is `None` if there is
-    none.
-    """
-    head, colon, name = target.rpartition(":")
-    head, name = (head, name) if colon else (name, "")
-    candidates = [root / head]
-    if re.fullmatch(r"\w+(\.\w+)*", head):
-        dotted = root.joinpath(*head.split("."))
-        candidates += [dotted.with_suffix(".py"), dotted / "__init__.py"]
-    return next((file.resolve() for file in candidates if file.is_file()), None), name
+    return [entry for entry, called in subjects_in(contract, file) if called in (name, "")]
 
 
 def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Namespace) -> Report:
