@@ -119,8 +119,13 @@ def merge(options: Namespace) -> int:
 
 def explain(options: Namespace) -> int:
     """Show the page of a topic, a rule or a kind; without a name, list them."""
-    _write_page(_list_of_topics() if options.topic is None else _page_of(options))
+    _write_page(explanation(options))
     return 0
+
+
+def explanation(options: Namespace) -> str:
+    """Return the page that is asked for, or the list of all."""
+    return _list_of_topics() if options.topic is None else _page_of(options)
 
 
 def _write_page(text: str) -> None:

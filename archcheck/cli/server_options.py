@@ -8,7 +8,10 @@ from typing import Any
 
 from archcheck.cli.late_imports import imported_late
 
-_SERVERS = {"lsp": "serve an editor: a language server with diagnostics and hover"}
+_SERVERS = {
+    "lsp": "serve an editor: a language server with diagnostics and hover",
+    "mcp": "serve an agent: report, check, explain, diff and init as tools with typed results",
+}
 
 
 def add_servers(adder: Any, add: Callable[..., argparse.ArgumentParser]) -> Iterator[argparse.ArgumentParser]:

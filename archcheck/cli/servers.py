@@ -1,4 +1,4 @@
-"""`archcheck lsp`: serve an editor."""
+"""`archcheck lsp` and `archcheck mcp`: serve an editor or an agent."""
 
 from __future__ import annotations
 
@@ -16,4 +16,16 @@ def lsp(options: Namespace) -> int:
 
     with worker_of(options) as worker:
         serve(worker, published_pages())
+    return 0
+
+
+def mcp(options: Namespace) -> int:
+    """Serve an agent over standard input and output until it leaves."""
+    demand_extra("mcp", "mcp", "`archcheck mcp`")
+    from archcheck.cli.agent_tools import AgentTools
+    from archcheck.integrations.agent_server import serve
+
+    with worker_of(options) as worker:
+        tools = AgentTools(worker)
+        serve((tools.report, tools.check, tools.explain, tools.diff, tools.init))
     return 0

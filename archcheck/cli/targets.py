@@ -47,13 +47,18 @@ def reports_of(options: Namespace) -> Reports:
     Raises `ArchcheckError` when the target names nothing.
     """
     with worker_of(options) as worker:
-        if _is_name(options.target):
-            reports = (_check(worker, *_named(options), options),)
-        elif ends(options.target, TENSORS) or (ends(options.target, PICKLED) and not options.unsafe):
-            reports = (_list_tensors(worker, options),)
-        else:
-            return _with_main(worker, options, list(_report_models(worker, options)))
-        return Reports(reports, reports[0].error is not None)
+        return reports_in(worker, options)
+
+
+def reports_in(worker: Worker, options: Namespace) -> Reports:
+    """Return what `reports_of` does, measured in a worker that goes on."""
+    if _is_name(options.target):
+        reports = (_check(worker, *_named(options), options),)
+    elif ends(options.target, TENSORS) or (ends(options.target, PICKLED) and not options.unsafe):
+        reports = (_list_tensors(worker, options),)
+    else:
+        return _with_main(worker, options, list(_report_models(worker, options)))
+    return Reports(reports, reports[0].error is not None)
 
 
 def _with_main(worker: Worker, options: Namespace, measured: list[tuple[str, Report]]) -> Reports:
