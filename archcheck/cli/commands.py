@@ -88,6 +88,10 @@ def _read_part(file: Path) -> Part:
 
 def check(options: Namespace) -> int:
     """Judge the subjects of the contract, or of its shard."""
+    if options.watch:
+        from archcheck.cli.watch import watch
+
+        return watch(options)
     from archcheck.cli.worker_options import workers_of
     from archcheck.judging.engine import chosen_entries, exit_code
     from archcheck.judging.jobs import check_many

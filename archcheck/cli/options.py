@@ -190,6 +190,7 @@ def _add_check(adder: Any, run: Command) -> None:
         "--no-paranoid", dest="paranoid", action="store_false", help="skip the second measurement on real numbers"
     )
     parser.add_argument("--paranoid", action="store_true", default=True, help=f"{_PARANOID}; this is the default")
+    parser.add_argument("--watch", action="store_true", help="judge again after each change of a file, until Ctrl-C")
     _add_common(parser)
 
 
