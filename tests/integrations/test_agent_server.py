@@ -16,6 +16,7 @@ from mcp import StdioServerParameters
 from mcp.client import Client
 
 from archcheck.facts.snapshot import Snapshot, Totals, snapshot_text
+from tests.pages.page_blocks import the_block
 from tests.support.cli_samples import environment
 
 NET = """\
@@ -155,3 +156,8 @@ def test_a_mistake_is_an_error_of_one_line(seen: dict[str, Any], name: str, part
     (content,) = answer.content
     assert part in content.text
     assert "\n" not in content.text
+
+
+def test_the_page_starts_what_was_tested() -> None:
+    servers = json.loads(the_block("json", "mcpServers").text)["mcpServers"]
+    assert servers == {"archcheck": {"command": "archcheck", "args": ["mcp"]}}

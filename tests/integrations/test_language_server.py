@@ -13,6 +13,7 @@ from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 
 from archcheck.integrations.source_ranges import class_line, statement_range
+from tests.pages.page_blocks import the_block
 from tests.support.cli_samples import environment
 
 NET = """\
@@ -311,3 +312,10 @@ def test_a_range_is_what_begins_at_a_line(text: str, line: int, expected: object
 )
 def test_a_class_is_found_by_its_name(text: str, name: str, line: int) -> None:
     assert class_line(text, name) == line
+
+
+@pytest.mark.parametrize(
+    ("language", "starts"), [("js", 'command: "archcheck", args: ["lsp"]'), ("lua", 'cmd = { "archcheck", "lsp" }')]
+)
+def test_the_page_starts_what_was_tested(language: str, starts: str) -> None:
+    assert starts in the_block(language, "archcheck").text
