@@ -98,6 +98,10 @@ def _read_part(file: Path) -> Part:
 
 def check(options: Namespace) -> int:
     """Judge the subjects of the contract, or of its shard."""
+    if options.watch:
+        from archcheck.cli.watch import watch
+
+        return watch(options)
     from archcheck.cli.worker_options import workers_of
     from archcheck.judging.engine import chosen_entries, exit_code
     from archcheck.judging.jobs import check_many
@@ -129,8 +133,13 @@ def merge(options: Namespace) -> int:
 
 def explain(options: Namespace) -> int:
     """Show the page of a topic, a rule or a kind; without a name, list them."""
-    _write_page(_list_of_topics() if options.topic is None else _page_of(options))
+    _write_page(explanation(options))
     return 0
+
+
+def explanation(options: Namespace) -> str:
+    """Return the page that is asked for, or the list of all."""
+    return _list_of_topics() if options.topic is None else _page_of(options)
 
 
 def _write_page(text: str) -> None:

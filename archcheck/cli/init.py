@@ -47,7 +47,7 @@ def init(options: Namespace) -> int:
         raise ArchcheckError("`archcheck init` needs a model or a preset: `archcheck init model.py`; see `--help`")
     toml(_stated(options))  # what a contract cannot hold is refused before anything is measured
     with worker_of(options) as worker:
-        drafts = list(_drafts(worker, options))
+        drafts = list(drafts_of(worker, options))
     if not drafts:
         return 2
     prefix = PREFIX if output and output.name == SHARED_FILE else ""
@@ -114,7 +114,7 @@ def _stated(options: Namespace) -> dict[str, Any]:
     return {name: value for name, value in options.args or () if value is not None}
 
 
-def _drafts(worker: Worker, options: Namespace) -> Iterator[Draft]:
+def drafts_of(worker: Worker, options: Namespace) -> Iterator[Draft]:
     """Measure every model of the target. Print the error of a model that fails, and leave it out."""
     taken: set[str] = set()
     request: dict[str, Any] = {"args": dict(options.args or ()), "meta": options.meta}

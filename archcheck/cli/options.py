@@ -178,6 +178,7 @@ def _add_check(adder: Any, run: Command) -> None:
     parser = _add(adder, "check", run, "judge the subjects of the contract; the exit code is 1 when a rule is broken")
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="the names of the subjects; all by default")
     check_options.add_judging(parser)
+    parser.add_argument("--watch", action="store_true", help="judge again after each change of a file, until Ctrl-C")
     _add_common(parser)
 
 
@@ -208,8 +209,8 @@ def _add_train(adder: Any) -> None:
 
 
 def _add_kept(adder: Any) -> None:
-    """Add the commands that keep measures, compare them and promise them."""
-    from archcheck.cli import snapshot_options
+    """Add the commands that keep measures, compare them and promise them, and the servers."""
+    from archcheck.cli import server_options, snapshot_options
 
     snapshot = _add(
         adder,
@@ -233,7 +234,7 @@ def _add_kept(adder: Any) -> None:
     )
     snapshot_options.add_sync(sync)
     _add_config(sync)
-    for parser in (snapshot, init, sync):
+    for parser in (snapshot, init, sync, *server_options.add_servers(adder, _add)):
         _add_timeouts(parser, _SECONDS)
         parser.add_argument("--no-cache", action="store_true", help=_NO_CACHE)
 

@@ -121,7 +121,7 @@ def write(text: str) -> None:
 
     Raises `ArchcheckError` when the text cannot be written.
     """
-    if sys.stdout is None:  # closed before the process began
+    if sys.stdout is None or sys.stdout.closed:  # before the process began, or by a server that has ended
         return
     try:
         sys.stdout.write(_encodable(text, sys.stdout.encoding or "utf-8"))

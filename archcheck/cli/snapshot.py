@@ -161,13 +161,17 @@ def _command(name: str) -> str:
 
 def diff(options: Namespace) -> int:
     """Show what differs between two saved reports or snapshots."""
+    text = FORMATS[options.format](differences(options))
+    save(text, options.output) if options.output else write(text)
+    return 0
+
+
+def differences(options: Namespace) -> list[Comparison]:
+    """Return what differs between two saved reports or snapshots, for each subject."""
     (first, _), (second, limits) = _read_measures(options.first), _read_measures(options.second)
     # Where each side has one subject its name may be of both: what is compared is the second's all the same.
     only = next(iter(limits.values())) if len(second) == len(limits) == 1 else {}
-    compared = [replace(each, limits=limits.get(each.subject, only)) for each in compare_all(first, second)]
-    text = FORMATS[options.format](compared)
-    save(text, options.output) if options.output else write(text)
-    return 0
+    return [replace(each, limits=limits.get(each.subject, only)) for each in compare_all(first, second)]
 
 
 _REPAIR = "`archcheck snapshot` and `archcheck check --format json` write what can be read"

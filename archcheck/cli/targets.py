@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
@@ -20,10 +19,10 @@ from archcheck.facts.calls import CALLS
 from archcheck.facts.records import CROSS_CHECK, PARANOID, RECORD, TRAINING, TRIAL
 from archcheck.foundation.errors import ArchcheckError, ContractError, SubjectError
 from archcheck.foundation.json_codec import encode
-from archcheck.foundation.model_configurations import configuration_file
 from archcheck.foundation.suffixes import PICKLED, TENSORS, ends, is_file
 from archcheck.foundation.words import listed, quote
 from archcheck.judging.engine import check_subject, find_main_model, find_models, measure_target, measure_weights
+from archcheck.judging.target_files import place, subjects_in
 from archcheck.rules.findings import MeasurementFailure, Report
 from archcheck.workers.worker_process import Worker
 
@@ -34,8 +33,6 @@ _NOT_BUILT = ("construct", "input", "forward", "import", "no-model")
 """Why a block is not measured that needs arguments, other inputs, or a package."""
 _SHOWN = 6
 """How many of them are named."""
-Place = tuple[Path | None, str]
-"""A file and the name within it; the name is empty for a whole file."""
 
 
 class Reports(NamedTuple):
@@ -50,23 +47,28 @@ def reports_of(options: Namespace) -> Reports:
 
     Raises `ArchcheckError` when a target names nothing.
     """
-    targets = [(each, target) for target in options.targets for each in single_targets(target)]
     with worker_of(options) as worker:
-        if len(targets) == 1:
-            return _reports_of_one(worker, Namespace(**vars(options), target=targets[0][0]))
-        found: list[tuple[str, Report]] = []
-        failed = False
-        for each, named in targets:
-            try:
-                reports, main_failed = _reports_of_one(worker, Namespace(**vars(options), target=each))
-            except SubjectError as error:
-                if error.kind == "no-model" and each != named:  # a folder holds other files, too
-                    continue
-                if error.kind == "not-found" and each == named:
-                    raise
-                reports, main_failed = (_failed(each, error),), True
-            found += [(each, report) for report in reports]
-            failed = failed or main_failed
+        return reports_in(worker, options)
+
+
+def reports_in(worker: Worker, options: Namespace) -> Reports:
+    """Return what `reports_of` does, measured in a worker that goes on."""
+    targets = [(each, target) for target in options.targets for each in single_targets(target)]
+    if len(targets) == 1:
+        return _reports_of_one(worker, Namespace(**vars(options), target=targets[0][0]))
+    found: list[tuple[str, Report]] = []
+    failed = False
+    for each, named in targets:
+        try:
+            reports, main_failed = _reports_of_one(worker, Namespace(**vars(options), target=each))
+        except SubjectError as error:
+            if error.kind == "no-model" and each != named:  # a folder holds other files, too
+                continue
+            if error.kind == "not-found" and each == named:
+                raise
+            reports, main_failed = (_failed(each, error),), True
+        found += [(each, report) for report in reports]
+        failed = failed or main_failed
     if not found:
         raise ArchcheckError(f"no file in {listed(options.targets)} defines a model; name one, as in `model.py:Net`")
     return Reports(told_apart(found), failed)
@@ -210,23 +212,7 @@ def _entries(contract: Contract | None, target: str) -> list[SubjectEntry]:
     if contract is None:
         return []
     file, name = place(Path.cwd(), target)
-    places = ((entry, place(contract.root, entry.model)) for entry in contract.subjects)
-    return [entry for entry, (of, called) in places if file and of == file and called in (name, "")]
-
-
-def place(root: Path, target: str) -> Place:
-    """Return the file of `file.py:Net` or `pkg.mod:Net` below `root` and the name in it. The file is `None` if there is
-    none.
-    """
-    if configuration := configuration_file(root / target):
-        return configuration.resolve(), ""
-    head, colon, name = target.rpartition(":")
-    head, name = (head, name) if colon else (name, "")
-    candidates = [root / head]
-    if re.fullmatch(r"\w+(\.\w+)*", head):
-        dotted = root.joinpath(*head.split("."))
-        candidates += [dotted.with_suffix(".py"), dotted / "__init__.py"]
-    return next((file.resolve() for file in candidates if file.is_file()), None), name
+    return [entry for entry, called in subjects_in(contract, file) if called in (name, "")]
 
 
 def _check(worker: Worker, contract: Contract, entry: SubjectEntry, options: Namespace) -> Report:

@@ -29,6 +29,13 @@ def not_installed(*packages: str) -> str:
     return f"{names} not installed for `{sys.executable}`; run `{sys.executable} -m pip install {names}`"
 
 
+def demand_extra(package: str, extra: str, what: str) -> None:
+    """Raise `ArchcheckError`, in one line, if the package of an extra is missing. `what` needs it."""
+    if not _is_importable(package):
+        install = f"{sys.executable} -m pip install 'archcheck-torch[{extra}]'"
+        raise ArchcheckError(f"{what} needs {package}, which is not installed; run `{install}`")
+
+
 def refuse_if_unable() -> None:
     """Raise `ArchcheckError` if no worker can be started and limited here, or if a package is missing.
 

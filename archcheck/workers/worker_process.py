@@ -76,6 +76,8 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
         self._requests = self._replies = -1
         self._buffer = bytearray()
         self._number = ""
+        self.is_stale: Callable[[], bool] = lambda: False
+        """Whether nobody waits for the answer any more. Then the request ends, and torch stays imported."""
         self._cancelled = False
         self._forks = can_fork()
 
@@ -147,6 +149,10 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
             while "progress" in (reply := self._receive(deadline, limit)):
                 if on_progress:
                     on_progress(reply["progress"])
+        except _Stale:
+            # Any line ends the child that measures, and leaves the worker ready.
+            write_all(self._requests, b"\n") if self._forks else self.close()
+            raise
         except BaseException:
             self.close()
             raise
@@ -155,9 +161,7 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
         return {**reply, "took": time.monotonic() - began}
 
     def cancel(self) -> None:
-        """End the current request from another thread, and refuse all further requests. The waiting thread gets an
-        error.
-        """
+        """End the current request from another thread, and refuse further ones. The waiting thread gets an error."""
         self._cancelled = True
 
     def close(self) -> None:
@@ -240,6 +244,8 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
             dead = self._process.poll() is not None  # before the pipe is read, so that no reply is missed
             left = deadline - time.monotonic()
             self._refuse_if_cancelled()
+            if self.is_stale():
+                raise _Stale("cancelled", "was not measured to its end: it has changed")
             ready, _, _ = select.select([self._replies], [], [], max(0.0, min(left, _POLL)))
             if ready:
                 chunk = os.read(self._replies, 1 << 16)
@@ -261,6 +267,10 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
             return _crash(128 - code if self._sandbox and code > 128 else code)  # bubblewrap's exit codes for signals
         except subprocess.TimeoutExpired:
             return SubjectError("crash", "closed the pipe to archcheck and went on running")
+
+
+class _Stale(SubjectError):  # noqa: N818 - an answer, not a mishap
+    """Nobody waits for the answer any more."""
 
 
 def _late(limit: float) -> SubjectError:

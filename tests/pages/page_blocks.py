@@ -33,6 +33,9 @@ _NAMES_FILE = re.compile(r"`(?P<file>[\w./-]+\.\w+)`[^`]*:$")
 
 
 ELSEWHERE = {
+    ("agents", "json", '{ "mcpServers"'): "../integrations/test_agent_server.py",
+    ("editors", "js", "const"): "../integrations/test_language_server.py",
+    ("editors", "lua", "vim"): "../integrations/test_language_server.py",
     ("README", "text", "$ archcheck report reference_models/mnist/model.py --depth 1"): "test_readme.py",
     ("README", "text", "A, 15 epochs"): "test_readme.py",
     ("README", "sh", "python3 -m venv .venv"): "test_readme.py",

@@ -218,3 +218,18 @@ def test_numbers_that_json_lacks_come_through(monkeypatch):
     assert known == [math.inf, -math.inf]
     assert math.isnan(nan)
     assert last == 1.5
+
+
+def test_a_stale_request_ends_at_once_and_torch_stays_imported(worker, ask):
+    ask(NET)
+    process, began = worker._process.pid, time.monotonic()
+    worker.is_stale = lambda: time.monotonic() > began + 0.3
+    try:
+        with pytest.raises(SubjectError, match="it has changed") as caught:
+            ask("import time\ntime.sleep(60)\n" + NET)
+    finally:
+        worker.is_stale = lambda: False
+    assert caught.value.kind == "cancelled"
+    assert ask(NET)["params"]["total"] == 16
+    assert worker._process.pid == process
+    assert time.monotonic() - began < 30

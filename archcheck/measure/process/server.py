@@ -53,6 +53,8 @@ def main(requests: int, replies: int, *, forks: bool, scratch: str) -> NoReturn:
         write(replies, line_of({"ready": True}))
         # Unbuffered, so that what follows a request stays in the pipe and `select` sees it.
         while line := lines.readline():
+            if line.isspace():  # it ended the request before, for whose answer nobody waits any more
+                continue
             if forks:
                 _serve(line, kept, scratch)
             else:
