@@ -21,13 +21,13 @@ from archcheck.judging.engine import check as check_rules
 from archcheck.judging.engine import measure, stated_in_python
 from archcheck.judging.in_process import check_by_contract
 from archcheck.render import render as render_reports
-from archcheck.rules.base import Rule
+from archcheck.rules.base import Rule, rule_name
 from archcheck.rules.findings import Report
 
 if TYPE_CHECKING:
     import torch
 
-Rules = Mapping[str, Any] | Iterable[Rule | type[Rule] | str]
+Rules = Mapping[str, Any] | Iterable[Rule | type[Rule] | str | Mapping[str, Any]]
 """Rules as Python code states them: `{"max-params": "20k"}`, or `[rules.MaxParams(limit=20_000)]`."""
 
 _CHOICES = {"color", "depth", "outcomes_only", "width"}
@@ -84,7 +84,7 @@ def _entry(contract: Contract, subject: str | None) -> SubjectEntry:
 def _stated(rules: Rules) -> tuple[Stated, ...]:
     """Return rules that Python code states. Those of a table stand at the line that calls `check`."""
     if isinstance(rules, Mapping):
-        return rules_in_python(rules, _caller(), known_rules(None)[0])
+        rules = [rules]
     if isinstance(rules, str | Rule) or not isinstance(rules, Iterable):
         raise ArchcheckError(
             f'`rules` must be a table such as {{"max-params": "20k"}} or a list of rules, found {rules!r}'
@@ -100,8 +100,6 @@ def _table(rule: Any) -> Mapping[str, Any]:
     if isinstance(rule, Mapping):
         return rule
     if isinstance(rule, type) and issubclass(rule, Rule):
-        from archcheck.rules.base import rule_name
-
         return {rule_name(rule): True}
     if isinstance(rule, str):
         return {rule: True}

@@ -132,8 +132,7 @@ class Rule:
                 raise ValueError("`points` must hold a band")
             for points in (band.points for band in self.points):
                 _check_worth(points)
-            for banded in self.banded():  # so that the rule refuses a limit that it cannot have
-                del banded
+            list(self.banded())  # so that the rule refuses a limit that it cannot have
         elif self.points is not None:
             _check_worth(self.points)
 

@@ -127,17 +127,9 @@ def load_noted(
         except SubjectError as error:
             tried = () if missing_arguments(value, {**guessed.args, **args}) else guessed.tried
             raise explained_error(error, target, tried) from error
-    settings = configured.note if configured else None
-    notes = [
-        *execution.notes(),
-        only,
-        settings,
-        *guessed.notes,
-        held,
-        *published.said,
-        note_on([*execution.moves(), *moves]),
-        stubs.note(),
-    ]
+    moved = note_on([*execution.moves(), *moves])
+    told = (only, configured.note if configured else None, *guessed.notes, held)
+    notes = (*execution.notes(), *told, *published.said, moved, stubs.note())
     return Loaded(model, tuple(note for note in notes if note), construction, stated, guessed.notes)
 
 

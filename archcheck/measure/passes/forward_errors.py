@@ -67,8 +67,7 @@ def failed_in(error: BaseException, tree: Tree) -> str:
 
 def forward_error(example: Example, error: Exception, tree: Tree, *, meta: bool = False) -> SubjectError:
     """Return the error of a failed forward pass, with the layer, the line, the shapes of the input, and what to do."""
-    tensors = tensors_in((example.args, dict(example.kwargs)))
-    shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in tensors) or "no tensor"
+    shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in inputs_of(example)) or "no tensor"
     message = f"the forward pass failed{failed_in(error, tree)} on input {shapes}: {described(error)}"
     said = [message]
     if is_due_to_input(error):

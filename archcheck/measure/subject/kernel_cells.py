@@ -6,14 +6,16 @@ import ast
 import linecache
 
 from archcheck.foundation.notebook_cells import cell_name, cells_run
-from archcheck.measure.subject.source_text import keep_cell, keep_classes, keep_name
+from archcheck.measure.subject.source_text import keep_cell, keep_classes, keep_name, shown_file
 
 
 def keep_kernel_cells() -> None:
     """Keep the source of each cell that IPython has run in this process. Elsewhere nothing happens."""
     for file, number in sorted(cells_run().items(), key=lambda cell: cell[1]):
-        text = "".join(linecache.getlines(file))
         name = cell_name(number)
+        if shown_file(file) == name:  # it was kept when another model was measured
+            continue
+        text = "".join(linecache.getlines(file))
         keep_name(file, name)
         keep_cell(name, text, "")
         try:
