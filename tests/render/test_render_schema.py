@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import archcheck.render
+import archcheck
 from archcheck.judging.shards import Shard
 from archcheck.render import render
 from archcheck.render.schema import report_schema
@@ -19,7 +19,7 @@ from archcheck.rules.findings import Outcome, Report
 from tests.render.samples import cross_checked, differences, failed, graded, judged, plain_net, troubled_net
 from tests.render.test_render_json import OUTCOMES
 
-FILE = Path(archcheck.render.__file__).with_name("report.schema.json")
+FILE = Path(archcheck.__file__).with_name("render") / "report.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(report_schema())
 REPORTS = (
     judged(),
