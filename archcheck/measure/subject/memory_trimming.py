@@ -16,11 +16,15 @@ _MAPPING = re.compile(r"(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) (?:(?P<file>r-[-
 
 
 def give_back() -> None:
-    """Collect garbage, and return freed memory to the system if the C library is glibc.
+    """In a process that only measures, collect garbage and, if the C library is glibc, return freed memory to the system.
 
     glibc keeps freed blocks for later use. The stages of a measurement allocate differently, so that the blocks of one
-    stage would stay beside those of the next.
+    stage would stay beside those of the next. A process that only measures has frozen what it imported (`server`).
+    In any other, such as a notebook, the collector would look at every object of torch and of the user, which takes
+    longer than measuring most networks.
     """
+    if not gc.get_freeze_count():
+        return
     gc.collect()
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
