@@ -16,7 +16,7 @@ _MAPPING = re.compile(r"(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) (?:(?P<file>r-[-
 
 
 def give_back() -> None:
-    """Collect garbage in a process that only measures and, if the C library is glibc, return freed memory to the system.
+    """Collect garbage in a process that only measures. If the C library is glibc, return freed memory to the system.
 
     glibc keeps freed blocks for later use. The stages of a measurement allocate differently, so that the blocks of one
     stage would stay beside those of the next. A process that only measures has frozen what it imported (`server`).
