@@ -6,7 +6,6 @@ import json
 import math
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,14 +13,20 @@ from torch import nn
 
 from archcheck.foundation.errors import NotMeasured
 from archcheck.judging.engine import check, measure
+from archcheck.measure.behaviour.probe_context import ProbeContext
 from archcheck.measure.behaviour.probes import run_probe
 from archcheck.measure.loading.example import Example
-from archcheck.measure.subject.module_tree import Tree
+from archcheck.measure.passes.forward import Passes
 from archcheck.rules import LogProbabilities
 from archcheck.rules.findings import Report, Verdict
 
 IMAGE = torch.ones(2, 3)
 TOKENS = torch.tensor([[3, 1, 6]])
+
+
+def context_of(model):
+    """Return the context of probes of a model that cannot be measured, so that it has no trace."""
+    return ProbeContext(passes=Passes(model), example=Example((IMAGE,), {}), trace=None, root=".")
 
 
 class Output(nn.Module):
@@ -97,8 +102,9 @@ def test_integers_are_not_multiplied():
     ],
 )
 def test_an_output_without_values_is_an_error(forward, says):
-    bench = SimpleNamespace(model=forward, example=Example((IMAGE,), {}), tree=Tree(nn.Identity()))
-    assert says in run_probe("log-probabilities", bench)["problem"]
+    model = nn.Identity()
+    model.forward = forward
+    assert says in run_probe("log-probabilities", context_of(model))["problem"]
     facts = replace(measure(nn.Identity(), example=IMAGE), behaviour={"log-probabilities": {"problem": says}})
     with pytest.raises(NotMeasured, match=re.escape(says)):
         LogProbabilities().check(facts)
@@ -113,8 +119,7 @@ class Fails(nn.Module):
 
 def test_a_pass_that_fails_names_the_layer_and_the_line():
     net = nn.Sequential(nn.Identity(), Fails())
-    bench = SimpleNamespace(model=net, example=Example((IMAGE,), {}), tree=Tree(net))
-    problem = run_probe("log-probabilities", bench)["problem"]
+    problem = run_probe("log-probabilities", context_of(net))["problem"]
     line = Fails.forward.__code__.co_firstlineno + 1
     where = f"in `1` (Fails) at test_log_probabilities.py:{line}"
     assert problem.startswith(f"the forward pass failed on real numbers {where}: ZeroDivisionError: ")
