@@ -6,13 +6,15 @@ from argparse import Namespace
 
 from archcheck.cli.output import published_pages
 from archcheck.cli.worker_options import worker_of
+from archcheck.foundation.garbage_collection import collection_paused
 from archcheck.foundation.platform_support import demand_extra
 
 
 def lsp(options: Namespace) -> int:
     """Serve an editor over standard input and output until it leaves."""
     demand_extra("pygls", "lsp", "`archcheck lsp`")
-    from archcheck.integrations.language_server import serve
+    with collection_paused():
+        from archcheck.integrations.language_server import serve
 
     with worker_of(options) as worker:
         serve(worker, published_pages())
@@ -22,8 +24,9 @@ def lsp(options: Namespace) -> int:
 def mcp(options: Namespace) -> int:
     """Serve an agent over standard input and output until it leaves."""
     demand_extra("mcp", "mcp", "`archcheck mcp`")
-    from archcheck.cli.agent_tools import AgentTools
-    from archcheck.integrations.agent_server import serve
+    with collection_paused():
+        from archcheck.cli.agent_tools import AgentTools
+        from archcheck.integrations.agent_server import serve
 
     with worker_of(options) as worker:
         tools = AgentTools(worker)

@@ -6,7 +6,6 @@ must not stay in the model, because its next call would fail.
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import torch
 
+from archcheck.foundation.garbage_collection import collection_paused
 from archcheck.measure.operators.computation import SMALL
 from archcheck.measure.passes.random_state import random_states_kept
 from archcheck.measure.passes.saved_values import Values
@@ -184,17 +184,12 @@ def defaults_kept() -> Iterator[None]:
 def torch_state_kept() -> Iterator[None]:
     """Restore the random states and torch's settings at the end of the block.
 
-    In the block, attention has no fast path, which would hide its parts in one operation. The garbage collector pauses:
-    with torch imported, one collection takes longer than measuring most networks.
+    In the block, attention has no fast path, which would hide its parts in one operation. The garbage collector pauses.
     """
-    collecting = gc.isenabled()
-    gc.disable()
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with random_states_kept(), defaults_kept():
+        with collection_paused(), random_states_kept(), defaults_kept():
             yield
     finally:
-        if collecting:
-            gc.enable()
         torch.backends.mha.set_fastpath_enabled(fast_path)

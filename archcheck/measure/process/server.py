@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
+from archcheck.foundation.garbage_collection import collection_paused
 from archcheck.measure.process.captured_output import OutputPipe
 from archcheck.measure.process.worker import answer, line_of, prepared, write
 
@@ -73,7 +74,7 @@ def _end_with_parent(parent: int) -> NoReturn:
 
 def _import_torch() -> None:
     """Import what every child needs. This starts no thread, because a fork would lose it."""
-    with contextlib.suppress(Exception):  # a child gets the same error, and answers with it
+    with collection_paused(), contextlib.suppress(Exception):  # a child gets the same error, and answers with it
         import archcheck.measure.evidence.record
         import archcheck.measure.evidence.short_training
         import archcheck.measure.evidence.train

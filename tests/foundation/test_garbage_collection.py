@@ -1,0 +1,27 @@
+"""The collector pauses in a block and is afterwards what it was before."""
+
+import gc
+
+import pytest
+
+from archcheck.foundation.garbage_collection import collection_paused
+
+
+@pytest.fixture(autouse=True)
+def _collecting():
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_it_is_left_as_it_was(before):
+    (gc.enable if before else gc.disable)()
+    with collection_paused():
+        assert not gc.isenabled()
+    assert gc.isenabled() is before
+
+
+def test_an_error_leaves_it_as_it_was():
+    with pytest.raises(KeyError), collection_paused():
+        raise KeyError
+    assert gc.isenabled()
