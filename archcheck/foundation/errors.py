@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 
+from archcheck.foundation.notebook_cells import cell_name, cells_run
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.words import visible
 
 
 class ArchcheckError(Exception):
     """An error with a message of one line. The command line turns it into exit code 2."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows instead of a traceback: IPython asks for it by this name.
+
+        The lines of the cells that led here, and the message. A traceback would show mostly archcheck's own code.
+        """
+        cells = cells_run()
+        steps = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(self.__traceback__)]
+        places = ", ".join(f"{cell_name(cells[file])}:{line}" for file, line in steps if file in cells)
+        return [type(self).__name__ + (f" at {places}" if places else ""), *str(self).splitlines()]
 
 
 def described(error: BaseException) -> str:

@@ -35,6 +35,7 @@ report
     "print": "print(report)",
     "repr": "print(repr(report))",
     "mistake": "check(Net(), example=image, rules={'max-parms': 10})",
+    "verify": "def judged():\n    return report.verify()\njudged()",
     "rich": """\
 from rich.console import Console
 Console(force_jupyter=False, width=110, color_system=None).print(report)
@@ -120,6 +121,13 @@ def test_a_cell_under_the_magic_is_run_and_judged(cells: dict[str, Any]) -> None
     assert f"where    In [{number}]:5  a (Linear)\n" in other
     assert f"or raise max-params at In [{number}]:1\n" in other
     assert "Sequential" in _shown(cells["instance"])
+
+
+def test_an_error_shows_its_message_and_the_lines_of_the_cells(cells: dict[str, Any]) -> None:
+    number, (mistake,) = _number(cells, "mistake"), cells["mistake"].outputs
+    assert mistake.traceback == [f"ContractError at In [{number}]:1", mistake.evalue]
+    number, (verdict,) = _number(cells, "verify"), cells["verify"].outputs
+    assert verdict.traceback == [f"BrokenContract at In [{number}]:3, In [{number}]:2", *verdict.evalue.splitlines()]
 
 
 @pytest.mark.parametrize(
