@@ -1,14 +1,17 @@
-"""How long measuring takes beside its peers, in one process, one thread, CPU seconds.
+"""How long measuring takes beside its peers: one thread, CPU seconds.
 
-    python tests/benchmarks/speed.py [MODEL ...] [--turns 3] [--runs 5] [--size PIXELS]
+    python tests/benchmarks/speed.py [MODEL ...] [--runs 3]
+    python tests/benchmarks/speed.py --again [MODEL ...] [--runs 5]
     python tests/benchmarks/speed.py --process [--runs 5]
 
-Each model is built once and takes one image of the size that torchvision publishes its accuracy for, or of `--size`:
-the peers run the model on it, measuring does not. In each turn every tool runs a few times in a row, the first of which
-warms it up; a turn's figure is the median of the others, and the table gives medians over the turns and the median of
-each turn's ratios. Measuring means all facts, in evaluation and training mode, by shapes alone. fvcore is asked for its
-total of operations only and torchinfo for its summary, both in evaluation mode. `first` is the first measuring of the
-model in the process. torchinfo is compared when it is installed.
+The first line times the first call in a process. A process imports torch, the tools and what the models are made of,
+and builds the model. Each figure is that of a fork of it, which makes one call; the tools take turns, and the table has
+medians. Measuring means all facts, in evaluation and training mode, by shapes alone. torchinfo is asked for its summary
+and fvcore for its total of operations, both in evaluation mode; they run the model. `goal` is the time of torchinfo
+and 3 % of `import torch`, and `of goal` is what part of it measuring takes. Networks of transformers are compared when
+it is installed. `phases` are the shares of measuring, of a call that is not among the others.
+
+With `--again`, the second call in a process and those after it are timed.
 
 With `--process`, whole processes are compared: `archcheck report` of the flagship without a cache, and
 `archcheck check` of this repository from the cache, each beside `python -c "import torch"`.
@@ -18,8 +21,8 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib.util
 import logging
+import math
 import os
 import resource
 import statistics
@@ -27,32 +30,30 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+import torchinfo
 from fvcore.nn import FlopCountAnalysis
-from torchvision.models import get_model, get_model_weights
 
 from archcheck.measure import measure_model
+from archcheck.measure import model as measuring
 
 ROOT = Path(__file__).parent.parent.parent
-MODELS = ("resnet50", "vit_b_16", "swin_t", "efficientnet_v2_s")
+sys.path.insert(0, str(ROOT))
+
+from tests.benchmarks.speed_models import MODELS, Made  # noqa: E402
+
 Tool = Callable[[torch.nn.Module, torch.Tensor], object]
-
-
-def with_torchinfo(model: torch.nn.Module, image: torch.Tensor) -> object:
-    import torchinfo
-
-    return torchinfo.summary(model, input_data=image, verbose=0)
-
-
 TOOLS: dict[str, Tool] = {
-    "archcheck": lambda model, image: measure_model(model, example=image),
-    "fvcore": lambda model, image: FlopCountAnalysis(model, image).total(),
+    "archcheck": lambda model, example: measure_model(model, example=example),
+    "torchinfo": lambda model, example: torchinfo.summary(model, input_data=example, verbose=0),
+    "fvcore": lambda model, example: FlopCountAnalysis(model, example).total(),
 }
-if importlib.util.find_spec("torchinfo"):
-    TOOLS["torchinfo"] = with_torchinfo
+SHARE = 0.03
+"""How much of `import torch` a first call may take more than torchinfo's."""
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -61,38 +62,102 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def turn(tool: Tool, model: torch.nn.Module, image: torch.Tensor, runs: int) -> float:
+def seconds_if_any(work: Callable[[], object]) -> float:
+    """Return the seconds of a tool, `nan` if it cannot measure the model."""
+    try:
+        return cpu_seconds(work)
+    except Exception:
+        return math.nan
+
+
+def in_a_fork(work: Callable[[], str]) -> str:
+    """Return what a fork of this process says."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(read)
+        os.write(write, work().encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as said:
+        text = said.read()
+    os.waitpid(child, 0)
+    return text
+
+
+def first_call(tool: Tool, made: Made) -> float:
+    return float(in_a_fork(lambda: str(seconds_if_any(lambda: tool(*made)))))
+
+
+PHASES = ("passes_of", "_training_trace", "several", "measure_again", "follow_branches", "_facts", "settled")
+
+
+@contextmanager
+def timed(seconds: dict[str, float]) -> Iterator[None]:
+    """Add up the time of each phase of measuring: what `measure.model` calls by name."""
+
+    def wrapped(name: str, call: Callable[..., object]) -> Callable[..., object]:
+        def run(*given: object, **named: object) -> object:
+            start = time.process_time()
+            try:
+                return call(*given, **named)
+            finally:
+                seconds[name] = seconds.get(name, 0) + time.process_time() - start
+
+        return run
+
+    for name in PHASES:
+        setattr(measuring, name, wrapped(name, getattr(measuring, name)))
+    yield
+
+
+def phases(made: Made) -> str:
+    seconds: dict[str, float] = {}
+    with timed(seconds):
+        whole = cpu_seconds(lambda: TOOLS["archcheck"](*made))
+    return ", ".join(f"{name.strip('_')} {share / whole:.0%}" for name, share in seconds.items() if share > whole / 50)
+
+
+def compare_first_calls(names: Sequence[str], runs: int) -> None:
+    base = statistics.median(process_seconds("-c", "import torch") for _ in range(runs))
+    print(f"import torch takes {base:.2f} CPU s\n")
+    print(f"{'model':<22}" + "".join(f"{tool:>11}" for tool in TOOLS) + f"{'goal':>8}{'of goal':>9}  phases")
+    table = [in_a_fork(lambda name=name: first_calls(name, runs, base)) for name in names]
+    shares, parts = zip(*([float(cell) for cell in row.split()[-2:]] for row in table), strict=True)
+    print(f"\nof goal: median {statistics.median(shares):.2f}, most {max(shares):.2f}")
+    measured = [part for part in parts if not math.isnan(part)]
+    print(f"of fvcore: median {statistics.median(measured):.3f} of the {len(measured)} that it can measure")
+
+
+def first_calls(name: str, runs: int, base: float) -> str:
+    """Print the line of a model, and return its parts of the goal and of fvcore's time."""
+    made = MODELS[name]()
+    turns = [{tool: first_call(call, made) for tool, call in TOOLS.items()} for _ in range(runs)]
+    figures = {tool: statistics.median(turn[tool] for turn in turns) for tool in TOOLS}
+    goal = figures["torchinfo"] + SHARE * base
+    line = f"{name:<22}" + "".join(f"{figure:>11.3f}" for figure in figures.values())
+    share = figures["archcheck"] / goal
+    print(f"{line}{goal:>8.3f}{share:>9.2f}  {in_a_fork(lambda: phases(made))}", flush=True)
+    return f"{share} {figures['archcheck'] / figures['fvcore']}"
+
+
+def turn(tool: Tool, made: Made, runs: int) -> float:
     gc.collect()  # nobody pays for the garbage of the one before
-    seconds = [cpu_seconds(lambda: tool(model, image)) for _ in range(runs + 1)]
+    seconds = [seconds_if_any(lambda: tool(*made)) for _ in range(runs + 1)]
     return statistics.median(seconds[1:])
 
 
-def published_size(name: str) -> int:
-    """Return the side of the images that the published weights were evaluated on; nothing is downloaded."""
-    return int(get_model_weights(name).DEFAULT.transforms().crop_size[0])
-
-
-def compare(name: str, turns: int, runs: int, size: int) -> str:
-    model, image = get_model(name, weights=None).eval(), torch.rand(1, 3, size, size)
-    first = cpu_seconds(lambda: measure_model(model, example=image))
-    figures = {tool: [] for tool in TOOLS}
-    for _ in range(turns):
-        for tool, work in TOOLS.items():
-            figures[tool].append(turn(work, model, image, runs))
-    cells = [f"{name:<20}{size:>5}{first:>9.3f}"]
-    for tool, seconds in figures.items():
-        cells.append(f"{statistics.median(seconds):>11.3f}")
-        if tool != "archcheck":
-            pairs = zip(figures["archcheck"], seconds, strict=True)
-            cells.append(f"{statistics.median(ours / theirs for ours, theirs in pairs):>8.3f}")
-    return "".join(cells)
-
-
-def compare_models(names: Sequence[str], turns: int, runs: int, size: int | None) -> None:
-    peers = "".join(f"{tool:>11}{'ratio':>8}" for tool in TOOLS if tool != "archcheck")
-    print(f"{'model':<20}{'size':>5}{'first':>9}{'archcheck':>11}{peers}")
+def compare_later_calls(names: Sequence[str], runs: int) -> None:
+    peers = [tool for tool in TOOLS if tool != "archcheck"]
+    print(
+        f"{'model':<22}" + "".join(f"{tool:>11}" for tool in TOOLS) + "".join(f"{'of ' + each:>14}" for each in peers)
+    )
     for name in names:
-        print(compare(name, turns, runs, size or published_size(name)), flush=True)
+        made = MODELS[name]()
+        turns = [{tool: turn(call, made, runs) for tool, call in TOOLS.items()} for _ in range(3)]
+        cells = [f"{statistics.median(each[tool] for each in turns):>11.3f}" for tool in TOOLS]
+        ratios = [statistics.median(each["archcheck"] / each[tool] for each in turns) for tool in peers]
+        print(f"{name:<22}" + "".join(cells) + "".join(f"{ratio:>14.3f}" for ratio in ratios), flush=True)
 
 
 def process_seconds(*command: str) -> float:
@@ -124,19 +189,18 @@ def compare_processes(runs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=MODELS)
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--size", type=int)
+    parser.add_argument("models", nargs="*", default=list(MODELS))
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--process", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    logging.disable(logging.ERROR)
     if options.process:
         compare_processes(options.runs)
     else:
-        compare_models(options.models, options.turns, options.runs, options.size)
+        (compare_later_calls if options.again else compare_first_calls)(options.models, options.runs)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from functools import cache
+from types import CodeType
+from typing import Any
 
 import torch
 
 from archcheck.foundation.source_place import Where
+from archcheck.measure.subject.class_code import attribute_lines, method_codes, span
 from archcheck.measure.subject.module_tree import Node
-from archcheck.measure.subject.source_places import class_where
-from archcheck.measure.subject.source_text import parse
+from archcheck.measure.subject.source_places import class_where, is_outside_torch
+from archcheck.measure.subject.source_text import parse, shown_file, text_of
 
 
 def layer_places(nodes: tuple[Node, ...]) -> dict[str, Where]:
@@ -37,7 +40,8 @@ def _child_place(
     parent = modules.get(parent_path)
     if parent is None:
         return places.get(parent_path)
-    built = _assignments(type(parent)).get(name)  # type: ignore[arg-type]  # a class is hashable
+    cls: Any = type(parent)  # which is hashable, whatever its stubs say
+    built = _assignments(cls).get(name) or _declaration(cls, name)
     if built is not None:
         return built
     inherited = places.get(parent_path)
@@ -51,12 +55,40 @@ def _assignments(cls: type) -> dict[str, Where]:
     """Return attribute -> place of `self.name = ...` or `self.add_module("name", ...)` in a class and its bases."""
     found: dict[str, Where] = {}
     for base in reversed(cls.__mro__):
-        if base.__module__.startswith("torch.nn") or base is object:
-            continue
-        where, node = class_where(base), class_statement(base)
-        if where is not None and node is not None:
-            found.update(_assigned(node, where.file))
+        own: dict[str, Where] = {}
+        for code in _methods_of(base):
+            file = shown_file(code.co_filename)
+            for name, line in attribute_lines(code).items():
+                own.setdefault(name, Where(file=file, line=line))
+                _methods.setdefault((file, line), span(code))
+        found.update(own)
     return found
+
+
+def _methods_of(cls: type) -> Iterator[CodeType]:
+    if not cls.__module__.startswith("torch.nn"):
+        yield from (code for code in method_codes(cls) if is_outside_torch(code.co_filename))
+
+
+@cache
+def _declaration(cls: type, name: str) -> Where | None:
+    """Return the place of `self.name: nn.Module` without a value, of which compiled code keeps nothing."""
+    if name.isdigit():
+        return None
+    for base in cls.__mro__:
+        for code in _methods_of(base):
+            file, lines = shown_file(code.co_filename), span(code)
+            if name not in _text_within(file, *lines):
+                continue
+            for node in ast.walk(_tree_within(file, *lines) or ast.Module([], [])):
+                if isinstance(node, ast.AnnAssign) and getattr(node.target, "attr", None) == name:
+                    _methods.setdefault((file, node.lineno), lines)
+                    return Where(file=file, line=node.lineno)
+    return None
+
+
+_methods: dict[tuple[str, int], tuple[int, int]] = {}
+"""File and line of a statement -> the first and last line of the method that it stands in."""
 
 
 def class_statement(cls: type) -> ast.ClassDef | None:
@@ -74,40 +106,11 @@ def _starts(node: ast.ClassDef, line: int) -> bool:
     return first <= line <= node.lineno
 
 
-def _assigned(node: ast.ClassDef, file: str) -> dict[str, Where]:
-    found: dict[str, Where] = {}
-    for child in ast.walk(node):
-        if isinstance(child, ast.stmt | ast.expr):
-            for name in (*_assigned_attributes(child), *_added_names(child)):
-                found.setdefault(name, Where(file=file, line=child.lineno))
-    return found
-
-
-def _assigned_attributes(node: ast.stmt | ast.expr) -> Iterator[str]:
-    """Yield `name` for `self.name = ...`, also in tuples."""
-    targets: list[ast.expr] = []
-    if isinstance(node, ast.Assign):
-        targets = [item for target in node.targets for item in getattr(target, "elts", [target])]
-    elif isinstance(node, ast.AnnAssign):
-        targets = [node.target]
-    for target in targets:
-        if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self":
-            yield target.attr
-
-
-def _added_names(node: ast.stmt | ast.expr) -> Iterator[str]:
-    """Yield `name` for `self.add_module("name", ...)`."""
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
-        return
-    first = node.args[0]
-    if node.func.attr in ("add_module", "register_module") and isinstance(first, ast.Constant):
-        yield str(first.value)
-
-
 @cache
 def _item(file: str, line: int, index: int) -> Where | None:
     """Return the line of item `index` of the container call that starts at a line."""
-    call = _calls(file).get(line)
+    method = _methods.get((file, line))
+    call = (_calls_within(file, *method) if method else _calls_in(file)).get(line)
     if call is None:
         return None
     items = call.args
@@ -115,13 +118,41 @@ def _item(file: str, line: int, index: int) -> Where | None:
         items = items[0].elts
     if index >= len(items) or any(isinstance(item, ast.Starred) for item in items):
         return None
-    return Where(file=file, line=items[index].lineno)
+    found = Where(file=file, line=items[index].lineno)
+    if method:
+        _methods.setdefault((file, found.line), method)
+    return found
 
 
 @cache
-def _calls(file: str) -> dict[int, ast.Call]:
+def _calls_within(file: str, first: int, last: int) -> dict[int, ast.Call]:
+    tree = _tree_within(file, first, last)
+    return _calls_in(file) if tree is None else _calls(tree)
+
+
+def _text_within(file: str, first: int, last: int) -> str:
+    try:
+        return "".join(text_of(file).splitlines(keepends=True)[first - 1 : last])
+    except (OSError, SyntaxError, ValueError):
+        return ""
+
+
+@cache
+def _tree_within(file: str, first: int, last: int) -> ast.Module | None:
+    """Return the syntax tree of a method in these lines. A large file is not parsed for one method."""
+    try:
+        return ast.increment_lineno(ast.parse(f"if 1:\n{_text_within(file, first, last)}"), first - 2)
+    except (SyntaxError, ValueError):
+        return None
+
+
+@cache
+def _calls_in(file: str) -> dict[int, ast.Call]:
+    return _calls(parse(file))
+
+
+def _calls(tree: ast.Module | None) -> dict[int, ast.Call]:
     """Return line -> the outermost call of the statement or item that starts on it."""
-    tree = parse(file)
     found: dict[int, ast.Call] = {}
     for node in ast.walk(tree) if tree is not None else ():
         value = getattr(node, "value", None)

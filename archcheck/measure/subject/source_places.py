@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from archcheck.foundation.source_place import Where
+from archcheck.measure.subject.class_code import first_line
 from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.source_text import class_in_cell, shown_file
 
@@ -63,7 +64,7 @@ def _class_where(cls: Any) -> Where | None:
         file = inspect.getsourcefile(cls)
         if file is None or not is_outside_torch(file):
             return None
-        return Where(file=file, line=inspect.getsourcelines(cls)[1])
+        return Where(file=file, line=first_line(cls) or inspect.getsourcelines(cls)[1])
     except (OSError, TypeError):
         return None
 
