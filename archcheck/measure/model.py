@@ -145,7 +145,7 @@ def _measured(
     second = follow_branches(second, passes, [branches_of(*each, root) for each in modes], root)
     made = repeated_draws.chosen_numbers(passes, chosen, evaluation)
     # The subject may have set another default device, and tensors of its own classes may answer for torch.
-    with torch.device("cpu"), torch._C.DisableTorchFunctionSubclass():
+    with torch._C.DisableTorchFunction():
         facts = _facts(passes, chosen, taken, second, made, Formulas(construction), target=target, root=root)
     facts = settled(facts, context, taken, second.mark_dead)
     if CROSS_CHECK in needs:

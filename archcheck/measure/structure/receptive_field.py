@@ -16,8 +16,8 @@ that fall off the map at different positions do not add up (`window_spans`). The
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -37,6 +37,9 @@ _WINDOWS = ("conv", "global_conv", "conv_transpose", "max_pool", "avg_pool")
 _GLOBAL = ("attention", "matmul")  # products of activations with one another
 _UNPLACED = ("conv_tbc", "torchvision::deform_conv2d")
 """Operators whose positions are not the last axes, or whose taps depend on data."""
+
+
+_Parts = TypeVar("_Parts", bound=Hashable)
 
 
 class Axis(NamedTuple):
@@ -132,7 +135,7 @@ def _field(op: Op, before: list[Field], ops: Sequence[Op], trace: Trace) -> Fiel
 
 
 def _fresh(extents: Sequence[int]) -> Field:
-    return Field(tuple(Axis(seen=Span.of_input(extent)) for extent in extents))
+    return Field(_of_each(extents, lambda extent: Axis(seen=Span.of_input(extent))))
 
 
 def _extents(op: Op, trace: Trace) -> tuple[int, ...] | None:
@@ -227,11 +230,19 @@ def _join(fields: list[Field]) -> Field | None:
     """Return the field where branches meet: from the first to the last position that one of them sees."""
     if len(fields) < 2:
         return fields[0] if fields else None
-    axes = tuple(map(_joined_axis, zip(*(field.axes for field in fields), strict=False)))
+    axes = _of_each(zip(*(field.axes for field in fields), strict=False), _joined_axis)
     return Field(axes, all(field.windowed for field in fields))
 
 
+def _of_each(parts: Iterable[_Parts], make: Callable[[_Parts], Axis]) -> tuple[Axis, ...]:
+    """Return what `make` makes of the parts of each axis: once for equal parts, as the axes of a square map have."""
+    made: dict[_Parts, Axis] = {}
+    return tuple(made[each] if each in made else made.setdefault(each, make(each)) for each in parts)
+
+
 def _joined_axis(axes: Sequence[Axis]) -> Axis:
+    if all(axis is axes[0] for axis in axes):
+        return axes[0]
     seen = joined([axis.seen for axis in axes])
     extent = max(seen.widest if seen else 0, *(axis.extent for axis in axes))
     return Axis(extent, max(axis.jump for axis in axes), seen)
@@ -247,7 +258,7 @@ def _through_window(
             return before  # of a map with another layout
         before = _fresh(extents) if extents else Field((Axis(),) * count)
     axes = zip(windows, before.axes, extents or (None,) * count, shape[-count:], strict=True)
-    return Field(tuple(_through_axis(*each) for each in axes), windowed=True)
+    return Field(_of_each(axes, lambda each: _through_axis(*each)), windowed=True)
 
 
 def _through_axis(window: Window, before: Axis, extent: int | None, out: int) -> Axis:

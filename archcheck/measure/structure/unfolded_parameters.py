@@ -26,7 +26,9 @@ _NUDGE = 1e-4
 _MOVES = frozenset({
     "expand", "repeat", "tile", "cat", "stack", "reshape", "view", "permute", "transpose", "t", "unsqueeze", "squeeze",
     "select", "slice", "unbind", "split", "chunk", "index_select", "index", "gather", "embedding", "flatten", "clone",
-    "to", "constant_pad_nd", "roll", "flip", "broadcast_to", "expand_as", "movedim", "alias", "detach",
+    "to", "constant_pad_nd", "roll", "flip", "broadcast_to", "expand_as", "movedim", "alias", "detach", "contiguous",
+    "repeat_interleave", "view_as", "reshape_as", "unflatten", "narrow", "swapaxes", "take_along_dim", "type_as",
+    "unfold",
 })  # fmt: skip
 """Operators that move numbers unchanged; parameters that only these enlarge need no real pass."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
@@ -15,9 +16,12 @@ _FAR = 1 << 40
 """First position of a span that sees nothing; its last position is the negative of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Span:
-    """What the positions of a map see: their `first` and `last` input positions, of `whole` in total."""
+    """What the positions of a map see: their `first` and `last` input positions, of `whole` in total.
+
+    Two spans are equal if they are the same object.
+    """
 
     first: torch.Tensor
     last: torch.Tensor
@@ -86,7 +90,7 @@ class Window:
 
     def reach_on(self, extent: int, out: int) -> int:
         """Return the largest distance of the taps that lie on a map of `extent`, over `out` positions."""
-        return max(0, Span.of_input(extent).through(self.taps(out), out).widest - 1)
+        return _reach_on(self, extent, out)
 
     def taps(self, out: int) -> Iterator[torch.Tensor]:
         """Yield for each tap the position of the map that each of `out` positions reads, -1 for none."""
@@ -97,6 +101,11 @@ class Window:
                 continue
             found = places + self.padding - tap * self.dilation
             yield torch.where(found % self.stride == 0, found // self.stride, -1)
+
+
+@lru_cache(maxsize=1024)
+def _reach_on(window: Window, extent: int, out: int) -> int:
+    return max(0, Span.of_input(extent).through(window.taps(out), out).widest - 1)
 
 
 def through(window: Window, before: Span | None, extent: int | None, out: int) -> Span | None:
