@@ -1,0 +1,136 @@
+"""Apply a fix text to the broken project that it is said of, and judge the project again."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import linecache
+import re
+import shlex
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from contextlib import chdir
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from archcheck.cli import main
+from archcheck.contract import load
+from archcheck.judging.engine import check_subject
+from archcheck.judging.in_process import check_by_contract
+from archcheck.rules.findings import Outcome
+from archcheck.workers.worker_process import Worker
+
+HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\ntorch.manual_seed(0)\n\n\n"
+PASSES = ("kept", "waived")
+_numbers = itertools.count()
+
+Change = tuple[str, str]
+"""What stands in exactly one place of the project, and what the fix puts there; a new file if the first is `+NAME`."""
+Edit = Change | list[Change] | str
+"""What a reader does: one or more changes, or a command line that the fix names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A broken project, what its finding says to do, and what a reader does who follows it.
+
+    `rule` are the lines below `[subjects.net.rules]`; the first one is judged. `fix` is the whole text. `edits` are what
+    parts of it ask for, each on its own: `build it without padding`, or each side of an `or`. `subject` are further lines
+    of the subject, and `files` are files of the project, as texts or as functions that write them. With `process`, a
+    worker measures the project, as it does for the command line.
+    """
+
+    rule: str
+    fix: str
+    edits: Mapping[str, Edit]
+    model: str = "nn.Linear(3, 4)"
+    input: str | None = "[1, 3]"
+    subject: str = ""
+    files: Mapping[str, str | Callable[[Path], None]] = field(default_factory=dict)
+    process: bool = False
+    target: str = "model.py:Net"
+
+    @property
+    def name(self) -> str:
+        """The rule that is judged."""
+        return re.split(r"[ =\n]", self.rule.strip(), maxsplit=1)[0]
+
+    def write(self, folder: Path) -> None:
+        """Write the broken project."""
+        folder.mkdir()
+        given = f"input = {self.input}\n" if self.input else ""
+        contract = f'[subjects.net]\nmodel = "{self.target}"\n{given}{self.subject.lstrip()}\n'
+        at = contract.find("[[subjects")
+        rules = f"[subjects.net.rules]\n{self.rule.strip()}\n"
+        contract = f"{contract}{rules}" if at < 0 else f"{contract[:at]}{rules}\n{contract[at:]}"
+        for name, content in {"archcheck.toml": contract, "model.py": source(self.model), **self.files}.items():
+            if callable(content):
+                content(folder / name)
+            else:
+                (folder / name).write_text(content, encoding="utf-8")
+
+
+def source(model: str) -> str:
+    """Return a file with the class or function `Net`, of an expression or of the methods of a model."""
+    model = textwrap.dedent(model).strip("\n")
+    if re.match(r"(def|class|@|import|from) ?", model) is None:
+        return f"{HEAD}def Net():\n    return {model}\n"
+    if model.startswith("def __init__") or model.startswith("def forward"):
+        return f"{HEAD}class Net(nn.Module):\n{textwrap.indent(model, '    ')}\n"
+    return f"{HEAD}{model}\n"
+
+
+def apply(edit: Edit, folder: Path) -> None:
+    """Change the project as a reader of the fix does."""
+    if isinstance(edit, str):
+        with chdir(folder):
+            assert main(shlex.split(edit)[1:]) == 0, edit
+        return
+    for old, new in edit if isinstance(edit, list) else [edit]:
+        if old.startswith("+"):
+            (folder / old[1:]).write_text(new, encoding="utf-8")
+            continue
+        texts = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+        found = {file: text.count(old.encode()) for file, text in texts.items() if old.encode() in text}
+        assert list(found.values()) == [1], f"{old!r} stands {found or 'nowhere'}"
+        (file,) = found
+        file.write_bytes(texts[file].replace(old.encode(), new.encode()))
+
+
+def judged(case: Case, folder: Path, worker: Callable[[], Worker]) -> list[Outcome]:
+    """Judge the project, and return the outcomes of the rule."""
+    with chdir(folder):
+        contract = load(folder / "archcheck.toml")
+        (entry,) = contract.subjects
+        torch.manual_seed(0)
+        if case.process:
+            report = check_subject(worker(), contract, entry)
+            assert report.error is None, report.error
+        else:
+            report = check_by_contract(_built(folder / "model.py"), contract, entry)
+    return [outcome for outcome in report.outcomes if outcome.rule == case.name]
+
+
+def _built(file: Path) -> Any:
+    name = f"model_{next(_numbers)}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    linecache.checkcache()
+    try:
+        spec.loader.exec_module(module)
+        return module.Net()
+    finally:
+        del sys.modules[name]
+
+
+def unexplained(fix: str, parts: list[str]) -> str:
+    """Return what is left of a fix without the parts that were applied, and without `or`, `and` and punctuation."""
+    for part in sorted(parts, key=len, reverse=True):
+        fix = fix.replace(part, " | ")
+    return re.sub(r"\b(or|and)\b|[\s,;:|]", "", fix)
