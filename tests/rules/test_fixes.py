@@ -23,6 +23,8 @@ from tests.support.fix_trials import PASSES, Case, apply, judged, unexplained
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("rules", "judging", "facts", "foundation")
+
+
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Callable[[], Worker]]:
     """A worker that starts when the first project needs it."""
@@ -55,9 +57,7 @@ def _one_worker(worker: Callable[[], Worker], monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}: {case.fix}"[:80])
-def test_who_does_what_a_fix_says_keeps_the_rule(
-    case: Case, tmp_path: Path, worker: Callable[[], Worker]
-) -> None:
+def test_who_does_what_a_fix_says_keeps_the_rule(case: Case, tmp_path: Path, worker: Callable[[], Worker]) -> None:
     case.write(tmp_path / "broken")
     broken = judged(case, tmp_path / "broken", worker)
     said = [finding.fix for outcome in broken for finding in outcome.findings]
@@ -111,7 +111,5 @@ def test_what_a_rule_is_known_to_say_is_tried_with_that_rule() -> None:
     def alike(one: str, other: str) -> bool:
         return any(re.fullmatch(each, one) and re.fullmatch(each, other) for each in patterns)
 
-    missing = {
-        (rule, fix) for rule, fix in known if not any(name == rule and alike(fix, said) for name, said in tried)
-    }
+    missing = {(rule, fix) for rule, fix in known if not any(name == rule and alike(fix, said) for name, said in tried)}
     assert missing == set()

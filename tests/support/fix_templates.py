@@ -194,7 +194,9 @@ class Code:
         found = list(self._defined(call, module))
         if not found:
             return None
-        return _together([self._element(value, at, owner, through) for owner, each in found for value in _results(each)])
+        return _together(
+            [self._element(value, at, owner, through) for owner, each in found for value in _results(each)]
+        )
 
     def _of_join(self, call: ast.Call, module: Module, through: tuple[ast.AST, ...]) -> Texts | None:
         """Return one template for several texts of a function, with the separator between them."""

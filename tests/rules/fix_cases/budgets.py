@@ -37,7 +37,6 @@ class Net(nn.Module):
 """
 
 
-
 def exported(file: Path) -> None:
     torch.export.save(torch.export.export(nn.Linear(3, 4), (torch.zeros(1, 3),)), file)
 
