@@ -1,13 +1,14 @@
 """Every fix text of every rule is tried: whoever does what it says keeps the rule.
 
 The fix texts are read from the code, so that a new one without a case fails. A text with several ways out has an edit
-for each of them. Fixes that a probe passes on say which package is to be installed, and are not tried.
+for each of them.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -19,10 +20,10 @@ from archcheck.rules.base import rule_name
 from archcheck.workers.worker_process import Worker
 from tests.rules.fix_cases import CASES, UNTRIED
 from tests.support.fix_templates import Code, Template
-from tests.support.fix_trials import PASSES, Case, apply, judged, unexplained
+from tests.support.fix_trials import PASSES, Case, apply, commands, judged, unexplained
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("rules", "judging", "facts", "foundation")
+ROOMS = ("rules", "judging", "facts", "foundation", "measure")
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +58,22 @@ def _one_worker(worker: Callable[[], Worker], monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}: {case.fix}"[:80])
-def test_who_does_what_a_fix_says_keeps_the_rule(case: Case, tmp_path: Path, worker: Callable[[], Worker]) -> None:
+def test_who_does_what_a_fix_says_keeps_the_rule(
+    case: Case, tmp_path: Path, worker: Callable[[], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
     case.write(tmp_path / "broken")
+    for name in case.lacks:
+        monkeypatch.setitem(sys.modules, name, None)
+    apply(list(case.before), tmp_path / "broken")
     broken = judged(case, tmp_path / "broken", worker)
     said = [finding.fix for outcome in broken for finding in outcome.findings]
     assert case.fix in said, [(outcome.headline, said) for outcome in broken]
     still: dict[str, list[str]] = {}
     for number, (part, edit) in enumerate(case.edits.items()):
-        assert not isinstance(edit, str) or edit in case.fix, "the fix names another command"
+        assert all(command in case.fix for command in commands(edit)), "the fix names another command"
         folder = Path(shutil.copytree(tmp_path / "broken", tmp_path / str(number)))
+        for name in case.lacks:
+            sys.modules[name] = None  # type: ignore[assignment]
         apply(edit, folder)
         still[part] = [each.headline for each in judged(case, folder, worker) if each.verdict not in PASSES]
     assert {part: headlines for part, headlines in still.items() if headlines} == {}

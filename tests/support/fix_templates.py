@@ -1,8 +1,8 @@
-"""Find every fix text that the code of the rules can produce, by following the code to where `fix` is given.
+"""Find every fix text that the code can produce, by following the code to where `fix` is given.
 
-A text is a template: what is filled in when a rule judges is any text. A choice in the code (`x if y else z`, a table of
-texts) gives a template for each branch. Code that this does not understand raises `NotUnderstood`: then either write the
-fix more plainly, or teach this module.
+A text is a template: what is filled in when a rule judges is any text. A choice in the code (`x if y else z`, a table
+of texts) gives a template for each branch. Code that this does not understand raises `NotUnderstood`: then either write
+the fix more plainly, or teach this module.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-TAKERS = ("Finding", "NotMeasured", "Dropout")
-"""What is given a `fix`: findings, reasons why nothing was measured, and dropouts, whose fix becomes that of a finding."""
+TAKERS = ("Finding", "NotMeasured", "SubjectError", "Dropout")
+"""What is given a `fix`: findings, reasons why nothing was measured, and dropouts, whose fix becomes a finding's. What
+a probe answers is a table with the key `fix`.
+"""
 ANY = ".+"
 """What is filled in when a rule judges."""
 
@@ -102,8 +104,8 @@ class Code:
     def templates(self) -> list[Template]:
         """Return every template once, in the order of the files."""
         found: dict[str, Template] = {}
-        for module, call in (each for name in TAKERS for each in self._calls.get(name, ())):
-            for given in (each.value for each in call.keywords if each.arg == "fix"):
+        for module in self.modules.values():
+            for given in _given(module.tree):
                 place = f"{module.name}:{given.lineno}"
                 for text in sorted(self._texts(given, module, place) - {""}):
                     found.setdefault(text, Template(text, place))
@@ -248,6 +250,19 @@ def _together(found: Iterable[Texts | None]) -> Texts | None:
     if all(each is None for each in several):
         return None
     return frozenset(text for each in several for text in (each if each is not None else {ANY}))
+
+
+def _given(node: ast.AST) -> Iterator[ast.expr]:
+    """Yield the expressions that are given as a fix."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Call) and _name_of(each.func) in TAKERS:
+            yield from (keyword.value for keyword in each.keywords if keyword.arg == "fix")
+        if isinstance(each, ast.Dict):
+            yield from (
+                value
+                for key, value in zip(each.keys, each.values, strict=True)
+                if isinstance(key, ast.Constant) and key.value == "fix"
+            )
 
 
 def _calls(node: ast.AST) -> Iterator[ast.Call]:

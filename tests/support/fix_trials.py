@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import importlib.util
 import itertools
 import linecache
@@ -9,10 +10,12 @@ import re
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -30,28 +33,46 @@ _numbers = itertools.count()
 
 Change = tuple[str, str]
 """What stands in exactly one place of the project, and what the fix puts there; a new file if the first is `+NAME`."""
-Edit = Change | list[Change] | str
-"""What a reader does: one or more changes, or a command line that the fix names."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A module that a reader installs, after its project lacked it; a package that is nowhere gets a stand-in."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Remove:
+    """A file that a reader moves away."""
+
+    name: str
+
+
+Step = Change | Installed | Remove | str
+"""What a reader does: a change, an installation, a file moved away, or a command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A broken project, what its finding says to do, and what a reader does who follows it.
 
-    `rule` are the lines below `[subjects.net.rules]`; the first one is judged. `fix` is the whole text. `edits` are what
-    parts of it ask for, each on its own: `build it without padding`, or each side of an `or`. `subject` are further lines
-    of the subject, and `files` are files of the project, as texts or as functions that write them. With `process`, a
-    worker measures the project, as it does for the command line.
+    `rule` are the lines below `[subjects.net.rules]`; the first one is judged. `fix` is the whole text. `edits` are
+    what parts of it ask for, each on its own: `build it without padding`, or each side of an `or`. `subject` are
+    further lines of the subject. `files` are files of the project, as texts or as functions that write them. `lacks`
+    are modules that are not installed, and `before` is done before the project is judged. With `process`, a worker measures the project, as it does for the command line.
     """
 
     rule: str
     fix: str
-    edits: Mapping[str, Edit]
+    edits: Mapping[str, Step | list[Step]]
     model: str = "nn.Linear(3, 4)"
     input: str | None = "[1, 3]"
     subject: str = ""
     files: Mapping[str, str | Callable[[Path], None]] = field(default_factory=dict)
     process: bool = False
+    lacks: tuple[str, ...] = ()
+    before: Sequence[Step] = ()
     target: str = "model.py:Net"
 
     @property
@@ -79,26 +100,49 @@ def source(model: str) -> str:
     model = textwrap.dedent(model).strip("\n")
     if re.match(r"(def|class|@|import|from) ?", model) is None:
         return f"{HEAD}def Net():\n    return {model}\n"
-    if model.startswith("def __init__") or model.startswith("def forward"):
+    if model.startswith(("def __init__", "def forward")):
         return f"{HEAD}class Net(nn.Module):\n{textwrap.indent(model, '    ')}\n"
     return f"{HEAD}{model}\n"
 
 
-def apply(edit: Edit, folder: Path) -> None:
+def commands(edit: Step | list[Step]) -> list[str]:
+    """Return the command lines of an edit."""
+    return [step for step in (edit if isinstance(edit, list) else [edit]) if isinstance(step, str)]
+
+
+def apply(edit: Step | Sequence[Step], folder: Path) -> None:
     """Change the project as a reader of the fix does."""
-    if isinstance(edit, str):
-        with chdir(folder):
-            assert main(shlex.split(edit)[1:]) == 0, edit
+    for step in edit if isinstance(edit, list) else [edit]:
+        if isinstance(step, str):
+            with chdir(folder):
+                assert main(shlex.split(step)[1:]) == 0, step
+        elif isinstance(step, Installed):
+            sys.modules[step.name] = _STORED.get(step.name) or _standing_in(step.name)
+        elif isinstance(step, Remove):
+            (folder / step.name).unlink()
+        else:
+            _change(*step, folder)
+
+
+def _change(old: str, new: str, folder: Path) -> None:
+    if old.startswith("+"):
+        (folder / old[1:]).write_text(new, encoding="utf-8")
         return
-    for old, new in edit if isinstance(edit, list) else [edit]:
-        if old.startswith("+"):
-            (folder / old[1:]).write_text(new, encoding="utf-8")
-            continue
-        texts = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-        found = {file: text.count(old.encode()) for file, text in texts.items() if old.encode() in text}
-        assert list(found.values()) == [1], f"{old!r} stands {found or 'nowhere'}"
-        (file,) = found
-        file.write_bytes(texts[file].replace(old.encode(), new.encode()))
+    texts = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    found = {file: text.count(old.encode()) for file, text in texts.items() if old.encode() in text}
+    assert list(found.values()) == [1], f"{old!r} stands {found or 'nowhere'}"
+    (file,) = found
+    file.write_bytes(texts[file].replace(old.encode(), new.encode()))
+
+
+_STORED = {"bz2": bz2}
+
+
+def _standing_in(name: str) -> ModuleType:
+    """Return a module with the one class that is used of a package."""
+    module = ModuleType(name)
+    module.ZstdCompressor = lambda level: SimpleNamespace(compressobj=lambda: zlib.compressobj(level % 10))  # type: ignore[attr-defined]
+    return module
 
 
 def judged(case: Case, folder: Path, worker: Callable[[], Worker]) -> list[Outcome]:

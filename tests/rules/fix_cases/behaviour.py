@@ -8,8 +8,8 @@ WAIVER = '\n[[subjects.net.waivers]]\nrule = "no-hidden-weights"\nlayer = "table
 TABLE = """
 def __init__(self):
     super().__init__()
-    self.fc = nn.Linear(30, 30)
-    self.register_buffer("table", torch.rand(30))
+    self.fc = nn.Linear(30, 300)
+    self.register_buffer("table", torch.rand(300))
 
 def forward(self, x):
     return self.fc(x) * self.table
@@ -51,10 +51,10 @@ CASES = [
     ),
     Case(
         rule="no-hidden-weights = true",
-        model=_forward("self.fc(x) * self.scale", "self.fc, self.scale = nn.Linear(30, 30), torch.rand(30)"),
+        model=_forward("self.fc(x) * self.scale", "self.fc, self.scale = nn.Linear(30, 300), torch.rand(300)"),
         input="[1, 30]",
         fix="keep layers in `nn.ModuleList`, tensors in `nn.Parameter`",
-        edits={"tensors in `nn.Parameter`": ("torch.rand(30)", "nn.Parameter(torch.rand(30))")},
+        edits={"tensors in `nn.Parameter`": ("torch.rand(300)", "nn.Parameter(torch.rand(300))")},
     ),
     Case(
         rule="no-hidden-weights = true",
@@ -63,12 +63,12 @@ CASES = [
         fix="make it an `nn.Parameter`, frozen if need be, or waive the rule for this buffer",
         edits={
             "make it an `nn.Parameter`": (
-                'self.register_buffer("table", torch.rand(30))',
-                "self.table = nn.Parameter(torch.rand(30))",
+                'self.register_buffer("table", torch.rand(300))',
+                "self.table = nn.Parameter(torch.rand(300))",
             ),
             "frozen if need be": (
-                'self.register_buffer("table", torch.rand(30))',
-                "self.table = nn.Parameter(torch.rand(30), requires_grad=False)",
+                'self.register_buffer("table", torch.rand(300))',
+                "self.table = nn.Parameter(torch.rand(300), requires_grad=False)",
             ),
             "waive the rule for this buffer": ("no-hidden-weights = true", f"no-hidden-weights = true\n{WAIVER}"),
         },
@@ -186,10 +186,30 @@ CASES = [
     ),
     Case(
         rule="max-look-ahead = 0",
-        model=_forward("x - x.mean(2, keepdim=True)"),
-        input="[1, 1, 16]",
+        model=_forward("x - x.mean(1, keepdim=True)"),
+        input="[1, 16, 2]",
         fix=LOOK,
-        edits={"use no statistics over time": ("x - x.mean(2, keepdim=True)", "x - x.mean(1, keepdim=True)")},
+        edits={"use no statistics over time": ("mean(1, ", "mean(2, ")},
+    ),
+    Case(
+        rule="max-look-ahead = { limit = 0, axis = 2 }",
+        model=_forward("x + x.abs()"),
+        input="[1, 4, 1]",
+        fix="give an example of several positions, or name another `axis`",
+        edits={
+            "give an example of several positions": ("[1, 4, 1]", "[1, 4, 8]"),
+            "name another `axis`": ("axis = 2", "axis = 1"),
+        },
+    ),
+    Case(
+        rule="max-look-ahead = { limit = 9, axis = 1, output-axis = 2 }",
+        model="nn.Sequential(nn.Conv1d(8, 4, 8))",
+        input="[1, 8, 8]",
+        fix="give a longer example, with several positions in the output, or name another `output-axis`",
+        edits={
+            "give a longer example, with several positions in the output": ("[1, 8, 8]", "[1, 8, 15]"),
+            "name another `output-axis`": ("output-axis = 2", "output-axis = 1"),
+        },
     ),
     Case(
         rule="finite-output = true",
@@ -387,7 +407,7 @@ CASES = [
         edits={"they do along axis 2: name it, as in `axis = 2`": ("= true", "= { axis = 2 }")},
     ),
     Case(
-        rule="initial-loss = 10",
+        rule="initial-loss = { classes = 10 }",
         model="nn.Sequential(nn.Linear(3, 4))",
         input="[2, 3]",
         fix="make the last layer as wide as there are classes, or name the axis",
@@ -442,14 +462,17 @@ CASES = [
         model=_forward("self.head(self.body(x) * 0)", "self.body, self.head = nn.Linear(12, 32), nn.Linear(32, 4)"),
         input="[2, 12]",
         fix=LEARNS,
-        edits={"connect what is cut off": (" * 0", ""), "raise `limit`": ("= true", "= { limit = 0.9999 }")},
+        edits={"connect what is cut off": (" * 0", "")},
     ),
     Case(
         rule="overfits-one-batch = true",
         model="nn.Sequential(nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 4), nn.Softmax(1), nn.Softmax(1))",
         input="[2, 12]",
         fix=LEARNS,
-        edits={"remove a softmax before the loss": (", nn.Softmax(1), nn.Softmax(1)", "")},
+        edits={
+            "remove a softmax before the loss": (", nn.Softmax(1), nn.Softmax(1)", ""),
+            "raise `limit`": ("= true", "= { limit = 0.99 }"),
+        },
     ),
     Case(
         rule="state-dict-round-trip = true",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -11,37 +13,22 @@ from torch import nn
 from tests.support.fix_trials import Case
 
 TWO = "nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))"
-CONV = "nn.Sequential(nn.Conv2d(1, 2, 3))"
-CUSTOM = """
-def forward(self, x):
-    return x + torch.cdist(x, x).sum()
-"""
-OWN = """
-from torch.library import custom_op
 
-@custom_op("fixes::twice", mutates_args=())
-def twice(x: torch.Tensor) -> torch.Tensor:
-    return 2 * x
 
-@twice.register_fake
-def _(x):
-    return torch.empty_like(x)
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc = nn.Linear(3, 4)
-
-    def forward(self, x):
-        return twice(self.fc(x))
-"""
+@cache
+def _program() -> bytes:
+    memory = io.BytesIO()
+    torch.export.save(torch.export.export(nn.Linear(3, 4), (torch.zeros(1, 3),)), memory)
+    return memory.getvalue()
 
 
 def exported(file: Path) -> None:
-    torch.export.save(torch.export.export(nn.Linear(3, 4), (torch.zeros(1, 3),)), file)
+    """Write an exported program."""
+    file.write_bytes(_program())
 
 
 def stored(file: Path) -> None:
+    """Write a file of weights."""
     save_file(nn.Linear(3, 4).state_dict(), file)
 
 
