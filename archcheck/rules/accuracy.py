@@ -21,6 +21,7 @@ from archcheck.rules.queries.outcome_text import (
     judge_recipe,
 )
 from archcheck.rules.queries.training_runs import (
+    anew,
     checkpoint_faults,
     faults_of_runs,
     fix_of,
@@ -146,7 +147,12 @@ class MinAccuracy(Rule):
         whatever_long = set(faults_of_runs(runs_of(record)))
         for fault in self.faults(record):
             too_long = self.mode != "epochs-to-target" and fault not in whatever_long
-            yield fault, _SHORTER if too_long else fix_of(facts)
+            yield (
+                fault,
+                f"let the trainer take fewer epochs: {anew(facts)}, or raise `within-epochs`"
+                if too_long
+                else fix_of(facts),
+            )
         yield from ((fault, fix_of(facts)) for fault in checkpoint_faults(training))
 
     def _look(self, training: Training) -> AccuracyDecision | None:
@@ -159,12 +165,8 @@ class MinAccuracy(Rule):
 
     def _fix(self, look: AccuracyDecision, facts: Facts) -> str:
         if look.answer is Answer.BROKEN:
-            return _BETTER
+            return f"improve the recipe: {anew(facts)}, or lower what min-accuracy asks for"
         return f"add seeds until it is decided (`archcheck train {facts.subject.name} --until-decided`)"
-
-
-_SHORTER = "move the record away and train again for fewer epochs, or raise `within-epochs`"
-_BETTER = "improve the recipe, move the record away and train again, or lower what min-accuracy asks for"
 
 
 def _fresh(training: Training) -> Iterator[str]:

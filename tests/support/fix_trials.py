@@ -44,7 +44,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Remove:
-    """A file that a reader moves away."""
+    """A file that a reader moves away, if it is there."""
 
     name: str
 
@@ -119,7 +119,7 @@ def apply(edit: Step | Sequence[Step], folder: Path) -> None:
         elif isinstance(step, Installed):
             sys.modules[step.name] = _STORED.get(step.name) or _standing_in(step.name)
         elif isinstance(step, Remove):
-            (folder / step.name).unlink()
+            (folder / step.name).unlink(missing_ok=True)
         else:
             _change(*step, folder)
 

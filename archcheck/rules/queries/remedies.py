@@ -121,7 +121,9 @@ def repair(kind: str, op: Op | None, facts: Facts, *, alone: bool = True) -> str
     otherwise = f", or drop {kind} from the contract" if alone else ""
     if kind in _BY_TYPE:
         return addition(kind)
-    if op is None or not op.live:
+    if op is not None and not op.live:
+        return f"use its result on the way to the output{otherwise}"
+    if op is None:
         return f"call it in `forward` on the way to the output{otherwise}"
     if kind == "dropout":
         return next(each.fix for each in dropouts(facts) if each.op is op)

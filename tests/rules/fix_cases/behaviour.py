@@ -24,6 +24,8 @@ def forward(self, x):
 """
 USED = ("return self.used(x)", "return self.idle(self.used(x))")
 REMOVED = ("self.used, self.idle = nn.Linear(3, 3), nn.Linear(3, 3)", "self.used = nn.Linear(3, 3)")
+MEMORY = "leave `--meta` (in a contract `meta = true`) out, and build it on a device with memory, such as the CPU"
+BRANCHES = "let no Python depend on values: `torch.where`, `torch.cond`, sizes instead of numbers"
 LOOK = "pad on the left only, mask attention, use no statistics over time, or raise max-look-ahead"
 DIVIDES = "bound what is divided, exponentiated or rooted there, as `clamp` or an epsilon do, or narrow finite-output"
 LEARNS = "train what is frozen, connect what is cut off, and remove a softmax before the loss, or raise `limit`"
@@ -530,6 +532,65 @@ CASES = [
                 ('return {"fc": self.fc}', "return super().state_dict(*args, **kwargs)"),
                 ('self.fc = state["fc"]', "return super().load_state_dict(state, **kwargs)"),
             ]
+        },
+    ),
+    Case(
+        rule="finite-output = true",
+        subject="meta = true",
+        fix=MEMORY,
+        edits={"leave `--meta` (in a contract `meta = true`) out": ("meta = true", "")},
+        process=True,
+    ),
+    Case(
+        rule="min-sparsity = 0.01",
+        model="nn.Sequential(nn.Linear(3, 4, device='meta'))",
+        fix=MEMORY,
+        edits={
+            "build it on a device with memory, such as the CPU": [
+                ("nn.Linear(3, 4, device='meta')", "nn.Linear(3, 4)"),
+                ("return nn.Sequential", "return pruned"),
+                ("def Net", "def pruned(layer):\n    layer.weight.data[0] = 0\n    return layer\n\ndef Net"),
+            ]
+        },
+    ),
+    Case(
+        rule="exports = true",
+        model=_forward("x if x.sum() > 0 else -x"),
+        input="[2, 3]",
+        fix=BRANCHES,
+        edits={
+            "let no Python depend on values: `torch.where`": (
+                "x if x.sum() > 0 else -x",
+                "torch.where(x.sum() > 0, x, -x)",
+            ),
+            "`torch.cond`": (
+                "x if x.sum() > 0 else -x",
+                "torch.cond(x.sum() > 0, lambda x: x + 0, lambda x: -x, (x,))",
+            ),
+        },
+    ),
+    Case(
+        rule="exports = true",
+        model=_forward("x / (x * 0 + 1).sum().item()"),
+        input="[2, 3]",
+        fix=BRANCHES,
+        edits={"sizes instead of numbers": ("(x * 0 + 1).sum().item()", "x.numel()")},
+    ),
+    Case(
+        rule="exports = true",
+        model="""
+        def __init__(self):
+            super().__init__()
+            self.calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x * self.calls
+        """,
+        input="[2, 3]",
+        fix="compute from the inputs what the export has fixed: state, random numbers, numbers of Python",
+        edits={
+            "compute from the inputs what the export has fixed: state": ("x * self.calls", "x * x.size(0)"),
         },
     ),
 ]

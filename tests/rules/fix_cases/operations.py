@@ -159,9 +159,9 @@ CASES = [
             dropped = self.drop(x)
             return x.exp()
         """,
-        fix="call it in `forward` on the way to the output, or drop dropout from the contract",
+        fix="use its result on the way to the output, or drop dropout from the contract",
         edits={
-            "call it in `forward` on the way to the output": ("x.exp()", "dropped.exp()"),
+            "use its result on the way to the output": ("x.exp()", "dropped.exp()"),
             "drop dropout from the contract": ('requires = ["dropout"]', ""),
         },
     ),
@@ -170,6 +170,16 @@ CASES = [
         model=AVERAGED,
         fix="apply it once to each tensor",
         edits={"apply it once to each tensor": ("sum(self.drop(x) for _ in range(40)) / 40", "self.drop(x)")},
+    ),
+    Case(
+        rule='requires-any = ["relu", "tanh"]',
+        model="""
+        def forward(self, x):
+            unused = x.relu()
+            return x.exp()
+        """,
+        fix="use its result on the way to the output",
+        edits={"use its result on the way to the output": ("x.exp()", "unused.exp()")},
     ),
     Case(
         rule='requires-any = ["max_pool", "tanh"]',
