@@ -26,6 +26,18 @@ USED = ("return self.used(x)", "return self.idle(self.used(x))")
 REMOVED = ("self.used, self.idle = nn.Linear(3, 3), nn.Linear(3, 3)", "self.used = nn.Linear(3, 3)")
 MEMORY = "leave `--meta` (in a contract `meta = true`) out, and build it on a device with memory, such as the CPU"
 BRANCHES = "let no Python depend on values: `torch.where`, `torch.cond`, sizes instead of numbers"
+FIXED = "compute from the inputs what the export has fixed, such as a counter or a random number of Python"
+PACKED = """
+def __init__(self):
+    super().__init__()
+    self.body = nn.Linear(16, 16)
+    self.body.weight.data[0] = 0
+    self.packed = nn.Parameter(torch.randint(0, 256, (64,), dtype=torch.uint8), requires_grad=False)
+
+def forward(self, x):
+    bits = (self.packed[:, None] >> torch.arange(8)) & 1
+    return F.linear(self.body(x), bits.reshape(32, 16).float() * 2 - 1)
+"""
 LOOK = "pad on the left only, mask attention, use no statistics over time, or raise max-look-ahead"
 DIVIDES = "bound what is divided, exponentiated or rooted there, as `clamp` or an epsilon do, or narrow finite-output"
 LEARNS = "train what is frozen, connect what is cut off, and remove a softmax before the loss, or raise `limit`"
@@ -571,26 +583,48 @@ CASES = [
     ),
     Case(
         rule="exports = true",
-        model=_forward("x / (x * 0 + 1).sum().item()"),
+        model=_forward("sum(x * step for step in range(int(x.sum())))"),
         input="[2, 3]",
         fix=BRANCHES,
-        edits={"sizes instead of numbers": ("(x * 0 + 1).sum().item()", "x.numel()")},
+        edits={"sizes instead of numbers": ("int(x.sum())", "x.size(0)")},
     ),
     Case(
         rule="exports = true",
         model="""
-        def __init__(self):
-            super().__init__()
-            self.calls = 0
+        class Net(nn.Module):
+            calls = 0
 
-        def forward(self, x):
-            self.calls += 1
-            return x * self.calls
+            def forward(self, x):
+                Net.calls += 1
+                return x * Net.calls
         """,
         input="[2, 3]",
-        fix="compute from the inputs what the export has fixed: state, random numbers, numbers of Python",
+        fix=FIXED,
         edits={
-            "compute from the inputs what the export has fixed: state": ("x * self.calls", "x * x.size(0)"),
+            "compute from the inputs what the export has fixed, such as a counter": ("x * Net.calls", "x * x.size(0)")
+        },
+    ),
+    Case(
+        rule="exports = true",
+        model="""
+        import random
+
+        class Net(nn.Module):
+            def forward(self, x):
+                return x * random.random()
+        """,
+        input="[2, 3]",
+        fix=FIXED,
+        edits={"a random number of Python": ("random.random()", "x.mean()")},
+    ),
+    Case(
+        rule="min-sparsity = 0.01",
+        model=PACKED,
+        input="[2, 16]",
+        fix="choose others with `on`, or drop min-sparsity",
+        edits={
+            "choose others with `on`": ("= 0.01", '= { limit = 0.01, on = "body" }'),
+            "drop min-sparsity": ("min-sparsity = 0.01", ""),
         },
     ),
 ]
