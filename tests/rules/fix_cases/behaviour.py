@@ -583,7 +583,7 @@ CASES = [
     ),
     Case(
         rule="exports = true",
-        model=_forward("sum(x * step for step in range(int(x.sum())))"),
+        model=_forward("sum([x * step for step in range(int(x.sum()))], x)"),
         input="[2, 3]",
         fix=BRANCHES,
         edits={"sizes instead of numbers": ("int(x.sum())", "x.size(0)")},

@@ -182,6 +182,21 @@ CASES = [
         edits={"use its result on the way to the output": ("x.exp()", "unused.exp()")},
     ),
     Case(
+        rule='requires-any = ["dropout", "tanh"]',
+        model=_called("F.dropout(self.layer(x), 0.5)"),
+        fix=TURN_OFF,
+        edits={"`F.dropout(x, p, self.training)`": ("0.5)", "0.5, self.training)")},
+    ),
+    Case(
+        rule='requires-any = ["global_avg_pool", "linear"]',
+        model="nn.Sequential(nn.Conv2d(1, 4, 3), nn.AvgPool2d(2))",
+        input=MAP,
+        fix="average over the whole map: `nn.AdaptiveAvgPool2d(1)`, or `x.mean((2, 3))`",
+        edits={
+            "average over the whole map: `nn.AdaptiveAvgPool2d(1)`": ("nn.AvgPool2d(2)", "nn.AdaptiveAvgPool2d(1)"),
+        },
+    ),
+    Case(
         rule='requires-any = ["max_pool", "tanh"]',
         model="nn.Sequential(nn.Conv2d(1, 4, 8), nn.MaxPool2d(1))",
         input=MAP,
