@@ -10,9 +10,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.syntax_trees import Module, argument, arguments, bindings, calls, default, name_of, results
 
 TAKERS = ("Finding", "NotMeasured", "SubjectError", "Dropout")
 """What is given a `fix`: findings, reasons why nothing was measured, and dropouts, whose fix becomes a finding's. What
@@ -22,7 +23,6 @@ ANY = ".+"
 """What is filled in when a rule judges."""
 
 Texts = frozenset[str]
-Function = ast.FunctionDef | ast.Lambda
 
 
 class NotUnderstood(Exception):
@@ -40,54 +40,6 @@ class Template:
         return re.sub(r"\\(.)", r"\1", self.pattern.replace(ANY, "…"))
 
 
-@dataclass(eq=False)
-class Module:
-    """A parsed file: its functions, its constants, and the names that it imports."""
-
-    name: str
-    tree: ast.Module
-    parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for node in ast.walk(self.tree):
-            for child in ast.iter_child_nodes(node):
-                self.parents[child] = node
-
-    @cached_property
-    def functions(self) -> dict[str, list[ast.FunctionDef]]:
-        found: dict[str, list[ast.FunctionDef]] = {}
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.FunctionDef):
-                found.setdefault(node.name, []).append(node)
-        return found
-
-    @cached_property
-    def constants(self) -> dict[str, ast.expr]:
-        pairs = (
-            (target, node.value)
-            for node in self.tree.body
-            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
-            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        )
-        return {target.id: value for target, value in pairs if isinstance(target, ast.Name)}
-
-    @cached_property
-    def imports(self) -> dict[str, tuple[str, str]]:
-        """The imported names: the module that each is from, and its name there."""
-        return {
-            alias.asname or alias.name: (node.module or "", alias.name)
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.ImportFrom)
-            for alias in node.names
-        }
-
-    def function_around(self, node: ast.AST) -> ast.FunctionDef | None:
-        while (node := self.parents.get(node)) is not None:  # type: ignore[assignment]
-            if isinstance(node, ast.FunctionDef):
-                return node
-        return None
-
-
 class Code:
     """The files in which fixes are looked for."""
 
@@ -98,8 +50,8 @@ class Code:
             self.modules[name] = Module(name=name, tree=ast.parse(file.read_text(encoding="utf-8")))
         self._calls: dict[str, list[tuple[Module, ast.Call]]] = {}
         for module in self.modules.values():
-            for call in _calls(module.tree):
-                self._calls.setdefault(_name_of(call.func), []).append((module, call))
+            for call in calls(module.tree):
+                self._calls.setdefault(name_of(call.func), []).append((module, call))
 
     def templates(self) -> list[Template]:
         """Return every template once, in the order of the files."""
@@ -124,10 +76,8 @@ class Code:
             return frozenset()
         through = (*through, node)
         match node:
-            case ast.Constant(value=str(text)):
-                return frozenset({re.escape(text)})
-            case ast.Constant(value=None):
-                return frozenset()
+            case ast.Constant(value=(str() | None) as text):
+                return frozenset() if text is None else frozenset({re.escape(text)})
             case ast.JoinedStr(values=values):
                 return self._joined([_inner(each) for each in values], module, through)
             case ast.BinOp(op=ast.Add(), left=left, right=right):
@@ -158,8 +108,8 @@ class Code:
 
     def _of_name(self, name: str, node: ast.AST, module: Module, through: tuple[ast.AST, ...]) -> Texts | None:
         function = module.function_around(node)
-        bound = [] if function is None else list(_bindings(name, function))
-        if function is not None and not bound and name in (argument.arg for argument in _arguments(function)):
+        bound = [] if function is None else list(bindings(name, function))
+        if function is not None and not bound and name in (argument.arg for argument in arguments(function)):
             return self._of_parameter(name, function, module, through)
         if not bound and (constant := self._constant(name, module)) is not None:
             return self._parts(constant, module, through)
@@ -191,19 +141,17 @@ class Code:
     def _of_call(self, call: ast.Call, at: int | None, module: Module, through: tuple[ast.AST, ...]) -> Texts | None:
         if isinstance(call.func, ast.Attribute) and call.func.attr == "join":
             return self._of_join(call, module, through)
-        if _name_of(call.func) == "next" and isinstance(call.args[0], ast.GeneratorExp):
+        if name_of(call.func) == "next" and isinstance(call.args[0], ast.GeneratorExp):
             return self._parts(call.args[0].elt, module, through)
         found = list(self._defined(call, module))
         if not found:
             return None
-        return _together(
-            [self._element(value, at, owner, through) for owner, each in found for value in _results(each)]
-        )
+        return _together([self._element(value, at, owner, through) for owner, each in found for value in results(each)])
 
     def _of_join(self, call: ast.Call, module: Module, through: tuple[ast.AST, ...]) -> Texts | None:
         """Return one template for several texts of a function, with the separator between them."""
         assert isinstance(call.func, ast.Attribute)
-        mapped = [each for each in _calls(call) if _name_of(each.func) == "map" and isinstance(each.args[0], ast.Name)]
+        mapped = [each for each in calls(call) if name_of(each.func) == "map" and isinstance(each.args[0], ast.Name)]
         if not mapped or not isinstance(call.func.value, ast.Constant):
             return None
         one = self._of_call(ast.Call(func=mapped[0].args[0], args=[], keywords=[]), None, module, through)
@@ -216,15 +164,15 @@ class Code:
         self, name: str, function: ast.FunctionDef, module: Module, through: tuple[ast.AST, ...]
     ) -> Texts | None:
         """Return the templates that callers give for a parameter, and its default."""
-        given = [(argument, module) for argument in _default(name, function)]
+        given = [(argument, module) for argument in default(name, function)]
         for caller, call in self._calls.get(function.name, ()):
             if any(each is function for _, each in self._defined(call, caller)):
-                given += [(value, caller) for value in _argument(name, function, call)]
+                given += [(value, caller) for value in argument(name, function, call)]
         return _together([self._parts(value, owner, through) for value, owner in given])
 
     def _defined(self, call: ast.Call, module: Module) -> Iterator[tuple[Module, ast.FunctionDef]]:
         """Yield the functions of the code that a call may call."""
-        name = _name_of(call.func)
+        name = name_of(call.func)
         owner = module
         if isinstance(call.func, ast.Name) and name in module.imports:
             source, name = module.imports[name]
@@ -255,7 +203,7 @@ def _together(found: Iterable[Texts | None]) -> Texts | None:
 def _given(node: ast.AST) -> Iterator[ast.expr]:
     """Yield the expressions that are given as a fix."""
     for each in ast.walk(node):
-        if isinstance(each, ast.Call) and _name_of(each.func) in TAKERS:
+        if isinstance(each, ast.Call) and name_of(each.func) in TAKERS:
             yield from (keyword.value for keyword in each.keywords if keyword.arg == "fix")
         if isinstance(each, ast.Dict):
             yield from (
@@ -263,14 +211,6 @@ def _given(node: ast.AST) -> Iterator[ast.expr]:
                 for key, value in zip(each.keys, each.values, strict=True)
                 if isinstance(key, ast.Constant) and key.value == "fix"
             )
-
-
-def _calls(node: ast.AST) -> Iterator[ast.Call]:
-    return (each for each in ast.walk(node) if isinstance(each, ast.Call))
-
-
-def _name_of(function: ast.expr) -> str:
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def _inner(node: ast.expr) -> ast.expr:
@@ -282,52 +222,3 @@ def _is_taken_over(node: ast.expr) -> bool:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
         return isinstance(node.args[0], ast.Constant) and node.args[0].value == "fix"
     return isinstance(node, ast.Attribute) and node.attr == "fix"
-
-
-def _arguments(function: ast.FunctionDef) -> list[ast.arg]:
-    return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-
-
-def _default(name: str, function: ast.FunctionDef) -> Iterator[ast.expr]:
-    plain = [*function.args.posonlyargs, *function.args.args]
-    pairs = [*zip(plain[::-1], function.args.defaults[::-1], strict=False)]
-    pairs += [pair for pair in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True) if pair[1]]
-    yield from (value for argument, value in pairs if argument.arg == name and value is not None)
-
-
-def _argument(name: str, function: ast.FunctionDef, call: ast.Call) -> Iterator[ast.expr]:
-    """Yield what a call gives for a parameter."""
-    yield from (each.value for each in call.keywords if each.arg == name)
-    places = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
-    if places[:1] == ["self"]:
-        del places[0]
-    if name in places and places.index(name) < len(call.args):
-        yield call.args[places.index(name)]
-
-
-def _bindings(name: str, function: ast.FunctionDef) -> Iterator[tuple[ast.expr, int | None]]:
-    """Yield what a name of a function is bound to, with the place in a tuple if it is unpacked."""
-    for node in ast.walk(function):
-        match node:
-            case ast.Assign(targets=[target], value=value):
-                yield from _bound(name, target, value)
-            case ast.AnnAssign(target=target, value=value) if value is not None:
-                yield from _bound(name, target, value)
-            case ast.For(target=target, iter=value) | ast.comprehension(target=target, iter=value):
-                yield from _bound(name, target, value)
-
-
-def _bound(name: str, target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, int | None]]:
-    if isinstance(target, ast.Name) and target.id == name:
-        yield value, None
-    if isinstance(target, ast.Tuple):
-        yield from (
-            (value, at) for at, each in enumerate(target.elts) if isinstance(each, ast.Name) and each.id == name
-        )
-
-
-def _results(function: ast.FunctionDef) -> Iterator[ast.expr]:
-    """Yield what a function returns or yields."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.Return | ast.Yield) and node.value is not None:
-            yield node.value

@@ -60,7 +60,8 @@ class Case:
     `rule` are the lines below `[subjects.net.rules]`; the first one is judged. `fix` is the whole text. `edits` are
     what parts of it ask for, each on its own: `build it without padding`, or each side of an `or`. `subject` are
     further lines of the subject. `files` are files of the project, as texts or as functions that write them. `lacks`
-    are modules that are not installed, and `before` is done before the project is judged. With `process`, a worker measures the project, as it does for the command line.
+    are modules that are not installed, and `before` is done before the project is judged. With `process`, a worker
+    measures the project, as it does for the command line.
     """
 
     rule: str
@@ -93,6 +94,24 @@ class Case:
                 content(folder / name)
             else:
                 (folder / name).write_text(content, encoding="utf-8")
+
+
+def forward(code: str, built: str = "") -> str:
+    """Return the methods of a model whose forward pass gives `code`. `built` are lines of its constructor."""
+    layers = f"\n    {built}" if built else ""
+    return f"def __init__(self):\n    super().__init__(){layers}\n\ndef forward(self, x):\n    return {code}\n"
+
+
+def called(code: str, layer: str = "nn.Linear(3, 4)") -> str:
+    """Return the methods of a model with one `layer`, whose forward pass gives `code`."""
+    return f"""
+    def __init__(self):
+        super().__init__()
+        self.layer = {layer}
+
+    def forward(self, x):
+        return {code}
+    """
 
 
 def source(model: str) -> str:

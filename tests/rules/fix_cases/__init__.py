@@ -1,8 +1,20 @@
 """Broken projects for the fix texts of the rules, group by group."""
 
-from tests.rules.fix_cases import additions, behaviour, budgets, costs, documents, evidence, operations
+from tests.rules.fix_cases import (
+    additions,
+    budgets,
+    costs,
+    documents,
+    evidence,
+    learning,
+    operations,
+    presence,
+    shapes,
+    values,
+    weights,
+)
 
-GROUPS = (additions, behaviour, budgets, costs, documents, evidence, operations)
+GROUPS = (additions, budgets, costs, documents, evidence, learning, operations, presence, shapes, values, weights)
 CASES = [case for group in GROUPS for case in group.CASES]
 
 _INSTALLS = "a test installs nothing"

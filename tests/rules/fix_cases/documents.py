@@ -11,7 +11,8 @@ MACS = 'claim = { file = "entry.json", pointer = "/macs", fact = "cost.macs" }'
 FROM_LOG = 'claim = { file = "entry.json", pointer = "/loss", proof = { file = "log", pattern = \'^loss (.+)$\' } }'
 THAT_FILE = "write that file, or change what the contract names"
 DOCUMENT = "mend the file, or change `files` of no-unproven-numbers"
-PROVE = 'state what proves it, `claim = { file = "entry.json", pointer = "/params", fact = … }`, or add "/params" to `ignore`'
+STATE = 'state what proves it, `claim = { file = "entry.json", pointer = "/params", fact = … }`'
+PROVE = f'{STATE}, or add "/params" to `ignore`'
 OPENED = "It has <!-- archcheck: net params.total -->"
 CLOSED = "<!-- /archcheck -->"
 WAIVED = '[[subjects.net.waivers]]\nrule = "max-params"\nreason = "for now"\n'
@@ -63,7 +64,7 @@ CASES = [
         },
     ),
     Case(
-        rule="claim = { file = \"README.md\", pattern = 'loss of (.+) nats', proof = { file = \"log\", pattern = '^loss (.+)$' } }",
+        rule=FROM_LOG.replace("entry.json", "README.md").replace('pointer = "/loss"', "pattern = 'loss of (.+) nats'"),
         files={README: "A loss of about 1.21 nats.", "log": "nothing yet"},
         fix="let the group of `pattern` catch the number that stands there",
         edits={
@@ -185,7 +186,7 @@ CASES = [
         files={"entry.json": '{"params": 16, "macs": 12}'},
         fix=PROVE,
         edits={
-            'state what proves it, `claim = { file = "entry.json", pointer = "/params", fact = … }`': (
+            STATE: (
                 MACS,
                 f"claim = [{MACS.removeprefix('claim = ')}, {BY_PLACE.removeprefix('claim = ')}]",
             ),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 from tests.support.evidence_samples import MODEL, TRAINERS
 from tests.support.fix_trials import Case, Remove
 
@@ -48,7 +45,7 @@ SHORTER = f"let the trainer take fewer epochs: {AGAIN}, or raise `within-epochs`
 
 
 def _trained(rule: str, fix: str, edits: dict, **more) -> Case:
-    """Return a case whose trainer and contract are there, and whose `before` commands have run."""
+    """Return a case with a trainer."""
     return Case(
         rule=rule,
         model="class Net(nn.Linear):\n    def __init__(self):\n        super().__init__(2, 2)",
