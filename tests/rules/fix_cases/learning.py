@@ -6,18 +6,19 @@ from tests.support.fix_trials import Case, forward
 
 BRANCHES = "let no Python depend on values: `torch.where`, `torch.cond`, sizes instead of numbers"
 FIXED = "compute from the inputs what the export has fixed, such as a counter or a random number of Python"
+FROZEN = "nn.Linear(12, 9).requires_grad_(False), nn.ReLU(), nn.Linear(9, 4).requires_grad_(False)"
 LEARNS = "train what is frozen, connect what is cut off, and remove a softmax before the loss, or raise `limit`"
 
 
 CASES = [
     Case(
         rule="overfits-one-batch = true",
-        model="nn.Sequential(nn.Linear(12, 9).requires_grad_(False), nn.ReLU(), nn.Linear(9, 4).requires_grad_(False))",
+        model=f"nn.Sequential({FROZEN}, nn.Linear(4, 4))",
         input="[2, 12]",
         fix=LEARNS,
         edits={
             "train what is frozen": (
-                "nn.Linear(12, 9).requires_grad_(False), nn.ReLU(), nn.Linear(9, 4).requires_grad_(False)",
+                FROZEN,
                 "nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 4)",
             ),
         },
