@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from archcheck.facts.selectors import GROUPS, KINDS
 from archcheck.rules import BUILTIN
 from archcheck.rules.base import rule_name
 from archcheck.workers.worker_process import Worker
 from tests.rules.fix_cases import CASES, UNTRIED
+from tests.rules.fix_cases.additions import TABLE
 from tests.support.fix_templates import Code, Template
 from tests.support.fix_trials import PASSES, Case, apply, commands, judged, unexplained
 
@@ -100,6 +102,18 @@ def test_every_fix_text_in_the_code_is_tried() -> None:
 
 def test_what_is_not_tried_is_said_somewhere() -> None:
     assert [fix for fix in UNTRIED if not any(re.fullmatch(each.pattern, fix) for each in templates())] == []
+
+
+def test_every_kind_that_an_operation_can_have_has_code_that_executes_it() -> None:
+    asked = {kind for case in CASES if case.name == "requires" for kind in re.findall(r'"([a-z0-9_]+)"', case.rule)}
+    assert {*KINDS, *GROUPS} - asked == {"input"}, "each model executes an input"
+
+
+def test_the_code_that_is_tried_is_the_code_that_a_fix_names() -> None:
+    named = {code.partition("(")[0]: tried for code, tried, *_ in TABLE.values()}
+    layers = {code: tried for code, tried in named.items() if code.startswith(("nn.", "F.", "torch.", "x."))}
+    assert len(layers) > 40
+    assert [code for code, tried in layers.items() if not tried.startswith(code.partition("[")[0])] == []
 
 
 def test_every_rule_is_mended_once() -> None:
