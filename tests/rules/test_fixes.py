@@ -91,7 +91,9 @@ def test_every_part_of_a_fix_is_tried() -> None:
 @cache
 def templates() -> list[Template]:
     files = sorted(file for room in ROOMS for file in (ROOT / "archcheck" / room).rglob("*.py"))
-    return Code(ROOT, files).templates()
+    # Most of the measuring gives no fix, and parsing it takes longer than all the rest.
+    told = [file for file in files if "measure" not in file.parts or "fix" in file.read_text(encoding="utf-8")]
+    return Code(ROOT, told).templates()
 
 
 def test_every_fix_text_in_the_code_is_tried() -> None:
