@@ -15,6 +15,8 @@ from archcheck.foundation.regular_files import open_regular
 from archcheck.foundation.words import quote
 
 _CHUNK = 1 << 20
+_PACKAGES = ("zstandard", "brotli")
+"""What compresses and is no part of Python."""
 _FIX = "write that file, or change what the contract names"
 
 
@@ -91,6 +93,9 @@ def _compressor(codec: Codec, level: int) -> tuple[Callable[[bytes], bytes], Cal
 def _module(name: str, codec: str) -> Any:
     try:
         return import_module(name)
-    except ImportError:
-        message, fix = f'`codec = "{codec}"` needs the package {name}', f"install it: `pip install {name}`"
-        raise NotMeasured(message, fix=fix) from None
+    except ImportError as error:
+        if name in _PACKAGES:
+            message, get = f'`codec = "{codec}"` needs the package {name}', f"install it: `pip install {error.name}`"
+        else:
+            message, get = f'`codec = "{codec}"` needs {name}, which this Python lacks', "take a Python that has it"
+        raise NotMeasured(message, fix=f"{get}, or choose another `codec`") from None

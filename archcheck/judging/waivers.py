@@ -53,7 +53,7 @@ def _apply(waiver: Waiver, outcomes: list[Outcome]) -> _Complaint | None:
     judged = [at for at in named if outcomes[at].verdict is not Verdict.ERROR]
     hits = [at for at in judged if _accepted(waiver, outcomes[at])]
     if judged and _expired(waiver):
-        return (hits or judged)[0], _expiry(waiver)
+        return (hits or judged)[0], _expiry(waiver, needed=bool(hits))
     exceeding = [at for at in hits if _exceeds(waiver, outcomes[at])]
     first = outcomes[exceeding[0]] if exceeding else None
     for at in hits:
@@ -143,8 +143,11 @@ def _excess(waiver: Waiver, outcome: Outcome) -> Finding:
     return _complaint(waiver, f"holds {direction} {bound}{unit}, found {found}", fix)
 
 
-def _expiry(waiver: Waiver) -> Finding:
-    fix = f"remove the waiver at {waiver.where}, or give it a later `until` if its reason still holds"
+def _expiry(waiver: Waiver, *, needed: bool) -> Finding:
+    """Return the complaint about an expired waiver. It is `needed` if its rule is broken without it."""
+    fix = f"remove the waiver at {waiver.where}"
+    if needed:
+        fix = f"mend the model and remove the waiver at {waiver.where}, or give it a later `until`"
     return _complaint(waiver, f"expired on {waiver.until}", fix)
 
 
@@ -160,7 +163,7 @@ def _useless(waiver: Waiver, outcomes: Sequence[Outcome], judged: Sequence[int])
         return judged[0], _complaint(waiver, message, fix)
     elsewhere = dict.fromkeys(finding.layer for at in broken for finding in every[at] if finding.layer)
     known = f"at {listed(list(elsewhere)[:3])}" if elsewhere else "at no layer"
-    fix = f"remove the waiver at {waiver.where}, or point its `layer` at what is found"
+    fix = f"mend the model and remove the waiver at {waiver.where}, or point its `layer` at what is found"
     return broken[0], _complaint(waiver, f"matches no finding: they are {known}, not at `{waiver.layer}`", fix)
 
 

@@ -21,6 +21,7 @@ from archcheck.rules.queries.outcome_text import (
     judge_recipe,
 )
 from archcheck.rules.queries.training_runs import (
+    anew,
     checkpoint_faults,
     faults_of_runs,
     fix_of,
@@ -105,11 +106,10 @@ class MinAccuracy(Rule):
         facts.demand_numbers()
         training = proven_training(facts)
         record = training.record or {}
-        faults = [*self._too_few(record), *self.faults(record), *checkpoint_faults(training)]
         look = None if any(self.faults(record)) else self._look(training)
-        where, fix = place_of(training, facts), fix_of(facts)
-        findings = [Finding(message=fault, where=where, fix=fix) for fault in faults]
-        if look and not faults and look.answer is not Answer.KEPT:
+        where = place_of(training, facts)
+        findings = [Finding(message=fault, where=where, fix=fix) for fault, fix in self._mended(training, facts)]
+        if look and not findings and look.answer is not Answer.KEPT:
             findings = [Finding(message=look.message, where=where, fix=self._fix(look, facts))]
         return Result(
             examined=1,
@@ -135,6 +135,26 @@ class MinAccuracy(Rule):
             return judge_epochs(runs, limit, self.within_epochs or 0, self.confidence, anytime=anytime)
         return judge_recipe(runs, limit, self.confidence, anytime=anytime)
 
+    def _mended(self, training: Training, facts: Facts) -> Iterator[tuple[str, str]]:
+        """Yield what a record lacks, with what to do about each."""
+        record = training.record or {}
+        count, name = len(runs_of(record)), facts.subject.name
+        if count < self.seeds:
+            yield (
+                f"the record holds {amount(count, 'seeds')}, {self.seeds} are promised",
+                f"train further seeds, each with `archcheck train {name}`, or lower `seeds`",
+            )
+        whatever_long = set(faults_of_runs(runs_of(record)))
+        for fault in self.faults(record):
+            too_long = self.mode != "epochs-to-target" and fault not in whatever_long
+            yield (
+                fault,
+                f"let the trainer take fewer epochs: {anew(facts)}, or raise `within-epochs`"
+                if too_long
+                else fix_of(facts),
+            )
+        yield from ((fault, fix_of(facts)) for fault in checkpoint_faults(training))
+
     def _look(self, training: Training) -> AccuracyDecision | None:
         record = training.record or {}
         if self.of_seeds:
@@ -143,14 +163,9 @@ class MinAccuracy(Rule):
             return None
         return judge_checkpoint(training.correct, training.total, Fraction(str(self.limit)), self.confidence)
 
-    def _too_few(self, record: Mapping[str, Any]) -> Iterator[str]:
-        count = len(runs_of(record))
-        if count < self.seeds:
-            yield f"the record holds {amount(count, 'seeds')}, {self.seeds} are promised"
-
     def _fix(self, look: AccuracyDecision, facts: Facts) -> str:
         if look.answer is Answer.BROKEN:
-            return fix_of(facts)
+            return f"improve the recipe: {anew(facts)}, or lower what min-accuracy asks for"
         return f"add seeds until it is decided (`archcheck train {facts.subject.name} --until-decided`)"
 
 

@@ -118,6 +118,7 @@ class MaxLayerShare(Rule):
 
     If one fully connected layer holds nearly everything, removing it gains the most. A layer holds its own parameters,
     without those of the layers inside. The share is of the whole network. `on` selects the layers that are judged.
+    `free` names operations that cost nothing, as for `max-macs`.
 
     Example, kept:
         rule = max-layer-share = "60 %"
@@ -144,12 +145,15 @@ class MaxLayerShare(Rule):
 
     limit: float = field(metadata={"unit": "share"})
     of: Literal["params", "macs"] = "params"
+    free: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a limit that is not a share."""
+        """Refuse a limit that is not a share, and free operations of a share of parameters."""
         Rule.__post_init__(self)
         if not 0 < self.limit < 1:
             raise ValueError(f'`limit` is a share between 0 and 1 (0.5, or "50 %"), found {self.limit:g}')
+        if self.free and self.of == "params":
+            raise ValueError('`free` names operations that cost nothing; it is for `of = "macs"`')
 
     def check(self, facts: Facts) -> Result:
         """Compare the share of each layer with `limit`."""
@@ -173,7 +177,7 @@ class MaxLayerShare(Rule):
     def _total(self, facts: Facts) -> int:
         if self.of == "params":
             return sum(facts.params.sizes.values()) + sum(weight.elements for weight in facts.params.hidden)
-        demand_counted(facts, None, ())
+        demand_counted(facts, None, self.free)
         return facts.cost.macs
 
     def _held(self, layer: Layer, facts: Facts) -> int:

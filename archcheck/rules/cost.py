@@ -216,7 +216,7 @@ class MaxPeakMemory(Rule):
         stored = facts.params.bytes + hidden_bytes(facts) if self.with_parameters else 0
         parts = f" ({activations:,} of activations, {stored:,} of parameters and buffers)" if stored else ""
         found, unit = activations + stored, "bytes at the peak"
-        remedy = "smaller maps early on, a smaller batch or a lower precision take less"
+        remedy = "make the maps early on or the batch smaller, or lower the precision"
         return Result(
             examined=found,
             findings=excess(self, facts, found, self.limit, unit, aside=parts, remedy=remedy),

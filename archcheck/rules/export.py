@@ -182,7 +182,7 @@ class Exports(Rule):
             yield Finding(message=f"{to} fails{place}: {measured['error']}", layer=layer, where=where, fix=fix)
         elif not within(measured["distance"], limit):
             apart = distance_text(measured["distance"])
-            fix = "look for state, random numbers and values that were fixed when it was exported"
+            fix = "compute from the inputs what the export has fixed, such as a counter or a random number of Python"
             yield Finding(message=f"the program of {to} gives another output ({apart})", layer="", where=where, fix=fix)
 
 

@@ -20,9 +20,12 @@ _FAULTS = {
     "none": ("no gradient reaches", "let its result reach an output, without `detach()` or `no_grad()` on the way"),
     "zero": (
         "the gradient is zero everywhere in",
-        "look for what is dead after it: a ReLU below zero, a factor 0",
+        "remove what is zero after it, such as a factor 0, or bring a ReLU there above zero",
     ),
-    "nan": ("the gradient is not finite in", "look for a root, a logarithm or a division at zero after it"),
+    "nan": (
+        "the gradient is not finite in",
+        "keep roots, logarithms and divisions after it away from zero, as `clamp` does",
+    ),
     "invented": (
         "the gradient is made up, for no output depends on what it trains:",
         "compute the outputs with it, or remove it: `backward` of an `autograd.Function` returns a gradient for it",

@@ -100,25 +100,25 @@ class MaxGrowth(Rule):
         if facts.snapshot is None:
             raise NotMeasured("no snapshot was read; judge through a contract with a committed snapshot")
         if facts.snapshot.measures is None:
-            raise NotMeasured(facts.snapshot.problem or "there is no snapshot", fix=_remedy(facts))
+            raise NotMeasured(facts.snapshot.problem or "there is no snapshot", fix=_remedy(facts, facts.snapshot.file))
         before = facts.snapshot.measures
         if reason := incomparable(before.totals, measures_of(facts).totals, self.of):
             where = Where(file=facts.snapshot.file, line=1)
-            raise NotMeasured(reason, where=where, fix=_remedy(facts))
+            raise NotMeasured(reason, where=where, fix=_remedy(facts, facts.snapshot.file))
         return before
 
     def _finding(self, name: str, was: int, now: int, limit: int, facts: Facts) -> Finding:
         allowed = f"+{self.limit:,}" if type(self.limit) is int else _share_text(self.limit)
         grown = f"{name} grew from {was:,} to {now:,} (+{now - was:,}, {percent(was, now)})"
         accept = f"accept it with `archcheck snapshot {shlex.quote(facts.subject.name)}`"
-        return model_finding(facts, f"{grown}, limit {limit:,} ({allowed})", f"take {now - limit:,} away, or {accept}")
+        fix = f"bring {name} down by {now - limit:,}, or {accept}"
+        return model_finding(facts, f"{grown}, limit {limit:,} ({allowed})", fix)
 
 
 _ALLOWED = {GROWING: f"measures are {', '.join(GROWING)}", OF_LAYERS: "of layers, params and macs are known"}
 
 
-def _remedy(facts: Facts) -> str:
-    file = facts.snapshot.file if facts.snapshot else "the file"
+def _remedy(facts: Facts, file: str) -> str:
     return f"write it with `archcheck snapshot {shlex.quote(facts.subject.name)}`, and commit {file}"
 
 

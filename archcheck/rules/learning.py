@@ -171,7 +171,7 @@ class OverfitsOneBatch(Rule):
         told = f"{amount(best['steps'], 'steps')} of Adam bring the loss of {amount(measured['samples'], 'samples')} "
         told += f"from {_nats(best['first'])} to {_nats(least)}, where blind guessing leaves {blind:.3g}"
         reached = least is not None and best["first"] is not None and least <= self.limit * blind
-        fix = "look for what is frozen, cut off or squashed: gradients-reach and initial-loss name some of it"
+        fix = "train what is frozen, connect what is cut off, and remove a softmax before the loss, or raise `limit`"
         return Result(
             examined=1,
             findings=() if reached else (model_finding(facts, f"{told}, limit {self.limit:g} of that", fix),),

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
 from archcheck.facts.selectors import selects
-from archcheck.foundation.words import listed
 from archcheck.rules.base import KINDS, Rule
 from archcheck.rules.findings import Result
 from archcheck.rules.queries.graphs import dependent_on_input, has_weight, label, live, varying, word_for
@@ -74,7 +73,7 @@ class Allows(Rule):
                 op,
                 facts,
                 f"{label(op, facts)} executes {word_for(op)}, which is not allowed{share(facts, [op], mode)}",
-                f"replace it by {listed(self.kinds)}, or add {word_for(op)} to allows",
+                f"replace it by one of {', '.join(self.kinds)}, or add {word_for(op)} to allows",
             )
             for op, mode in foreign.values()
         )

@@ -130,8 +130,11 @@ def _share(kind: str, ops: Sequence[Op], facts: Facts) -> str:
     return share(facts, ops, "train" if kind == "dropout" else "eval")
 
 
-def absence(facts: Facts, kind: str, on: str | None) -> Finding:
-    """Return the finding that no operation of `kind` takes effect, with what comes closest to one."""
+def absence(facts: Facts, kind: str, on: str | None, *, alone: bool = True) -> Finding:
+    """Return the finding that no operation of `kind` takes effect, with what comes closest to one.
+
+    `kind` is not `alone` if others would do.
+    """
     reason, layer, op = next(near_misses(facts, kind, on), ("", None, None))
     if not reason:
         return _nothing(facts, f"no {kind}", addition(kind), on)
@@ -139,7 +142,9 @@ def absence(facts: Facts, kind: str, on: str | None) -> Finding:
     if layer and not layer.called and (decided := decided_at(facts, layer.path)):
         message += f"; {decided}"
     where = place(op, facts) if op else facts.built_at(layer.path) if layer else facts.subject.where
-    return Finding(message=message, layer=layer.path if layer else "", where=where, fix=repair(kind, op, facts))
+    return Finding(
+        message=message, layer=layer.path if layer else "", where=where, fix=repair(kind, op, facts, alone=alone)
+    )
 
 
 def _absence_of_all(facts: Facts, kinds: Sequence[str], on: str | None) -> Finding:
@@ -148,7 +153,7 @@ def _absence_of_all(facts: Facts, kinds: Sequence[str], on: str | None) -> Findi
     if not near:
         named = f"no {kinds[0]}" if len(kinds) == 1 else f"none of {', '.join(kinds)}"
         return _nothing(facts, named, ", or ".join(dict.fromkeys(map(addition, kinds))), on)
-    hints = [absence(facts, kind, on) for kind in near]
+    hints = [absence(facts, kind, on, alone=len(kinds) == 1) for kind in near]
     best = next((hint for hint in hints if hint.layer), hints[0])
     message = f"none of {', '.join(kinds)} takes effect: {best.message.partition(': ')[2]}"
     return replace(best, message=message)

@@ -118,7 +118,8 @@ def _centres(norm: Op) -> bool:
 def _useless_bias(op: Op, norm: Op | None, elements: int, facts: Facts) -> Finding:
     assert norm is not None
     message = f"{label(op, facts)} adds a bias that {label(norm, facts)} subtracts again"
-    return op_finding(op, facts, f"{message}: {elements:,} parameters without effect", "build it with `bias=False`")
+    fix = "leave its bias out, as `bias=False` does"
+    return op_finding(op, facts, f"{message}: {elements:,} parameters without effect", fix)
 
 
 _MOVES = frozenset({"reshape", "permute", "copy", "slice", "pixel_shuffle", "channel_shuffle", "dropout"})

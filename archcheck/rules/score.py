@@ -96,13 +96,16 @@ class Score(Rule):
         by = _by(float(value), limit) if limit > 0 else ""
         shown = _apart(float(value), limit)
         message = f"the score is {shown}, {bound}{by}: {told}"
-        return (model_finding(facts, message, f"make the figures in it {'smaller' if above else 'better'}, or change "
-                                              f"`at-{'most' if above else 'least'}`"),)  # fmt: skip
+        return (model_finding(facts, message, _LOWER if above else _HIGHER),)
 
     def _bounds(self) -> str:
         most = "" if self.at_most is None else f"at most {plain(self.at_most)}"
         least = "" if self.at_least is None else f"at least {plain(self.at_least)}"
         return " and ".join(filter(None, (least, most)))
+
+
+_LOWER = "change the figures so that the score falls, or raise `at-most`"
+_HIGHER = "change the figures so that the score rises, or lower `at-least`"
 
 
 def _by(value: float, limit: float) -> str:

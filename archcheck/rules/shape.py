@@ -163,7 +163,7 @@ class MinReceptiveField(Rule):
         message = f"one position sees {shape_text(field)} input positions, at least {shape_text(wanted)} are asked for"
         findings: tuple[Finding, ...] = ()
         if any(found < limit for found, limit in zip(field, wanted, strict=True)):
-            fix = "more layers, larger kernels, strides or dilation see more, or lower min-receptive-field"
+            fix = "add layers, enlarge kernels, strides or dilations, or lower min-receptive-field"
             findings = (model_finding(facts, message, fix),)
         return Result(
             examined=1,

@@ -8,13 +8,13 @@ from typing import Any
 
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Op
-from archcheck.facts.selectors import selects
+from archcheck.facts.selectors import mistake_in, selects
 from archcheck.foundation.json_codec import decode
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.words import amount
 from archcheck.rules.base import KINDS, Rule
 from archcheck.rules.findings import Finding, Result
-from archcheck.rules.queries.dropouts import LEAK, Dropout, dropouts
+from archcheck.rules.queries.dropouts import LEAK, TURN_OFF, Dropout, dropouts
 from archcheck.rules.queries.graphs import label, live
 from archcheck.rules.queries.heads import end_of
 from archcheck.rules.queries.padded_axes import CONVOLUTIONS, PositionAxes
@@ -63,9 +63,14 @@ class Head(Rule):
         kept, wanted = f"the output path ends in {told}", " or ".join(self.kinds)
         findings: tuple[Finding, ...] = ()
         if not set(head) & set(self.kinds):
-            fix = f"end the network in {wanted}, or change head"
+            fix = f"end the network in {wanted}" + (", or change head" if any(map(_is_word, head)) else "")
             findings = (model_finding(facts, f"{kept}, not in {wanted}", fix),)
         return Result(examined=len(head), findings=findings, found=list(head), limit=list(self.kinds), kept=kept)
+
+
+def _is_word(kind: str) -> bool:
+    """Whether a contract may name what a network ends in: not `avg_pool (partial)`."""
+    return mistake_in(kind) is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +171,7 @@ class DropoutRate(Rule):
             wanted = self._wanted()
             yield f"has rate {item.rate:g}, not {wanted}", f"give it the rate {wanted}, or change dropout-rate"
         if item.fault == LEAK:
-            yield LEAK, "turn it off in evaluation: `F.dropout(x, p, self.training)`"
+            yield LEAK, TURN_OFF
 
     def _allows(self, rate: float) -> bool:
         if self.rate is not None:
@@ -243,7 +248,9 @@ class NoPadding(Rule):
         told = facts.behaviour.get(self.needs[0], {})
         cropped = [(each["layer"], decode(_PLACE, each["where"])) for each in told.get("cropped", ())]
         findings = [
-            op_finding(op, facts, f"{label(op, facts)} pads by {by}", "build it without padding")
+            op_finding(
+                op, facts, f"{label(op, facts)} pads by {by}", _UNPADDED if "padding" in op.attributes else _REMOVED
+            )
             for op in sorted((*convs, *pads), key=lambda op: op.index)
             if (by := _padding(op)) is not None and (op.layer, op.where) not in cropped
         ]
@@ -258,6 +265,10 @@ class NoPadding(Rule):
             unit="paddings",
             kept=f"no padding in {len(convs)} convolutions",
         )
+
+
+_UNPADDED = "build it without padding"
+_REMOVED = "remove it, or let it pad nothing"
 
 
 def _may_crop(op: Op) -> bool:

@@ -105,7 +105,7 @@ LEARNED = {"trained": 4, "samples": 8, "blind": 2.0, "rates": RATES}
 @pytest.mark.parametrize(("limit", "broken"), [(0.125, False), (0.12, True)])
 def test_the_best_rate_decides_whether_a_batch_is_learned(limit, broken):
     told = "20 steps of Adam bring the loss of 8 samples from 1.5 to 0.25, where blind guessing leaves 2"
-    fix = "look for what is frozen, cut off or squashed: gradients-reach and initial-loss name some of it"
+    fix = "train what is frozen, connect what is cut off, and remove a softmax before the loss, or raise `limit`"
     finding = Finding(message=f"{told}, limit {limit:g} of that", layer="", where=MODEL, fix=fix)
     assert judged(OverfitsOneBatch(limit=limit), LEARNED) == Result(
         examined=1,
@@ -210,7 +210,7 @@ EXPORTED = {"dtype": "float32", "error": None, "at": None, "distance": 0.0}
 )
 def test_what_an_export_loses_is_told(told, message, layer, where):
     found = found_in(Exports(), EXPORTED, **told)
-    state = "look for state, random numbers and values that were fixed when it was exported"
+    state = "compute from the inputs what the export has fixed, such as a counter or a random number of Python"
     values = "let no Python depend on values: `torch.where`, `torch.cond`, sizes instead of numbers"
     fix = values if "error" in told else state
     assert found == Finding(message=message, layer=layer, where=where, fix=fix)

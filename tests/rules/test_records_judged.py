@@ -19,7 +19,10 @@ from archcheck.rules.queries.figures import figure_text
 FACTS = measure(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1), nn.Dropout(0.25)), example=torch.zeros(1, 2))
 FACTS = replace(FACTS, subject=replace(FACTS.subject, name="net", where=Where(file="net.py", line=3)))
 THERE = Where(file="record.json", line=1)
-ANEW = "move the record away and train again (`archcheck train net`), or bring back what was trained"
+AGAIN = "move the record and the checkpoint away and train again (`archcheck train net`)"
+ANEW = f"{AGAIN}, or bring back what was trained"
+BETTER = f"improve the recipe: {AGAIN}, or lower what min-accuracy asks for"
+SHORTER = f"let the trainer take fewer epochs: {AGAIN}, or raise `within-epochs`"
 FIRST = "train it: `archcheck train net`"
 
 
@@ -64,7 +67,7 @@ def test_a_checkpoint_is_judged_by_its_own_count(correct, shown, bounds):
     message = f"the checkpoint gives {correct:,} of 10,000 correct, {shown}%, limit 95.00%"
     assert result == Result(
         examined=1,
-        findings=() if bounds else (finding(message),),
+        findings=() if bounds else (finding(message, BETTER),),
         found=correct / 10_000,
         limit=0.95,
         unit="test accuracy of the checkpoint",
@@ -89,7 +92,7 @@ def test_a_recipe_is_judged_by_the_mean_over_its_seeds(limit, message, findings)
     runs = [run(seed, correct) for seed, correct in enumerate((9_400, 9_500, 9_450))]
     assert MinAccuracy(limit=limit).check(trained(*runs, fresh=(9_400, 10_000))) == Result(
         examined=1,
-        findings=(finding(message),) * findings,
+        findings=(finding(message, BETTER),) * findings,
         found=0.945,
         limit=limit,
         unit="mean test accuracy",
@@ -125,8 +128,9 @@ def test_one_seed_decides_nothing_and_a_checkpoint_that_is_missing_is_told():
 
 
 def test_fewer_seeds_than_are_promised_are_told():
+    fix = "train further seeds, each with `archcheck train net`, or lower `seeds`"
     findings = MinAccuracy(limit=0.9, seeds=3).check(trained(run(0), run(1, 9_510), fresh=(9_500, 10_000))).findings
-    assert findings == (finding("the record holds 2 seeds, 3 are promised"),)
+    assert findings == (finding("the record holds 2 seeds, 3 are promised", fix),)
 
 
 def test_all_that_is_wrong_with_a_record_is_told():
@@ -134,19 +138,17 @@ def test_all_that_is_wrong_with_a_record_is_told():
     facts = trained(*runs, run(4, test=None), fresh=(9_500, 10_000))
     result = MinAccuracy(limit=0.95, within_epochs=1).check(facts)
     assert result.findings == tuple(
-        map(
-            finding,
-            (
-                "the record holds a seed twice",
-                "the seeds were judged on test sets of different sizes: 2,000 and 10,000",
-                "seed 0 trained 2 epochs, 1 are allowed",
-                "seed 1 trained 2 epochs, 1 are allowed",
-                'seed 1 has a result chosen by "best", not that of the last epoch',
-                "seed 1 records no epochs",
-                "seed 3 trained 2 epochs, 1 are allowed",
-                "seed 4 trained 2 epochs, 1 are allowed",
-                "seed 4 has no result on the test set",
-            ),
+        finding(message, SHORTER if message.endswith("are allowed") else ANEW)
+        for message in (
+            "the record holds a seed twice",
+            "the seeds were judged on test sets of different sizes: 2,000 and 10,000",
+            "seed 0 trained 2 epochs, 1 are allowed",
+            "seed 1 trained 2 epochs, 1 are allowed",
+            'seed 1 has a result chosen by "best", not that of the last epoch',
+            "seed 1 records no epochs",
+            "seed 3 trained 2 epochs, 1 are allowed",
+            "seed 4 trained 2 epochs, 1 are allowed",
+            "seed 4 has no result on the test set",
         )
     )
     assert (result.found, result.unit, result.kept, result.examined) == (None, None, None, 1)

@@ -85,6 +85,11 @@ REFUSED = [
     (FiniteOutput, {"large": float("inf")}, "`large` must be a positive number, found inf"),
     (MaxLayerShare, {"limit": 0.0}, '`limit` is a share between 0 and 1 (0.5, or "50 %"), found 0'),
     (MaxLayerShare, {"limit": 1.0}, '`limit` is a share between 0 and 1 (0.5, or "50 %"), found 1'),
+    (
+        MaxLayerShare,
+        {"limit": 0.5, "free": ("relu",)},
+        '`free` names operations that cost nothing; it is for `of = "macs"`',
+    ),
     (Claim, {**FIELDS, "file": " "}, "`file` must not be empty"),
     (
         Claim,

@@ -76,7 +76,7 @@ class Source:
             raise NotMeasured(
                 f"the pattern {quote(self.pattern)} of claim {problem} in {text.shown}",
                 where=Where(file=text.shown, line=1),
-                fix="write it so that no repetition stands within another, or raise `--timeout`",
+                fix="write it so that no repetition stands within another, or raise `timeout`",
             ) from None
 
     def nothing_in(self, text: Text) -> str:

@@ -77,9 +77,12 @@ def place_of(training: Training, facts: Facts) -> Where | None:
 
 def fix_of(facts: Facts) -> str:
     """Return the next step if the record proves nothing."""
-    return (
-        f"move the record away and train again (`archcheck train {facts.subject.name}`), or bring back what was trained"
-    )
+    return f"{anew(facts)}, or bring back what was trained"
+
+
+def anew(facts: Facts) -> str:
+    """Return how to train once more: nothing that is there is overwritten."""
+    return f"move the record and the checkpoint away and train again (`archcheck train {facts.subject.name}`)"
 
 
 def runs_of(record: Mapping[str, Any] | None) -> list[Run]:
