@@ -174,5 +174,10 @@ def width() -> int | None:
 def base() -> str:
     """Return the current folder as seen from the root of its repository, for annotations."""
     here = Path.cwd()
-    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    root = repository_root(here)
     return "" if root == here else here.relative_to(root).as_posix()
+
+
+def repository_root(folder: Path) -> Path:
+    """Return the root of the repository that a folder lies in, or the folder itself if it lies in none."""
+    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
