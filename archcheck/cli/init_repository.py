@@ -16,7 +16,7 @@ from archcheck.contract.document import parse, show_path
 from archcheck.contract.files import SHARED_FILE
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.installed_packages import origin
-from archcheck.foundation.whole_files import read_bytes, write_all
+from archcheck.foundation.whole_files import read_bytes, write_together
 from archcheck.foundation.words import visible
 from archcheck.integrations.repository import UNKNOWN, WORKFLOW, action_of, hook, uses_action, workflow_text
 from archcheck.integrations.repository.pre_commit import CONFIGURATION, has_hook, with_repository
@@ -51,7 +51,7 @@ def init_repository(options: Namespace, contract: Callable[[], str | None]) -> i
     if options.ci:
         additions += _continuous_integration(options)
     try:
-        write_all({each.file: each.content for each in additions if each.content is not None})
+        write_together({each.file: each.content for each in additions if each.content is not None})
     except OSError as error:
         raise ArchcheckError(
             f"cannot write {show_path(Path(error.filename))}: {error.strerror}; nothing was changed"

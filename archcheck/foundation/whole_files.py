@@ -51,7 +51,7 @@ def write_whole(file: Path, content: str | bytes) -> None:
             raise
 
 
-def write_all(contents: Mapping[Path, str]) -> None:
+def write_together(contents: Mapping[Path, str]) -> None:
     """Write several files with the folders that they need. If one cannot be written, the others are as they were.
 
     Raises `OSError` with the name of the file that cannot be written.

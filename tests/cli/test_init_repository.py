@@ -13,7 +13,7 @@ from archcheck.cli import main
 from archcheck.contract import load
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.installed_packages import origin
-from archcheck.foundation.whole_files import write_all
+from archcheck.foundation.whole_files import write_together
 from archcheck.integrations.repository import hook, uses_action, workflow_text
 from archcheck.integrations.repository.pre_commit import has_hook, with_repository
 from tests.action.workflow import ACTION, tool
@@ -205,7 +205,7 @@ def test_files_are_written_together_or_not_at_all(tmp_path):
     (tmp_path / "a").write_text("old")
     (tmp_path / "c").mkdir()
     with pytest.raises(OSError, match="c'"):
-        write_all({tmp_path / "a": "new", tmp_path / "b" / "b": "new", tmp_path / "c": "new"})
+        write_together({tmp_path / "a": "new", tmp_path / "b" / "b": "new", tmp_path / "c": "new"})
     assert held(tmp_path) == {"a": b"old"}
     assert not (tmp_path / "b").exists()
 

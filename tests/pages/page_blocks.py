@@ -48,6 +48,7 @@ ELSEWHERE = {
     ("pull-requests", "yaml", "repos:"): "test_page_ci.py",
     ("targets", "console", "$ archcheck report bert-tiny"): "../measure/test_transformers.py",
     ("texts", "html", "<!-- archcheck: mnist -->"): "test_readme.py",
+    ("texts", "markdown", "---"): "../rules/test_model_cards.py",
 }
 """Page, language and beginning of each block that a test of its own looks at, and where that test is."""
 
