@@ -40,6 +40,8 @@ ELSEWHERE = {
     ("README", "text", "A, 15 epochs"): "test_readme.py",
     ("README", "sh", "python3 -m venv .venv"): "test_readme.py",
     ("accuracy", "console", "$ archcheck train halves"): "../cli/test_cli_train.py",
+    ("experiment-trackers", "python", "import mlflow"): "test_page_trackers.py",
+    ("experiment-trackers", "python", "import torch\nimport wandb"): "test_page_trackers.py",
     ("flagship", "text", " way"): "test_readme.py",
     ("formats", "text", "$ archcheck check --format concise"): "test_page_ci.py",
     ("isolation", "sh", "docker run"): "test_readme.py",
