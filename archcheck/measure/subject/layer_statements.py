@@ -18,7 +18,8 @@ def layer_places(nodes: tuple[Node, ...]) -> dict[str, Where]:
     """Return for each layer path the statement that builds it.
 
     The statement of `self.conv = nn.Conv2d(...)` is the assignment. The place of an item of `nn.Sequential(...)` is its
-    own line. Any other child has the place of its nearest known parent.
+    own line, and so is that of an item that a class made from a container gives to `super().__init__(...)`. Any other
+    child has the place of its nearest known parent.
     """
     places: dict[str, Where] = {}
     modules = {node.path: node.module for node in nodes}
@@ -46,6 +47,10 @@ def _child_place(
     return _item(inherited.file, inherited.line, int(name)) or inherited
 
 
+_CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList)
+"""Containers that number their items."""
+
+
 @cache
 def _assignments(cls: type) -> dict[str, Where]:
     """Return attribute -> place of `self.name = ...` or `self.add_module("name", ...)` in a class and its bases."""
@@ -55,6 +60,8 @@ def _assignments(cls: type) -> dict[str, Where]:
             continue
         where, node = class_where(base), class_statement(base)
         if where is not None and node is not None:
+            if any(parent in _CONTAINERS for parent in base.__bases__):
+                found.update(_given_to_container(node, where.file))
             found.update(_assigned(node, where.file))
     return found
 
@@ -67,6 +74,30 @@ def class_statement(cls: type) -> ast.ClassDef | None:
         return None
     statements = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == cls.__name__)
     return next((node for node in statements if _starts(node, where.line)), None)
+
+
+def _given_to_container(node: ast.ClassDef, file: str) -> Iterator[tuple[str, Where]]:
+    """Yield the number and the place of each item of `super().__init__(...)` in a class made from a container."""
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and _is_super_init(call):
+            items = _items(call)
+            yield from ((str(index), Where(file=file, line=item.lineno)) for index, item in enumerate(items))
+
+
+def _is_super_init(call: ast.Call) -> bool:
+    """Whether a call is `super().__init__(...)`, also in its older spelling with arguments of `super`."""
+    of = call.func
+    if not (isinstance(of, ast.Attribute) and of.attr == "__init__" and isinstance(of.value, ast.Call)):
+        return False
+    return isinstance(of.value.func, ast.Name) and of.value.func.id == "super"
+
+
+def _items(call: ast.Call) -> list[ast.expr]:
+    """Return the items of a container's call, also those in a list; none if it does not show them all."""
+    items = call.args
+    if len(items) == 1 and isinstance(items[0], ast.List | ast.Tuple):
+        items = items[0].elts
+    return [] if any(isinstance(item, ast.Starred | ast.GeneratorExp | ast.ListComp) for item in items) else items
 
 
 def _starts(node: ast.ClassDef, line: int) -> bool:
@@ -110,23 +141,22 @@ def _item(file: str, line: int, index: int) -> Where | None:
     call = _calls(file).get(line)
     if call is None:
         return None
-    items = call.args
-    if len(items) == 1 and isinstance(items[0], ast.List | ast.Tuple):
-        items = items[0].elts
-    if index >= len(items) or any(isinstance(item, ast.Starred) for item in items):
-        return None
-    return Where(file=file, line=items[index].lineno)
+    items = _items(call)
+    return Where(file=file, line=items[index].lineno) if index < len(items) else None
 
 
 @cache
 def _calls(file: str) -> dict[int, ast.Call]:
-    """Return line -> the outermost call of the statement or item that starts on it."""
+    """Return line -> the outermost call of the statement or item that starts on it.
+
+    That of `super().__init__(...)` builds no layer, but the first item on its line may.
+    """
     tree = parse(file)
     found: dict[int, ast.Call] = {}
     for node in ast.walk(tree) if tree is not None else ():
         value = getattr(node, "value", None)
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(value, ast.Call):
             found[node.lineno] = value
-        elif isinstance(node, ast.Call):
+        elif isinstance(node, ast.Call) and not _is_super_init(node):
             found.setdefault(node.lineno, node)
     return found
