@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archcheck.cli.contract_file import contract_of, known_rules_of
 from archcheck.cli.option_values import refuse_given
@@ -45,8 +45,18 @@ def report(options: Namespace) -> int:
         reports, main_failed = reports_of(options)
     if options.tool:
         reports = _counted(reports, options.tool)
-    show(reports, options.format, options.output, saved=saved, depth=options.depth)
+    bill = {} if saved else _bill(reports, options)
+    show(reports, options.format, options.output, saved=saved, depth=options.depth, **bill)
     return 0 if any(one.facts or one.weights for one in reports) and not main_failed else 2
+
+
+def _bill(reports: Sequence[Report], options: Namespace) -> dict[str, Any]:
+    """Return what a bill of materials says beside the reports: the digests of files that were measured now."""
+    if options.format != "cyclonedx":
+        return {}
+    from archcheck.cli.weight_hashes import hashes_of
+
+    return {"hashes": hashes_of(reports, options)}
 
 
 def _is_saved(file: Path) -> bool:
@@ -117,7 +127,7 @@ def check(options: Namespace) -> int:
     needs = [PARANOID] if options.paranoid else []
     with workers_of(options, len(entries)) as workers, Progress(len(entries)) as progress:
         reports = tuple(map(progress.count, check_many(contract, entries, workers, needs=needs)))
-    show(reports, options.format, options.output, outcomes_only=True, shard=shard)
+    show(reports, options.format, options.output, outcomes_only=True, shard=shard, **_bill(reports, options))
     return exit_code(reports)
 
 

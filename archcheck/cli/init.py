@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,11 @@ def init(options: Namespace) -> int:
             raise ArchcheckError("`--preset list` only lists the presets; leave the model and --output out")
         write("".join(f"{name:<16}{preset_summary(name)}\n" for name in preset_names()))
         return 0
+    if options.pyproject or options.ci:
+        from archcheck.cli.init_repository import init_repository
+
+        return init_repository(options, lambda: _for_pyproject(options))
+    refuse_given(options, ("action",), "is for the workflow that `--ci` writes; add --ci, or leave it out")
     output: Path | None = options.output
     if output and not is_stream(output) and (output.exists() or output.is_symlink()):
         raise ArchcheckError(f"{show_path(output)} exists and is left alone; name another file, or leave --output out")
@@ -45,11 +50,12 @@ def init(options: Namespace) -> int:
         return _preset(options)
     if not options.target:
         raise ArchcheckError("`archcheck init` needs a model or a preset: `archcheck init model.py`; see `--help`")
-    toml(_stated(options))  # what a contract cannot hold is refused before anything is measured
-    with worker_of(options) as worker:
-        drafts = list(drafts_of(worker, options))
-    if not drafts:
-        return 2
+    drafts = _measured(options)
+    return _write(drafts, output) if drafts else 2
+
+
+def _write(drafts: Sequence[Draft], output: Path | None) -> int:
+    """Print or write a contract."""
     prefix = PREFIX if output and output.name == SHARED_FILE else ""
     if output is None:
         write(
@@ -60,6 +66,21 @@ def init(options: Namespace) -> int:
     if not is_stream(output):
         write(f"written to {show_path(output)}; `archcheck check --config {show_path(output)}` judges by it\n")
     return 0
+
+
+def _measured(options: Namespace) -> list[Draft]:
+    toml(_stated(options))  # what a contract cannot hold is refused before anything is measured
+    with worker_of(options) as worker:
+        return list(drafts_of(worker, options))
+
+
+def _for_pyproject(options: Namespace) -> str | None:
+    """Return the contract that `pyproject.toml` gets; `None` if no model could be measured."""
+    options = Namespace(**{**vars(options), "output": Path(SHARED_FILE)})  # paths are seen from there
+    if options.preset is not None:
+        return preset_text(options.preset, _model_of_preset(options), prefix=PREFIX)
+    drafts = _measured(options)
+    return contract_text(drafts, prefix=PREFIX, place="`archcheck check` holds them to it.") if drafts else None
 
 
 def _bundle(options: Namespace) -> int:
@@ -87,17 +108,7 @@ def _bundle(options: Namespace) -> int:
 
 def _preset(options: Namespace) -> int:
     """Print or write the contract of a preset, without measuring anything."""
-    if options.input or options.call or options.args or options.meta:
-        raise ArchcheckError(
-            "a preset states its own input; leave --input, --call, --args and --meta out, and edit the file"
-        )
-    output, target = options.output, options.target or ""
-    file = target if is_file(target) else target.rpartition(":")[0]
-    if is_file(file) and not Path(file).exists():
-        raise ArchcheckError(
-            f"there is no file `{file}`; name a file that exists, or leave it out and write `model` into the contract"
-        )
-    model = _seen_from(options.target, output) if options.target else MODEL
+    output, model = options.output, _model_of_preset(options)
     if output is None:
         write(preset_text(options.preset, model))
         return 0
@@ -108,6 +119,21 @@ def _preset(options: Namespace) -> int:
         judged = f"`archcheck check{config}` judges by it"
         write(f"written to {show_path(output)}; adapt it as its comments say, then {judged}\n")
     return 0
+
+
+def _model_of_preset(options: Namespace) -> str:
+    """Return the model of a preset as its contract names it. Raises `ArchcheckError` for options of a measurement."""
+    if options.input or options.call or options.args or options.meta:
+        raise ArchcheckError(
+            "a preset states its own input; leave --input, --call, --args and --meta out, and edit the file"
+        )
+    target = options.target or ""
+    file = target if is_file(target) else target.rpartition(":")[0]
+    if is_file(file) and not Path(file).exists():
+        raise ArchcheckError(
+            f"there is no file `{file}`; name a file that exists, or leave it out and write `model` into the contract"
+        )
+    return _seen_from(target, options.output) if target else MODEL
 
 
 def _stated(options: Namespace) -> dict[str, Any]:

@@ -29,7 +29,7 @@ _SECONDS = "time limit of one subject in seconds; 120 by default"
 _METHOD = "measure this method of the model instead of forward, for example training_step"
 _AS = f"also show the number that this tool prints, and why it differs: {', '.join(TOOLS[:-1])} or {TOOLS[-1]}"
 _NO_CACHE = "ignore the cache, and do not write to it"
-_FORMATS = "text, concise, json, markdown, github, sarif or html"
+_FORMATS = "text, concise, json, markdown, github, sarif, cyclonedx or html"
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

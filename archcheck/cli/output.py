@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import shutil
@@ -41,6 +42,7 @@ def show(
             "width": None if output else width(),
             "base": base(),
             "pages": published_pages() if format_name == "sarif" else "",
+            "timestamp": timestamp() if format_name == "cyclonedx" else "",
         }
         text = render(reports, format_name, **surroundings, **choices)
         save(text, output) if output else write(text)
@@ -82,6 +84,23 @@ class Progress:
 
 URL_CHARACTERS = ":/%!$&'()*+,;=@"
 """Characters of an address that are not percent-encoded, beside letters, digits and `-._~`."""
+
+
+def timestamp() -> str:
+    """Return the time that `SOURCE_DATE_EPOCH` states, as reproducible builds use it; empty if it is not set.
+
+    Raises `ArchcheckError` for anything but seconds since 1970.
+    """
+    seconds = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not seconds:
+        return ""
+    try:
+        moment = datetime.datetime.fromtimestamp(int(seconds), datetime.UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ArchcheckError(
+            f"SOURCE_DATE_EPOCH must be the seconds since 1970, found {quote(seconds)}; set it to a number, or unset it"
+        ) from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def published_pages() -> str:
@@ -174,5 +193,10 @@ def width() -> int | None:
 def base() -> str:
     """Return the current folder as seen from the root of its repository, for annotations."""
     here = Path.cwd()
-    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    root = repository_root(here)
     return "" if root == here else here.relative_to(root).as_posix()
+
+
+def repository_root(folder: Path) -> Path:
+    """Return the root of the repository that a folder lies in, or the folder itself if it lies in none."""
+    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)

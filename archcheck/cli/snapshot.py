@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from archcheck.facts.snapshot import (
     snapshot_text,
     snapshots_of,
 )
-from archcheck.facts.snapshot_comparison import Comparison, compare, compare_all
+from archcheck.facts.snapshot_comparison import OF_LAYERS, Comparison, compare, compare_all, grown_layers
 from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import ArchcheckError, SubjectError
 from archcheck.foundation.file_locks import lock_beside
@@ -34,6 +34,7 @@ from archcheck.render.wording import one_line
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
+    from archcheck.facts.facts import Facts
     from archcheck.rules.findings import Report
 
 Measured = Mapping[str, Snapshot]
@@ -62,10 +63,11 @@ def snapshot(options: Namespace) -> int:
     measured = _measure(contract, chosen, options)
     codes = [0 if len(measured) == len(chosen) else 2]
     for file, entries in files.items():
-        today = {entry.name: measured[entry.name] for entry in entries if entry.name in measured}
+        facts = {entry.name: measured[entry.name] for entry in entries if entry.name in measured}
+        today = {name: measures_of(each) for name, each in facts.items()}
         gone = [] if options.subjects else _gone(contract, file, committed[file])
         if options.check:
-            codes.append(_check(show_path(file), committed[file], today, gone))
+            codes.append(_check(show_path(file), committed[file], today, facts, gone))
         else:
             _write(file, committed[file], today, gone)
     return max(codes)
@@ -80,7 +82,7 @@ def _read(file: Path, options: Namespace) -> dict[str, Snapshot]:
     return read_snapshot(file, show_path(file))
 
 
-def _measure(contract: Contract, entries: Iterable[SubjectEntry], options: Namespace) -> dict[str, Snapshot]:
+def _measure(contract: Contract, entries: Iterable[SubjectEntry], options: Namespace) -> dict[str, Facts]:
     """Measure subjects without the extra needs of their rules. Print the error of a subject that fails, and leave it
     out.
     """
@@ -90,7 +92,7 @@ def _measure(contract: Contract, entries: Iterable[SubjectEntry], options: Names
     with worker_of(options) as worker:
         for entry in entries:
             try:
-                measured[entry.name] = measures_of(measure_subject(worker, contract, replace(entry, rules=())))
+                measured[entry.name] = measure_subject(worker, contract, replace(entry, rules=()))
             except SubjectError as error:
                 print_subject_error(entry.name, str(error))
     return measured
@@ -120,7 +122,7 @@ def _write(file: Path, committed: Measured, today: Measured, gone: Iterable[str]
     write(f"written to {show_path(file)}; commit it\n")
 
 
-def _check(shown: str, committed: Measured, today: Measured, gone: Iterable[str]) -> int:
+def _check(shown: str, committed: Measured, today: Measured, facts: Mapping[str, Facts], gone: Iterable[str]) -> int:
     """Compare measures with the committed ones. Return 1 if one grew, and 2 if this is unknown."""
     code = 0
     for name, now in today.items():
@@ -132,26 +134,38 @@ def _check(shown: str, committed: Measured, today: Measured, gone: Iterable[str]
             print_error(f"{name}: {reason}; write it again with {_command(name)}")
             code = 2
         else:
-            code = max(code, _compared(shown, compare(name, before, now)))
+            code = max(code, _compared(shown, compare(name, before, now), facts[name]))
     for name in gone:
         write(f"gone     {one_line(name)}: in {shown}, not in the contract; `archcheck snapshot` takes it out\n")
     return code
 
 
-def _compared(shown: str, comparison: Comparison) -> int:
+def _compared(shown: str, comparison: Comparison, facts: Facts) -> int:
     name, command = one_line(comparison.subject), _command(comparison.subject)
     grown = any(change.grew for change in comparison.totals)
     if comparison.same:
         write(f"same     {name}: as in {shown}\n")
     elif grown:
         write(
-            f"grown    {name}: {summary(comparison)}\n"
+            f"grown    {name}: {summary(comparison)}\n{''.join(_places(comparison, facts))}"
             f"         {shown} is stale: undo that, or accept it with {command}\n"
         )
     else:
         word = "smaller" if any(change.shrank for change in comparison.totals) else "changed"
         write(f"{word}  {name}: {summary(comparison)}\n         {shown} is stale: write it again with {command}\n")
     return int(grown)
+
+
+def _places(comparison: Comparison, facts: Facts) -> Iterator[str]:
+    """Yield the layer that grew most, with the line that builds it, for each measure that layers have."""
+    if comparison.before is None or comparison.after is None:
+        return
+    for change in comparison.totals:
+        if change.grew and change.name in OF_LAYERS:
+            for most in grown_layers(comparison.before, comparison.after, change.name)[:1]:
+                place = facts.built_at(most.path)
+                said = f"{change.name} grew most in {most}: +{most.added:,}" + (f", built at {place}" if place else "")
+                yield f"         {one_line(said)}\n"
 
 
 def _command(name: str) -> str:

@@ -69,6 +69,19 @@ def add_init(parser: ArgumentParser) -> None:
         "zip file, autograder.zip by default; TARGET is then the subject",
     )
     parser.add_argument(
+        "--pyproject",
+        action="store_true",
+        help="add the contract to the pyproject.toml that is here, unless there is a contract",
+    )
+    parser.add_argument(
+        "--ci",
+        action="store_true",
+        help="add a workflow of GitHub and a hook of pre-commit that judge the contract, unless they exist",
+    )
+    parser.add_argument(
+        "--action", metavar="OWNER/REPO@REF", help="with --ci: the repository of archcheck, and the commit to use"
+    )
+    parser.add_argument(
         "--input", action="append", type=input_of, metavar="SHAPE[:DTYPE]", help="as for `archcheck report`"
     )
     parser.add_argument("--call", type=method_of, metavar="NAME", help="as for `archcheck report`")

@@ -21,8 +21,8 @@ from archcheck.foundation.regular_files import refuse_irregular
 from archcheck.foundation.text_files import Text, read_text
 from archcheck.foundation.words import amount, did_you_mean, listed, quote, visible
 from archcheck.render.wording import one_line
-from archcheck.rules.claims import Synced, differences, written_for
-from archcheck.rules.queries.figures import needs_training
+from archcheck.rules.claims import Synced
+from archcheck.rules.queries.marked_texts import differences, is_block, shows_training, written_for
 from archcheck.rules.queries.training_runs import accuracies
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _measure(contract: Contract, pages: Sequence[Page], subjects: Sequence[str],
     if options.badges is not None:
         needed = dict.fromkeys(subjects or [entry.name for entry in contract.subjects], True)
     for region in (region for page in pages for region in page.regions):
-        trained = region.path is None or needs_training(region.path)
+        trained = shows_training(region)
         needed[region.subject] = needed.get(region.subject, False) or trained
     measured = {}
     with worker_of(options) as worker:
@@ -162,7 +162,7 @@ def _change(page: Page, measured: Measured) -> Change:
 
 
 def _told(region: Region, stands: str, belongs: str) -> str:
-    if region.path is None:
+    if is_block(region):
         return f"{region.where}: {region.subject}: {'; '.join(differences(stands, belongs))}"
     return f"{region.where}: {region.subject} {region.path}: {stands.strip() or 'nothing'} -> {belongs}"
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 
 from archcheck.facts.snapshot import GROWING, LayerMeasures, Snapshot, Totals
 
+OF_LAYERS = ("params", "macs")
+"""The measures that a snapshot holds of each layer."""
 Value = int | str | tuple[str, ...] | None
+Key = Callable[[str, LayerMeasures], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,93 @@ def compare(subject: str, before: Snapshot | None, after: Snapshot | None) -> Co
         removed={path: old[path] for path in sorted(old.keys() - new.keys())},
         changed={path: changes for path in both if (changes := _changes(old[path], new[path]))},
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """A layer that is larger than before in one measure of its own, `params` or `macs`; a new one was 0."""
+
+    path: str
+    type: str
+    before: int
+    after: int
+
+    @property
+    def added(self) -> int:
+        """How much larger it is, at least 1."""
+        return self.after - self.before
+
+    def __str__(self) -> str:
+        """Return the layer for people: `block1.conv (Conv2d)`."""
+        return f"{self.path} ({self.type})" if self.path else f"the model itself ({self.type})"
+
+
+def grown_layers(before: Snapshot, after: Snapshot, name: str) -> tuple[Growth, ...]:
+    """Return the layers that grew in a measure, `params` or `macs`, those that grew most first.
+
+    A layer that has another path now is compared with the one that is gone from the snapshot: renaming is no growth. A
+    layer put into a list moves those behind it, so of two ways to compare, that with the smaller changes counts.
+    """
+
+    def sizes(pairs: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+        gone = before.layers.keys() - set(pairs.values())
+        was = {path: getattr(before.layers[old], name) for path, old in pairs.items()}
+        now = {path: (was.get(path, 0), getattr(layer, name)) for path, layer in after.layers.items()}
+        return now | {f"gone {path}": (getattr(before.layers[path], name), 0) for path in gone}
+
+    ways = (sizes(_same_layers(before, after, keys)) for keys in ((_place, _size, _type, _path), _MOVED))
+    nearest = min(ways, key=lambda each: sum(abs(new - old) for old, new in each.values()))
+    grown = (
+        Growth(path=path, type=after.layers[path].type, before=old, after=new)
+        for path, (old, new) in nearest.items()
+        if new > old
+    )
+    return tuple(sorted(grown, key=lambda each: -each.added))
+
+
+def _same_layers(before: Snapshot, after: Snapshot, keys: Iterable[Key]) -> Mapping[str, str]:
+    """Return, by its path, the path that each layer had before. What has the same first key is the same layer, and so
+    on for the others.
+    """
+    new, gone = sorted(after.layers, key=_in_order), sorted(before.layers, key=_in_order)
+    same: dict[str, str] = {}
+    for key in keys:
+        there: defaultdict[object, deque[str]] = defaultdict(deque)
+        for path in gone:
+            there[key(path, before.layers[path])].append(path)
+        same |= {path: place.popleft() for path in new if (place := there[key(path, after.layers[path])])}
+        taken = frozenset(same.values())
+        new, gone = [each for each in new if each not in same], [each for each in gone if each not in taken]
+    return same
+
+
+def _place(path: str, layer: LayerMeasures) -> object:
+    # the model itself stays the same, whatever its class is called
+    return path and (path, layer.type)
+
+
+def _size(path: str, layer: LayerMeasures) -> object:
+    return layer.type, layer.params, layer.macs
+
+
+def _type(path: str, layer: LayerMeasures) -> object:
+    return layer.type
+
+
+def _path(path: str, layer: LayerMeasures) -> object:
+    return path
+
+
+def _unchanged(path: str, layer: LayerMeasures) -> object:
+    return path and (path, layer.type, layer.params, layer.macs)
+
+
+_MOVED: tuple[Key, ...] = (_unchanged, _size, _place, _type, _path)
+
+
+def _in_order(path: str) -> list[tuple[int, str]]:
+    """Return a key that sorts the layers of a list by their number, as a snapshot file does not."""
+    return [(int(step), "") if step.isdecimal() else (-1, step) for step in path.split(".")]
 
 
 def compare_all(before: Mapping[str, Snapshot], after: Mapping[str, Snapshot]) -> tuple[Comparison, ...]:

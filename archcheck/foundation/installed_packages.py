@@ -13,6 +13,7 @@ import contextlib
 import csv
 import io
 import os
+import re
 import site
 import sys
 import sysconfig
@@ -49,6 +50,20 @@ def version_of(distribution: str) -> str | None:
 def own_version() -> str:
     """Return the version of archcheck, `0+source` when it runs from a source tree that is not installed."""
     return version_of("archcheck-torch") or "0+source"
+
+
+def origin() -> str | None:
+    """Return `OWNER/REPO@COMMIT` if archcheck was installed from a repository on GitHub, as its installer recorded."""
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        recorded = json.loads(distribution("archcheck-torch").read_text("direct_url.json") or "{}")
+        address, commit = str(recorded.get("url")), str(recorded["vcs_info"]["commit_id"])
+    except (PackageNotFoundError, KeyError, TypeError, ValueError):
+        return None
+    found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", address)
+    return f"{found[1]}@{commit}" if found else None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
     <!-- archcheck: mnist -->                                   a table of the subject `mnist`
     <!-- /archcheck -->
     <!-- archcheck: mnist params.total -->13,086<!-- /archcheck -->    one figure of it
+    # <!-- archcheck: mnist model-card -->                      a model card, here in front matter, which is YAML
 
 Markers in fenced code and in code spans are ordinary text.
 """

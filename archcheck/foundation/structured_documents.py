@@ -57,6 +57,12 @@ def values_of(text: Text) -> Iterator[Leaf]:
         raise ValueError(f"{text.shown} {error}") from None
 
 
+def front_matter(content: str) -> tuple[int, int] | None:
+    """Return where the front matter of Markdown begins and ends, without its lines of `---`; `None` if it has none."""
+    front = _FRONT.match(content)
+    return front.span(2) if front else None
+
+
 def _reader(file: str, content: str) -> Callable[[str], Iterator[Leaf]]:
     readers: dict[tuple[str, ...], Callable[[str], Iterator[Leaf]]] = {
         (".json", ".ipynb"): in_json,

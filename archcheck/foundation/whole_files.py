@@ -8,6 +8,7 @@ import glob
 import os
 import secrets
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,6 +49,30 @@ def write_whole(file: Path, content: str | bytes) -> None:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
+
+
+def write_together(contents: Mapping[Path, str]) -> None:
+    """Write several files with the folders that they need. If one cannot be written, the others are as they were.
+
+    Raises `OSError` with the name of the file that cannot be written.
+    """
+    undo = contextlib.ExitStack()
+    for file, content in contents.items():
+        try:
+            for folder in reversed([each for each in file.parents if not each.exists()]):
+                folder.mkdir()
+                undo.callback(folder.rmdir)
+            if file.exists():
+                undo.callback(write_whole, file, read_bytes(file))
+            else:
+                undo.callback(file.unlink, missing_ok=True)
+            replace_whole(file, content)
+        except BaseException as error:
+            undo.close()
+            if isinstance(error, OSError):
+                error.filename = str(file)
+            raise
+    undo.pop_all()
 
 
 def is_stream(file: Path) -> bool:

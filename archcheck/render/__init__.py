@@ -12,6 +12,7 @@ from typing import Any
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.words import did_you_mean, quote
 from archcheck.render.concise import render_concise
+from archcheck.render.cyclonedx import render_cyclonedx
 from archcheck.render.github import render_github
 from archcheck.render.json import render_json
 from archcheck.render.markdown import render_markdown
@@ -42,6 +43,7 @@ FORMATS: Mapping[str, Callable[[Sequence[Report], Options], str]] = MappingProxy
         "markdown": render_markdown,
         "github": render_github,
         "sarif": render_sarif,
+        "cyclonedx": render_cyclonedx,
         "html": _render_html,
     }
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from archcheck.judging.shards import Shard
 
@@ -15,6 +16,8 @@ class Options:
     how many levels of the module tree are shown below the model. `outcomes_only` leaves out the facts. `base` is the
     folder of the report's files, relative to the root of the repository. `shard` is the part of the run that the report
     covers. `pages` is the address of the published manual, without a slash at its end; it is empty if there is none.
+    `hashes` are the SHA-256 of files of weights, by the name of the file or of the target that they were loaded into.
+    `timestamp` is the time that a document states, `2026-11-30T12:00:00Z`; it is empty if it states none.
     """
 
     color: bool = False
@@ -24,3 +27,5 @@ class Options:
     base: str = ""
     shard: Shard | None = None
     pages: str = ""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    timestamp: str = ""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from archcheck.facts.artifact_files import Artifact
 from archcheck.facts.facts import Facts
 from archcheck.foundation import numbers_in_text
-from archcheck.foundation.errors import NotMeasured
-from archcheck.foundation.markers import Region, as_block, regions
+from archcheck.foundation.markers import Region, regions
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.text_files import Stated, Text
 from archcheck.foundation.words import amount, quote
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
 from archcheck.rules.queries.figure_formulas import figure_of, needs_record
-from archcheck.rules.queries.figures import RECORD, figure_text, table
+from archcheck.rules.queries.figures import RECORD
+from archcheck.rules.queries.marked_texts import differences, is_block, written_for
 from archcheck.rules.queries.proofs import Proven, Source, holds, of_figure, of_files, of_source, source_of
 
 
@@ -191,9 +190,10 @@ class Synced(Rule):
     """The text between the subject's markers in `files` is what `archcheck sync` would write today.
 
     Between `<!-- archcheck: mnist -->` and `<!-- /archcheck -->` stands a table of the subject `mnist`. With a figure
-    after the name, `<!-- archcheck: mnist params.total -->`, only that figure stands there. The figures are those of
-    `claim`. Markers of other subjects are judged with those subjects. Markers in fenced code and in code spans are
-    ignored.
+    after the name, `<!-- archcheck: mnist params.total -->`, only that figure stands there, and with `model-card` what
+    a model card on the Hugging Face Hub says: `model-index` in its front matter, where markers are comments of YAML, or
+    a longer table below it. The figures are those of `claim`. Markers of other subjects are judged with those subjects.
+    Markers in fenced code and in code spans are ignored.
 
     In a contract: `synced = ["README.md"]`
 
@@ -252,46 +252,14 @@ class Synced(Rule):
         return Result(examined=len(found), findings=findings, kept=kept)
 
 
-def written_for(text: Text, region: Region, facts: Facts) -> str:
-    """Return the text that belongs between two markers: a figure, or a table on lines of its own.
-
-    Raises `NotMeasured` with the place for an unknown figure.
-    """
-    if region.path is None:
-        return as_block(table(facts), text, region)
-    try:
-        return figure_text(region.path, facts)
-    except ValueError as error:
-        raise NotMeasured(str(error), where=region.where, fix="name a figure there that is one") from None
-    except NotMeasured as error:
-        raise NotMeasured(str(error), where=region.where, fix=error.fix) from None
-
-
 def _stale(text: Text, region: Region, facts: Facts) -> Iterator[Finding]:
     stands, belongs = text.demand()[region.start : region.end], written_for(text, region, facts)
     if stands == belongs:
         return
-    if region.path is None:
-        message = f"the table of {region.subject} in {text.shown} is stale: {'; '.join(differences(stands, belongs))}"
+    if is_block(region):
+        what = "table" if region.path is None else "model card"
+        message = f"the {what} of {region.subject} in {text.shown} is stale: {'; '.join(differences(stands, belongs))}"
     else:
         says = " ".join(stands.split()) or "nothing"
         message = f"{text.shown} says {says} for {region.subject} {region.path}, which is {belongs}"
     yield Finding(message=message, where=region.where, fix=f"`archcheck sync {text.shown}` updates it")
-
-
-def differences(stands: str, belongs: str) -> Iterator[str]:
-    """Yield how the rows of a table differ from the right ones. For other lines, only say that they differ."""
-    old, new = _rows(stands), _rows(belongs)
-    if not old:
-        yield "there is none yet"
-        return
-    rows = [f"{name} {old.get(name, 'nothing')} -> {value}" for name, value in new.items() if old.get(name) != value]
-    rows += [f"{name} {value} -> nothing" for name, value in old.items() if name not in new]
-    yield from rows or ["its lines differ"]
-
-
-def _rows(text: str) -> dict[str, str]:
-    """Return the rows below the head by their first cell."""
-    cells = [re.fullmatch(r"[ \t>]*\|([^|]*)\|([^|]*)\|\s*", line) for line in text.splitlines()]
-    rows = [(row[1].strip(), row[2].strip()) for row in cells if row]
-    return dict(rows[2:])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 from archcheck.facts.facts import Facts, lineage
 from archcheck.facts.selectors import is_layer_type, kinds_of, matches_path
 from archcheck.facts.snapshot import GROWING, NEED, Snapshot, Totals, incomparable, percent
+from archcheck.facts.snapshot_comparison import OF_LAYERS, Growth, grown_layers
 from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.quantities import parse
@@ -17,10 +19,8 @@ from archcheck.foundation.source_place import Where
 from archcheck.foundation.words import did_you_mean, quote
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
-from archcheck.rules.queries.placed_findings import model_finding
+from archcheck.rules.queries.placed_findings import layer_finding, model_finding
 
-OF_LAYERS = ("params", "macs")
-"""The measures that a snapshot holds of each layer."""
 SHOWN = 3
 """Most layers that are named, those that grew most first."""
 
@@ -33,8 +33,9 @@ class MaxGrowth(Rule):
     as an integer or a text such as `"20k"`. `of` takes `params` (with hidden weights), `trainable`, `hidden`,
     `buffers`, `bytes`, `macs`, `fvcore_flops`, `activations` and `peak_activation_bytes`. For several limits, state the
     rule several times. With `on`, a path or a layer type, the rule compares the parameters and multiply-accumulates of
-    those layers. `archcheck snapshot` writes the snapshot. Without a snapshot, or with one that was measured on another
-    input, the verdict is `error`.
+    those layers. Growth of either is found at the line that builds the layer that grew most; a layer that only has
+    another path now did not grow. `archcheck snapshot` writes the snapshot. Without a snapshot, or with one that was
+    measured on another input, the verdict is `error`.
 
     In a contract: `max-growth = [{ limit = 0, of = "params" }, { limit = "5 %", of = "macs" }]`
 
@@ -89,11 +90,14 @@ class MaxGrowth(Rule):
         broken = [name for name in self.of if now[name] > limits[name]]
         return Result(
             examined=_reached(before, self.on) + _reached(after, self.on),
-            findings=tuple(self._finding(name, was[name], now[name], limits[name], facts) for name in broken),
+            findings=tuple(
+                self._finding(name, was[name], now[name], limits[name], facts, _most(name, before, after, self.on))
+                for name in broken
+            ),
             found={name: now[name] for name in self.of},
             limit=limits,
             kept=_kept({name: (was[name], now[name]) for name in self.of}),
-            most=tuple(_grown(broken[0], before, after, self.on)) if broken else (),
+            most=tuple(_lines(_grown(broken[0], before, after, self.on))) if broken and broken[0] in OF_LAYERS else (),
         )
 
     def _committed(self, facts: Facts) -> Snapshot:
@@ -107,12 +111,14 @@ class MaxGrowth(Rule):
             raise NotMeasured(reason, where=where, fix=_remedy(facts, facts.snapshot.file))
         return before
 
-    def _finding(self, name: str, was: int, now: int, limit: int, facts: Facts) -> Finding:
+    def _finding(self, name: str, was: int, now: int, limit: int, facts: Facts, most: Growth | str) -> Finding:
         allowed = f"+{self.limit:,}" if type(self.limit) is int else _share_text(self.limit)
         grown = f"{name} grew from {was:,} to {now:,} (+{now - was:,}, {percent(was, now)})"
         accept = f"accept it with `archcheck snapshot {shlex.quote(facts.subject.name)}`"
-        fix = f"bring {name} down by {now - limit:,}, or {accept}"
-        return model_finding(facts, f"{grown}, limit {limit:,} ({allowed})", fix)
+        said, fix = f"{grown}, limit {limit:,} ({allowed})", f"bring {name} down by {now - limit:,}, or {accept}"
+        if isinstance(most, str):
+            return model_finding(facts, said + most, fix)
+        return layer_finding(most.path, facts, f"{said}; most in {most}: +{most.added:,}", fix)
 
 
 _ALLOWED = {GROWING: f"measures are {', '.join(GROWING)}", OF_LAYERS: "of layers, params and macs are known"}
@@ -180,19 +186,22 @@ def _names(on: str, path: str, snapshot: Snapshot) -> bool:
     return matches_path(on, path) or (is_layer_type(on) and layer is not None and layer.type == on)
 
 
-def _grown(name: str, before: Snapshot, after: Snapshot, on: str | None) -> Iterator[str]:
-    """Yield the layers that grew most in a measure that layers have."""
-    sizes = {path: (_own(before, path, name), _own(after, path, name)) for path in _layers(after, on)}
-    grown = sorted((path for path, (was, now) in sizes.items() if now > was), key=lambda path: _gain(sizes[path]))
-    for path in grown[:SHOWN]:
-        was, now = sizes[path]
-        yield f"{path or 'the model itself'}  {after.layers[path].type}  +{now - was:,}  {percent(was, now)}"
+def _most(name: str, before: Snapshot, after: Snapshot, on: str | None) -> Growth | str:
+    """Return the layer that grew most; the words for it if hidden weights grew more, and "" if no layer did."""
+    first = next(_grown(name, before, after, on), None) if name in OF_LAYERS else None
+    hidden = after.totals.hidden - before.totals.hidden if name == "params" and on is None else 0
+    if hidden > (first.added if first else 0):
+        return f"; most in hidden weights: +{hidden:,}"
+    return first or ""
 
 
-def _own(snapshot: Snapshot, path: str, name: str) -> int:
-    layer = snapshot.layers.get(path)
-    return getattr(layer, name, 0) if layer else 0
+def _grown(name: str, before: Snapshot, after: Snapshot, on: str | None) -> Iterator[Growth]:
+    """Yield the layers among those of `on` that grew, those that grew most first."""
+    reached = frozenset(_layers(after, on))
+    return (each for each in grown_layers(before, after, name) if each.path in reached)
 
 
-def _gain(sizes: tuple[int, int]) -> int:
-    return sizes[0] - sizes[1]
+def _lines(grown: Iterable[Growth]) -> Iterator[str]:
+    for each in islice(grown, SHOWN):
+        share = percent(each.before, each.after)
+        yield f"{each.path or 'the model itself'}  {each.type}  +{each.added:,}  {share}"

@@ -42,8 +42,10 @@ def test_actions_of_others_are_pinned_by_digest_and_name_their_version(file: Pat
 
 
 def test_one_version_of_an_action_has_one_digest_everywhere() -> None:
-    """Also in the manual, whose example people copy."""
-    texts = [file.read_text() for file in (*FILES, ROOT / "archcheck" / "pages" / "pull-requests.md")]
+    """Also in the manual, whose example people copy, and in what `archcheck init --ci` writes."""
+    package = ROOT / "archcheck"
+    written = (package / "pages" / "pull-requests.md", package / "integrations" / "repository" / "archcheck.yml")
+    texts = [file.read_text() for file in (*FILES, *written)]
     pins = {match for text in texts for match in re.findall(r"([\w.-]+/[\w./-]+)@([0-9a-f]{40}) # (\S+)", text)}
     assert len(pins) == len({name for name, *_ in pins}) == len({digest for _, digest, _ in pins})
 

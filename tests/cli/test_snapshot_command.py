@@ -91,8 +91,10 @@ def test_growth_fails_says_by_how_much_and_writes_nothing(archcheck, kept):
     edit(kept, "net.py", "width=10", "width=11")
     run = archcheck("snapshot", "--check", cwd=kept)
     assert run.returncode == 1
-    first, second, third = run.stdout.splitlines()
+    first, params, macs, second, third = run.stdout.splitlines()
     assert first.startswith("grown    small: params 110 -> 121 (+11, +10.0 %); trainable 110 -> 121")
+    assert params == "         params grew most in 0 (Linear): +11, built at net.py:6"
+    assert macs == "         macs grew most in 0 (Linear): +10, built at net.py:6"
     assert second == f"         {FILE} is stale: undo that, or accept it with `archcheck snapshot small`"
     assert third == f"same     large: as in {FILE}"
     assert (kept / FILE).read_bytes() == before

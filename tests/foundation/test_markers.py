@@ -15,7 +15,7 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.markers import regions, rewrite
 from archcheck.foundation.text_files import Text
 from archcheck.judging.engine import measure
-from archcheck.rules.claims import written_for
+from archcheck.rules.queries.marked_texts import written_for
 
 CLOSED = "<!-- /archcheck -->"
 FACTS = measure(nn.Sequential(nn.Linear(10, 10)), example=torch.zeros(1, 10))

@@ -68,6 +68,60 @@ def test_layers_and_operations_know_their_lines(tmp_path, monkeypatch):
     assert [op.where.line for op in facts.ops if op.kind == "conv"] == [22, 22, 23, 23, 25, 25]
 
 
+CONTAINERS = """\
+import torch.nn as nn
+
+
+class Plain(nn.Sequential):
+    def __init__(self, width=3):
+        super().__init__(
+            nn.Conv2d(1, width, 1),
+            nn.Sequential(
+                nn.ReLU(),
+                nn.Conv2d(width, 1, 1),
+            ),
+        )
+        self.add_module("last", nn.ReLU())
+
+
+class First(nn.Sequential):
+    def __init__(self):
+        super(First, self).__init__(nn.Sequential(
+            nn.ReLU(),
+            nn.Tanh(),
+        ), nn.Sequential(nn.ReLU(), nn.Tanh()))
+
+
+class Listed(nn.Sequential):
+    def __init__(self):
+        super().__init__(*[
+            nn.ReLU(),
+            nn.Tanh(),
+        ])
+
+
+class Other(Plain):
+    def __init__(self):
+        super().__init__(
+            5
+        )
+"""
+
+
+def test_the_items_that_a_class_gives_to_its_container_are_at_their_own_lines(tmp_path, monkeypatch):
+    module = loaded(tmp_path / "containers.py", CONTAINERS, monkeypatch)
+
+    def lines(name):
+        facts = measure_model(getattr(module, name)(), example=torch.zeros(1, 1, 2, 2), root=str(tmp_path))
+        return {layer.path: layer.where.line for layer in facts.layers}
+
+    plain = {"0": 7, "1": 8, "1.0": 9, "1.1": 10, "last": 13}
+    assert lines("Plain") == {"": 4, **plain}
+    assert lines("First") == {"": 16, "0": 18, "0.0": 19, "0.1": 20, "1": 21, "1.0": 21, "1.1": 21}
+    assert lines("Listed") == {"": 24, "0": 24, "1": 24}  # what stands in an unpacked list is not read
+    assert lines("Other") == {"": 32, **plain}
+
+
 CALLS_A_PACKAGE = """\
 import torch.nn as nn
 from fvcore.nn import smooth_l1_loss

@@ -40,6 +40,8 @@ ELSEWHERE = {
     ("README", "text", "A, 15 epochs"): "test_readme.py",
     ("README", "sh", "python3 -m venv .venv"): "test_readme.py",
     ("accuracy", "console", "$ archcheck train halves"): "../cli/test_cli_train.py",
+    ("experiment-trackers", "python", "import mlflow"): "test_page_trackers.py",
+    ("experiment-trackers", "python", "import torch\nimport wandb"): "test_page_trackers.py",
     ("flagship", "text", " way"): "test_readme.py",
     ("formats", "text", "$ archcheck check --format concise"): "test_page_ci.py",
     ("isolation", "sh", "docker run"): "test_readme.py",
@@ -48,6 +50,7 @@ ELSEWHERE = {
     ("pull-requests", "yaml", "repos:"): "test_page_ci.py",
     ("targets", "console", "$ archcheck report bert-tiny"): "../measure/test_transformers.py",
     ("texts", "html", "<!-- archcheck: mnist -->"): "test_readme.py",
+    ("texts", "markdown", "---"): "../rules/test_model_cards.py",
 }
 """Page, language and beginning of each block that a test of its own looks at, and where that test is."""
 

@@ -262,7 +262,7 @@ def test_the_last_line_counts_subjects_rules_and_verdicts() -> None:
 def test_an_unknown_format_names_the_nearest() -> None:
     with pytest.raises(ArchcheckError, match=r'"jsn" is not a format; did you mean "json"\?'):
         render((), "jsn")
-    with pytest.raises(ArchcheckError, match="the formats are text, concise, json, markdown, github, sarif, html"):
+    with pytest.raises(ArchcheckError, match=r"the formats are text, concise, .*, sarif, cyclonedx, html"):
         render((), "pdf")
 
 

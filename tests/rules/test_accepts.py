@@ -463,7 +463,7 @@ def test_a_contract_states_it_on_the_command_line_and_in_pytest(contract):
     assert done.returncode == 1, done.stderr
     assert "kept accepts-1 net: batch 1-900 (500 of 900 tried)" in said(done)
     assert "broken accepts-2 net: input 1x1x28x29 fails in `1` (Linear): RuntimeError: " in said(done)
-    assert "where model.py:4 1 (Linear) fix mend `1`, or narrow accepts at archcheck.toml:6" in said(done)
+    assert "where model.py:6 1 (Linear) fix mend `1`, or narrow accepts at archcheck.toml:6" in said(done)
     done = run(contract, "pytest", "--archcheck", "-n", "2", "-q", "-p", "no:cacheprovider")
     assert "1 failed, 1 passed" in done.stdout, done.stdout
     assert "input 1x1x28x29 fails in `1` (Linear)" in said(done)

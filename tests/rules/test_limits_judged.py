@@ -25,8 +25,8 @@ from archcheck.rules import (
     MaxMacs,
     MaxPeakMemory,
 )
-from archcheck.rules.claims import differences
 from archcheck.rules.queries.bounds import percent
+from archcheck.rules.queries.marked_texts import differences
 
 ROWS, IMAGE = torch.zeros(1, 10), torch.zeros(1, 1, 8, 8)
 SMALL = measure(nn.Sequential(nn.Linear(10, 4), nn.Sequential(nn.Linear(4, 40), nn.ReLU())), example=ROWS)

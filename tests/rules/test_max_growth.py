@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from archcheck.contract import Stated
-from archcheck.facts.snapshot import Committed
+from archcheck.facts.snapshot import Committed, LayerMeasures
+from archcheck.facts.snapshot_comparison import grown_layers
 from archcheck.facts.snapshot_measures import measures_of
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.source_place import Where
+from archcheck.integrations.gitlab import render_gitlab
+from archcheck.integrations.grades import grade_of
+from archcheck.integrations.reviewdog import render_rdjson
 from archcheck.judging.engine import judge, measure
+from archcheck.render import FORMATS, render
 from archcheck.rules import MaxGrowth
-from archcheck.rules.findings import Verdict
+from archcheck.rules.findings import Report, Verdict
 
 ROW = torch.zeros(1, 10)
 
@@ -53,13 +59,82 @@ def test_a_limit_is_a_share_or_a_number(limit, width, kept):
 def test_the_finding_says_what_grew_by_how_much_and_where_most_of_it_is():
     result = MaxGrowth(limit="5 %").check(facts_of(linear(110), linear(100)))
     assert [finding.message for finding in result.findings] == [
-        "params grew from 1,100 to 1,210 (+110, +10.0 %), limit 1,155 (+5 %)",
-        "macs grew from 1,000 to 1,100 (+100, +10.0 %), limit 1,050 (+5 %)",
+        "params grew from 1,100 to 1,210 (+110, +10.0 %), limit 1,155 (+5 %); most in 0 (Linear): +110",
+        "macs grew from 1,000 to 1,100 (+100, +10.0 %), limit 1,050 (+5 %); most in 0 (Linear): +100",
     ]
     assert result.most == ("0  Linear  +110  +10.0 %",)
     assert result.found == {"params": 1210, "macs": 1100}
     assert result.limit == {"params": 1155, "macs": 1050}
     assert "`archcheck snapshot Sequential`" in (result.findings[0].fix or "")
+
+
+class Named(nn.Module):
+    """Layers at lines of their own, with names that a test may change."""
+
+    def __init__(self, **widths: int) -> None:
+        super().__init__()
+        for name, width in widths.items():
+            self.add_module(name, nn.Linear(10, width))
+        self.last = nn.Linear(10, 2)  # the line of `last`
+
+    def forward(self, x):
+        return sum(layer(x).mean(1) for layer in self.children())
+
+
+LINE = 1 + Path(__file__).read_text().splitlines().index("        self.last = nn.Linear(10, 2)  # the line of `last`")
+PLACES = dict.fromkeys(FORMATS, f"test_max_growth.py:{LINE}") | {
+    "markdown": f"test\\_max\\_growth.py:{LINE}",
+    "json": f'"line": {LINE}',
+    "sarif": f'"startLine": {LINE}',
+    "github": f"test_max_growth.py,line={LINE}",
+    "rdjson": f'"line": {LINE}',
+    "gitlab": f'"begin": {LINE}',
+}
+"""What names the line in each format."""
+
+
+@pytest.fixture(scope="module")
+def grown_at_last():
+    """A report of `last` that is new, beside a layer of another name that is as large as before."""
+    facts = facts_of(Named(renamed=30), nn.Sequential(nn.Linear(10, 30)))
+    rule = Stated(rule=MaxGrowth(limit=0), instance="max-growth", where=Where(file="", line=0))
+    return Report(subject="net", facts=facts, outcomes=judge(facts, [rule]))
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_growth_is_found_at_the_line_that_builds_the_layer_in_every_format(grown_at_last, name):
+    receivers = {"rdjson": render_rdjson, "gitlab": render_gitlab}
+    text = receivers[name]([grade_of(grown_at_last)]) if name in receivers else render([grown_at_last], name)
+    assert PLACES[name] in text
+    assert "most in last (Linear): +22" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "name", "most"),
+    [
+        ({"a": ("Linear", 5), "b": ("Conv2d", 7)}, {"x": ("Linear", 5), "b": ("Conv2d", 8)}, "params", [("b", 7, 8)]),
+        ({"a": ("Linear", 5)}, {"net.a": ("Linear", 9)}, "params", [("net.a", 5, 9)]),
+        ({"0": ("Linear", 5), "1": ("Linear", 7)}, {f"{n}": ("Linear", size) for n, size in enumerate([5, 6, 7])},
+         "params", [("1", 0, 6)]),
+        ({"a": ("Linear", 5)}, {"a": ("Lora", 9), "b": ("Conv2d", 8)}, "params", [("b", 0, 8), ("a", 5, 9)]),
+        ({"10": ("Linear", 3), "9": ("Linear", 2)}, {"m.9": ("Linear", 4), "m.10": ("Linear", 4)}, "macs",
+         [("m.9", 2, 4), ("m.10", 3, 4)]),
+        ({"a": ("Linear", 16), "b": ("Linear", 32)}, {"a": ("Linear", 32), "b": ("Linear", 64)}, "params",
+         [("b", 32, 64), ("a", 16, 32)]),
+        ({"a": ("Linear", 5)}, {"a": ("Linear", 5)}, "params", []),
+        ({"a": ("Linear", 5)}, {}, "params", []),
+    ],
+)  # fmt: skip
+def test_a_layer_that_moved_did_not_grow_by_all_that_it_holds(before, after, name, most):
+    def snapshot(layers, root):
+        sizes = {"": (root, 1), **layers}
+        made = {path: LayerMeasures(type=of, params=size, macs=size, outputs=()) for path, (of, size) in sizes.items()}
+        return replace(empty, layers=made)
+
+    empty = measures_of(measure(nn.Identity(), example=ROW))
+
+    found = grown_layers(snapshot(before, "Net"), snapshot(after, "Other"), name)
+    assert [(each.path, each.before, each.after) for each in found] == most
 
 
 def test_what_shrinks_may_and_is_said():
@@ -81,6 +156,8 @@ def test_hidden_weights_are_no_way_around_it():
     hiding.forward = lambda x: hiding.loose[0](nn.Sequential.forward(hiding, x))
     (finding,) = MaxGrowth(limit="5 %", of=("params",)).check(facts_of(hiding, linear(100))).findings
     assert finding.message.startswith("params grew from 1,100 to 11,200")
+    assert finding.message.endswith("; most in hidden weights: +10,100")
+    assert finding.layer == ""
 
 
 def test_from_nothing_any_growth_is_too_much_for_a_share():

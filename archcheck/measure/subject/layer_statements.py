@@ -21,7 +21,8 @@ def layer_places(nodes: tuple[Node, ...]) -> dict[str, Where]:
     """Return for each layer path the statement that builds it.
 
     The statement of `self.conv = nn.Conv2d(...)` is the assignment. The place of an item of `nn.Sequential(...)` is its
-    own line. Any other child has the place of its nearest known parent.
+    own line, and so is that of an item that a class made from a container gives to `super().__init__(...)`. Any other
+    child has the place of its nearest known parent.
     """
     places: dict[str, Where] = {}
     modules = {node.path: node.module for node in nodes}
@@ -50,17 +51,23 @@ def _child_place(
     return _item(inherited.file, inherited.line, int(name)) or inherited
 
 
+_CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList)
+"""Containers that number their items."""
+
+
 @cache
 def _assignments(cls: type) -> dict[str, Where]:
     """Return attribute -> place of `self.name = ...` or `self.add_module("name", ...)` in a class and its bases."""
     found: dict[str, Where] = {}
     for base in reversed(cls.__mro__):
         own: dict[str, Where] = {}
+        numbered = any(parent in _CONTAINERS for parent in base.__bases__)
         for code in _methods_of(base):
-            file = shown_file(code.co_filename)
-            for name, line in attribute_lines(code).items():
+            file, lines = shown_file(code.co_filename), span(code)
+            given = _given_to_container(file, *lines) if numbered and code.co_name == "__init__" else {}
+            for name, line in (given | attribute_lines(code)).items():
                 own.setdefault(name, Where(file=file, line=line))
-                _methods.setdefault((file, line), span(code))
+                _methods.setdefault((file, line), lines)
         found.update(own)
     return found
 
@@ -101,6 +108,30 @@ def class_statement(cls: type) -> ast.ClassDef | None:
     return next((node for node in statements if _starts(node, where.line)), None)
 
 
+def _given_to_container(file: str, first: int, last: int) -> dict[str, int]:
+    """Return number -> line of each item of `super().__init__(...)` in a method of a class made from a container."""
+    for call in ast.walk(_tree_within(file, first, last) or ast.Module([], [])):
+        if isinstance(call, ast.Call) and _is_super_init(call):
+            return {str(index): item.lineno for index, item in enumerate(_items(call))}
+    return {}
+
+
+def _is_super_init(call: ast.Call) -> bool:
+    """Whether a call is `super().__init__(...)`, also in its older spelling with arguments of `super`."""
+    of = call.func
+    if not (isinstance(of, ast.Attribute) and of.attr == "__init__" and isinstance(of.value, ast.Call)):
+        return False
+    return isinstance(of.value.func, ast.Name) and of.value.func.id == "super"
+
+
+def _items(call: ast.Call) -> list[ast.expr]:
+    """Return the items of a container's call, also those in a list; none if it does not show them all."""
+    items = call.args
+    if len(items) == 1 and isinstance(items[0], ast.List | ast.Tuple):
+        items = items[0].elts
+    return [] if any(isinstance(item, ast.Starred | ast.GeneratorExp | ast.ListComp) for item in items) else items
+
+
 def _starts(node: ast.ClassDef, line: int) -> bool:
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     return first <= line <= node.lineno
@@ -113,10 +144,8 @@ def _item(file: str, line: int, index: int) -> Where | None:
     call = (_calls_within(file, *method) if method else _calls_in(file)).get(line)
     if call is None:
         return None
-    items = call.args
-    if len(items) == 1 and isinstance(items[0], ast.List | ast.Tuple):
-        items = items[0].elts
-    if index >= len(items) or any(isinstance(item, ast.Starred) for item in items):
+    items = _items(call)
+    if index >= len(items):
         return None
     found = Where(file=file, line=items[index].lineno)
     if method:
@@ -152,12 +181,15 @@ def _calls_in(file: str) -> dict[int, ast.Call]:
 
 
 def _calls(tree: ast.Module | None) -> dict[int, ast.Call]:
-    """Return line -> the outermost call of the statement or item that starts on it."""
+    """Return line -> the outermost call of the statement or item that starts on it.
+
+    That of `super().__init__(...)` builds no layer, but the first item on its line may.
+    """
     found: dict[int, ast.Call] = {}
     for node in ast.walk(tree) if tree is not None else ():
         value = getattr(node, "value", None)
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(value, ast.Call):
             found[node.lineno] = value
-        elif isinstance(node, ast.Call):
+        elif isinstance(node, ast.Call) and not _is_super_init(node):
             found.setdefault(node.lineno, node)
     return found
