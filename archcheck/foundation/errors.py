@@ -53,7 +53,8 @@ class SubjectError(ArchcheckError):
 
     `kind` is a stable word for tools: `not-found`, `no-model`, `syntax`, `import`, `construct`, `input`,
     `ragged`, `forward`, `mode`, `differs`, `tampering`, `thread`, `timeout`, `crash`, `memory`, `output`, `training`,
-    `artifact`, `weights`, `no-rules`, `cancelled` or `internal`. `fix` is the next step if a probe knows one.
+    `artifact`, `weights`, `no-rules`, `cancelled`, `internal` or `environment`, which no subject causes. `fix` is the
+    next step if a probe knows one.
     """
 
     def __init__(self, kind: str, message: str, *, fix: str | None = None) -> None:
