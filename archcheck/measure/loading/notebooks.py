@@ -9,6 +9,7 @@ from typing import Any
 
 from archcheck.foundation.errors import SubjectError
 from archcheck.foundation.json_documents import json_of
+from archcheck.foundation.source_place import source_lines
 from archcheck.foundation.whole_files import read_bytes
 from archcheck.measure.subject.source_text import keep_cell
 
@@ -54,7 +55,7 @@ def _source(cell: Any) -> str:
 
 def python_of(source: str) -> str:
     """Return a cell with `pass` for each line that is not Python. A cell that is Python stays as it is."""
-    lines = source.splitlines()
+    lines = source_lines(source)
     if _is_python(source):
         return source + "\n"
     if _FOREIGN.match(next((line for line in lines if line.strip()), "")):
