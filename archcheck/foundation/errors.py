@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 from archcheck.foundation.source_place import Where
-from archcheck.foundation.words import visible
+from archcheck.foundation.words import quote, visible
 
 
 class ArchcheckError(Exception):
@@ -19,6 +20,13 @@ def described(error: BaseException) -> str:
     except BaseException:
         text = ""
     return f"{type(error).__name__}: {text or 'no message'}"
+
+
+def name_too_long(error: OSError) -> str | None:
+    """Return the message about a name that no file can have because of its length; `None` for another error."""
+    if error.errno != errno.ENAMETOOLONG:
+        return None
+    return f"{quote(str(error.filename))} is too long for the name of a file; name one that exists"
 
 
 def one_line(text: str) -> str:
