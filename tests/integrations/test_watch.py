@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from archcheck.cli.watch import _head
-
 from tests.support.cli_samples import environment
 
 NET = "from torch import nn\n\n\nclass Net(nn.Linear):\n    def __init__(self):\n        super().__init__(2, 3)\n"
