@@ -240,12 +240,18 @@ def _value_passes(
 
 
 def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:
-    """Trace in training mode. A model that needs more than its input there (targets) is measured in evaluation only."""
+    """Trace in training mode. A model that needs more than its input there (targets) is measured in evaluation only.
+
+    Raises:
+        SubjectError: the input that was stated for training does not fit.
+    """
     try:
         return passes.trace(example.in_mode(True), training=True, real=real), ()
     except SubjectError as error:
-        other = example.training is None and error.__cause__ is not None and is_due_to_input(error.__cause__)
-        return None, (f"training mode: {error}{'; `training-input` gives it another one' if other else ''}",)
+        mendable = error.__cause__ is not None and is_due_to_input(error.__cause__)
+        if mendable and example.training is not None:  # which somebody stated, so that training would run
+            raise SubjectError(error.kind, f"in training mode, on `training-input`: {error.message}") from error
+        return None, (f"training mode: {error}{'; `training-input` gives it another one' if mendable else ''}",)
 
 
 def _probe(context: ProbeContext, need: str) -> Mapping[str, Any] | None:
