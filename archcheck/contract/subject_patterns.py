@@ -68,6 +68,18 @@ def home_of(model: str, name: str) -> str:
     return "/".join(folders) or "."
 
 
+def own_folder(model: str) -> str:
+    """Return the part of a pattern that is the folder of one submission: `students/*` of `students/*/src/model.py`.
+
+    It is empty for a model without a pattern, and for one that is in no folder of its own.
+    """
+    try:
+        home = home_of(model, "submission")
+    except ValueError:
+        return ""
+    return "/".join(PurePosixPath(model).parts[: len(PurePosixPath(home).parts)])
+
+
 def folders_without(model: str, root: Path) -> list[str]:
     """Return the folders, relative to `root`, where `model` expects a file and finds none, such as a student's folder
     without a `model.py`. There are none for a model without a pattern, and for one that looks for files at any depth.
