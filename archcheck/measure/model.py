@@ -25,6 +25,7 @@ from archcheck.measure.behaviour.several_passes import Several, several
 from archcheck.measure.behaviour.unused import settled
 from archcheck.measure.loading.causes import is_due_to_input
 from archcheck.measure.loading.construction_trace import Construction
+from archcheck.measure.loading.errors import no_model_error
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.operator_results import dtype_of
 from archcheck.measure.operators.schema import VALUES
@@ -88,7 +89,7 @@ def measure_model(
             be inferred.
     """
     if not isinstance(model, torch.nn.Module):
-        raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
+        raise no_model_error(model, target)
     chosen, training = _example(example), _example(training_example)
     keep_kernel_cells()
     model = original(model)

@@ -45,10 +45,14 @@ def code_cells(path: Path, shown: str) -> list[str]:
 def _all_cells(document: Any) -> list[Any]:
     if "cells" in document:
         return list(document["cells"])
+    if "worksheets" not in document:
+        raise ValueError("it has no cells")
     return [cell for sheet in document["worksheets"] for cell in sheet["cells"]]
 
 
 def _source(cell: Any) -> str:
+    if "source" not in cell and "input" not in cell:
+        raise ValueError("a cell has no source")
     text = cell["source"] if "source" in cell else cell["input"]
     return text if isinstance(text, str) else "".join(text)
 
