@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from archcheck.cli.options import parse
 from archcheck.cli.output import print_error, write
-from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.errors import ArchcheckError, name_too_long
 from archcheck.foundation.platform_support import PACKAGES, not_installed
 
 _LAST_STREAM = 2
@@ -39,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.name not in PACKAGES:
             raise
         print_error(not_installed(error.name))
+        return 2
+    except OSError as error:
+        if not (message := name_too_long(error)):
+            raise
+        print_error(message)
         return 2
     except MemoryError:
         print_error("there is not enough memory for this; read a smaller file, or judge fewer subjects at a time")

@@ -17,21 +17,28 @@ from archcheck.cli.grade_options import SINGLE, Output
 from archcheck.cli.option_values import refuse_given
 from archcheck.cli.output import Progress, base, note, published_pages, save, write
 from archcheck.cli.worker_options import worker_of, workers_of
+from archcheck.contract.document import show_path
+from archcheck.contract.subject_patterns import folders_without
 from archcheck.facts.records import PARANOID
 from archcheck.foundation.errors import ArchcheckError
+from archcheck.foundation.file_changes import WatchedFiles
 from archcheck.foundation.words import amount, quote
 from archcheck.integrations.classroom50 import fields_of, refuse_parts, render_classroom50
 from archcheck.integrations.file_names import file_name
 from archcheck.integrations.grades import Grade, grade_of
 from archcheck.judging.engine import chosen_entries
 from archcheck.judging.jobs import check_many
+from archcheck.judging.target_files import place
 from archcheck.rules.base import Rule
+from archcheck.rules.findings import Report
 
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
     from archcheck.integrations.feedback import Feedback
 
-_DOUBTFUL = ("crash", "timeout")
+_SHOWN = 10
+"""Folders that a note names at most."""
+_DOUBTFUL = ("crash", "timeout", "environment")
 """Errors that another submission may have caused, which was measured at the same time."""
 
 
@@ -111,8 +118,19 @@ def _judged(options: Namespace) -> Iterator[Grade]:
         raise ArchcheckError(f"no rule of {contract.file} has points; give rules `points`: `archcheck explain grading`")
     if options.to == "classroom50":
         _refuse_parts_of_points(rules)
+    if not options.subjects:
+        _tell_folders_without_a_model(contract)
     entries = tuple(replace(entry, meta=entry.meta or options.meta, unsafe=options.unsafe) for entry in entries)
     return _measured(contract, entries, options)
+
+
+def _tell_folders_without_a_model(contract: Contract) -> None:
+    """A student whose file is missing or has another name is no subject, and would be in no table without a word."""
+    for model in contract.models.values():
+        if missing := folders_without(model, contract.root):
+            rest = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
+            what = f"{amount(len(missing), 'folders')} without a file for {quote(model)}, and so without a grade"
+            note(f"{what}: {', '.join(missing[:_SHOWN])}{rest}")
 
 
 def _refuse_parts_of_points(rules: Sequence[Rule]) -> None:
@@ -133,16 +151,54 @@ def _measured(contract: Contract, entries: Sequence[SubjectEntry], options: Name
     doubtful = []
     root = str(contract.root)
     needs = [PARANOID] if options.paranoid else []
+    integrity = _Integrity(contract, entries)
     with workers_of(options, len(entries)) as workers, Progress(len(entries)) as progress:
         reports = check_many(contract, entries, workers, needs=needs)
         for entry, report in zip(entries, reports, strict=True):
-            yield grade_of(progress.count(report), entry, root)
-            if len(workers) > 1 and report.error and report.error.kind in _DOUBTFUL:
+            integrity.demand(entry if len(workers) == 1 else None)
+            is_doubtful = len(workers) > 1 and report.error is not None and report.error.kind in _DOUBTFUL
+            if is_doubtful:
                 doubtful.append(entry)
+            else:
+                _demand_environment(report)
+            yield grade_of(progress.count(report), entry, root)
     if doubtful:
         with worker_of(options) as worker:
             for entry, report in zip(doubtful, check_many(contract, doubtful, [worker], needs=needs), strict=True):
+                integrity.demand(entry)
+                _demand_environment(report)
                 yield grade_of(report, entry, root)
+
+
+def _demand_environment(report: Report) -> None:
+    """Raise `ArchcheckError` for what no submission causes, such as a torch that cannot be imported: nobody gets a
+    zero for it.
+    """
+    if report.error and report.error.kind == "environment":
+        raise ArchcheckError(f"{report.subject} has no grade, and not for its code: {report.error.message}")
+
+
+class _Integrity:
+    """The contract and the model of each submission, none of which the code of another submission may change."""
+
+    def __init__(self, contract: Contract, entries: Sequence[SubjectEntry]) -> None:
+        self._models = {entry.name: place(contract.root, entry.model)[0] for entry in entries}
+        self._files = WatchedFiles({Path(contract.file), *filter(None, self._models.values())})
+
+    def demand(self, measured: SubjectEntry | None) -> None:
+        """Raise `ArchcheckError` if a file was changed since the last look; a submission may change its own model.
+
+        `measured` is the only one that ran meanwhile, `None` if there were several.
+        """
+        own = self._models[measured.name] if measured else None
+        for file in self._files.changed():
+            if file != own:
+                when = f"{measured.name} was" if measured else "submissions were"
+                alone = "" if measured else "`--jobs 1`, which tells when, or "
+                raise ArchcheckError(
+                    f"{show_path(file)} was changed or deleted while {when} measured, so no grade is sure; restore it, "
+                    f"and grade again with {alone}`--sandbox`"
+                )
 
 
 def _needs_points(options: Namespace) -> bool:

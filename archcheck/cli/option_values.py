@@ -63,7 +63,9 @@ def output_of(word: str) -> Path:
     file = Path(word)
     if is_stream(file):
         return file
-    if file.is_dir() or not file.parent.is_dir():
+    if file.is_dir():
+        raise argparse.ArgumentTypeError(f"{quote(word)} is a folder that exists; name a file in it, or another name")
+    if not file.parent.is_dir():
         raise argparse.ArgumentTypeError(f"cannot write {quote(word)}; name a file in a folder that exists")
     try:
         tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(file))).close()  # noqa: PTH120

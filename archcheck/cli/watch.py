@@ -14,12 +14,12 @@ from archcheck.cli.contract_file import contract_of
 from archcheck.cli.option_values import refuse_given
 from archcheck.cli.output import note, print_error, show, write
 from archcheck.cli.worker_options import worker_of
-from archcheck.contract import Contract, SubjectEntry
+from archcheck.contract import SubjectEntry
 from archcheck.contract.document import show_path
 from archcheck.facts.records import PARANOID
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.platform_support import demand_extra
-from archcheck.foundation.words import listed
+from archcheck.foundation.words import listed, visible
 from archcheck.judging.engine import check_entry, chosen_entries
 from archcheck.judging.stages import left_out, stages
 from archcheck.rules.findings import Report
@@ -28,6 +28,8 @@ from archcheck.workers.worker_process import Worker
 _SUFFIXES = (".py", ".ipynb", ".toml", ".md", ".json", ".safetensors", ".pt", ".pth", ".pt2", ".onnx")
 """Files that a verdict may depend on: code, contracts, texts, snapshots, records, weights and programs."""
 _CLEAR = "\x1b[2J\x1b[3J\x1b[H"
+_SHOWN = 5
+"""Files that the head of a screen names at most."""
 Changes = SimpleQueue[frozenset[Path]]
 
 
@@ -73,14 +75,19 @@ def _judge(worker: Worker, options: Namespace, changed: Iterable[Path], changes:
     runs: list[tuple[tuple[SubjectEntry, ...], list[str]]] = [(whole, needs_whole)]
     if quick != whole or needs_whole:
         runs.insert(0, (quick, []))
+    failed: dict[str, Report] = {}
     for number, (chosen, needs) in enumerate(runs, 1):
-        reports = _reports(worker, contract, chosen, needs)
+        # What could not be measured for the first rules would fail, or be late, once more.
+        reports = tuple(failed.get(each.name) or check_entry(worker, contract, each, needs=needs) for each in chosen)
+        failed = {each.name: report for each, report in zip(chosen, reports, strict=True) if report.error}
         if not changes.empty():
             return
         _head(changed)
         show(reports, options.format, None, outcomes_only=True)
-        rest = "; the rest follows" if number < len(runs) else ""
-        note(f"judged in {time.monotonic() - began:.2f} s{rest}; Ctrl-C ends")
+        is_last = number == len(runs) or len(failed) == len(chosen)
+        note(f"judged in {time.monotonic() - began:.2f} s{'' if is_last else '; the rest follows'}; Ctrl-C ends")
+        if is_last:
+            break
     if left := dict.fromkeys(name for entry in entries for name in left_out(entry)):
         note(f"left to `archcheck check`: {listed(left)}")
 
@@ -91,14 +98,10 @@ def _stages(entries: Sequence[SubjectEntry]) -> tuple[tuple[SubjectEntry, ...], 
     return tuple(each[0] for each in staged), tuple(each[-1] for each in staged)
 
 
-def _reports(
-    worker: Worker, contract: Contract, entries: Iterable[SubjectEntry], needs: Sequence[str]
-) -> tuple[Report, ...]:
-    return tuple(check_entry(worker, contract, entry, needs=needs) for entry in entries)
-
-
 def _head(changed: Iterable[Path]) -> None:
     """Begin a screen, or outside a terminal a paragraph, with the time and what changed."""
-    names = ", ".join(sorted(map(show_path, changed)))
-    text = f"{time.strftime('%H:%M:%S')}  archcheck check --watch" + (f": {names} changed" if names else "")
+    names = sorted(map(show_path, changed))
+    rest = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    said = f": {visible(', '.join(names[:_SHOWN]))}{rest} changed" if names else ""
+    text = f"{time.strftime('%H:%M:%S')}  archcheck check --watch{said}"
     write(f"{_CLEAR if sys.stdout is not None and sys.stdout.isatty() else ''}{text}\n\n")

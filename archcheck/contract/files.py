@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ KEYS = ("subjects", "rules", "plugins")
 class Contract:
     """The subjects of a contract file. `file` is its name for people, `root` the folder that holds it.
 
+    `models` is the model of each subject as the file states it: a pattern where one section stands for several.
     Several contracts in one folder have separate snapshot files, unless their subjects name one.
     """
 
@@ -49,6 +50,7 @@ class Contract:
     root: Path
     subjects: tuple[SubjectEntry, ...]
     snapshot: str = SNAPSHOT_FILE
+    models: Mapping[str, str] = field(default_factory=dict)
 
     def named(self, name: str) -> tuple[SubjectEntry, ...]:
         """Return the subject of that name, or each of that family. Raises `ArchcheckError` when there is none."""
@@ -93,11 +95,14 @@ def load(path: Path, known: Mapping[str, type[Rule]] | None = None) -> Contract:
     """
     content, root = parse(path), path.parent.resolve()
     node = _contract_node(content, path.name)
-    subjects = _read_contract(node, installed_rules(_built_in(), node.complain) if known is None else known, root)
+    stated, subjects = _read_contract(
+        node, installed_rules(_built_in(), node.complain) if known is None else known, root
+    )
     if content.document.problems:
         raise ContractError(*content.document.problems)
     snapshot = SNAPSHOT_FILE if path.name in (OWN_FILE, SHARED_FILE) else f"{path.stem}.snapshot.json"
-    return Contract(file=content.document.file, root=root, subjects=subjects, snapshot=snapshot)
+    models = {entry.name: entry.model for entry in stated}
+    return Contract(file=content.document.file, root=root, subjects=subjects, snapshot=snapshot, models=models)
 
 
 def known_rules(path: Path | None) -> tuple[Mapping[str, type[Rule]], tuple[str, ...]]:
@@ -123,10 +128,13 @@ def _built_in() -> dict[str, type[Rule]]:
     return {rule_name(rule): rule for rule in BUILTIN}
 
 
-def _read_contract(node: Node, known: Mapping[str, type[Rule]], root: Path) -> tuple[SubjectEntry, ...]:
+def _read_contract(
+    node: Node, known: Mapping[str, type[Rule]], root: Path
+) -> tuple[list[SubjectEntry], tuple[SubjectEntry, ...]]:
+    """Return the subjects as the contract states them, and one for each model and checkpoint that they name."""
     nodes = node.table()
     if nodes is None:
-        return ()
+        return [], ()
     check_keys(nodes, KEYS, "a contract")
     if "plugins" in nodes:
         known = read_plugins(nodes["plugins"], known, root)
@@ -135,10 +143,10 @@ def _read_contract(node: Node, known: Mapping[str, type[Rule]], root: Path) -> t
     if subjects == {}:
         section = ".".join((*map(str, node.path), "subjects.NAME"))
         node.complain(f"no subject is named; add [{section}] with a model")
-    entries = (read_subject(child, shared, known) for child in (subjects or {}).values())
-    models = [each for entry in entries if entry for each in each_model(entry, root)]
+    entries = [entry for child in (subjects or {}).values() if (entry := read_subject(child, shared, known))]
+    models = [each for entry in entries for each in each_model(entry, root)]
     _demand_different_names(subjects or {}, models)
-    return tuple(each for model in models for each in each_checkpoint(model, root))
+    return entries, tuple(each for model in models for each in each_checkpoint(model, root))
 
 
 def _demand_different_names(stated: Mapping[str, Node], models: Sequence[SubjectEntry]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from archcheck.contract.specifications import SubjectEntry
+from archcheck.foundation.regular_files import is_file
 
 T = TypeVar("T")
 
@@ -28,13 +29,17 @@ def each_model(entry: SubjectEntry, root: Path) -> tuple[SubjectEntry, ...]:
     text of the subject and its rules may hold `{name}`, which is what all wildcards together match, and the name of
     each named one.
 
-    A pattern that matches no file stays one subject: measuring it tells that there is no such file.
+    A pattern that matches no file stays one subject: measuring it tells that there is no such file. So does a pattern
+    that is the name of a file, unless it matches others: a student whose folder is called `*` takes nobody's place.
     """
     found = _MODEL.fullmatch(entry.model)
     pattern, part = (found["path"], found["part"] or "") if found else (entry.model, "")
-    if not _WILDCARD.search(pattern) or Path(root, pattern).exists():
+    if not (wildcards := _WILDCARD.findall(pattern)):
         return (entry,)
     matches = sorted(_matches(pattern, root), key=lambda match: match[0])
+    is_by_name = all(each.startswith("[") for each in wildcards) or len(matches) < 2  # `[1]` is common in names
+    if is_by_name and Path(root, pattern).exists():
+        return (entry,)
     count = Counter(words["name"] for _, words in matches)
     for file, words in matches:
         if count[words["name"]] > 1:  # `**/a/**` matches `x/a/y/z` and `x/y/a/z`
@@ -63,14 +68,43 @@ def home_of(model: str, name: str) -> str:
     return "/".join(folders) or "."
 
 
+def own_folder(model: str) -> str:
+    """Return the part of a pattern that is the folder of one submission: `students/*` of `students/*/src/model.py`.
+
+    It is empty for a model without a pattern, and for one that is in no folder of its own.
+    """
+    try:
+        home = home_of(model, "submission")
+    except ValueError:
+        return ""
+    return "/".join(PurePosixPath(model).parts[: len(PurePosixPath(home).parts)])
+
+
+def folders_without(model: str, root: Path) -> list[str]:
+    """Return the folders, relative to `root`, where `model` expects a file and finds none, such as a student's folder
+    without a `model.py`. There are none for a model without a pattern, and for one that looks for files at any depth.
+    """
+    found = _MODEL.fullmatch(model)
+    path = PurePosixPath(found["path"] if found else model)
+    wild = [at for at, part in enumerate(path.parts[:-1]) if _WILDCARD.search(part)]
+    if not wild or "**" in model or len(wild) < sum(bool(_WILDCARD.search(part)) for part in path.parts):
+        return []
+    pattern, rest = PurePosixPath(*path.parts[: wild[-1] + 1]), path.parts[wild[-1] + 1 :]
+    folders = sorted(shown for shown, _ in _matches(pattern.as_posix(), root, folders=True))
+    return [folder for folder in folders if not is_file(Path(root, folder, *rest))]
+
+
 def _member(entry: SubjectEntry, model: str, words: Mapping[str, str]) -> SubjectEntry:
     name = words["name"]
     named = replace(entry, name=f"{entry.name}[{name}]", family=entry.name, member=name, model=model)
     return filled(named, words)
 
 
-def _matches(pattern: str, root: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each file that a pattern matches, relative to `root`, with the words that its wildcards match."""
+def _matches(pattern: str, root: Path, *, folders: bool = False) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each file that a pattern matches, relative to `root`, with the words that its wildcards match.
+
+    With `folders`, yield each folder.
+    """
     expression, names = _compiled(pattern)
     start = Path(PurePosixPath(pattern).anchor or root)
     glob = _WILDCARD.sub(lambda wildcard: "*" if wildcard[0].startswith("{") else wildcard[0], pattern)
@@ -78,8 +112,8 @@ def _matches(pattern: str, root: Path) -> Iterator[tuple[str, dict[str, str]]]:
         inside = list(start.glob(PurePosixPath(glob).relative_to(PurePosixPath(glob).anchor).as_posix()))
     except (ValueError, NotImplementedError):  # no pattern that `glob` knows
         return
-    files = [file for file in inside if file.is_file()]
-    for file in files or inside:
+    of_kind = [each for each in inside if (each.is_dir() if folders else is_file(each))]
+    for file in of_kind if of_kind or folders else inside:
         shown = (file.relative_to(root) if start == root else file).as_posix()
         if match := expression.fullmatch(shown):
             yield shown, _words(match, names)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from dataclasses import dataclass
 
 from archcheck.foundation.notebook_cells import cell_name, cells_run
 from archcheck.foundation.source_place import Where
-from archcheck.foundation.words import visible
+from archcheck.foundation.words import quote, visible
 
 
 class ArchcheckError(Exception):
@@ -31,6 +32,13 @@ def described(error: BaseException) -> str:
     except BaseException:
         text = ""
     return f"{type(error).__name__}: {text or 'no message'}"
+
+
+def name_too_long(error: OSError) -> str | None:
+    """Return the message about a name that no file can have because of its length; `None` for another error."""
+    if error.errno != errno.ENAMETOOLONG:
+        return None
+    return f"{quote(str(error.filename))} is too long for the name of a file; name one that exists"
 
 
 def one_line(text: str) -> str:
@@ -65,7 +73,8 @@ class SubjectError(ArchcheckError):
 
     `kind` is a stable word for tools: `not-found`, `no-model`, `syntax`, `import`, `construct`, `input`,
     `ragged`, `forward`, `mode`, `differs`, `tampering`, `thread`, `timeout`, `crash`, `memory`, `output`, `training`,
-    `artifact`, `weights`, `no-rules`, `cancelled` or `internal`. `fix` is the next step if a probe knows one.
+    `artifact`, `weights`, `no-rules`, `cancelled`, `internal` or `environment`, which no subject causes. `fix` is the
+    next step if a probe knows one.
     """
 
     def __init__(self, kind: str, message: str, *, fix: str | None = None) -> None:

@@ -35,6 +35,14 @@ def refuse_irregular(file: str | Path, *, follow: bool = True) -> None:
     _refuse_mode(mode, file)
 
 
+def is_file(file: Path) -> bool:
+    """Whether a path is a regular file, or a link to one. A folder that may not be entered holds none."""
+    try:
+        return file.is_file()
+    except PermissionError:  # which only later releases of Python take for an answer
+        return False
+
+
 def write_all(descriptor: int, content: bytes) -> None:
     """Write all of `content`, in as many steps as the system needs."""
     left = memoryview(content)  # a slice of it is not a copy: the content may be long

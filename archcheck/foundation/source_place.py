@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -14,3 +15,13 @@ class Where:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+
+def source_lines(text: str) -> list[str]:
+    r"""Return the lines of source code as Python and editors count them: a form feed or U+2028 ends no line.
+
+    >>> source_lines("a\x0cb\r\nc\n")
+    ['a\x0cb', 'c']
+    """
+    lines = re.split(r"\r\n|\r|\n", text)
+    return lines if lines[-1] else lines[:-1]

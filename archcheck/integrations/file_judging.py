@@ -9,7 +9,7 @@ from pathlib import Path
 
 from archcheck.contract import SubjectEntry, discover, load
 from archcheck.contract.document import show_path
-from archcheck.contract.files import Contract
+from archcheck.contract.files import OWN_FILE, SHARED_FILE, Contract
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Layer
 from archcheck.foundation.errors import ArchcheckError, ContractError, SubjectError
@@ -23,6 +23,8 @@ from archcheck.rules.findings import Report
 from archcheck.workers.worker_process import Worker
 
 _CLASS = re.compile(rb"^\s*class\s+\w+\s*\(", re.MULTILINE)
+_SOURCE = re.compile(rf"(.*\b(?:{re.escape(OWN_FILE)}|{re.escape(SHARED_FILE)}))(?::.*)?", re.DOTALL)
+"""The source of a judgement that is about a contract, or about one of its subjects."""
 Depends = Mapping[str, frozenset[Path]]
 """The source of a judgement -> the files that it spoke of the last time."""
 
@@ -64,6 +66,7 @@ def judge_file(worker: Worker, file: Path, depends: Depends) -> Iterator[Judgeme
         SubjectError: the worker was told that nobody waits for the answer any more (`cancelled`).
     """
     found = discover(file.parent)
+    yield from _orphaned(depends)
     try:
         contract = load(found) if found else None
     except ArchcheckError as error:
@@ -94,6 +97,18 @@ def judge_contract(file: Path) -> Iterator[Judgement]:
         yield from _mistakes(file, error)
     else:
         yield Judgement(source=str(file))
+
+
+def _orphaned(depends: Depends) -> Iterator[Judgement]:
+    """Yield an empty judgement for each source in a file that is gone, or is a contract no longer."""
+    gone: dict[Path, bool] = {}
+    for source in depends:
+        named = _SOURCE.fullmatch(source)
+        file = Path(named[1] if named else source)
+        if file not in gone:
+            gone[file] = discover(file.parent) != file if named else not file.exists()
+        if gone[file]:
+            yield Judgement(source=source)
 
 
 def _forgotten(found: Path | None, entries: Iterable[SubjectEntry], depends: Depends) -> Iterator[Judgement]:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archcheck.contract import Stated, SubjectEntry
+from archcheck.contract.subject_patterns import own_folder
 from archcheck.foundation.source_place import Where
 from archcheck.integrations.plain_words import advice, next_step, reason_of, said
 from archcheck.render.wording import one_line, place_of
 from archcheck.rules.base import rule_name
-from archcheck.rules.findings import Finding, Outcome, Report, Verdict, sum_points
+from archcheck.rules.findings import Finding, MeasurementFailure, Outcome, Report, Verdict, sum_points
 
 MOST = 10
 """Most problems of one rule that a grade keeps. A hostile model may have millions."""
@@ -94,7 +95,7 @@ def grade_of(report: Report, entry: SubjectEntry | None = None, root: str = "") 
         items = tuple(_unjudged(stated) for stated in entry.rules)
     else:
         items = tuple(_item(report, outcome) for outcome in report.outcomes)
-    reason, todo = reason_of(report.error.kind, report.error.message) if report.error else ("", "")
+    reason, todo = reason_of(report.error.kind, _from_own_folder(report.error, entry)) if report.error else ("", "")
     return Grade(
         student=member or report.subject,
         assignment=(family or "") if member else "",
@@ -123,6 +124,16 @@ def _file_of(report: Report, entry: SubjectEntry | None, root: str) -> str | Non
     if model is None:
         return None
     return Path(os.path.relpath(Path(root, model["file"]))).as_posix()
+
+
+def _from_own_folder(error: MeasurementFailure, entry: SubjectEntry | None) -> str:
+    """Return the message of an error that names files from the folder of the student's model, as the student does:
+    `model.py`, not `students/*/model.py`.
+    """
+    if entry is None:
+        return error.message
+    folder = posixpath.dirname(entry.model) if entry.member else own_folder(entry.model)
+    return error.message.replace(f"{folder}/", "") if folder else error.message
 
 
 def _item(report: Report, outcome: Outcome) -> Item:

@@ -22,6 +22,7 @@ from pygls.uris import from_fs_path, to_fs_path
 from archcheck.contract.files import OWN_FILE, SHARED_FILE
 from archcheck.foundation.errors import ArchcheckError, SubjectError, described
 from archcheck.foundation.installed_packages import own_version
+from archcheck.foundation.source_place import source_lines
 from archcheck.integrations.file_judging import Judgement, Remark, judge_contract, judge_file
 from archcheck.integrations.source_ranges import class_line, statement_range
 from archcheck.workers.cache import Cache
@@ -99,9 +100,8 @@ class _Board:
     def hover(self, uri: str, line: int) -> types.Hover | None:
         """Return the figures of the layers at a line from 0, unless the line has been edited since it was judged."""
         file = _path_of(uri)
-        lines = self._server.workspace.get_text_document(uri).source.splitlines()
         judged = self._texts.get(file, []) if file else []
-        if file is None or line >= min(len(lines), len(judged)) or lines[line] != judged[line]:
+        if file is None or line >= len(judged) or self._shown_line(uri, line) != judged[line]:
             return None
         found = (each.layers.get((file, line + 1), ()) for each in self._judgements.values())
         texts = list(dict.fromkeys(text for several in found for text in several))
@@ -109,11 +109,19 @@ class _Board:
             return None
         return types.Hover(contents=types.MarkupContent(kind=types.MarkupKind.PlainText, value="\n".join(texts)))
 
+    def _shown_line(self, uri: str, line: int) -> str | None:
+        """Return a line as the editor shows it; of a file that it has not opened, that on disk."""
+        try:
+            lines = source_lines(self._server.workspace.get_text_document(uri).source)
+        except (OSError, ValueError):  # the file is gone, or is no text
+            return None
+        return lines[line] if line < len(lines) else None
+
     def _replace(self, judgement: Judgement) -> None:
         before = self._judgements.get(judgement.source)
         self._judgements[judgement.source] = judgement
         for file in {*_files(judgement)}:
-            self._texts[file] = _read(file).splitlines()
+            self._texts[file] = source_lines(_read(file))
         for file in sorted({remark.file for each in (before, judgement) if each for remark in each.remarks}):
             self._publish(file)
 
@@ -162,8 +170,12 @@ def _read(file: Path) -> str:
 
 
 def _path_of(uri: str) -> Path | None:
-    path = to_fs_path(uri)
-    return Path(path).resolve() if path else None
+    """Return the file of a document; `None` for one that is no file, such as the older side of a comparison."""
+    path = to_fs_path(uri) if uri.lower().startswith("file:") else None
+    try:
+        return Path(path).resolve() if path else None
+    except (OSError, ValueError):  # such as a name with a null character
+        return None
 
 
 class _Judge:
@@ -180,8 +192,9 @@ class _Judge:
         worker.is_stale = lambda: self._stale
 
     def start(self) -> None:
-        """Begin to judge."""
-        self._thread.start()
+        """Begin to judge, once."""
+        if not self._thread.ident:
+            self._thread.start()
 
     def submit(self, uri: str) -> None:
         """Judge a file after those that wait, and end its older run."""

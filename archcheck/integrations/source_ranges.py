@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from archcheck.foundation.source_place import source_lines
+
 Range = tuple[tuple[int, int], tuple[int, int]]
 """Start and end, each a line and a column from 0. A column counts UTF-16 units, as language servers do."""
 
@@ -15,7 +17,7 @@ def statement_range(text: str, line: int) -> Range:
     Of a statement with a body, such as a class, it is the first line alone. If the text cannot be parsed, or nothing
     begins there, it is the line without its indentation.
     """
-    lines = text.splitlines()
+    lines = source_lines(text)
     if not 0 < line <= len(lines):
         return (max(0, min(line, len(lines)) - 1), 0), (max(0, min(line, len(lines)) - 1), 0)
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from archcheck.contract import Contract, SubjectEntry
 from archcheck.foundation.model_configurations import configuration_file
+from archcheck.foundation.regular_files import is_file
 
 Place = tuple[Path | None, str]
 """A file and the name within it; the name is empty for a whole file."""
@@ -24,7 +25,7 @@ def place(root: Path, target: str) -> Place:
     if re.fullmatch(r"\w+(\.\w+)*", head):
         dotted = root.joinpath(*head.split("."))
         candidates += [dotted.with_suffix(".py"), dotted / "__init__.py"]
-    return next((file.resolve() for file in candidates if file.is_file()), None), name
+    return next((file.resolve() for file in candidates if is_file(file)), None), name
 
 
 def subjects_in(contract: Contract, file: Path | None) -> list[tuple[SubjectEntry, str]]:

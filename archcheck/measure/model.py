@@ -25,6 +25,7 @@ from archcheck.measure.behaviour.several_passes import Several, several
 from archcheck.measure.behaviour.unused import settled
 from archcheck.measure.loading.causes import is_due_to_input
 from archcheck.measure.loading.construction_trace import Construction
+from archcheck.measure.loading.errors import no_model_error
 from archcheck.measure.loading.example import Example, given
 from archcheck.measure.operators.operator_results import dtype_of
 from archcheck.measure.operators.schema import VALUES
@@ -88,7 +89,7 @@ def measure_model(
             be inferred.
     """
     if not isinstance(model, torch.nn.Module):
-        raise SubjectError("no-model", f"`{target or model!r}` is a {type(model).__name__}, not a torch.nn.Module")
+        raise no_model_error(model, target)
     chosen, training = _example(example), _example(training_example)
     keep_kernel_cells()
     model = original(model)
@@ -240,12 +241,18 @@ def _value_passes(
 
 
 def _training_trace(passes: Passes, example: Example, *, real: bool) -> tuple[Trace | None, tuple[str, ...]]:
-    """Trace in training mode. A model that needs more than its input there (targets) is measured in evaluation only."""
+    """Trace in training mode. A model that needs more than its input there (targets) is measured in evaluation only.
+
+    Raises:
+        SubjectError: the input that was stated for training does not fit.
+    """
     try:
         return passes.trace(example.in_mode(True), training=True, real=real), ()
     except SubjectError as error:
-        other = example.training is None and error.__cause__ is not None and is_due_to_input(error.__cause__)
-        return None, (f"training mode: {error}{'; `training-input` gives it another one' if other else ''}",)
+        mendable = error.__cause__ is not None and is_due_to_input(error.__cause__)
+        if mendable and example.training is not None:  # which somebody stated, so that training would run
+            raise SubjectError(error.kind, f"in training mode, on `training-input`: {error.message}") from error
+        return None, (f"training mode: {error}{'; `training-input` gives it another one' if mendable else ''}",)
 
 
 def _probe(context: ProbeContext, need: str) -> Mapping[str, Any] | None:

@@ -13,8 +13,9 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Any, ClassVar, get_type_hints
 
 from archcheck.facts.artifact_files import Artifact
@@ -132,7 +133,7 @@ class Rule:
                 raise ValueError("`points` must hold a band")
             for points in (band.points for band in self.points):
                 _check_worth(points)
-            list(self.banded())  # so that the rule refuses a limit that it cannot have
+            _check_order(rule_name(self), list(self.banded()))  # a rule refuses a limit that it cannot have
         elif self.points is not None:
             _check_worth(self.points)
 
@@ -176,6 +177,21 @@ def _band(stated: Any) -> Band:
         return stated if isinstance(stated, Band) else Band(**stated) if isinstance(stated, dict) else Band(*stated)
     except TypeError:
         raise ValueError(f"`points` in bands are {{'limit': …, 'points': …}}, found {stated!r}") from None
+
+
+def _check_order(rule: str, bands: Sequence[tuple[Any, float]]) -> None:
+    """Refuse bands, rules with their points and the best first, one of which can change no grade."""
+    limits = [banded.limit for banded, _ in bands]
+    if not all(isinstance(limit, int | float) for limit in limits):
+        return
+    grows = rule.startswith("max-") or (not rule.startswith("min-") and limits[0] < limits[-1])
+    worths = [points for _, points in bands]
+    for (limit, points), (looser, fewer) in pairwise(zip(limits, worths, strict=True)):
+        if points == fewer or not (limit < looser if grows else limit > looser):
+            raise ValueError(
+                f"`points` has a band that never counts: limit {plain(limit)} earns {plain(points)}, and limit "
+                f"{plain(looser)} earns {plain(fewer)}; a stricter limit must earn more"
+            )
 
 
 def _check_worth(points: float) -> None:

@@ -27,6 +27,7 @@ from archcheck.facts.option_words import IMPORT_TIMEOUT
 from archcheck.foundation.errors import SubjectError, one_line
 from archcheck.foundation.platform_support import can_fork, refuse_if_unable
 from archcheck.foundation.regular_files import write_all
+from archcheck.workers.process_errors import crash, late, unstarted
 from archcheck.workers.sandbox import sandboxed
 
 if TYPE_CHECKING:
@@ -128,9 +129,9 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
             left = max(left - reply["took"], _POLL)
             request = {**request, "cut": {**request.get("cut", {}), **reply["again"]}}
         if "late" in reply:
-            raise _late(limit)
+            raise late(limit)
         if "died" in reply:
-            raise _crash(reply["died"])
+            raise crash(reply["died"])
         if "error" in reply:
             raise SubjectError(reply["error"]["kind"], one_line(reply["error"]["message"]))
         answered: Mapping[str, Any] = reply
@@ -185,22 +186,28 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _start(self, root: str) -> None:
-        self._scratch, self._root = tempfile.mkdtemp(prefix="archcheck-"), root
-        request_read, self._requests = os.pipe()
-        self._replies, reply_write = os.pipe()
+        try:
+            self._scratch, self._root = tempfile.mkdtemp(prefix="archcheck-"), root
+            request_read, self._requests = os.pipe()
+            self._replies, reply_write = os.pipe()
+        except OSError as error:
+            raise unstarted(error.strerror or str(error)) from error
         try:
             self._process = self._opened(request_read, reply_write, self._scratch)
         except OSError as error:
             for descriptor in (self._requests, self._replies):
                 os.close(descriptor)
             shutil.rmtree(self._scratch, ignore_errors=True)
-            raise SubjectError("crash", f"no process could be started for it: {error.strerror or error}") from error
+            raise unstarted(error.strerror or str(error)) from error
         finally:
             os.close(request_read)
             os.close(reply_write)
         beginning = time.monotonic()
-        while b"ready" not in self._read_line(beginning + _START_LIMIT, _START_LIMIT):
-            pass
+        try:
+            while b"ready" not in self._read_line(beginning + _START_LIMIT, _START_LIMIT):
+                pass
+        except SubjectError as error:
+            raise error if error.kind == "cancelled" else unstarted(error.message.partition("; ")[0]) from None
 
     def _opened(self, requests: int, replies: int, scratch: str) -> subprocess.Popen[bytes]:
         own = str(Path(__file__).resolve().parents[2])
@@ -255,7 +262,7 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
             elif dead:
                 raise self._died()
             elif left <= 0:
-                raise _late(limit)
+                raise late(limit)
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line
@@ -264,25 +271,13 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
         assert self._process is not None
         try:
             code = self._process.wait(timeout=_GRACE)
-            return _crash(128 - code if self._sandbox and code > 128 else code)  # bubblewrap's exit codes for signals
+            return crash(128 - code if self._sandbox and code > 128 else code)  # bubblewrap's exit codes for signals
         except subprocess.TimeoutExpired:
             return SubjectError("crash", "closed the pipe to archcheck and went on running")
 
 
 class _Stale(SubjectError):  # noqa: N818 - an answer, not a mishap
     """Nobody waits for the answer any more."""
-
-
-def _late(limit: float) -> SubjectError:
-    return SubjectError("timeout", f"was not done after {limit:g} s; raise `--timeout` if it needs more")
-
-
-def _crash(code: int) -> SubjectError:
-    """Return the error of a process that died; `code` is its exit code, negative for a signal."""
-    if code >= 0:
-        return SubjectError("crash", f"the process ended itself with exit code {code}")
-    names = {each.value: each.name for each in signal.Signals}
-    return SubjectError("crash", f"the process was killed by {names.get(-code, f'signal {-code}')}")
 
 
 def _unmarked(value: dict[str, Any]) -> Any:

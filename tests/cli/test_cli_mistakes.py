@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from archcheck.cli import main
 from tests.support.cli_samples import write
 
 FILES = {
@@ -242,3 +243,12 @@ def test_too_little_memory_is_one_line(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("archcheck: error: there is not enough memory for this; read a smaller file")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["report", "TARGET"], ["diff", "TARGET", "b"], ["check", "--config", "TARGET"]])
+def test_a_name_that_is_too_long_is_one_line(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([word.replace("TARGET", "x" * 5_000) for word in words]) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error == f'archcheck: error: "{"x" * 60}…" is too long for the name of a file; name one that exists\n'

@@ -104,6 +104,70 @@ def test_what_another_submission_may_have_killed_is_measured_again_alone(
     assert tries.count("homework[mia]") == 1
 
 
+@pytest.mark.usefixtures("course")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_no_submission_causes_gives_nobody_a_zero(
+    jobs: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def check_many(contract, entries, workers, *, needs=()):
+        error = MeasurementFailure(kind="environment", message="torch cannot be imported here")
+        return (Report(subject=entry.name, error=error, points=3) for entry in entries)
+
+    monkeypatch.setattr(grade_command, "check_many", check_many)
+    assert main(["grade", "--to", "csv", "--output", "one.csv", "--jobs", jobs]) == 2
+    assert "homework[ada] has no grade, and not for its code: torch cannot" in capsys.readouterr().err
+    assert not Path("one.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("by", "changed", "jobs", "said"),
+    [
+        ("ben", "students/zoe/model.py", "1", "while homework[ben] was measured"),
+        ("ben", "students/ada/model.py", "1", "while homework[ben] was measured"),
+        ("ben", "archcheck.toml", "1", "archcheck.toml was changed or deleted while homework[ben] was"),
+        ("ben", "students/ada/model.py", "2", "again with `--jobs 1`, which tells when, or"),
+        ("ben", "students/ben/model.py", "1", None),
+        ("ben", "students/ben/new.py", "1", None),
+    ],
+)
+def test_a_submission_changes_no_file_of_another_unnoticed(
+    course: Path,
+    by: str,
+    changed: str,
+    jobs: str,
+    said: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def check_many(contract, entries, workers, *, needs=()):
+        for entry in entries:
+            file = course / "students" / "eve" / "model.py"
+            file.write_bytes(file.read_bytes())  # the same content is no change
+            if entry.member == by:
+                (course / changed).unlink(missing_ok=True)
+            yield report(entry.member, outcome())
+
+    monkeypatch.setattr(grade_command, "check_many", check_many)
+    assert main(["grade", "--to", "csv", "--output", "one.csv", "--jobs", jobs]) == (2 if said else 0)
+    told = capsys.readouterr().err
+    assert said is None or (said in told and f"{changed} was changed or deleted" in told)
+    assert Path("one.csv").exists() == (said is None)
+
+
+def test_a_folder_without_a_file_is_told(
+    course: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (course / "students" / "kim" / "model.py").mkdir(parents=True)
+    for number in range(11):
+        (course / "students" / f"x{number:02}").mkdir()
+        (course / "students" / f"x{number:02}" / "Model.txt").touch()
+    monkeypatch.setattr(grade_command, "check_many", lambda _, entries, *__, **___: (report(e.member) for e in entries))
+    assert main(["grade", "--feedback", "pages"]) == 0
+    said = capsys.readouterr().err.splitlines()[0]
+    assert "note: 12 folders without a file for" in said
+    assert said.endswith("students/kim, " + ", ".join(f"students/x{number:02}" for number in range(9)) + " and 2 more")
+
+
 def saved(*reports: Report) -> None:
     Path("report.json").write_text(render(reports, "json"))
 

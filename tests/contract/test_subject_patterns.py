@@ -49,6 +49,16 @@ def test_a_file_of_that_very_name_is_no_pattern(tmp_path: Path) -> None:
     assert _subjects(tmp_path, "net[1].py", files=("net[1].py", "net1.py")) == {"work": "net[1].py"}
 
 
+@pytest.mark.parametrize("model", ["students/*/model.py", "students/{student}/model.py", "students/?*/model.py"])
+def test_a_student_called_like_the_pattern_takes_nobodys_place(tmp_path: Path, model: str) -> None:
+    late = model.split("/")[1]
+    found = _subjects(tmp_path, model, files=(*STUDENTS, model))
+    assert set(found.values()) == {"students/ada/model.py", "students/ben/model.py", f"students/{late}/model.py"}
+    assert len(found) == 3
+    alone = _subjects(tmp_path / "alone", "net{2}.py", files=("net{2}.py",))
+    assert alone == {"work": "net{2}.py"}
+
+
 def test_another_file_changes_no_name(tmp_path: Path) -> None:
     before = _subjects(tmp_path, "students/*/model.py", files=STUDENTS)
     late = ("students/eve]/model.py", "students/ada[a.pt]/model.py", "students/new\nline/model.py")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -50,7 +52,12 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "no file": ("report", {"target": "nothing.py"}),
     "no page": ("explain", {"topic": "max-parms"}),
     "an option": ("report", {"target": "--paranoid"}),
-    "wrong arguments": ("report", {"input": 3}),
+    "no target": ("report", {}),
+    "a text for a list": ("check", {"subjects": "net"}),
+    "a number for a list": ("report", {"target": "net.py", "input": 3}),
+    "a number for a text": ("report", {"target": "net.py", "input": [3]}),
+    "unknown": ("report", {"target": "net.py", "inputs": ["2,8"]}),
+    "long": ("diff", {"first": "x" * 5_000, "second": "after.json"}),
 }
 TOTALS: dict[str, Any] = {
     **dict.fromkeys(["params", "trainable", "frozen", "buffers", "hidden", "bytes", "macs"], 36),
@@ -146,7 +153,12 @@ def test_a_difference_says_what_grew(seen: dict[str, Any]) -> None:
         ("no file", "nothing.py"),
         ("no page", 'did you mean "max-params"?'),
         ("an option", "--paranoid"),
-        ("wrong arguments", "target"),
+        ("no target", 'report needs "target"'),
+        ("a text for a list", "\"subjects\" must be a list of texts, found 'net'"),
+        ("a number for a list", '"input" must be a list of texts, found 3'),
+        ("a number for a text", '"input.0" must be a text, found 3'),
+        ("unknown", '"inputs" is not an argument of report; did you mean "input"?'),
+        ("long", "is too long for the name of a file"),
         ("no report", "there is no file nothing.json"),
     ],
 )
@@ -156,6 +168,31 @@ def test_a_mistake_is_an_error_of_one_line(seen: dict[str, Any], name: str, part
     (content,) = answer.content
     assert part in content.text
     assert "\n" not in content.text
+    assert "pydantic" not in content.text
+
+
+@pytest.mark.parametrize("command", ["mcp", "lsp"])
+def test_a_signal_ends_a_server_whose_client_stays(command: str, tmp_path: Path) -> None:
+    message = {"jsonrpc": "2.0", "id": 1, "method": "ping" if command == "mcp" else "shutdown", "params": {}}
+    text = json.dumps(message)
+    framed = f"{text}\n" if command == "mcp" else f"Content-Length: {len(text)}\r\n\r\n{text}"
+    with subprocess.Popen(
+        [sys.executable, "-m", "archcheck", command],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        server.stdin.write(framed.encode())
+        server.stdin.flush()
+        assert server.stdout.read(1)
+        server.terminate()
+        try:
+            assert server.wait(20) == 128 + signal.SIGTERM
+        finally:
+            server.kill()
 
 
 def test_the_page_starts_what_was_tested() -> None:

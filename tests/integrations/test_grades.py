@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,11 @@ def test_what_could_not_be_measured_has_each_rule_of_its_contract_and_earns_noth
     grade = grade_of(failed("zoe"), entry, str(tmp_path))
     assert [(each.title, each.earned, each.points) for each in grade.items] == [("Small", 0, 2), ("head", None, None)]
     assert (grade.student, grade.earned, grade.points) == ("zoe", 0, 3)
+    missing = failed("zoe", "not-found", "there is no file `students/zoe/model.py`; is the path relative to /c?")
+    assert grade_of(missing, entry).reason == "A file is missing: there is no file `model.py`"
+    for model, shown in {"students/*/src/model.py": "src/model.py", "hw/model.py": "hw/model.py"}.items():
+        missing = failed("x", "not-found", f"there is no file `{model}`")
+        assert f"`{shown}`" in grade_of(missing, replace(entry, model=model, member=None)).reason
     assert grade.file is not None
     assert Path(grade.file).resolve() == tmp_path / "students" / "zoe" / "model.py"
 

@@ -94,6 +94,7 @@ def test_where_no_submission_can_lie(model: str) -> None:
     ("words", "said"),
     [
         (["--output", "archcheck.toml"], "exists and is left alone"),
+        (["--output", "."], '"." is a folder that exists; name a file in it, or another name'),
         (["--preset", "mnist-course"], "--preset is not for"),
         (["--config", "two.toml"], 'has "one" and "two"; name one'),
         (["nobody"], "is not a subject"),

@@ -74,6 +74,7 @@ input = [1, 2]
 rules.max-params = 10
 """
 LONGEST = 60.0
+ODD_ADDRESSES = ("file:///nowhere/net.py", "file:///a%00b.py", "git:/net.py", "untitled:Untitled-1", "")
 
 
 class Editor:
@@ -129,7 +130,10 @@ class Editor:
         )
 
     async def hover(self, name: str, line: int) -> str | None:
-        position = types.HoverParams(types.TextDocumentIdentifier(self.uri(name)), types.Position(line - 1, 9))
+        return await self.hover_at(self.uri(name), line)
+
+    async def hover_at(self, uri: str, line: int = 1) -> str | None:
+        position = types.HoverParams(types.TextDocumentIdentifier(uri), types.Position(line - 1, 9))
         found = await self.client.text_document_hover_async(position)
         return found.contents.value if found else None
 
@@ -202,6 +206,14 @@ async def session(folder: Path) -> dict[str, Any]:
     await editor.until(lambda: ("max-params", 5) not in editor.codes("net.py"))
     await editor.until(lambda: ("forbids", 11) in editor.codes("net.py"))
     seen["contract saved"] = editor.codes("net.py"), editor.codes("slow.py")
+    (folder / "alone" / "archcheck.toml").write_text("[subjects.x\n")
+    editor.save("alone/y.py", "import torch\n")
+    await editor.until(lambda: editor.shown["y.py"] and editor.shown["archcheck.toml"])
+    (folder / "alone" / "archcheck.toml").unlink()
+    editor.save("alone/y.py", "import torch\n")
+    await editor.until(lambda: not (editor.shown["y.py"] or editor.shown["archcheck.toml"]))
+    editor.client.initialized(types.InitializedParams())
+    seen["hover of no file"] = [await editor.hover_at(uri) for uri in ODD_ADDRESSES]
     seen["failures"] = editor.failures
     seen["exit code"] = await editor.stop()
     return seen
@@ -282,6 +294,11 @@ def test_a_saved_contract_is_judged_by_and_subjects_that_it_dropped_are_cleared(
     assert slow == []
 
 
+def test_what_is_no_file_has_no_hover_and_is_no_failure(seen: dict[str, Any]) -> None:
+    assert seen["hover of no file"] == [None] * len(ODD_ADDRESSES)
+    assert seen["failures"] == []
+
+
 def test_the_server_ends_when_the_editor_leaves(seen: dict[str, Any]) -> None:
     assert seen["exit code"] == 0
     assert seen["failures"] == []
@@ -297,6 +314,7 @@ def test_the_server_ends_when_the_editor_leaves(seen: dict[str, Any]) -> None:
         ("@d\nclass A:\n    pass\n", 2, ((1, 0), (1, 8))),
         ("class A:\n  if 1: x = 2\n", 2, ((1, 2), (1, 13))),
         ("  not python (\n", 1, ((0, 2), (0, 14))),
+        ("x = '\x0c\u2028'\r\nclass A: pass\r\n", 2, ((1, 0), (1, 13))),
         ("", 1, ((0, 0), (0, 0))),
         ("a = 1\n", 9, ((0, 0), (0, 0))),
         ("a = 1\n", 0, ((0, 0), (0, 0))),

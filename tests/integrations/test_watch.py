@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from archcheck.cli.watch import _head
 from tests.support.cli_samples import environment
 
 NET = "from torch import nn\n\n\nclass Net(nn.Linear):\n    def __init__(self):\n        super().__init__(2, 3)\n"
@@ -69,6 +70,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str | i
         print(f"from save to both verdicts {took:.2f} s")
         seen["mistake"], _ = watch.write("archcheck.toml", CONTRACT.replace("params", "parms"), "did you mean")
         seen["mended"], _ = watch.write("archcheck.toml", CONTRACT.replace("9", "12"), "judged.*judged")
+        seen["damaged"], _ = watch.write("net.py", "def (:\n", "judged")
         workers = Path(f"/proc/{watch.process.pid}/task/{watch.process.pid}/children")
         worker = workers.read_text().split()[0] if workers.exists() else ""
         watch.process.send_signal(signal.SIGINT)
@@ -102,3 +104,14 @@ def test_an_interrupt_ends_it_clean_with_nothing_left_running(said: dict[str, st
     assert said["exit code"] == 130
     assert "Traceback" not in str(said["end"])
     assert not said["worker"] or not Path(f"/proc/{said['worker']}").exists()
+
+
+def test_what_cannot_be_measured_is_tried_once(said: dict[str, str]) -> None:
+    assert "syntax error" in said["damaged"]
+    assert "judged" in said["end"].partition("syntax error")[2]
+    assert "the rest follows" not in said["end"].partition("syntax error")[2]
+
+
+def test_the_head_names_few_files_and_shows_no_control_character(capsys: pytest.CaptureFixture[str]) -> None:
+    _head(Path(name) for name in ("a\x1b[31m.py", "b\nc.py", *(f"m{number}.py" for number in range(9))))
+    assert capsys.readouterr().out.endswith(": a\\x1b[31m.py, b\\nc.py, m0.py, m1.py, m2.py and 6 more changed\n\n")

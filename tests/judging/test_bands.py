@@ -49,6 +49,19 @@ def test_bands_of_a_minimum(tmp_path: Path) -> None:
         assert (outcome.verdict.value, outcome.earned) == found
 
 
+@pytest.mark.parametrize(
+    ("rule", "bands"),
+    [
+        (rules.MinSparsity, ((0.2, 2), (0.8, 1))),
+        (rules.MaxLayerShare, ((0.2, 1), (0.8, 2))),
+        (rules.OverfitsOneBatch, ((0.1, 3), (0.3, 1), (0.2, 2), (0.4, 2.5))),
+    ],
+)
+def test_a_band_that_never_counts_is_refused(rule: type[Rule], bands: tuple[tuple[float, float], ...]) -> None:
+    with pytest.raises(ValueError, match="never counts"):
+        rule(limit=0.5, points=bands)
+
+
 def test_bands_in_python() -> None:
     rule = rules.MaxParams(limit=10, points=(Band(limit=10, points=2), Band(limit=20, points=1)))
     assert _earned(rule, 15) == ("broken", 1, 2)
@@ -65,6 +78,12 @@ def test_bands_in_python() -> None:
         ("[{ limit = '20q', points = 1 }]", '"limit" must be an integer or text such as "20k"'),
         ("[{ limit = 1, points = 0 }]", "`points` must be positive, found 0"),
         ("[{ limit = -1, points = 1 }]", "`limit` must be at least"),
+        ("[{ limit = 5, points = 1 }, { limit = 9, points = 2 }]", "a band that never counts: limit 9 earns 2, and"),
+        ("[{ limit = 5, points = 2 }, { limit = 9, points = 2 }]", "limit 5 earns 2, and limit 9 earns 2; a stricter"),
+        (
+            "[{ limit = 5, points = 2 }, { limit = '5', points = 1 }]",
+            "limit 5 earns 2, and limit 5 earns 1",
+        ),
     ],
 )
 def test_a_mistake_in_a_band_is_one_line(tmp_path: Path, points: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 
@@ -108,6 +109,24 @@ def test_wrong_targets(write, target, kind, says):
     assert caught.value.kind == kind
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "says"),
+    [
+        ([NET.replace("class Net(", "class Net((")], "syntax", "has a syntax error at nb.ipynb:cell 1:"),
+        (["x = (", "y = 1"], "syntax", "and no other cell defines a model; mend it"),
+        (["y = 1"], "no-model", "defines no subclass of torch.nn.Module"),
+        ([None], "syntax", "is not a Jupyter notebook: a cell has no source; save it"),
+        (None, "syntax", "is not a Jupyter notebook: it has no cells; save it"),
+    ],
+)
+def test_wrong_notebooks(tmp_path, cells, kind, says):
+    made = [{"cell_type": "code", **({} if source is None else {"source": source})} for source in cells or ()]
+    (tmp_path / "nb.ipynb").write_text(json.dumps({} if cells is None else {"cells": made}))
+    with pytest.raises(SubjectError) as caught:
+        load("nb.ipynb", str(tmp_path), {})
+    assert (caught.value.kind, says in str(caught.value)) == (kind, True)
 
 
 @pytest.mark.parametrize(

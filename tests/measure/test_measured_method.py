@@ -181,6 +181,73 @@ def test_a_wrong_name_is_told_in_one_line(name, says):
     assert str(told.value).startswith(f"`{name}` is not a method of `Policy`{says}")
 
 
+class Odd(nn.Linear):
+    async def awaited(self, x):
+        return self(x)
+
+    async def streamed(self, x):
+        yield self(x)
+
+    def yielded(self, x):
+        yield self(x)
+
+    def forgets(self, x):
+        self(x)
+
+    def number(self, x):
+        return float(self(x).sum())
+
+    def optimises(self, x):
+        loss = self(x).sum()
+        loss.backward()
+        return loss
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("awaited", "a coroutine; nobody awaits an `async` method here: name a plain one"),
+        ("streamed", "a async_generator; nobody awaits"),
+        ("yielded", "a generator; return what it yields in a list"),
+        ("forgets", "a NoneType; is a `return` missing?"),
+        ("number", "a float; return the tensor itself, without `item()`"),
+        ("optimises", "it is measured without gradients; let it return the loss, and leave `backward` to the trainer"),
+        (5, "`call` is the name of a method, found 5"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_with_the_next_step(name, says):
+    with pytest.raises(SubjectError) as caught:
+        archcheck.measure(Odd(3, 2), example=torch.rand(1, 3), call=name)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("example", "says"),
+    [
+        ({"seen": torch.rand(1, 3)}, '`scaled` takes 2 inputs, "seen" and "scale", and was given "seen" by name'),
+        ({"sene": torch.rand(1, 3), "scale": 2}, 'and was given "sene" and "scale" by name'),
+    ],
+)
+def test_inputs_by_name_that_do_not_fit_are_named(example, says):
+    with pytest.raises(SubjectError) as caught:
+        archcheck.measure(Policy(), example=example, call="scaled")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [torch.rand(2, 9), {"z": torch.rand(2, 3)}])
+def test_an_input_for_training_that_does_not_fit_is_an_error(wrong):
+    with pytest.raises(SubjectError, match=r"^in training mode, on `training-input`: the forward pass failed"):
+        archcheck.measure(nn.Linear(3, 2), example=torch.rand(1, 3), training_example=wrong)
+    assert archcheck.measure(nn.Linear(3, 2), example=torch.rand(1, 3), training_example=torch.rand(2, 3)).params.total
+
+
+def test_a_model_with_many_methods_shows_a_few():
+    many = type("Many", (nn.Linear,), {f"do{number}": lambda self, x: x for number in range(30)})(3, 2)
+    with pytest.raises(SubjectError, match=r"`do7`, 22 more and `forward`$"):
+        archcheck.measure(many, example=torch.rand(1, 3), call="zzzzzz")
+
+
 def test_a_layer_is_no_method():
     with pytest.raises(SubjectError, match=r"^`body` is a layer and no method of `Policy`; it has `act`"):
         archcheck.measure(Policy(), call="body")

@@ -169,3 +169,8 @@ def test_render() -> None:
 def test_render_of_something_else(thing: Any) -> None:
     with pytest.raises(ArchcheckError, match="takes what `check` or `measure` returned"):
         render(thing)
+
+
+def test_a_class_is_no_model_yet() -> None:
+    with pytest.raises(SubjectError, match=r"^`Linear` is a class and not yet a model; build one: `Linear\(\)`$"):
+        measure(nn.Linear)

@@ -96,8 +96,12 @@ def test_a_process_that_cannot_be_started_is_a_line_and_leaves_nothing(monkeypat
     monkeypatch.setattr(worker_process.tempfile, "mkdtemp", partial(tempfile.mkdtemp, dir=tmp_path))
     monkeypatch.setattr(worker_process.subprocess, "Popen", full)
     before = len(list(Path("/proc/self/fd").iterdir()))
-    with Worker() as worker, pytest.raises(SubjectError, match="no process could be started for it: Cannot allocate"):
+    with (
+        Worker() as worker,
+        pytest.raises(SubjectError, match="no process could be started for it: Cannot allocate") as it,
+    ):
         worker.ask({"do": "find", "target": "model.py", "root": str(tmp_path)})
+    assert it.value.kind == "environment"
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert not list(tmp_path.iterdir())
 

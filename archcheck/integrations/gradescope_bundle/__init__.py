@@ -11,12 +11,10 @@ import re
 import shlex
 import shutil
 import sys
-import tomllib
 import zipfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from archcheck.contract import Contract
 from archcheck.contract.subject_patterns import home_of
@@ -41,7 +39,7 @@ def bundle_of(contract: Contract, file: Path, subject: str | None = None) -> dic
     is none that a submission can be.
     """
     family = _family(contract, subject)
-    model = _model_of(file, family)
+    model = contract.models[family]
     words = {
         "UV": UV,
         "PYTHON": ".".join(map(str, sys.version_info[:2])),
@@ -81,13 +79,6 @@ def _family(contract: Contract, subject: str | None) -> str:
     if not families:
         raise ArchcheckError(f"{contract.file} has no subject to grade; add one with a model")
     return families[0]
-
-
-def _model_of(file: Path, family: str) -> str:
-    """Return the model as the contract states it: with its pattern."""
-    document: Any = tomllib.loads(file.read_text(encoding="utf-8"))
-    shared = document.get("tool", {}).get("archcheck") if file.name != "archcheck.toml" else None
-    return str((shared or document)["subjects"][family]["model"])
 
 
 def _home(model: str) -> str:

@@ -23,6 +23,7 @@ from archcheck.measure.subject.source_text import parse
 _NETWORK = re.compile(r"internet|urlopen|getaddrinfo|name resolution|HTTP Error|max retries|connection", re.IGNORECASE)
 _UNWRITTEN = 'is missing the required "forward" function'
 """What torch says of a model without a `forward`."""
+_NO_GRADIENT = "does not require grad and does not have a grad_fn"
 _DRIVER = re.compile(r"\bdriver|\bCPU\b")
 
 
@@ -39,6 +40,8 @@ def cause_of(error: BaseException) -> str | None:
             return "it asks for a download, which is not here; let the model be built and run without it"
         if isinstance(each, FileNotFoundError):
             return "the file is not here; put it where the code reads it, or let the model do without it"
+    if _is_of_backward(error):
+        return "it is measured without gradients; let it return the loss, and leave `backward` to the trainer"
     if _is_of_device(error):
         return "this machine lacks the device or the driver that it needs; let the model run on the CPU"
     return None
@@ -70,6 +73,14 @@ def _is_of_device(error: BaseException) -> bool:
     if torch.accelerator.is_available() or not isinstance(error, RuntimeError | AssertionError):
         return False  # a `NotImplementedError` is a `RuntimeError`; a `ValueError` is about the input
     return speaks_of_device(error) or bool(_DRIVER.search(described(error)))
+
+
+def _is_of_backward(error: BaseException) -> bool:
+    """Whether the code of the subject itself runs a backward pass, such as a training step that optimises by hand."""
+    return _NO_GRADIENT in described(error) and any(
+        frame.f_code.co_name == "backward" and not is_own(frame.f_code.co_filename)
+        for frame, _ in walk_tb(error.__traceback__)
+    )
 
 
 def _absent_package(error: BaseException) -> tuple[str, str] | None:

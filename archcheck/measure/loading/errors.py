@@ -118,6 +118,10 @@ def not_one_model_error(target: str, found: list[str], module: ModuleType) -> Su
     if needed:
         name, at = needed
         return SubjectError("import", f"`{target}` needs the module `{name}` at {at}, {stubs.install(name)}")
+    if not found and run is not None and run.unread:  # cells, which are left out
+        return SubjectError(
+            "syntax", f"`{target}` has a syntax error at {run.unread[0]}, and no other cell defines a model; mend it"
+        )
     if not found:
         return SubjectError(
             "no-model",
@@ -125,3 +129,11 @@ def not_one_model_error(target: str, found: list[str], module: ModuleType) -> Su
         )
     names = ", ".join(f"`{target}:{name}`" for name in found)
     return SubjectError("no-model", f"`{target}` defines several models; name one: {names}")
+
+
+def no_model_error(value: object, target: str) -> SubjectError:
+    """Return the error for what Python code gives instead of a model, such as its class."""
+    if isinstance(value, type) and issubclass(value, torch.nn.Module):
+        name = value.__name__
+        return SubjectError("no-model", f"`{name}` is a class and not yet a model; build one: `{name}()`")
+    return SubjectError("no-model", f"`{target or repr(value)}` is a {type(value).__name__}, not a torch.nn.Module")

@@ -9,6 +9,7 @@ from typing import Any
 
 from archcheck.foundation.errors import SubjectError
 from archcheck.foundation.json_documents import json_of
+from archcheck.foundation.source_place import source_lines
 from archcheck.foundation.whole_files import read_bytes
 from archcheck.measure.subject.source_text import keep_cell
 
@@ -44,17 +45,21 @@ def code_cells(path: Path, shown: str) -> list[str]:
 def _all_cells(document: Any) -> list[Any]:
     if "cells" in document:
         return list(document["cells"])
+    if "worksheets" not in document:
+        raise ValueError("it has no cells")
     return [cell for sheet in document["worksheets"] for cell in sheet["cells"]]
 
 
 def _source(cell: Any) -> str:
+    if "source" not in cell and "input" not in cell:
+        raise ValueError("a cell has no source")
     text = cell["source"] if "source" in cell else cell["input"]
     return text if isinstance(text, str) else "".join(text)
 
 
 def python_of(source: str) -> str:
     """Return a cell with `pass` for each line that is not Python. A cell that is Python stays as it is."""
-    lines = source.splitlines()
+    lines = source_lines(source)
     if _is_python(source):
         return source + "\n"
     if _FOREIGN.match(next((line for line in lines if line.strip()), "")):

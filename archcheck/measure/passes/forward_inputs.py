@@ -25,6 +25,9 @@ def misfit(model: torch.nn.Module, example: Example) -> str | None:
     needed = [each.name for each in taken if each.default is each.empty and each.kind is not each.VAR_POSITIONAL]
     by_name = [each.name for each in taken if each.kind is each.KEYWORD_ONLY and each.name in needed]
     takes = f"`{method_of(model)}` takes {_named(needed or [each.name for each in taken])}"
+    if example.kwargs:
+        before = f"{amount(len(example.args), 'inputs')} and " if example.args else ""
+        return f"{takes}, and was given {before}{listed(example.kwargs)} by name"
     if by_name:
         return f"{takes}; let a function return them by name, and give it as `input` in the contract"
     if not 1 < len(needed) != len(example.args):

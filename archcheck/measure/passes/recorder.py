@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import weakref
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Coroutine, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -212,11 +212,24 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]
         """
         tensors = list(tensors_in(output))
         if not tensors:
-            hint = "; did its `forward` forget to return?" if output is None else ""
-            hint = "; return what it yields in a list" if isinstance(output, Iterator) else hint
-            raise SubjectError("output", f"the model returned no tensor but a {type(output).__name__}{hint}")
+            raise SubjectError(
+                "output", f"the model returned no tensor but a {type(output).__name__}{_next_step(output)}"
+            )
         self._check_sums(tensors, None)
         self.trace.outputs = tuple(self._operand(tensor)[1] for tensor in tensors)
         names = {id(tensor): name for name, tensor in named_tensors(output)}
         self.trace.output_names = tuple(names.get(id(tensor), str(place)) for place, tensor in enumerate(tensors))
         self.trace.output_tensors = tuple((shape_of(tensor), dtype_of(tensor)) for tensor in tensors)
+
+
+def _next_step(output: Any) -> str:
+    """Return what to do about an output without a tensor; empty if nothing better is known than the message."""
+    if output is None:
+        return "; is a `return` missing?"
+    if isinstance(output, Coroutine):
+        output.close()  # else Python warns that nobody awaited it
+    if isinstance(output, Coroutine | AsyncIterator):
+        return "; nobody awaits an `async` method here: name a plain one"
+    if isinstance(output, Iterator):
+        return "; return what it yields in a list"
+    return "; return the tensor itself, without `item()` or `float()`" if isinstance(output, int | float) else ""

@@ -92,7 +92,10 @@ def answer(request: Mapping[str, Any], descriptor: int) -> None:
         import torch
 
         from archcheck.measure.loading.execution import has_failed
-
+    except Exception as error:  # no code of the subject has run yet
+        send({"error": {"kind": "environment", "message": _unusable(error)}})
+        return
+    try:
         torch.set_num_threads(1)
         reads = _reads(request)
         _bound_imports(request, send)
@@ -148,6 +151,14 @@ def _reads(request: Mapping[str, Any]) -> ReadFiles | None:
     from archcheck.measure.process.file_access import ReadFiles
 
     return ReadFiles(request["root"], request["ignored"], moved=request.get("moved"))
+
+
+def _unusable(error: Exception) -> str:
+    from archcheck.foundation.errors import described
+
+    if isinstance(error, ModuleNotFoundError):
+        return _without(error)
+    return f"torch cannot be imported here: {described(error)}; mend the installation"
 
 
 def _without(error: ModuleNotFoundError) -> str:

@@ -23,6 +23,8 @@ FORWARD = "forward"
 
 _CALL = "_call_impl"
 _REDIRECTION = "_measured_method"
+_SHOWN = 8
+"""Methods that a message names at most, beside `forward`."""
 
 
 class _Redirection(NamedTuple):
@@ -137,6 +139,8 @@ def _demand(model: torch.nn.Module, name: str) -> list[inspect.Parameter]:
     Raises:
         SubjectError: the model has no such method, or has something else under its name.
     """
+    if not isinstance(name, str):
+        raise SubjectError("call", f'`call` is the name of a method, found {name!r}; write `call="training_step"`')
     try:
         method = getattr(model, name, None)
     except Exception:  # a property of the subject
@@ -170,7 +174,9 @@ def _is_method(value: Any) -> bool:
 
 
 def _shown(names: list[str]) -> str:
-    quoted = [f"`{name}`" for name in names]
+    own = names[:-1]
+    rest = [f"{len(own) - _SHOWN:,} more"] if len(own) > _SHOWN else []
+    quoted = [*(f"`{name}`" for name in own[:_SHOWN]), *rest, f"`{names[-1]}`"]
     return " and ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
 
 
