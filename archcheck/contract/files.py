@@ -28,8 +28,8 @@ from archcheck.contract.subject_patterns import each_model
 from archcheck.foundation.errors import ArchcheckError, ContractError, Problem
 from archcheck.foundation.whole_files import read_bytes
 from archcheck.foundation.words import did_you_mean, listed, quote
-from archcheck.rules import BUILTIN
-from archcheck.rules.base import Rule, rule_name
+from archcheck.rules import BuiltinRules
+from archcheck.rules.base import Rule
 
 OWN_FILE = "archcheck.toml"
 SHARED_FILE = "pyproject.toml"
@@ -96,7 +96,7 @@ def load(path: Path, known: Mapping[str, type[Rule]] | None = None) -> Contract:
     content, root = parse(path), path.parent.resolve()
     node = _contract_node(content, path.name)
     stated, subjects = _read_contract(
-        node, installed_rules(_built_in(), node.complain) if known is None else known, root
+        node, installed_rules(BuiltinRules(), node.complain) if known is None else known, root
     )
     if content.document.problems:
         raise ContractError(*content.document.problems)
@@ -115,17 +115,13 @@ def known_rules(path: Path | None) -> tuple[Mapping[str, type[Rule]], tuple[str,
     """
     if path is None:
         messages: list[str] = []
-        return installed_rules(_built_in(), messages.append), tuple(messages)
+        return installed_rules(BuiltinRules(), messages.append), tuple(messages)
     content = parse(path)
     node = _contract_node(content, path.name)
-    known: Mapping[str, type[Rule]] = installed_rules(_built_in(), node.complain)
+    known: Mapping[str, type[Rule]] = installed_rules(BuiltinRules(), node.complain)
     if isinstance(node.value, dict) and "plugins" in node.value:
         known = read_plugins(node.child("plugins"), known, path.parent.resolve())
     return known, tuple(map(str, content.document.problems))
-
-
-def _built_in() -> dict[str, type[Rule]]:
-    return {rule_name(rule): rule for rule in BUILTIN}
 
 
 def _read_contract(

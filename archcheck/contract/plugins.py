@@ -12,7 +12,8 @@ import dataclasses
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -31,13 +32,13 @@ GROUP = "archcheck.rules"
 Complain = Callable[[str], None]
 
 
-def read_plugins(node: Node, known: Mapping[str, type[Rule]], root: Path) -> dict[str, type[Rule]]:
+def read_plugins(node: Node, known: Mapping[str, type[Rule]], root: Path) -> Mapping[str, type[Rule]]:
     """Return `known` and the rules of the modules that a `plugins` list names.
 
     Modules are looked for in `root` first. A module that cannot be imported, that holds no rule, or whose
     rule has the name of another or cannot be stated, is a complaint.
     """
-    rules = dict(known)
+    rules = _beside(known)
     if node.read(tuple[str, ...]) is None:
         return rules
     for item in node.items():
@@ -45,12 +46,17 @@ def read_plugins(node: Node, known: Mapping[str, type[Rule]], root: Path) -> dic
     return rules
 
 
-def installed_rules(known: Mapping[str, type[Rule]], complain: Complain) -> dict[str, type[Rule]]:
+def installed_rules(known: Mapping[str, type[Rule]], complain: Complain) -> Mapping[str, type[Rule]]:
     """Return `known` and the rules of installed packages. Complain of packages with mistakes."""
-    rules = dict(known)
+    rules = _beside(known)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
         _add(_describe(entry), entry.load, rules, complain)
     return rules
+
+
+def _beside(known: Mapping[str, type[Rule]]) -> MutableMapping[str, type[Rule]]:
+    """Return a mapping that has `known` and takes more rules, without importing those that are known."""
+    return ChainMap({}, known)  # type: ignore[arg-type]  # only the first mapping is written to
 
 
 def _describe(entry: EntryPoint) -> str:
@@ -58,7 +64,7 @@ def _describe(entry: EntryPoint) -> str:
     return f"plugin {quote(entry.value)}{package}"
 
 
-def _add(plugin: str, load: Callable[[], Any], rules: dict[str, type[Rule]], complain: Complain) -> None:
+def _add(plugin: str, load: Callable[[], Any], rules: MutableMapping[str, type[Rule]], complain: Complain) -> None:
     """Add the rules of a plugin to `rules`."""
     try:
         with redirect_stdout(sys.stderr):  # standard output is for the report alone

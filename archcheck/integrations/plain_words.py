@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 
-from archcheck.rules import BUILTIN
-from archcheck.rules.base import rule_name
+from archcheck.rules import BuiltinRules
 from archcheck.rules.findings import Verdict
 
 _CLAUSE = re.compile(r"; |, or | or (?=raise |change |drop |narrow |accept )")
 _QUOTED = re.compile(r"`[^`]*`")
-_NAMES = sorted(name for rule in BUILTIN if "-" in (name := rule_name(rule)))
+_NAMES = sorted(name for name in BuiltinRules() if "-" in name)
 _COMMANDS = re.compile(
     r"archcheck|(?<!\w)--[a-z]|\bcontract\b|\bwaive|\brules?\b|\.toml\b|\bpath relative\b|\bexample input\b"
 )

@@ -226,8 +226,12 @@ COMMON = tuple(field.name for field in fields(Rule))
 
 def rule_name(rule: Rule | type[Rule]) -> str:
     """Return the kebab-case name: `MaxParams` -> `max-params`."""
-    cls = rule if isinstance(rule, type) else type(rule)
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+    return name_of((rule if isinstance(rule, type) else type(rule)).__name__)
+
+
+def name_of(cls: str) -> str:
+    """Return the kebab-case name of the class of a rule, which need not be imported: `MaxParams` -> `max-params`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", cls).lower()
 
 
 def documentation(rule: type[Rule]) -> str:
