@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import Field, fields, replace
-from typing import Any, TypeVar, get_type_hints
+from functools import cache
+from typing import Any, TypeVar
 
 from archcheck.contract.document import Node
 from archcheck.facts.selectors import mistake_in
-from archcheck.foundation.annotated_values import Mismatch, coerce
+from archcheck.foundation.annotated_values import Mismatch, annotations_of, coerce
 from archcheck.foundation.quantities import expected, parse
 from archcheck.foundation.words import did_you_mean, listed, nearest, quote
 from archcheck.rules.base import COMMON, is_required, key_of
@@ -29,7 +30,8 @@ def build(cls: type[T], nodes: Mapping[str, Node], at: Node, owner: str, **given
     names the owner of the keys in messages: `subject "mnist"`.
     """
     complaints = len(at.document.problems)
-    options = _options(cls)
+    kind: Any = cls  # which is hashable, whatever its stubs say
+    options = _options(kind)
     check_keys(nodes, options, owner)
     _check_complete(nodes, options, at, owner)
     wanted = [(options[key], node) for key, node in nodes.items() if key in options]
@@ -51,6 +53,7 @@ def check_keys(nodes: Mapping[str, Node], known: Collection[str], owner: str) ->
         nodes[key].complain(f"{quote(key)} is not a key of {owner}{hint}")
 
 
+@cache
 def _options(cls: Any) -> dict[str, Field[Any]]:
     own_first = sorted(fields(cls), key=lambda option: option.name in COMMON)
     return {key_of(option.name): option for option in own_first if option.metadata.get("key", True)}
@@ -67,7 +70,7 @@ def _check_complete(nodes: Mapping[str, Node], options: Mapping[str, Field[Any]]
 def read_field(cls: type, option: Field[Any], node: Node) -> Any:
     """Return the value of one field. Every mistake is a complaint, and then the result is `None` or of no use."""
     complaints = len(node.document.problems)
-    kind = option.metadata.get("kind") or get_type_hints(cls)[option.name]
+    kind = option.metadata.get("kind") or annotations_of(cls)[option.name]
     unit = option.metadata.get("unit")
     value = _read_quantity(node, kind, unit) if unit else node.read(kind)
     if option.metadata.get("kinds"):

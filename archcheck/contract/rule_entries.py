@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import Field, fields
-from typing import Any, get_type_hints
+from typing import Any
 
 from archcheck.contract.document import Document, Node
 from archcheck.contract.fields import build, read_field
 from archcheck.contract.specifications import Stated
-from archcheck.foundation.annotated_values import as_toml, list_depth
+from archcheck.foundation.annotated_values import annotations_of, as_toml, list_depth
 from archcheck.foundation.errors import ContractError
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.words import did_you_mean, nearest, quote
@@ -68,7 +68,7 @@ def _states_several(cls: type[Rule], value: Any) -> bool:
         return False
     if any(isinstance(item, dict) for item in value):
         return True
-    return _depth(value) > max((list_depth(get_type_hints(cls)[name]) for name in _first(cls)), default=0)
+    return _depth(value) > max((list_depth(annotations_of(cls)[name]) for name in _first(cls)), default=0)
 
 
 def _state(cls: type[Rule], node: Node, instance: str) -> Stated | None:

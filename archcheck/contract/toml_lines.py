@@ -21,6 +21,8 @@ STRING = re.compile(
     r"|'[^']*'",
     re.DOTALL,
 )
+_BLANKS = frozenset(" \t\r\n#")
+"""The characters that white space and comments begin with: most often none is there, and nothing has to be read."""
 OTHER_VALUE = re.compile(r"[^,\]}\n#]+")
 
 
@@ -125,7 +127,8 @@ class _Scanner:
 
     def _skip_blank(self) -> bool:
         """Skip white space and comments. Return whether anything follows."""
-        self._take(BLANK)
+        if self.text[self.position : self.position + 1] in _BLANKS:
+            self._take(BLANK)
         return self.position < len(self.text)
 
     def _accept(self, token: str) -> bool:

@@ -15,7 +15,7 @@ import types
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import PurePath
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.quantities import expected, parse
@@ -55,6 +55,19 @@ class _Unfit(ValueError):  # noqa: N818 - a mismatch on its way up
     def __init__(self, found: Any, path: tuple[int | str, ...] = ()) -> None:
         self.found = found
         self.path = path
+
+
+_annotations: dict[type, Mapping[str, Any]] = {}
+
+
+def annotations_of(cls: type) -> Mapping[str, Any]:
+    """Return the annotations of a class and its bases by name, which Python would evaluate each time it is asked.
+
+    Raises what evaluating them raises, such as `NameError`.
+    """
+    if cls not in _annotations:
+        _annotations[cls] = get_type_hints(cls)
+    return _annotations[cls]
 
 
 def coerce(value: Any, kind: Any) -> Any:

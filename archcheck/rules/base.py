@@ -16,12 +16,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from itertools import pairwise
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar
 
 from archcheck.facts.artifact_files import Artifact
 from archcheck.facts.facts import Facts
 from archcheck.facts.selectors import mistake_in
-from archcheck.foundation.annotated_values import in_python
+from archcheck.foundation.annotated_values import annotations_of, in_python
 from archcheck.foundation.text_files import Stated
 from archcheck.rules.findings import MOST_POINTS, Result, plain
 
@@ -163,7 +163,7 @@ def _annotated(cls: type[Rule]) -> tuple[tuple[Field[Any], Any], ...]:
     """Return each field of a rule and its annotation; none if annotations of somebody's own rule cannot be read."""
     if cls not in _ANNOTATED:
         try:
-            hints = get_type_hints(cls)
+            hints = annotations_of(cls)
         except Exception:
             hints = {}
         kinds = ((each, each.metadata.get("kind") or hints.get(each.name)) for each in fields(cls))

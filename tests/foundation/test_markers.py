@@ -169,9 +169,9 @@ def test_a_figure_that_the_record_cannot_give_says_what_to_do_and_where():
     other = Training(record_file="record.json", record={"schema": 1, "runs": []}, mismatches=())
     with pytest.raises(NotMeasured, match="the record holds no run") as caught:
         written_for(page, region, replace(FACTS, training=other))
-    assert (
-        caught.value.fix
-        == "move the record away and train again (`archcheck train Sequential`), or bring back what was trained"
+    assert caught.value.fix == (
+        "move the record and the checkpoint away and train again (`archcheck train Sequential`), "
+        "or bring back what was trained"
     )
     assert caught.value.where == region.where
     assert region.where.line == 2
