@@ -23,7 +23,7 @@ class Bar:
 
     def width(self, full: int) -> int:
         """Return the length of the bar; the longest is `full`, and one student is seen."""
-        return max(bool(self.students), round(full * self.students / self.most)) if self.most else 0
+        return max(1, round(full * self.students / self.most)) if self.students else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.integrations.class_summary import summary_of
+from archcheck.integrations.class_summary import Bar, summary_of
 from archcheck.integrations.feedback import Feedback
 from archcheck.integrations.file_names import file_name
 from archcheck.integrations.grades import grade_of
+from archcheck.render.html.environment import with_code
 from tests.integrations.graded_samples import outcome, report, small_class, too_large
 
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "span", "section", "div", "dl", "dt", "dd",
-    "table", "thead", "tbody", "tr", "th", "td", "a",
+    "code", "table", "thead", "tbody", "tr", "th", "td", "a",
 }  # fmt: skip
 
 
@@ -105,6 +106,18 @@ def test_points_that_are_not_few_and_whole_are_shown_by_tenths() -> None:
     grades = [grade_of(report(f"s{at}", outcome(points=50.0, earned=float(at)))) for at in (0, 4, 25, 49, 50)]
     bars = {bar.label: bar.students for bar in summary_of(grades).bars if bar.students}
     assert bars == {"0 to 9 %": 2, "50 to 59 %": 1, "90 to 99 %": 1, "100 %": 1}
+
+
+def test_the_bar_of_nobody_has_no_width() -> None:
+    assert [Bar(label="", students=count, most=900).width(100) for count in (0, 1, 450, 900)] == [0, 1, 50, 100]
+    assert str(Bar(label="", students=0, most=3).width(100)) == "0"
+    assert Bar(label="", students=0, most=0).width(100) == 0
+
+
+def test_words_between_backticks_are_code_and_nothing_in_them_is_markup() -> None:
+    assert with_code("add `nn.Dropout(p)`, or `<b>`") == "add <code>nn.Dropout(p)</code>, or <code>&lt;b&gt;</code>"
+    assert with_code("one ` alone <i>") == "one ` alone &lt;i&gt;"
+    assert with_code("`a\nb`") == "<code>a b</code>"
 
 
 NAMES = ["ada", "Ada", "ADA", "a/b", "a\\b", "../../etc/passwd", "/etc/passwd", "..", ".", "", "index", "con", "a b",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from archcheck.render.wording import one_line
 
@@ -26,6 +26,16 @@ def environment(package: str, folder: str) -> Environment:
 def markup(text: str) -> Markup:
     """Return text that is markup already, and holds nothing of strangers."""
     return Markup(text)
+
+
+def with_code(text: str) -> Markup:
+    """Return text as markup in which the words between backticks are code."""
+    parts = [_visible(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:  # a backtick without its fellow is a character like others
+        return escape(_visible(text))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(parts)
+    )
 
 
 def _visible(value: object) -> object:
