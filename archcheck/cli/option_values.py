@@ -9,14 +9,17 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from archcheck.contract.specifications import InputSpec, check_dtype, check_method, check_sizes
 from archcheck.facts.cross_checks import check_tool
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.whole_files import is_stream
 from archcheck.foundation.words import did_you_mean, quote
-from archcheck.judging.shards import Shard
+
+# What only some commands need is imported when its option is read: every command pays for what stands above.
+if TYPE_CHECKING:
+    from archcheck.contract.specifications import InputSpec
+    from archcheck.judging.shards import Shard
 
 
 def format_of(word: str) -> str:
@@ -78,6 +81,8 @@ def output_of(word: str) -> Path:
 
 def shard_of(word: str) -> Shard:
     """Read `2/4`."""
+    from archcheck.judging.shards import Shard
+
     match, reason = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", word), ""
     try:
         if match:
@@ -112,6 +117,8 @@ def whole_of(word: str) -> int:
 
 def input_of(word: str) -> InputSpec:
     """Read `1,1,28,28` or `1,16:int64`."""
+    from archcheck.contract.specifications import InputSpec, check_dtype, check_sizes
+
     match = re.fullmatch(r"(?P<shape>\d+(?:[,x]\d+)*)(?::(?P<dtype>\w+))?", word)
     if match is None:
         raise argparse.ArgumentTypeError(f"{quote(word)} is not a shape; write 1,1,28,28 or 1,16:int64")
@@ -128,6 +135,8 @@ def input_of(word: str) -> InputSpec:
 
 def method_of(word: str) -> str:
     """Return the name of a method."""
+    from archcheck.contract.specifications import check_method
+
     try:
         check_method(word)
     except ValueError as error:
