@@ -93,6 +93,12 @@ def span(code: CodeType) -> tuple[int, int]:
     return code.co_firstlineno, max(ends, default=code.co_firstlineno)
 
 
+def mentions(code: CodeType, name: str) -> bool:
+    """Whether a name is an attribute or a text in a method: most methods of a large class need no reading."""
+    return any(name in each.co_names or name in each.co_consts for each in (code, *_nested(code)))
+
+
+@cache
 def attribute_lines(code: CodeType) -> dict[str, int]:
     """Return name -> line of the first `self.name = ...` or `self.add_module("name", ...)` in a method.
 

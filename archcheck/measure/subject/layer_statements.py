@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from archcheck.foundation.source_place import Where
-from archcheck.measure.subject.class_code import attribute_lines, method_codes, span
+from archcheck.measure.subject.class_code import attribute_lines, mentions, method_codes, span
 from archcheck.measure.subject.module_tree import Node
 from archcheck.measure.subject.source_places import class_where, is_outside_torch
-from archcheck.measure.subject.source_text import parse, shown_file, text_of
+from archcheck.measure.subject.source_text import lines_of, parse, shown_file
 
 
 def layer_places(nodes: tuple[Node, ...]) -> dict[str, Where]:
@@ -42,7 +42,7 @@ def _child_place(
     if parent is None:
         return places.get(parent_path)
     cls: Any = type(parent)  # which is hashable, whatever its stubs say
-    built = _assignments(cls).get(name) or _declaration(cls, name)
+    built = _assignment(cls, name) or _declaration(cls, name)
     if built is not None:
         return built
     inherited = places.get(parent_path)
@@ -56,20 +56,24 @@ _CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList)
 
 
 @cache
-def _assignments(cls: type) -> dict[str, Where]:
-    """Return attribute -> place of `self.name = ...` or `self.add_module("name", ...)` in a class and its bases."""
-    found: dict[str, Where] = {}
-    for base in reversed(cls.__mro__):
-        own: dict[str, Where] = {}
-        numbered = any(parent in _CONTAINERS for parent in base.__bases__)
+def _assignment(cls: type, name: str) -> Where | None:
+    """Return the place of `self.name = ...` or `self.add_module("name", ...)` in a class or its nearest base."""
+    for base in cls.__mro__:
+        numbered = name.isdigit() and any(parent in _CONTAINERS for parent in base.__bases__)
         for code in _methods_of(base):
-            file, lines = shown_file(code.co_filename), span(code)
-            given = _given_to_container(file, *lines) if numbered and code.co_name == "__init__" else {}
-            for name, line in (given | attribute_lines(code)).items():
-                own.setdefault(name, Where(file=file, line=line))
-                _methods.setdefault((file, line), lines)
-        found.update(own)
-    return found
+            line = attribute_lines(code).get(name) if mentions(code, name) else None
+            if line is None and numbered and code.co_name == "__init__":
+                line = _given_to_container(shown_file(code.co_filename), *span(code)).get(name)
+            if line is not None:
+                return _noted(code, line)
+    return None
+
+
+def _noted(code: CodeType, line: int) -> Where:
+    """Return the place of a line in a method, which is remembered for what stands inside the statement."""
+    place = Where(file=shown_file(code.co_filename), line=line)
+    _methods.setdefault((place.file, line), span(code))
+    return place
 
 
 def _methods_of(cls: type) -> Iterator[CodeType]:
@@ -89,8 +93,7 @@ def _declaration(cls: type, name: str) -> Where | None:
                 continue
             for node in ast.walk(_tree_within(file, *lines) or ast.Module([], [])):
                 if isinstance(node, ast.AnnAssign) and getattr(node.target, "attr", None) == name:
-                    _methods.setdefault((file, node.lineno), lines)
-                    return Where(file=file, line=node.lineno)
+                    return _noted(code, node.lineno)
     return None
 
 
@@ -161,7 +164,7 @@ def _calls_within(file: str, first: int, last: int) -> dict[int, ast.Call]:
 
 def _text_within(file: str, first: int, last: int) -> str:
     try:
-        return "".join(text_of(file).splitlines(keepends=True)[first - 1 : last])
+        return "".join(lines_of(file)[first - 1 : last])
     except (OSError, SyntaxError, ValueError):
         return ""
 

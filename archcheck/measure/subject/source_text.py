@@ -37,6 +37,7 @@ def keep_name(file: str, shown: str) -> None:
     """Remember under which name a file is shown, such as the cell of a kernel that was compiled under another name."""
     _names[file] = shown
     parse.cache_clear()  # a cell that is run again has another text
+    lines_of.cache_clear()
 
 
 def shown_file(file: str) -> str:
@@ -83,6 +84,12 @@ def text_of(file: str) -> str:
     if file in _cells:
         return _cells[file]
     return decode_source(read_bytes(Path(file)))
+
+
+@cache
+def lines_of(file: str) -> list[str]:
+    """Return the lines of a file or a cell, with their ends. Raises as `text_of`."""
+    return text_of(file).splitlines(keepends=True)
 
 
 @cache
