@@ -23,7 +23,7 @@ from archcheck.measure.passes.forward_inputs import refuse_inputs_by_name
 from archcheck.measure.passes.input_search import InputSearch
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.modes import set_mode
-from archcheck.measure.passes.random_state import drawn, seed_all
+from archcheck.measure.passes.random_state import generator_states, has_drawn, seed_all
 from archcheck.measure.passes.relaxations import any_batch, deep
 from archcheck.measure.passes.restore import Snapshot
 from archcheck.measure.passes.saved_values import Values
@@ -188,7 +188,7 @@ class Passes:
             tracer.trace.training = training
             tracer.trace.trained = self.tree.trained()  # the mode may freeze some parameters, and so may the pass
             seed_all(seed)  # so that every pass skips the same layers at random
-            before = drawn()
+            before = generator_states()
             with torch.no_grad() if differentiable else torch.inference_mode():
                 convert = torch.clone if real else partial(_without_values, tracer)
                 given = example.mapped(convert)
@@ -201,7 +201,7 @@ class Passes:
                     output = self.model(*given.args, **given.kwargs)
                     tracer.set_outputs(output)
                 tracer.trace.trained |= self.tree.trained()
-                tracer.trace.chance = drawn() != before
+                tracer.trace.chance = has_drawn(before)
                 return map_tensors(torch.clone, output) if real else output
 
     def follow(

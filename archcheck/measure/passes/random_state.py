@@ -49,11 +49,26 @@ def _has_accelerator() -> bool:
     )
 
 
-def drawn() -> tuple[object, ...]:
-    """Return the states of the generators of Python and NumPy, which differ after a draw."""
+def generator_states() -> tuple[object, ...]:
+    """Return the states of the generators of Python and NumPy, for `has_drawn`."""
     numpy = _numpy()
-    state = () if numpy is None else numpy.random.get_state()
-    return random.getstate(), *((state[1].tobytes(), *state[2:]) if state else ())
+    return random.getstate(), None if numpy is None else _words_of(numpy.random.get_state())
+
+
+def has_drawn(before: tuple[object, ...]) -> bool:
+    """Whether a number was drawn from the generators of Python or NumPy since `before`, right after `seed_all`.
+
+    What imports NumPy's generators draws nothing by that.
+    """
+    python, numpys = before
+    numpy = _numpy()
+    if numpy is not None and numpys is None:
+        numpys = _words_of(numpy.random.RandomState(_LateNumpy.seed).get_state())
+    return generator_states() != (python, numpys)
+
+
+def _words_of(state: Any) -> tuple[object, ...]:
+    return state[1].tobytes(), *state[2:]
 
 
 @contextmanager
