@@ -75,7 +75,9 @@ def test_the_median_of_five_seeds_is_bounded_by_its_ends():
 def test_targets_that_are_never_reached_break_it():
     result = judged(*[(0.5, 0.8)] * 5)
     message = "validation accuracy 90.00% never in the median of 5 seeds, at least never (96.8% sure), limit 2"
-    assert result.findings == (finding(message),)
+    (found,) = result.findings
+    assert found.message == message
+    assert (found.fix or "").startswith("improve the recipe: move the record and the checkpoint away and train again")
     assert (result.found, result.notes[0]) == (None, "5 seeds: never, never, never, never, never")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -40,21 +41,22 @@ def model_card(text: Text, region: Region, facts: Facts) -> str:
         opening = f"# <!-- archcheck: {region.subject} {MODEL_CARD} -->"
         raise NotMeasured(
             "front matter is YAML, where markers are comments", where=region.where,
-            fix=f"write `{opening}` and `# {CLOSING}`",
+            fix=f"write `{opening}` and `# {CLOSING}`, and run `archcheck sync {shlex.quote(region.where.file)}`",
         )  # fmt: skip
     if _INDEX.search(content[front[0] : region.start] + "\n" + content[region.end : front[1]]):
         raise NotMeasured(
-            "the front matter has a `model-index` outside of the markers", where=region.where, fix="take it away"
-        )
+            "the front matter has a `model-index` outside of the markers", where=region.where,
+            fix=f"take it away, and run `archcheck sync {shlex.quote(region.where.file)}`",
+        )  # fmt: skip
     try:
-        lines = tuple(_index(text, facts))
+        lines = tuple(_index(text, facts, region.where.file))
     except NotMeasured as error:
         raise NotMeasured(str(error), where=region.where, fix=error.fix) from None
     newline = "\r\n" if "\r\n" in content else "\n"
     return newline.join(["", *lines, ahead])
 
 
-def _index(text: Text, facts: Facts) -> Iterator[str]:
+def _index(text: Text, facts: Facts, file: str) -> Iterator[str]:
     """Yield the lines of `model-index`: the mean test accuracy, and the size and the cost of the model."""
     found = accuracies(facts)
     mean = sum(found, Fraction()) / len(found)
@@ -62,9 +64,10 @@ def _index(text: Text, facts: Facts) -> Iterator[str]:
     if task is None:
         raise NotMeasured(
             "the front matter does not name the task of the results",
-            fix="write it there, for example `pipeline_tag: image-classification`",
+            fix="write it there, for example `pipeline_tag: image-classification`, and run "
+            f"`archcheck sync {shlex.quote(file)}`",
         )
-    name, kind = _data_set(text, facts)
+    name, kind = _data_set(text, facts, file)
     seeds = "1 seed" if len(found) == 1 else f"{len(found)} seeds"
     yield "model-index:"
     yield f"  - name: {json.dumps(facts.subject.name)}"
@@ -87,7 +90,7 @@ def _metric(kind: str, name: str, value: str) -> Iterator[str]:
     yield "            verified: false"
 
 
-def _data_set(text: Text, facts: Facts) -> tuple[str, str]:
+def _data_set(text: Text, facts: Facts, file: str) -> tuple[str, str]:
     """Return the name of the data, and its identifier on the Hub: that of the card if it names one, else the name."""
     data: Any = recorded(facts).get("data")
     named = data.get("name") if isinstance(data, dict) else None
@@ -95,7 +98,7 @@ def _data_set(text: Text, facts: Facts) -> tuple[str, str]:
     if not isinstance(named, str) and kind is None:
         raise NotMeasured(
             "neither the training record nor the front matter names the data of the results",
-            fix="write it there, for example `datasets: [mnist]`",
+            fix=f"write it there, for example `datasets: [mnist]`, and run `archcheck sync {shlex.quote(file)}`",
         )
     name = named if isinstance(named, str) else str(kind)
     return name, kind or name.lower()

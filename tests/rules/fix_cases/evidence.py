@@ -41,6 +41,9 @@ AGAIN = "move the record and the checkpoint away and train again (`archcheck tra
 ANEW = f"{AGAIN}, or bring back what was trained"
 TRAIN = "archcheck train net"
 BETTER = f"improve the recipe: {AGAIN}, or lower what min-accuracy asks for"
+SYNC = "archcheck sync README.md"
+TASK = "pipeline_tag: tabular-classification"
+DATA = "datasets: [points]"
 SHORTER = f"let the trainer take fewer epochs: {AGAIN}, or raise `within-epochs`"
 
 
@@ -86,7 +89,28 @@ def _watched(rule: str, train: str, fix: str, edits: dict) -> Case:
 
 
 AWAY = (Remove("record.json"), Remove("checkpoint.safetensors"))
+
+
+def _card(front: str, fix: str, edits: dict) -> Case:
+    """Return a case of a model card whose results belong into its front matter."""
+    return _trained('synced = "README.md"', fix, edits, files={"README.md": f"---\n{front}---\n"}, before=[TRAIN])
+
+
+OPENING, CLOSING = "<!-- archcheck: net model-card -->", "<!-- /archcheck -->"
+COMMENTS = f"# {OPENING}\n# {CLOSING}\n"
+COMMENTED = f"write `# {OPENING}` and `# {CLOSING}`, and run `{SYNC}`"
+AWAY = f"take it away, and run `{SYNC}`"
+TASKED = f"write it there, for example `pipeline_tag: image-classification`, and run `{SYNC}`"
+NAMED = f"write it there, for example `datasets: [mnist]`, and run `{SYNC}`"
 CASES = [
+    _card(
+        f"{TASK}\n{DATA}\n{OPENING}\n{CLOSING}\n",
+        COMMENTED,
+        {COMMENTED: [(OPENING, f"# {OPENING}"), (CLOSING, f"# {CLOSING}"), SYNC]},
+    ),
+    _card(f"{TASK}\n{DATA}\nmodel-index: []\n{COMMENTS}", AWAY, {AWAY: [("model-index: []\n", ""), SYNC]}),
+    _card(f"{DATA}\n{COMMENTS}", TASKED, {TASKED: [(DATA, f"{DATA}\npipeline_tag: image-classification"), SYNC]}),
+    _card(f"{TASK}\n{COMMENTS}", NAMED, {NAMED: [(TASK, f"{TASK}\ndatasets: [mnist]"), SYNC]}),
     _trained(
         'min-accuracy = { limit = 0.8, mode = "artifact" }',
         "train it: `archcheck train net`",
