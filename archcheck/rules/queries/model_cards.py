@@ -6,7 +6,6 @@ nothing that is measured says them: `pipeline_tag`, and `datasets` unless the tr
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -17,7 +16,7 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.markers import CLOSING, Region, as_block
 from archcheck.foundation.structured_documents import front_matter, values_at
 from archcheck.foundation.text_files import Text
-from archcheck.foundation.words import shape_text
+from archcheck.foundation.words import as_yaml, shape_text
 from archcheck.rules.queries.figures import figure_text, table
 from archcheck.rules.queries.training_runs import accuracies, recorded
 
@@ -67,13 +66,13 @@ def _index(text: Text, facts: Facts) -> Iterator[str]:
     name, kind = _data_set(text, facts)
     seeds = "1 seed" if len(found) == 1 else f"{len(found)} seeds"
     yield "model-index:"
-    yield f"  - name: {json.dumps(facts.subject.name)}"
+    yield f"  - name: {as_yaml(facts.subject.name)}"
     yield "    results:"
     yield "      - task:"
-    yield f"          type: {json.dumps(task)}"
+    yield f"          type: {as_yaml(task)}"
     yield "        dataset:"
-    yield f"          name: {json.dumps(name)}"
-    yield f"          type: {json.dumps(kind)}"
+    yield f"          name: {as_yaml(name)}"
+    yield f"          type: {as_yaml(kind)}"
     yield "        metrics:"
     yield from _metric("accuracy", f"Test accuracy (mean, n = {seeds})", f"{float(mean):.6g}")
     yield from _metric("parameters", "Parameters", str(facts.params.total))
@@ -82,7 +81,7 @@ def _index(text: Text, facts: Facts) -> Iterator[str]:
 
 def _metric(kind: str, name: str, value: str) -> Iterator[str]:
     yield f"          - type: {kind}"
-    yield f"            name: {json.dumps(name)}"
+    yield f"            name: {as_yaml(name)}"
     yield f"            value: {value}"
     yield "            verified: false"
 
