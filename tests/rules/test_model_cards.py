@@ -147,6 +147,7 @@ def test_written_once_it_stays_and_the_rule_is_kept(newline):
         ("pipeline_tag", "tag", "does not name the task", "pipeline_tag: image-classification"),
         ("pipeline_tag: image-classification", "pipeline_tag: [a, b]", "does not name the task", "pipeline_tag"),
         ("license: mit", "model-index: []", "has a `model-index` outside", "take it away"),
+        ("license: mit", "'model-index': []", "has a `model-index` outside", "take it away"),
     ],
 )
 def test_a_card_that_has_no_place_for_results_is_told_where_and_what_to_do(old, new, says, fix):

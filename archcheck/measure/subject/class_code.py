@@ -13,7 +13,11 @@ from functools import cache
 from types import CodeType, FunctionType
 from typing import Any
 
-_ADD = frozenset({"add_module", "register_module"})
+_ADD = frozenset({"add_module", "register_module", "setattr", "__setattr__"})
+
+
+_LOADS = ("LOAD_METHOD", "LOAD_ATTR", "LOAD_GLOBAL", "LOAD_SUPER_ATTR")
+"""What loads one of those; newer Pythons have an instruction for `super().name`."""
 
 
 def first_line(cls: type) -> int | None:
@@ -93,17 +97,17 @@ def span(code: CodeType) -> tuple[int, int]:
     return code.co_firstlineno, max(ends, default=code.co_firstlineno)
 
 
-def attribute_lines(code: CodeType) -> dict[str, int]:
-    """Return name -> line of the first `self.name = ...` or `self.add_module("name", ...)` in a method.
+def attribute_lines(code: CodeType) -> dict[str, tuple[int, ...]]:
+    """Return name -> lines of `self.name = ...`, `self.add_module("name", ...)` or `setattr(self, "name", ...)`.
 
     `self` is what the method calls its first argument. Functions in the method are read, too.
     """
     if not code.co_argcount:
         return {}
-    this, found = code.co_varnames[0], dict[str, int]()
+    this, found = code.co_varnames[0], dict[str, tuple[int, ...]]()
     for each in (code, *_nested(code)):
         for name, line in _set_in(each, this):
-            found.setdefault(name, line)
+            found[name] = (*found.get(name, ()), line)
     return found
 
 
@@ -111,16 +115,19 @@ def _set_in(code: CodeType, this: str) -> Iterator[tuple[str, int]]:
     """Yield the attributes of the variable `this` that code sets, and those that it adds as modules."""
     adds = not _ADD.isdisjoint(code.co_names)
     adding: int | None = None
+    setter = ""
     added: str | None = None
     before: dis.Instruction | None = None
     for step in dis.get_instructions(code):
         line = step.positions.lineno if step.positions else None
         if step.opname == "STORE_ATTR" and before is not None and _loads(before, this) and line is not None:
             yield step.argval, line
-        elif adds and step.opname in ("LOAD_METHOD", "LOAD_ATTR") and step.argval in _ADD:
-            adding, added = line, None
+        elif adds and step.opname in _LOADS and step.argval in _ADD:
+            adding, added, setter = line, None, step.argval
         elif adding is not None and added is None and step.opname == "LOAD_CONST" and isinstance(step.argval, str):
             added = step.argval
+            if setter == "setattr" and not (before and _loads(before, this)):  # it sets that of another object
+                adding = None
         elif step.opname == "BUILD_STRING":  # the constant was a part of a name that is put together
             adding = None
         elif adding is not None and added is not None and step.opname.startswith("CALL"):
