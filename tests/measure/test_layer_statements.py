@@ -179,6 +179,13 @@ class Calls(nn.Module):
             nn.ReLU(),
             nn.Tanh())  # h.1
         self.h[0] = nn.Identity()
+        if self:
+            self.j = nn.Sequential(  # j
+                nn.ReLU(), nn.Tanh())  # j.0 j.1
+        elif self.h:
+            self.j = nn.Sequential(nn.ReLU(), nn.GELU())
+        else:
+            self.j = nn.Sequential()
         self.i = Pair(  # i i.0 i.1
             3,
             4)

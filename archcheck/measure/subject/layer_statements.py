@@ -12,10 +12,13 @@ import torch
 
 from archcheck.foundation.source_place import Where
 from archcheck.measure.subject.built_values import (
+    CONTAINERS,
     Values,
+    agreement,
     construction,
     container_inits,
     fitting,
+    is_container,
     items,
     makes,
     values_in,
@@ -24,9 +27,6 @@ from archcheck.measure.subject.class_code import attribute_lines, method_codes, 
 from archcheck.measure.subject.module_tree import Node
 from archcheck.measure.subject.source_places import class_where, is_outside_torch
 from archcheck.measure.subject.source_text import parse, shown_file, text_of
-
-_CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict)
-_CONTAINER_INITS = frozenset(cls.__init__ for cls in _CONTAINERS)
 
 Built = tuple[Where, ast.expr | None]
 """The place of the statement that builds a layer, and the expression that makes it, where that is known."""
@@ -50,7 +50,7 @@ def layer_places(nodes: tuple[Node, ...]) -> dict[str, Where]:
             parent_path, _, name = node.path.rpartition(".")
             built = _child(modules.get(parent_path), made.get(parent_path), places.get(parent_path), name, node.module)
             where = built[0] if built else places.get(parent_path)
-            if built and built[1] and type(node.module).__init__ in _CONTAINER_INITS:
+            if built and built[1] and is_container(node.module):
                 made[node.path] = construction(built[1], node.module)
         if where is not None:
             places[node.path] = where
@@ -66,7 +66,7 @@ def _child(
     cls: Any = type(parent)  # which is hashable, whatever its stubs say
     if statements := _assignments(cls).get(name):
         where = _chosen(statements, name, module)
-        return where, _value(where, name) if type(module).__init__ in _CONTAINER_INITS else None
+        return where, _value(where, name) if is_container(module) else None
     if declared := _declaration(cls, name):
         return declared, None
     file, call = (inherited.file, made) if inherited and made else _own_call(cls, parent)
@@ -81,10 +81,9 @@ def _chosen(statements: tuple[tuple[Where, ...], ...], name: str, module: torch.
     if len(statements) == len(statements[0]) == 1:
         return statements[0][0]
     for places in statements:
-        answers = {where: makes(_value(where, name), module) for where in places}
-        for answer in (True, None):
-            if found := [where for where in places if answers[where] is answer]:
-                return found[-1]
+        agreements = [agreement(_value(where, name), module) for where in places]
+        if (best := max(agreements)) >= 0:
+            return places[max(index for index, each in enumerate(agreements) if each == best)]
     return statements[0][-1]
 
 
@@ -101,7 +100,7 @@ def _values_within(file: str, first: int, last: int) -> Values:
 def _own_call(cls: type, container: torch.nn.Module) -> tuple[str, ast.Call | None]:
     """Return the file and the call by which a class made from a container gives it its items."""
     for base in cls.__mro__:
-        if "__init__" in vars(base) and any(parent in _CONTAINERS for parent in base.__bases__):
+        if "__init__" in vars(base) and any(parent in CONTAINERS for parent in base.__bases__):
             for code in (each for each in _methods_of(base) if each.co_name == "__init__"):
                 file = shown_file(code.co_filename)
                 tree = _tree_within(file, *span(code))
