@@ -235,6 +235,15 @@ def test_a_layer_is_where_a_person_says_that_it_is_built(tmp_path, monkeypatch, 
     assert lines == meant
 
 
+@pytest.mark.parametrize("text", ["", "x = (((", "class Net:\n  '" + "'" * 3, "\0", "if 1:\n\tx\n        y"])
+def test_a_file_that_was_edited_since_it_was_imported_keeps_the_lines_of_its_methods(tmp_path, monkeypatch, text):
+    net = loaded(tmp_path / "edited.py", SOURCE, monkeypatch).Net()
+    (tmp_path / "edited.py").write_text(text)
+    lines = {path: where.line for path, where in layer_places(Tree(net).nodes).items()}
+    assert (lines["features"], lines["features.0"], lines["named"]) == (13, 13, 18)
+    assert "" not in lines
+
+
 CALLS_A_PACKAGE = """\
 import torch.nn as nn
 from fvcore.nn import smooth_l1_loss
