@@ -55,7 +55,7 @@ def _advice_for_file(name: str, root: Path) -> str | None:
     file = os.path.normpath(name)
     if not file.endswith(".py") or not Path(root, file).is_file():
         return None
-    parts = file.removesuffix(".py").split(os.sep)
+    parts = Path(file.removesuffix(".py")).parts
     if all(part.isidentifier() for part in parts):
         return f"write the module that it is: {quote('.'.join(parts))}"
     return "move it into the folder of the contract, under a name of letters, digits and `_`, and write that"
