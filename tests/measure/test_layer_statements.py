@@ -244,6 +244,20 @@ def test_a_file_that_was_edited_since_it_was_imported_keeps_the_lines_of_its_met
     assert "" not in lines
 
 
+def test_a_module_that_is_imported_again_has_its_new_lines(tmp_path, monkeypatch):
+    """The method keeps its first and its last line, so nothing but the text tells the two apart."""
+    parts = ["from torch import nn", "class Net(nn.Module):", " def __init__(self):", "  super().__init__()", ""]
+    old = [*parts, "  self.seq = nn.Sequential(nn.ReLU(),", "   nn.Tanh(), ", "   nn.GELU())"]
+    new = ["# another line", *old[:4], old[5], "", "   nn.Tanh(), nn.GELU())"]
+
+    def lines(text):
+        net = loaded(tmp_path / "again.py", "\n".join(text), monkeypatch).Net()
+        return [where.line for where in layer_places(Tree(net).nodes).values()]
+
+    assert lines(old) == [2, 6, 6, 7, 8]
+    assert lines(new) == [3, 6, 6, 8, 8]
+
+
 CALLS_A_PACKAGE = """\
 import torch.nn as nn
 from fvcore.nn import smooth_l1_loss

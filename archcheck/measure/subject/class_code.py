@@ -35,12 +35,21 @@ def first_line(cls: type) -> int | None:
     return bodies[0].co_firstlineno if len(bodies) == 1 else None
 
 
-@cache
+_known: dict[str, tuple[Any, dict[str, tuple[CodeType, ...]]]] = {}
+"""Module -> its specification, which is another one when it is imported again, and what `_bodies` returns."""
+
+
 def _bodies(module: str) -> dict[str, tuple[CodeType, ...]]:
     """Return the code that a module compiled to by qualified name, which for a class is that of its body."""
     spec = getattr(sys.modules.get(module), "__spec__", None)
+    if module not in _known or _known[module][0] is not spec:
+        _known[module] = spec, _compiled(module, spec)
+    return _known[module][1]
+
+
+def _compiled(module: str, spec: Any) -> dict[str, tuple[CodeType, ...]]:
     try:
-        code = spec.loader.get_code(module)  # type: ignore[union-attr]  # whatever has none has no such method
+        code = spec.loader.get_code(module)
     except Exception:  # a loader may raise anything, and there are many
         return {}
     found: dict[str, tuple[CodeType, ...]] = {}

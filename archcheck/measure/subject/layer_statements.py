@@ -40,6 +40,8 @@ def layer_places(nodes: tuple[Node, ...]) -> dict[str, Where]:
     of an item that a class made from a container gives to `super().__init__(...)`. Any other child has the place of its
     nearest known parent.
     """
+    _tree_within.cache_clear()  # a module that was edited is another one after it is imported again
+    _values_within.cache_clear()
     places: dict[str, Where] = {}
     made: dict[str, ast.Call | None] = {}
     modules = {node.path: node.module for node in nodes}
@@ -122,7 +124,7 @@ def _assignments(cls: type) -> dict[str, tuple[tuple[Where, ...], ...]]:
                 places = tuple(Where(file=file, line=line) for line in set_at)
                 found[name] = (*found.get(name, ()), places)
                 for line in set_at:
-                    _methods.setdefault((file, line), lines)
+                    _methods[file, line] = lines
     return found
 
 
