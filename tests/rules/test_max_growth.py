@@ -89,6 +89,7 @@ PLACES = dict.fromkeys(FORMATS, f"test_max_growth.py:{LINE}") | {
     "github": f"test_max_growth.py,line={LINE}",
     "rdjson": f'"line": {LINE}',
     "gitlab": f'"begin": {LINE}',
+    "cyclonedx": '"archcheck:rule.max-growth"',  # a bill of materials names the layer, and no lines of source
 }
 """What names the line in each format."""
 
