@@ -67,9 +67,9 @@ def init_repository(options: Namespace, contract: Callable[[], str | None]) -> i
 
 def _contract(options: Namespace, contract: Callable[[], str | None]) -> Addition | None:
     """Return what becomes of the contract; `None` if no model could be measured."""
-    if there := discover():
+    file, there = Path.cwd() / SHARED_FILE, discover()
+    if there and not (there == file and _is_without_subjects(file)):
         return Addition(file=there, content=None, line="it holds a contract")
-    file = Path.cwd() / SHARED_FILE
     if not file.exists():
         raise ArchcheckError(
             f"there is no {SHARED_FILE} here; run `archcheck init` where it is, or write a contract of its own with "
@@ -89,10 +89,18 @@ def _contract(options: Namespace, contract: Callable[[], str | None]) -> Additio
         document: Any = tomllib.loads(content.removeprefix("\ufeff").replace("\r\n", "\n"))
     except ValueError:
         raise ArchcheckError(
-            f"{SHARED_FILE} writes `tool` in braces, so that no table can be added to it; write it as [tool.…] tables"
+            f"{SHARED_FILE} writes `tool` or `archcheck` in braces, so that no table can be added to it; write it as "
+            "[tool.…] tables"
         ) from None
     names = ", ".join(f"[tool.archcheck.subjects.{name}]" for name in document["tool"]["archcheck"]["subjects"])
     return Addition(file=file, content=content, line=f"added {names}")
+
+
+def _is_without_subjects(file: Path) -> bool:
+    """Whether a file says something about archcheck, such as the default of an option, and names no subject yet."""
+    values: Any = parse(file).value
+    table = values.get("tool", {}).get("archcheck")
+    return isinstance(table, dict) and "subjects" not in table
 
 
 def _continuous_integration(options: Namespace) -> Iterator[Addition]:
@@ -100,6 +108,13 @@ def _continuous_integration(options: Namespace) -> Iterator[Addition]:
     if contract is None:
         raise ArchcheckError("`--ci` needs a contract to judge; add --pyproject and a model, or write one first")
     root = repository_root(contract.parent)
+    try:
+        str(contract.relative_to(root)).encode()
+    except UnicodeEncodeError:
+        shown = visible(str(contract.relative_to(root)))
+        raise ArchcheckError(
+            f"the name of {shown} is not UTF-8, so no workflow can name it; rename its folder"
+        ) from None
     place = options.action or origin() or UNKNOWN
     action_of(place)
     yield _workflow(root, contract, place)
@@ -109,6 +124,8 @@ def _continuous_integration(options: Namespace) -> Iterator[Addition]:
 def _workflow(root: Path, contract: Path, place: str) -> Addition:
     folder = root / WORKFLOW.parent
     for file in sorted(folder.glob("*.y*ml")) if folder.is_dir() else ():
+        if file.is_dir():
+            continue  # GitHub reads files only
         if file == root / WORKFLOW or uses_action(_bytes_of(file).decode(errors="replace")):
             return Addition(file=file, content=None, line="it exists already")
     text = workflow_text(contract.relative_to(root), place=place, installs=tuple(_installs(contract.parent)))
@@ -153,4 +170,4 @@ def _bytes_of(file: Path) -> bytes:
     try:
         return read_bytes(file, LARGEST)
     except OSError as error:
-        raise ArchcheckError(f"{show_path(file)} cannot be read: {error.strerror}; check its permissions") from None
+        raise ArchcheckError(f"{show_path(file)} cannot be read: {error.strerror}; mend it, or move it away") from None

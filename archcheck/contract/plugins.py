@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import os
 import sys
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -42,8 +43,22 @@ def read_plugins(node: Node, known: Mapping[str, type[Rule]], root: Path) -> Map
     if node.read(tuple[str, ...]) is None:
         return rules
     for item in node.items():
+        if advice := _advice_for_file(item.value, root):
+            item.complain(f"plugin {quote(item.value)} is a file; {advice}")
+            continue
         _add(f"plugin {quote(item.value)}", partial(_import, item.value, root), rules, item.complain)
     return rules
+
+
+def _advice_for_file(name: str, root: Path) -> str | None:
+    """Return what to write for a Python file that is named by its path; `None` for what is no such file."""
+    file = os.path.normpath(name)
+    if not file.endswith(".py") or not Path(root, file).is_file():
+        return None
+    parts = Path(file.removesuffix(".py")).parts
+    if all(part.isidentifier() for part in parts):
+        return f"write the module that it is: {quote('.'.join(parts))}"
+    return "move it into the folder of the contract, under a name of letters, digits and `_`, and write that"
 
 
 def installed_rules(known: Mapping[str, type[Rule]], complain: Complain) -> Mapping[str, type[Rule]]:

@@ -39,6 +39,12 @@ def quote(word: str) -> str:
     return json.dumps(shortened, ensure_ascii=not shortened.isprintable())
 
 
+def as_yaml(value: object) -> str:
+    """Return JSON that YAML reads as the same value. JSON writes an emoji as two escapes, which YAML reads as two."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)
+
+
 def cut(text: str, longest: int) -> str:
     """Return at most `longest` characters of a text, with an ellipsis if some are left out."""
     return text if len(text) <= longest else text[:longest] + "…"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count
 from typing import Any
 
 from archcheck.facts.facts import Facts
@@ -44,12 +45,13 @@ Json = dict[str, Any]
 
 def render_cyclonedx(reports: Sequence[Report], options: Options) -> str:
     """Return one CycloneDX document in ASCII, with a component for each report."""
-    seen: dict[str, int] = {}
+    references: set[str] = set()
     components = []
     for report in reports:
         name = one_line(report.subject) or "model"
-        seen[name] = seen.get(name, 0) + 1
-        reference = name if seen[name] == 1 else f"{name}#{seen[name]}"
+        named = (f"{name}#{number}" for number in count(2))
+        reference = next(each for each in chain((name,), named) if each not in references)
+        references.add(reference)
         components.append(_component(report, name, reference, options.hashes))
     tool = {"type": "application", "name": "archcheck", "version": own_version()}
     time = {"timestamp": options.timestamp} if options.timestamp else {}

@@ -1,6 +1,9 @@
 """`archcheck init --pyproject --ci`: a contract, a workflow and a hook for a repository that is there."""
 
 import json
+import os
+import shlex
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -80,11 +83,13 @@ def test_the_contract_is_measured_and_then_kept(archcheck, repository):
     [
         ({"pyproject.toml": None}, "there is no pyproject.toml here"),
         ({"pyproject.toml": "a = "}, "not valid TOML"),
-        ({"pyproject.toml": 'tool = { x = "1" }'}, "writes `tool` in braces"),
+        ({"pyproject.toml": 'tool = { x = "1" }'}, "writes `tool` or `archcheck` in braces"),
         ({".pre-commit-config.yaml": "repos: ["}, ".pre-commit-config.yaml is not valid YAML (line 1)"),
         ({".pre-commit-config.yaml": "- repo: local"}, ".pre-commit-config.yaml is not a table with the key `repos`"),
         ({".pre-commit-config.yaml": "repos: {a: b}"}, "has a layout that the hook cannot be put into"),
         ({".github": "a file"}, "cannot write .github/workflows/archcheck.yml: Not a directory; nothing was changed"),
+        ({"pyproject.toml": "tool.archcheck = {}"}, "writes `tool` or `archcheck` in braces"),
+        ({".pre-commit-config.yaml/x": "a folder"}, ".pre-commit-config.yaml cannot be read: Is a directory; mend it"),
         ({".pre-commit-config.yaml": b"\xff"}, ".pre-commit-config.yaml is not UTF-8"),
     ],
     ids=lambda value: None if isinstance(value, dict) else value[:20],
@@ -93,6 +98,7 @@ def test_when_one_of_them_cannot_be_written_nothing_is(repository, capsys, files
     for name, content in files.items():
         file = repository / name
         file.unlink(missing_ok=True)
+        file.parent.mkdir(exist_ok=True)
         if content is not None:
             file.write_bytes(content if isinstance(content, bytes) else content.encode())
     before = held(repository)
@@ -147,6 +153,41 @@ def test_what_exists_is_kept_wherever_it_is(repository, capsys):
         assert main(["init", "--ci"]) == 0
     assert "kept     " in capsys.readouterr().out
     assert not (workflows / "archcheck.yml").exists()
+
+
+@pytest.mark.parametrize("name", ["\U0001f600 é", "a\nb: c", "a'b\"c\\d", "# e: f", "${{ github.token }}"])
+def test_the_folder_of_a_contract_may_have_any_name(repository, monkeypatch, name):
+    folder = repository / name
+    folder.mkdir()
+    (repository / "pyproject.toml").rename(folder / "pyproject.toml")
+    (repository / ".github" / "workflows" / "folder.yml").mkdir(parents=True)  # GitHub reads files only
+    monkeypatch.chdir(folder)
+    assert main(ADD) == 0
+    made = yaml.safe_load((repository / ".github" / "workflows" / "archcheck.yml").read_text())
+    meant = name.replace("${{", "${{ '${{' }}")  # an expression of GitHub, whose value is the text `${{`
+    assert made["jobs"]["archcheck"]["steps"][-1]["with"] == {"config": "pyproject.toml", "working-directory": meant}
+    (local,) = yaml.safe_load((repository / ".pre-commit-config.yaml").read_text())["repos"]
+    assert shlex.split(local["hooks"][0]["entry"]) == ["archcheck", "check", "--config", f"{name}/pyproject.toml"]
+    assert yaml.safe_load(with_repository("repos: [{repo: a}]", local))["repos"][1] == local
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_folder_whose_name_is_not_utf_8_is_refused(repository, monkeypatch, capsys):
+    folder = repository / os.fsdecode(b"\xff")
+    folder.mkdir()
+    (repository / "pyproject.toml").rename(folder / "pyproject.toml")
+    before = held(repository)
+    monkeypatch.chdir(folder)
+    assert main(ADD) == 2
+    assert "the name of \\udcff/pyproject.toml is not UTF-8" in capsys.readouterr().err
+    assert held(repository) == before
+
+
+def test_a_table_without_subjects_gets_them(repository, capsys):
+    (repository / "pyproject.toml").write_text("[tool.archcheck]\n")
+    assert main(ADD) == 0
+    assert "written  pyproject.toml: added [tool.archcheck.subjects.entry]\n" in capsys.readouterr().out
+    assert [entry.name for entry in load(repository / "pyproject.toml").subjects] == ["entry"]
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])

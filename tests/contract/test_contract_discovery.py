@@ -101,6 +101,9 @@ def test_mistakes_of_plugins(tmp_path, plugin):
     plugin("idle_rules", "from archcheck.rules.base import Rule\nclass _Ours(Rule): pass\nclass MaxDepth(Rule): pass\n")
     plugin("odd_rules", PLUGIN.format(name="MaxOdd").replace("limit: int", "limit: complex"))
     plugin("dangling_rules", PLUGIN.format(name="MaxOdd").replace("limit: int", "limit: 'Nothing'"))
+    for name in ("more/own.py", "own.py", "my-own.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(PLUGIN.format(name="MaxOwn"))
     text = """\
     plugins = [
       "no_such_module_here",
@@ -113,6 +116,9 @@ def test_mistakes_of_plugins(tmp_path, plugin):
       "idle_rules",
       "odd_rules",
       "dangling_rules",
+      "./more/own.py",
+      "more/../own.py",
+      "my-own.py",
     ]
     [subjects.it]
     model = "m:N"
@@ -132,4 +138,8 @@ def test_mistakes_of_plugins(tmp_path, plugin):
         "TypeError: `limit`: a parameter cannot be a <class 'complex'>",
         '11: plugin "dangling_rules" has a rule "max-odd" that cannot be stated: its fields cannot be read: '
         "NameError: name 'Nothing' is not defined",
+        '12: plugin "./more/own.py" is a file; write the module that it is: "more.own"',
+        '13: plugin "more/../own.py" is a file; write the module that it is: "own"',
+        '14: plugin "my-own.py" is a file; move it into the folder of the contract, under a name of letters, digits '
+        "and `_`, and write that",
     ]

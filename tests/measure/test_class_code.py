@@ -21,7 +21,7 @@ def own_line(text):
 
 
 def lines_of(cls):
-    return {name: line for code in method_codes(cls) for name, line in attribute_lines(code).items()}
+    return {name: lines[0] for code in method_codes(cls) for name, lines in attribute_lines(code).items()}
 
 
 def test_attributes_of_the_first_argument_are_those_of_the_instance():

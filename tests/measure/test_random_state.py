@@ -58,7 +58,7 @@ def test_states_are_restored() -> None:
 
 def test_with_an_accelerator_torch_seeds_all_its_devices(monkeypatch) -> None:
     seeds = []
-    monkeypatch.setattr(random_state, "_has_accelerator", lambda: True)
+    monkeypatch.setattr(random_state, "has_accelerator", lambda: True)
     monkeypatch.setattr(torch, "manual_seed", seeds.append)
     with random_states_kept():
         seed_all(4)

@@ -94,6 +94,13 @@ def test_every_kind_of_report_is_valid_and_each_reference_is_one():
     assert any(name.startswith("archcheck:rule.") for name in named[0])
 
 
+def test_a_name_that_looks_like_a_numbered_reference_gets_another_one():
+    names = ["net", "net#2", "net", "net#2", "", "model"]
+    found = document(*(Report(subject=name) for name in names))["components"]
+    references = [each["bom-ref"] for each in found]
+    assert references == ["net", "net#2", "net#3", "net#2#2", "model", "model#2"]
+
+
 def test_the_same_report_gives_the_same_bytes_and_another_has_another_number():
     first = render([kept()], "cyclonedx")
     assert first == render([kept()], "cyclonedx")

@@ -89,9 +89,9 @@ PLACES = dict.fromkeys(FORMATS, f"test_max_growth.py:{LINE}") | {
     "github": f"test_max_growth.py,line={LINE}",
     "rdjson": f'"line": {LINE}',
     "gitlab": f'"begin": {LINE}',
-    "cyclonedx": "archcheck:rule.max-growth",
+    "cyclonedx": '"archcheck:rule.max-growth"',  # a bill of materials names the layer, and no lines of source
 }
-"""What names the line in each format, but for a bill of materials, which holds verdicts and no findings."""
+"""What names the line in each format."""
 
 
 @pytest.fixture(scope="module")

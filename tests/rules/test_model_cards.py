@@ -43,6 +43,26 @@ def front_of(card):
     return yaml.safe_load(card.split("---")[1])
 
 
+@pytest.mark.parametrize("name", ["\U0001f600 é", "a <!-- /archcheck -->", "'\"\\ # b: c", "x\u2028\x7fy"])
+def test_the_data_may_have_any_name(name):
+    card = synced(CARD, trained(run(0, 9_600), data={"name": name}))
+    assert front_of(card)["model-index"][0]["results"][0]["dataset"]["name"] == name
+    assert synced(card, trained(run(0, 9_600), data={"name": name})) == card
+
+
+def test_half_a_character_is_written_as_a_question_mark():
+    facts = trained(run(0, 9_600), data={"name": "a\ud800"})
+    assert synced(synced(CARD, facts), facts).count('"a?"') == 2
+
+
+def test_two_cards_in_front_matter_are_refused():
+    """YAML has a key once: readers of the Hub would see the last one, or none."""
+    twice = CARD.replace("tags:", "# <!-- archcheck: net model-card -->\n# <!-- /archcheck -->\ntags:")
+    with pytest.raises(NotMeasured, match="the markers of several model cards") as raised:
+        synced(twice)
+    assert raised.value.where == Where(file="README.md", line=4)
+
+
 def test_the_front_matter_holds_results_as_the_hub_reads_them():
     assert front_of(synced(CARD)) == {
         "license": "mit",
@@ -127,6 +147,7 @@ def test_written_once_it_stays_and_the_rule_is_kept(newline):
         ("pipeline_tag", "tag", "does not name the task", "pipeline_tag: image-classification"),
         ("pipeline_tag: image-classification", "pipeline_tag: [a, b]", "does not name the task", "pipeline_tag"),
         ("license: mit", "model-index: []", "has a `model-index` outside", "take it away"),
+        ("license: mit", "'model-index': []", "has a `model-index` outside", "take it away"),
     ],
 )
 def test_a_card_that_has_no_place_for_results_is_told_where_and_what_to_do(old, new, says, fix):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.foundation.words import quote
+from archcheck.foundation.words import as_yaml, quote, visible
 
 WORKFLOW = Path(".github", "workflows", "archcheck.yml")
 ACTION = ".github/actions/archcheck"
@@ -40,10 +39,11 @@ def workflow_text(contract: Path, *, place: str = UNKNOWN, installs: Sequence[st
     Raises `ArchcheckError` for a place that cannot be.
     """
     folder = contract.parent.as_posix()
-    there = [] if folder == "." else [f"working-directory: {json.dumps(folder)}"]
+    plain = folder.replace("${{", "${{ '${{' }}")  # GitHub reads an expression in any text
+    there = [] if folder == "." else [f"working-directory: {as_yaml(plain)}"]
     steps = ("\n        ".join([f"      - run: python -m pip install {each}", *there]) + "\n" for each in installs)
     words = {
-        "FILE": contract.as_posix(),
+        "FILE": visible(contract.as_posix()),
         "PYTHON": ".".join(map(str, sys.version_info[:2])),
         "INSTALL": "".join(steps),
         "ACTION": action_of(place),

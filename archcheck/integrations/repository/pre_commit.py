@@ -5,13 +5,14 @@ The text is changed only where the hook is put in. It is then read again: it mus
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from archcheck.foundation.words import as_yaml
 
 CONFIGURATION = Path(".pre-commit-config.yaml")
 _DEEPER = r"(?:[ \t]{%d,}#[^\n]*(?:\n|$))*"
@@ -69,7 +70,7 @@ def _inserted(text: str, repository: Mapping[str, Any]) -> str:
             start = listed.start_mark.index
             return _joined(text[:start].rstrip() + text[listed.end_mark.index :], start - 1, _block(repository, 2))
         end = listed.value[-1].end_mark.index
-        return f"{text[:end]}, {json.dumps(repository)}{text[end:]}"
+        return f"{text[:end]}, {as_yaml(repository)}{text[end:]}"
     column = listed.start_mark.column if isinstance(listed, yaml.SequenceNode) else 2
     return _joined(text, max(_ends(listed)), _block(repository, column), column)
 
@@ -109,4 +110,4 @@ def _scalar(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(value)}]"
     plain = isinstance(value, str) and re.fullmatch(r"[a-z][\w./ -]*", value)
-    return value if plain else json.dumps(value)
+    return value if plain else as_yaml(value)

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from traceback import walk_tb
 
-import torch
-
 from archcheck.foundation.errors import described
 from archcheck.measure.loading.stubs import install
 from archcheck.measure.loading.unset_names import unset_name
+from archcheck.measure.subject.absent_devices import has_accelerator
 from archcheck.measure.subject.device_fallback import speaks_of_device
 from archcheck.measure.subject.ownership import is_own
 from archcheck.measure.subject.source_text import parse
@@ -70,7 +69,7 @@ def _is_of_network(error: BaseException) -> bool:
 
 
 def _is_of_device(error: BaseException) -> bool:
-    if torch.accelerator.is_available() or not isinstance(error, RuntimeError | AssertionError):
+    if has_accelerator() or not isinstance(error, RuntimeError | AssertionError):
         return False  # a `NotImplementedError` is a `RuntimeError`; a `ValueError` is about the input
     return speaks_of_device(error) or bool(_DRIVER.search(described(error)))
 

@@ -6,7 +6,6 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import cache
 from importlib import import_module
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 
 from archcheck.measure.loading.stubs import StubModule
+from archcheck.measure.subject.absent_devices import has_accelerator
 
 _NUMPY = "numpy.random"
 
@@ -35,18 +35,10 @@ def _seed_torch(seed: int) -> None:
     Without an accelerator, `torch.manual_seed` would note a call for each kind of one, with the lines that led to it:
     a seventh of the time of measuring a small network.
     """
-    if _has_accelerator():
+    if has_accelerator():
         torch.manual_seed(seed)
     else:
         torch.default_generator.manual_seed(seed)
-
-
-@cache
-def _has_accelerator() -> bool:
-    named = torch._C._get_privateuse1_backend_name() != "privateuseone"  # a device that somebody else has added
-    return named or any(
-        each.is_available() for each in (torch.cuda, torch.backends.mps, torch.xpu, getattr(torch, "mtia", torch.cuda))
-    )
 
 
 def generator_states() -> tuple[object, ...]:

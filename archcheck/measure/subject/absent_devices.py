@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -47,6 +47,15 @@ class Move(NamedTuple):
 
     device: str
     where: Where | None
+
+
+@cache
+def has_accelerator() -> bool:
+    """Whether torch can use a device beside the processor, in every release: `torch.accelerator` is of 2.6."""
+    named = torch._C._get_privateuse1_backend_name() != "privateuseone"  # a device that somebody else has added
+    return named or any(
+        each.is_available() for each in (torch.cuda, torch.backends.mps, torch.xpu, getattr(torch, "mtia", torch.cuda))
+    )
 
 
 def _is_absent(kind: str) -> bool:

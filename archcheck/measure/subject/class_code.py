@@ -13,7 +13,11 @@ from functools import cache
 from types import CodeType, FunctionType
 from typing import Any
 
-_ADD = frozenset({"add_module", "register_module"})
+_ADD = frozenset({"add_module", "register_module", "setattr", "__setattr__"})
+
+
+_LOADS = ("LOAD_METHOD", "LOAD_ATTR", "LOAD_GLOBAL", "LOAD_SUPER_ATTR")
+"""What loads one of those; newer Pythons have an instruction for `super().name`."""
 
 
 def first_line(cls: type) -> int | None:
@@ -31,12 +35,21 @@ def first_line(cls: type) -> int | None:
     return bodies[0].co_firstlineno if len(bodies) == 1 else None
 
 
-@cache
+_known: dict[str, tuple[Any, dict[str, tuple[CodeType, ...]]]] = {}
+"""Module -> its specification, which is another one when it is imported again, and what `_bodies` returns."""
+
+
 def _bodies(module: str) -> dict[str, tuple[CodeType, ...]]:
     """Return the code that a module compiled to by qualified name, which for a class is that of its body."""
     spec = getattr(sys.modules.get(module), "__spec__", None)
+    if module not in _known or _known[module][0] is not spec:
+        _known[module] = spec, _compiled(module, spec)
+    return _known[module][1]
+
+
+def _compiled(module: str, spec: Any) -> dict[str, tuple[CodeType, ...]]:
     try:
-        code = spec.loader.get_code(module)  # type: ignore[union-attr]  # whatever has none has no such method
+        code = spec.loader.get_code(module)
     except Exception:  # a loader may raise anything, and there are many
         return {}
     found: dict[str, tuple[CodeType, ...]] = {}
@@ -99,17 +112,17 @@ def mentions(code: CodeType, name: str) -> bool:
 
 
 @cache
-def attribute_lines(code: CodeType) -> dict[str, int]:
-    """Return name -> line of the first `self.name = ...` or `self.add_module("name", ...)` in a method.
+def attribute_lines(code: CodeType) -> dict[str, tuple[int, ...]]:
+    """Return name -> lines of `self.name = ...`, `self.add_module("name", ...)` or `setattr(self, "name", ...)`.
 
     `self` is what the method calls its first argument. Functions in the method are read, too.
     """
     if not code.co_argcount:
         return {}
-    this, found = code.co_varnames[0], dict[str, int]()
+    this, found = code.co_varnames[0], dict[str, tuple[int, ...]]()
     for each in (code, *_nested(code)):
         for name, line in _set_in(each, this):
-            found.setdefault(name, line)
+            found[name] = (*found.get(name, ()), line)
     return found
 
 
@@ -117,16 +130,19 @@ def _set_in(code: CodeType, this: str) -> Iterator[tuple[str, int]]:
     """Yield the attributes of the variable `this` that code sets, and those that it adds as modules."""
     adds = not _ADD.isdisjoint(code.co_names)
     adding: int | None = None
+    setter = ""
     added: str | None = None
     before: dis.Instruction | None = None
     for step in dis.get_instructions(code):
         line = step.positions.lineno if step.positions else None
         if step.opname == "STORE_ATTR" and before is not None and _loads(before, this) and line is not None:
             yield step.argval, line
-        elif adds and step.opname in ("LOAD_METHOD", "LOAD_ATTR") and step.argval in _ADD:
-            adding, added = line, None
+        elif adds and step.opname in _LOADS and step.argval in _ADD:
+            adding, added, setter = line, None, step.argval
         elif adding is not None and added is None and step.opname == "LOAD_CONST" and isinstance(step.argval, str):
             added = step.argval
+            if setter == "setattr" and not (before and _loads(before, this)):  # it sets that of another object
+                adding = None
         elif step.opname == "BUILD_STRING":  # the constant was a part of a name that is put together
             adding = None
         elif adding is not None and added is not None and step.opname.startswith("CALL"):

@@ -11,69 +11,122 @@ from typing import Any
 import torch
 
 from archcheck.foundation.source_place import Where
+from archcheck.measure.subject.built_values import (
+    CONTAINERS,
+    Values,
+    agreement,
+    construction,
+    container_inits,
+    fitting,
+    is_container,
+    items,
+    makes,
+    values_in,
+)
 from archcheck.measure.subject.class_code import attribute_lines, mentions, method_codes, span
 from archcheck.measure.subject.module_tree import Node
 from archcheck.measure.subject.source_places import class_where, is_outside_torch
 from archcheck.measure.subject.source_text import lines_of, parse, shown_file
 
+Built = tuple[Where, ast.expr | None]
+"""The place of the statement that builds a layer, and the expression that makes it, where that is known."""
+
 
 def layer_places(nodes: tuple[Node, ...]) -> dict[str, Where]:
     """Return for each layer path the statement that builds it.
 
-    The statement of `self.conv = nn.Conv2d(...)` is the assignment. The place of an item of `nn.Sequential(...)` is its
-    own line, and so is that of an item that a class made from a container gives to `super().__init__(...)`. Any other
-    child has the place of its nearest known parent.
+    The statement of `self.conv = nn.Conv2d(...)` is the assignment. Of several that set a name, it is the last one that
+    can have made the layer that is there. The place of an item of `nn.Sequential(...)` is its own line, and so is that
+    of an item that a class made from a container gives to `super().__init__(...)`. Any other child has the place of its
+    nearest known parent.
     """
+    _tree_within.cache_clear()  # a module that was edited is another one after it is imported again
+    _values_within.cache_clear()
+    lines_of.cache_clear()
     places: dict[str, Where] = {}
+    made: dict[str, ast.Call | None] = {}
     modules = {node.path: node.module for node in nodes}
     for node in nodes:
-        parent_path, _, name = node.path.rpartition(".")
-        built = _child_place(modules, places, parent_path, name) if node.path else None
-        where = built if node.path else class_where(type(node.module))
+        if not node.path:
+            where = class_where(type(node.module))
+        else:
+            parent_path, _, name = node.path.rpartition(".")
+            built = _child(modules.get(parent_path), made.get(parent_path), places.get(parent_path), name, node.module)
+            where = built[0] if built else places.get(parent_path)
+            if built and built[1] and is_container(node.module):
+                made[node.path] = construction(built[1], node.module)
         if where is not None:
             places[node.path] = where
     return places
 
 
-def _child_place(
-    modules: dict[str, torch.nn.Module], places: dict[str, Where], parent_path: str, name: str
-) -> Where | None:
-    parent = modules.get(parent_path)
+def _child(
+    parent: torch.nn.Module | None, made: ast.Call | None, inherited: Where | None, name: str, module: torch.nn.Module
+) -> Built | None:
+    """Return what builds a child. `made` is the call that made its parent, if that is a container, at `inherited`."""
     if parent is None:
-        return places.get(parent_path)
+        return None
     cls: Any = type(parent)  # which is hashable, whatever its stubs say
-    built = _assignment(cls, name) or _declaration(cls, name)
-    if built is not None:
-        return built
-    inherited = places.get(parent_path)
-    if inherited is None or not name.isdigit():
-        return inherited
-    return _item(inherited.file, inherited.line, int(name)) or inherited
+    if statements := _assignments(cls, name):
+        where = _chosen(statements, name, module)
+        return where, _value(where, name) if is_container(module) else None
+    if declared := _declaration(cls, name):
+        return declared, None
+    file, call = (inherited.file, made) if inherited and made else _own_call(cls, parent)
+    item = items(call).get(name) if call else None
+    if item is None or makes(item, module) is False:  # another module was put in its place
+        return None
+    return Where(file=file, line=item.lineno), item
 
 
-_CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList)
-"""Containers that number their items."""
+def _chosen(statements: tuple[tuple[Where, ...], ...], name: str, module: torch.nn.Module) -> Where:
+    """Return the statement that made a module, of those that set a name, which are given method by method."""
+    if len(statements) == len(statements[0]) == 1:
+        return statements[0][0]
+    for places in statements:
+        agreements = [agreement(_value(where, name), module) for where in places]
+        if (best := max(agreements)) >= 0:
+            return places[max(index for index, each in enumerate(agreements) if each == best)]
+    return statements[0][-1]
+
+
+def _value(where: Where, name: str) -> ast.expr | None:
+    method = _methods.get((where.file, where.line))
+    return _values_within(where.file, *method).get((name, where.line)) if method else None
 
 
 @cache
-def _assignment(cls: type, name: str) -> Where | None:
-    """Return the place of `self.name = ...` or `self.add_module("name", ...)` in a class or its nearest base."""
+def _values_within(file: str, first: int, last: int) -> Values:
+    return values_in(_tree_within(file, first, last) or ast.Module([], []))
+
+
+def _own_call(cls: type, container: torch.nn.Module) -> tuple[str, ast.Call | None]:
+    """Return the file and the call by which a class made from a container gives it its items."""
     for base in cls.__mro__:
-        numbered = name.isdigit() and any(parent in _CONTAINERS for parent in base.__bases__)
-        for code in _methods_of(base):
-            line = attribute_lines(code).get(name) if mentions(code, name) else None
-            if line is None and numbered and code.co_name == "__init__":
-                line = _given_to_container(shown_file(code.co_filename), *span(code)).get(name)
-            if line is not None:
-                return _noted(code, line)
-    return None
+        if "__init__" in vars(base) and any(parent in CONTAINERS for parent in base.__bases__):
+            for code in (each for each in _methods_of(base) if each.co_name == "__init__"):
+                file = shown_file(code.co_filename)
+                tree = _tree_within(file, *span(code))
+                return file, fitting([*container_inits(tree)], container) if tree else None
+    return "", None
 
 
-def _noted(code: CodeType, line: int) -> Where:
-    """Return the place of a line in a method, which is remembered for what stands inside the statement."""
-    place = Where(file=shown_file(code.co_filename), line=line)
-    _methods.setdefault((place.file, line), span(code))
-    return place
+@cache
+def _assignments(cls: type, name: str) -> tuple[tuple[Where, ...], ...]:
+    """Return the places of `self.name = ...` or `self.add_module("name", ...)` in a class and its bases.
+
+    They come method by method: those of the class before those of its bases, and those of `__init__` first.
+    """
+    found: list[tuple[Where, ...]] = []
+    for base in cls.__mro__:
+        naming = (code for code in _methods_of(base) if mentions(code, name))
+        for code in sorted(naming, key=lambda each: each.co_name != "__init__"):
+            file, set_at = shown_file(code.co_filename), attribute_lines(code).get(name, ())
+            if set_at:
+                found.append(tuple(Where(file=file, line=line) for line in set_at))
+            for line in set_at:
+                _methods[file, line] = span(code)
+    return tuple(found)
 
 
 def _methods_of(cls: type) -> Iterator[CodeType]:
@@ -93,7 +146,7 @@ def _declaration(cls: type, name: str) -> Where | None:
                 continue
             for node in ast.walk(_tree_within(file, *lines) or ast.Module([], [])):
                 if isinstance(node, ast.AnnAssign) and getattr(node.target, "attr", None) == name:
-                    return _noted(code, node.lineno)
+                    return Where(file=file, line=node.lineno)
     return None
 
 
@@ -111,55 +164,9 @@ def class_statement(cls: type) -> ast.ClassDef | None:
     return next((node for node in statements if _starts(node, where.line)), None)
 
 
-def _given_to_container(file: str, first: int, last: int) -> dict[str, int]:
-    """Return number -> line of each item of `super().__init__(...)` in a method of a class made from a container."""
-    for call in ast.walk(_tree_within(file, first, last) or ast.Module([], [])):
-        if isinstance(call, ast.Call) and _is_super_init(call):
-            return {str(index): item.lineno for index, item in enumerate(_items(call))}
-    return {}
-
-
-def _is_super_init(call: ast.Call) -> bool:
-    """Whether a call is `super().__init__(...)`, also in its older spelling with arguments of `super`."""
-    of = call.func
-    if not (isinstance(of, ast.Attribute) and of.attr == "__init__" and isinstance(of.value, ast.Call)):
-        return False
-    return isinstance(of.value.func, ast.Name) and of.value.func.id == "super"
-
-
-def _items(call: ast.Call) -> list[ast.expr]:
-    """Return the items of a container's call, also those in a list; none if it does not show them all."""
-    items = call.args
-    if len(items) == 1 and isinstance(items[0], ast.List | ast.Tuple):
-        items = items[0].elts
-    return [] if any(isinstance(item, ast.Starred | ast.GeneratorExp | ast.ListComp) for item in items) else items
-
-
 def _starts(node: ast.ClassDef, line: int) -> bool:
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     return first <= line <= node.lineno
-
-
-@cache
-def _item(file: str, line: int, index: int) -> Where | None:
-    """Return the line of item `index` of the container call that starts at a line."""
-    method = _methods.get((file, line))
-    call = (_calls_within(file, *method) if method else _calls_in(file)).get(line)
-    if call is None:
-        return None
-    items = _items(call)
-    if index >= len(items):
-        return None
-    found = Where(file=file, line=items[index].lineno)
-    if method:
-        _methods.setdefault((file, found.line), method)
-    return found
-
-
-@cache
-def _calls_within(file: str, first: int, last: int) -> dict[int, ast.Call]:
-    tree = _tree_within(file, first, last)
-    return _calls_in(file) if tree is None else _calls(tree)
 
 
 def _text_within(file: str, first: int, last: int) -> str:
@@ -176,23 +183,3 @@ def _tree_within(file: str, first: int, last: int) -> ast.Module | None:
         return ast.increment_lineno(ast.parse(f"if 1:\n{_text_within(file, first, last)}"), first - 2)
     except (SyntaxError, ValueError):
         return None
-
-
-@cache
-def _calls_in(file: str) -> dict[int, ast.Call]:
-    return _calls(parse(file))
-
-
-def _calls(tree: ast.Module | None) -> dict[int, ast.Call]:
-    """Return line -> the outermost call of the statement or item that starts on it.
-
-    That of `super().__init__(...)` builds no layer, but the first item on its line may.
-    """
-    found: dict[int, ast.Call] = {}
-    for node in ast.walk(tree) if tree is not None else ():
-        value = getattr(node, "value", None)
-        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(value, ast.Call):
-            found[node.lineno] = value
-        elif isinstance(node, ast.Call) and not _is_super_init(node):
-            found.setdefault(node.lineno, node)
-    return found

@@ -65,7 +65,7 @@ def _class_where(cls: Any) -> Where | None:
         if file is None or not is_outside_torch(file):
             return None
         return Where(file=file, line=first_line(cls) or inspect.getsourcelines(cls)[1])
-    except (OSError, TypeError):
+    except Exception:  # of a file that was edited since it was imported, parsing raises what it likes
         return None
 
 

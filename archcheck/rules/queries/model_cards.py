@@ -6,7 +6,6 @@ nothing that is measured says them: `pipeline_tag`, and `datasets` unless the tr
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -18,13 +17,14 @@ from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.markers import CLOSING, Region, as_block
 from archcheck.foundation.structured_documents import front_matter, values_at
 from archcheck.foundation.text_files import Text
-from archcheck.foundation.words import shape_text
+from archcheck.foundation.words import as_yaml, shape_text
 from archcheck.rules.queries.figures import figure_text, table
 from archcheck.rules.queries.training_runs import accuracies, recorded
 
 MODEL_CARD = "model-card"
 """What stands after the subject in the markers of a model card."""
-_INDEX = re.compile(r"^model-index[ \t]*:", re.MULTILINE)
+_INDEX = re.compile(r"^([\"']?)model-index\1[ \t]*:", re.MULTILINE)
+_OPENING = re.compile(rf"<!--[ \t]*archcheck:[^<>\n]*[ \t]{MODEL_CARD}[ \t]*-->")
 
 
 def model_card(text: Text, region: Region, facts: Facts) -> str:
@@ -42,6 +42,11 @@ def model_card(text: Text, region: Region, facts: Facts) -> str:
         raise NotMeasured(
             "front matter is YAML, where markers are comments", where=region.where,
             fix=f"write `{opening}` and `# {CLOSING}`, and run `archcheck sync {shlex.quote(region.where.file)}`",
+        )  # fmt: skip
+    if len(_OPENING.findall(content, *front)) > 1:
+        raise NotMeasured(
+            "the front matter has the markers of several model cards, and holds one `model-index`", where=region.where,
+            fix="keep one pair there, and put the others below the front matter, where they hold tables",
         )  # fmt: skip
     if _INDEX.search(content[front[0] : region.start] + "\n" + content[region.end : front[1]]):
         raise NotMeasured(
@@ -70,22 +75,27 @@ def _index(text: Text, facts: Facts, file: str) -> Iterator[str]:
     name, kind = _data_set(text, facts, file)
     seeds = "1 seed" if len(found) == 1 else f"{len(found)} seeds"
     yield "model-index:"
-    yield f"  - name: {json.dumps(facts.subject.name)}"
+    yield f"  - name: {_quoted(facts.subject.name)}"
     yield "    results:"
     yield "      - task:"
-    yield f"          type: {json.dumps(task)}"
+    yield f"          type: {_quoted(task)}"
     yield "        dataset:"
-    yield f"          name: {json.dumps(name)}"
-    yield f"          type: {json.dumps(kind)}"
+    yield f"          name: {_quoted(name)}"
+    yield f"          type: {_quoted(kind)}"
     yield "        metrics:"
     yield from _metric("accuracy", f"Test accuracy (mean, n = {seeds})", f"{float(mean):.6g}")
     yield from _metric("parameters", "Parameters", str(facts.params.total))
     yield from _metric("macs", "Multiply-accumulates", str(facts.cost.macs))
 
 
+def _quoted(text: str) -> str:
+    """Return a text in YAML. It never holds a marker, and no half of a character, which YAML cannot hold."""
+    return as_yaml(text.encode(errors="replace").decode()).replace("<", "\\u003c")
+
+
 def _metric(kind: str, name: str, value: str) -> Iterator[str]:
     yield f"          - type: {kind}"
-    yield f"            name: {json.dumps(name)}"
+    yield f"            name: {_quoted(name)}"
     yield f"            value: {value}"
     yield "            verified: false"
 
