@@ -1,5 +1,6 @@
 """What the tests of the faces share: a small project on disk, and archcheck as a process."""
 
+import compileall
 import contextlib
 import itertools
 import json
@@ -19,10 +20,19 @@ pytest_plugins = "pytester"
 
 # For this process and all that it starts: several processes of several threads each only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Measuring imports files of subjects. The tests see what else it writes, if Python writes no compiled code beside them.
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+sys.dont_write_bytecode = True
 
 _numbers = itertools.count()
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile archcheck once: the tests start hundreds of processes, and each would do it again."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(__file__).parents[1] / "archcheck", quiet=2)
 
 
 @pytest.fixture(scope="session", autouse=True)
