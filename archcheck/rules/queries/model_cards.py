@@ -46,7 +46,8 @@ def model_card(text: Text, region: Region, facts: Facts) -> str:
     if len(_OPENING.findall(content, *front)) > 1:
         raise NotMeasured(
             "the front matter has the markers of several model cards, and holds one `model-index`", where=region.where,
-            fix="keep one pair there, and put the others below the front matter, where they hold tables",
+            fix="keep one pair there, put the others below the front matter, where they hold tables, and run "
+            f"`archcheck sync {shlex.quote(region.where.file)}`",
         )  # fmt: skip
     if _INDEX.search(content[front[0] : region.start] + "\n" + content[region.end : front[1]]):
         raise NotMeasured(

@@ -100,6 +100,7 @@ OPENING, CLOSING = "<!-- archcheck: net model-card -->", "<!-- /archcheck -->"
 COMMENTS = f"# {OPENING}\n# {CLOSING}\n"
 COMMENTED = f"write `# {OPENING}` and `# {CLOSING}`, and run `{SYNC}`"
 AWAY = f"take it away, and run `{SYNC}`"
+BELOW = f"keep one pair there, put the others below the front matter, where they hold tables, and run `{SYNC}`"
 TASKED = f"write it there, for example `pipeline_tag: image-classification`, and run `{SYNC}`"
 NAMED = f"write it there, for example `datasets: [mnist]`, and run `{SYNC}`"
 CASES = [
@@ -109,6 +110,11 @@ CASES = [
         {COMMENTED: [(OPENING, f"# {OPENING}"), (CLOSING, f"# {CLOSING}"), SYNC]},
     ),
     _card(f"{TASK}\n{DATA}\nmodel-index: []\n{COMMENTS}", AWAY, {AWAY: [("model-index: []\n", ""), SYNC]}),
+    _card(
+        f"{TASK}\n{DATA}\n{COMMENTS}{COMMENTS}",
+        BELOW,
+        {BELOW: [(f"{COMMENTS}{COMMENTS}---\n", f"{COMMENTS}---\n{OPENING}\n{CLOSING}\n"), SYNC]},
+    ),
     _card(f"{DATA}\n{COMMENTS}", TASKED, {TASKED: [(DATA, f"{DATA}\npipeline_tag: image-classification"), SYNC]}),
     _card(f"{TASK}\n{COMMENTS}", NAMED, {NAMED: [(TASK, f"{TASK}\ndatasets: [mnist]"), SYNC]}),
     _trained(
