@@ -99,7 +99,7 @@ def _card(front: str, fix: str, edits: dict) -> Case:
 OPENING, CLOSING = "<!-- archcheck: net model-card -->", "<!-- /archcheck -->"
 COMMENTS = f"# {OPENING}\n# {CLOSING}\n"
 COMMENTED = f"write `# {OPENING}` and `# {CLOSING}`, and run `{SYNC}`"
-AWAY = f"take it away, and run `{SYNC}`"
+WITHOUT = f"take it away, and run `{SYNC}`"
 BELOW = f"keep one pair there, put the others below the front matter, where they hold tables, and run `{SYNC}`"
 TASKED = f"write it there, for example `pipeline_tag: image-classification`, and run `{SYNC}`"
 NAMED = f"write it there, for example `datasets: [mnist]`, and run `{SYNC}`"
@@ -109,7 +109,7 @@ CASES = [
         COMMENTED,
         {COMMENTED: [(OPENING, f"# {OPENING}"), (CLOSING, f"# {CLOSING}"), SYNC]},
     ),
-    _card(f"{TASK}\n{DATA}\nmodel-index: []\n{COMMENTS}", AWAY, {AWAY: [("model-index: []\n", ""), SYNC]}),
+    _card(f"{TASK}\n{DATA}\nmodel-index: []\n{COMMENTS}", WITHOUT, {WITHOUT: [("model-index: []\n", ""), SYNC]}),
     _card(
         f"{TASK}\n{DATA}\n{COMMENTS}{COMMENTS}",
         BELOW,
