@@ -12,8 +12,8 @@ from itertools import takewhile
 
 import torch
 
-SETTERS = frozenset({"add_module", "register_module", "setattr", "__setattr__"})
-"""Functions that set the attribute that they are given the name of."""
+from archcheck.measure.subject.class_code import SETTERS
+
 CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict)
 _CONTAINER_INITS = frozenset(cls.__init__ for cls in CONTAINERS)
 _CHANGED = ("Lazy", "Parametrized")

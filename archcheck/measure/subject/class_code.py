@@ -13,9 +13,8 @@ from functools import cache
 from types import CodeType, FunctionType
 from typing import Any
 
-_ADD = frozenset({"add_module", "register_module", "setattr", "__setattr__"})
-
-
+SETTERS = frozenset({"add_module", "register_module", "setattr", "__setattr__"})
+"""Functions that set the attribute that they are given the name of."""
 _LOADS = ("LOAD_METHOD", "LOAD_ATTR", "LOAD_GLOBAL", "LOAD_SUPER_ATTR")
 """What loads one of those; newer Pythons have an instruction for `super().name`."""
 
@@ -100,6 +99,7 @@ def _is_filled(cell: Any) -> bool:
         return False
 
 
+@cache
 def span(code: CodeType) -> tuple[int, int]:
     """Return the first line of a function, or of its first decorator, and its last line."""
     ends = [end for each in (code, *_nested(code)) for _, end, _, _ in each.co_positions() if end is not None]
@@ -128,7 +128,7 @@ def attribute_lines(code: CodeType) -> dict[str, tuple[int, ...]]:
 
 def _set_in(code: CodeType, this: str) -> Iterator[tuple[str, int]]:
     """Yield the attributes of the variable `this` that code sets, and those that it adds as modules."""
-    adds = not _ADD.isdisjoint(code.co_names)
+    adds = not SETTERS.isdisjoint(code.co_names)
     adding: int | None = None
     setter = ""
     added: str | None = None
@@ -137,7 +137,7 @@ def _set_in(code: CodeType, this: str) -> Iterator[tuple[str, int]]:
         line = step.positions.lineno if step.positions else None
         if step.opname == "STORE_ATTR" and before is not None and _loads(before, this) and line is not None:
             yield step.argval, line
-        elif adds and step.opname in _LOADS and step.argval in _ADD:
+        elif adds and step.opname in _LOADS and step.argval in SETTERS:
             adding, added, setter = line, None, step.argval
         elif adding is not None and added is None and step.opname == "LOAD_CONST" and isinstance(step.argval, str):
             added = step.argval

@@ -42,6 +42,7 @@ def layer_places(nodes: tuple[Node, ...]) -> dict[str, Where]:
     """
     _tree_within.cache_clear()  # a module that was edited is another one after it is imported again
     _values_within.cache_clear()
+    _inits_within.cache_clear()
     lines_of.cache_clear()
     places: dict[str, Where] = {}
     made: dict[str, ast.Call | None] = {}
@@ -106,9 +107,13 @@ def _own_call(cls: type, container: torch.nn.Module) -> tuple[str, ast.Call | No
         if "__init__" in vars(base) and any(parent in CONTAINERS for parent in base.__bases__):
             for code in (each for each in _methods_of(base) if each.co_name == "__init__"):
                 file = shown_file(code.co_filename)
-                tree = _tree_within(file, *span(code))
-                return file, fitting([*container_inits(tree)], container) if tree else None
+                return file, fitting(_inits_within(file, *span(code)), container)
     return "", None
+
+
+@cache
+def _inits_within(file: str, first: int, last: int) -> list[ast.Call]:
+    return [*container_inits(_tree_within(file, first, last) or ast.Module([], []))]
 
 
 @cache
