@@ -22,7 +22,7 @@ from archcheck.contract.subject_patterns import folders_without
 from archcheck.facts.records import PARANOID
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.file_changes import WatchedFiles
-from archcheck.foundation.words import amount, quote
+from archcheck.foundation.words import amount, first_of, quote
 from archcheck.integrations.classroom50 import fields_of, refuse_parts, render_classroom50
 from archcheck.integrations.file_names import file_name
 from archcheck.integrations.grades import Grade, grade_of
@@ -128,9 +128,8 @@ def _tell_folders_without_a_model(contract: Contract) -> None:
     """A student whose file is missing or has another name is no subject, and would be in no table without a word."""
     for model in contract.models.values():
         if missing := folders_without(model, contract.root):
-            rest = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
             what = f"{amount(len(missing), 'folders')} without a file for {quote(model)}, and so without a grade"
-            note(f"{what}: {', '.join(missing[:_SHOWN])}{rest}")
+            note(f"{what}: {first_of(missing, _SHOWN)}")
 
 
 def _refuse_parts_of_points(rules: Sequence[Rule]) -> None:

@@ -19,7 +19,7 @@ from archcheck.contract.document import show_path
 from archcheck.facts.records import PARANOID
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.platform_support import demand_extra
-from archcheck.foundation.words import listed, visible
+from archcheck.foundation.words import first_of, listed, visible
 from archcheck.judging.engine import check_entry, chosen_entries
 from archcheck.judging.stages import left_out, stages
 from archcheck.rules.findings import Report
@@ -101,7 +101,6 @@ def _stages(entries: Sequence[SubjectEntry]) -> tuple[tuple[SubjectEntry, ...], 
 def _head(changed: Iterable[Path]) -> None:
     """Begin a screen, or outside a terminal a paragraph, with the time and what changed."""
     names = sorted(map(show_path, changed))
-    rest = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    said = f": {visible(', '.join(names[:_SHOWN]))}{rest} changed" if names else ""
+    said = f": {visible(first_of(names, _SHOWN))} changed" if names else ""
     text = f"{time.strftime('%H:%M:%S')}  archcheck check --watch{said}"
     write(f"{_CLEAR if sys.stdout is not None and sys.stdout.isatty() else ''}{text}\n\n")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archcheck.cli.contract_file import contract_of
 from archcheck.contract import discover
-from archcheck.foundation.regular_files import refuse_irregular
+from archcheck.foundation.regular_files import sha256_of
 from archcheck.foundation.suffixes import SOURCE, is_file
 
 if TYPE_CHECKING:
@@ -30,9 +29,7 @@ def hashes_of(reports: Sequence[Report], options: Namespace) -> Mapping[str, str
     for report in reports:
         for name, place in _files(report, options, contract):
             try:
-                refuse_irregular(place)
-                with place.open("rb") as stream:
-                    found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+                found[name] = sha256_of(place)
             except OSError:
                 continue
     return found

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from archcheck.foundation.regular_files import open_regular
+from archcheck.foundation.regular_files import sha256_of
 
 _Look = tuple[object, str | None]
 """What the system tells of a file, and the SHA-256 of its content; `None` for what cannot be read."""
@@ -43,10 +42,6 @@ def _status(file: Path) -> object:
 
 def _digest(file: Path) -> str | None:
     try:
-        digest = hashlib.sha256()
-        with open_regular(file) as stream:
-            while piece := stream.read(1 << 20):
-                digest.update(piece)
-        return digest.hexdigest()
+        return sha256_of(file)
     except (OSError, ValueError):
         return None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _NONBLOCKING = getattr(os, "O_NONBLOCK", 0)
 
 
-def open_regular(file: str | Path) -> BinaryIO:
+def open_regular(file: str | Path) -> BufferedReader:
     """Open a file to read. Raises `OSError` if it is missing, and for a folder, a pipe, a device or a socket."""
     refuse_irregular(file)  # before it is opened, because opening a device may have an effect
     stream = open(file, "rb", opener=lambda path, flags: os.open(path, flags | _NONBLOCKING))  # noqa: SIM115
@@ -21,6 +22,12 @@ def open_regular(file: str | Path) -> BinaryIO:
         stream.close()
         raise
     return stream
+
+
+def sha256_of(file: str | Path) -> str:
+    """Return the digest of the content of a file in hexadecimal. Raises `OSError` as `open_regular`."""
+    with open_regular(file) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def refuse_irregular(file: str | Path, *, follow: bool = True) -> None:

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 LONGEST = 60
 """Characters of a quoted word at most; the rest is left out."""
@@ -69,6 +69,12 @@ def listed(words: Iterable[str]) -> str:
     """Return quoted words as a list: `"a", "b" and "c"`."""
     quoted = [quote(word) for word in words]
     return " and ".join(part for part in (", ".join(quoted[:-1]), *quoted[-1:]) if part)
+
+
+def first_of(items: Sequence[str], most: int) -> str:
+    """Return the first `most` items as they are, and how many others there are: `a, b and 3 more`."""
+    rest = len(items) - most
+    return ", ".join(items[:most]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Shape
 from archcheck.foundation.source_place import Where
-from archcheck.foundation.words import amount, shape_text, visible
+from archcheck.foundation.words import amount, first_of, shape_text, visible
 from archcheck.rules.findings import Finding, Outcome, Report, Verdict, plain, sum_points
 
 _DIGITS = re.compile(r"\d+")
@@ -41,8 +41,7 @@ def listed(items: Sequence[str], most: int = 8) -> str:
     if len(items) > most:
         series = Counter(_DIGITS.sub("*", item) for item in items)
         items = [f"{name} x{times:,}" if times > 1 else name for name, times in series.items()]
-    rest = len(items) - most
-    return ", ".join(items[:most]) + (f" and {rest:,} more" if rest > 0 else "")
+    return first_of(items, most)
 
 
 def place_of(report: Report, outcome: Outcome, finding: Finding | None) -> Where | None:

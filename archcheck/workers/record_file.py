@@ -8,7 +8,6 @@ stays, and the next process that adds to the record finishes the work first.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any, cast
 from archcheck.facts.record_seals import SCHEMA, tampering
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.file_locks import RESERVED, Lock, lock_beside, lock_file, remove_if_unlocked
+from archcheck.foundation.regular_files import sha256_of
 from archcheck.foundation.whole_files import is_stream, replace_whole, write_whole
 from archcheck.workers.record_document import (
     WEIGHTS,
@@ -272,7 +272,4 @@ def _beside(file: Path) -> Path:
 
 
 def _digest(file: Path) -> str | None:
-    if not file.is_file():
-        return None
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(file) if file.is_file() else None
