@@ -20,10 +20,10 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any
 
 from archcheck.contract.document import Node
-from archcheck.foundation.annotated_values import Mismatch, coerce
+from archcheck.foundation.annotated_values import Mismatch, annotations_of, coerce
 from archcheck.foundation.errors import described
 from archcheck.foundation.words import quote
 from archcheck.rules.base import Rule, key_of, parameters, rule_name
@@ -131,7 +131,7 @@ def _mistake(cls: type[Rule]) -> str | None:
     if not dataclasses.is_dataclass(cls) or cls.check is Rule.check:
         return "it defines no `check`"
     try:
-        kinds = get_type_hints(cls)
+        kinds = annotations_of(cls)
         for parameter in parameters(cls):
             _refuse_unreadable(key_of(parameter.name), kinds[parameter.name])
     except Exception as error:  # an annotation may be anything, names that do not exist included

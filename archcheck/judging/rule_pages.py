@@ -17,13 +17,12 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from archcheck.foundation.annotated_values import describe, toml
+from archcheck.foundation.annotated_values import annotations_of, describe, toml
 from archcheck.foundation.quantities import expected
 from archcheck.rules.base import (
     COMMON,
@@ -156,7 +155,7 @@ def _block(title: str, text: str) -> str:
 def _table(title: str, rows: Sequence[Field[Any]], rule: type[Rule]) -> str:
     if not rows:
         return ""
-    hints = typing.get_type_hints(rule)
+    hints = annotations_of(rule)
     cells = [(key_of(row.name), _allowed(row, hints[row.name]), _default(row)) for row in rows]
     widths = [max(len(cell[column]) for cell in cells) for column in range(2)]
     lines = [f"{key:<{widths[0]}}  {kind:<{widths[1]}}  {default}" for key, kind, default in cells]
