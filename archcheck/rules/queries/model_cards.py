@@ -41,18 +41,18 @@ def model_card(text: Text, region: Region, facts: Facts) -> str:
         opening = f"# <!-- archcheck: {region.subject} {MODEL_CARD} -->"
         raise NotMeasured(
             "front matter is YAML, where markers are comments", where=region.where,
-            fix=f"write `{opening}` and `# {CLOSING}`, and run `archcheck sync {shlex.quote(region.where.file)}`",
+            fix=f"write `{opening}` and `# {CLOSING}`, and run {_sync(region.where.file)}",
         )  # fmt: skip
     if len(_OPENING.findall(content, *front)) > 1:
         raise NotMeasured(
             "the front matter has the markers of several model cards, and holds one `model-index`", where=region.where,
             fix="keep one pair there, put the others below the front matter, where they hold tables, and run "
-            f"`archcheck sync {shlex.quote(region.where.file)}`",
+            f"{_sync(region.where.file)}",
         )  # fmt: skip
     if _INDEX.search(content[front[0] : region.start] + "\n" + content[region.end : front[1]]):
         raise NotMeasured(
             "the front matter has a `model-index` outside of the markers", where=region.where,
-            fix=f"take it away, and run `archcheck sync {shlex.quote(region.where.file)}`",
+            fix=f"take it away, and run {_sync(region.where.file)}",
         )  # fmt: skip
     try:
         lines = tuple(_index(text, facts, region.where.file))
@@ -70,8 +70,7 @@ def _index(text: Text, facts: Facts, file: str) -> Iterator[str]:
     if task is None:
         raise NotMeasured(
             "the front matter does not name the task of the results",
-            fix="write it there, for example `pipeline_tag: image-classification`, and run "
-            f"`archcheck sync {shlex.quote(file)}`",
+            fix=f"write it there, for example `pipeline_tag: image-classification`, and run {_sync(file)}",
         )
     name, kind = _data_set(text, facts, file)
     seeds = "1 seed" if len(found) == 1 else f"{len(found)} seeds"
@@ -87,6 +86,10 @@ def _index(text: Text, facts: Facts, file: str) -> Iterator[str]:
     yield from _metric("accuracy", f"Test accuracy (mean, n = {seeds})", f"{float(mean):.6g}")
     yield from _metric("parameters", "Parameters", str(facts.params.total))
     yield from _metric("macs", "Multiply-accumulates", str(facts.cost.macs))
+
+
+def _sync(file: str) -> str:
+    return f"`archcheck sync {shlex.quote(file)}`"
 
 
 def _quoted(text: str) -> str:
@@ -109,7 +112,7 @@ def _data_set(text: Text, facts: Facts, file: str) -> tuple[str, str]:
     if not isinstance(named, str) and kind is None:
         raise NotMeasured(
             "neither the training record nor the front matter names the data of the results",
-            fix=f"write it there, for example `datasets: [mnist]`, and run `archcheck sync {shlex.quote(file)}`",
+            fix=f"write it there, for example `datasets: [mnist]`, and run {_sync(file)}",
         )
     name = named if isinstance(named, str) else str(kind)
     return name, kind or name.lower()
