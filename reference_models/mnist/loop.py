@@ -87,10 +87,16 @@ class Training:
         self.seed = seed
         self.train = train
         self.validation = validation
-        self.steps = -(-len(train) // recipe.batch_size)
+        # Of each image, in nats, when it was last trained on; only a recipe that chooses images keeps them.
+        self.losses = torch.full((len(train),), torch.inf)
         self.optimizer = make_optimizer(model, recipe)
-        self.schedule: Schedule = make_schedule(self.optimizer, recipe, self.steps)
+        steps = sum(self.steps(epoch) for epoch in range(1, recipe.epochs + 1))
+        self.schedule: Schedule = make_schedule(self.optimizer, recipe, steps)
         self.rows: list[Epoch] = []
+
+    def steps(self, epoch: int) -> int:
+        """Return the number of batches of `epoch`, which counts from 1."""
+        return -(-self.recipe.images(epoch, len(self.train)) // self.recipe.batch_size)
 
     def remaining(self, on_step: OnStep | None = None) -> Iterator[Epoch]:
         """Train and validate the epochs that are left, yielding each one's row when it is over.
@@ -124,7 +130,7 @@ class Training:
         """Return the epoch's last step and the learning rate in force at it."""
         self.model.train()
         torch.manual_seed(derived_seed(self.seed, epoch, "order"))
-        batches = torch.split(torch.randperm(len(self.train)), self.recipe.batch_size)
+        batches = torch.split(self._order(epoch), self.recipe.batch_size)
         loss, correct, seen, learning_rate = 0.0, 0, 0, 0.0
         for step, indices in enumerate(batches, start=1):
             # Not `torch.manual_seed`, which goes round all kinds of devices: a hundredth of a step here.
@@ -134,21 +140,34 @@ class Training:
             seen += len(indices)
             loss += batch_loss * len(indices)
             correct += batch_correct
-            now = Step(epoch=epoch, step=step, steps=self.steps, loss=loss / seen, accuracy=correct / seen)
+            now = Step(epoch=epoch, step=step, steps=len(batches), loss=loss / seen, accuracy=correct / seen)
             on_step(now)
         return now, learning_rate
+
+    def _order(self, epoch: int) -> Tensor:
+        """Return the epoch's images, those of the largest last losses where it has not all, in random order."""
+        count = self.recipe.images(epoch, len(self.train))
+        order = torch.randperm(count)
+        return order if count == len(self.train) else self.losses.argsort(descending=True, stable=True)[order]
 
     def _step(self, indices: Tensor) -> tuple[float, int]:
         """Take one optimiser step; return the batch's mean loss and its correctly classified images."""
         images, labels = training_batch(self.train, indices, self.recipe.rotation_degrees)
         log_probabilities = self.model(images)
-        loss = F.nll_loss(log_probabilities, labels)
+        loss = self._loss(log_probabilities, labels, indices)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if isinstance(self.schedule, OneCycleLR):
             self.schedule.step()
         return loss.item(), int((log_probabilities.argmax(dim=1) == labels).sum())
+
+    def _loss(self, log_probabilities: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+        if self.recipe.hardest is None:
+            return F.nll_loss(log_probabilities, labels)
+        losses = F.nll_loss(log_probabilities, labels, reduction="none")
+        self.losses[indices] = losses.detach()
+        return losses.mean()
 
 
 def _ignore(step: Step) -> None:

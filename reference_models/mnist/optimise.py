@@ -1,9 +1,12 @@
 """Make the optimiser and the learning-rate schedule that a recipe names."""
 
+from typing import Any
+
 from torch import nn, optim
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
-from reference_models.mnist.recipes import Adam, OneCycle, Plateau, Recipe
+from reference_models.mnist.muon import Muon
+from reference_models.mnist.recipes import Adam, OneCycle, Plateau, Recipe, Sgd
 
 Schedule = OneCycleLR | ReduceLROnPlateau
 
@@ -11,25 +14,41 @@ Schedule = OneCycleLR | ReduceLROnPlateau
 def make_optimizer(model: nn.Module, recipe: Recipe) -> optim.Optimizer:
     """Return the optimiser of all of the model's parameters."""
     chosen = recipe.optimizer
-    if isinstance(chosen, Adam):
-        return optim.Adam(
+    if isinstance(chosen, Sgd):
+        return optim.SGD(
             model.parameters(),
             lr=chosen.learning_rate,
-            betas=chosen.betas,
-            eps=chosen.eps,
+            momentum=chosen.momentum,
             weight_decay=chosen.weight_decay,
-            fused=True,  # one pass over all parameters
         )
-    return optim.SGD(
-        model.parameters(),
-        lr=chosen.learning_rate,
+    if isinstance(chosen, Adam):
+        return optim.Adam(model.parameters(), **_adam(chosen))
+    kernels = {id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)}
+    return Muon(
+        [each for each in model.parameters() if id(each) in kernels],
+        [each for each in model.parameters() if id(each) not in kernels],
+        learning_rate=chosen.learning_rate,
         momentum=chosen.momentum,
-        weight_decay=chosen.weight_decay,
+        iterations=chosen.iterations,
+        **_adam(chosen.others),
     )
 
 
+def _adam(chosen: Adam) -> dict[str, Any]:
+    return {
+        "lr": chosen.learning_rate,
+        "betas": chosen.betas,
+        "eps": chosen.eps,
+        "weight_decay": chosen.weight_decay,
+        "fused": True,  # one pass over all parameters
+    }
+
+
 def make_schedule(optimizer: optim.Optimizer, recipe: Recipe, steps: int) -> Schedule:
-    """Return the schedule for the recipe's epochs of `steps` batches each."""
+    """Return the schedule for a whole run of `steps` batches.
+
+    One cycle keeps the ratio of the parameter groups' rates, and gives the first group its own.
+    """
     chosen = recipe.schedule
     if isinstance(chosen, Plateau):
         return ReduceLROnPlateau(
@@ -38,16 +57,17 @@ def make_schedule(optimizer: optim.Optimizer, recipe: Recipe, steps: int) -> Sch
             patience=chosen.patience,
             threshold=chosen.threshold,
         )
-    return _one_cycle(optimizer, chosen, recipe.epochs * steps)
+    return _one_cycle(optimizer, chosen, steps)
 
 
 def _one_cycle(optimizer: optim.Optimizer, cycle: OneCycle, total: int) -> OneCycleLR:
     # torch divides by the length of the rise less one step, which is zero when the rise is one step.
     if cycle.pct_start * total == 1:
         total += 1
+    first = optimizer.param_groups[0]["lr"]
     return OneCycleLR(
         optimizer,
-        max_lr=cycle.max_learning_rate,
+        max_lr=[cycle.max_learning_rate * (group["lr"] / first) for group in optimizer.param_groups],
         total_steps=total,
         pct_start=cycle.pct_start,
         anneal_strategy=cycle.anneal_strategy,

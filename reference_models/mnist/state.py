@@ -40,12 +40,16 @@ def restore(training: Training, path: Path, check: Callable[[Mapping[str, Any]],
     state = _optimizer_state(training.optimizer, _under("optimizer.", tensors))
     training.optimizer.load_state_dict({"state": state, "param_groups": groups})
     training.schedule.load_state_dict(schedule)
+    if "losses" in tensors:
+        training.losses.copy_(tensors["losses"])
     training.rows[:] = rows
 
 
 def _tensors(training: Training) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in training.model.state_dict().items():
         yield f"model.{name}", tensor
+    if training.recipe.hardest is not None:
+        yield "losses", training.losses
     for index, state in training.optimizer.state_dict()["state"].items():
         for name, tensor in state.items():
             yield f"optimizer.{index}.{name}", tensor

@@ -88,7 +88,7 @@ class UsualWay:
         self.optimizer = torch.optim.Adam(  # not the fused one, which no tutorial names
             self.model.parameters(), lr=A.optimizer.learning_rate, weight_decay=A.optimizer.weight_decay
         )
-        self.schedule = make_schedule(self.optimizer, A, data.TRAIN_SIZE // BATCH + 1)
+        self.schedule = make_schedule(self.optimizer, A, A.epochs * (data.TRAIN_SIZE // BATCH + 1))
 
     def epoch(self) -> float:
         """Return the CPU seconds of a whole epoch with its test, extrapolated."""
@@ -136,7 +136,8 @@ class OurWay:
         model = Net(one.dropout)
         training = Training(model, one, 0, self.part, self.validation.take(torch.arange(1)))
         epoch = cpu_seconds(lambda: list(training.remaining())) * self.size / len(self.part)
-        return self.recipe.epochs * (epoch + cpu_seconds(lambda: score(model, self.validation)))
+        whole = sum(self.recipe.images(number, self.size) for number in range(1, self.recipe.epochs + 1)) / self.size
+        return whole * epoch + self.recipe.epochs * cpu_seconds(lambda: score(model, self.validation))
 
 
 def table(rounds: list[dict[str, float]]) -> Table:

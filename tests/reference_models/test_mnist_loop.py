@@ -126,7 +126,42 @@ def test_the_network_learns(sets):
 def test_50000_images_are_391_steps():
     images = torch.zeros(1, 1, 28, 28, dtype=torch.uint8).expand(50_000, -1, -1, -1)
     digits = Digits(images=images, labels=torch.zeros(50_000, dtype=torch.long))
-    assert Training(Net(), recipes.A, 0, digits, digits).steps == 391
+    assert Training(Net(), recipes.A, 0, digits, digits).steps(1) == 391
+
+
+def test_later_epochs_take_the_images_of_the_largest_losses(sets, monkeypatch):
+    one = training(sets, replace(recipes.A, hardest=0.5), epochs=3)
+    taken = []
+
+    def step(indices):
+        taken.append(indices)
+        one.losses[indices] = (indices % 7).float()  # 42 or 43 images of each value
+        return 0.0, 0
+
+    monkeypatch.setattr(one, "_step", step)
+    steps = []
+    list(one.remaining(steps.append))
+    first, second, third = (torch.cat(taken[start:end]) for start, end in ((0, 3), (3, 5), (5, 7)))
+    assert torch.equal(first.sort().values, torch.arange(300))
+    assert len(second.unique()) == len(second) == 150
+    assert set((second % 7).tolist()) == {3, 4, 5, 6}
+    assert (second % 7 > 3).sum() == (torch.arange(300) % 7 > 3).sum()
+    assert not torch.equal(second, third)
+    assert [(now.step, now.steps) for now in steps[3:]] == [(1, 2), (2, 2)] * 2
+
+
+def test_the_kept_losses_are_those_of_the_images(sets):
+    one = training(sets, replace(recipes.A, hardest=0.5), epochs=1)
+    (row,) = one.remaining()
+    assert one.losses.isfinite().all()
+    assert one.losses.mean().item() == pytest.approx(row["loss"], rel=1e-5)
+    assert one.losses.std() > 0.1
+
+
+def test_choosing_all_images_is_choosing_none(sets):
+    plain, choosing = (training(sets, replace(recipes.A, hardest=share)) for share in (None, 1.0))
+    losses = [[row["loss"] for row in one.remaining()] for one in (plain, choosing)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_recipe_b_lowers_the_rate_when_the_validation_loss_stays(sets):

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from reference_models.mnist import digest, recipes
 from reference_models.mnist.errors import UsageError
@@ -41,9 +42,33 @@ def test_recipe_b_is_the_documented_one():
 def test_sprint_is_recipe_a_but_for_what_it_says():
     a, sprint = recipes.find("A").settings(), recipes.find("sprint").settings()
     assert (sprint["epochs"], sprint["batch_size"], sprint["schedule"]["max_learning_rate"]) == (3, 64, 0.01)
+    assert (sprint["dropout"], sprint.pop("hardest")) == (0.0, 0.35)
+    assert (sprint["optimizer"]["kind"], sprint["optimizer"]["others"]["kind"]) == ("muon", "adam")
     for settings in (a, sprint):
         del settings["epochs"], settings["batch_size"], settings["schedule"]["max_learning_rate"]
+        del settings["dropout"], settings["optimizer"]
     assert sprint == a
+
+
+def test_later_epochs_have_the_share_that_a_recipe_names():
+    assert [recipes.A.images(epoch, 1000) for epoch in (1, 2)] == [1000, 1000]
+    part = replace(recipes.A, hardest=0.25)
+    assert [part.images(epoch, 1000) for epoch in (1, 2, 3)] == [1000, 250, 250]
+    assert part.images(2, 1) == 1
+    assert part.sha256() != replace(recipes.A, hardest=0.5).sha256() != recipes.A.sha256()
+
+
+def test_a_schedule_keeps_the_ratio_of_the_rates():
+    optimizer = make_optimizer(Net(), recipes.SPRINT)
+    schedule = make_schedule(optimizer, recipes.SPRINT, steps=10)
+    chosen, rates = recipes.SPRINT.optimizer, []
+    for _ in range(10):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    assert max(rates)[0] == pytest.approx(0.01)
+    ratio = chosen.learning_rate / chosen.others.learning_rate
+    assert [rate[1] / rate[0] for rate in rates] == pytest.approx([ratio] * 10)
 
 
 def test_what_the_documents_leave_open_is_torchs_default():
@@ -68,6 +93,29 @@ def test_every_setting_reaches_the_optimiser():
     sgd = recipes.Sgd(learning_rate=0.5, momentum=0.75, weight_decay=0.25)
     defaults = make_optimizer(Net(), replace(recipes.B, optimizer=sgd)).defaults
     assert [defaults[key] for key in ("lr", "momentum", "weight_decay")] == [0.5, 0.75, 0.25]
+    muon = recipes.MuonAdam(learning_rate=0.125, momentum=0.75, iterations=4, others=adam)
+    optimizer = make_optimizer(Net(), replace(recipes.A, optimizer=muon))
+    assert [optimizer.defaults[key] for key in ("lr", "weight_decay", "betas", "eps")] == [0.5, 0.25, (0.7, 0.8), 1e-3]
+    others, convolutions = optimizer.param_groups
+    assert (others["lr"], others["weight_decay"], convolutions["lr"], convolutions["weight_decay"]) == (
+        0.5, 0.25, 0.125, 0.0,
+    )  # fmt: skip
+    assert (optimizer.momentum, optimizer.iterations) == (0.75, 4)
+    assert [weight.dim() for weight in convolutions["params"]] == [4] * 5
+    assert len(others["params"]) + 5 == len(list(Net().parameters()))
+
+
+def test_only_the_kernels_of_convolutions_are_orthogonalised():
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.position = nn.Parameter(torch.zeros(1, 4, 8))
+            self.layers = nn.ModuleList([nn.Conv1d(2, 3, 2), nn.ConvTranspose2d(2, 3, 2), nn.Embedding(5, 4)])
+
+    model = Mixed()
+    others, convolutions = make_optimizer(model, recipes.SPRINT).param_groups
+    assert [id(each) for each in convolutions["params"]] == [id(model.layers[0].weight)]
+    assert len(others["params"]) == 5
 
 
 def test_every_setting_reaches_the_schedule():
@@ -125,7 +173,7 @@ def test_one_cycle_runs_for_any_number_of_steps(total):
 
 def test_one_cycle_starts_peaks_and_ends_as_documented():
     optimizer = make_optimizer(Net(), recipes.A)
-    schedule = make_schedule(optimizer, recipes.A, steps=391)
+    schedule = make_schedule(optimizer, recipes.A, steps=15 * 391)
     rates = []
     for _ in range(15 * 391):
         rates.append(optimizer.param_groups[0]["lr"])

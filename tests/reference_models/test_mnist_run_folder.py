@@ -53,7 +53,7 @@ def outcome(one, folder):
     return rows, (folder.path / "last.safetensors").read_bytes(), (folder.path / "best.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("recipe", [recipes.A, recipes.B], ids=["A", "B"])
+@pytest.mark.parametrize("recipe", [recipes.A, recipes.B, recipes.SPRINT], ids=["A", "B", "sprint"])
 def test_a_run_resumed_after_each_epoch_ends_bit_equal(sets, tmp_path, recipe):
     whole, parts = (RunFolder(path=tmp_path / name, identity=IDENTITY) for name in ("whole", "parts"))
     expected = outcome(trained(sets, whole, recipe), whole)
@@ -66,9 +66,10 @@ def test_a_run_resumed_after_each_epoch_ends_bit_equal(sets, tmp_path, recipe):
     assert outcome(one, parts) == expected
 
 
-def test_restored_state_lies_in_memory_as_it_did(sets, folder):
+@pytest.mark.parametrize("recipe", [recipes.A, recipes.SPRINT], ids=["A", "sprint"])
+def test_restored_state_lies_in_memory_as_it_did(sets, folder, recipe):
     # Another layout takes other kernels, which need not round alike.
-    before, after = trained(sets, folder, epochs=1), training(sets, epochs=1)
+    before, after = trained(sets, folder, recipe, epochs=1), training(sets, recipe, epochs=1)
     folder.restore(after)
     assert strides(after) == strides(before)
 
