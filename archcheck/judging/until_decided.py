@@ -51,12 +51,14 @@ def train_until_decided(
     on_epoch: OnEpoch | None = None,
     on_look: OnLook | None = None,
     tell: Tell | None = None,
+    workers: Sequence[Worker] = (),
 ) -> tuple[Answer, Path]:
     """Add seeds to the record of `entry` until it is decided, or holds `most` seeds. Return the answer and the file of
     the record.
 
     It is decided when one promised accuracy is broken, or when all are kept. `on_look` is called with the run that
-    ended (`None` for the runs recorded before) and the state of each rule.
+    ended (`None` for the runs recorded before) and the state of each rule. The first of `workers` trains, or by default
+    one of its own.
 
     Raises:
         ArchcheckError: no accuracy of the recipe is promised, there is no file for the record, the record is of another
@@ -87,7 +89,7 @@ def train_until_decided(
                 on_look(record["runs"][-1] if count > before else None, standings)
             return None if answer is not Answer.UNDECIDED or count >= most else free_seed(record)
 
-        trainer.run(kept, choose, on_epoch)
+        trainer.run(kept, choose, on_epoch, workers)
     return answer, target
 
 

@@ -27,6 +27,23 @@ def describe_environment() -> Mapping[str, Any]:
     }
 
 
+def versions() -> dict[str, str]:
+    """Return what two machines must have in common to measure alike, each under its name for people."""
+    return {
+        "Python": platform.python_version(),
+        "torch": version_of("torch") or "no version",
+        "archcheck": own_version(),
+        "the sources of archcheck": _digest()[:12],
+        "the platform": f"{sys.platform} {platform.machine()}",
+    }
+
+
+def packages() -> str:
+    """Return a digest of the installed packages with their versions, wherever they lie."""
+    names = {Path(item).name for item, _ in _installed()}
+    return hashlib.sha256("\0".join(sorted(names)).encode()).hexdigest()
+
+
 def installed_folders() -> tuple[str, ...]:
     """Return the folders of the environment: Python's, those of installed packages, and archcheck's own."""
     return (*Installed.now().folders(), *_site_folders(), str(_SOURCES))

@@ -7,8 +7,8 @@ to an explicit output.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from archcheck.contract.specifications import called, import_limit
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.json_codec import encode
 from archcheck.foundation.words import visible
+from archcheck.workers.in_parallel import in_parallel
 from archcheck.workers.record_document import free_seed, refuse_mismatch, refuse_stream, seeds_of
 from archcheck.workers.record_file import Recording, Tell, recording
 from archcheck.workers.worker_process import Worker
@@ -39,11 +40,14 @@ def train(
     timeout: float = DAY,
     on_epoch: OnEpoch | None = None,
     tell: Tell | None = None,
+    workers: Sequence[Worker] = (),
 ) -> tuple[Mapping[str, Any], Path | None]:
     """Train `entry` once per seed. Return the record with these runs, and the file that holds it (`None` for a trial).
 
     Without `seeds` it trains the first seed that the record does not hold. It waits while another process adds to the
-    record. `tell` is called with a line when it waits, and when it adds a run that could not be saved before.
+    record. `tell` is called with a line when it waits, and when it adds a run that could not be saved before. Several
+    `workers` train several seeds at a time, and the record is the same: runs are added in the order of `seeds`. By
+    default, one worker of its own trains them.
 
     Raises:
         ArchcheckError: the contract names no trainer or evaluation, the record does not accept these runs, or the
@@ -55,8 +59,8 @@ def train(
     with trainer.recording(tell) as kept:
         chosen = [seed for seed in seeds if seed != kept.recovered_seed] if seeds else [free_seed(kept.record)]
         _refuse_known_seeds(kept.record, chosen, target)
-        left = iter(chosen)
-        trainer.run(kept, lambda _: next(left, None), on_epoch)
+        with _given_or_own(workers, timeout) as trained_by:
+            trainer.run_all(kept, chosen, trained_by, on_epoch)
         assert kept.record is not None
         return kept.record, target
 
@@ -83,15 +87,33 @@ class Trainer:
             refuse_stream(self.target)
         return recording(self.target, self._checkpoint(), tell)
 
-    def run(self, kept: Recording, choose: Choose, on_epoch: OnEpoch | None) -> None:
-        """Train one seed after another, and save each run before the next begins."""
-        request = self._request()
-        with Worker(timeout=self.timeout) as worker:
+    def run(self, kept: Recording, choose: Choose, on_epoch: OnEpoch | None, workers: Sequence[Worker] = ()) -> None:
+        """Train one seed after another in the first worker, and save each run before the next begins."""
+        with _given_or_own(workers, self.timeout) as (worker, *_):
             while (seed := choose(kept.record)) is not None:
-                save = str(kept.weights) if kept.weights else None
-                watch = _watch(kept.record, self.target, on_epoch)
-                answer = worker.ask({**request, "seed": seed, "save": save}, on_progress=watch)
-                kept.add(answer, self.stated)
+                kept.add(self._train(worker, kept, seed, kept.weights, on_epoch), self.stated)
+
+    def run_all(
+        self, kept: Recording, seeds: Sequence[int], workers: Sequence[Worker], on_epoch: OnEpoch | None
+    ) -> None:
+        """Train as many seeds at a time as there are workers, and save the runs in the order of `seeds`.
+
+        The first one writes the weights, if the record is new.
+        """
+        places = [kept.weights, *[None] * (len(seeds) - 1)]
+
+        def one(worker: Worker, job: tuple[int, Path | None]) -> Mapping[str, Any]:
+            return self._train(worker, kept, *job, on_epoch)
+
+        for answer in in_parallel(workers, list(zip(seeds, places, strict=True)), one):
+            kept.add(answer, self.stated)
+
+    def _train(
+        self, worker: Worker, kept: Recording, seed: int, weights: Path | None, on_epoch: OnEpoch | None
+    ) -> Mapping[str, Any]:
+        request = {**self._request(), "seed": seed, "save": str(weights) if weights else None}
+        answer: Mapping[str, Any] = worker.ask(request, on_progress=_watch(kept.record, self.target, on_epoch))
+        return answer
 
     def _request(self) -> dict[str, Any]:
         return {
@@ -112,6 +134,16 @@ class Trainer:
             return None
         file = Path(self.contract.root, self.spec.checkpoint)
         return file if self.target == record_file(self.contract, self.spec) else self.target.with_name(file.name)
+
+
+@contextmanager
+def _given_or_own(workers: Sequence[Worker], timeout: float) -> Iterator[Sequence[Worker]]:
+    """Yield the workers, or one that is ended afterwards."""
+    if workers:
+        yield workers
+        return
+    with Worker(timeout=timeout) as own:
+        yield (own,)
 
 
 def trainer_of(entry: SubjectEntry) -> TrainingSpec:

@@ -105,14 +105,14 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
         if request["do"] in _IMPORTS:
             request = {**request, "import_timeout": float(request.get("import_timeout") or self.import_timeout)}
         if self.cache is None or request["do"] not in _REPEATABLE:
-            return self._ask(request, timeout, on_progress)["answer"]
+            return self.exchange(request, timeout, on_progress)["answer"]
         answer = self.cache.lookup(request)
         if answer is None:
             seen = self.cache.seen()
             reply: Mapping[str, Any] = {}
             try:
                 watched = {"ignored": self.cache.ignored, "cache": str(self.cache.folder)}
-                reply = self._ask({**request, **watched}, timeout, on_progress)
+                reply = self.exchange({**request, **watched}, timeout, on_progress)
             finally:
                 if reply.get("read") is None:  # it failed, or reads were not seen: it may have written to the cache
                     self.cache.remove_foreign_entries(seen)
@@ -120,10 +120,13 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
             self.cache.keep(request, answer, reply["read"])
         return answer
 
-    def _ask(
+    def exchange(
         self, request: Mapping[str, Any], timeout: float | None, on_progress: Callable[[Any], None] | None
     ) -> Mapping[str, Any]:
-        """Send `request` and return the reply with the answer."""
+        """Send `request` and return the whole reply: the `answer`, and under `read` what it depends on, if known.
+
+        The cache plays no part. Raises `SubjectError` as `ask` does.
+        """
         limit = left = timeout or self.timeout
         while "again" in (reply := self._reply(request, left, limit, on_progress)):
             left = max(left - reply["took"], _POLL)

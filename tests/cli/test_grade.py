@@ -65,13 +65,13 @@ def test_a_class_is_graded_and_a_late_or_hostile_submission_costs_nobody_else(
 
     # A second run measures again only what failed, and a late submission changes no other line.
     asked = []
-    ask = Worker._ask
+    ask = Worker.exchange
 
     def counted(worker, request, *more):
         asked.append(request["name"])
         return ask(worker, request, *more)
 
-    monkeypatch.setattr(Worker, "_ask", counted)
+    monkeypatch.setattr(Worker, "exchange", counted)
     (course / "students" / "late").mkdir()
     (course / "students" / "late" / "model.py").write_text(NET.format(1))
     assert main(["grade", "--to", "csv", "--output", "two.csv", "--no-paranoid"]) == 0

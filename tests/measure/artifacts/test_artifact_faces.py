@@ -166,9 +166,9 @@ def test_cached_answers_are_dropped_when_the_file_changes(files, tmp_path):
             return check_subject(worker, contract, contract.subject(name)).facts.params.total
 
         assert (params("exported"), params("loaded")) == (44, 44)
-        worker._ask = None  # whoever asks the process now fails
+        worker.exchange = None  # whoever asks the process now fails
         assert (params("exported"), params("loaded")) == (44, 44)
-        del worker._ask
+        del worker.exchange
         wider = Tiny()
         wider.fc = torch.nn.Linear(3, 5)
         export(wider, torch.zeros(1, 1, 6, 6), to=tmp_path / "net.pt2")
