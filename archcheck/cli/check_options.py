@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
+from archcheck.cli.engine_options import add_on
 from archcheck.cli.option_values import positive, shard_of
 
 PARANOID = "measure each model a second time, on real numbers and without the trace, and compare the results"
@@ -12,6 +13,7 @@ PARANOID = "measure each model a second time, on real numbers and without the tr
 def add_judging(parser: ArgumentParser) -> None:
     """Add the options of `check`."""
     add_jobs(parser)
+    add_on(parser)
     parser.add_argument(
         "--shard",
         type=shard_of,
@@ -25,9 +27,8 @@ def add_jobs(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         type=positive(int),
-        default=1,
         metavar="N",
-        help="measure N subjects in parallel; each one runs in a process of its own with torch",
+        help="measure N subjects in parallel, 1 by default; each one runs in a process of its own with torch",
     )
     parser.add_argument(
         "--no-paranoid", dest="paranoid", action="store_false", help="skip the second measurement on real numbers"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archcheck.cli.contract_file import contract_of
+from archcheck.cli.engine_options import LOCAL, add_on
 from archcheck.cli.option_values import output_of, positive, whole_of
 from archcheck.cli.output import note, write
 from archcheck.foundation.errors import ArchcheckError
@@ -16,6 +18,7 @@ from archcheck.foundation.words import amount, visible
 if TYPE_CHECKING:
     from archcheck.contract import Contract, SubjectEntry
     from archcheck.judging.until_decided import RuleStatus
+    from archcheck.workers.worker_process import Worker
 
 
 def add_train(parser: ArgumentParser) -> None:
@@ -40,6 +43,7 @@ def add_train(parser: ArgumentParser) -> None:
         metavar="N",
         help="stop --until-decided when the record holds N seeds; 20 by default",
     )
+    add_on(parser)
     parser.add_argument("--output", type=output_of, metavar="FILE", help="write the record to this file")
 
 
@@ -61,16 +65,18 @@ def _train(options: Namespace) -> int:
     contract = contract_of(options)
     entry = _entry(contract, options)
     seeds = options.seed or ()
-    record, target = run(
-        contract,
-        entry,
-        seeds=seeds,
-        epochs=options.epochs,
-        output=options.output,
-        on_epoch=_show_epoch,
-        tell=note,
-        **_limit(options),
-    )
+    with _workers(options, len(seeds)) as workers:
+        record, target = run(
+            contract,
+            entry,
+            seeds=seeds,
+            epochs=options.epochs,
+            output=options.output,
+            on_epoch=_show_epoch,
+            tell=note,
+            workers=workers,
+            **_limit(options),
+        )
     for each in record["runs"][-max(1, len(seeds)) :]:
         _show_run(entry.name, each)
     write(f"recorded in {visible(show_path(target))}\n" if target else "a trial: nothing is recorded\n")
@@ -98,16 +104,18 @@ def _until_decided(options: Namespace) -> int:
             write(f"{visible(f'{entry.name}: {standing.instance} {answer}{standing.message}')}\n")
 
     most, limit = options.max_seeds or MOST_SEEDS, _limit(options)
-    answer, target = train_until_decided(
-        contract,
-        entry,
-        most=most,
-        output=options.output,
-        on_epoch=_show_epoch,
-        on_look=show_look,
-        tell=note,
-        **limit,
-    )
+    with _workers(options, 1) as workers:
+        answer, target = train_until_decided(
+            contract,
+            entry,
+            most=most,
+            output=options.output,
+            on_epoch=_show_epoch,
+            on_look=show_look,
+            tell=note,
+            workers=workers,
+            **limit,
+        )
     given_up = f", and --max-seeds is {most}" if answer is Answer.UNDECIDED else ""
     write(f"{answer}{given_up}; recorded in {visible(show_path(target))}\n")
     return int(answer is not Answer.KEPT)
@@ -117,6 +125,21 @@ def _entry(contract: Contract, options: Namespace) -> SubjectEntry:
     """Return the subject, with the import time limit of the command line."""
     entry = contract.subject(options.subject)
     return replace(entry, import_timeout=options.import_timeout) if options.import_timeout else entry
+
+
+@contextmanager
+def _workers(options: Namespace, seeds: int) -> Iterator[Sequence[Worker]]:
+    """Yield the workers of the engine that `--on` names, at most one per seed. On this machine the training has its
+    own, so that there is none.
+    """
+    if options.on == LOCAL:
+        yield ()
+        return
+    from archcheck.cli.worker_options import remote_workers
+    from archcheck.workers.training import DAY
+
+    with remote_workers(options, max(1, seeds), timeout=options.timeout or DAY) as workers:
+        yield workers
 
 
 def _limit(options: Namespace) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from archcheck.cli.contract_file import contract_of
+from archcheck.cli.engine_options import LOCAL
 from archcheck.cli.option_values import refuse_given
 from archcheck.cli.output import note, print_error, show, write
 from archcheck.cli.worker_options import worker_of
@@ -40,6 +41,8 @@ def watch(options: Namespace) -> int:
     shown first. A change during a judgement ends it.
     """
     refuse_given(options, ("shard", "output"), "is of no use with --watch, which shows the verdicts; leave it out")
+    if options.on != LOCAL:
+        raise ArchcheckError("--on is of no use with --watch, which answers within a moment; leave it out")
     demand_extra("watchfiles", "watch", "`archcheck check --watch`")
     from archcheck.integrations.file_watch import changes_below
 

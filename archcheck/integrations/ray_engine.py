@@ -1,0 +1,148 @@
+"""Do tasks on a Ray cluster: the one at `RAY_ADDRESS`, or a new one on this machine that ends with the command."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, InvalidStateError
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import Any, TextIO, cast
+
+from archcheck.foundation.errors import ArchcheckError, described
+from archcheck.foundation.words import quote
+from archcheck.workers.remote_worker import Engine, NodeLost
+
+_REACH = 10.0
+"""Seconds to wait for an answer from the address of a cluster."""
+_ADDRESS = re.compile(r"(?:ray://)?(?P<host>[^:/\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})")
+
+
+@contextmanager
+def ray_engine(jobs: int | None = None) -> Iterator[Engine]:
+    """Yield the engine. `jobs` is the number of CPUs of a cluster that is started here; all by default.
+
+    Raises `ArchcheckError` if the cluster at `RAY_ADDRESS` cannot be reached or is of another version.
+    """
+    address = os.environ.get("RAY_ADDRESS", "").strip()
+    if address and address not in ("auto", "local"):
+        _reach(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster that is started here reports to nobody
+    import ray
+
+    started = address in ("", "local")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        ray.init(
+            address="local" if started else address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **({"include_dashboard": False, "num_cpus": jobs} if started else {}),
+        )
+    except Exception as error:
+        where = "cannot be started here" if started else f"at RAY_ADDRESS {quote(address)} cannot be used"
+        raise ArchcheckError(f"a Ray cluster {where}: {described(error)}") from None
+    try:
+        for number, handler in handlers.items():  # Ray sets its own
+            with suppress(ValueError):  # only the main thread may
+                signal.signal(number, handler)
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        with redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))):
+            yield Engine(name="ray", executor=RayExecutor(), slots=max(1, cpus))
+    finally:
+        with redirect_stdout(io.StringIO()):  # Ray prints what it has held back
+            ray.shutdown()
+
+
+class _WithoutRay:
+    """Standard output without what the threads of Ray print there about lost nodes: the report stands alone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if threading.current_thread().name.startswith("ray_"):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _reach(address: str) -> None:
+    """Raise `ArchcheckError` unless something listens at an address. Ray itself would wait for minutes."""
+    parts = _ADDRESS.fullmatch(address)
+    if parts is None:
+        raise ArchcheckError(
+            f"RAY_ADDRESS is {quote(address)}, which is no address of a cluster; write HOST:PORT, such as 10.0.0.1:6379"
+        )
+    try:
+        socket.create_connection((parts["host"].strip("[]"), int(parts["port"])), timeout=_REACH).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ArchcheckError(
+            f"no Ray cluster answers at RAY_ADDRESS {quote(address)}: {reason}; start it, or unset RAY_ADDRESS to use "
+            "one on this machine"
+        ) from None
+
+
+class RayExecutor(Executor):
+    """An executor over the cluster that this process is connected to. A task takes one CPU.
+
+    Ray itself tries nothing again: who submits learns by `NodeLost` that a node or a process is gone.
+    """
+
+    def __init__(self) -> None:
+        self._remote: dict[Callable[..., Any], Any] = {}
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        """Send a call to the cluster. `function` must be importable on all nodes."""
+        import ray
+
+        if function not in self._remote:  # Ray sends a function to the cluster once
+            self._remote[function] = ray.remote(num_cpus=1, max_retries=0)(function)
+        return _RayFuture(self._remote[function].remote(*args, **named))
+
+
+class _RayFuture(Future[Any]):
+    """It stays pending until there is a result, so that it can be cancelled while the task runs."""
+
+    def __init__(self, reference: Any) -> None:
+        super().__init__()
+        self._reference = reference
+        reference.future().add_done_callback(self._settle)
+
+    def cancel(self) -> bool:
+        """End the task and its process, if it has not ended yet."""
+        import ray
+
+        cancelled = super().cancel()
+        if cancelled:
+            with suppress(Exception):  # the cluster may be gone
+                ray.cancel(self._reference, force=True)
+        return cancelled
+
+    def _settle(self, done: Future[Any]) -> None:
+        with suppress(InvalidStateError):  # it was cancelled
+            if (error := done.exception()) is None:
+                self.set_result(done.result())
+            else:
+                self.set_exception(NodeLost(described(error)) if isinstance(error, _lost()) else error)
+
+
+def _lost() -> tuple[type[BaseException], ...]:
+    from ray import exceptions as known
+
+    return (
+        known.LocalRayletDiedError,
+        known.NodeDiedError,
+        known.ObjectLostError,
+        known.OutOfMemoryError,
+        known.WorkerCrashedError,
+    )
