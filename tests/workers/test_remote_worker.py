@@ -13,6 +13,7 @@ import pytest
 from archcheck.contract import load
 from archcheck.foundation.errors import ArchcheckError, SubjectError
 from archcheck.judging.jobs import check_many
+from archcheck.judging.until_decided import train_until_decided
 from archcheck.rules.findings import Report
 from archcheck.workers import node
 from archcheck.workers.cache import Cache
@@ -255,3 +256,15 @@ def test_a_fault_in_one_item_cancels_the_others():
     with pytest.raises(ArchcheckError):
         list(in_parallel(workers, [0, 1, 2], do))
     assert all(worker._cancelled for worker in workers)
+
+
+def test_seeds_are_trained_elsewhere_until_it_is_decided(tmp_path, monkeypatch):
+    entry = FILES["archcheck_toml"].replace(
+        "rules.max-params = 13", "rules.min-accuracy = { limit = 0.5, seeds = 2 }", 1
+    )
+    write(tmp_path, **{**FILES, "archcheck_toml": entry})
+    monkeypatch.chdir(tmp_path)
+    contract, done = load(tmp_path / "archcheck.toml"), []
+    workers = remote(Backwards(1, lambda task: done.append(task.request["seed"])), 1)[1]
+    answer, _ = train_until_decided(contract, contract.subject("net4"), most=2, workers=workers)
+    assert (done, str(answer)) == ([0, 1], "undecided")
