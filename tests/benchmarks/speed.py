@@ -4,12 +4,13 @@
     python tests/benchmarks/speed.py --again [MODEL ...] [--runs 5]
     python tests/benchmarks/speed.py --process [--runs 5]
 
-The first line times the first call in a process. A process imports torch, the tools and what the models are made of,
-and builds the model. Each figure is that of a fork of it, which makes one call; the tools take turns, and the table has
-medians. Measuring means all facts, in evaluation and training mode, by shapes alone. torchinfo is asked for its summary
-and fvcore for its total of operations, both in evaluation mode; they run the model. `goal` is the time of torchinfo
-and 3 % of `import torch`, and `of goal` is what part of it measuring takes. Networks of transformers are compared when
-it is installed. `phases` are the shares of measuring, of a call that is not among the others.
+The first line times the first call in a process. Each figure is that of a fresh process, which imports torch and the
+tools, builds the model and makes one call; the tools take turns, and the table has medians. (In a fork, each page of
+memory that a tool touches would be copied first, which costs up to half as much again.) Measuring means all facts, in
+evaluation and training mode, by shapes alone. torchinfo is asked for its summary and fvcore for its total of
+operations, both in evaluation mode; they run the model. `goal` is the time of torchinfo and 3 % of `import torch`, and
+`of goal` is what part of it measuring takes. Networks of transformers are compared when it is installed. `phases` are
+the shares of measuring, of a call that is not among the others.
 
 With `--again`, the second call in a process and those after it are timed.
 
@@ -70,23 +71,16 @@ def seconds_if_any(work: Callable[[], object]) -> float:
         return math.nan
 
 
-def in_a_fork(work: Callable[[], str]) -> str:
-    """Return what a fork of this process says."""
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(read)
-        os.write(write, work().encode())
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read) as said:
-        text = said.read()
-    os.waitpid(child, 0)
-    return text
+def in_a_process(what: str, name: str) -> str:
+    """Return what a fresh process says of a model: the seconds of a tool's first call, or its phases."""
+    command = [sys.executable, "-W", "ignore", __file__, "--first", what, name]
+    return subprocess.run(command, env=environment(), check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def first_call(tool: Tool, made: Made) -> float:
-    return float(in_a_fork(lambda: str(seconds_if_any(lambda: tool(*made)))))
+def first(what: str, name: str) -> str:
+    """Return what `in_a_process` asks for, in this process."""
+    made = MODELS[name]()
+    return phases(made) if what == "phases" else str(seconds_if_any(lambda: TOOLS[what](*made)))
 
 
 PHASES = ("passes_of", "_training_trace", "several", "measure_again", "follow_branches", "_facts", "settled")
@@ -122,23 +116,22 @@ def compare_first_calls(names: Sequence[str], runs: int) -> None:
     base = statistics.median(process_seconds("-c", "import torch") for _ in range(runs))
     print(f"import torch takes {base:.2f} CPU s\n")
     print(f"{'model':<22}" + "".join(f"{tool:>11}" for tool in TOOLS) + f"{'goal':>8}{'of goal':>9}  phases")
-    table = [in_a_fork(lambda name=name: first_calls(name, runs, base)) for name in names]
-    shares, parts = zip(*([float(cell) for cell in row.split()[-2:]] for row in table), strict=True)
+    table = [first_calls(name, runs, base) for name in names]
+    shares, parts = zip(*table, strict=True)
     print(f"\nof goal: median {statistics.median(shares):.2f}, most {max(shares):.2f}")
     measured = [part for part in parts if not math.isnan(part)]
     print(f"of fvcore: median {statistics.median(measured):.3f} of the {len(measured)} that it can measure")
 
 
-def first_calls(name: str, runs: int, base: float) -> str:
+def first_calls(name: str, runs: int, base: float) -> tuple[float, float]:
     """Print the line of a model, and return its parts of the goal and of fvcore's time."""
-    made = MODELS[name]()
-    turns = [{tool: first_call(call, made) for tool, call in TOOLS.items()} for _ in range(runs)]
+    turns = [{tool: float(in_a_process(tool, name)) for tool in TOOLS} for _ in range(runs)]
     figures = {tool: statistics.median(turn[tool] for turn in turns) for tool in TOOLS}
     goal = figures["torchinfo"] + SHARE * base
     line = f"{name:<22}" + "".join(f"{figure:>11.3f}" for figure in figures.values())
     share = figures["archcheck"] / goal
-    print(f"{line}{goal:>8.3f}{share:>9.2f}  {in_a_fork(lambda: phases(made))}", flush=True)
-    return f"{share} {figures['archcheck'] / figures['fvcore']}"
+    print(f"{line}{goal:>8.3f}{share:>9.2f}  {in_a_process('phases', name)}", flush=True)
+    return share, figures["archcheck"] / figures["fvcore"]
 
 
 def turn(tool: Tool, made: Made, runs: int) -> float:
@@ -160,11 +153,15 @@ def compare_later_calls(names: Sequence[str], runs: int) -> None:
         print(f"{name:<22}" + "".join(cells) + "".join(f"{ratio:>14.3f}" for ratio in ratios), flush=True)
 
 
+def environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+
+
 def process_seconds(*command: str) -> float:
     """Return the CPU seconds of a process and of all that it starts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, capture_output=True)
+    subprocess.run([sys.executable, *command], cwd=ROOT, env=environment(), check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -193,11 +190,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--process", action="store_true")
+    parser.add_argument("--first", metavar="TOOL", help=argparse.SUPPRESS)  # what a fresh process is asked for
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
-    if options.process:
+    if options.first:
+        print(first(options.first, *options.models))
+    elif options.process:
         compare_processes(options.runs)
     else:
         (compare_later_calls if options.again else compare_first_calls)(options.models, options.runs)

@@ -8,6 +8,8 @@ import pytest
 import torch
 import torch.ao.quantization as quantization
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from networks import Apply, zeros
 from torch import nn
 from torch.nn.utils import parametrize, prune
@@ -449,3 +451,31 @@ def test_zeros_of_narrow_floats_are_zeros(dtype):
     model.weight = nn.Parameter(values.to(getattr(torch, dtype)), requires_grad=False)
     (outcome,) = check(model, example=zeros(2, 4), rules=[MinSparsity(limit=0.3)]).outcomes
     assert (outcome.verdict, outcome.found) == (Verdict.KEPT, 3 / 8)
+
+
+class Holds(nn.Module):
+    def __init__(self, weights):
+        super().__init__()
+        self.weights = weights
+
+    def forward(self, x):
+        return x
+
+
+NARROW = (torch.float8_e4m3fn, torch.float8_e5m2)
+
+
+@given(
+    st.sampled_from((torch.float32, torch.float64, torch.float16, torch.bfloat16, *NARROW)),
+    st.integers(0, 4),
+    st.integers(-2, 2),
+    st.sampled_from((0.0, -0.0, 1.0, float("nan"), float("-inf"), 2.0**-16)),
+    st.integers(1, 5),
+)
+def test_numbers_that_are_not_zero_are_counted_the_same_one_by_one_and_in_words(dtype, rows, more, value, every):
+    numbers = torch.zeros(max(1, 1024 * rows + more))
+    numbers[::every] = value
+    narrow = numbers.to(dtype)
+    weights = nn.Parameter(narrow, requires_grad=False)
+    _, counted = stored(Holds(weights), zeros(1))
+    assert counted["weights"][4] == sum(number != 0 for number in narrow.tolist())

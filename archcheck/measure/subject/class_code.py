@@ -15,6 +15,7 @@ from typing import Any
 
 SETTERS = frozenset({"add_module", "register_module", "setattr", "__setattr__"})
 """Functions that set the attribute that they are given the name of."""
+_STORE = dis.opmap["STORE_ATTR"]
 _LOADS = ("LOAD_METHOD", "LOAD_ATTR", "LOAD_GLOBAL", "LOAD_SUPER_ATTR")
 """What loads one of those; newer Pythons have an instruction for `super().name`."""
 
@@ -106,9 +107,16 @@ def span(code: CodeType) -> tuple[int, int]:
     return code.co_firstlineno, max(ends, default=code.co_firstlineno)
 
 
-def mentions(code: CodeType, name: str) -> bool:
-    """Whether a name is an attribute or a text in a method: most methods of a large class need no reading."""
-    return any(name in each.co_names or name in each.co_consts for each in (code, *_nested(code)))
+@cache
+def methods_by_name(cls: type) -> dict[str, tuple[CodeType, ...]]:
+    """Return name -> the methods of a class in which it is an attribute or a text: few of a large class need reading."""
+    found: dict[str, list[CodeType]] = {}
+    for code in method_codes(cls):
+        names = {each for part in (code, *_nested(code)) for each in (*part.co_names, *part.co_consts)}
+        for name in names:
+            if isinstance(name, str):
+                found.setdefault(name, []).append(code)
+    return {name: tuple(codes) for name, codes in found.items()}
 
 
 @cache
@@ -129,6 +137,8 @@ def attribute_lines(code: CodeType) -> dict[str, tuple[int, ...]]:
 def _set_in(code: CodeType, this: str) -> Iterator[tuple[str, int]]:
     """Yield the attributes of the variable `this` that code sets, and those that it adds as modules."""
     adds = not SETTERS.isdisjoint(code.co_names)
+    if not adds and _STORE not in code.co_code[::2]:
+        return
     adding: int | None = None
     setter = ""
     added: str | None = None

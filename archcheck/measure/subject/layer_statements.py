@@ -23,7 +23,7 @@ from archcheck.measure.subject.built_values import (
     makes,
     values_in,
 )
-from archcheck.measure.subject.class_code import attribute_lines, mentions, method_codes, span
+from archcheck.measure.subject.class_code import attribute_lines, method_codes, methods_by_name, span
 from archcheck.measure.subject.module_tree import Node
 from archcheck.measure.subject.source_places import class_where, is_outside_torch
 from archcheck.measure.subject.source_text import lines_of, parse, shown_file
@@ -124,7 +124,9 @@ def _assignments(cls: type, name: str) -> tuple[tuple[Where, ...], ...]:
     """
     found: list[tuple[Where, ...]] = []
     for base in cls.__mro__:
-        naming = (code for code in _methods_of(base) if mentions(code, name))
+        if _is_of_torch(base):
+            continue
+        naming = (code for code in methods_by_name(base).get(name, ()) if is_outside_torch(code.co_filename))
         for code in sorted(naming, key=lambda each: each.co_name != "__init__"):
             file, set_at = shown_file(code.co_filename), attribute_lines(code).get(name, ())
             if set_at:
@@ -135,8 +137,12 @@ def _assignments(cls: type, name: str) -> tuple[tuple[Where, ...], ...]:
 
 
 def _methods_of(cls: type) -> Iterator[CodeType]:
-    if not cls.__module__.startswith("torch.nn"):
+    if not _is_of_torch(cls):
         yield from (code for code in method_codes(cls) if is_outside_torch(code.co_filename))
+
+
+def _is_of_torch(cls: type) -> bool:
+    return cls.__module__.startswith("torch.nn")
 
 
 @cache
