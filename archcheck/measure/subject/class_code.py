@@ -109,7 +109,7 @@ def span(code: CodeType) -> tuple[int, int]:
 
 @cache
 def methods_by_name(cls: type) -> dict[str, tuple[CodeType, ...]]:
-    """Return name -> the methods of a class in which it is an attribute or a text: few of a large class need reading."""
+    """Return name -> the methods of a class that have it as an attribute or a text: few of many need reading."""
     found: dict[str, list[CodeType]] = {}
     for code in method_codes(cls):
         names = {each for part in (code, *_nested(code)) for each in (*part.co_names, *part.co_consts)}
