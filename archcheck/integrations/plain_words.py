@@ -43,7 +43,7 @@ _REASONS = {
     "output": ("The output cannot be used", "Return a tensor from `forward`."),
     "timeout": ("It takes too long", "Leave training and endless loops out of the file and of `forward`."),
     "memory": ("It takes too much memory", "Make the model smaller, or keep no large tensors."),
-    "crash": ("The process ended", "Leave out what ends or kills the process, such as `exit()`."),
+    "crash": ("The process ended", "Make the model smaller, or leave out what ends the process (`exit()`)."),
     "tampering": ("The file changes what measures it", "Leave out what changes Python or torch itself."),
     "thread": ("It goes on running", "Leave out threads and processes."),
 }

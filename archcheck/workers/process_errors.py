@@ -22,4 +22,5 @@ def crash(code: int) -> SubjectError:
     if code >= 0:
         return SubjectError("crash", f"the process ended itself with exit code {code}")
     names = {each.value: each.name for each in signal.Signals}
-    return SubjectError("crash", f"the process was killed by {names.get(-code, f'signal {-code}')}")
+    why = "; a system that runs out of memory does that" if code == -signal.SIGKILL else ""
+    return SubjectError("crash", f"the process was killed by {names.get(-code, f'signal {-code}')}{why}")

@@ -20,4 +20,5 @@ for wheel in "$root"/source/archcheck_torch-*.whl; do
   if [ -f "$wheel" ]; then package=$wheel; fi
 done
 python3 -m uv pip install --no-cache --python "$root/python/bin/python" --torch-backend cpu "@TORCH@" "$package"
-chmod -R a+rX "$root/python" "$root/interpreters"
+mkdir -p "$UV_PYTHON_INSTALL_DIR" # not there when the Python of the image is of that release
+chmod -R a+rX "$root/python" "$UV_PYTHON_INSTALL_DIR"
