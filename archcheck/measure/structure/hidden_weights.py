@@ -6,7 +6,7 @@ the same tensor: one that two modes read, that several layers read, or that `for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -188,15 +188,19 @@ def _plain_names(tree: Tree) -> dict[int, str]:
     names: dict[int, str] = {}
     for node in tree.nodes:
         for name, value in vars(node.module).items():
-            items: list[tuple[str, object]] = [(name, value)]
-            if isinstance(value, list | tuple):
-                items = [(f"{name}[{number}]", item) for number, item in enumerate(value)]
-            elif isinstance(value, dict) and name not in ("_parameters", "_buffers"):
-                items = [(f"{name}[{key!r}]", item) for key, item in value.items()]
-            for label, item in items:
-                if isinstance(item, torch.Tensor):
-                    names.setdefault(id(item), join(node.path, label))
+            if isinstance(value, torch.Tensor):
+                names.setdefault(id(value), join(node.path, name))
+            elif isinstance(value, list | tuple):
+                _name_tensors(names, join(node.path, name), enumerate(value))
+            elif isinstance(value, dict) and name not in ("_parameters", "_buffers", "_modules"):
+                _name_tensors(names, join(node.path, name), value.items())
     return names
+
+
+def _name_tensors(names: dict[int, str], holder: str, items: Iterable[tuple[object, object]]) -> None:
+    for key, item in items:
+        if isinstance(item, torch.Tensor):
+            names.setdefault(id(item), f"{holder}[{key!r}]")
 
 
 def _entry(source: Source, names: Mapping[int, str], root: str, formulas: Formulas, values: set[complex]) -> Hidden:
