@@ -1,51 +1,47 @@
 """Render reports as text: for people, for tools, for a pull request. Pure functions; nothing here prints.
 
-rich is imported only for the format `text`, jinja2 and matplotlib only for `html`.
+rich is imported only for the format `text` where it lays out more than verdicts on lines of any length, jinja2 and
+matplotlib only for `html`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
 from archcheck.foundation.errors import ArchcheckError
 from archcheck.foundation.words import did_you_mean, quote
-from archcheck.render.concise import render_concise
-from archcheck.render.cyclonedx import render_cyclonedx
-from archcheck.render.github import render_github
-from archcheck.render.json import render_json
-from archcheck.render.markdown import render_markdown
 from archcheck.render.options import Options
-from archcheck.render.sarif import render_sarif
 from archcheck.rules.findings import Report
 
 __all__ = ["FORMATS", "Options", "demand_libraries", "render"]
 
 
-def _render_text(reports: Sequence[Report], options: Options) -> str:
-    from archcheck.render.text import render_text
-
-    return render_text(reports, options)
+Writer = Callable[[Sequence[Report], Options], str]
 
 
-def _render_html(reports: Sequence[Report], options: Options) -> str:
-    from archcheck.render.html import render_html
+def _imported_late(name: str) -> Writer:
+    """Return the function that writes a format. Its module is imported only when it writes: most runs need one."""
 
-    return render_html(reports, options)
+    def write(reports: Sequence[Report], options: Options) -> str:
+        writer: Writer = getattr(import_module(f"archcheck.render.{name}"), f"render_{name}")
+        return writer(reports, options)
+
+    return write
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Report], Options], str]] = MappingProxyType(
-    {
-        "text": _render_text,
-        "concise": render_concise,
-        "json": render_json,
-        "markdown": render_markdown,
-        "github": render_github,
-        "sarif": render_sarif,
-        "cyclonedx": render_cyclonedx,
-        "html": _render_html,
-    }
+def _text(reports: Sequence[Report], options: Options) -> str:
+    from archcheck.render.unwrapped_text import unwrapped_text
+
+    text = unwrapped_text(reports, options)
+    return _imported_late("text")(reports, options) if text is None else text
+
+
+FORMATS: Mapping[str, Writer] = MappingProxyType(
+    {"text": _text}
+    | {name: _imported_late(name) for name in ("concise", "json", "markdown", "github", "sarif", "cyclonedx", "html")}
 )
 """Name of a format -> the function that writes it."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from archcheck.judging.shards import Shard
+if TYPE_CHECKING:
+    from archcheck.judging.shards import Shard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The report for people, in a terminal. The only module here that imports rich."""
+"""The report for people, in a terminal. Only what needs rich imports this module."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from archcheck.render import tensor_file, tool_comparison, totals
 from archcheck.render.layer_table import Row, table
 from archcheck.render.options import Options
 from archcheck.render.outcome_lines import detail_lines
-from archcheck.render.wording import one_line, points_text, tally, unmeasured
+from archcheck.render.unwrapped_text import LABEL, UNBOUNDED, headline, widest_instance
+from archcheck.render.wording import one_line, tally, unmeasured
 from archcheck.rules.findings import Outcome, Report, Verdict
 
 STYLES = {
@@ -30,9 +31,6 @@ STYLES = {
 }
 ALARM = "yellow"
 QUIET = "dim"
-UNBOUNDED = 100_000
-"""Columns of a terminal that never wraps."""
-LABEL = max(map(len, Verdict))
 TITLES = ("layer", "type", "output", "params", "macs")
 WORDS = 3
 """How many columns of the layer table hold words; figures follow."""
@@ -182,7 +180,7 @@ def _shrunk(widths: Sequence[int], room: int) -> list[int]:
 
 
 def _outcomes(report: Report) -> Iterator[RenderableType]:
-    widest = max(len(one_line(outcome.instance)) for outcome in report.outcomes)
+    widest = widest_instance(report)
     for outcome in report.outcomes:
         yield _headline(report, outcome, widest)
         if detail := list(detail_lines(report, outcome)):
@@ -192,8 +190,7 @@ def _outcomes(report: Report) -> Iterator[RenderableType]:
 def _headline(report: Report, outcome: Outcome, widest: int) -> Table:
     instance = _text(outcome.instance, "bold")
     instance.pad_right(widest - instance.cell_len)
-    points = f" ({text})" if (text := points_text([outcome])) else ""
-    return _columns(outcome.verdict, instance, _text(f"{report.subject}: {outcome.summary}{points}"))
+    return _columns(outcome.verdict, instance, _text(headline(report, outcome)))
 
 
 def _columns(verdict: Verdict, *cells: Text) -> Table:

@@ -14,8 +14,7 @@ the shares of measuring, of a call that is not among the others.
 
 With `--again`, the second call in a process and those after it are timed.
 
-With `--process`, whole processes are compared: `archcheck report` of the flagship without a cache, and
-`archcheck check` of this repository from the cache, each beside `python -c "import torch"`.
+With `--process`, whole processes are compared: see `processes.py`, which this calls.
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ from archcheck.measure import model as measuring
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tests.benchmarks import processes  # noqa: E402
 from tests.benchmarks.speed_models import MODELS, Made  # noqa: E402
 
 Tool = Callable[[torch.nn.Module, torch.Tensor], object]
@@ -166,24 +166,6 @@ def process_seconds(*command: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def compare_processes(runs: int) -> None:
-    check = ("-m", "archcheck", "check")
-    process_seconds(*check)  # from here on the cache answers
-    commands = {
-        'python -c "import torch"': ("-c", "import torch"),
-        "archcheck report reference_models/mnist/model.py --no-cache": (
-            "-m", "archcheck", "report", "reference_models/mnist/model.py", "--no-cache",
-        ),
-        "archcheck check, from the cache": check,
-    }  # fmt: skip
-    turns = [{name: process_seconds(*command) for name, command in commands.items()} for _ in range(runs)]
-    base = next(iter(commands))
-    print(f"{'process':<62}{'CPU s':>8}{'ratio':>8}")
-    for name in commands:
-        ratio = statistics.median(each[name] / each[base] for each in turns)
-        print(f"{name:<62}{statistics.median(each[name] for each in turns):>8.2f}{ratio:>8.2f}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=list(MODELS))
@@ -198,7 +180,7 @@ def main() -> None:
     if options.first:
         print(first(options.first, *options.models))
     elif options.process:
-        compare_processes(options.runs)
+        processes.compare((), options.runs)
     else:
         (compare_later_calls if options.again else compare_first_calls)(options.models, options.runs)
 

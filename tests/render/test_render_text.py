@@ -12,11 +12,14 @@ from rich.cells import cell_len
 from archcheck.facts.facts import Facts
 from archcheck.facts.records import Hidden
 from archcheck.foundation.errors import ArchcheckError
-from archcheck.render import FORMATS, render
+from archcheck.render import FORMATS, Options, render
+from archcheck.render.text import render_text
+from archcheck.render.unwrapped_text import unwrapped_text
 from archcheck.rules.findings import Finding, Report, Verdict
 from tests.render.samples import (
     facts,
     failed,
+    graded,
     judged,
     kept,
     layer,
@@ -271,11 +274,47 @@ def test_only_text_imports_rich_and_nothing_imports_torch() -> None:
         "import sys; from archcheck.render import FORMATS, render\n"
         "for name in FORMATS:\n"
         "    if name != 'text': render((), name)\n"
+        "render((), 'text', outcomes_only=True)\n"
         "assert 'rich' not in sys.modules\n"
         "render((), 'text')\n"
         "assert 'rich' in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def with_rich(*reports: Report) -> str:
+    """Return the outcomes as rich lays them out where no line is broken."""
+    return render_text(reports, Options(outcomes_only=True))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_without_rich_verdicts_look_the_same(data: st.DataObject) -> None:
+    words = st.text(
+        st.sampled_from("a b-\u3000\u0301\u4e2d\U0001f600\u200d\ufe0f\t\n\r\x1b[]:`") | st.characters(), max_size=12
+    )
+    findings = st.builds(Finding, message=words, layer=st.none() | words, fix=st.none() | words)
+    made = [
+        outcome("no-padding", verdict, instance=data.draw(words), because=data.draw(words), most=(data.draw(words),),
+                notes=(data.draw(words),), findings=tuple(data.draw(st.lists(findings, max_size=3))))
+        for verdict in data.draw(st.lists(st.sampled_from(list(Verdict)), max_size=4))
+    ]  # fmt: skip
+    reports = (Report(subject=data.draw(words), outcomes=tuple(made)), judged(), failed())
+    assert text(*reports, outcomes_only=True) == with_rich(*reports)
+
+
+@pytest.mark.parametrize("reports", [(), (judged(),), (kept(), failed(), judged()), (graded(),)])
+def test_without_rich_the_samples_look_the_same(reports: tuple[Report, ...]) -> None:
+    assert unwrapped_text(reports, Options(outcomes_only=True)) == with_rich(*reports)
+
+
+def test_what_only_rich_lays_out_is_left_to_it() -> None:
+    for options in ({}, {"outcomes_only": True, "color": True}, {"outcomes_only": True, "width": 80}):
+        assert unwrapped_text((judged(),), Options(**options)) is None
+    long = outcome("no-padding", Verdict.BROKEN, findings=(Finding(message="中" * 60_000),))
+    report = Report(subject="net", outcomes=(long,))
+    assert unwrapped_text((report,), Options(outcomes_only=True)) is None
+    assert text(report, outcomes_only=True) == with_rich(report)
 
 
 @pytest.mark.parametrize("name", FORMATS)
