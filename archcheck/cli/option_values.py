@@ -6,7 +6,6 @@ import argparse
 import ast
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +62,8 @@ def tool_of(word: str) -> str:
 
 def output_of(word: str) -> Path:
     """Return the path to write to. A path that cannot be written is an error here, before anything is measured."""
+    import tempfile
+
     file = Path(word)
     if is_stream(file):
         return file

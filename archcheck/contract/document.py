@@ -30,10 +30,14 @@ class Document:
     file: str
     lines: Mapping[KeyPath, int]
     problems: list[Problem] = field(default_factory=list)
+    read: dict[tuple[type, str], Any] = field(default_factory=dict)
+    """What tables without a mistake were read as: many subjects state the same rules."""
 
     def line(self, path: KeyPath) -> int:
         """Return the line of a value, or of the nearest table around it."""
-        around = (path[:length] for length in range(len(path), -1, -1))
+        if (line := self.lines.get(path)) is not None:
+            return line
+        around = (path[:length] for length in range(len(path) - 1, -1, -1))
         return next((self.lines[outer] for outer in around if outer in self.lines), 1)
 
 
@@ -66,7 +70,7 @@ class Node:
 
     def child(self, key: str | int) -> Node:
         """Return the value at a key of this table, or at an index of this list."""
-        return replace(self, path=(*self.path, key), value=self.value[key])
+        return Node(document=self.document, path=(*self.path, key), value=self.value[key])
 
     def items(self) -> Iterator[Node]:
         """Yield the items of this list in order. Any other value is its own single item."""

@@ -27,8 +27,23 @@ def build(cls: type[T], nodes: Mapping[str, Node], at: Node, owner: str, **given
     """Return a `cls` with the values at its keys. `given` are fields that the caller knows already.
 
     Every mistake is a complaint at the line of its value, or at the line of `at`; then the result is `None`. `owner`
-    names the owner of the keys in messages: `subject "mnist"`.
+    names the owner of the keys in messages: `subject "mnist"`. Equal tables of a document that say all of a `cls` are
+    read once, and what they stand for is the same object, which nobody changes.
     """
+    if given:
+        return _build(cls, nodes, at, owner, given)
+    # A representation tells 1 from 1.0 and from true, which are equal.
+    key = (cls, repr([(name, node.value) for name, node in nodes.items()]))
+    if (known := at.document.read.get(key)) is not None:
+        found: T = known
+        return found
+    built = _build(cls, nodes, at, owner, given)
+    if built is not None:
+        at.document.read[key] = built
+    return built
+
+
+def _build(cls: type[T], nodes: Mapping[str, Node], at: Node, owner: str, given: Mapping[str, Any]) -> T | None:
     complaints = len(at.document.problems)
     kind: Any = cls  # which is hashable, whatever its stubs say
     options = _options(kind)

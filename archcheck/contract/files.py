@@ -26,6 +26,7 @@ from archcheck.contract.specifications import SubjectEntry
 from archcheck.contract.subject_entries import read_subject
 from archcheck.contract.subject_patterns import each_model
 from archcheck.foundation.errors import ArchcheckError, ContractError, Problem
+from archcheck.foundation.garbage_collection import collection_paused
 from archcheck.foundation.whole_files import read_bytes
 from archcheck.foundation.words import did_you_mean, listed, quote
 from archcheck.rules import BuiltinRules
@@ -93,11 +94,12 @@ def load(path: Path, known: Mapping[str, type[Rule]] | None = None) -> Contract:
     Raises `ContractError` with every mistake of the contract, in file order, and plain `ArchcheckError` when
     there is no such file or it cannot be read.
     """
-    content, root = parse(path), path.parent.resolve()
-    node = _contract_node(content, path.name)
-    stated, subjects = _read_contract(
-        node, installed_rules(BuiltinRules(), node.complain) if known is None else known, root
-    )
+    with collection_paused():  # nearly all that is made here stays
+        content, root = parse(path), path.parent.resolve()
+        node = _contract_node(content, path.name)
+        stated, subjects = _read_contract(
+            node, installed_rules(BuiltinRules(), node.complain) if known is None else known, root
+        )
     if content.document.problems:
         raise ContractError(*content.document.problems)
     snapshot = SNAPSHOT_FILE if path.name in (OWN_FILE, SHARED_FILE) else f"{path.stem}.snapshot.json"

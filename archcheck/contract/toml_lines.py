@@ -24,6 +24,12 @@ STRING = re.compile(
 _BLANKS = frozenset(" \t\r\n#")
 """The characters that white space and comments begin with: most often none is there, and nothing has to be read."""
 OTHER_VALUE = re.compile(r"[^,\]}\n#]+")
+_ITEM = r'(?:"[^"\\\r\n]++"|[\w.+-]++)'
+"""A value as most are: text without escapes, a number, `true` or `false`."""
+_EASY_ITEM = re.compile(_ITEM)
+_EASY_PAIR = re.compile(rf"([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+(?:{_ITEM}|\[({_ITEM}(?:,[ \t]*+{_ITEM})*+)\])[ \t]*+\r?\n")
+"""A line with one key, and one such value or an array of them: it is read at once, which is much faster."""
+_EASY_HEADER = re.compile(r"\[([A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*+)\][ \t]*+\r?\n")
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
@@ -47,22 +53,39 @@ class _Scanner:
         self.position = 0
         self.lines: dict[KeyPath, int] = {}
         self.headers: dict[KeyPath, int] = {}  # arrays of tables: how many `[[headers]]` so far
-        self.newlines = [index for index, character in enumerate(text) if character == "\n"]
+        self.newlines = [match.start() for match in re.finditer("\n", text)]
 
     def read_document(self) -> None:
         table: KeyPath = ()
         while self._skip_blank():
-            if self._accept("[["):
+            if found := _EASY_PAIR.match(self.text, self.position):
+                self._take_pair(table, *found.groups())
+                self.position = found.end()
+            elif found := _EASY_HEADER.match(self.text, self.position):
+                table = self._table(tuple(found[1].split(".")), self._line(), array=False)
+                self.position = found.end()
+            elif self._accept("[["):
                 table = self._read_header(array=True)
             elif self._accept("["):
                 table = self._read_header(array=False)
             else:
                 self._read_pair(table)
 
+    def _take_pair(self, table: KeyPath, key: str, items: str | None) -> None:
+        """Take over an easy pair; `items` are what stands between the brackets of an array."""
+        line, path = self._line(), (*table, key)
+        self.lines.setdefault(path, line)
+        for index in range(len(_EASY_ITEM.findall(items)) if items else 0):
+            self.lines[(*path, index)] = line
+
     def _read_header(self, *, array: bool) -> KeyPath:
         line, keys = self._line(), self._read_key()
         self._skip_blank()
         self._accept("]]" if array else "]")
+        return self._table(keys, line, array=array)
+
+    def _table(self, keys: tuple[str, ...], line: int, *, array: bool) -> KeyPath:
+        """Return the path of the table that a header opens."""
         path = self._enter(keys[:-1], line) + keys[-1:]
         if array:
             self.lines.setdefault(path, line)

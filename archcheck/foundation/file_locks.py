@@ -12,7 +12,6 @@ import datetime
 import errno
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +53,7 @@ class Lock:
     def write_holder(self, reserve: int) -> None:
         """Write the holder of the lock into the file, and reserve bytes on the disk."""
         since = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
-        line = f"process {os.getpid()} on {socket.gethostname() or 'unknown'} since {since}\n".encode()
+        line = f"process {os.getpid()} on {_host() or 'unknown'} since {since}\n".encode()
         os.ftruncate(self._descriptor, 0)
         write_all(self._descriptor, line.ljust(reserve))
 
@@ -165,10 +164,17 @@ def _holder(descriptor: int) -> str:
     return one_line(os.read(descriptor, _LONGEST).partition(b"\n")[0].decode(errors="replace"))
 
 
+def _host() -> str:
+    """Return the name of this machine."""
+    import socket  # only here: most runs take no lock, and the import takes as long as judging a subject
+
+    return socket.gethostname()
+
+
 def _take_over(file: Path, holder: str) -> None:
     """Remove the lock of a dead process of this machine. Raises `ArchcheckError` for the lock of any other process."""
     found = _HOLDER.match(holder)
-    if found and found["host"] == socket.gethostname() and not _is_alive(int(found["pid"])):
+    if found and found["host"] == _host() and not _is_alive(int(found["pid"])):
         file.unlink(missing_ok=True)
         return
     raise ArchcheckError(

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import glob
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,7 +97,7 @@ def _new_partial(target: Path) -> tuple[Path, BinaryIO]:
     for left in target.parent.glob(f"{glob.escape(beginning)}*{_PARTIAL}"):
         remove_if_unlocked(left)
     while True:
-        partial = target.with_name(f"{beginning}{secrets.token_hex(4)}{_PARTIAL}")
+        partial = target.with_name(f"{beginning}{os.urandom(4).hex()}{_PARTIAL}")
         stream = partial.open("xb")
         with contextlib.suppress(OSError):  # without locks no process removes it
             try_lock(stream.fileno())

@@ -21,13 +21,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
 import json
 import os
 import re
-import secrets
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -61,9 +60,12 @@ class Cache:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.ignored = installed_folders()
-        """The folders whose files are not part of an entry."""
         self._given = folder
+
+    @cached_property
+    def ignored(self) -> tuple[str, ...]:
+        """The folders whose files are not part of an entry."""
+        return installed_folders()
 
     @property
     def folder(self) -> Path:
@@ -141,7 +143,7 @@ class Cache:
     def _read(self, file: Path) -> Any:
         """Return the entry in `file`; raise `OSError` or `ValueError` if there is none or it is damaged."""
         seal, _, body = read_bytes(file).partition(b"\n")
-        if not secrets.compare_digest(seal, _seal(self._key(), body)):
+        if not hmac.compare_digest(seal, _seal(self._key(), body)):
             raise ValueError(f"{file} is damaged")
         return json.loads(body)
 
@@ -157,7 +159,7 @@ class Cache:
         try:
             return self._key()
         except (OSError, ValueError):
-            _replace(self._folder / _KEY, secrets.token_bytes(_KEY_LENGTH))
+            _replace(self._folder / _KEY, os.urandom(_KEY_LENGTH))
             _kept[str(self._folder / _KEY)] = _mark(self._folder / _KEY)
         return self._key()  # read it again: another process may have replaced it
 
@@ -258,6 +260,8 @@ def _seal(key: bytes, body: bytes) -> bytes:
 
 def _replace(file: Path, content: bytes) -> None:
     """Write `file` completely or not at all, readable only by the owner."""
+    import tempfile  # only here: most runs write no entry
+
     number, partial = tempfile.mkstemp(prefix=".archcheck-", suffix=".partial", dir=file.parent)
     try:
         with os.fdopen(number, "wb") as stream:

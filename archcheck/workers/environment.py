@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import platform
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def describe_environment() -> Mapping[str, Any]:
     """Return the environment of an answer: Python, platform, torch, archcheck and the installed packages."""
     return {
         "python": [sys.version, sys.executable, os.environ.get("PYTHONPATH")],
-        "platform": [sys.platform, platform.machine()],
+        "platform": [sys.platform, sysconfig.get_platform()],
         "torch": version_of("torch"),
         "archcheck": [own_version(), _digest()],
         "installed": sorted(_installed()),
@@ -52,8 +52,12 @@ def installed_folders() -> tuple[str, ...]:
 def _digest() -> str:
     """Return the SHA-256 of archcheck's sources, because an editable install changes without a new version."""
     digest = hashlib.sha256()
-    for file in sorted(_SOURCES.rglob("*.py")):
-        digest.update(f"{file.relative_to(_SOURCES)}\0{file.stat().st_size}\0".encode() + file.read_bytes())
+    below = os.path.join(_SOURCES, "")  # paths are texts here: each of several hundred `Path` costs as much as its file
+    names = (os.path.join(folder, name) for folder, _, files in os.walk(below) for name in files)
+    for name in sorted(name.removeprefix(below) for name in names if name.endswith(".py")):
+        with open(below + name, "rb", buffering=0) as file:
+            content = file.read()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -25,6 +24,8 @@ def in_parallel(
     if len(workers) == 1:
         yield from (do(workers[0], item) for item in items)
         return
+    from concurrent.futures import ThreadPoolExecutor  # only here: one worker needs no threads
+
     free: SimpleQueue[Worker] = SimpleQueue()
     for worker in workers:
         free.put(worker)

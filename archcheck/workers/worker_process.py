@@ -11,13 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import select
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -144,7 +142,7 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
         self, request: Mapping[str, Any], left: float, limit: float, on_progress: Callable[[Any], None] | None
     ) -> Mapping[str, Any]:
         """Send `request` to a process that has `left` seconds; return its last reply with the seconds it took."""
-        self._number = secrets.token_hex(16)
+        self._number = os.urandom(16).hex()
         try:
             self._send({"id": self._number, **request, "limit": left})
             began = time.monotonic()
@@ -189,6 +187,8 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _start(self, root: str) -> None:
+        import tempfile  # only here: answers from the cache start no worker
+
         try:
             self._scratch, self._root = tempfile.mkdtemp(prefix="archcheck-"), root
             request_read, self._requests = os.pipe()

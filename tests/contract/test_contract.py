@@ -252,3 +252,24 @@ def test_a_waiver_whose_figure_is_none(tmp_path, rules, says):
     with pytest.raises(ContractError) as caught:
         load(tmp_path / "archcheck.toml")
     assert says in str(caught.value)
+
+
+def test_subjects_that_state_the_same_share_its_reading_and_keep_their_lines(tmp_path):
+    """Ten thousand subjects of a course state the same rules."""
+    section = '[subjects.{}]\nmodel = "m:N"\nrules.max-params = 7\nrules.channels = [1, 2]\n'
+    first, second = read(tmp_path, section.format("a") + section.format("b")).subjects
+    assert [one.rule is other.rule for one, other in zip(first.rules, second.rules, strict=True)] == [True, True]
+    assert [stated.where.line for stated in (*first.rules, *second.rules)] == [3, 4, 7, 8]
+
+
+def test_equal_values_of_different_kinds_are_not_mistaken_for_each_other(tmp_path):
+    """In Python 1, 1.0 and `true` are equal. A limit of 1 and one of true are not: the second is a mistake."""
+    section = '[subjects.{}]\nmodel = "m:N"\nrules.max-params = {{ limit = {} }}\n'
+    found = problems(tmp_path, "".join(section.format(*each) for each in {"a": "1", "b": "true", "c": "1.0"}.items()))
+    assert [each.partition(":")[0] for each in found] == ["6", "9"]
+
+
+def test_each_subject_is_told_of_the_same_mistake(tmp_path):
+    section = '[subjects.{}]\nmodel = "m:N"\nrules.max-params = -1\ninput = [0, 1]\n'
+    found = problems(tmp_path, "".join(map(section.format, "abc")))
+    assert [int(each.partition(":")[0]) for each in found] == [3, 4, 7, 8, 11, 12]

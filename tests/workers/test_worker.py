@@ -93,7 +93,7 @@ def test_a_process_that_cannot_be_started_is_a_line_and_leaves_nothing(monkeypat
     def full(*args, **keywords):
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
-    monkeypatch.setattr(worker_process.tempfile, "mkdtemp", partial(tempfile.mkdtemp, dir=tmp_path))
+    monkeypatch.setattr(tempfile, "mkdtemp", partial(tempfile.mkdtemp, dir=tmp_path))
     monkeypatch.setattr(worker_process.subprocess, "Popen", full)
     before = len(list(Path("/proc/self/fd").iterdir()))
     with (

@@ -146,7 +146,7 @@ def of_a_package(monkeypatch, tmp_path):
         of_its_sources,
         of_a_package,
         lambda monkeypatch, _: monkeypatch.setattr(sys, "version", "4.0"),
-        lambda monkeypatch, _: monkeypatch.setattr(environment.platform, "machine", lambda: "abacus"),
+        lambda monkeypatch, _: monkeypatch.setattr(environment.sysconfig, "get_platform", lambda: "abacus"),
         lambda monkeypatch, _: monkeypatch.setenv("PYTHONPATH", "/elsewhere"),
         lambda monkeypatch, tmp_path: monkeypatch.chdir(tmp_path),
     ],
