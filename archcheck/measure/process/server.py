@@ -75,6 +75,7 @@ def _end_with_parent(parent: int) -> NoReturn:
 def _import_torch() -> None:
     """Import what every child needs. This starts no thread, because a fork would lose it."""
     with collection_paused(), contextlib.suppress(Exception):  # a child gets the same error, and answers with it
+        import archcheck.measure.artifacts.source_or_file
         import archcheck.measure.evidence.record
         import archcheck.measure.evidence.short_training
         import archcheck.measure.evidence.train

@@ -7,11 +7,13 @@ so this needs no guard. The guard stops cheap cheats only: code in the same proc
 from __future__ import annotations
 
 import builtins
+import gc
 import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib.machinery import SourceFileLoader
+from operator import is_
 from pathlib import Path
 from types import (
     FrameType,
@@ -72,10 +74,13 @@ class Seal:
         self._owners = dict(self._found())
         self._kept = {place: dict(vars(owner)) for place, owner in self._owners.items()}  # so that no id is reused
         self._before = {place: _state(place, owner) for place, owner in self._owners.items()}
+        self._insides = {place: _insides(place, owner) for place, owner in self._owners.items()}
         self._watchers = sys.getprofile(), sys.gettrace()
         self._reported = ""
         self._auditing = False
         self._cache: tuple[str, ...] = ()
+        self._harmless: set[str] = set()
+        """Files of archcheck that looked at frames, as it does at every layer and operation."""
 
     def watch(self, cache: str) -> None:
         """Report from now on when a subject looks at what measures it, watches it, or opens files in `cache`.
@@ -111,9 +116,25 @@ class Seal:
         if (sys.getprofile(), sys.gettrace()) != self._watchers:
             yield "sys.setprofile"
         for place, owner in self._owners.items():
+            if self._is_untouched(place, owner):
+                continue
             now = _state(place, owner)
             if now != self._before[place]:
                 yield from _differing(place, self._before[place], now, _hiding_names(owner))
+
+    def _is_untouched(self, place: str, owner: Any) -> bool:
+        """Whether a module or class has the same values in the same order as before, with the same insides.
+
+        Then its state is the same. To describe the states of all owners takes longer than to measure a small network.
+        """
+        now, before = vars(owner), self._kept[place]
+        if len(now) != len(before) or not all(map(is_, now.values(), before.values())) or list(now) != list(before):
+            return False
+        functions, parts, tables = self._insides[place]
+        if not all(_contents(table) == contents for table, contents in tables):
+            return False
+        now_parts = gc.get_referents(*functions) if functions else []
+        return len(now_parts) == len(parts) and all(map(is_, now_parts, parts))
 
     def _is_cached(self, path: object) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
@@ -127,7 +148,12 @@ class Seal:
             return
         self._auditing = True  # looking for the caller raises audit events, too
         try:
-            frame = _caller(sys._getframe(1))
+            looking = sys._getframe(1)
+            if event == _FRAMES and looking.f_code.co_filename in self._harmless:
+                return
+            frame = _caller(looking)
+            if event == _FRAMES and frame is looking and frame.f_code.co_filename.startswith(_OURS):
+                self._harmless.add(frame.f_code.co_filename)  # which `is_own` takes for no subject's
             if frame is not None and is_own(frame.f_code.co_filename) and (event != _FRAMES or _is_measured(frame)):
                 self._reported = f"`{event}` in {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
         finally:
@@ -164,9 +190,26 @@ def _state(place: str, owner: Any) -> dict[str, Any]:
             state[key] = id(value), id(value.__code__), id(value.__defaults__), id(value.__kwdefaults__)
         elif callable(value) or isinstance(value, _ROUTINES) or (ours and isinstance(value, ModuleType)):
             state[key] = id(value)
-        elif ours and key.lstrip("_").isupper() and isinstance(value, _TABLES):
+        elif ours and _is_table(key, value):
             state[key] = id(value), None if key in _FILLED else _contents(value)
     return state
+
+
+def _insides(place: str, owner: Any) -> tuple[list[Any], list[Any], list[tuple[Any, Any]]]:
+    """Return the functions of a module or class, all their parts, and our tables with their contents.
+
+    The collector tells the code and the defaults of all functions at once. To ask each one for each raises thousands of
+    audit events.
+    """
+    values = [(key, value) for key, value in list(vars(owner).items()) if key not in _REPLACED_BY_MANY]
+    functions = [each for _, each in values if type(each) is FunctionType]
+    ours = [(key, each) for key, each in values if _is_ours(place) and isinstance(each, dict) and key not in _FILLED]
+    tables = [(each, _contents(each)) for key, each in ours if _is_table(key, each)]
+    return functions, gc.get_referents(*functions), tables
+
+
+def _is_table(key: str, value: Any) -> bool:
+    return key.lstrip("_").isupper() and isinstance(value, _TABLES)
 
 
 def _contents(value: Any) -> Any:
