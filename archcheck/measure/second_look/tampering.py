@@ -11,7 +11,7 @@ import gc
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.machinery import SourceFileLoader
 from operator import is_
 from pathlib import Path
@@ -73,14 +73,14 @@ class Seal:
         self._modules = {name: each for name, each in sys.modules.items() if _is_ours(name) or name in _RELIED_ON}
         self._owners = dict(self._found())
         self._kept = {place: dict(vars(owner)) for place, owner in self._owners.items()}  # so that no id is reused
-        self._before = {place: _state(place, owner) for place, owner in self._owners.items()}
+        self._before = {place: _state(place, vars(owner)) for place, owner in self._owners.items()}
         self._insides = {place: _insides(place, owner) for place, owner in self._owners.items()}
         self._watchers = sys.getprofile(), sys.gettrace()
         self._reported = ""
         self._auditing = False
         self._cache: tuple[str, ...] = ()
         self._harmless: set[str] = set()
-        """Files of archcheck that looked at frames, as it does at every layer and operation."""
+        """Files of archcheck that looked at frames or objects, as it does at every layer and operation."""
 
     def watch(self, cache: str) -> None:
         """Report from now on when a subject looks at what measures it, watches it, or opens files in `cache`.
@@ -116,25 +116,30 @@ class Seal:
         if (sys.getprofile(), sys.gettrace()) != self._watchers:
             yield "sys.setprofile"
         for place, owner in self._owners.items():
-            if self._is_untouched(place, owner):
+            touched = self._touched(place, owner)
+            if not touched:
                 continue
-            now = _state(place, owner)
-            if now != self._before[place]:
-                yield from _differing(place, self._before[place], now, _hiding_names(owner))
+            values, kept = vars(owner), self._before[place]
+            now = _state(place, {key: values[key] for key in touched if key in values})
+            before = {key: kept[key] for key in touched if key in kept}
+            if now != before:
+                yield from _differing(place, before, now, _hiding_names(owner))
 
-    def _is_untouched(self, place: str, owner: Any) -> bool:
-        """Whether a module or class has the same values in the same order as before, with the same insides.
+    def _touched(self, place: str, owner: Any) -> set[str]:
+        """Return the names in a module or class whose state may differ: all of them if any of them has new insides.
 
-        Then its state is the same. To describe the states of all owners takes longer than to measure a small network.
+        To describe the states of all names takes longer than to measure a small network.
         """
         now, before = vars(owner), self._kept[place]
-        if len(now) != len(before) or not all(map(is_, now.values(), before.values())) or list(now) != list(before):
-            return False
         functions, parts, tables = self._insides[place]
-        if not all(_contents(table) == contents for table, contents in tables):
-            return False
         now_parts = gc.get_referents(*functions) if functions else []
-        return len(now_parts) == len(parts) and all(map(is_, now_parts, parts))
+        if len(now_parts) != len(parts) or not all(map(is_, now_parts, parts)):
+            return {*now, *before}
+        if not all(_contents(table) == contents for table, contents in tables):
+            return {*now, *before}
+        if len(now) == len(before) and all(map(is_, now.values(), before.values())) and list(now) == list(before):
+            return set()
+        return {key for key in {*now, *before} if key not in now or key not in before or now[key] is not before[key]}
 
     def _is_cached(self, path: object) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
@@ -149,10 +154,10 @@ class Seal:
         self._auditing = True  # looking for the caller raises audit events, too
         try:
             looking = sys._getframe(1)
-            if event == _FRAMES and looking.f_code.co_filename in self._harmless:
+            if looking.f_code.co_filename in self._harmless:
                 return
             frame = _caller(looking)
-            if event == _FRAMES and frame is looking and frame.f_code.co_filename.startswith(_OURS):
+            if frame is looking and frame.f_code.co_filename.startswith(_OURS):
                 self._harmless.add(frame.f_code.co_filename)  # which `is_own` takes for no subject's
             if frame is not None and is_own(frame.f_code.co_filename) and (event != _FRAMES or _is_measured(frame)):
                 self._reported = f"`{event}` in {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
@@ -179,11 +184,11 @@ def _hiding_names(owner: Any) -> frozenset[str]:
     return frozenset(vars(builtins)) if _is_ours(owner.__name__) else frozenset()
 
 
-def _state(place: str, owner: Any) -> dict[str, Any]:
-    """Return what identifies each callable in a module or class, and each of our tables."""
+def _state(place: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what identifies each callable among the values of a module or class, and each of our tables."""
     ours = _is_ours(place)
     state: dict[str, Any] = {}
-    for key, value in list(vars(owner).items()):
+    for key, value in list(values.items()):
         if key in _REPLACED_BY_MANY:
             continue
         if type(value) is FunctionType:
