@@ -67,6 +67,8 @@ class Attempts:
             Undecided: the pass depends on values.
         """
         for training in self._modes:
+            if self._passes_by_shapes(point, training):
+                continue
             trace, error = self._try_shapes(point, training)
             if trace.bounds:
                 raise Undecided(f"what the model does depends on values ({', '.join(sorted(trace.bounds))})")
@@ -78,6 +80,12 @@ class Attempts:
             if fault is not None:
                 return self._failure(point, training, fault, confirmed=False)
         return None
+
+    def _passes_by_shapes(self, point: Point, training: bool) -> bool:
+        """Whether a pass runs to its end by shapes alone, with the outputs that it should have: most do."""
+        example = self._varied.example_at(self._example, point, values=False)
+        shapes = self._passes.try_outputs(example, training=training)
+        return shapes is not None and self._output_fault(point, shapes, None) is None
 
     def real(self, point: Point) -> Failure | None:
         """Return the failure at a point on real tensors, `None` without one.

@@ -25,7 +25,7 @@ from archcheck.measure.shapes.tensor import (
     reshape,
     shape_tensor,
 )
-from archcheck.measure.shapes.unknown_sizes import bounded
+from archcheck.measure.shapes.unknown_sizes import BOUNDS, bounded
 
 SMALL = 1 << 20
 """Most elements of a tensor that is computed for real because it depends on no input."""
@@ -77,6 +77,21 @@ class ShapeRunner:
             return NotImplemented, None
         return self._by_shape(operator, args, kwargs, tensors)
 
+    def recipe_of(
+        self, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]
+    ) -> Recipe | None:
+        """Return how `run` makes the result of an operation by shape that writes to nothing.
+
+        It is `None` for an operation that `run` treats in another way, or that is decomposed.
+        """
+        special = operator.inside or operator.name in VALUES or operator.name in _PACKING or operator.name in BOUNDS
+        if special or not operator.by_shape or is_sparse(*tensors):
+            return None
+        metas = [any_meta_of(tensor) for tensor in tensors]
+        meta_args, meta_kwargs = _with_metas(args, kwargs, metas)
+        result = self._compute(operator, bind(operator.func, meta_args, meta_kwargs), meta_args, meta_kwargs)
+        return self._recipe(operator, result, metas)
+
     def without_values(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor is used by its shape alone: it depends on an input, or is a parameter or buffer."""
         return (
@@ -113,8 +128,7 @@ class ShapeRunner:
         # Operands that the operation writes to need distinct meta tensors; others may share one.
         distinct = operator.mutates and not operator.writes_first
         metas = [(meta_of if distinct else any_meta_of)(tensor) for tensor in tensors]
-        pending = iter(metas)
-        meta_args, meta_kwargs = _swapped(args, pending), {key: _swapped(kwargs[key], pending) for key in kwargs}
+        meta_args, meta_kwargs = _with_metas(args, kwargs, metas)
         call = bind(operator.func, meta_args, meta_kwargs)
         if operator.writes_first:
             if operator.name in _ELEMENTWISE:
@@ -208,6 +222,14 @@ def _made(out: torch.Tensor, storages: list[int]) -> Made:
     storage = out.untyped_storage()
     shares = storages.index(storage._cdata) if storage._cdata in storages else -1
     return Made(metadata_of(out), shares, storage.nbytes())
+
+
+def _with_metas(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], metas: list[torch.Tensor]
+) -> tuple[Any, dict[str, Any]]:
+    """Return the arguments with their tensors replaced, in order."""
+    pending = iter(metas)
+    return _swapped(args, pending), {key: _swapped(kwargs[key], pending) for key in kwargs}
 
 
 def _swapped(value: Any, tensors: Iterator[torch.Tensor]) -> Any:

@@ -31,6 +31,7 @@ from archcheck.measure.passes.trace import Tracer
 from archcheck.measure.passes.trace_record import Trace
 from archcheck.measure.passes.traceability import demand_traceable
 from archcheck.measure.passes.unobserved_values import Silence
+from archcheck.measure.passes.unrecorded import UnrecordedTracer
 from archcheck.measure.shapes.call_signature import CallSignatures
 from archcheck.measure.shapes.containers import map_tensors
 from archcheck.measure.shapes.tensor import ShapeTensor, is_floating
@@ -251,6 +252,28 @@ class Passes:
         """
         tracer, error = self.attempt(example, training=training)
         return tracer.trace, error
+
+    def try_outputs(self, example: Example, *, training: bool) -> tuple[tuple[int, ...], ...] | None:
+        """Return the shapes of the outputs by shapes alone, `None` unless the pass runs to its end by them.
+
+        They are those of `try_shapes`, which says in any other case what happened.
+        """
+        tracer = UnrecordedTracer(self.tree, self._looks, self._layers, costs=self.costs)
+        try:
+            with self.untouched(values=False):
+                set_mode(self.tree, training)
+                seed_all(0)
+                with torch.inference_mode():
+                    given = example.mapped(partial(_without_values, tracer))
+                    if any(each.__class__ is not ShapeTensor for each in inputs_of(given)):
+                        return None  # its numbers may leave torch, which is watched
+                    with tracer.watching(), deep():
+                        for tensor in inputs_of(given):
+                            tracer.add_input(tensor)
+                        tracer.set_outputs(self.model(*given.args, **given.kwargs))
+        except Exception:  # whatever the subject raises
+            return None
+        return None if tracer.trace.bounds else tuple(shape for shape, _ in tracer.trace.output_tensors)
 
     def attempt(
         self, example: Example, *, training: bool = False, real: bool = False, differentiable: bool = False

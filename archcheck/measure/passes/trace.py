@@ -76,7 +76,7 @@ class Tracer(Recorder):
         if not isinstance(func, torch._ops.OpOverload):
             return self._higher_order(func, args, kwargs)
         operator, caller = operator_of(func), sys._getframe(1)
-        own = operator.body or next((kind for kind in types if kind is not ShapeTensor and _is_opened(kind)), None)
+        own = operator.body or next((kind for kind in types if kind is not ShapeTensor and is_opened(kind)), None)
         if own is not None:
             return self._inside_own(own, func, types, args, kwargs)
         counts = operator.writes_first and self._only_counts(args[0])
@@ -160,6 +160,6 @@ def _generators_of(operator: Operator, call: Call) -> list[bytes]:
 
 
 @cache
-def _is_opened(kind: type) -> bool:
+def is_opened(kind: type) -> bool:
     """Whether a tensor class of the subject has its own dispatch, which the trace has to look into."""
     return is_own(getattr(getattr(kind.__torch_dispatch__, "__code__", None), "co_filename", "<"))  # type: ignore[attr-defined]
