@@ -1,11 +1,12 @@
 """Measure chains of 100, 1,000 and 10,000 layers: the time that a layer takes must not grow with their number.
 
-    python tests/benchmarks/growth.py [--runs 3]
+    python tests/benchmarks/growth.py [--runs 3] [--most LAYERS]
 
 A chain is made of `Linear` and `ReLU`, flat in one `Sequential`, in blocks of ten in blocks of ten and so on, or in
 residual blocks with a layer each that is never called. `measure` is all facts of both modes; `report` is what comes
 after: facts to JSON and back, every rule that looks at the graph, and the report as text. CPU time of one thread, the
-least of several runs, in microseconds a layer. Exit code 1 if a layer of 10,000 takes more than 1.3 times one of 1,000.
+least of several runs, in microseconds a layer. Exit code 1 if a layer of the longest chain takes more than 1.3 times
+one of the chain before it. With `--most 100000` there is a longer chain, which takes minutes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from archcheck.render import render
 from archcheck.rules.base import rule_name
 from archcheck.rules.findings import Report
 
-SIZES = (100, 1_000, 10_000)
 MOST = 1.3
 WIDTH = 8
 
@@ -107,14 +107,16 @@ def row(name: str, stage: str, per_layer: list[float]) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--most", type=int, default=10_000, help="layers of the longest chain, a power of ten")
     options = parser.parse_args()
+    sizes = [10**power for power in range(2, len(str(options.most)))]
     torch.set_num_threads(1)
     image = torch.rand(1, WIDTH)
-    print(f"{'chain':<12}{'stage':<10}{''.join(f'{size:>10,}' for size in SIZES)}{'ratio':>10}")
+    print(f"{'chain':<12}{'stage':<10}{''.join(f'{size:>10,}' for size in sizes)}{'ratio':>10}")
     right = True
     for chain in (flat, nested, residual):
         measuring, reporting = [], []
-        for size in SIZES:
+        for size in sizes:
             model = chain(size)
             facts = measure_model(model, example=image)  # the first time is not that of a layer alone
             measuring.append(seconds(lambda m=model: measure_model(m, example=image), options.runs) / size)
