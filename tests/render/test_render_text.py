@@ -287,7 +287,7 @@ def with_rich(*reports: Report) -> str:
     return render_text(reports, Options(outcomes_only=True))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_without_rich_verdicts_look_the_same(data: st.DataObject) -> None:
     words = st.text(
