@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -18,7 +19,10 @@ from types import FrameType, ModuleType
 from archcheck.measure.loading import execution
 from archcheck.measure.loading.stubs import is_stub, may_be_stubbed, stub_spec
 from archcheck.measure.subject.ownership import is_own
-from archcheck.measure.subject.source_text import parse, place
+from archcheck.measure.subject.source_text import parse, place, text_of
+
+_RELATIVE = re.compile(r"\bfrom[\s\\]*\.")
+"""What every relative import has in its text; a backslash may break the line."""
 
 
 class SubjectLoader(SourceFileLoader):
@@ -136,9 +140,19 @@ def dotted_name(path: Path) -> tuple[Path, str]:
 
 def relative_levels(path: Path) -> int:
     """Return how many levels up the relative imports of a file reach, 0 if it has none."""
+    if not _mentions_relative_import(str(path)):
+        return 0
     tree = parse(str(path))
     nodes = ast.walk(tree) if tree else ()
     return max((node.level for node in nodes if isinstance(node, ast.ImportFrom)), default=0)
+
+
+def _mentions_relative_import(file: str) -> bool:
+    """Whether the text of a file may hold a relative import: most hold none, and need not be parsed for that."""
+    try:
+        return bool(_RELATIVE.search(text_of(file)))
+    except (OSError, SyntaxError, ValueError):  # `parse` cannot read it either
+        return False
 
 
 def above(path: Path, root: str) -> list[str]:

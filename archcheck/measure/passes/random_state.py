@@ -22,14 +22,14 @@ _NUMPY = "numpy.random"
 
 def seed_all(seed: int) -> None:
     """Seed every generator. NumPy's is seeded when it is imported, if that happens within `random_states_kept`."""
-    _seed_torch(seed)
+    seed_torch(seed)
     random.seed(seed)
     if (numpy := _numpy()) is not None:
         numpy.random.seed(seed)
     _LateNumpy.seed = seed
 
 
-def _seed_torch(seed: int) -> None:
+def seed_torch(seed: int) -> None:
     """Seed torch's generators.
 
     Without an accelerator, `torch.manual_seed` would note a call for each kind of one, with the lines that led to it:

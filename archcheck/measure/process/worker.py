@@ -179,19 +179,18 @@ def _internal(error: BaseException) -> str:
 
 
 def _measure(request: Mapping[str, Any], send: Send) -> Any:
-    import torch
-
     from archcheck.measure.artifacts.source_or_file import subject_of
     from archcheck.measure.evidence import record, short_training  # noqa: F401 - before the subject's code runs
     from archcheck.measure.loading.errors import explained
     from archcheck.measure.loading.example import example_of
     from archcheck.measure.model import measure_model
+    from archcheck.measure.passes.random_state import seed_torch
     from archcheck.measure.second_look.tampering import watched
     from archcheck.measure.subject.compiled import without_compiler
 
     without_compiler()
     unaltered = watched(request.get("cache") or "")
-    torch.manual_seed(0)  # for the weights of an untrained subject, so that a report repeats to the last digit
+    seed_torch(0)  # for the weights of an untrained subject, so that a report repeats to the last digit
     loaded = subject_of(request)
     unaltered()
     with explained(request["target"], loaded.guessed):
