@@ -30,11 +30,11 @@ def describe_environment() -> Mapping[str, Any]:
 def versions() -> dict[str, str]:
     """Return what two machines must have in common to measure alike, each under its name for people."""
     return {
-        "Python": platform.python_version(),
+        "Python": sys.version.partition(" ")[0],
         "torch": version_of("torch") or "no version",
         "archcheck": own_version(),
         "the sources of archcheck": _digest()[:12],
-        "the platform": f"{sys.platform} {platform.machine()}",
+        "the platform": sysconfig.get_platform(),
     }
 
 
