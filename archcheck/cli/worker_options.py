@@ -14,7 +14,6 @@ from archcheck.foundation import platform_support
 from archcheck.foundation.words import amount, listed
 from archcheck.workers import sandbox
 from archcheck.workers.cache import Cache
-from archcheck.workers.remote_worker import RemoteWorker
 from archcheck.workers.worker_process import TIMEOUT, Worker
 
 _SHOWN = 10
@@ -58,6 +57,8 @@ def remote_workers(options: Namespace, most: int, *, timeout: float, **settings:
 
     Raises `ArchcheckError` if the engine's package is missing, or if it cannot be reached.
     """
+    from archcheck.workers.remote_worker import RemoteWorker
+
     platform_support.refuse_if_unable()
     settings = {"timeout": timeout, "import_timeout": options.import_timeout or IMPORT_TIMEOUT, **settings}
     wanted = getattr(options, "jobs", None)
