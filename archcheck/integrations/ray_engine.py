@@ -16,6 +16,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, TextIO, cast
 
 from archcheck.foundation.errors import ArchcheckError, described
+from archcheck.foundation.interruptions import uninterrupted
 from archcheck.foundation.words import quote
 from archcheck.workers.remote_worker import Engine, NodeLost
 
@@ -38,13 +39,11 @@ def ray_engine(jobs: int | None = None) -> Iterator[Engine]:
 
     started = address in ("", "local")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    settings: dict[str, Any] = {"include_dashboard": False, "num_cpus": jobs} if started else {}
+    if not address.startswith("ray://"):
+        settings["job_config"] = _job_config()
     try:
-        ray.init(
-            address="local" if started else address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **({"include_dashboard": False, "num_cpus": jobs} if started else {}),
-        )
+        ray.init(address="local" if started else address, log_to_driver=False, logging_level=logging.ERROR, **settings)
     except Exception as error:
         where = "cannot be started here" if started else f"at RAY_ADDRESS {quote(address)} cannot be used"
         raise ArchcheckError(f"a Ray cluster {where}: {described(error)}") from None
@@ -56,8 +55,17 @@ def ray_engine(jobs: int | None = None) -> Iterator[Engine]:
         with redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))):
             yield Engine(name="ray", executor=RayExecutor(), slots=max(1, cpus))
     finally:
-        with redirect_stdout(io.StringIO()):  # Ray prints what it has held back
+        with uninterrupted(), redirect_stdout(io.StringIO()):  # Ray prints what it has held back
             ray.shutdown()
+
+
+def _job_config() -> Any:
+    """Return settings by which nodes do not import from the current folder: a `types.py` there is not Python's."""
+    from ray.job_config import JobConfig
+
+    config = JobConfig()
+    config._runtime_env_has_working_dir = lambda: True
+    return config
 
 
 class _WithoutRay:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from archcheck.foundation.errors import ArchcheckError, described, one_line
+from archcheck.foundation.interruptions import uninterrupted
 from archcheck.workers.cache import default_folder
 from archcheck.workers.remote_worker import Engine, NodeLost
 
@@ -28,6 +31,9 @@ _END = 20.0
 """Seconds that cancelled processes of this machine have to end."""
 _SLOTS = 1_000
 """Jobs of Slurm that are sent at once, unless `--jobs` says how many. The queue of many clusters takes no more."""
+
+_DEVICES = ("CUDA_VISIBLE_DEVICES",)
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 
 @contextmanager
@@ -50,15 +56,19 @@ def submitit_engine(jobs: int | None, timeout: float) -> Iterator[Engine]:
             "folder that all nodes see"
         ) from None
     with_slurm = shutil.which("srun") is not None
-    sender = submitit.AutoExecutor(folder=folder / "%j", cluster="slurm" if with_slurm else "local")
+    # With -P, nodes do not import from the current folder: a `types.py` there is not Python's.
+    python = f"{shlex.quote(sys.executable)} -P"
+    cluster = "slurm" if with_slurm else "local"
+    sender = submitit.AutoExecutor(folder=folder / "%j", cluster=cluster, **{f"{cluster}_python": python})
     sender.update_parameters(name="archcheck", timeout_min=math.ceil((timeout + _START) / 60), cpus_per_task=1)
     executor = SubmititExecutor(sender, here=not with_slurm)
     slots = jobs or (_SLOTS if with_slurm else os.cpu_count() or 1)
     try:
         yield Engine(name="submitit", executor=executor, slots=slots)
     finally:
-        executor.shutdown(cancel_futures=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        with uninterrupted():
+            executor.shutdown(cancel_futures=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class SubmititExecutor(Executor):
@@ -68,6 +78,8 @@ class SubmititExecutor(Executor):
         """With `here`, jobs are processes of this machine, and their numbers are those of their controllers."""
         self._sender = sender
         self._here = here
+        # submitit hides all GPUs from a process of this machine that asks for none.
+        self._devices = {name: os.environ.get(name) for name in _DEVICES} if here else {}
         self._jobs: list[_JobFuture] = []
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -76,14 +88,10 @@ class SubmititExecutor(Executor):
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
         """Send a call as a job. `function` must be importable on all nodes."""
-        # A process of this machine inherits the mask: Ctrl-C in the terminal is for archcheck, which ends its jobs.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            with self._lock:  # submitit numbers its jobs without a lock
-                future = _JobFuture(self._sender.submit(_in_job, function, *args, **named), self._here)
-                self._jobs.append(future)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with self._lock, _inherited():  # submitit numbers its jobs without a lock
+            job = self._sender.submit(_in_job, self._devices, function, *args, **named)
+            future = _JobFuture(job, self._here)
+            self._jobs.append(future)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -157,8 +165,35 @@ class _JobFuture(Future[Any]):
             time.sleep(_POLL)
 
 
-def _in_job(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
-    """Call `function`, so that SIGTERM ends it: submitit ignores that signal."""
+@contextmanager
+def _inherited() -> Iterator[None]:
+    """Set what a process of this machine inherits from this one, while it is started.
+
+    Ctrl-C in the terminal is for archcheck, which ends its jobs. The process of submitit that watches over a job does
+    not import from the current folder, either.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    given = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        _restore({_SAFE_PATH: given})
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _restore(variables: Mapping[str, str | None]) -> None:
+    """Set environment variables, and unset those without a value."""
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _in_job(variables: Mapping[str, str | None], function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    """Call `function` with environment variables, so that SIGTERM ends it: submitit ignores that signal."""
+    _restore(variables)
     signal.signal(signal.SIGTERM, _leave)
     return function(*args, **named)
 

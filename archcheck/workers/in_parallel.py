@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import TypeVar
 
+from archcheck.foundation.interruptions import uninterrupted
 from archcheck.workers.worker_process import Worker
 
 Item = TypeVar("Item")
@@ -43,8 +44,9 @@ def in_parallel(
         while futures:
             yield futures.popleft().result()  # a result is the caller's alone, who may let it go
     except BaseException:
-        for worker in workers:
-            worker.cancel()
+        with uninterrupted():
+            for worker in workers:
+                worker.cancel()
+            pool.shutdown(cancel_futures=True)
         raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    pool.shutdown()

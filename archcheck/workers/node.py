@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import platform
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,11 +24,20 @@ from archcheck.workers import sandbox
 from archcheck.workers.environment import installed_folders, packages, versions
 from archcheck.workers.worker_process import Worker
 
-VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "PYTHONHASHSEED", "PYTHONPATH")
-"""Environment variables that change what is imported or computed. Engines set some of them themselves."""
+_VARIABLE = re.compile(
+    r"(?!PYTHON(HOME|EXECUTABLE)$)(ATEN|CUBLAS|CUDNN|DNNL|KMP|MKL|NVIDIA_TF32|OMP|ONEDNN|PYTHON|PYTORCH|TORCH).*"
+)
+"""Environment variables that change what is imported or computed. Engines set some of them themselves. Where Python
+itself lies may differ between machines.
+"""
 
 _versions = cache(versions)
 _packages = cache(packages)
+
+
+def variables() -> dict[str, str]:
+    """Return the environment variables that a task takes to its node."""
+    return {name: value for name, value in os.environ.items() if _VARIABLE.fullmatch(name)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +55,7 @@ class Task:
     progress: str | None = None
     versions: Mapping[str, str] = field(default_factory=_versions)
     packages: str = field(default_factory=_packages)
-    variables: Mapping[str, str | None] = field(
-        default_factory=lambda: {name: os.environ.get(name) for name in VARIABLES}
-    )
+    variables: Mapping[str, str] = field(default_factory=variables)
 
 
 def answer(task: Task) -> dict[str, Any]:
@@ -98,11 +106,9 @@ def _adopt(task: Task) -> None:
     """Take over the current folder and the variables: this process is one of the engine's, started anywhere."""
     if Path.cwd() != Path(task.folder):
         os.chdir(task.folder)
-    for name, value in task.variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        elif os.environ.get(name) != value:
-            os.environ[name] = value
+    for name in variables().keys() - task.variables.keys():
+        del os.environ[name]
+    os.environ.update(task.variables)
 
 
 def _exchange(task: Task) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from archcheck.foundation.errors import ArchcheckError, SubjectError, described
-from archcheck.workers.node import Task, answer
+from archcheck.foundation.errors import ArchcheckError, SubjectError, described, one_line
+from archcheck.workers.node import Task, answer, variables
 from archcheck.workers.worker_process import Worker
 
 TRIES = 3
@@ -50,6 +50,7 @@ class RemoteWorker(Worker):
         super().__init__(sandbox=sandbox, **settings)
         self._engine = engine
         self._confined = sandbox
+        self._variables = variables()  # now, because an engine may change them while it starts a process
         self._future: Future[dict[str, Any]] | None = None
 
     def exchange(
@@ -61,6 +62,7 @@ class RemoteWorker(Worker):
             SubjectError: the subject could not be loaded or measured, or it lost each of its nodes.
             ArchcheckError: a node cannot measure for this machine, or the engine failed.
         """
+        why = ""
         for _ in range(TRIES):
             with _progress_file(request, on_progress) as progress:
                 task = Task(
@@ -69,14 +71,16 @@ class RemoteWorker(Worker):
                     sandbox=self._confined,
                     folder=str(Path.cwd()),
                     progress=progress,
+                    variables=self._variables,
                 )
                 try:
                     return _reply(self._sent(task, on_progress))
-                except NodeLost:
+                except NodeLost as loss:
+                    why = str(loss)
                     self._engine.lost.append(_name(request))
         self._engine.lost.pop()  # the last loss is the error, and nothing was sent again
         raise SubjectError(
-            "crash", f"lost the node or the process that worked on it {TRIES} times; see the log of {self._engine.name}"
+            "crash", f"lost the node or the process that worked on it {TRIES} times, at last with {one_line(why)[:300]}"
         )
 
     def cancel(self) -> None:

@@ -33,7 +33,7 @@ def many(tmp_path):
 
 
 def started(folder, *words, **changes):
-    command = [sys.executable, "-m", "archcheck", *words]
+    command = [sys.executable, "-P", "-m", "archcheck", *words]
     return subprocess.Popen(
         command,
         cwd=folder,
@@ -91,7 +91,7 @@ def test_a_training_gives_the_record_of_this_machine(tmp_path, cluster):
     for name, words in {"here": (), "there": ("--on", "ray")}.items():
         folder = tmp_path / name
         folder.mkdir()
-        write(folder, **FILES)
+        write(folder, **FILES, archcheck_py="raise ImportError('nodes import from the current folder')")
         address = {"RAY_ADDRESS": cluster.address}
         out, error, code = ended(started(folder, "train", "net4", "--seed", "0", "--seed", "1", *words, **address))
         assert code == 0, error

@@ -28,6 +28,7 @@ from archcheck.integrations.submitit_engine import submitit_engine
 def engine(tmp_path, monkeypatch):
     monkeypatch.setenv("ARCHCHECK_CACHE_DIR", str(tmp_path / "cached" / "archcheck"))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     with submitit_engine(2, 60.0) as made:
         yield made
     assert not list((tmp_path / "cached").iterdir())  # no folder of jobs is left
@@ -49,13 +50,20 @@ def test_reports_and_records_are_those_of_this_machine(engine, tmp_path, monkeyp
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
 
 
-def test_a_job_that_is_killed_is_lost_and_one_that_raises_is_an_error_with_its_reason(engine):
+def test_jobs_import_nothing_from_the_current_folder_and_end_with_a_result_a_reason_or_a_loss(
+    engine, tmp_path, monkeypatch
+):
+    (tmp_path / "types.py").write_text("raise ImportError('this is not the module of Python')")
+    monkeypatch.chdir(tmp_path)
+    devices = engine.executor.submit(os.getenv, "CUDA_VISIBLE_DEVICES")
     lost = engine.executor.submit(os._exit, 3)
     raised = engine.executor.submit(Path.read_text, Path("/nowhere/at/all"))
     with pytest.raises(ArchcheckError, match=r"a job of submitit failed: FileNotFoundError: .*/nowhere/at/all"):
         raised.result(timeout=60)
     with pytest.raises(NodeLost):
         lost.result(timeout=60)
+    assert devices.result(timeout=60) == "7"
+    assert "PYTHONSAFEPATH" not in os.environ
 
 
 def test_a_run_that_ends_early_leaves_no_process_and_no_line(engine, tmp_path, monkeypatch, capfd):

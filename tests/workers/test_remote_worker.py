@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -25,10 +26,14 @@ from tests.support.cli_samples import write
 
 FILES = {
     "nets_py": """
+        import signal
+
         from torch import nn
 
         class Net(nn.Linear):
             def __init__(self, width):
+                if blocked := signal.pthread_sigmask(signal.SIG_BLOCK, ()):  # by the engine, for its own processes
+                    raise RuntimeError(f"{blocked} are blocked")
                 if width == 13:
                     raise RuntimeError("unlucky")
                 super().__init__(width, 1, bias=False)
@@ -134,7 +139,7 @@ def test_a_subject_that_loses_each_node_is_an_error_and_stops_no_other(contract)
     engine, workers = remote(Backwards(3, lambda task: task.request["name"] == "net4"))
     first, _, last = check_many(contract, contract.subjects, workers)
     assert (first.error.kind, last.error) == ("crash", None)
-    assert f"lost the node or the process that worked on it {TRIES} times" in first.error.message
+    assert f"lost the node or the process that worked on it {TRIES} times, at last with gone" in first.error.message
     assert engine.lost == ["net4"] * (TRIES - 1)
 
 
@@ -177,6 +182,22 @@ def test_what_travels_is_small_and_plain(contract):
 def test_a_node_that_differs_refuses_the_task(tmp_path, changes, says):
     task = node.Task(request={"root": str(tmp_path)}, timeout=9, folder=str(tmp_path))
     assert says in node.answer(replace(task, **changes))["refused"]
+
+
+def test_a_node_takes_over_what_changes_a_computation_and_nothing_else(tmp_path, monkeypatch):
+    for name in ("PYTHONBREAKPOINT", "PYTHONHOME", "OMP_SCHEDULE", "RAY_JOB_ID"):  # as the engine has set them
+        monkeypatch.setenv(name, "of the node")
+    task = node.Task(
+        request={"root": str(tmp_path)},
+        timeout=9,
+        folder=str(tmp_path),
+        variables={"TORCH_HOME": "1", "OMP_SCHEDULE": "2"},
+    )
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    monkeypatch.chdir(tmp_path)
+    node._adopt(task)
+    assert node.variables() == task.variables
+    assert (os.environ["PYTHONHOME"], os.environ["RAY_JOB_ID"]) == ("of the node", "of the node")
 
 
 class Fixed(Executor):

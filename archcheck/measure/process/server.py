@@ -41,6 +41,7 @@ def main(requests: int, replies: int, *, forks: bool, scratch: str) -> NoReturn:
     Subjects write to the folder `scratch`, which is removed at the end.
     """
     os.dup2(2, 1)  # what the subject prints is not part of the report
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whoever started this may have blocked some signals
     kept: tuple[int, ...] = ()
     if forks:
         from archcheck.measure.process.supervisor import fork_worker
