@@ -10,6 +10,8 @@ import signal
 import socket
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -22,6 +24,12 @@ from archcheck.workers.remote_worker import Engine, NodeLost
 
 _REACH = 10.0
 """Seconds to wait for an answer from the address of a cluster."""
+_LOOK = 5.0
+"""Seconds between two looks at the head of the cluster."""
+_SILENCE = 30.0
+"""Seconds without an answer of the head after which the cluster is given up. After a minute, Ray would end this process
+with exit code 1, which means a broken contract.
+"""
 _ADDRESS = re.compile(r"(?:ray://)?(?P<host>[^:/\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})")
 
 
@@ -35,6 +43,9 @@ def ray_engine(jobs: int | None = None) -> Iterator[Engine]:
     if address and address not in ("auto", "local"):
         _reach(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster that is started here reports to nobody
+    if address not in ("", "local"):
+        # What listens at the address may be no Ray, and Ray would try 20 times for up to 40 s each.
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
     import ray
 
     started = address in ("", "local")
@@ -53,7 +64,11 @@ def ray_engine(jobs: int | None = None) -> Iterator[Engine]:
                 signal.signal(number, handler)
         cpus = int(ray.cluster_resources().get("CPU", 0))
         with redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))):
-            yield Engine(name="ray", executor=RayExecutor(), slots=max(1, cpus))
+            executor = RayExecutor()
+            with _watched(
+                executor, "" if ray.util.client.ray.is_connected() else ray.get_runtime_context().gcs_address
+            ):
+                yield Engine(name="ray", executor=executor, slots=max(1, cpus))
     finally:
         with uninterrupted(), redirect_stdout(io.StringIO()):  # Ray prints what it has held back
             ray.shutdown()
@@ -90,14 +105,43 @@ def _reach(address: str) -> None:
         raise ArchcheckError(
             f"RAY_ADDRESS is {quote(address)}, which is no address of a cluster; write HOST:PORT, such as 10.0.0.1:6379"
         )
-    try:
-        socket.create_connection((parts["host"].strip("[]"), int(parts["port"])), timeout=_REACH).close()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    if reason := _silence(parts):
         raise ArchcheckError(
             f"no Ray cluster answers at RAY_ADDRESS {quote(address)}: {reason}; start it, or unset RAY_ADDRESS to use "
             "one on this machine"
-        ) from None
+        )
+
+
+def _silence(parts: re.Match[str]) -> str:
+    """Return why nothing answers at an address; empty if something does."""
+    try:
+        socket.create_connection((parts["host"].strip("[]"), int(parts["port"])), timeout=_REACH).close()
+    except (OSError, OverflowError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""
+
+
+@contextmanager
+def _watched(executor: RayExecutor, address: str) -> Iterator[None]:
+    """Give up all calls of `executor` when the head of the cluster at `address` is gone."""
+    parts = _ADDRESS.fullmatch(address)
+    ended = threading.Event()
+
+    def watch(parts: re.Match[str]) -> None:
+        last = time.monotonic()
+        while not ended.wait(_LOOK):
+            if not (reason := _silence(parts)):
+                last = time.monotonic()
+            elif time.monotonic() - last > _SILENCE:
+                executor.give_up(f"the head of the Ray cluster at {address} is gone: {reason}; start it again")
+                return
+
+    if parts is not None:
+        threading.Thread(target=watch, args=(parts,), name="archcheck-head", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 class RayExecutor(Executor):
@@ -108,6 +152,7 @@ class RayExecutor(Executor):
 
     def __init__(self) -> None:
         self._remote: dict[Callable[..., Any], Any] = {}
+        self._pending: weakref.WeakSet[_RayFuture] = weakref.WeakSet()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
         """Send a call to the cluster. `function` must be importable on all nodes."""
@@ -115,7 +160,15 @@ class RayExecutor(Executor):
 
         if function not in self._remote:  # Ray sends a function to the cluster once
             self._remote[function] = ray.remote(num_cpus=1, max_retries=0)(function)
-        return _RayFuture(self._remote[function].remote(*args, **named))
+        future = _RayFuture(self._remote[function].remote(*args, **named))
+        self._pending.add(future)
+        return future
+
+    def give_up(self, reason: str) -> None:
+        """End all calls that have no result with an `ArchcheckError`."""
+        for future in list(self._pending):
+            with suppress(InvalidStateError):
+                future.set_exception(ArchcheckError(reason))
 
 
 class _RayFuture(Future[Any]):

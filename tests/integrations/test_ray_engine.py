@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import pytest
 
+from archcheck.foundation.errors import ArchcheckError
+from archcheck.integrations import ray_engine
 from tests.judging.test_jobs import NETS, contract, lives, wait_until
 from tests.support.cli_samples import environment, write
 from tests.workers.test_remote_worker import FILES
@@ -65,6 +69,22 @@ def cluster():
         made.second = made.add_node(num_cpus=1)
         yield made
         made.shutdown()
+
+
+def test_a_cluster_without_its_head_is_given_up_before_ray_ends_the_command(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        monkeypatch.setattr(ray_engine, "_LOOK", 0.01)
+        monkeypatch.setattr(ray_engine, "_SILENCE", 0.05)
+        executor = ray_engine.RayExecutor()
+        pending = Future()
+        executor._pending.add(pending)
+        with ray_engine._watched(executor, address):
+            wait([pending], timeout=0.2)
+            assert not pending.done()
+            head.close()
+            with pytest.raises(ArchcheckError, match=f"the head of the Ray cluster at {address} is gone: "):
+                pending.result(timeout=20)
 
 
 def pids(folder):
