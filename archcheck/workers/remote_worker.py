@@ -101,7 +101,8 @@ class RemoteWorker(Worker):
             if self._cancelled:  # since the look above
                 future.cancel()
             while on_progress and task.progress:
-                done = bool(wait([future], timeout=_POLL).done)
+                wait([future], timeout=_POLL)
+                done = future.done()  # `wait` does not count one that is cancelled and that nobody was told about
                 shown = _show(Path(task.progress), shown, on_progress)
                 if done:
                     break

@@ -266,6 +266,30 @@ def test_a_record_is_that_of_this_machine_whatever_seed_ends_first(contract, tmp
     assert not list(contract.root.glob(".archcheck-*"))
 
 
+def test_a_seed_that_fails_ends_those_under_way(contract, tmp_path):
+    futures = {}
+
+    class Never(Executor):
+        def submit(self, function, /, task):
+            futures[task.request["seed"]] = Future()
+            if len(futures) == 3:
+                futures[1].set_result({"error": {"kind": "training", "message": "was tired"}})
+            return futures[task.request["seed"]]
+
+    workers = remote(Never())[1]
+    with pytest.raises(SubjectError, match="was tired"):
+        train(
+            contract,
+            contract.subject("net4"),
+            seeds=(1, 0, 2),
+            output=tmp_path / "record.json",
+            workers=workers,
+            on_epoch=lambda epoch: None,
+        )
+    assert all(future.done() for future in futures.values())
+    assert not (tmp_path / "record.json").exists()
+
+
 def test_a_fault_in_one_item_cancels_the_others():
     workers = [Worker(), Worker()]
 
