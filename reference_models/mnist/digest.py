@@ -1,4 +1,4 @@
-"""SHA-256 digests of bytes, of JSON values and of the network's source."""
+"""SHA-256 digests of bytes, of JSON values and of source files."""
 
 import hashlib
 import json
@@ -6,8 +6,6 @@ import struct
 from pathlib import Path
 
 from torch import Tensor
-
-MODEL_SOURCE = Path(__file__).with_name("model.py")
 
 
 def of_bytes(content: bytes | bytearray) -> str:
@@ -25,6 +23,6 @@ def of_integers(values: Tensor) -> str:
     return of_bytes(struct.pack(f"<{len(values)}q", *values.tolist()))
 
 
-def of_source(path: Path = MODEL_SOURCE) -> str:
+def of_source(path: Path) -> str:
     """Return the digest of a source file, the same for every convention of line ends."""
     return of_bytes(path.read_text(encoding="utf-8").encode())

@@ -7,6 +7,7 @@
 The committed checkpoint is the last epoch of the first run named: chosen by its place, never by its score.
 """
 
+import inspect
 import json
 import platform
 import statistics
@@ -55,12 +56,13 @@ def describe(recipe: Recipe | str = "A", limit: int | None = None) -> dict[str, 
 def header(model: nn.Module, recipe: Recipe, limit: int | None = None) -> dict[str, Any]:
     """Return what identifies a run besides its seed, as JSON values."""
     state = [[name, list(tensor.shape)] for name, tensor in model.state_dict().items()]
+    source = Path(inspect.getfile(type(model)))
     described = {
         "schema": SCHEMA,
         "model": {
             "class": type(model).__name__,
-            "source": digest.MODEL_SOURCE.name,
-            "sha256": digest.of_source(),
+            "source": source.name,
+            "sha256": digest.of_source(source),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "state": digest.of_json(state),
         },

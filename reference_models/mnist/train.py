@@ -1,6 +1,7 @@
-"""Train the documented MNIST network.
+"""Train the documented MNIST network, or one of the frontier.
 
     python -m reference_models.mnist.train [--recipe A] [--seed 0] [--epochs N] [--resume] ...
+    python -m reference_models.mnist.train --model NAME [--seed 0] [--resume] ...
 
 Training and validation use the training file alone (50,000 and 10,000 images). The official test file is
 opened once, after the last epoch, and decides nothing. Recipe A over its 15 epochs, seeds 0 to 9
@@ -23,6 +24,7 @@ from reference_models.mnist.command import Parser, execute
 from reference_models.mnist.data import TEST_SIZE, check_limit, load_test, load_train
 from reference_models.mnist.errors import UsageError
 from reference_models.mnist.evaluate import Scores, score
+from reference_models.mnist.frontier import NETWORKS
 from reference_models.mnist.loop import Epoch, Training, best
 from reference_models.mnist.model import Net
 from reference_models.mnist.progress import Display
@@ -52,22 +54,28 @@ def run(
     return ({**row, "about": about} for row in Training(model, chosen, seed, train, validation).remaining())
 
 
-def build(recipe: Recipe, seed: int) -> Net:
-    """Return the network with the first weights of `seed`: those after `torch.manual_seed(seed)`."""
+def build(recipe: Recipe, seed: int, network: str | None = None) -> nn.Module:
+    """Return a network with the first weights of `seed`: those after `torch.manual_seed(seed)`.
+
+    `network` is the name of one of the frontier; None stands for the documented one. Raises `UsageError` for another.
+    """
+    if network is not None and network not in NETWORKS:
+        known = ", ".join(f"`{known}`" for known in NETWORKS)
+        raise UsageError(f"`{network}` is not a network of the frontier; pass one of {known}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Net(recipe.dropout)
+        return Net(recipe.dropout) if network is None else NETWORKS[network]()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train as the command line says, into a run folder."""
     options = _parser().parse_args(arguments)
-    recipe = find(options.recipe).lasting(options.epochs)
+    recipe = find(options.recipe or ("A" if options.model is None else "frontier")).lasting(options.epochs)
     _check(options)
     torch.set_num_threads(options.threads)
-    model = build(recipe, options.seed)
+    model = build(recipe, options.seed, options.model)
     header = record.header(model, recipe, options.limit)
-    path = options.output or Path("runs") / f"{recipe.name}-{options.seed}"
+    path = options.output or Path("runs") / f"{options.model or recipe.name}-{options.seed}"
     folder = RunFolder(path=path, identity={"seed": options.seed, **header})
     with folder.held(resume=options.resume), Display(recipe.epochs) as display:
         if folder.finished():
@@ -85,12 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="reference_models.mnist.train", description="Train the documented MNIST network.")
-    parser.add_argument("--recipe", default="A", help=f"one of {', '.join(RECIPES)}; default: A")
+    parser.add_argument("--model", metavar="NAME", help=f"one of {', '.join(NETWORKS)}; default: the documented one")
+    parser.add_argument("--recipe", help=f"one of {', '.join(RECIPES)}; default: A, or frontier with `--model`")
     parser.add_argument("--seed", type=int, default=0, help="of the weights, order, angles, dropout; default: 0")
-    parser.add_argument("--epochs", type=int, metavar="N", help="default: the recipe's 15")
+    parser.add_argument("--epochs", type=int, metavar="N", help="default: the recipe's own")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N images of each set, for a quick try")
     parser.add_argument("--data", type=Path, metavar="DIR", help="MNIST's files; default: the bundled ones")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="the run's folder; default: runs/RECIPE-SEED")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="default: runs/RECIPE-SEED, or runs/NAME-SEED")
     parser.add_argument("--resume", action="store_true", help="go on after the last whole epoch in the folder")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of torch; default: 1")
     return parser

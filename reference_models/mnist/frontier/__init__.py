@@ -1,0 +1,25 @@
+"""Small networks for MNIST, from 380 to 4,858 parameters, and what trainings of them measured.
+
+`record-NAME.json` is the evidence of a network, and `archcheck.toml` the contract that all of them are held to.
+"""
+
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
+from reference_models.mnist.frontier.pyramid import pyramid_1956, pyramid_4858
+from reference_models.mnist.frontier.separable import separable_380, separable_476, separable_635
+from reference_models.mnist.frontier.shared import shared_1200, shared_2778
+
+_MAKERS: tuple[Callable[[], nn.Module], ...] = (
+    separable_380,
+    separable_476,
+    separable_635,
+    shared_1200,
+    pyramid_1956,
+    shared_2778,
+    pyramid_4858,
+)
+
+NETWORKS: Mapping[str, Callable[[], nn.Module]] = {maker.__name__: maker for maker in _MAKERS}
+"""The networks by name, the smallest first; a name ends in the number of parameters."""
