@@ -1,6 +1,6 @@
 """The table and the plot of the frontier: parameters of small networks against their accuracy on MNIST, by the records.
 
-`.ci/pages.py` writes both again. A record without two runs has no interval, and is no row.
+`.ci/pages.py` writes both again. A record of one run has no interval, and neither the table nor the plot shows one.
 """
 
 import json
@@ -32,14 +32,16 @@ INK, GRID, OWN, OTHERS = "#222222", "#dddddd", "#0b5fa5", "#b34700"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a record says of one network; accuracies are percent of the official test file."""
+    """What a record says of one network; accuracies are percent of the official test file.
+
+    `margin` is half of the interval of the mean; with one run there is none, nor a standard deviation.
+    """
 
     name: str
     parameters: int
     mean: float
-    deviation: float
-    low: float
-    high: float
+    deviation: float | None
+    margin: float | None
     runs: int
     recipe: str
     epochs: int
@@ -47,26 +49,26 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """Return a row for each network with a record of two runs or more, the smallest network first."""
+    """Return a row for each network with a record, the smallest network first."""
     files = [FOLDER / "record.json", *(FOLDER / "frontier").glob("record-*.json")]
-    records = {file: json.loads(file.read_text(encoding="utf-8")) for file in files}
-    found = [row_of(_name(file), record) for file, record in records.items() if len(record["runs"]) > 1]
+    found = [row_of(_name(file), json.loads(file.read_text(encoding="utf-8"))) for file in files]
     return sorted(found, key=lambda row: row.parameters)
 
 
 def row_of(name: str, record: dict[str, Any]) -> Row:
-    """Return the row of a record with two runs or more; the interval is of the mean of all seeds, by Student's t."""
+    """Return the row of a record; the interval is of the mean of all seeds, two-sided, by Student's t."""
     runs = record["runs"]
     shares = [100 * run["test"]["correct"] / run["test"]["total"] for run in runs]
-    mean, deviation = statistics.mean(shares), statistics.stdev(shares)
-    margin = student_quantile((1 + CONFIDENCE) / 2, len(runs) - 1) * deviation / math.sqrt(len(runs))
+    deviation = margin = None
+    if len(runs) > 1:
+        deviation = statistics.stdev(shares)
+        margin = student_quantile((1 + CONFIDENCE) / 2, len(runs) - 1) * deviation / math.sqrt(len(runs))
     return Row(
         name=name,
         parameters=record["model"]["parameters"],
-        mean=mean,
+        mean=statistics.mean(shares),
         deviation=deviation,
-        low=mean - margin,
-        high=mean + margin,
+        margin=margin,
         runs=len(runs),
         recipe=record["recipe"]["name"],
         epochs=record["recipe"]["settings"]["epochs"],
@@ -79,9 +81,11 @@ def table(found: list[Row]) -> str:
     head = ("network", "parameters", "mean", "standard deviation", "95 % interval of the mean", "n", "recipe", "epochs")
     lines = [f"| {' | '.join((*head, 'CPU s a run'))} |", "|---" + "|---:" * 5 + "|---" + "|---:" * 2 + "|"]
     for row in found:
+        deviation = "—" if row.deviation is None else f"{row.deviation:.3f}"
+        interval = "—" if row.margin is None else f"{row.mean - row.margin:.3f} to {row.mean + row.margin:.3f} %"
         cells = (
-            f"`{row.name}`", f"{row.parameters:,}", f"{row.mean:.3f} %", f"{row.deviation:.3f}",
-            f"{row.low:.3f} to {row.high:.3f} %", f"{row.runs}", row.recipe, f"{row.epochs}", f"{row.seconds:.0f}",
+            f"`{row.name}`", f"{row.parameters:,}", f"{row.mean:.3f} %", deviation, interval, f"{row.runs}",
+            row.recipe, f"{row.epochs}", f"{row.seconds:.0f}",
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "".join(f"{line}\n" for line in lines)
@@ -131,9 +135,11 @@ def _axes() -> Iterator[str]:
 def _points(found: list[Row]) -> Iterator[str]:
     for row in found:
         x = _x(row.parameters)
-        yield _line(x, _y(row.low), x, _y(row.high), OWN, 2)
-        for end in (row.low, row.high):
-            yield _line(x - 4, _y(end), x + 4, _y(end), OWN, 2)
+        if row.margin is not None:
+            low, high = _y(row.mean - row.margin), _y(row.mean + row.margin)
+            yield _line(x, low, x, high, OWN, 2)
+            for end in (low, high):
+                yield _line(x - 4, end, x + 4, end, OWN, 2)
         yield _circle(x, _y(row.mean), OWN, OWN)
         yield _text(x + 9, _y(row.mean) + 16, f"{row.parameters:,}", "start")
 

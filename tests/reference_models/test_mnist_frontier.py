@@ -1,0 +1,129 @@
+"""The frontier: small networks with a contract each, and a table and a plot that say what their records say."""
+
+import importlib.util
+import math
+import re
+import statistics
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+import archcheck
+from reference_models.mnist import recipes, record, train
+from reference_models.mnist.errors import UsageError
+from reference_models.mnist.frontier import NETWORKS, trainer
+from reference_models.mnist.loop import Training
+from tests.pages.page_blocks import ROOT, text_of
+
+FOLDER = ROOT / "reference_models" / "mnist" / "frontier"
+RECORDS = sorted(FOLDER.glob("record-*.json"))
+
+
+@pytest.fixture(scope="module")
+def frontier():
+    spec = importlib.util.spec_from_file_location("frontier", ROOT / ".ci" / "frontier.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_has_the_parameters_of_its_name_and_gives_log_probabilities(name):
+    net = NETWORKS[name]().eval()
+    assert sum(parameter.numel() for parameter in net.parameters()) == int(name.rpartition("_")[2])
+    with torch.no_grad():
+        out = net(torch.randn(3, 1, 28, 28))
+    assert out.shape == (3, 10)
+    assert torch.allclose(out.exp().sum(dim=1), torch.ones(3), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_keeps_its_contract(name):
+    archcheck.check(NETWORKS[name](), contract=FOLDER / "archcheck.toml", subject=name).verify()
+
+
+def test_no_network_has_a_number_that_is_no_parameter_but_statistics():
+    for make in NETWORKS.values():
+        names = {name.rpartition(".")[2] for name, _ in make().named_buffers()}
+        assert names == {"running_mean", "running_var", "num_batches_tracked"}
+
+
+def test_the_first_step_moves_every_parameter(sets):
+    net = train.build(recipes.FRONTIER, 0, "separable_316")
+    before = {name: parameter.clone() for name, parameter in net.named_parameters()}
+    few = type(sets[0])(images=sets[0].images[:64], labels=sets[0].labels[:64])
+    (row,) = Training(net, recipes.FRONTIER.lasting(1), 0, few, few).remaining()
+    assert math.isfinite(row["loss"])
+    for name, parameter in net.named_parameters():
+        assert not torch.equal(parameter, before[name]), name
+
+
+def test_the_contracts_trainer_uses_the_recipe_of_the_frontier():
+    rows = list(trainer.run(NETWORKS["separable_316"](), seed=0, epochs=1, limit=32))
+    assert [row["about"]["recipe"]["name"] for row in rows] == ["frontier"]
+    assert trainer.describe() == record.describe("frontier")
+
+
+def test_the_seed_decides_the_first_weights():
+    first, again, other = (train.build(recipes.FRONTIER, seed, "separable_316").stem.weight for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_an_unknown_network_is_refused_with_the_known_ones():
+    with pytest.raises(UsageError, match="`separable_9` is not a network of the frontier; pass one of `separable_316`"):
+        train.build(recipes.FRONTIER, 0, "separable_9")
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_record_is_of_its_network_and_of_the_recipe(path):
+    content = record.read_record(path)
+    net = NETWORKS[path.stem.partition("-")[2]]()
+    described = record.header(net, recipes.FRONTIER)
+    for part in ("schema", "model", "recipe", "data"):
+        assert content[part] == described[part]
+    for run in content["runs"]:
+        assert [row["epoch"] for row in run["epochs"]] == list(range(1, recipes.FRONTIER.epochs + 1))
+        assert run["test"]["total"] == 10_000
+    assert [run["seed"] for run in content["runs"]] == list(range(len(content["runs"])))
+
+
+def test_the_table_says_what_the_records_say(frontier):
+    lines = {line.split("`")[1]: line for line in text_of("frontier").splitlines() if line.startswith("| `")}
+    assert lines.keys() == {"Net", *(path.stem.partition("-")[2] for path in RECORDS)}
+    for path in RECORDS:
+        content = record.read_record(path)
+        shares = [run["test"]["correct"] / 100 for run in content["runs"]]
+        line = lines[path.stem.partition("-")[2]]
+        assert f"| {content['model']['parameters']:,} | {statistics.mean(shares):.3f} % |" in line
+        assert f"| {len(shares)} | frontier | {recipes.FRONTIER.epochs} |" in line
+
+
+def test_the_interval_is_worked_out_by_hand(frontier):
+    """Mean 99.2, standard deviation 0.2, t(0.975, 2) = 4.303: 4.303 * 0.2 / sqrt(3) = 0.497."""
+    epochs = [{"cpu_seconds": 2.0}, {"cpu_seconds": 3.0}]
+    content = {
+        "model": {"parameters": 1_000},
+        "recipe": {"name": "R", "settings": {"epochs": 2}},
+        "runs": [{"test": {"correct": correct, "total": 1_000}, "epochs": epochs} for correct in (990, 992, 994)],
+    }
+    row = frontier.row_of("net", content)
+    assert frontier.table([row]).splitlines()[-1] == (
+        "| `net` | 1,000 | 99.200 % | 0.200 | 98.703 to 99.697 % | 3 | R | 2 | 5 |"
+    )
+    alone = frontier.row_of("net", {**content, "runs": content["runs"][:1]})
+    assert frontier.table([alone]).splitlines()[-1] == "| `net` | 1,000 | 99.000 % | — | — | 1 | R | 2 | 5 |"
+
+
+def test_the_plot_has_a_point_for_each_network_and_each_posted_figure(frontier):
+    rows = frontier.rows()
+    picture = frontier.plot(rows)
+    elements = list(ElementTree.fromstring(picture).iter())
+    assert len([each for each in elements if each.tag.endswith("circle")]) == len(rows) + 2 + 2  # and the legend's two
+    texts = [each.text for each in elements if each.tag.endswith("text")]
+    for row in rows:
+        assert f"{row.parameters:,}" in texts
+    assert frontier.PLOT.read_text(encoding="utf-8") == picture
+    heights = [float(y) for y in re.findall(r'cy="([\d.]+)"', picture)]
+    assert all(0 < height < frontier.HEIGHT for height in heights)
