@@ -9,7 +9,7 @@ from torch import nn
 
 from reference_models.mnist.frontier.pyramid import pyramid_1956, pyramid_4858
 from reference_models.mnist.frontier.separable import separable_316, separable_496, separable_681
-from reference_models.mnist.frontier.shared import shared_1200, shared_2778
+from reference_models.mnist.frontier.shared import shared_1200, shared_2778, shared_4588
 
 _MAKERS: tuple[Callable[[], nn.Module], ...] = (
     separable_316,
@@ -18,6 +18,7 @@ _MAKERS: tuple[Callable[[], nn.Module], ...] = (
     shared_1200,
     pyramid_1956,
     shared_2778,
+    shared_4588,
     pyramid_4858,
 )
 

@@ -1,4 +1,4 @@
-"""Networks of one or two thousand parameters: one full convolution, executed four times.
+"""Networks of some thousand parameters: one full convolution, executed four times.
 
 Its weights count once. Each time has a batch normalisation of its own, so that the same filters see other inputs. The
 shape in a comment is what the line returns for one image, `(C, H, W)`, where W is the width; the number after it is
@@ -14,7 +14,7 @@ class Shared(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(1, width, kernel_size=3, stride=2, bias=False)  # (W, 13, 13)  9 W
+        self.stem = nn.Conv2d(1, width, kernel_size=3, bias=False)  # (W, 26, 26)  9 W
         self.convolution = nn.Conv2d(width, width, kernel_size=3, bias=False)  # 9 W W
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(5))  # 10 W
         self.head = nn.Linear(width, 10)  # (10,)  10 W + 10
@@ -22,7 +22,7 @@ class Shared(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map `(N, 1, 28, 28)` images to `(N, 10)` natural logarithms of class probabilities."""
         first, *others = self.norms
-        x = F.relu(first(self.stem(images)))  # (W, 13, 13)
+        x = F.relu(first(F.max_pool2d(self.stem(images), 2)))  # (W, 13, 13)
         for norm in others:
             x = F.relu(norm(self.convolution(x)))  # (W, 11, 11), (W, 9, 9), (W, 7, 7), (W, 5, 5)
         scores = self.head(F.adaptive_avg_pool2d(x, 1).flatten(1))  # (10,)
@@ -37,3 +37,8 @@ def shared_1200() -> Shared:
 def shared_2778() -> Shared:
     """Return the network of 2,778 parameters, 16 channels wide."""
     return Shared(16)
+
+
+def shared_4588() -> Shared:
+    """Return the network of 4,588 parameters, 21 channels wide."""
+    return Shared(21)
