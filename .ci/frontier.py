@@ -27,6 +27,8 @@ LEFT, RIGHT, TOP, BOTTOM = 70, 20, 20, 60
 PARAMETERS = (250, 20_000)
 ERRORS = (6.0, 0.4)
 """Ends of the two axes, which are logarithmic: parameters, and errors in percent, the largest at the bottom."""
+ROOM = 45
+"""What the number beside a point needs; nearer to the next point, it stands on the other side."""
 INK, GRID, OWN, OTHERS = "#222222", "#dddddd", "#0b5fa5", "#b34700"
 
 
@@ -133,7 +135,7 @@ def _axes() -> Iterator[str]:
 
 
 def _points(found: list[Row]) -> Iterator[str]:
-    for row in found:
+    for row, following in zip(found, [*found[1:], None], strict=True):
         x = _x(row.parameters)
         if row.margin is not None:
             low, high = _y(row.mean - row.margin), _y(row.mean + row.margin)
@@ -141,7 +143,9 @@ def _points(found: list[Row]) -> Iterator[str]:
             for end in (low, high):
                 yield _line(x - 4, end, x + 4, end, OWN, 2)
         yield _circle(x, _y(row.mean), OWN, OWN)
-        yield _text(x + 9, _y(row.mean) + 16, f"{row.parameters:,}", "start")
+        is_crowded = following is not None and _x(following.parameters) - x < ROOM
+        side, anchor = (-9, "end") if is_crowded else (9, "start")
+        yield _text(x + side, _y(row.mean) + 16, f"{row.parameters:,}", anchor)
 
 
 def _posted() -> Iterator[str]:
