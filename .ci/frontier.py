@@ -84,7 +84,9 @@ def table(found: list[Row]) -> str:
     lines = [f"| {' | '.join((*head, 'CPU s a run'))} |", "|---" + "|---:" * 5 + "|---" + "|---:" * 2 + "|"]
     for row in found:
         deviation = "—" if row.deviation is None else f"{row.deviation:.3f}"
-        interval = "—" if row.margin is None else f"{row.mean - row.margin:.3f} to {row.mean + row.margin:.3f} %"
+        interval = "—"
+        if row.margin is not None:  # of two seeds, it may reach beyond what an accuracy can be
+            interval = f"{max(row.mean - row.margin, 0):.3f} to {min(row.mean + row.margin, 100):.3f} %"
         cells = (
             f"`{row.name}`", f"{row.parameters:,}", f"{row.mean:.3f} %", deviation, interval, f"{row.runs}",
             row.recipe, f"{row.epochs}", f"{row.seconds:.0f}",
