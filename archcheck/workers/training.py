@@ -98,14 +98,15 @@ class Trainer:
     ) -> None:
         """Train as many seeds at a time as there are workers, and save the runs in the order of `seeds`.
 
-        The first one writes the weights, if the record is new.
+        The first one writes the weights, if the record is new. There may be no seed: a run that could not be saved
+        before may have been the only one that was asked for.
         """
-        places = [kept.weights, *[None] * (len(seeds) - 1)]
+        jobs = [(seed, None if index else kept.weights) for index, seed in enumerate(seeds)]
 
         def one(worker: Worker, job: tuple[int, Path | None]) -> Mapping[str, Any]:
             return self._train(worker, kept, *job, on_epoch)
 
-        for answer in in_parallel(workers, list(zip(seeds, places, strict=True)), one):
+        for answer in in_parallel(workers, jobs, one):
             kept.add(answer, self.stated)
 
     def _train(
