@@ -1,6 +1,6 @@
 """Write the generated parts of the manual again.
 
-These are a page a rule, the table of rules, torch's operators of each kind, and the table and plot of the frontier.
+These are a page a rule, the table of rules, and torch's operators of each kind.
 
 Prints each file that changes. With `--check` nothing is written, and the exit code is 1 when a file is stale.
 """
@@ -11,8 +11,6 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-
-import frontier
 
 from archcheck.facts.selectors import GROUPS, KINDS
 from archcheck.judging.rule_pages import markdown, promise
@@ -30,9 +28,6 @@ def generated() -> dict[Path, str]:
     files = {PAGES / "rules" / f"{rule_name(rule)}.md": markdown(rule) for rule in BUILTIN}
     files[PAGES / "rules.md"] = with_rules((PAGES / "rules.md").read_text(encoding="utf-8"))
     files[PAGES / "kinds.md"] = with_operators((PAGES / "kinds.md").read_text(encoding="utf-8"))
-    networks = frontier.rows()
-    files[PAGES / "frontier.md"] = with_networks((PAGES / "frontier.md").read_text(encoding="utf-8"), networks)
-    files[frontier.PLOT] = frontier.plot(networks)
     return files
 
 
@@ -40,13 +35,6 @@ def with_rules(page: str) -> str:
     """Return the page with the table of every rule and its promise."""
     rows = [f"| [`{name}`](rules/{name}.md) | {promise(rule)} |\n" for rule in BUILTIN for name in [rule_name(rule)]]
     return TABLE.sub(lambda _: "".join(rows), page, count=1)
-
-
-def with_networks(page: str, networks: list[frontier.Row]) -> str:
-    """Return the page with the table of the frontier's networks, which is the first of its tables."""
-    before = re.split(r"^\| network \|.*\n", page, flags=re.MULTILINE)[0]
-    after = re.sub(r"\A(?:\|.*\n)*", "", page[len(before) :])
-    return before + frontier.table(networks) + after
 
 
 def with_operators(page: str) -> str:

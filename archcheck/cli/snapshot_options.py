@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
@@ -21,8 +22,30 @@ def add_sync(parser: ArgumentParser) -> None:
         "--badges", type=folder_of, metavar="DIR", help="also write badge data for shields.io to this folder"
     )
     parser.add_argument(
+        "--plot",
+        type=output_of,
+        metavar="FILE",
+        help="also draw parameters against test accuracy into this file, as SVG",
+    )
+    parser.add_argument(
+        "--point",
+        type=point_of,
+        action="append",
+        default=[],
+        metavar="PARAMS:PERCENT",
+        help="with --plot, also draw this point, as one that others posted; once for each",
+    )
+    parser.add_argument(
         "--check", action="store_true", help="write nothing; the exit code is 1 when a file is out of date"
     )
+
+
+def point_of(word: str) -> tuple[int, float]:
+    """Return the parameters and the accuracy in percent of a point that others posted."""
+    found = re.fullmatch(r"(\d{1,15}):(\d{1,3}(?:\.\d+)?)", word.replace("_", "").replace(",", ""))
+    if found is None or int(found[1]) == 0 or float(found[2]) > 100:
+        raise ArgumentTypeError(f"{quote(word)} is no point; write its parameters and percent, such as 697:99.0")
+    return int(found[1]), float(found[2])
 
 
 def add_snapshot(parser: ArgumentParser) -> None:

@@ -16,12 +16,14 @@ from archcheck.contract.document import show_path
 from archcheck.facts.facts import Facts
 from archcheck.foundation.errors import ArchcheckError, NotMeasured, SubjectError
 from archcheck.foundation.file_locks import lock_beside
-from archcheck.foundation.markers import CLOSING, Region, regions, rewrite
+from archcheck.foundation.markers import CLOSING, COMPARISON, Region, regions, rewrite
 from archcheck.foundation.regular_files import refuse_irregular
 from archcheck.foundation.text_files import Text, read_text
 from archcheck.foundation.words import amount, did_you_mean, listed, quote, visible
+from archcheck.render.accuracy_plot import accuracy_plot
 from archcheck.render.wording import one_line
 from archcheck.rules.claims import Synced
+from archcheck.rules.queries.comparisons import comparison
 from archcheck.rules.queries.marked_texts import differences, is_block, shows_training, written_for
 from archcheck.rules.queries.training_runs import accuracies
 
@@ -45,12 +47,15 @@ def sync(options: Namespace) -> int:
 
     Everything is read and measured before anything is written.
     """
+    if options.point and options.plot is None:
+        raise ArchcheckError("--point draws into a plot; add --plot FILE")
     contract = contract_of(options)
     files, subjects = _words(contract, options)
     try:
         pages = [_page(contract, file, subjects) for file in files]
         measured = _measure(contract, pages, subjects, options)
         changes = [*(_change(page, measured) for page in pages), *_badges(options.badges, measured)]
+        changes += _plot(options, measured)
     except NotMeasured as error:
         place = f"{error.where}: " if error.where else ""
         asks = str(error).endswith("?")  # it suggests what to do itself
@@ -89,7 +94,7 @@ def _words(contract: Contract, options: Namespace) -> tuple[list[Path], tuple[st
         if not file.exists():
             hint = did_you_mean(str(file), names, f"the contract has {listed(sorted(names))}")
             raise ArchcheckError(f"{quote(str(file))} is neither a file nor a subject{hint}")
-    if not files and options.badges is None:
+    if not files and options.badges is None and options.plot is None:
         files = list(dict.fromkeys(_promised(contract, subjects)))
         if not files:
             raise ArchcheckError('name a text, such as README.md, or state `synced = ["README.md"]` in the contract')
@@ -107,7 +112,7 @@ def _page(contract: Contract, file: Path, subjects: Collection[str]) -> Page:
     shown = show_path(file)
     text = read_text(file, shown)
     found = regions(text, [entry.name for entry in contract.subjects])
-    wanted = tuple(region for region in found if not subjects or region.subject in subjects)
+    wanted = tuple(region for region in found if not subjects or any(each in subjects for each in region.subjects))
     if not wanted:
         whose = f" of {listed(subjects)}" if found else ""
         name = next(iter(subjects), contract.subjects[0].name if contract.subjects else "SUBJECT")
@@ -120,11 +125,11 @@ def _measure(contract: Contract, pages: Sequence[Page], subjects: Sequence[str],
     from archcheck.judging.engine import measure_subject
 
     needed: dict[str, bool] = {}
-    if options.badges is not None:
+    if options.badges is not None or options.plot is not None:
         needed = dict.fromkeys(subjects or [entry.name for entry in contract.subjects], True)
     for region in (region for page in pages for region in page.regions):
-        trained = shows_training(region)
-        needed[region.subject] = needed.get(region.subject, False) or trained
+        for name in region.subjects:
+            needed[name] = needed.get(name, False) or shows_training(region)
     measured = {}
     with worker_of(options) as worker:
         for name, trained in needed.items():
@@ -147,7 +152,7 @@ def _note_accuracy(facts: Facts) -> None:
 
 
 def _change(page: Page, measured: Measured) -> Change:
-    contents = {region: written_for(page.text, region, measured[region.subject]) for region in page.regions}
+    contents = {region: _written(page.text, region, measured) for region in page.regions}
     stands = {region: page.text.demand()[region.start : region.end] for region in page.regions}
     return Change(
         file=page.file,
@@ -161,6 +166,12 @@ def _change(page: Page, measured: Measured) -> Change:
     )
 
 
+def _written(text: Text, region: Region, measured: Measured) -> str:
+    if region.path == COMPARISON:
+        return comparison(text, region, [measured[name] for name in region.subjects])
+    return written_for(text, region, measured[region.subject])
+
+
 def _told(region: Region, stands: str, belongs: str) -> str:
     if is_block(region):
         return f"{region.where}: {region.subject}: {'; '.join(differences(stands, belongs))}"
@@ -169,11 +180,7 @@ def _told(region: Region, stands: str, belongs: str) -> str:
 
 def _badges(folder: Path | None, measured: Measured) -> Iterator[Change]:
     for file, content in (badges(measured, folder) if folder else {}).items():
-        try:
-            refuse_irregular(file)
-        except OSError as error:
-            raise ArchcheckError(f"cannot write {show_path(file)}: {error.strerror}; move it away") from None
-        before = read_text(file, show_path(file)).content if file.is_file() else None
+        before = _content_of(file)
         lines: tuple[str, ...] = ()
         if content != before:
             told = [message_of(each) if each is not None else "nothing" for each in (before, content)]
@@ -182,6 +189,34 @@ def _badges(folder: Path | None, measured: Measured) -> Iterator[Change]:
             yield Change(
                 file=file, before=before, content=content, lines=lines, same="as measured", words=f"--badges {folder}"
             )
+
+
+def _plot(options: Namespace, measured: Measured) -> Iterator[Change]:
+    """Yield the plot of the subjects that are asked for, if there is one to write."""
+    file = options.plot
+    if file is None:
+        return
+    wanted = [measured[word] for word in options.words if word in measured] or list(measured.values())
+    content = accuracy_plot(wanted, options.point)
+    before = _content_of(file)
+    lines = () if content == before else (f"{show_path(file)}: {amount(len(wanted), 'subjects')} drawn anew",)
+    yield Change(
+        file=file,
+        before=before,
+        content=content,
+        lines=lines,
+        same="drawn as measured",
+        words=f"--plot {show_path(file)}",
+    )
+
+
+def _content_of(file: Path) -> str | None:
+    """Return the text of a file that is to be replaced, or `None` if there is none."""
+    try:
+        refuse_irregular(file)
+    except OSError as error:
+        raise ArchcheckError(f"cannot write {show_path(file)}: {error.strerror}; move it away") from None
+    return read_text(file, show_path(file)).content if file.is_file() else None
 
 
 def _apply(change: Change, *, writes: bool) -> None:

@@ -4,6 +4,7 @@
     <!-- /archcheck -->
     <!-- archcheck: mnist params.total -->13,086<!-- /archcheck -->    one figure of it
     # <!-- archcheck: mnist model-card -->                      a model card, here in front matter, which is YAML
+    <!-- archcheck: small-* comparison -->                      a table with a row a subject, of all that match
 
 Markers in fenced code and in code spans are ordinary text.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import pairwise
 
 from archcheck.foundation.errors import NotMeasured
@@ -21,6 +23,8 @@ from archcheck.foundation.text_files import Text
 from archcheck.foundation.words import did_you_mean, listed, quote
 
 CLOSING = "<!-- /archcheck -->"
+COMPARISON = "comparison"
+"""What stands after a pattern of subjects in the markers of a table that compares them."""
 _AHEAD = r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*"
 """What may come before a fence: indentation, quotes, the marks of list items."""
 _OPENS, _CLOSES = r"<!--[ \t]*archcheck:[^<>\n]*-->", r"<!--[ \t]*/archcheck[ \t]*-->"
@@ -43,10 +47,12 @@ _TOKEN = re.compile(
 class Region:
     """The text between two markers, from `start` to `end`, for a `subject` and, if it is a single figure, its `path`.
 
-    Each line of a table begins with `ahead`: indentation or the mark of a quotation.
+    A comparison has a pattern as `subject`, and is of all `subjects` that match it. Each line of a table begins with
+    `ahead`: indentation or the mark of a quotation.
     """
 
     subject: str
+    subjects: tuple[str, ...]
     path: str | None
     where: Where
     start: int
@@ -74,10 +80,18 @@ def _regions(text: Text, subjects: Collection[str]) -> Iterator[Region]:
         if second is None or not second["closes"]:
             shown = quote(first[0]).replace('\\"', "'")
             raise NotMeasured(f"{shown} is not closed", where=where, fix=f"put {CLOSING} behind what it holds")
-        subject, path = _named(first["opens"].strip(), subjects, where)
+        subject, path, matching = _named(first["opens"].strip(), subjects, where)
         begun = content[content.rfind("\n", 0, first.start()) + 1 : first.start()].lstrip("\ufeff")
         ahead = begun if re.fullmatch(r"[ \t>]*", begun) else ""
-        yield Region(subject=subject, path=path, where=where, start=first.end(), end=second.start(), ahead=ahead)
+        yield Region(
+            subject=subject,
+            subjects=matching,
+            path=path,
+            where=where,
+            start=first.end(),
+            end=second.start(),
+            ahead=ahead,
+        )
     _refuse_stray(text, marks)
 
 
@@ -90,16 +104,24 @@ def _refuse_stray(text: Text, marks: list[re.Match[str]]) -> None:
             raise NotMeasured(f"{second[0]} closes nothing", where=text.line(second.start()), fix=fix)
 
 
-def _named(words: str, subjects: Collection[str], where: Where) -> tuple[str, str | None]:
-    """Return the subject and the figure's path that a marker names."""
+def _named(words: str, subjects: Collection[str], where: Where) -> tuple[str, str | None, tuple[str, ...]]:
+    """Return the subject or pattern and the figure's path that a marker names, and the subjects that it is of."""
     if words in subjects:
-        return words, None
+        return words, None, (words,)
     subject, _, path = words.rpartition(" ")
-    if subject.strip() in subjects:
-        return subject.strip(), path
-    meant = subject.strip() or words
+    subject = subject.strip()
+    if path == COMPARISON and (matching := tuple(each for each in subjects if fnmatchcase(each, subject))):
+        return subject, path, matching
+    if subject in subjects:
+        return subject, path, (subject,)
+    meant = subject or words
     hint = did_you_mean(meant, subjects, f"the contract has {listed(subjects)}")
-    raise NotMeasured(f"{quote(meant)} is not a subject{hint}", where=where, fix="name a subject of the contract")
+    fix = "name a subject of the contract"
+    if path == COMPARISON:
+        raise NotMeasured(
+            f"{quote(meant)} matches no subject{hint}", where=where, fix=f"{fix}, or a pattern such as `*`"
+        )
+    raise NotMeasured(f"{quote(meant)} is not a subject{hint}", where=where, fix=fix)
 
 
 def rewrite(text: Text, found: Collection[Region], content_of: Callable[[Region], str]) -> str:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from archcheck.facts.artifact_files import Artifact
 from archcheck.facts.facts import Facts
 from archcheck.foundation import numbers_in_text
-from archcheck.foundation.markers import Region, regions
+from archcheck.foundation.markers import COMPARISON, Region, regions
 from archcheck.foundation.source_place import Where
 from archcheck.foundation.text_files import Stated, Text
 from archcheck.foundation.words import amount, quote
 from archcheck.rules.base import Rule
 from archcheck.rules.findings import Finding, Result
+from archcheck.rules.queries.comparisons import comparison_row, row_of
 from archcheck.rules.queries.figure_formulas import figure_of, needs_record
 from archcheck.rules.queries.figures import RECORD
 from archcheck.rules.queries.marked_texts import differences, is_block, written_for
@@ -192,8 +193,9 @@ class Synced(Rule):
     Between `<!-- archcheck: mnist -->` and `<!-- /archcheck -->` stands a table of the subject `mnist`. With a figure
     after the name, `<!-- archcheck: mnist params.total -->`, only that figure stands there, and with `model-card` what
     a model card on the Hugging Face Hub says: `model-index` in its front matter, where markers are comments of YAML, or
-    a longer table below it. The figures are those of `claim`. Markers of other subjects are judged with those subjects.
-    Markers in fenced code and in code spans are ignored.
+    a longer table below it. With `comparison` after a pattern, `<!-- archcheck: small-* comparison -->`, it is a table
+    with a row for each subject that matches. The figures are those of `claim`. Markers and rows of other subjects are
+    judged with those subjects. Markers in fenced code and in code spans are ignored.
 
     In a contract: `synced = ["README.md"]`
 
@@ -245,7 +247,7 @@ class Synced(Rule):
             (facts.texts[file], region)
             for file in dict.fromkeys(self.files)
             for region in regions(facts.texts[file], facts.texts.subjects)
-            if region.subject == facts.subject.name
+            if facts.subject.name in region.subjects
         ]
         findings = tuple(finding for text, region in found for finding in _stale(text, region, facts))
         kept = f"{amount(len(found), 'places')} between markers as measured"
@@ -253,10 +255,17 @@ class Synced(Rule):
 
 
 def _stale(text: Text, region: Region, facts: Facts) -> Iterator[Finding]:
-    stands, belongs = text.demand()[region.start : region.end], written_for(text, region, facts)
+    stands = text.demand()[region.start : region.end]
+    if region.path == COMPARISON:  # the other rows are judged with the other subjects
+        stands, belongs = row_of(facts.subject.name, stands) or "", comparison_row(facts)
+    else:
+        belongs = written_for(text, region, facts)
     if stands == belongs:
         return
-    if is_block(region):
+    if region.path == COMPARISON:
+        is_there = f"says {stands}" if stands else "has none"
+        message = f"the row of {facts.subject.name} in {text.shown} is stale: it {is_there}, and is {belongs}"
+    elif is_block(region):
         what = "table" if region.path is None else "model card"
         message = f"the {what} of {region.subject} in {text.shown} is stale: {'; '.join(differences(stands, belongs))}"
     else:

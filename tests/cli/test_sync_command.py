@@ -284,3 +284,16 @@ def test_what_was_edited_while_it_was_measured_is_left_alone(folder, monkeypatch
         "archcheck: error: README.md was edited while it was measured, and is left alone; sync once more\n"
     )
     assert (folder / "README.md").read_text() == edited
+
+
+def test_a_plot_is_drawn_where_there_is_an_accuracy_and_points_need_one(archcheck, folder):
+    assert archcheck("sync", "--point", "697:99.0", cwd=folder).stderr == (
+        "archcheck: error: --point draws into a plot; add --plot FILE\n"
+    )
+    for word in ("x", "0:99", "697:100.1", "697"):
+        assert (
+            f'"{word}" is no point; write its parameters and percent, such as 697:99.0'
+            in archcheck("sync", "--plot", "a.svg", "--point", word, cwd=folder).stderr
+        )
+    assert "no subject has a training record" in archcheck("sync", "small", "--plot", "a.svg", cwd=folder).stderr
+    assert not (folder / "a.svg").exists()

@@ -43,6 +43,7 @@ ELSEWHERE = {
     ("experiment-trackers", "python", "import mlflow"): "test_page_trackers.py",
     ("experiment-trackers", "python", "import torch\nimport wandb"): "test_page_trackers.py",
     ("flagship", "text", " way"): "test_readme.py",
+    ("frontier", "sh", "archcheck sync"): "../reference_models/test_mnist_frontier.py",
     ("formats", "text", "$ archcheck check --format concise"): "test_page_ci.py",
     ("isolation", "sh", "docker run"): "test_readme.py",
     ("pull-requests", "yaml", "- uses: ./.github"): "test_page_ci.py",
@@ -50,6 +51,7 @@ ELSEWHERE = {
     ("pull-requests", "yaml", "repos:"): "test_page_ci.py",
     ("targets", "console", "$ archcheck report bert-tiny"): "../measure/test_transformers.py",
     ("texts", "html", "<!-- archcheck: mnist -->"): "test_readme.py",
+    ("texts", "html", "<!-- archcheck: small-* comparison -->"): "../rules/test_comparisons.py",
     ("texts", "markdown", "---"): "../rules/test_model_cards.py",
 }
 """Page, language and beginning of each block that a test of its own looks at, and where that test is."""

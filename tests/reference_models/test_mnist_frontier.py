@@ -1,31 +1,20 @@
 """The frontier: small networks with a contract each, and a table and a plot that say what their records say."""
 
-import importlib.util
 import math
-import re
-import statistics
-from xml.etree import ElementTree
 
 import pytest
 import torch
 
 import archcheck
+import archcheck.cli
 from reference_models.mnist import recipes, record, train
 from reference_models.mnist.errors import UsageError
 from reference_models.mnist.frontier import NETWORKS, trainer
 from reference_models.mnist.loop import Training
-from tests.pages.page_blocks import ROOT, text_of
+from tests.pages.page_blocks import ROOT, the_block
 
 FOLDER = ROOT / "reference_models" / "mnist" / "frontier"
 RECORDS = sorted(FOLDER.glob("record-*.json"))
-
-
-@pytest.fixture(scope="module")
-def frontier():
-    spec = importlib.util.spec_from_file_location("frontier", ROOT / ".ci" / "frontier.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -89,41 +78,10 @@ def test_a_record_is_of_its_network_and_of_the_recipe(path):
     assert [run["seed"] for run in content["runs"]] == list(range(len(content["runs"])))
 
 
-def test_the_table_says_what_the_records_say(frontier):
-    lines = {line.split("`")[1]: line for line in text_of("frontier").splitlines() if line.startswith("| `")}
-    assert lines.keys() == {"Net", *(path.stem.partition("-")[2] for path in RECORDS)}
-    for path in RECORDS:
-        content = record.read_record(path)
-        shares = [run["test"]["correct"] / 100 for run in content["runs"]]
-        line = lines[path.stem.partition("-")[2]]
-        assert f"| {content['model']['parameters']:,} | {statistics.mean(shares):.3f} % |" in line
-        assert f"| {len(shares)} | frontier | {recipes.FRONTIER.epochs} |" in line
-
-
-def test_the_interval_is_worked_out_by_hand(frontier):
-    """Mean 99.2, standard deviation 0.2, t(0.975, 2) = 4.303: 4.303 * 0.2 / sqrt(3) = 0.497."""
-    epochs = [{"cpu_seconds": 2.0}, {"cpu_seconds": 3.0}]
-    content = {
-        "model": {"parameters": 1_000},
-        "recipe": {"name": "R", "settings": {"epochs": 2}},
-        "runs": [{"test": {"correct": correct, "total": 1_000}, "epochs": epochs} for correct in (990, 992, 994)],
-    }
-    row = frontier.row_of("net", content)
-    assert frontier.table([row]).splitlines()[-1] == (
-        "| `net` | 1,000 | 99.200 % | 0.200 | 98.703 to 99.697 % | 3 | R | 2 | 5 |"
-    )
-    alone = frontier.row_of("net", {**content, "runs": content["runs"][:1]})
-    assert frontier.table([alone]).splitlines()[-1] == "| `net` | 1,000 | 99.000 % | — | — | 1 | R | 2 | 5 |"
-
-
-def test_the_plot_has_a_point_for_each_network_and_each_posted_figure(frontier):
-    rows = frontier.rows()
-    picture = frontier.plot(rows)
-    elements = list(ElementTree.fromstring(picture).iter())
-    assert len([each for each in elements if each.tag.endswith("circle")]) == len(rows) + 2 + 2  # and the legend's two
-    texts = [each.text for each in elements if each.tag.endswith("text")]
-    for row in rows:
-        assert f"{row.parameters:,}" in texts
-    assert frontier.PLOT.read_text(encoding="utf-8") == picture
-    heights = [float(y) for y in re.findall(r'cy="([\d.]+)"', picture)]
-    assert all(0 < height < frontier.HEIGHT for height in heights)
+def test_the_table_and_the_plot_say_what_the_records_say(capsys, monkeypatch):
+    """By the command of the page, which has to find nothing to write."""
+    monkeypatch.chdir(ROOT)
+    command = the_block("sh", "archcheck sync archcheck/pages/frontier.md").text.replace("\\\n", " ").split()
+    assert command[0] == "archcheck"
+    assert archcheck.cli.main([*command[1:], "--check"]) == 0
+    assert capsys.readouterr().out.count("same") == 2

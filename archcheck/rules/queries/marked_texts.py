@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from archcheck.facts.facts import Facts
 from archcheck.foundation.errors import NotMeasured
-from archcheck.foundation.markers import Region, as_block
+from archcheck.foundation.markers import COMPARISON, Region, as_block
 from archcheck.foundation.text_files import Text
 from archcheck.rules.queries.figures import figure_text, needs_training, table
 from archcheck.rules.queries.model_cards import MODEL_CARD, model_card
@@ -15,7 +15,7 @@ from archcheck.rules.queries.model_cards import MODEL_CARD, model_card
 
 def is_block(region: Region) -> bool:
     """Whether lines of their own stand between the markers, and not a single figure."""
-    return region.path in (None, MODEL_CARD)
+    return region.path in (None, MODEL_CARD, COMPARISON)
 
 
 def shows_training(region: Region) -> bool:
