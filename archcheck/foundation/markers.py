@@ -116,12 +116,8 @@ def _named(words: str, subjects: Collection[str], where: Where) -> tuple[str, st
         return subject, path, (subject,)
     meant = subject or words
     hint = did_you_mean(meant, subjects, f"the contract has {listed(subjects)}")
-    fix = "name a subject of the contract"
-    if path == COMPARISON:
-        raise NotMeasured(
-            f"{quote(meant)} matches no subject{hint}", where=where, fix=f"{fix}, or a pattern such as `*`"
-        )
-    raise NotMeasured(f"{quote(meant)} is not a subject{hint}", where=where, fix=fix)
+    what = "matches no subject" if path == COMPARISON else "is not a subject"
+    raise NotMeasured(f"{quote(meant)} {what}{hint}", where=where, fix="name a subject of the contract")
 
 
 def rewrite(text: Text, found: Collection[Region], content_of: Callable[[Region], str]) -> str:

@@ -88,9 +88,10 @@ def test_what_a_page_names_exists(page: Path) -> None:
 
 def test_the_options_that_the_pages_name_are_options() -> None:
     archcheck = [sys.executable, "-m", "archcheck"]
-    helps = [[*archcheck, *command, "--help"] for command in ([], ["check"], ["grade"], ["report"], ["init"])]
-    commands = [*helps, [sys.executable, "-m", "pytest", "--help"]]
-    helped = "".join(subprocess.check_output(each, env=environment(), cwd=ROOT, text=True) for each in commands)
+    commands = ([], ["check"], ["grade"], ["report"], ["init"], ["sync"])
+    helps = [[*archcheck, *command, "--help"] for command in commands]
+    asked = [*helps, [sys.executable, "-m", "pytest", "--help"]]
+    helped = "".join(subprocess.check_output(each, env=environment(), cwd=ROOT, text=True) for each in asked)
     named = {
         name for page in PAGES for name in re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text(encoding="utf-8"))
     }
