@@ -41,6 +41,12 @@ def test_an_interval_ends_where_accuracies_end():
     assert (found.low, found.high) == (0.0, 100.0)
 
 
+def test_equal_counts_do_not_make_the_mean_certain():
+    """Counts are whole, so half an example is the least deviation: t(0.975, 1) = 12.706, 12.706 * 0.005 / sqrt(2)."""
+    found = mean_accuracy(trained(run(0, 9_900), run(1, 9_900)))
+    assert found.high - found.mean == pytest.approx(0.0449, abs=1e-4)
+
+
 def test_what_nothing_proves_is_a_dash():
     assert comparison_row(FACTS).count("—") == 5
     with pytest.raises(NotMeasured):

@@ -1,15 +1,13 @@
 """Tables that compare subjects: a row for each, with its size, its cost and the accuracy of its training record.
 
 The interval is the two-sided 95 % interval of the mean over the recorded seeds, by Student's t: the mean, plus and
-minus `t(0.975, n - 1) s / sqrt(n)`, where s is the standard deviation of the n seeds. It says how sure the mean is, not
-how far a single seed may lie from it.
+minus `t(0.975, n - 1) s / sqrt(n)`, where s is the standard deviation of the n seeds, at least
+`LEAST_SPREAD` of `confidence_intervals`. It says how sure the mean is, not how far a single seed may lie from it.
 """
 
 from __future__ import annotations
 
-import math
 import re
-import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
@@ -17,10 +15,10 @@ from html import escape
 from archcheck.facts.facts import Facts
 from archcheck.foundation.errors import NotMeasured
 from archcheck.foundation.markers import Region, as_block
-from archcheck.foundation.statistics.distributions import student_quantile
+from archcheck.foundation.statistics.confidence_intervals import Sample, mean_bounds
 from archcheck.foundation.text_files import Text
 from archcheck.rules.queries.figures import figure_text
-from archcheck.rules.queries.training_runs import accuracies
+from archcheck.rules.queries.training_runs import accuracies, recorded, result_of, runs_of
 
 CONFIDENCE = 0.95
 _HEAD = (
@@ -47,14 +45,15 @@ def mean_accuracy(facts: Facts) -> MeanAccuracy:
 
     Raises `NotMeasured` when no training record proves one.
     """
-    found = [float(100 * each) for each in accuracies(facts)]
-    mean = statistics.fmean(found)
-    if len(found) == 1:
+    seeds = len(accuracies(facts))  # which says why nothing is proven
+    results = [result for run in runs_of(recorded(facts)) if (result := result_of(run)) is not None]
+    sample = Sample(tuple(correct for correct, _ in results), results[0][1])
+    mean = 100 * float(sample.mean)
+    if seeds == 1:
         return MeanAccuracy(mean=mean, deviation=None, low=None, high=None, seeds=1)
-    deviation = statistics.stdev(found)
-    margin = student_quantile((1 + CONFIDENCE) / 2, len(found) - 1) * deviation / math.sqrt(len(found))
-    low, high = max(mean - margin, 0.0), min(mean + margin, 100.0)
-    return MeanAccuracy(mean=mean, deviation=deviation, low=low, high=high, seeds=len(found))
+    # Each of the two one-sided bounds takes half of the error of a two-sided interval.
+    low, high = (100 * bound for bound in mean_bounds(sample, (1 + CONFIDENCE) / 2))
+    return MeanAccuracy(mean=mean, deviation=100 * sample.deviation, low=low, high=high, seeds=seeds)
 
 
 def comparison(text: Text, region: Region, measured: Iterable[Facts]) -> str:
