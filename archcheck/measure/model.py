@@ -205,17 +205,21 @@ def _facts(
             train_union,
             [backward_macs(each, tree) for each in in_training],
         ),
-        shape=Shapes(
-            inputs=tuple(Tensor(shape=tuple(each.shape), dtype=dtype_of(each)) for each in inputs_of(example)),
-            outputs=tuple(Tensor(shape=shape, dtype=dtype) for shape, dtype in evaluation.output_tensors),
-            output_ops=union.outputs(0, evaluation),
-            output_names=tuple(
-                name for name, index in zip(evaluation.output_names, evaluation.outputs, strict=True) if index >= 0
-            ),
-            receptive_field=receptive_field(union.passes[0], evaluation),
-        ),
+        shape=_shapes(example, evaluation, union),
         unused_layers=unused,
         passes=_value_passes(taken, union, train_union, root, everything=bool(unused or params.unused)),
+    )
+
+
+def _shapes(example: Example, evaluation: Trace, union: MergedPasses) -> Shapes:
+    return Shapes(
+        inputs=tuple(Tensor(shape=tuple(each.shape), dtype=dtype_of(each)) for each in inputs_of(example)),
+        outputs=tuple(Tensor(shape=shape, dtype=dtype) for shape, dtype in evaluation.output_tensors),
+        output_ops=union.outputs(0, evaluation),
+        output_names=tuple(
+            name for name, index in zip(evaluation.output_names, evaluation.outputs, strict=True) if index >= 0
+        ),
+        receptive_field=receptive_field(union.passes[0], evaluation),
     )
 
 
