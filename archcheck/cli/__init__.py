@@ -17,6 +17,7 @@ from typing import NoReturn
 from archcheck.cli.options import parse
 from archcheck.cli.output import print_error, write
 from archcheck.foundation.errors import ArchcheckError, name_too_long
+from archcheck.foundation.garbage_collection import collection_rare
 from archcheck.foundation.platform_support import PACKAGES, not_installed
 
 _LAST_STREAM = 2
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGHUP, _terminate)
     try:
         _look_around()
-        return _run(sys.argv[1:] if arguments is None else arguments)
+        with collection_rare():
+            return _run(sys.argv[1:] if arguments is None else arguments)
     except ArchcheckError as error:
         print_error(str(error))
         return 2

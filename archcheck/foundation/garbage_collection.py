@@ -1,10 +1,13 @@
-"""The garbage collector, which pauses where it would look at everything that a library has created."""
+"""The garbage collector, which pauses or runs rarely where it would look at what stays anyway."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_MANY = 50_000
+"""More than a command makes until it has read its contract, and few megabytes if all of them are garbage."""
 
 
 @contextmanager
@@ -21,3 +24,18 @@ def collection_paused() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
+
+
+@contextmanager
+def collection_rare() -> Iterator[None]:
+    """Collect garbage in cycles only once for each `_MANY` new objects, and leave the collector as it was.
+
+    A command imports some hundred modules, whose objects stay, and may then wait for hours.
+    """
+    thresholds = gc.get_threshold()
+    if thresholds[0]:  # 0 is never
+        gc.set_threshold(max(_MANY, thresholds[0]), *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)

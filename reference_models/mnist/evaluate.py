@@ -5,6 +5,7 @@ python -m reference_models.mnist.evaluate [CHECKPOINT] [--data DIR]
 
 import sys
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def _score(model: nn.Module, digits: Digits) -> Scores:
 
 def test(model: nn.Module) -> tuple[int, int]:
     """Return how many of the official test file's 10,000 images `model` gets right, and 10,000."""
-    scores = score(model, load_test())
+    # A copy, which lies in memory as the model lies in training: the same scores in two thirds of the time.
+    scores = score(deepcopy(model).to(memory_format=torch.channels_last), load_test())
     return scores.correct, scores.total
 
 

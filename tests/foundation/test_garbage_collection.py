@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from archcheck.foundation.garbage_collection import collection_paused
+from archcheck.foundation.garbage_collection import collection_paused, collection_rare
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +25,16 @@ def test_an_error_leaves_it_as_it_was():
     with pytest.raises(KeyError), collection_paused():
         raise KeyError
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize("thresholds", [(700, 10, 10), (0, 5, 5)])
+def test_rare_collections_end_with_the_block(thresholds):
+    before = gc.get_threshold()
+    gc.set_threshold(*thresholds)
+    try:
+        with collection_rare():
+            within = gc.get_threshold()
+        assert gc.get_threshold() == thresholds
+    finally:
+        gc.set_threshold(*before)
+    assert within == ((50_000, *thresholds[1:]) if thresholds[0] else thresholds)

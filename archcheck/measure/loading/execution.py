@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from archcheck.facts.option_words import IMPORT_TIMEOUT, IMPORT_TIMEOUT_WORDS
@@ -39,8 +39,8 @@ class Run:
 
     `why` is the reason for running only the definitions, and `lines` are the files and lines that were left out.
     `unset` holds the names that these lines set, `broken` the classes that could not be made, and `unread` the cells
-    with syntax errors. `read` tells that the defaults of a parser were used. `moves` are the places that ask for an
-    absent device.
+    with syntax errors. `codes` is what was compiled to be run as it is. `read` tells that the defaults of a parser were
+    used. `moves` are the places that ask for an absent device.
     """
 
     files: tuple[str, ...]
@@ -52,6 +52,7 @@ class Run:
     unread: list[str] = field(default_factory=list)
     read_files: tuple[str, ...] = ()
     trees: tuple[ast.Module, ...] = ()
+    codes: tuple[CodeType, ...] = ()
     read: bool = False
     moves: tuple[Move, ...] = ()
 
@@ -134,8 +135,9 @@ def run(module: ModuleType, files: Sequence[str]) -> None:
 
 def _run_whole(module: ModuleType, trees: Mapping[str, ast.Module], record: Run) -> None:
     with _guarded(record):
-        for file, tree in trees.items():
-            exec(compile(tree, file, "exec", dont_inherit=True), module.__dict__)
+        record.codes = tuple(compile(tree, file, "exec", dont_inherit=True) for file, tree in trees.items())
+        for code in record.codes:
+            exec(code, module.__dict__)
 
 
 def _undo(module: ModuleType, before: Mapping[str, Any]) -> None:

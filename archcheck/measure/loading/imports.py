@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import CodeType, FrameType, ModuleType
 
 from archcheck.measure.loading import execution
 from archcheck.measure.loading.stubs import is_stub, may_be_stubbed, stub_spec
@@ -35,6 +35,11 @@ class SubjectLoader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         """Run the file, or the cells in order."""
         execution.run(module, self._sources)
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Return what the file was run as, and compile it only if it was not."""
+        run = execution.RUNS.get(fullname)
+        return run.codes[0] if run and run.files == (self.path,) and run.codes else super().get_code(fullname)
 
 
 class _Beside:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import gc
 import json
 import os
 import select
@@ -86,10 +85,10 @@ def _import_torch() -> None:
 
         seal()  # before any code of a subject runs
     with contextlib.suppress(Exception):
-        from archcheck.measure.subject.memory_trimming import drop_library_code
+        from archcheck.measure.subject.memory_trimming import drop_library_code, freeze
 
         drop_library_code()
-    gc.freeze()  # torch's objects are never garbage, and scanning them takes longer than measuring most networks
+        freeze()  # scanning torch's objects takes longer than measuring most networks
 
 
 def _serve(line: bytes, kept: tuple[int, ...], scratch: str) -> None:

@@ -7,7 +7,6 @@ so this needs no guard. The guard stops cheap cheats only: code in the same proc
 from __future__ import annotations
 
 import builtins
-import gc
 import inspect
 import os
 import sys
@@ -74,7 +73,11 @@ class Seal:
         self._owners = dict(self._found())
         self._kept = {place: dict(vars(owner)) for place, owner in self._owners.items()}  # so that no id is reused
         self._before = {place: _state(place, vars(owner)) for place, owner in self._owners.items()}
-        self._insides = {place: _insides(place, owner) for place, owner in self._owners.items()}
+        self._tables = {place: _tables(place, owner) for place, owner in self._owners.items()}
+        functions = (each for kept in self._kept.values() for each in kept.values() if type(each) is FunctionType)
+        self._functions = frozenset(map(id, functions))
+        self._rewritten: set[int] = set()
+        """Those of the functions that were given other code or other defaults since."""
         self._watchers = sys.getprofile(), sys.gettrace()
         self._reported = ""
         self._auditing = False
@@ -128,14 +131,13 @@ class Seal:
     def _touched(self, place: str, owner: Any) -> set[str]:
         """Return the names in a module or class whose state may differ: all of them if any of them has new insides.
 
-        To describe the states of all names takes longer than to measure a small network.
+        To describe the states of all names takes longer than to measure a small network. To look into each function
+        would touch it, and so copy the memory that this process shares with the one that forked it.
         """
         now, before = vars(owner), self._kept[place]
-        functions, parts, tables = self._insides[place]
-        now_parts = gc.get_referents(*functions) if functions else []
-        if len(now_parts) != len(parts) or not all(map(is_, now_parts, parts)):
+        if self._rewritten and not self._rewritten.isdisjoint(map(id, before.values())):
             return {*now, *before}
-        if not all(_contents(table) == contents for table, contents in tables):
+        if not all(_contents(table) == contents for table, contents in self._tables[place]):
             return {*now, *before}
         if len(now) == len(before) and all(map(is_, now.values(), before.values())) and list(now) == list(before):
             return set()
@@ -146,7 +148,13 @@ class Seal:
             return False
         return bool(self._cache) and os.path.abspath(os.fsdecode(path)).startswith(self._cache)  # noqa: PTH100
 
+    def _note_rewritten(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Note a function whose `__code__`, `__defaults__` or `__kwdefaults__` are being set, which Python audits."""
+        if event == "object.__setattr__" and id(arguments[0]) in self._functions:
+            self._rewritten.add(id(arguments[0]))
+
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._note_rewritten(event, arguments)
         if (event == "open" or event in _WRITING) and any(map(self._is_cached, arguments[:2])):
             self._reported = self._reported or f"`{event}` in the cache"
         if event not in _AUDITED or self._auditing or self._reported:
@@ -200,17 +208,16 @@ def _state(place: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return state
 
 
-def _insides(place: str, owner: Any) -> tuple[list[Any], list[Any], list[tuple[Any, Any]]]:
-    """Return the functions of a module or class, all their parts, and our tables with their contents.
+def _tables(place: str, owner: Any) -> list[tuple[Any, Any]]:
+    """Return our tables in a module or class with their contents."""
+    if not _is_ours(place):
+        return []
+    tables = [each for key, each in vars(owner).items() if isinstance(each, dict) and _is_kept_table(key, each)]
+    return [(each, _contents(each)) for each in tables]
 
-    The collector tells the code and the defaults of all functions at once. To ask each one for each raises thousands of
-    audit events.
-    """
-    values = [(key, value) for key, value in list(vars(owner).items()) if key not in _REPLACED_BY_MANY]
-    functions = [each for _, each in values if type(each) is FunctionType]
-    ours = [(key, each) for key, each in values if _is_ours(place) and isinstance(each, dict) and key not in _FILLED]
-    tables = [(each, _contents(each)) for key, each in ours if _is_table(key, each)]
-    return functions, gc.get_referents(*functions), tables
+
+def _is_kept_table(key: str, value: Any) -> bool:
+    return key not in _REPLACED_BY_MANY and key not in _FILLED and _is_table(key, value)
 
 
 def _is_table(key: str, value: Any) -> bool:

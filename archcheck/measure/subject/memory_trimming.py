@@ -15,6 +15,18 @@ _MAPPING = re.compile(r"(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) (?:(?P<file>r-[-
 """A line that begins a mapping in `/proc/self/smaps`; `file` matches if it maps a file read-only."""
 
 
+class _Process:
+    """What is known of this process, and of the children that it forks."""
+
+    only_measures = False
+
+
+def freeze() -> None:
+    """Keep the collector from all objects that exist, in a process that only measures: they are never garbage."""
+    gc.freeze()
+    _Process.only_measures = True  # `gc.get_freeze_count` would count them one by one
+
+
 def give_back() -> None:
     """Collect garbage in a process that only measures. If the C library is glibc, return freed memory to the system.
 
@@ -23,7 +35,7 @@ def give_back() -> None:
     In any other, such as a notebook, the collector would look at every object of torch and of the user, which takes
     longer than measuring most networks.
     """
-    if not gc.get_freeze_count():
+    if not _Process.only_measures:
         return
     gc.collect()
     with contextlib.suppress(AttributeError, OSError, TypeError):
