@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from functools import cache
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -247,6 +248,13 @@ def promise(rule: type[Rule]) -> str:
 
 def parameters(cls: type[Rule]) -> tuple[Field[Any], ...]:
     """Return the rule's own fields, the shorthand first."""
+    hashable: Any = cls  # whatever its stubs say
+    found: tuple[Field[Any], ...] = _parameters(hashable)
+    return found
+
+
+@cache  # a contract may state a rule thousands of times
+def _parameters(cls: Any) -> tuple[Field[Any], ...]:
     return tuple(field for field in fields(cls) if field.name not in COMMON)
 
 
