@@ -16,7 +16,6 @@ from archcheck.measure.loading.example import Example
 from archcheck.measure.operators.cost import checked_costs
 from archcheck.measure.operators.meta import is_without_memory
 from archcheck.measure.operators.operator_results import shapes_of
-from archcheck.measure.operators.sparse_cost import is_sparse
 from archcheck.measure.passes.exported_values import watched
 from archcheck.measure.passes.forward_errors import forward_error, inputs_of, raise_unless_input, shapes_are_wrong
 from archcheck.measure.passes.forward_inputs import refuse_inputs_by_name
@@ -34,7 +33,7 @@ from archcheck.measure.passes.unobserved_values import Silence
 from archcheck.measure.passes.unrecorded import UnrecordedTracer
 from archcheck.measure.shapes.call_signature import CallSignatures
 from archcheck.measure.shapes.containers import map_tensors
-from archcheck.measure.shapes.tensor import ShapeTensor, is_floating
+from archcheck.measure.shapes.tensor import ShapeTensor
 from archcheck.measure.subject.module_tree import Tree
 
 Traced = TypeVar("Traced", bound=Tracer)
@@ -191,7 +190,7 @@ class Passes:
             seed_all(seed)  # so that every pass skips the same layers at random
             before = generator_states()
             with torch.no_grad() if differentiable else torch.inference_mode():
-                convert = torch.clone if real else partial(_without_values, tracer)
+                convert = torch.clone if real else tracer.input_by_shape
                 given = example.mapped(convert)
                 # Only tensors with values can leave torch: real ones, and inputs that keep theirs.
                 has_values = real or any(each.__class__ is not ShapeTensor for each in inputs_of(given))
@@ -264,7 +263,7 @@ class Passes:
                 set_mode(self.tree, training)
                 seed_all(0)
                 with torch.inference_mode():
-                    given = example.mapped(partial(_without_values, tracer))
+                    given = example.mapped(tracer.input_by_shape)
                     if any(each.__class__ is not ShapeTensor for each in inputs_of(given)):
                         return None  # its numbers may leave torch, which is watched
                     with tracer.watching(), deep():
@@ -296,10 +295,3 @@ class Passes:
     def on_meta(self) -> bool:
         """Whether the model was built on the meta device, without memory."""
         return is_without_memory(self.tree.tensors())
-
-
-def _without_values(tracer: Tracer, tensor: torch.Tensor) -> torch.Tensor:
-    """Return a floating input without its values; copy integers, such as token ids, and sparse tensors."""
-    if is_floating(tensor) and not is_sparse(tensor):
-        return tracer.memory.shape_tensor_like(tensor)
-    return tensor.clone()

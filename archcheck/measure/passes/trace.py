@@ -23,6 +23,7 @@ from archcheck.measure.operators.computation import ShapeRunner, fresh
 from archcheck.measure.operators.kinds import kind_of
 from archcheck.measure.operators.operator_results import KNOWN, answer, remember
 from archcheck.measure.operators.schema import Operator, operator_of
+from archcheck.measure.operators.sparse_cost import is_sparse
 from archcheck.measure.passes.event import NOTHING_DRAWN
 from archcheck.measure.passes.layer_calls import Layers
 from archcheck.measure.passes.recorder import Recorder
@@ -30,7 +31,7 @@ from archcheck.measure.passes.unobserved_values import Silence
 from archcheck.measure.shapes.arguments import Call, bind
 from archcheck.measure.shapes.call_signature import CallSignatures
 from archcheck.measure.shapes.containers import tensors_in
-from archcheck.measure.shapes.tensor import ShapeTensor
+from archcheck.measure.shapes.tensor import ShapeTensor, is_floating
 from archcheck.measure.subject.module_tree import Tree
 from archcheck.measure.subject.ownership import is_own
 
@@ -67,6 +68,12 @@ class Tracer(Recorder):
         finally:
             self.trace.peak_bytes = self.memory.account.peak
             self.trace.bounds.update(self._shapes.bounds)
+
+    def input_by_shape(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a floating input without its values; copy integers, such as token ids, and sparse tensors."""
+        if is_floating(tensor) and not is_sparse(tensor):
+            return self.memory.shape_tensor_like(tensor)
+        return tensor.clone()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Compute one operation and record it."""
