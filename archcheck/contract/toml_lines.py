@@ -29,6 +29,10 @@ _ITEM = r'(?:"[^"\\\r\n]++"|[\w.+-]++)'
 _EASY_ITEM = re.compile(_ITEM)
 _EASY_PAIR = re.compile(rf"([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+(?:{_ITEM}|\[({_ITEM}(?:,[ \t]*+{_ITEM})*+)\])[ \t]*+\r?\n")
 """A line with one key, and one such value or an array of them: it is read at once, which is much faster."""
+_EASY_KEY = re.compile(rf"([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+{_ITEM}")
+_EASY_KEYS = rf"{{[ \t]*+({_EASY_KEY.pattern}(?:[ \t]*+,[ \t]*+{_EASY_KEY.pattern})*+)[ \t]*+}}"
+_EASY_TABLE = re.compile(rf"([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+{_EASY_KEYS}[ \t]*+\r?\n")
+"""A line with one key, and an inline table of such values."""
 _EASY_HEADER = re.compile(r"\[([A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*+)\][ \t]*+\r?\n")
 
 
@@ -61,6 +65,9 @@ class _Scanner:
             if found := _EASY_PAIR.match(self.text, self.position):
                 self._take_pair(table, *found.groups())
                 self.position = found.end()
+            elif found := _EASY_TABLE.match(self.text, self.position):
+                self._take_table((*table, found[1]), found[2])
+                self.position = found.end()
             elif found := _EASY_HEADER.match(self.text, self.position):
                 table = self._table(tuple(found[1].split(".")), self._line(), array=False)
                 self.position = found.end()
@@ -77,6 +84,13 @@ class _Scanner:
         self.lines.setdefault(path, line)
         for index in range(len(_EASY_ITEM.findall(items)) if items else 0):
             self.lines[(*path, index)] = line
+
+    def _take_table(self, path: KeyPath, pairs: str) -> None:
+        """Take over an easy inline table; `pairs` is what stands between its braces."""
+        line = self._line()
+        self.lines.setdefault(path, line)
+        for key in _EASY_KEY.findall(pairs):
+            self.lines.setdefault((*path, key), line)
 
     def _read_header(self, *, array: bool) -> KeyPath:
         line, keys = self._line(), self._read_key()
