@@ -114,7 +114,9 @@ class RemoteWorker(Worker):
         except (ArchcheckError, NodeLost):
             raise
         except Exception as error:  # anything that an engine of somebody else raises
-            raise ArchcheckError(f"the engine {self._engine.name} failed: {described(error)}; see its log") from None
+            raise ArchcheckError(
+                f"the engine {self._engine.name} failed: {described(error)}; try again, or with `--on local`"
+            ) from None
         finally:
             if self._future is not None and not self._future.done():
                 self._future.cancel()

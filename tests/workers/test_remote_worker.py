@@ -221,9 +221,9 @@ class Fixed(Executor):
         (Fixed(value={"refused": "the node is old; mend it"}), "the node is old; mend it"),
         (
             Fixed(error=TimeoutError("of the engine")),
-            "the engine test failed: TimeoutError: of the engine; see its log",
+            "the engine test failed: TimeoutError: of the engine; try again, or with `--on local`",
         ),
-        (Fixed(error=ModuleNotFoundError("No module named 'archcheck'")), "No module named 'archcheck'; see its log"),
+        (Fixed(error=ModuleNotFoundError("No module named 'archcheck'")), "No module named 'archcheck'; try again, or with"),
     ],
 )
 def test_what_makes_the_engine_useless_ends_the_run(contract, executor, says):
