@@ -16,6 +16,8 @@ from archcheck.rules.queries.comparisons import MeanAccuracy, mean_accuracy
 
 Point = tuple[int, float]
 """Parameters, and accuracy in percent."""
+Place = tuple[float, float]
+"""Pixels from the left and from the top."""
 
 WIDTH, HEIGHT = 760, 460
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 20, 60
@@ -25,6 +27,8 @@ LEAST_ERROR = 0.01
 """The error in percent at which the axis ends, because no logarithm shows 100 %."""
 CROWDED = 45
 """Pixels that the number beside a point needs. Nearer to the next point, it stands on the other side."""
+CLOSE = 24
+"""Pixels between two points that mark one spot: then the number of the upper one stands left of it."""
 UPRIGHT_TICK, ACROSS_TICK = 24, 60
 """Pixels between two lines of the grid at least."""
 INK, GRID, OWN, OTHERS = "#222222", "#dddddd", "#0b5fa5", "#b34700"
@@ -77,7 +81,10 @@ def accuracy_plot(measured: Sequence[Facts], points: Sequence[Point] = ()) -> st
     up = _Axis(
         first=max(errors) * MARGIN, last=min(errors) / MARGIN, start=HEIGHT - BOTTOM, end=TOP, apart=UPRIGHT_TICK
     )
-    shapes = (*_grid(across, up), *_legend(bool(points)), *_others(across, up, points), *_subjects(across, up, own))
+    places = [(across(size), up(_error(accuracy))) for size, accuracy in everything]
+    others = _others(points, places[len(own) :], places[: len(own)])
+    subjects = _subjects(up, own, places[: len(own)], places[len(own) :])
+    shapes = (*_grid(across, up), *_legend(bool(points)), *others, *subjects)
     drawn = "".join(f"  {shape}\n" for shape in shapes)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"'
@@ -118,24 +125,34 @@ def _legend(has_others: bool) -> Iterator[str]:
         yield _text(WIDTH - 318, HEIGHT - BOTTOM - 16, "posted by others", "start")
 
 
-def _subjects(across: _Axis, up: _Axis, own: Sequence[tuple[int, MeanAccuracy]]) -> Iterator[str]:
-    for (size, accuracy), following in zip(own, [*own[1:], None], strict=True):
-        x, y = across(size), up(_error(accuracy.mean))
+def _subjects(
+    up: _Axis, own: Sequence[tuple[int, MeanAccuracy]], places: Sequence[Place], others: Sequence[Place]
+) -> Iterator[str]:
+    for (size, accuracy), (x, y), following in zip(own, places, [*places[1:], (WIDTH - RIGHT, 0.0)], strict=True):
         if accuracy.low is not None and accuracy.high is not None:
             ends = [up(_error(each)) for each in (accuracy.low, accuracy.high)]
             yield _line(x, ends[0], x, ends[1], OWN, 2)
             yield from (_line(x - 4, end, x + 4, end, OWN, 2) for end in ends)
         yield _circle(x, y, OWN, OWN)
-        is_crowded = (across(following[0]) if following else WIDTH - RIGHT) - x < CROWDED
-        side, anchor = (-9, "end") if is_crowded else (9, "start")
-        yield _text(x + side, y + 16, f"{size:,}", anchor)
+        if _is_above((x, y), others):
+            yield _text(x - 9, y - 8, f"{size:,}", "end", OWN)
+        else:
+            side, anchor = (-9, "end") if following[0] - x < CROWDED else (9, "start")
+            yield _text(x + side, y + 16, f"{size:,}", anchor, OWN)
 
 
-def _others(across: _Axis, up: _Axis, points: Sequence[Point]) -> Iterator[str]:
-    for size, accuracy in points:
-        x, y = across(size), up(_error(accuracy))
+def _others(points: Sequence[Point], places: Sequence[Place], own: Sequence[Place]) -> Iterator[str]:
+    for (size, _), (x, y) in zip(points, places, strict=True):
         yield _circle(x, y, "#ffffff", OTHERS)
-        yield _text(x - 9, y - 8, f"{size:,}", "end")
+        if any(_is_above(each, [(x, y)]) for each in own):
+            yield _text(x + 9, y + 16, f"{size:,}", "start", OTHERS)
+        else:
+            yield _text(x - 9, y - 8, f"{size:,}", "end", OTHERS)
+
+
+def _is_above(place: Place, others: Sequence[Place]) -> bool:
+    """Whether a point is on the upper side of one that is close to it, or at its spot."""
+    return any(abs(place[0] - x) < CLOSE and 0 <= y - place[1] < CLOSE for x, y in others)
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: int = 1) -> str:
@@ -147,5 +164,6 @@ def _circle(x: float, y: float, fill: str, stroke: str) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{fill}" stroke="{stroke}" stroke-width="2"/>'
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def _text(x: float, y: float, text: str, anchor: str, colour: str = INK) -> str:
+    fill = "" if colour == INK else f' fill="{colour}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{fill}>{escape(text)}</text>'

@@ -37,6 +37,22 @@ def test_more_parameters_are_further_right_and_fewer_errors_higher():
     assert {"100", "1,000", "10,000", "500", "posted by others"} <= set(texts)
 
 
+@pytest.mark.parametrize(("others", "own_left"), [(98.98, True), (99.08, False), (97.0, False)])
+def test_numbers_of_two_points_at_one_spot_stand_apart_and_have_the_colours_of_their_points(others, own_left):
+    picture = accuracy_plot([sized(700, 9_905), sized(100, 9_000), sized(9_000, 9_950)], [(705, others)])
+    found = {
+        each.text: (each.get("text-anchor"), each.get("fill"), float(each.get("y")))
+        for each in ElementTree.fromstring(picture).iter()
+        if each.tag.endswith("text")
+    }
+    own, other = found["700"], found["705"]
+    assert (own[1], other[1]) == ("#0b5fa5", "#b34700")
+    assert {own[0], other[0]} == {"start", "end"}
+    assert (own[0] == "end") is own_left
+    if others > 98:
+        assert (own[2] < other[2]) is own_left
+
+
 def test_nothing_of_others_is_drawn_unless_it_is_given():
     picture = accuracy_plot([sized(10, 9_900)])
     assert "posted" not in picture
