@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 from reference_models.mnist.augment import random_angles, rotated
 from reference_models.mnist.cheaper import cheaper
 from reference_models.mnist.data import Digits, normalised, scaled
+from reference_models.mnist.distil import answers, divergence
 from reference_models.mnist.evaluate import score
 from reference_models.mnist.memory import keep_freed
 from reference_models.mnist.optimise import Schedule, make_optimizer, make_schedule
@@ -26,8 +27,8 @@ from reference_models.mnist.recipes import Recipe
 class Epoch(TypedDict):
     """What is recorded of one epoch; accuracies and losses are means over images, in [0, 1] and nats.
 
-    `learning_rate` is that of the epoch's last step; `loss` and `train_accuracy` are running values of the
-    augmented training batches; `cpu_seconds` covers training and validation.
+    `learning_rate` is that of the epoch's last step; `loss`, from the labels alone, and `train_accuracy` are running
+    values of the augmented training batches; `cpu_seconds` covers training and validation.
     """
 
     epoch: int
@@ -68,7 +69,9 @@ def derived_seed(seed: int, *place: int | str) -> int:
 def training_batch(digits: Digits, indices: Tensor, rotation: float) -> tuple[Tensor, Tensor]:
     """Return `(N, 1, 28, 28)` normalised images, each rotated by its own random angle, and `(N,)` labels."""
     chosen = digits.take(indices)
-    images = rotated(scaled(chosen.images), random_angles(len(chosen), rotation))
+    images = scaled(chosen.images)
+    if rotation:
+        images = rotated(images, random_angles(len(chosen), rotation))
     return normalised(images), chosen.labels
 
 
@@ -89,6 +92,8 @@ class Training:
         self.validation = validation
         # Of each image, in nats, when it was last trained on; only a recipe that chooses images keeps them.
         self.losses = torch.full((len(train),), torch.inf)
+        # What a teacher answers to each image, `(N, 10)`; only a recipe with one asks it.
+        self.answers = None if recipe.distillation is None else answers(train, recipe.distillation)
         self.optimizer = make_optimizer(model, recipe)
         steps = sum(self.steps(epoch) for epoch in range(1, recipe.epochs + 1))
         self.schedule: Schedule = make_schedule(self.optimizer, recipe, steps)
@@ -156,7 +161,7 @@ class Training:
         log_probabilities = self.model(images)
         loss = self._loss(log_probabilities, labels, indices)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        self._distilled(loss, log_probabilities, indices).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if isinstance(self.schedule, OneCycleLR):
             self.schedule.step()
@@ -168,6 +173,14 @@ class Training:
         losses = F.nll_loss(log_probabilities, labels, reduction="none")
         self.losses[indices] = losses.detach()
         return losses.mean()
+
+    def _distilled(self, loss: Tensor, log_probabilities: Tensor, indices: Tensor) -> Tensor:
+        """Return what a step makes smaller: `loss`, and with a teacher the divergence from its answers too."""
+        chosen = self.recipe.distillation
+        if chosen is None or self.answers is None:
+            return loss
+        learned = divergence(log_probabilities, self.answers[indices], chosen.temperature)
+        return torch.lerp(loss, learned, chosen.share)
 
 
 def _ignore(step: Step) -> None:

@@ -6,7 +6,8 @@ from torch import nn, optim
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from reference_models.mnist.muon import Muon
-from reference_models.mnist.recipes import Adam, OneCycle, Plateau, Recipe, Sgd
+from reference_models.mnist.recipes import Adam, OneCycle, Plateau, Recipe, Sgd, SoapAdam
+from reference_models.mnist.soap import Soap
 
 Schedule = OneCycleLR | ReduceLROnPlateau
 
@@ -23,6 +24,15 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> optim.Optimizer:
         )
     if isinstance(chosen, Adam):
         return optim.Adam(model.parameters(), **_adam(chosen))
+    if isinstance(chosen, SoapAdam):
+        return Soap(
+            model.parameters(),
+            lr=chosen.learning_rate,
+            betas=chosen.betas,
+            factor_beta=chosen.factor_beta,
+            every=chosen.every,
+            whole=chosen.whole,
+        )
     kernels = {id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)}
     return Muon(
         [each for each in model.parameters() if id(each) in kernels],

@@ -47,8 +47,10 @@ Three seeds leave an error of about three images in each mean, two seeds one of 
 fifth with what else the computer does. Convolutions in bfloat16 take a third off the seconds where the processor has
 instructions for them, and cost six times as much where it has not; so all recipes compute in float32.
 
-`frontier` trains the small networks of `reference_models/mnist/frontier`, all of them alike. They fit the training
-images no better than others, so there is neither dropout nor weight decay, and the cycle goes to a higher rate.
+`frontier` trains the small networks of `reference_models/mnist/frontier`, all of them alike. They learn nine tenths
+from the answers of the flagship's committed checkpoint, which was trained on the same 50,000 images, and the rest from
+the labels. There is no dropout, no weight decay and no rotation, which small networks do not need, and `soap.Soap`
+follows directions that Adam is slow in. `archcheck/pages/frontier.md` says what else was tried.
 """
 
 from collections.abc import Mapping
@@ -95,6 +97,31 @@ class MuonAdam:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SoapAdam:
+    """Adam in the eigenvectors of the gradients' second moments; `soap.Soap` says what the numbers are."""
+
+    kind: str = "soap"
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.99)
+    factor_beta: float = 0.99
+    every: int = 20
+    whole: int = 1100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distillation:
+    """Learning from what a trained flagship answers: `teacher` is the SHA-256 of its checkpoint.
+
+    Of the loss, `share` is the divergence from the teacher's probabilities at `temperature`, the rest that from the
+    labels (G. Hinton and others, "Distilling the Knowledge in a Neural Network", 2015).
+    """
+
+    teacher: str
+    share: float
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OneCycle:
     """One cycle over all steps: from `max / div` up to `max`, down to `max / div / final_div`.
 
@@ -137,9 +164,10 @@ class Recipe:
     mean: float = data.MEAN
     std: float = data.STD
     dropout: float
-    optimizer: Adam | Sgd | MuonAdam
+    optimizer: Adam | Sgd | MuonAdam | SoapAdam
     schedule: OneCycle | Plateau
     hardest: float | None = None
+    distillation: Distillation | None = None
 
     def lasting(self, epochs: int | None) -> "Recipe":
         """Return this recipe over `epochs`, its own number for None; raises `UsageError` below 1."""
@@ -152,11 +180,12 @@ class Recipe:
         return size if epoch == 1 or self.hardest is None else max(1, round(self.hardest * size))
 
     def settings(self) -> Mapping[str, Any]:
-        """Return every setting but the name, as JSON holds it; `hardest` only where a recipe has it."""
+        """Return every setting but the name, as JSON holds it; what only some recipes have, where it is one of them."""
         settings = asdict(self)
         del settings["name"]
-        if self.hardest is None:
-            del settings["hardest"]
+        for some in ("hardest", "distillation"):
+            if settings[some] is None:
+                del settings[some]
         return settings
 
     def sha256(self) -> str:
@@ -186,10 +215,16 @@ B = Recipe(name="B", dropout=0.1, optimizer=Sgd(learning_rate=0.01, momentum=0.9
 FRONTIER = replace(
     A,
     name="frontier",
-    batch_size=256,
+    epochs=10,
+    rotation_degrees=0.0,
     dropout=0.0,
-    optimizer=Adam(learning_rate=0.001, weight_decay=0.0),
-    schedule=replace(_CYCLE, max_learning_rate=0.02),
+    optimizer=SoapAdam(learning_rate=0.1),
+    schedule=replace(_CYCLE, max_learning_rate=0.1),
+    distillation=Distillation(
+        teacher="240668d2e8ad6fa048beaa4f9816855ee3bf41e94430a3b4d4bcdfac2852a256",
+        share=0.9,
+        temperature=2.0,
+    ),
 )
 
 RECIPES = {recipe.name: recipe for recipe in (A, B, SPRINT, FRONTIER)}

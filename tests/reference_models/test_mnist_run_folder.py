@@ -11,6 +11,7 @@ from reference_models.mnist.digest import of_bytes
 from reference_models.mnist.documents import difference
 from reference_models.mnist.errors import RunError
 from reference_models.mnist.loop import Training
+from reference_models.mnist.recipes import RECIPES
 from reference_models.mnist.run_folder import RunFolder
 from reference_models.mnist.train import build
 from tests.foundation.test_whole_files import full_after
@@ -35,7 +36,7 @@ def sets(sets):
 
 def training(sets, recipe=recipes.A, epochs=3):
     recipe = recipe.lasting(epochs)
-    return Training(build(recipe, 0), recipe, 0, *sets)
+    return Training(build(recipe, 0, "separable_325" if recipe.name == "frontier" else None), recipe, 0, *sets)
 
 
 def trained(sets, folder, recipe=recipes.A, epochs=3):
@@ -53,7 +54,7 @@ def outcome(one, folder):
     return rows, (folder.path / "last.safetensors").read_bytes(), (folder.path / "best.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("recipe", [recipes.A, recipes.B, recipes.SPRINT], ids=["A", "B", "sprint"])
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_a_run_resumed_after_each_epoch_ends_bit_equal(sets, tmp_path, recipe):
     whole, parts = (RunFolder(path=tmp_path / name, identity=IDENTITY) for name in ("whole", "parts"))
     expected = outcome(trained(sets, whole, recipe), whole)
@@ -66,7 +67,7 @@ def test_a_run_resumed_after_each_epoch_ends_bit_equal(sets, tmp_path, recipe):
     assert outcome(one, parts) == expected
 
 
-@pytest.mark.parametrize("recipe", [recipes.A, recipes.SPRINT], ids=["A", "sprint"])
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_restored_state_lies_in_memory_as_it_did(sets, folder, recipe):
     # Another layout takes other kernels, which need not round alike.
     before, after = trained(sets, folder, recipe, epochs=1), training(sets, recipe, epochs=1)
