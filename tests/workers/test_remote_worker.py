@@ -223,7 +223,10 @@ class Fixed(Executor):
             Fixed(error=TimeoutError("of the engine")),
             "the engine test failed: TimeoutError: of the engine; try again, or with `--on local`",
         ),
-        (Fixed(error=ModuleNotFoundError("No module named 'archcheck'")), "No module named 'archcheck'; try again, or with"),
+        (
+            Fixed(error=ModuleNotFoundError("No module named 'archcheck'")),
+            "No module named 'archcheck'; try again, or with",
+        ),
     ],
 )
 def test_what_makes_the_engine_useless_ends_the_run(contract, executor, says):
