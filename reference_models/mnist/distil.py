@@ -21,12 +21,14 @@ def answers(digits: Digits, chosen: Distillation, checkpoint: Path = COMMITTED) 
 
     The digits are as they are, not augmented. Raises `RunError` if `checkpoint` is not the one that `chosen` names.
     """
+    found = digest.of_bytes(checkpoint.read_bytes()) if checkpoint.is_file() else "no file"
+    if found != chosen.teacher:
+        raise RunError(
+            f"`{checkpoint}` is not the recipe's teacher: expected sha256 `{chosen.teacher}`, found `{found}`; "
+            "bring the committed file back"
+        )
     net = Net()
     load_weights(net, checkpoint)
-    if (found := digest.of_bytes(checkpoint.read_bytes())) != chosen.teacher:
-        raise RunError(
-            f"`{checkpoint}` is not the recipe's teacher: expected sha256 `{chosen.teacher}`, found `{found}`"
-        )
     net.eval().to(memory_format=torch.channels_last)
     scores = torch.cat([net(normalised(scaled(images))) for images in torch.split(digits.images, BATCH)])
     return F.log_softmax(scores / chosen.temperature, dim=1)

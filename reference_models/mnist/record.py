@@ -97,13 +97,15 @@ def collect(sources: Sequence[Path], output: Path = RECORD) -> dict[str, Any]:
     """Write the record of finished runs to `output` and the first one's last checkpoint beside it.
 
     A source is a run's folder or the file of an earlier record. Raises `RunError` when a run is not finished, a
-    record was edited, a seed comes twice, or the runs' network, recipe, data or environment differ.
+    record was edited, a seed comes twice, or the runs' network, recipe, data or environment differ; and when `output`
+    holds the record of another network, recipe or data, which would be lost.
     """
     records = [read_run(source) if source.is_dir() else read_record(source) for source in sources]
     shared = {key: records[0][key] for key in HEADER}
     for source, record in zip(sources, records, strict=True):
         if (other := difference(record, shared)) is not None:
             raise RunError(f"`{source}` and `{sources[0]}` are runs of different things: {other}; record them apart")
+    _spare(output, shared)
     runs = [run for record in records for run in record["runs"]]
     seeds = [run["seed"] for run in runs]
     if len(set(seeds)) < len(seeds):
@@ -114,6 +116,17 @@ def collect(sources: Sequence[Path], output: Path = RECORD) -> dict[str, Any]:
     write_atomically(beside, weights)
     write_atomically(output, formatted(collected))
     return collected
+
+
+def _spare(output: Path, shared: Mapping[str, Any]) -> None:
+    """Raise `RunError` if `output` is a record of other things than `shared`. One that is no record may be replaced."""
+    try:
+        existing = read_record(output)
+    except RunError:
+        return
+    identity = {key: shared[key] for key in ("model", "recipe", "data")}
+    if (other := difference(existing, identity)) is not None:
+        raise RunError(f"`{output}` is the record of something else: {other}; pass another `--output`")
 
 
 def _weights(source: Path, described: Mapping[str, Any]) -> bytes:

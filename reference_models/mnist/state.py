@@ -60,12 +60,16 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _optimizer_state(optimizer: optim.Optimizer, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    """Return the state by parameter index, each tensor in its parameter's memory layout, as it was."""
+    """Return the state by parameter index, each tensor in its parameter's memory layout, as it was.
+
+    Tensors of a file lie at any address, and products of matrices round differently at another alignment: all are
+    copied to memory of their own.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, key = name.split(".", maxsplit=1)
         parameter = parameters[int(index)]
         alike = tensor.shape == parameter.shape
-        state.setdefault(int(index), {})[key] = torch.empty_like(parameter).copy_(tensor) if alike else tensor
+        state.setdefault(int(index), {})[key] = torch.empty_like(parameter).copy_(tensor) if alike else tensor.clone()
     return state

@@ -29,7 +29,7 @@ def test_another_checkpoint_is_no_teacher(sets, tmp_path):
     other = COMMITTED.with_name("checkpoint-B.safetensors")
     with pytest.raises(RunError, match=r"checkpoint-B.safetensors` is not the recipe's teacher: expected sha256"):
         answers(sets[0], CHOSEN, other)
-    with pytest.raises(RunError, match="does not exist"):
+    with pytest.raises(RunError, match=r"found `no file`; bring the committed file back"):
         answers(sets[0], CHOSEN, tmp_path / "none.safetensors")
 
 

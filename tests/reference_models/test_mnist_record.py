@@ -117,6 +117,19 @@ def test_a_record_of_another_name_has_weights_of_its_own(runs, tmp_path):
     assert digest.of_bytes((tmp_path / "checkpoint-B.safetensors").read_bytes()) == collected["checkpoint"]["sha256"]
 
 
+def test_the_record_of_something_else_is_not_replaced(runs, tmp_path):
+    output = tmp_path / "record.json"
+    record.collect(runs[:1], output)
+    record.collect(runs, output)  # of the same recipe it may be
+    other = trained(tmp_path / "B", "--recipe", "B")
+    before = output.read_bytes()
+    with pytest.raises(RunError, match=r"record.json` is the record of something else: `recipe.name` is .*--output"):
+        record.collect([other], output)
+    assert output.read_bytes() == before
+    output.write_text("{}")  # what is no record is
+    record.collect([other], output)
+
+
 def test_the_digest_is_of_all_the_rest(runs, tmp_path):
     written = json.loads((runs[0] / "run.json").read_text())
     seal = written.pop("digest")
