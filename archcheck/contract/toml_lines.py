@@ -27,11 +27,12 @@ OTHER_VALUE = re.compile(r"[^,\]}\n#]+")
 _ITEM = r'(?:"[^"\\\r\n]++"|[\w.+-]++)'
 """A value as most are: text without escapes, a number, `true` or `false`."""
 _EASY_ITEM = re.compile(_ITEM)
-_EASY_PAIR = re.compile(rf"([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+(?:{_ITEM}|\[({_ITEM}(?:,[ \t]*+{_ITEM})*+)\])[ \t]*+\r?\n")
+_EASY_KEY = r"([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+"
+_EASY_PAIR = re.compile(rf"{_EASY_KEY}(?:{_ITEM}|\[({_ITEM}(?:,[ \t]*+{_ITEM})*+)\])[ \t]*+\r?\n")
 """A line with one key, and one such value or an array of them: it is read at once, which is much faster."""
-_EASY_KEY = re.compile(rf"([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+{_ITEM}")
-_EASY_KEYS = rf"{{[ \t]*+({_EASY_KEY.pattern}(?:[ \t]*+,[ \t]*+{_EASY_KEY.pattern})*+)[ \t]*+}}"
-_EASY_TABLE = re.compile(rf"([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+{_EASY_KEYS}[ \t]*+\r?\n")
+_EASY_FIELD = re.compile(rf"{_EASY_KEY}{_ITEM}")
+_EASY_FIELDS = rf"{_EASY_FIELD.pattern}(?:[ \t]*+,[ \t]*+{_EASY_FIELD.pattern})*+"
+_EASY_TABLE = re.compile(rf"{_EASY_KEY}{{[ \t]*+({_EASY_FIELDS})[ \t]*+}}[ \t]*+\r?\n")
 """A line with one key, and an inline table of such values."""
 _EASY_HEADER = re.compile(r"\[([A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*+)\][ \t]*+\r?\n")
 
@@ -66,7 +67,7 @@ class _Scanner:
                 self._take_pair(table, *found.groups())
                 self.position = found.end()
             elif found := _EASY_TABLE.match(self.text, self.position):
-                self._take_table((*table, found[1]), found[2])
+                self._take_table(table, found[1], found[2])
                 self.position = found.end()
             elif found := _EASY_HEADER.match(self.text, self.position):
                 table = self._table(tuple(found[1].split(".")), self._line(), array=False)
@@ -85,12 +86,11 @@ class _Scanner:
         for index in range(len(_EASY_ITEM.findall(items)) if items else 0):
             self.lines[(*path, index)] = line
 
-    def _take_table(self, path: KeyPath, pairs: str) -> None:
-        """Take over an easy inline table; `pairs` is what stands between its braces."""
-        line = self._line()
-        self.lines.setdefault(path, line)
-        for key in _EASY_KEY.findall(pairs):
-            self.lines.setdefault((*path, key), line)
+    def _take_table(self, table: KeyPath, key: str, fields: str) -> None:
+        """Take over an easy inline table; `fields` is the text between its braces."""
+        self._take_pair(table, key, None)
+        for name in _EASY_FIELD.findall(fields):
+            self._take_pair((*table, key), name, None)
 
     def _read_header(self, *, array: bool) -> KeyPath:
         line, keys = self._line(), self._read_key()

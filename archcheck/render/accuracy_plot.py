@@ -134,7 +134,7 @@ def _subjects(
             yield _line(x, ends[0], x, ends[1], OWN, 2)
             yield from (_line(x - 4, end, x + 4, end, OWN, 2) for end in ends)
         yield _circle(x, y, OWN, OWN)
-        if _is_above((x, y), others):
+        if any(_is_above((x, y), each) for each in others):
             yield _text(x - 9, y - 8, f"{size:,}", "end", OWN)
         else:
             side, anchor = (-9, "end") if following[0] - x < CROWDED else (9, "start")
@@ -144,15 +144,15 @@ def _subjects(
 def _others(points: Sequence[Point], places: Sequence[Place], own: Sequence[Place]) -> Iterator[str]:
     for (size, _), (x, y) in zip(points, places, strict=True):
         yield _circle(x, y, "#ffffff", OTHERS)
-        if any(_is_above(each, [(x, y)]) for each in own):
+        if any(_is_above(each, (x, y)) for each in own):
             yield _text(x + 9, y + 16, f"{size:,}", "start", OTHERS)
         else:
             yield _text(x - 9, y - 8, f"{size:,}", "end", OTHERS)
 
 
-def _is_above(place: Place, others: Sequence[Place]) -> bool:
-    """Whether a point is on the upper side of one that is close to it, or at its spot."""
-    return any(abs(place[0] - x) < CLOSE and 0 <= y - place[1] < CLOSE for x, y in others)
+def _is_above(place: Place, other: Place) -> bool:
+    """Whether a point is on the upper side of another one that is close to it, or at its spot."""
+    return abs(place[0] - other[0]) < CLOSE and 0 <= other[1] - place[1] < CLOSE
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: int = 1) -> str:

@@ -70,6 +70,6 @@ def _optimizer_state(optimizer: optim.Optimizer, tensors: Mapping[str, Tensor]) 
     for name, tensor in tensors.items():
         index, key = name.split(".", maxsplit=1)
         parameter = parameters[int(index)]
-        alike = tensor.shape == parameter.shape
-        state.setdefault(int(index), {})[key] = torch.empty_like(parameter).copy_(tensor) if alike else tensor.clone()
+        layout = parameter if tensor.shape == parameter.shape else tensor
+        state.setdefault(int(index), {})[key] = torch.empty_like(layout).copy_(tensor)
     return state

@@ -212,12 +212,8 @@ def _tables(place: str, owner: Any) -> list[tuple[Any, Any]]:
     """Return our tables in a module or class with their contents."""
     if not _is_ours(place):
         return []
-    tables = [each for key, each in vars(owner).items() if isinstance(each, dict) and _is_kept_table(key, each)]
-    return [(each, _contents(each)) for each in tables]
-
-
-def _is_kept_table(key: str, value: Any) -> bool:
-    return key not in _REPLACED_BY_MANY and key not in _FILLED and _is_table(key, value)
+    kept = ((key, each) for key, each in vars(owner).items() if key not in _REPLACED_BY_MANY | _FILLED)
+    return [(each, _contents(each)) for key, each in kept if isinstance(each, dict) and _is_table(key, each)]
 
 
 def _is_table(key: str, value: Any) -> bool:
